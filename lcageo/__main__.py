@@ -1,0 +1,5 @@
+"""python -m lcageo."""
+
+from lcageo.cli.app import main
+
+main()

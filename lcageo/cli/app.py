@@ -1,0 +1,73 @@
+"""The `lcageo` command: the group, and the one boundary that turns errors into a line and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import lcageo
+from lcageo.cli import console
+from lcageo.cli.detect import detect
+from lcageo.cli.info import info
+from lcageo.cli.models import models
+from lcageo.errors import InterruptedRunError, LcageoError
+
+app = typer.Typer(
+    name="lcageo",
+    help="Finds objects in large georeferenced imagery and writes them as map features.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # errors end in main(), as one line
+    rich_markup_mode=None,  # plain help: quick to start, readable in logs
+)
+app.command()(detect)
+app.command()(info)
+app.add_typer(models, name="models")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.data(f"lcageo {lcageo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def group(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Finds objects in large georeferenced imagery and writes them as map features."""
+
+
+def main() -> None:
+    """Runs the command line."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except LcageoError as failure:
+        _leave(str(failure), failure.exit_code)
+    except MemoryError:
+        _leave("this machine's memory is exhausted; close other programs or give a smaller --batch", 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
+        sys.exit(1)
+    except Exception as failure:  # a bug of ours: still one line, and how to see more
+        _leave(f"unexpected {type(failure).__name__}: {failure}; please report it with the output of --debug", 1)
+
+
+def _leave(line: str, code: int) -> None:
+    # Read from the arguments, not from the command: the error may have struck before they were parsed.
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    console.error(line)
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; nothing was written for the scene under way")

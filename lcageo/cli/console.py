@@ -1,0 +1,49 @@
+"""What commands say on standard error, as loud as the user asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Standard error; standard output is for data alone."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+    def note(self, line: str) -> None:
+        """Ordinary news."""
+        if not self.quiet:
+            print(line, file=sys.stderr)  # noqa: T201  # the one place that prints
+
+    def detail(self, line: str) -> None:
+        """For those who ask with -v."""
+        if self.verbose:
+            self.note(line)
+
+    def warn(self, line: str) -> None:
+        """What a user should read even with -q."""
+        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+
+
+def error(line: str) -> None:
+    """The last line of a command that failed."""
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+
+
+def data(text: str) -> None:
+    """Standard output: a path, a table that was asked for, JSON."""
+    print(text)  # noqa: T201
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows aligned in columns; the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

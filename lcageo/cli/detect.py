@@ -1,0 +1,247 @@
+"""lcageo detect: scenes in, map features out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lcageo.cli import console, options
+from lcageo.config import DetectConfig, EdgeNodata, MergeMetric
+from lcageo.errors import PartialResultError
+
+if TYPE_CHECKING:
+    from lcageo.pipeline.detect import Progress
+    from lcageo.pipeline.files import Job, JobReport
+    from lcageo.runtime.predictor import Predictor
+
+DEFAULTS = DetectConfig()
+
+
+def detect(
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help=options.SCENE_HELP)],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Result file, format by suffix (.geojson .gpkg .shp .fgb .parquet .csv), or a folder. "
+            "May be repeated. Default: NAME.geojson in the current folder.",
+        ),
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Tiles run at a time. Default: 2 on a CPU, 16 on a GPU.")
+    ] = None,
+    score: Annotated[
+        float | None,
+        typer.Option(help="Least score of an object, 0 to 1. Default: the model's own per class, else 0.3."),
+    ] = DEFAULTS.score,
+    classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to look for. Default: all.")] = "",
+    max_per_tile: Annotated[int, typer.Option(min=1, help="Best objects kept of one tile.")] = DEFAULTS.max_per_tile,
+    overlap: Annotated[
+        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, as 200 or 25%. Default: from the model.")
+    ] = DEFAULTS.overlap,
+    gsd: Annotated[
+        str, typer.Option(metavar="M|auto|native", help="Metres per pixel to resample to; auto: only if needed.")
+    ] = str(DEFAULTS.gsd),
+    iou: Annotated[float, typer.Option(help="Overlap above which two boxes are one object.")] = DEFAULTS.iou,
+    merge_metric: Annotated[
+        MergeMetric, typer.Option(help="Overlap as intersection over union or over the smaller box.")
+    ] = DEFAULTS.merge_metric,
+    agnostic: Annotated[bool, typer.Option("--agnostic", help="Merge boxes of different classes too.")] = False,
+    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, as 4,3,2.")] = "",
+    stretch: Annotated[
+        str, typer.Option(metavar="auto|none|MIN,MAX", help="Values shown as 0 to 255; auto leaves uint8 alone.")
+    ] = DEFAULTS.stretch,
+    edge_nodata: Annotated[
+        EdgeNodata, typer.Option(help="Whether an untagged black or white edge counts as nodata.")
+    ] = DEFAULTS.edge_nodata,
+    aoi: Annotated[Path | None, typer.Option(metavar="FILE", help="Vector layer: look only inside.")] = DEFAULTS.aoi,
+    bbox: Annotated[
+        str | None, typer.Option(metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle: look only inside.")
+    ] = None,
+    bbox_crs: Annotated[
+        str | None, typer.Option(metavar="CRS", help="CRS of --bbox, as EPSG:4326. Default: the scene's.")
+    ] = DEFAULTS.bbox_crs,
+    quicklook: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Finds objects in SCENE and writes them as map features.
+
+    Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
+    """
+    say = console.Console(quiet, verbose)
+    config = DetectConfig(
+        score=score,
+        classes=options.split_names(classes),
+        max_per_tile=max_per_tile,
+        overlap=overlap,
+        gsd=options.parse_gsd(gsd),
+        iou=iou,
+        merge_metric=merge_metric,
+        agnostic=agnostic,
+        bands=options.parse_bands(bands),
+        stretch=stretch,
+        edge_nodata=edge_nodata,
+        aoi=aoi,
+        bbox=options.parse_bbox(bbox),
+        bbox_crs=bbox_crs,
+    )
+    from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
+
+    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run)
+    predictor = _predictor(model, config, device, say)
+    size = batch or (2 if predictor.device == "cpu" else 16)
+    if dry_run:
+        _preview(scenes, predictor, config, size, as_json, say)
+        return
+    reports = []
+    with _Bar(say) as bar:
+        for report in run_jobs(jobs, predictor, config, size, bar.warn, bar.update):
+            bar.close()
+            reports.append(report)
+            _tell(report, say, as_json)
+    if as_json:
+        console.data(json.dumps([_as_json(report) for report in reports], indent=1))
+    _raise_failures(reports)
+
+
+def _predictor(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
+    from lcageo.runtime.catalog import find_card
+    from lcageo.runtime.predictor import Selection, load_predictor
+
+    card = find_card(model)
+    if not card.is_trained:
+        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
+    predictor = load_predictor(card, Selection.of(card, config), device)
+    say.detail(f"model {card.name} on {predictor.device}; trained on: {card.trained_on or 'nothing'}")
+    say.detail(f"licence of the weights: {card.licence}")
+    return predictor
+
+
+def _preview(
+    scenes: list[str], predictor: Predictor, config: DetectConfig, batch: int, as_json: bool, say: console.Console
+) -> None:
+    from dataclasses import asdict
+
+    from lcageo.pipeline.preview import preview_scene
+    from lcageo.scene.raster import open_scene
+
+    previews = []
+    for path in scenes:
+        with open_scene(path, config.bands) as scene:
+            previews.append(preview_scene(scene, predictor, config, batch))
+    if as_json:
+        console.data(json.dumps([asdict(preview) for preview in previews], indent=1))
+        return
+    for preview in previews:
+        for line in preview.warnings:
+            say.warn(line)
+        outside = f", {preview.outside_aoi:,} outside the area of interest" if preview.outside_aoi else ""
+        console.data(
+            f"{preview.scene}: {preview.tiles:,} tiles{outside}, about {preview.empty_share:.0%} of the scene without "
+            f"data, about {_duration(preview.seconds)}, about {preview.memory_mb:,.0f} MB of memory"
+        )
+
+
+def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
+    if report.result is None:
+        return
+    result = report.result
+    tiles = result.provenance["tiles"]
+    counts = [(name, int((result.detections.labels == index).sum())) for index, name in enumerate(result.classes)]
+    rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in counts if count]
+    rows.append(("all", f"{len(result.detections):,}"))
+    say.note(console.table(rows))
+    skipped = tiles["planned"] - tiles["run"]
+    say.note(
+        f"{report.job.scene}: {tiles['run']:,} tiles run, {skipped:,} skipped "
+        f"({tiles['without_data']:,} without data, {tiles['outside_area_of_interest']:,} outside the area of "
+        f"interest), {_duration(result.seconds)}"
+    )
+    say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
+    say.detail(f"{result.provenance['scene_pixels_per_tile_pixel']:.6g} scene pixels per tile pixel")
+    if not as_json:
+        for path in (*report.job.layers, *([report.job.quicklook] if report.job.quicklook else [])):
+            console.data(str(path))
+
+
+def _as_json(report: JobReport) -> dict[str, Any]:
+    if report.result is None:
+        return {"scene": report.job.scene, "error": str(report.error)}
+    result = report.result
+    names = [result.classes[label] for label in result.detections.labels.tolist()]
+    return {
+        "scene": report.job.scene,
+        "outputs": [str(path) for path in report.job.layers],
+        "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
+        "objects": len(names),
+        "per_class": {name: names.count(name) for name in result.classes if name in names},
+        "seconds": round(result.seconds, 3),
+        "provenance": result.provenance,
+    }
+
+
+def _raise_failures(reports: list[JobReport]) -> None:
+    failed = [report for report in reports if report.error is not None]
+    if not failed:
+        return
+    if len(reports) == 1 and failed[0].error is not None:
+        raise failed[0].error
+    reasons = "\n  ".join(f"{report.job.scene}: {report.error}" for report in failed)
+    raise PartialResultError(f"{len(failed)} of {len(reports)} scenes failed:\n  {reasons}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+class _Bar:
+    """A progress bar per scene on standard error: tiles, tiles a second, detections so far, time left."""
+
+    def __init__(self, say: console.Console) -> None:
+        self._say = say
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def update(self, job: Job, at: Progress) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=at.total, desc=Path(job.scene).name, unit="tile", disable=self._say.quiet, file=sys.stderr
+            )
+        self._bar.set_postfix_str(f"{at.found:,} found", refresh=False)
+        self._bar.update(at.done - self._bar.n)
+
+    def warn(self, line: str) -> None:
+        """A warning between the bar's updates."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._say.warn(line)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

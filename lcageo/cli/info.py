@@ -1,0 +1,58 @@
+"""lcageo info: what the tool sees in a scene."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from lcageo.cli import console, options
+
+
+def info(
+    scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
+    model: options.Model = None,
+    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue.")] = "",
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Shows what the tool sees in SCENE: size, CRS, resolution, bands, mask, proposed tiling, warnings.
+
+    Example: lcageo info scene.tif
+    """
+    from lcageo.pipeline.preview import describe_scene
+    from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
+    from lcageo.scene.raster import open_scene
+
+    shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
+    card = find_card(model) if model is not None or shipped else None
+    with open_scene(scene, options.parse_bands(bands)) as opened:
+        described = describe_scene(opened, card)
+    console.data(json.dumps(described, indent=1) if as_json else _text(described))
+
+
+def _text(described: dict[str, Any]) -> str:
+    width, height = described["size"]
+    used, gsd, tiling = described["bands"], described["gsd_m"], described.get("tiling")
+    (left, top), (right, bottom) = described["corners"]
+    rows = {
+        "scene": described["scene"],
+        "format": f"{described['driver']}, {described['compression'] or 'no'} compression, "
+        f"blocks {described['blocks'][1]} x {described['blocks'][0]}, {len(described['overviews'])} overviews",
+        "size": f"{width:,} x {height:,} pixels ({width * height / 1e6:,.1f} megapixels)",
+        "bands": f"{used['count']} of {used['dtype']}; used as red, green, blue: {used['used_as_rgb']}",
+        "CRS": described["crs"] or "none",
+        "placed by": described["georeference"],
+        "corners": f"{left:.10g}, {top:.10g} to {right:.10g}, {bottom:.10g}",
+        "resolution": "unknown" if gsd is None else f"{gsd:.4g} m per pixel on the ground",
+        "mask": described["mask"]
+        + (f", {described['untagged_edge']} edge without a tag" if described["untagged_edge"] else ""),
+        "with data": f"about {described['valid_share']:.0%}",
+        "tiling": "name a --model to see it"
+        if tiling is None
+        else f"{tiling['tiles']:,} tiles of {tiling['tile_size']} with {tiling['overlap']} pixels overlap, "
+        f"{tiling['scene_pixels_per_tile_pixel']:.4g} scene pixels per tile pixel (model {tiling['model']})",
+    }
+    lines = [f"{name:11} {value}" for name, value in rows.items()]
+    return "\n".join(lines + [f"warning: {line}" for line in described["warnings"]])

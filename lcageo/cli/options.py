@@ -1,0 +1,85 @@
+"""Options that several commands share, and the parsing of odd values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcageo.config import AUTO_GSD, NATIVE_GSD
+from lcageo.errors import UsageError
+
+SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG2000, or a GDAL path such as /vsicurl/..."
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="MODEL", help="Name of a shipped model, a model card (.toml), or a folder that train wrote."
+    ),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: model, licence, stretch, timing.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """'ship, storage tank' -> ('ship', 'storage tank')."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_gsd(text: str) -> float | str:
+    """'0.5' -> 0.5; 'auto' and 'native' as they are.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if text in (AUTO_GSD, NATIVE_GSD):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--gsd '{text}' is neither metres per pixel, nor auto, nor native") from None
+
+
+def parse_bands(text: str) -> tuple[int, ...]:
+    """'4,3,2' -> (4, 3, 2).
+
+    Raises:
+        UsageError: if it is no list of band numbers.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"--bands '{text}' is not a list of band numbers like 4,3,2") from None
+
+
+def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
+    """'xmin,ymin,xmax,ymax' -> four floats.
+
+    Raises:
+        UsageError: if it is not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        xmin, ymin, xmax, ymax = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--bbox '{text}' is not four numbers xmin,ymin,xmax,ymax") from None
+    return xmin, ymin, xmax, ymax
+
+
+def existing(path: Path | None, option: str) -> Path | None:
+    """The path, if it exists.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    if path is not None and not path.exists():
+        raise UsageError(f"{option} '{path}' does not exist; check the path")
+    return path

@@ -1,0 +1,142 @@
+"""Settings that travel between the layers: frozen, checked on creation. Defaults live here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from lcageo.errors import ConfigError
+
+
+class Preset(StrEnum):
+    """The systems of the paper's Table I, and the usual 4 + 4 baseline."""
+
+    RETINANET = "retinanet"
+    FCOS = "fcos"
+    LCA_BASELINE = "lca-baseline"
+    LCA_BASELINE_4X4 = "lca-baseline-4x4"
+    LCA_H = "lca-h"
+    LCA_SA = "lca-sa"
+    LCA = "lca"
+
+
+class Norm(StrEnum):
+    """Normalisation layers of the backbone."""
+
+    BN = "bn"
+    FROZEN_BN = "frozen_bn"
+    GN = "gn"
+
+
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Everything that fixes a network's parameters and their shapes. `None` means: what the preset's paper uses."""
+
+    preset: Preset
+    num_classes: int
+    backbone: str = "resnet50"
+    backbone_width: int = 64
+    """Channels of the first residual stage (64 in ResNet); stage i has width * 2^i (times 4 with bottlenecks)."""
+    channels: int = 256
+    """Channels of neck and head; a multiple of 8."""
+    head_convs: int | None = None
+    """3x3 convolutions in the head (per branch where the preset has two)."""
+    norm: Norm | None = None
+    """Backbone normalisation."""
+
+    def __post_init__(self) -> None:
+        object_checks = {
+            "num_classes": 1 <= self.num_classes <= 10_000,
+            "backbone": self.backbone in BACKBONES,
+            "backbone_width": 8 <= self.backbone_width <= 512 and self.backbone_width % 8 == 0,
+            "channels": 8 <= self.channels <= 1024 and self.channels % 8 == 0,
+            "head_convs": self.head_convs is None or 1 <= self.head_convs <= 12,
+        }
+        for name, holds in object_checks.items():
+            if not holds:
+                raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is outside what is allowed")
+
+
+class MergeMetric(StrEnum):
+    """How much two boxes are the same object."""
+
+    IOU = "iou"
+    """Intersection over union."""
+    IOS = "ios"
+    """Intersection over the smaller box."""
+
+
+class EdgeNodata(StrEnum):
+    """Whether a black or white edge that no tag marks counts as nodata."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
+AUTO_GSD, NATIVE_GSD = "auto", "native"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectConfig:
+    """Everything that decides what `detect` finds in a scene, given a model."""
+
+    score: float | None = None
+    """Least score of an object, 0 to 1. None: the model card's, per class."""
+    classes: tuple[str, ...] = ()
+    """Classes to look for; empty: all of the model's."""
+    max_per_tile: int = 1000
+    """Best objects kept of one tile."""
+    overlap: str | None = None
+    """Pixels ('200') or per cent of the tile ('25%') shared by neighbouring tiles. None: from the model card."""
+    gsd: float | str = AUTO_GSD
+    """Metres per pixel to resample to, 'native', or 'auto': native unless outside the model's range."""
+    iou: float = 0.6
+    """Overlap above which two boxes are one object."""
+    merge_metric: MergeMetric = MergeMetric.IOU
+    agnostic: bool = False
+    """Whether boxes of different classes can be one object."""
+    bands: tuple[int, ...] = ()
+    """1-based bands to use as red, green, blue; empty: by their colour interpretation."""
+    stretch: str = "auto"
+    """'auto', 'none' or 'MIN,MAX'."""
+    edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    aoi: Path | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    bbox_crs: str | None = None
+    """CRS of `bbox`; None: the scene's."""
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ConfigError(f"score {self.score} is outside 0 to 1")
+        if not 0 <= self.iou <= 1:
+            raise ConfigError(f"iou {self.iou} is outside 0 to 1")
+        if self.max_per_tile < 1:
+            raise ConfigError(f"max-per-tile {self.max_per_tile} is below 1")
+        if isinstance(self.gsd, str) and self.gsd not in (AUTO_GSD, NATIVE_GSD):
+            raise ConfigError(f"gsd '{self.gsd}' is not a number of metres per pixel, 'native' or 'auto'")
+        if not isinstance(self.gsd, str) and not 0 < self.gsd < float("inf"):
+            raise ConfigError(f"gsd {self.gsd} is not a positive number of metres per pixel")
+        if self.aoi is not None and self.bbox is not None:
+            raise ConfigError("aoi and bbox exclude each other; give one")
+        if self.bbox_crs is not None and self.bbox is None:
+            raise ConfigError("bbox-crs says nothing without bbox; give both")
+
+
+def overlap_pixels(overlap: str, tile_size: int) -> int:
+    """Pixels of an overlap given as '200' or '25%'.
+
+    Raises:
+        ConfigError: if it is neither, negative, or leaves no step between tiles.
+    """
+    text = overlap.strip()
+    try:
+        pixels = round(float(text[:-1]) / 100 * tile_size) if text.endswith("%") else int(text)
+    except ValueError:
+        raise ConfigError(f"overlap '{overlap}' is neither pixels like 200 nor per cent like 25%") from None
+    if not 0 <= pixels <= tile_size * 3 // 4:
+        raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of the model's tile of {tile_size} pixels")
+    return pixels

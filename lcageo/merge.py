@@ -1,0 +1,262 @@
+"""Merging: the detections of all tiles become the scene's, each object once.
+
+Exact class-wise greedy non-maximum suppression (NMS) in O(n log n + pairs), in numpy without a loop over boxes,
+after a rule for boxes that a tile's edge has cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import MergeMetric
+from lcageo.detections import Boxes, Detections
+
+Index = NDArray[np.int64]
+
+PAIR_CHUNK = 2_000_000
+"""Candidate pairs compared at a time: bounds the memory of a dense scene to some 200 MB."""
+SEAM_TOLERANCE_PX = 4.0
+"""A box that ends this close (scene pixels) to a tile's interior edge may have been cut by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """Which tile saw each detection, for the seam rule."""
+
+    tile_of: Index
+    """(N,) index of the tile."""
+    bounds_xyxy: NDArray[np.float64]
+    """(T, 4) tiles, scene pixels."""
+    scene_width: float
+    scene_height: float
+
+
+def merge_tiles(
+    detections: Detections,
+    seams: Seams,
+    threshold: float,
+    metric: MergeMetric = MergeMetric.IOU,
+    agnostic: bool = False,
+    seam_tolerance: float = SEAM_TOLERANCE_PX,
+) -> Detections:
+    """The scene's detections from those of its tiles: the seam rule, then NMS. Best score first.
+
+    The result does not depend on the order in which the tiles are given.
+
+    Args:
+        detections: of all tiles, scene pixels.
+        seams: the tile of each.
+        threshold: overlap above which two boxes are one object, 0 to 1.
+        metric: how the overlap is measured.
+        agnostic: whether boxes of different classes can be one object.
+        seam_tolerance: scene pixels; see SEAM_TOLERANCE_PX.
+    """
+    whole = ~yields_at_seam(detections, seams, threshold, agnostic, seam_tolerance)
+    remaining = detections.selected(whole)
+    return remaining.selected(nms(remaining, threshold, metric, agnostic))
+
+
+def nms(
+    detections: Detections, threshold: float, metric: MergeMetric = MergeMetric.IOU, agnostic: bool = False
+) -> Index:
+    """Greedy NMS: best score first, a box is dropped if it overlaps a kept one by more than `threshold`.
+
+    Exactly what the plain loop over all boxes gives. Ties in score are broken by label, then by coordinates, so
+    that the result does not depend on the order given.
+
+    Args:
+        detections: N objects with finite boxes.
+        threshold: overlap above which the lesser box is dropped, 0 to 1.
+        metric: how the overlap is measured; a box without area overlaps nothing.
+        agnostic: compare boxes of different classes too.
+
+    Returns:
+        (K,) int64 positions of the kept objects, best first.
+    """
+    order = ranking(detections)
+    boxes = detections.boxes_xyxy[order].astype(np.float64)
+    groups = np.zeros(len(order), np.int64) if agnostic else detections.labels[order]
+    better, worse = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for first, second in touching_pairs(boxes, groups):
+        same = overlap(boxes[first], boxes[second], metric) > threshold
+        better.append(np.minimum(first[same], second[same]))
+        worse.append(np.maximum(first[same], second[same]))
+    kept = _greedy(len(order), np.concatenate(better), np.concatenate(worse))
+    return order[kept]
+
+
+def ranking(detections: Detections) -> Index:
+    """(N,) positions, best score first; ties by label, x1, y1, x2, y2."""
+    boxes, scores, labels = detections.boxes_xyxy, detections.scores, detections.labels
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    equal = ordered[1:] == ordered[:-1]
+    tied = np.concatenate([equal, [False]]) | np.concatenate([[False], equal])
+    if tied.any():  # ties are few: only they pay for the six-key sort
+        some = order[tied]
+        x1, y1, x2, y2 = boxes[some].T
+        order[tied] = some[np.lexsort((y2, x2, y1, x1, labels[some], -scores[some]))]
+    return order.astype(np.int64)
+
+
+def overlap(first: Boxes, second: Boxes, metric: MergeMetric) -> NDArray[np.float64]:
+    """(N,) overlap of paired boxes (N, 4), 0 to 1; 0 where a box has no area."""
+    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
+    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    area_first = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
+    area_second = (second[:, 2] - second[:, 0]) * (second[:, 3] - second[:, 1])
+    of = np.minimum(area_first, area_second) if metric is MergeMetric.IOS else area_first + area_second - common
+    shares: NDArray[np.float64] = np.divide(common, of, out=np.zeros_like(common), where=common > 0)
+    return shares
+
+
+def yields_at_seam(
+    detections: Detections, seams: Seams, threshold: float, agnostic: bool, tolerance: float
+) -> NDArray[np.bool_]:
+    """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw the object whole.
+
+    A cut box yields if some box of another tile, itself not cut, would look like it when cut by the same tile:
+    their IoU inside the cut box's tile is above `threshold`. Scores do not matter, since a part of an object can
+    score higher than the whole.
+    """
+    boxes = detections.boxes_xyxy.astype(np.float64)
+    yields = np.zeros(len(boxes), np.bool_)
+    tiles = seams.bounds_xyxy[seams.tile_of]
+    interior = (tiles > 0) & (tiles < np.array([np.inf, np.inf, seams.scene_width, seams.scene_height]))
+    cut = np.asarray((interior & (np.abs(boxes - tiles) <= tolerance)).any(axis=1))
+    if not cut.any():
+        return yields
+    groups = np.zeros(len(boxes), np.int64) if agnostic else detections.labels
+    for first, second in touching_pairs(boxes, groups):
+        mixed = (cut[first] != cut[second]) & (seams.tile_of[first] != seams.tile_of[second])
+        first, second = first[mixed], second[mixed]
+        part, whole = np.where(cut[first], first, second), np.where(cut[first], second, first)
+        as_seen = np.concatenate(
+            [np.maximum(boxes[whole, :2], tiles[part, :2]), np.minimum(boxes[whole, 2:], tiles[part, 2:])], axis=1
+        )
+        yields[part[overlap(boxes[part], as_seen, MergeMetric.IOU) > threshold]] = True
+    return yields
+
+
+def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[Index, Index]]:
+    """Pairs of boxes of one group that can overlap, each unordered pair once, in chunks of bounded size.
+
+    Every pair that shares area is among them, and some that do not. A box is filed by its centre in a grid whose
+    cell is the power of two that its longer side fits in. Two boxes that overlap have centres less than one cell
+    of the larger box apart, so three runs of cells in the sorted grid hold all partners of a box.
+
+    Args:
+        boxes: (N, 4) float64, finite.
+        groups: (N,) int64, not negative.
+
+    Yields:
+        (M,) and (M,) int64 positions in `boxes`.
+    """
+    if len(boxes) < 2:
+        return
+    if not np.isfinite(boxes).all():
+        raise ValueError("boxes to merge must be finite")
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).max(axis=1)
+    levels = np.ceil(np.log2(np.maximum(sides, 1.0))).astype(np.int64)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centres -= centres.min(axis=0)
+    for level in np.unique(levels):
+        grid = _Grid.of(centres, groups, float(2.0**level))
+        filed = np.flatnonzero(levels == level)
+        filed = filed[np.argsort(grid.keys[filed], kind="stable")]
+        yield from _pairs_within(grid, filed)
+        smaller = np.flatnonzero(levels < level)
+        yield from _pairs_between(grid, filed, smaller[np.argsort(grid.keys[smaller], kind="stable")])
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A grid cell for every box, as one integer that sorts by group, row, column."""
+
+    keys: Index
+    """(N,) the cell of each box's centre."""
+    stride: int
+    """What a step of one row adds to a key."""
+
+    @classmethod
+    def of(cls, centres: NDArray[np.float64], groups: Index, cell: float) -> _Grid:
+        columns, rows = (np.floor(centres / cell).astype(np.int64) + 1).T  # + 1: a neighbour to the left exists
+        stride, height = int(columns.max()) + 2, int(rows.max()) + 2
+        if (int(groups.max()) + 1) * stride * height >= 2**62:
+            raise ValueError("the boxes lie too far apart to be merged")
+        return cls((groups * height + rows) * stride + columns, stride)
+
+    def run(self, filed_keys: Index, keys: Index, row_step: int) -> tuple[Index, Index]:
+        """First and past-last position in `filed_keys` of the three cells around `keys`, `row_step` rows on."""
+        centre = keys + row_step * self.stride
+        return (
+            np.searchsorted(filed_keys, centre - 1, side="left").astype(np.int64),
+            np.searchsorted(filed_keys, centre + 1, side="right").astype(np.int64),
+        )
+
+
+def _pairs_within(grid: _Grid, filed: Index) -> Iterator[tuple[Index, Index]]:
+    """Pairs of one level: with what follows in the own row of cells, and with the whole run in the next row."""
+    keys = grid.keys[filed]
+    _, end = grid.run(keys, keys, 0)
+    yield from _expanded(filed, filed, np.arange(1, len(filed) + 1), end)
+    yield from _expanded(filed, filed, *grid.run(keys, keys, 1))
+
+
+def _pairs_between(grid: _Grid, filed: Index, smaller: Index) -> Iterator[tuple[Index, Index]]:
+    """Pairs of a box of this level with a smaller one."""
+    filed_keys, keys = grid.keys[filed], grid.keys[smaller]
+    for row_step in (-1, 0, 1):
+        yield from _expanded(filed, smaller, *grid.run(filed_keys, keys, row_step))
+
+
+def _expanded(filed: Index, asking: Index, start: Index, end: Index) -> Iterator[tuple[Index, Index]]:
+    """(asking[i], filed[start[i]]), ..., (asking[i], filed[end[i] - 1]) for all i, chunk by chunk."""
+    counts = np.maximum(end - start, 0)
+    asking, start, counts = asking[counts > 0], start[counts > 0], counts[counts > 0]
+    if len(asking) == 0:
+        return
+    totals = np.cumsum(counts)
+    cuts = np.searchsorted(totals, np.arange(PAIR_CHUNK, totals[-1] + PAIR_CHUNK, PAIR_CHUNK), side="left") + 1
+    begin = 0
+    for cut in np.unique(np.minimum(cuts, len(asking))):
+        part = slice(begin, int(cut))
+        first = np.repeat(asking[part], counts[part])
+        offset = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+        yield first, filed[np.repeat(start[part], counts[part]) + offset]
+        begin = int(cut)
+
+
+def _greedy(count: int, better: Index, worse: Index) -> Index:
+    """Positions (0 best) that the greedy loop keeps, given all pairs that exclude each other.
+
+    Works in rounds instead of box by box: a box with no undecided better rival is kept, its rivals are dropped,
+    and what they held up is free for the next round. Every pair is looked at once.
+    """
+    order = np.argsort(better, kind="stable")
+    worse = worse[order]
+    first = np.searchsorted(better[order], np.arange(count + 1)).astype(np.int64)
+    undecided_rivals = np.bincount(worse, minlength=count)
+    kept, dropped = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    free = np.flatnonzero(undecided_rivals == 0)
+    while len(free):
+        kept[free] = True
+        losers = _rivals(first, worse, free)
+        losers = np.unique(losers[~dropped[losers]])
+        dropped[losers] = True
+        released, times = np.unique(_rivals(first, worse, losers), return_counts=True)
+        undecided_rivals[released] -= times
+        free = released[(undecided_rivals[released] == 0) & ~dropped[released]]
+    return np.flatnonzero(kept)
+
+
+def _rivals(first: Index, worse: Index, of: Index) -> Index:
+    """The worse rivals of boxes `of`, in one array, with repetition."""
+    counts = first[of + 1] - first[of]
+    offset = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(worse[np.repeat(first[of], counts) + offset])

@@ -1,0 +1,1 @@
+"""Writing: map features in any vector format, and pictures to look at."""

@@ -1,0 +1,1 @@
+"""Whole tasks, free of argument parsing."""

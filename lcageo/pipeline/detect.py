@@ -1,0 +1,270 @@
+"""One scene from file to detections: the main path, top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lcageo
+from lcageo.config import NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
+from lcageo.detections import Detections
+from lcageo.errors import DeviceMemoryError
+from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import Predictor
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.scene.edges import find_edge
+from lcageo.scene.prefetch import TileReader, read_ahead
+from lcageo.scene.raster import Scene, SceneInfo
+from lcageo.scene.sample import sample_scene
+from lcageo.scene.stretch import Stretch, estimate_stretch, parse_stretch
+from lcageo.scene.tiles import Tile, TileGrid, plan_tiles
+
+DEFAULT_OVERLAP = 0.25
+"""Share of a tile, where the card names no largest object."""
+MAX_ENLARGEMENT = 4.0
+"""A scene coarser than this many times the model's coarsest GSD shows none of its objects: it is not enlarged."""
+READ_THREADS = 2
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePlan:
+    """What will be read of a scene, and how."""
+
+    reader: TileReader
+    grid: TileGrid
+    wanted: NDArray[np.bool_]
+    """(tiles,) True where a tile meets the area of interest."""
+    aoi: AreaOfInterest | None
+    valid_share: float
+    """Share of the scene that holds data, 0 to 1, estimated from a sample."""
+    warnings: tuple[str, ...]
+
+    def tiles(self) -> Iterator[Tile]:
+        """The wanted tiles, in order."""
+        return (self.grid[int(index)] for index in np.flatnonzero(self.wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scene is."""
+
+    done: int
+    """Tiles."""
+    total: int
+    found: int
+    """Detections so far, before merging."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneResult:
+    """What was found in a scene, and how."""
+
+    info: SceneInfo
+    detections: Detections
+    """Scene pixels, best first."""
+    classes: tuple[str, ...]
+    stretch: Stretch
+    provenance: dict[str, Any] = field(repr=False)
+    """Model, parameters and skipped parts; JSON-ready."""
+    seconds: float
+
+
+def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan:
+    """Decides resolution, tiles, stretch and area before any tile is read.
+
+    Raises:
+        UsageError: if the area of interest misses the scene, or an option does not fit it.
+        SceneError: if the sample of the scene cannot be read.
+    """
+    info = scene.info
+    stretch = parse_stretch(config.stretch)
+    scale, notes = choose_scale(info, card, config.gsd)
+    grid = plan_tiles(info.width, info.height, card.tile_size, choose_overlap(card, config.overlap), scale)
+    aoi = _area(info, config)
+    wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
+    sample = sample_scene(scene)
+    untagged = info.mask == "none" and config.edge_nodata is EdgeNodata.AUTO
+    edge = find_edge(sample, info.width, info.height) if untagged else None
+    valid_share = sample.valid_share if edge is None else 1.0 - float(edge.cells.mean())
+    red, green, blue = (round(value) for value in card.mean)
+    reader = TileReader(
+        scene, estimate_stretch(sample) if stretch is None else stretch, edge, card.tile_size, (red, green, blue)
+    )
+    return ScenePlan(reader, grid, wanted, aoi, valid_share, (*info.warnings(), *notes))
+
+
+def detect_scene(
+    scene: Scene,
+    predictor: Predictor,
+    config: DetectConfig,
+    batch: int,
+    warn: Warn,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> SceneResult:
+    """Runs a model over a scene.
+
+    Args:
+        scene: an open scene.
+        predictor: the model; its own thresholds apply.
+        config: what to find and how.
+        batch: tiles run at a time, at most; halved when the device's memory does not hold them.
+        warn: receives lines that the user should read.
+        on_progress: called after every batch.
+
+    Raises:
+        SceneError: if a part of the scene cannot be read.
+        DeviceMemoryError: if the device cannot hold a single tile.
+    """
+    started = time.monotonic()
+    plan = plan_scene(scene, predictor.card, config)
+    for line in plan.warnings:
+        warn(line)
+    total = int(plan.wanted.sum())
+    found: list[Detections] = []
+    tile_of: list[NDArray[np.int64]] = []
+    count = 0
+    for done, (tile, detections) in enumerate(_run(plan, predictor, batch, warn), start=1):
+        if detections is not None:
+            found.append(tile.to_scene(detections))
+            tile_of.append(np.full(len(detections), tile.index, np.int64))
+            count += len(detections)
+        on_progress(Progress(done, total, count))
+    empty = total - len(found)
+    merged = _merge(plan, found, tile_of, config)
+    return SceneResult(
+        info=scene.info,
+        detections=merged,
+        classes=predictor.card.classes,
+        stretch=plan.reader.stretch,
+        provenance=_provenance(plan, predictor, config, empty),
+        seconds=time.monotonic() - started,
+    )
+
+
+def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
+    """Scene pixels per tile pixel, and what to tell the user about it.
+
+    'auto' keeps the scene's own pixels while they are inside the model's range, else goes to the nearer end of it,
+    by the exact ratio.
+    """
+    own = info.gsd_m
+    if own is None:
+        if gsd == NATIVE_GSD:
+            return 1.0, []
+        asked = "" if isinstance(gsd, str) else f"; --gsd {gsd} cannot be reached"
+        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is used as it is{asked}"]
+    if not isinstance(gsd, str):
+        return gsd / own, []
+    least, greatest = card.gsd_m
+    if gsd == NATIVE_GSD or least <= own <= greatest:
+        return 1.0, []
+    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {least:g} to {greatest:g} m"
+    if own > greatest * MAX_ENLARGEMENT:
+        return 1.0, [f"{what}: its objects are too small to be seen here; the scene is used as it is"]
+    target = least if own < least else greatest
+    return target / own, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
+
+
+def choose_overlap(card: ModelCard, overlap: str | None) -> int:
+    """Tile pixels shared by neighbouring tiles: as asked, else the largest object's side, else a quarter."""
+    if overlap is not None:
+        return overlap_pixels(overlap, card.tile_size)
+    share = round(card.tile_size * DEFAULT_OVERLAP)
+    if card.largest_object_px is None:
+        return share
+    return min(card.largest_object_px, card.tile_size // 2)
+
+
+def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:
+    if config.aoi is not None:
+        return aoi_from_file(config.aoi, info)
+    return None if config.bbox is None else aoi_from_bbox(config.bbox, config.bbox_crs, info)
+
+
+def _run(plan: ScenePlan, predictor: Predictor, batch: int, warn: Warn) -> Iterator[tuple[Tile, Detections | None]]:
+    """Every wanted tile with its detections (tile pixels); None for a tile without a valid pixel."""
+    waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
+    size = batch
+    images = read_ahead(plan.reader, plan.tiles(), READ_THREADS, ahead=max(batch, READ_THREADS))
+    for tile, image in images:
+        if image is None:
+            yield tile, None
+            continue
+        waiting.append((tile, image))
+        while len(waiting) >= size:
+            size = yield from _run_batch(waiting, predictor, size, warn)
+    while waiting:
+        size = yield from _run_batch(waiting, predictor, size, warn)
+
+
+def _run_batch(
+    waiting: deque[tuple[Tile, NDArray[np.uint8]]], predictor: Predictor, size: int, warn: Warn
+) -> Generator[tuple[Tile, Detections | None], None, int]:
+    """Runs up to `size` waiting tiles; returns the size for the next batch, half of it if memory ran out."""
+    some = [waiting[index] for index in range(min(size, len(waiting)))]
+    try:
+        found = predictor.predict(np.stack([image for _, image in some]))
+    except DeviceMemoryError as error:
+        if len(some) == 1:
+            raise
+        warn(f"{error}; going on with {len(some) // 2}")
+        return len(some) // 2
+    for (tile, _), detections in zip(some, found, strict=True):
+        waiting.popleft()
+        yield tile, detections
+    return size
+
+
+def _merge(
+    plan: ScenePlan, found: list[Detections], tile_of: list[NDArray[np.int64]], config: DetectConfig
+) -> Detections:
+    grid = plan.grid
+    seams = Seams(np.concatenate([*tile_of, np.zeros(0, np.int64)]), grid.bounds(), grid.scene_width, grid.scene_height)
+    tolerance = SEAM_TOLERANCE_PX * grid.scale
+    joined = Detections.joined(found)
+    merged = merge_tiles(joined, seams, config.iou, config.merge_metric, config.agnostic, tolerance)
+    merged = _clipped(merged, grid.scene_width, grid.scene_height)
+    if plan.aoi is None:
+        return merged
+    return merged.selected(plan.aoi.holds_centre(merged.boxes_xyxy.astype(np.float64)))
+
+
+def _clipped(detections: Detections, width: int, height: int) -> Detections:
+    """Boxes cut at the scene's border; those wholly in a small scene's padding fall away."""
+    limits = np.array([width, height, width, height], np.float64)
+    boxes = np.clip(detections.boxes_xyxy, 0.0, limits)
+    inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return Detections(boxes[inside], detections.scores[inside], detections.labels[inside])
+
+
+def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int) -> dict[str, Any]:
+    info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
+    parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
+    return {
+        "version": lcageo.__version__,
+        "model": card.name,
+        "model_sha256": card.sha256,
+        "trained_on": card.trained_on or "nothing: this model is untrained",
+        "licence": card.licence,
+        "scene": info.path,
+        "parameters": parameters,
+        "bands": list(info.bands),
+        "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},
+        "scene_gsd_m": info.gsd_m,
+        "scene_pixels_per_tile_pixel": plan.grid.scale,
+        "tiles": {
+            "planned": len(plan.grid),
+            "outside_area_of_interest": len(plan.grid) - wanted,
+            "without_data": empty,
+            "run": wanted - empty,
+        },
+        "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
+    }

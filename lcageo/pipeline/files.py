@@ -1,0 +1,149 @@
+"""Several scenes from paths to files: where results go, one scene's failure kept to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
+from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
+from lcageo.output.vector import check_output, features, write_layer
+from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_scene
+from lcageo.runtime.predictor import Predictor
+from lcageo.scene.raster import Scene, open_scene
+from lcageo.scene.stretch import reduced_image
+
+DEFAULT_SUFFIX = ".geojson"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scene and the files to make of it."""
+
+    scene: str
+    layers: tuple[Path, ...]
+    quicklook: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How a job ended: with a result, or with the error that stopped it."""
+
+    job: Job
+    result: SceneResult | None
+    error: LcageoError | None
+
+
+def plan_jobs(
+    scenes: Sequence[str], outputs: Sequence[Path], quicklook: Path | None, overwrite: bool, dry_run: bool = False
+) -> tuple[Job, ...]:
+    """Decides every output's path, and refuses what could not be written, before any work is done.
+
+    Args:
+        scenes: paths of rasters.
+        outputs: files, whose suffixes choose the format, or a folder (made if it is missing) for NAME.geojson; none:
+            the current folder.
+        quicklook: a PNG, or a folder for NAME.png.
+        overwrite: whether existing files may be replaced.
+        dry_run: nothing will be written, so nothing is made or refused.
+
+    Raises:
+        UsageError: if several scenes would write one file, or a file exists and may not be replaced.
+        OutputError: if a folder is missing or read-only.
+    """
+    if dry_run:
+        return tuple(Job(scene, (), None) for scene in scenes)
+    for folder in outputs:
+        if not folder.suffix and not folder.exists():
+            _make_folder(folder)
+    jobs = tuple(Job(scene, _layers(scene, outputs), _picture(scene, quicklook)) for scene in scenes)
+    claimed: dict[Path, int] = {}
+    for index, job in enumerate(jobs):
+        for path in job.layers:
+            check_output(path, overwrite)
+        if job.quicklook is not None and job.quicklook.exists() and not overwrite:
+            raise UsageError(f"quicklook '{job.quicklook}' exists; give --overwrite to replace it")
+        if job.quicklook is not None and not job.quicklook.parent.is_dir():
+            raise OutputError(f"folder '{job.quicklook.parent}' of the quicklook does not exist; create it first")
+        for path in (*job.layers, *([job.quicklook] if job.quicklook else [])):
+            other = claimed.setdefault(path.absolute(), index)
+            if other != index:
+                raise UsageError(
+                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{path}'; give a folder with -o, "
+                    "or run scenes of the same name one by one"
+                )
+    return jobs
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    predictor: Predictor,
+    config: DetectConfig,
+    batch: int,
+    warn: Warn,
+    on_progress: Callable[[Job, Progress], None],
+) -> Iterator[JobReport]:
+    """Runs jobs one after the other; a scene that fails costs only itself.
+
+    A device that fails and an interruption end the run: they would end every other scene as well.
+
+    Raises:
+        DeviceError: if the device cannot run the model.
+    """
+    for job in jobs:
+        try:
+            with open_scene(job.scene, config.bands) as scene:
+                result = detect_scene(scene, predictor, config, batch, warn, lambda at, job=job: on_progress(job, at))  # type: ignore[misc]
+                _write(job, scene, result)
+        except (DeviceError, InterruptedRunError):
+            raise
+        except LcageoError as error:
+            yield JobReport(job, None, error)
+        else:
+            yield JobReport(job, result, None)
+
+
+def _write(job: Job, scene: Scene, result: SceneResult) -> None:
+    georeference = result.info.georeference
+    layer = features(result.detections, result.classes, georeference.to_map, georeference.crs, result.info.name)
+    for path in job.layers:
+        write_layer(layer, result.provenance, path)
+    if job.quicklook is not None:
+        image = reduced_image(scene, result.stretch, LONGEST_SIDE)
+        shrink = result.info.width / image.shape[2]
+        gsd = result.info.gsd_m
+        title = f"{result.info.name}: {len(result.detections):,} objects, model {result.provenance['model']}"
+        picture = draw_quicklook(
+            image,
+            result.detections.scaled_and_shifted(1 / shrink, 0, 0),
+            result.classes,
+            title,
+            None if gsd is None else gsd * shrink,
+        )
+        save_quicklook(picture, job.quicklook)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
+
+
+def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
+    name = Path(scene).stem + DEFAULT_SUFFIX
+    if not outputs:
+        return (Path(name),)
+    return tuple(path / name if path.is_dir() or not path.suffix else path for path in outputs)
+
+
+def _picture(scene: str, quicklook: Path | None) -> Path | None:
+    if quicklook is None:
+        return None
+    if quicklook.is_dir():
+        return quicklook / f"{Path(scene).stem}.png"
+    if quicklook.suffix.lower() != ".png":
+        raise UsageError(f"quicklook '{quicklook}' is neither a folder nor a .png file")
+    return quicklook

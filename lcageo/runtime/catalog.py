@@ -1,0 +1,203 @@
+"""Model cards: what code needs to know of a model, read from TOML without loading any weights."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.errors import ConfigError, ModelError, UsageError
+
+FOLDER_CARD = "model.toml"
+"""The card's name in a folder that `train` wrote."""
+DEFAULT_MODEL = "lca-s"
+DEFAULT_SCORE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model: its network, what it was trained for, and where its weights lie."""
+
+    name: str
+    network: NetworkConfig
+    classes: tuple[str, ...]
+    tile_size: int
+    """Side of the square tile that it takes, pixels."""
+    gsd_m: tuple[float, float]
+    """Least and greatest ground sampling distance it works at, metres per pixel."""
+    mean: tuple[float, float, float]
+    """Of red, green, blue in the training images, 0 to 255."""
+    std: tuple[float, float, float]
+    weights: Path
+    """Absolute path of the .safetensors file, in the card's folder."""
+    sha256: str
+    """Of the weights file, 64 hexadecimal digits."""
+    licence: str
+    trained_on: str
+    """Data it was trained on; empty for a model that was not trained."""
+    largest_object_px: int | None = None
+    """Longest side of the objects it expects, tile pixels: what neighbouring tiles must share."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Default least score per class; DEFAULT_SCORE where it names none."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Measured on validation data."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "classes (one name each, as many as network.num_classes)": len(set(self.classes))
+            == len(self.classes)
+            == self.network.num_classes,
+            "tile_size (64 to 4096, a multiple of 32)": 64 <= self.tile_size <= 4096 and self.tile_size % 32 == 0,
+            "gsd_m (two metres per pixel, rising)": 0 < self.gsd_m[0] <= self.gsd_m[1],
+            "std (positive)": min(self.std) > 0,
+            "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
+            "thresholds (0 to 1, of its classes)": set(self.thresholds) <= set(self.classes)
+            and all(0 <= value <= 1 for value in self.thresholds.values()),
+            "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
+        }
+        for what, holds in checks.items():
+            if not holds:
+                raise ConfigError(f"the card of model '{self.name}' has an entry that is not allowed: {what}")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its boxes mean anything."""
+        return bool(self.trained_on)
+
+    def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Indices of the classes called `names`; of all classes if there are none.
+
+        Raises:
+            UsageError: naming the classes it does not have, and those it has.
+        """
+        unknown = [name for name in names if name not in self.classes]
+        if unknown:
+            raise UsageError(
+                f"model '{self.name}' has no class {', '.join(map(repr, unknown))}; it has: {', '.join(self.classes)}"
+            )
+        return tuple(self.classes.index(name) for name in names) or tuple(range(len(self.classes)))
+
+    def read_weights(self) -> bytes:
+        """The weights file's bytes, checked against the card's SHA-256.
+
+        Raises:
+            ModelError: if the file is missing or is not the one that the card describes.
+        """
+        try:
+            content = self.weights.read_bytes()
+        except OSError as error:
+            raise ModelError(f"the weights of model '{self.name}' cannot be read: {self.weights} ({error})") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != self.sha256:
+            raise ModelError(
+                f"{self.weights} is not the file that the card of model '{self.name}' describes: "
+                f"SHA-256 {found[:12]}..., card says {self.sha256[:12]}...; fetch or train the model again"
+            )
+        return content
+
+
+def models_folder() -> Path:
+    """Where the shipped models lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "models"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+def shipped_cards() -> list[ModelCard]:
+    """All shipped models, by name."""
+    return [read_card(path) for path in sorted(models_folder().glob("*.toml"))]
+
+
+def find_card(model: str | None) -> ModelCard:
+    """The card of a model given as a shipped model's name, a card file, or a folder that `train` wrote.
+
+    Args:
+        model: None for the default model.
+
+    Raises:
+        ModelError: if there is no such model, or its card cannot be read.
+    """
+    if model is None:
+        return _default_card()
+    path = Path(model)
+    if path.is_dir():
+        return read_card(path / FOLDER_CARD)
+    if path.suffix == ".toml":
+        return read_card(path)
+    shipped = models_folder() / f"{model}.toml"
+    if path.name == model and shipped.is_file():
+        return read_card(shipped)
+    names = ", ".join(card.name for card in shipped_cards()) or "none yet"
+    raise ModelError(
+        f"there is no model '{model}': neither a folder that 'lcageo train' wrote, nor a card (.toml), "
+        f"nor one of the shipped models ({names})"
+    )
+
+
+def _default_card() -> ModelCard:
+    path = models_folder() / f"{DEFAULT_MODEL}.toml"
+    if not path.is_file():
+        raise ModelError("no trained model is shipped with this version; name one with --model (a folder or a card)")
+    return read_card(path)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads and checks a model card.
+
+    Raises:
+        ModelError: if it is missing, not TOML, or an entry is missing, unknown or not allowed.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"model card '{path}' cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
+    try:
+        return _card_from(entries, path.resolve().parent)
+    except (TypeError, ValueError, KeyError, ConfigError) as error:
+        raise ModelError(f"model card '{path}' cannot be used: {error}") from error
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Writes a card that `read_card` reads back equal; the weights must lie in the same folder."""
+    entries = {name: value for name, value in asdict(card).items() if value is not None}
+    entries["network"] = {name: value for name, value in entries["network"].items() if value is not None}
+    entries["weights"] = card.weights.name
+    path.write_text(tomli_w.dumps(entries), encoding="utf-8")
+
+
+def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
+    entries = dict(entries)
+    unknown = set(entries) - {entry.name for entry in fields(ModelCard)}
+    if unknown:
+        raise ConfigError(f"unknown entries {sorted(unknown)}")
+    network = dict(entries["network"])
+    network["preset"] = Preset(network["preset"])
+    if "norm" in network:
+        network["norm"] = Norm(network["norm"])
+    weights = entries["weights"]
+    if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(".safetensors"):
+        raise ConfigError(f"weights must be the name of a .safetensors file beside the card, not {weights!r}")
+    least, greatest = (float(value) for value in entries["gsd_m"])
+    return ModelCard(
+        **{
+            **entries,
+            "network": NetworkConfig(**network),
+            "classes": tuple(str(name) for name in entries["classes"]),
+            "gsd_m": (least, greatest),
+            "mean": _three(entries["mean"]),
+            "std": _three(entries["std"]),
+            "weights": folder / weights,
+        }
+    )
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

@@ -1,0 +1,79 @@
+"""Predictor: what runs a model on a batch of tiles, whatever runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
+
+
+class Predictor(Protocol):
+    """Runs one model on one device."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, such as 'cpu' or 'cuda:0'."""
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """Objects in each of a batch of tiles.
+
+        Args:
+            images: (B, 3, tile_size, tile_size) uint8 RGB.
+
+        Returns:
+            B Detections in tile pixels, float32, each already free of duplicates, best first.
+
+        Raises:
+            DeviceMemoryError: if the device cannot hold the batch.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of a network's boxes become detections."""
+
+    thresholds: NDArray[np.float32]
+    """(K,) least score per class; above 1 for classes that are not wanted."""
+    iou: float
+    """Overlap above which two boxes of one class in a tile are one object."""
+    max_per_tile: int
+
+    @classmethod
+    def of(cls, card: ModelCard, config: DetectConfig) -> Selection:
+        """The selection that a config asks of a model.
+
+        Raises:
+            UsageError: if the config names a class that the model does not have.
+        """
+        thresholds = np.full(len(card.classes), 2.0, np.float32)
+        for index in card.class_ids(config.classes):
+            default = card.thresholds.get(card.classes[index], DEFAULT_SCORE)
+            thresholds[index] = default if config.score is None else config.score
+        return cls(thresholds, config.iou, config.max_per_tile)
+
+
+def load_predictor(card: ModelCard, selection: Selection, device: str = "auto") -> Predictor:
+    """A predictor for a model.
+
+    Args:
+        card: the model.
+        selection: which boxes to return.
+        device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'.
+
+    Raises:
+        ModelError: if the weights are missing, altered, or do not fit the network.
+        DeviceError: if the device is not there.
+    """
+    from lcageo.runtime.torch_backend import TorchPredictor  # torch takes seconds to import
+
+    return TorchPredictor.load(card, selection, device)

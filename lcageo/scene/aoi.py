@@ -1,0 +1,99 @@
+"""The area of interest: which tiles to read and which objects to keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyogrio
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import UsageError
+from lcageo.scene.raster import SceneInfo
+
+SEGMENTS_PER_SIDE = 64
+"""Straight lines of one CRS are curves in another: polygons get at least so many points along their extent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AreaOfInterest:
+    """An area in the pixels of one scene."""
+
+    polygon: shapely.Geometry
+    """Polygon or MultiPolygon in scene pixels (continuous)."""
+
+    def meets(self, bounds_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) True where a rectangle (N, 4), scene pixels, shares more than a border with the area."""
+        boxes = shapely.box(*bounds_xyxy.T)
+        shapely.prepare(self.polygon)
+        return np.asarray(shapely.intersects(self.polygon, boxes) & ~shapely.touches(self.polygon, boxes))
+
+    def holds_centre(self, boxes_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) True where the centre of a box (N, 4), scene pixels, lies inside the area."""
+        shapely.prepare(self.polygon)
+        x = (boxes_xyxy[:, 0] + boxes_xyxy[:, 2]) / 2
+        y = (boxes_xyxy[:, 1] + boxes_xyxy[:, 3]) / 2
+        return np.asarray(shapely.intersects_xy(self.polygon, x, y))
+
+
+def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
+    """All polygons of a vector layer, in any CRS, as an area of the scene.
+
+    Raises:
+        UsageError: if the layer cannot be read, has no polygons, or lies off the scene.
+    """
+    if not path.exists():
+        raise UsageError(f"--aoi '{path}' does not exist; check the path")
+    try:
+        layer = geopandas.read_file(path)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise UsageError(f"--aoi '{path}' is not a vector layer that GDAL can open ({error})") from error
+    if not isinstance(layer, geopandas.GeoDataFrame) or len(layer) == 0:
+        raise UsageError(f"--aoi '{path}' holds no features; give a layer with polygons")
+    area = shapely.union_all(shapely.make_valid(layer.geometry.to_numpy()))
+    crs = None if layer.crs is None else pyproj.CRS.from_user_input(layer.crs)
+    return _in_pixels(area, crs, info, f"--aoi '{path}'")
+
+
+def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info: SceneInfo) -> AreaOfInterest:
+    """A rectangle xmin, ymin, xmax, ymax in `crs` (the scene's own if None) as an area of the scene.
+
+    Raises:
+        UsageError: if it is empty, lies off the scene, or the CRS is not known.
+    """
+    xmin, ymin, xmax, ymax = bbox
+    if not (xmin < xmax and ymin < ymax):
+        raise UsageError(f"--bbox {xmin},{ymin},{xmax},{ymax} is empty; give xmin,ymin,xmax,ymax with min below max")
+    try:
+        source = info.georeference.crs if crs is None else pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as error:
+        raise UsageError(f"--bbox-crs '{crs}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
+    return _in_pixels(shapely.box(xmin, ymin, xmax, ymax), source, info, "--bbox")
+
+
+def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, option: str) -> AreaOfInterest:
+    if shapely.get_dimensions(area) != 2:
+        raise UsageError(f"{option} has no polygons, but lines or points; buffer them first")
+    georeference = info.georeference
+    left, bottom, right, top = shapely.bounds(area)
+    area = shapely.segmentize(area, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
+    if georeference.crs is not None and crs is not None and crs != georeference.crs:
+        area = _moved(area, crs, georeference.crs)
+    polygon = shapely.make_valid(
+        shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
+    )
+    within = shapely.intersection(polygon, shapely.box(0, 0, info.width, info.height))
+    if shapely.area(within) == 0:
+        raise UsageError(
+            f"{option} does not meet scene '{info.path}'; check its CRS and coordinates with 'lcageo info {info.path}'"
+        )
+    return AreaOfInterest(within)
+
+
+def _moved(area: shapely.Geometry, source: pyproj.CRS, target: pyproj.CRS) -> shapely.Geometry:
+    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    return shapely.transform(area, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))

@@ -1,0 +1,96 @@
+"""Where a scene's pixels lie on the map: affine transforms, ground control points and RPCs behind one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import rasterio
+from numpy.typing import NDArray
+from rasterio.rpc import RPC
+from rasterio.transform import GCPTransformer, RPCTransformer
+
+from lcageo.geodesy import ground_steps
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Georeference:
+    """Maps continuous pixel positions (column, row; 0, 0 is the outer corner of the first pixel) to map coordinates.
+
+    `crs` is None for a scene that cannot be placed; its map coordinates are then its pixel coordinates.
+    """
+
+    crs: pyproj.CRS | None
+    affine: rasterio.Affine | None = None
+    gcps: tuple[Any, ...] = ()
+    rpcs: RPC | None = None
+
+    @classmethod
+    def of_dataset(cls, dataset: rasterio.DatasetReader) -> Georeference:
+        """The best georeference that the file has: transform, then GCPs, then RPCs, else none."""
+        gcps, gcp_crs = dataset.gcps
+        if dataset.crs and dataset.transform != rasterio.Affine.identity():
+            return cls(pyproj.CRS.from_wkt(dataset.crs.to_wkt()), affine=dataset.transform)
+        if gcps and gcp_crs:
+            return cls(pyproj.CRS.from_wkt(gcp_crs.to_wkt()), gcps=tuple(gcps))
+        if dataset.rpcs:
+            return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
+        return cls(None)
+
+    @property
+    def kind(self) -> str:
+        """What places the scene: 'affine', 'gcps', 'rpcs' or 'none'."""
+        if self.crs is None:
+            return "none"
+        return "affine" if self.affine is not None else "gcps" if self.gcps else "rpcs"
+
+    def to_map(self, cols: FloatArray, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Map x and y (float64) of pixel positions, same shape as given."""
+        if self.crs is None:
+            return cols, rows
+        if self.affine is not None:
+            a = self.affine
+            return a.a * cols + a.b * rows + a.c, a.d * cols + a.e * rows + a.f
+        with self._transformer() as transformer:
+            xs, ys = transformer.xy(rows.ravel(), cols.ravel(), zs=self._heights(cols), offset="ul")
+        return np.asarray(xs, np.float64).reshape(cols.shape), np.asarray(ys, np.float64).reshape(cols.shape)
+
+    def to_pixel(self, xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Column and row (float64, continuous) of map positions, same shape as given."""
+        if self.crs is None:
+            return xs, ys
+        if self.affine is not None:
+            inverse = ~self.affine
+            return inverse.a * xs + inverse.b * ys + inverse.c, inverse.d * xs + inverse.e * ys + inverse.f
+        with self._transformer() as transformer:
+            # np.positive returns what it is given: rasterio asks for a rounding function, and we want none.
+            rows, cols = transformer.rowcol(xs.ravel(), ys.ravel(), zs=self._heights(xs), op=np.positive)
+        return np.asarray(cols, np.float64).reshape(xs.shape), np.asarray(rows, np.float64).reshape(xs.shape)
+
+    def _transformer(self) -> Any:
+        return GCPTransformer(list(self.gcps)) if self.gcps else RPCTransformer(self.rpcs)
+
+    def _heights(self, like: FloatArray) -> FloatArray:
+        """RPCs need a terrain height: their own reference height, since no elevation model is at hand."""
+        return np.full(like.size, self.rpcs.height_off if self.rpcs is not None else 0.0)
+
+
+def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
+    """Length of one column step and one row step on the ground, in metres, at the scene's centre.
+
+    Measured along the ellipsoid, so that it holds for degrees, feet, rotated grids and for Mercator, whose map
+    metres are longer than metres on the ground. None where the scene cannot be placed.
+    """
+    if georeference.crs is None:
+        return None
+    span_col, span_row = max(1.0, width / 100), max(1.0, height / 100)
+    cols = width / 2 + np.array([-span_col / 2, span_col / 2, 0.0, 0.0])
+    rows = height / 2 + np.array([0.0, 0.0, -span_row / 2, span_row / 2])
+    xs, ys = georeference.to_map(cols, rows)
+    lengths, _ = ground_steps(georeference.crs, xs[[0, 2]], ys[[0, 2]], xs[[1, 3]], ys[[1, 3]])
+    col_m, row_m = float(lengths[0] / span_col), float(lengths[1] / span_row)
+    return (col_m, row_m) if np.isfinite([col_m, row_m]).all() and min(col_m, row_m) > 0 else None

@@ -1,0 +1,265 @@
+"""Opens a raster of any kind GDAL reads and reads one window of it, with the mask of its valid pixels."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from lcageo.errors import SceneError, UsageError
+from lcageo.scene.georef import Georeference, pixel_size_m
+
+BLOCK_CACHE_MB = 64
+"""GDAL's block cache. Its own default, 5 % of the machine's memory, would make our memory grow with the scene."""
+
+_OPENING = threading.Lock()
+"""Held while a file is opened: the warning filters that are changed then belong to the whole process."""
+
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneInfo:
+    """What is known of a scene before a pixel of it is read."""
+
+    path: str
+    driver: str
+    width: int
+    height: int
+    count: int
+    dtype: str
+    bands: tuple[int, int, int]
+    """1-based indices of the bands that the detector sees as red, green, blue."""
+    georeference: Georeference
+    pixel_size_m: tuple[float, float] | None
+    """Ground length of a column step and a row step in metres; None where the scene cannot be placed."""
+    nodata: float | None
+    mask: str
+    """What tells valid pixels from others: 'alpha', 'mask', 'nodata' or 'none'."""
+    block_shape: tuple[int, int]
+    overviews: tuple[int, ...]
+    compression: str | None
+
+    @property
+    def gsd_m(self) -> float | None:
+        """Ground sampling distance: the geometric mean of the two pixel lengths, in metres."""
+        return None if self.pixel_size_m is None else float(np.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]))
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder and suffix."""
+        return Path(self.path).stem
+
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the result's place on the map."""
+        kind = self.georeference.kind
+        if kind == "none":
+            return [
+                f"scene '{self.path}' has no usable georeference, so results are in pixels; "
+                "give it one with 'rio edit-info --crs EPSG:CODE --transform ...' or gdal_translate"
+            ]
+        if kind != "affine":
+            return [f"scene '{self.path}' has no transform; it is placed by its {kind.upper()}, which is approximate"]
+        return []
+
+
+class Scene:
+    """An open raster. Reading is safe from several threads: each gets a dataset handle of its own."""
+
+    def __init__(self, path: str, bands: Sequence[int] | None = None) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._handles: list[Any] = []
+        dataset = self._dataset()
+        try:
+            self.info = _describe(path, dataset, bands)
+        except BaseException:
+            self.close()
+            raise
+        self._lookup = _palette(dataset, self.info.bands[0])
+
+    def __enter__(self) -> Scene:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the handles of all threads."""
+        while self._handles:
+            self._handles.pop().close()
+
+    def read(
+        self, col_off: float, row_off: float, width: float, height: float, out_width: int, out_height: int
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """One window, resampled to (out_height, out_width) if that differs from its size.
+
+        Args:
+            col_off: left edge in scene pixels; may be fractional, as may row_off, width and height (scene pixels).
+            row_off: upper edge.
+            width: the window must lie inside the scene.
+            height: likewise.
+            out_width: columns to return. Fewer than the window's are averaged over area, more are interpolated.
+            out_height: rows to return.
+
+        Returns:
+            (3, out_height, out_width) pixels in the scene's dtype and (out_height, out_width) bool, True where valid.
+
+        Raises:
+            SceneError: if the file cannot be decoded there.
+        """
+        window = Window(col_off, row_off, width, height)
+        shape = (out_height, out_width)
+        try:
+            with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_MB):
+                valid = self._valid(window, shape)
+                pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
+        except RasterioError as error:
+            detail = str(error.__cause__ or error).strip()
+            raise SceneError(
+                f"scene '{self._path}' cannot be read at column {col_off:.0f}, row {row_off:.0f} "
+                f"({width:.0f} x {height:.0f} pixels): {detail}; the file is damaged or incomplete, fetch it again"
+            ) from error
+        if np.issubdtype(pixels.dtype, np.floating):
+            valid &= np.isfinite(pixels).all(axis=0)
+        return pixels, valid
+
+    def _pixels(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
+        bands = self.info.bands
+        wanted = sorted(set(bands))
+        shrinks = window.width > shape[1] or window.height > shape[0]
+        resampling = Resampling.average if shrinks else Resampling.bilinear
+        if self._lookup is not None:
+            resampling = Resampling.nearest  # palette indices have no mean
+        pixels = self._dataset().read(wanted, window=window, out_shape=(len(wanted), *shape), resampling=resampling)
+        if self._lookup is not None:
+            return np.moveaxis(self._lookup[pixels[0]], -1, 0)  # (3, h, w)
+        return np.asarray(pixels[[wanted.index(band) for band in bands]])
+
+    def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """The dataset's mask: alpha and mask bands as they are; with nodata, valid where any band has data."""
+        if self.info.mask == "none":
+            return np.ones(shape, np.bool_)
+        dataset = self._dataset()
+        alpha = _alpha_band(dataset)
+        bands = sorted(set(self.info.bands)) if self.info.mask == "nodata" else [self.info.bands[0]]
+        if alpha is not None and self.info.mask == "nodata":
+            # GDAL would let nodata hide the alpha band (and warn); a pixel must pass both.
+            values = dataset.read([*bands, alpha], window=window, out_shape=(len(bands) + 1, *shape))
+            return np.asarray((values[:-1] != self.info.nodata).any(axis=0) & (values[-1] > 0), np.bool_)
+        masks = dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape))
+        return np.asarray(masks.any(axis=0), np.bool_)
+
+    def _dataset(self) -> Any:
+        if not hasattr(self._local, "dataset"):
+            self._local.dataset = _open(self._path)
+            self._handles.append(self._local.dataset)
+        return self._local.dataset
+
+
+def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
+    """Opens a raster: a file, a VRT, or a GDAL path such as /vsicurl/, /vsis3/, /vsizip/.
+
+    Args:
+        path: what rasterio opens.
+        bands: three 1-based band numbers to use as red, green, blue (one number: used for all three). By default
+            the bands that the file calls so, else its first three, else its first one three times.
+
+    Raises:
+        SceneError: if it is missing, not a raster, or has no bands.
+        UsageError: if `bands` names a band that it does not have.
+    """
+    return Scene(str(path), bands)
+
+
+def _open(path: str) -> Any:
+    remote = path.startswith("/vsi") or "://" in path or ":" in path[2:]
+    if not remote and not Path(path).exists():
+        raise SceneError(f"scene '{path}' does not exist; check the path")
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            return rasterio.open(path)
+        except RasterioError as error:
+            raise SceneError(
+                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); check it with gdalinfo"
+            ) from error
+
+
+def _describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
+    if dataset.count == 0:
+        inside = f"; it holds several rasters, name one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+        raise SceneError(f"scene '{path}' has no bands{inside}")
+    chosen = _choose_bands(path, dataset, bands)
+    dtype = dataset.dtypes[chosen[0] - 1]
+    if dtype.startswith("complex"):
+        raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
+    georeference = Georeference.of_dataset(dataset)
+    return SceneInfo(
+        path=path,
+        driver=dataset.driver,
+        width=dataset.width,
+        height=dataset.height,
+        count=dataset.count,
+        dtype="uint8" if _palette(dataset, chosen[0]) is not None else dtype,
+        bands=chosen,
+        georeference=georeference,
+        pixel_size_m=pixel_size_m(georeference, dataset.width, dataset.height),
+        nodata=dataset.nodata,
+        mask=_mask_kind(dataset, chosen),
+        block_shape=dataset.block_shapes[chosen[0] - 1],
+        overviews=tuple(dataset.overviews(chosen[0])),
+        compression=dataset.compression.value if dataset.compression else None,
+    )
+
+
+def _choose_bands(path: str, dataset: Any, bands: Sequence[int] | None) -> tuple[int, int, int]:
+    if bands:
+        outside = [band for band in bands if not 1 <= band <= dataset.count]
+        if outside or len(bands) not in (1, 3):
+            raise UsageError(
+                f"--bands {','.join(map(str, bands))} does not fit scene '{path}', which has {dataset.count} band(s); "
+                f"give one or three numbers from 1 to {dataset.count}"
+            )
+        return (bands[0], bands[0], bands[0]) if len(bands) == 1 else (bands[0], bands[1], bands[2])
+    meaning = list(dataset.colorinterp)
+    if all(color in meaning for color in RGB):
+        red, green, blue = (meaning.index(color) + 1 for color in RGB)
+        return red, green, blue
+    colours = [band for band in dataset.indexes if meaning[band - 1] is not ColorInterp.alpha] or [1]
+    return (colours[0], colours[1], colours[2]) if len(colours) >= 3 else (colours[0], colours[0], colours[0])
+
+
+def _palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
+    """(256, 3) colours of a paletted band, or None."""
+    if dataset.colorinterp[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
+        return None
+    colours = dataset.colormap(band)
+    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
+
+
+def _alpha_band(dataset: Any) -> int | None:
+    meaning = list(dataset.colorinterp)
+    return meaning.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in meaning else None
+
+
+def _mask_kind(dataset: Any, bands: Sequence[int]) -> str:
+    flags = dataset.mask_flag_enums[bands[0] - 1]
+    if MaskFlags.alpha in flags:
+        return "alpha"
+    if MaskFlags.per_dataset in flags:
+        return "mask"
+    return "nodata" if MaskFlags.nodata in flags else "none"

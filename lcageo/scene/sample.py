@@ -1,0 +1,63 @@
+"""A small view of a whole scene, cheap at any size: for the stretch, the black edges, the dry run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.scene.raster import Scene
+
+SAMPLE_SIDE = 1024
+"""Longest side of a decimated view, pixels."""
+WHOLE_READ_LIMIT = 64_000_000
+"""Scenes up to this many pixels (8,000 x 8,000) without overviews are decoded whole; larger ones are probed."""
+PROBES = 48
+"""Probed cells along the longest side of a large scene without overviews: at most 48 x 48 block reads."""
+PROBE_SIDE = 16
+"""Pixels along a side of one probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSample:
+    """What a scene looks like as a whole. Element (i, j) stands for one cell of a regular grid over the scene."""
+
+    pixels: NDArray[Any]
+    """(3, h, w, n) native dtype: n sampled pixels of each cell (1 in a decimated view)."""
+    valid: NDArray[np.bool_]
+    """(h, w, n)."""
+
+    @property
+    def valid_share(self) -> float:
+        """Share of the scene that holds data, 0 to 1, as estimated from the sample."""
+        return float(self.valid.mean())
+
+
+def sample_scene(scene: Scene) -> SceneSample:
+    """Views the scene through its overviews; without them whole if it is small, else through a grid of probes."""
+    info = scene.info
+    if info.overviews or info.width * info.height <= WHOLE_READ_LIMIT:
+        shrink = max(1.0, max(info.width, info.height) / SAMPLE_SIDE)
+        columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
+        pixels, valid = scene.read(0, 0, info.width, info.height, columns, rows)
+        return SceneSample(pixels[..., None], valid[..., None])
+    return _probe(scene)
+
+
+def _probe(scene: Scene) -> SceneSample:
+    info = scene.info
+    cell = max(info.width, info.height) / PROBES
+    columns, rows = max(1, round(info.width / cell)), max(1, round(info.height / cell))
+    width, height = min(PROBE_SIDE, info.width), min(PROBE_SIDE, info.height)
+    pixels = np.zeros((3, rows, columns, width * height), info.dtype)
+    valid = np.zeros((rows, columns, width * height), np.bool_)
+    for row in range(rows):
+        for column in range(columns):
+            left = int((column + 0.5) / columns * (info.width - width))
+            top = int((row + 0.5) / rows * (info.height - height))
+            window_pixels, window_valid = scene.read(left, top, width, height, width, height)
+            pixels[:, row, column] = window_pixels.reshape(3, -1)
+            valid[row, column] = window_valid.ravel()
+    return SceneSample(pixels, valid)

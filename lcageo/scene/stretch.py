@@ -1,0 +1,80 @@
+"""One mapping of a scene's values to uint8, the same for every tile, so that tiles agree along their seams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.errors import UsageError
+from lcageo.scene.raster import Scene
+from lcageo.scene.sample import SceneSample
+
+LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Values from `low` to `high` (a pair per band) become 0 to 255, linearly; values beyond are clipped."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether uint8 values pass unchanged."""
+        return self == IDENTITY
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+        """uint8 of the same shape (3, h, w); values that are not finite become 0."""
+        if self.is_identity and pixels.dtype == np.uint8:
+            return pixels
+        low = np.array(self.low, np.float32)[:, None, None]
+        gain = np.array([255.0 / (hi - lo) for lo, hi in zip(self.low, self.high, strict=True)], np.float32)
+        scaled = np.nan_to_num((pixels.astype(np.float32) - low) * gain[:, None, None], nan=0.0)
+        return np.asarray(np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)  # + 0.5 rounds
+
+
+IDENTITY = Stretch((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
+
+
+def parse_stretch(text: str) -> Stretch | None:
+    """`auto` -> None (to be estimated), `none` -> identity, `MIN,MAX` -> that range for all bands.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if text == "auto":
+        return None
+    if text == "none":
+        return IDENTITY
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise UsageError(f"--stretch '{text}' is not a range; give auto, none or MIN,MAX with MIN below MAX")
+    return Stretch((low,) * 3, (high,) * 3)
+
+
+def estimate_stretch(sample: SceneSample) -> Stretch:
+    """Per band, the 2nd to the 98th percentile of the sample's valid pixels; uint8 is left alone."""
+    if sample.pixels.dtype == np.uint8:
+        return IDENTITY
+    values = sample.pixels[:, sample.valid]  # (3, n)
+    if values.shape[1] == 0:
+        return IDENTITY
+    low, high = np.percentile(values.astype(np.float64), [LOW_PERCENTILE, HIGH_PERCENTILE], axis=1)
+    high = np.where(high > low, high, low + 1.0)  # a constant band: anything but a division by zero
+    return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
+
+
+def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[np.uint8]:
+    """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black."""
+    info = scene.info
+    shrink = max(1.0, max(info.width, info.height) / longest_side)
+    columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
+    pixels, valid = scene.read(0, 0, info.width, info.height, columns, rows)
+    return np.where(valid, stretch.apply(pixels), np.uint8(0))

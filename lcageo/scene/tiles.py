@@ -1,0 +1,111 @@
+"""Cuts a scene into overlapping tiles, in integer arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.detections import Detections
+from lcageo.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile. Its place is an integer in the tile grid: the scene's grid, or that grid resampled by `scale`.
+
+    Integers in the resampled grid keep all tiles at exactly the same scale, whatever the ratio.
+    """
+
+    index: int
+    col_off: int
+    """Left edge, tile-grid pixels; row_off likewise."""
+    row_off: int
+    width: int
+    """Tile-grid pixels; less than the tile size only where the scene is smaller than a tile."""
+    height: int
+    scale: float
+    """Scene pixels per tile pixel."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """x1, y1, x2, y2 in scene pixels (continuous)."""
+        return (
+            self.col_off * self.scale,
+            self.row_off * self.scale,
+            (self.col_off + self.width) * self.scale,
+            (self.row_off + self.height) * self.scale,
+        )
+
+    def to_scene(self, detections: Detections) -> Detections:
+        """Detections in this tile's pixels, in scene pixels."""
+        return detections.scaled_and_shifted(self.scale, self.col_off * self.scale, self.row_off * self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class TileGrid(Sequence[Tile]):
+    """All tiles of a scene, row by row. Tiles are made when asked for: a 40-gigapixel scene has 100,000 of them."""
+
+    col_starts: tuple[int, ...]
+    row_starts: tuple[int, ...]
+    tile_width: int
+    tile_height: int
+    scale: float
+    scene_width: int
+    scene_height: int
+
+    def __len__(self) -> int:
+        return len(self.col_starts) * len(self.row_starts)
+
+    def __getitem__(self, index: int) -> Tile:  # type: ignore[override]  # slices are not needed
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        row, column = divmod(index, len(self.col_starts))
+        return Tile(index, self.col_starts[column], self.row_starts[row], self.tile_width, self.tile_height, self.scale)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self[index] for index in range(len(self)))
+
+    def bounds(self) -> NDArray[np.float64]:
+        """(len, 4) x1, y1, x2, y2 of all tiles in scene pixels, float64."""
+        left, top = np.meshgrid(self.col_starts, self.row_starts)  # (rows, columns)
+        corners = np.stack([left, top, left + self.tile_width, top + self.tile_height], axis=-1)
+        return corners.reshape(-1, 4) * self.scale
+
+
+def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: float = 1.0) -> TileGrid:
+    """Tiles that together cover every pixel of a scene.
+
+    The last tile of a row or column is moved inside; a scene smaller than a tile gets one smaller tile.
+
+    Args:
+        width: scene pixels; height likewise.
+        tile_size: side of a tile in tile pixels.
+        overlap: pixels shared by neighbouring tiles, at least; tile pixels.
+        scale: scene pixels per tile pixel.
+
+    Raises:
+        ConfigError: if the overlap leaves no step between tiles.
+    """
+    if not 0 <= overlap < tile_size:
+        raise ConfigError(
+            f"an overlap of {overlap} pixels does not fit tiles of {tile_size}; choose less than the tile size"
+        )
+    # A fraction of a tile pixel at the right and lower border still gets a pixel (1e-9: float noise does not).
+    columns, rows = (max(1, int(np.ceil(side / scale - 1e-9))) for side in (width, height))
+    return TileGrid(
+        col_starts=_starts(columns, tile_size, overlap),
+        row_starts=_starts(rows, tile_size, overlap),
+        tile_width=min(tile_size, columns),
+        tile_height=min(tile_size, rows),
+        scale=scale,
+        scene_width=width,
+        scene_height=height,
+    )
+
+
+def _starts(length: int, tile_size: int, overlap: int) -> tuple[int, ...]:
+    last = max(0, length - tile_size)
+    return (*range(0, last, tile_size - overlap), last)

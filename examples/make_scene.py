@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from demo_scene.canvas import Canvas, SceneObject, develop
+from demo_scene.plan import paint_compact, paint_full
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 from rasterio.warp import transform as to_crs
-from scene_canvas import Canvas, SceneObject, develop
-from scene_sites import paint_compact, paint_full
 
 CLASSES = (
     "airplane", "ship", "storage tank", "baseball diamond", "tennis court", "basketball court",
@@ -31,6 +31,7 @@ CLASSES = (
 )  # fmt: skip
 CRS = "EPSG:32633"
 UPPER_LEFT_M = (402_000.0, 5_058_000.0)  # easting and northing of the upper-left corner, on the Adriatic coast
+SMALLEST_M = 60.0
 FULL_PLAN_M = 1_900.0  # scenes at least this wide hold the whole plan
 
 
@@ -38,15 +39,17 @@ def render_scene(size: int, gsd_m: float, seed: int) -> tuple[NDArray[np.uint8],
     """The picture, (3, size, size), and the objects in it.
 
     Args:
-        size: pixels a side, at least 64.
+        size: pixels a side.
         gsd_m: ground sampling distance, metres per pixel.
         seed: the same seed gives the same scene.
 
     Raises:
         ValueError: if the size or the sampling distance is out of range.
     """
-    if size < 64 or not 0.1 <= gsd_m <= 2.0:
-        raise ValueError(f"size {size} at {gsd_m} m cannot be drawn; use at least 64 pixels of 0.1 to 2 m")
+    if not 0.1 <= gsd_m <= 2.0 or size * gsd_m < SMALLEST_M:
+        raise ValueError(
+            f"{size} pixels of {gsd_m} m cannot be drawn; use pixels of 0.1 to 2 m, at least {SMALLEST_M:g} m a side"
+        )
     rng = np.random.default_rng(seed)
     full = size * gsd_m >= FULL_PLAN_M
     canvas = Canvas(size, gsd_m, turn_deg=float(rng.uniform(4, 9)) if full else 0.0, rng=rng)
@@ -56,9 +59,10 @@ def render_scene(size: int, gsd_m: float, seed: int) -> tuple[NDArray[np.uint8],
 
 def write_scene(path: Path, pixels: NDArray[np.uint8], gsd_m: float) -> None:
     """Write (3, H, W) pixels as a tiled, JPEG-compressed GeoTIFF with overviews."""
+    west, north = UPPER_LEFT_M
     profile = {
         "driver": "GTiff", "dtype": "uint8", "count": 3, "height": pixels.shape[1], "width": pixels.shape[2],
-        "crs": CRS, "transform": from_origin(*UPPER_LEFT_M, gsd_m, gsd_m), "tiled": True, "blockxsize": 256,
+        "crs": CRS, "transform": Affine(gsd_m, 0, west, 0, -gsd_m, north), "tiled": True, "blockxsize": 256,
         "blockysize": 256, "compress": "jpeg", "photometric": "ycbcr", "jpeg_quality": 92,
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as scene:
@@ -82,7 +86,7 @@ def write_truth(path: Path, objects: Sequence[SceneObject], gsd_m: float) -> Non
 
 
 def _ring(box_xyxy: tuple[int, int, int, int], gsd_m: float) -> list[list[float]]:
-    """The box as a closed ring of [longitude, latitude], from its lower-left corner; 8 decimals are about a millimetre."""
+    """The box as a closed ring of [longitude, latitude] from its lower-left corner; 8 decimals are a millimetre."""
     x1, y1, x2, y2 = box_xyxy
     corners = np.array([(x1, y2), (x2, y2), (x2, y1), (x1, y1), (x1, y2)]) * gsd_m
     east, north = UPPER_LEFT_M[0] + corners[:, 0], UPPER_LEFT_M[1] - corners[:, 1]
@@ -94,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Render a scene, write it and its truth, and print what it holds."""
     parser = argparse.ArgumentParser(description="Make a synthetic aerial scene and its truth.")
     parser.add_argument("out", type=Path, metavar="OUT.tif", help="the scene to write")
-    parser.add_argument("--truth", type=Path, metavar="OUT.geojson", help="the truth to write (default: beside the scene)")
+    parser.add_argument(
+        "--truth", type=Path, metavar="OUT.geojson", help="the truth to write (default: beside the scene)"
+    )
     parser.add_argument("--size", type=int, default=4096, help="pixels a side (default: %(default)s)")
     parser.add_argument("--gsd", type=float, default=0.5, help="metres per pixel (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same scene (default: %(default)s)")

@@ -118,26 +118,29 @@ def overlap(first: Boxes, second: Boxes, metric: MergeMetric) -> NDArray[np.floa
 def yields_at_seam(
     detections: Detections, seams: Seams, threshold: float, agnostic: bool, tolerance: float
 ) -> NDArray[np.bool_]:
-    """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw the object whole.
+    """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
-    A cut box yields if some box of another tile, itself not cut, would look like it when cut by the same tile:
-    their IoU inside the cut box's tile is above `threshold`. Scores do not matter, since a part of an object can
-    score higher than the whole.
+    A cut box yields to a larger box of another tile that goes on beyond the cutting edge and would look like it when
+    cut by the same tile: their IoU inside the cut box's tile is above `threshold`. Scores do not matter, since a part
+    of an object can score higher than the whole. "Larger" keeps two halves from yielding to each other.
     """
     boxes = detections.boxes_xyxy.astype(np.float64)
     yields = np.zeros(len(boxes), np.bool_)
     tiles = seams.bounds_xyxy[seams.tile_of]
     interior = (tiles > 0) & (tiles < np.array([np.inf, np.inf, seams.scene_width, seams.scene_height]))
-    cut = np.asarray((interior & (np.abs(boxes - tiles) <= tolerance)).any(axis=1))
+    cut = np.asarray(interior & (np.abs(boxes - tiles) <= tolerance))  # (N, 4) left, top, right, bottom
     if not cut.any():
         return yields
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     groups = np.zeros(len(boxes), np.int64) if agnostic else detections.labels
     for first, second in touching_pairs(boxes, groups):
-        mixed = (cut[first] != cut[second]) & (seams.tile_of[first] != seams.tile_of[second])
-        first, second = first[mixed], second[mixed]
-        part, whole = np.where(cut[first], first, second), np.where(cut[first], second, first)
+        part, more = np.where(areas[first] < areas[second], (first, second), (second, first))
+        beyond = np.concatenate([boxes[more, :2] < tiles[part, :2], boxes[more, 2:] > tiles[part, 2:]], axis=1)
+        differ = (areas[part] < areas[more]) & (seams.tile_of[part] != seams.tile_of[more])
+        rivals = differ & (cut[part] & beyond).any(axis=1)
+        part, more = part[rivals], more[rivals]
         as_seen = np.concatenate(
-            [np.maximum(boxes[whole, :2], tiles[part, :2]), np.minimum(boxes[whole, 2:], tiles[part, 2:])], axis=1
+            [np.maximum(boxes[more, :2], tiles[part, :2]), np.minimum(boxes[more, 2:], tiles[part, 2:])], axis=1
         )
         yields[part[overlap(boxes[part], as_seen, MergeMetric.IOU) > threshold]] = True
     return yields

@@ -37,9 +37,7 @@ def make_untrained_model(folder: Path, tile_size: int = 512, preset: Preset = Pr
     """Writes a narrow ResNet-18 model into `folder`, as `train` would, and returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    config = NetworkConfig(
-        preset, len(CLASSES), backbone="resnet18", backbone_width=16, channels=32, head_convs=2
-    )
+    config = NetworkConfig(preset, len(CLASSES), backbone="resnet18", backbone_width=16, channels=32, head_convs=2)
     network = build_network(config)
     with torch.no_grad():
         # Fresh heads score 0.01 everywhere; spread them, so that boxes differ and thresholds have work.

@@ -29,7 +29,7 @@ def paper_flops(network: Network, height: int, width: int) -> int:
     products, which is why the table shows `lca-h` cheaper than its baseline. See `true_macs`.
 
     Source:
-        Found by agreement with all six rows (LCA-DET.md, section 1); the rule is that of ptflops.
+        Found by agreement with all six rows (LCA-DET.md, section 1); mmcv and older ptflops count by such module hooks.
     """
     total = 0
 

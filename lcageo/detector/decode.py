@@ -42,8 +42,8 @@ def select_candidates(
     """
     levels = list(
         zip(
-            torch.split(predictions.scores, predictions.level_sizes, dim=1),
-            torch.split(predictions.boxes_xyxy, predictions.level_sizes, dim=1),
+            torch.split(predictions.scores, list(predictions.level_sizes), dim=1),
+            torch.split(predictions.boxes_xyxy, list(predictions.level_sizes), dim=1),
             strict=True,
         )
     )

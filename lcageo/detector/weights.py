@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 
 import torch
@@ -14,6 +15,22 @@ from lcageo.detector.backbone import ResNet
 from lcageo.errors import ModelError
 
 _NAMES_SHOWN = 6
+
+# torch's weights-only unpickler checks what it may run, not whether a file is whole: damage shows as whatever the
+# next instruction stumbles over.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    SafetensorError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
 
 
 def load_backbone_weights(backbone: ResNet, path: Path) -> None:
@@ -62,7 +79,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"weights '{path}' do not exist; check the path") from error
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"weights '{path}' cannot be read as plain tensors; save a state_dict, or convert it to .safetensors"
         ) from error

@@ -23,8 +23,11 @@ PALETTE = (
     (204, 121, 167),
     (0, 114, 178),
     (255, 255, 255),
+    (136, 34, 85),
+    (170, 170, 170),
 )
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; white in place of their black."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white in place of their black; then wine
+and grey from Paul Tol's."""
 PANEL = (24, 28, 34)
 INK = (240, 240, 240)
 MARGIN = 16
@@ -32,7 +35,7 @@ TEXT_SIZE = 18
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """The colour of class `label`; repeats after eight classes."""
+    """The colour of class `label`; repeats after ten classes."""
     return PALETTE[label % len(PALETTE)]
 
 

@@ -55,9 +55,15 @@ def _probe(scene: Scene) -> SceneSample:
     valid = np.zeros((rows, columns, width * height), np.bool_)
     for row in range(rows):
         for column in range(columns):
-            left = int((column + 0.5) / columns * (info.width - width))
-            top = int((row + 0.5) / rows * (info.height - height))
+            left = _probe_start(column, columns, info.width, width)
+            top = _probe_start(row, rows, info.height, height)
             window_pixels, window_valid = scene.read(left, top, width, height, width, height)
             pixels[:, row, column] = window_pixels.reshape(3, -1)
             valid[row, column] = window_valid.ravel()
     return SceneSample(pixels, valid)
+
+
+def _probe_start(cell: int, cells: int, side: int, length: int) -> int:
+    """Where a probe of `length` pixels starts so that it lies in the middle of its cell."""
+    middle = (cell + 0.5) / cells * side
+    return int(min(max(0.0, middle - length / 2), side - length))

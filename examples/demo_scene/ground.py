@@ -8,15 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scene_objects as draw
 from numpy.typing import NDArray
-from scene_canvas import PAVED, WATER, Canvas, Colour, Material, Points
 
-GRASS = Material((60, 74, 48), (88, 98, 60), 0.07)
+from demo_scene import street
+from demo_scene.canvas import OPEN, PAVED, WATER, Canvas, Material
+from demo_scene.patch import Colour, Points
+
+GRASS = Material((66, 78, 50), (100, 106, 68), 0.07, OPEN)
+ROUGH = Material((70, 80, 50), (98, 100, 66), 0.09)
 LAWN = Material((58, 80, 46), (76, 96, 54), 0.06)
-MOWN = Material((56, 80, 48), (72, 94, 56), 0.05, rows_m=7.0, rows_depth=0.035)
+MOWN = Material((56, 80, 48), (72, 94, 56), 0.05, OPEN, rows_m=7.0)
 MEADOW = Material((76, 86, 54), (118, 114, 74), 0.09)
-WOOD_FLOOR = Material((34, 46, 30), (48, 58, 36), 0.12)
+WOOD_FLOOR = Material((40, 52, 34), (54, 64, 40), 0.12)
 SOIL = Material((124, 110, 88), (152, 138, 112), 0.07)
 SAND = Material((186, 172, 140), (206, 194, 164), 0.05)
 ROCK = Material((104, 100, 94), (146, 140, 130), 0.22)
@@ -35,9 +38,11 @@ SHALLOWS = Material((58, 88, 84), (80, 104, 92), 0.04, WATER, ripples=0.04)
 BASIN = Material((30, 47, 46), (37, 55, 52), 0.035, WATER, ripples=0.025)
 RIVER = Material((44, 58, 50), (54, 66, 54), 0.04, WATER, ripples=0.02)
 FOAM = Material((176, 186, 182), (206, 212, 206), 0.1, WATER)
+POOL = Material((92, 156, 176), (110, 172, 186), 0.03, OPEN)
 CROPS = (
     Material((62, 82, 44), (76, 94, 52), 0.05, rows_m=2.4), Material((86, 100, 54), (104, 114, 64), 0.05, rows_m=3.2),
-    Material((152, 138, 98), (174, 158, 114), 0.05, rows_m=4.5), Material((112, 92, 72), (134, 112, 88), 0.06, rows_m=2.8),
+    Material((152, 138, 98), (174, 158, 114), 0.05, rows_m=4.5),
+    Material((112, 92, 72), (134, 112, 88), 0.06, rows_m=2.8),
     Material((124, 122, 82), (146, 140, 96), 0.05, rows_m=3.6), Material((50, 70, 40), (62, 82, 46), 0.06, rows_m=2.6),
     Material((92, 104, 62), (110, 116, 72), 0.08), Material((138, 120, 92), (160, 142, 110), 0.05, rows_m=6.0),
 )  # fmt: skip
@@ -66,9 +71,6 @@ class Rect:
         return Rect(self.x + x, self.y + y, width, height)
 
 
-# --- nature ---------------------------------------------------------------------------------------------------------
-
-
 def countryside(canvas: Canvas, rect: Rect) -> None:
     """Meadow under a quilt of fields with tracks and hedges between them."""
     rng = canvas.rng
@@ -81,7 +83,7 @@ def countryside(canvas: Canvas, rect: Rect) -> None:
             corners = Rect(x, y, width, depth).corners(rng.uniform(2, 4)) + rng.uniform(-5, 5, (4, 2))
             if rng.random() < 0.9:
                 crop, along = CROPS[rng.integers(len(CROPS))], (0.0, 90.0)[int(rng.integers(2))]
-                canvas.fill([corners], crop, soft_m=0.8, rows_deg=along + rng.uniform(-3, 3))
+                canvas.fill([corners], crop, rows_deg=along + rng.uniform(-3, 3))
             if rng.random() < 0.3:
                 hedge(canvas, corners[:2])
             if rng.random() < 0.25:
@@ -96,7 +98,8 @@ def hedge(canvas: Canvas, line: Points) -> None:
     steps = int(np.hypot(*(end - start)) / 5.5)
     for share in np.linspace(0, 1, steps):
         if canvas.rng.random() < 0.7:
-            plant(canvas, *(start + share * (end - start) + canvas.rng.normal(0, 1.0, 2)), largest=0.6)
+            x, y = start + share * (end - start) + canvas.rng.normal(0, 1.0, 2)
+            plant(canvas, x, y, largest=0.6)
 
 
 def plant(canvas: Canvas, x: float, y: float, largest: float = 1.0) -> None:
@@ -123,24 +126,24 @@ def forest(canvas: Canvas, rect: Rect) -> None:
     outline = np.stack([np.cos(angles), np.sin(angles)], 1) * (wobble * square * 0.82)[:, None]
     border = middle + outline * (rect.width / 2, rect.height / 2)
     canvas.fill([border], WOOD_FLOOR, soft_m=3, ragged=True)
-    for y in np.arange(rect.y, rect.y + rect.height, 4.6):
-        for x in np.arange(rect.x, rect.x + rect.width, 4.6):
-            offset = (np.array([x, y]) - middle) / (rect.width / 2, rect.height / 2)
-            reach = np.interp(np.arctan2(offset[1], offset[0]) % (2 * np.pi), angles, np.hypot(*outline.T))
-            if np.hypot(*offset) < reach:
-                plant(canvas, *(rng.normal(0, 1.2, 2) + (x, y)))
+    grid = np.mgrid[0 : rect.width : 4.6, 0 : rect.height : 4.6].reshape(2, -1).T + (rect.x, rect.y)  # (N, 2)
+    offset = (grid - middle) / (rect.width / 2, rect.height / 2)
+    reach = np.interp(np.arctan2(offset[:, 1], offset[:, 0]), angles, np.hypot(*outline.T), period=2 * np.pi)
+    for x, y in (grid + rng.normal(0, 1.2, grid.shape))[np.hypot(*offset.T) < reach]:
+        plant(canvas, x, y)
 
 
-def sea(canvas: Canvas, shore: Points, corner_x: float) -> None:
-    """Water between a shore line, north to south, and the western edge; a beach, shallows and foam along it."""
+def sea(canvas: Canvas, shore: Points, built: NDArray[np.bool_], corner_x: float) -> None:
+    """Water between a shore line, north to south, and the western edge; where nothing is built, a beach and foam."""
     water = np.concatenate([shore, [(corner_x, shore[-1, 1]), (corner_x, shore[0, 1])]])
-    canvas.fill([shore + (6, 0)], SAND, line_m=36, soft_m=4, ragged=True)
+    edges = np.flatnonzero(np.diff(built)) + 1
+    parts = zip(np.split(shore, edges), built[[0, *edges]], strict=True)
+    beaches = [part for part, is_built in parts if not is_built and len(part) > 1]
+    canvas.fill([beach + (6, 0) for beach in beaches], SAND, line_m=30, soft_m=5, ragged=True)
     canvas.fill([water], SEA)
-    canvas.fill([shore - (10, 0)], SHALLOWS, line_m=70, soft_m=18, only=WATER)
-    canvas.fill([shore - (2, 0)], FOAM, line_m=2.2, soft_m=1.4, ragged=True, opacity=0.6, only=WATER)
-
-
-# --- roads and traffic ----------------------------------------------------------------------------------------------
+    canvas.fill([beach - (10, 0) for beach in beaches], SHALLOWS, line_m=70, soft_m=18, only=WATER)
+    surf = [beach - (2, 0) for beach in beaches]
+    canvas.fill(surf, FOAM, line_m=2.2, soft_m=1.4, ragged=True, opacity=0.6, only=WATER)
 
 
 def dashes(line: Points, dash_m: float, gap_m: float, side_m: float = 0.0) -> list[Points]:
@@ -161,7 +164,7 @@ def along(line: Points, lengths: NDArray[np.float64], at: float, side_m: float) 
 
 def road(canvas: Canvas, line: Points, width: float = 8.0, verge: Material = PAVING) -> None:
     """An asphalt road with pavements, edge lines and lane marks."""
-    canvas.fill([line], verge, line_m=width + 4, soft_m=0.4)
+    canvas.fill([line], verge, line_m=width + 4, soft_m=0.4 if verge.takes & PAVED else 1.0)
     canvas.fill([line], ASPHALT if width > 7 else OLD_ASPHALT, line_m=width)
     lanes = max(2, int(width / 3.5))
     for lane in range(1, lanes):
@@ -181,7 +184,9 @@ def traffic(canvas: Canvas, line: Points, width: float, spacing_m: float, trucks
         at = rng.exponential(spacing_m)
         while at < lengths[-1]:
             (x, y), heading = along(line, lengths, at, side + rng.normal(0, 0.2))
-            canvas.stamp(draw.vehicle(canvas.at(x, y, heading + back), bool(rng.random() < trucks), rng), "vehicle", on=PAVED)
+            canvas.stamp(
+                street.vehicle(canvas.at(x, y, heading + back), bool(rng.random() < trucks), rng), "vehicle", on=PAVED
+            )
             at += 9 + rng.exponential(spacing_m)
 
 
@@ -194,6 +199,6 @@ def car_park(canvas: Canvas, rect: Rect) -> None:
         canvas.fill([[(x, y), (x, y + 10.4)] for x in bays], WHITE_PAINT, line_m=0.2, opacity=0.6)
         for x in bays[:-1]:
             for depth, heading in ((2.6, 90), (7.8, -90)):
-                if rng.random() < 0.62:
+                if rng.random() < 0.5:
                     place = canvas.at(x + 1.35, y + depth, heading + rng.normal(0, 1.5) + 180 * rng.integers(2))
-                    canvas.stamp(draw.vehicle(place, False, rng), "vehicle", on=PAVED)
+                    canvas.stamp(street.vehicle(place, False, rng), "vehicle", on=PAVED)

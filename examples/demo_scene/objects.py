@@ -1,4 +1,4 @@
-"""Draws the single objects of the demo scene (make_scene.py places them).
+"""Draws the objects that the demo scene is made for; the sites place them.
 
 Every function gives back a Patch: the object seen from above, drawn in metres along its own axes (x forward, y to the
 right) with the shadow it throws. Shapes and colours follow what such objects look like in public aerial imagery; none
@@ -7,34 +7,25 @@ of that imagery is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scene_canvas import SHADOW_LIGHT, SHADOW_M, SUPERSAMPLE, Colour, Patch, Place, Points, circle
 
-WHITE: Colour = (236, 237, 235)
-LINE: Colour = (205, 207, 200)
-GLASS: Colour = (38, 44, 52)
-RUBBER_RED: Colour = (150, 74, 58)
-
-
-def tint(colour: Sequence[int], factor: float) -> Colour:
-    """The colour made brighter or darker."""
-    red, green, blue = (int(np.clip(v * factor, 0, 255)) for v in colour)
-    return red, green, blue
-
-
-def _pick(rng: np.random.Generator, choices: Sequence[Any]) -> Any:
-    return choices[int(rng.integers(len(choices)))]
-
-
-def _mirrored(half: Sequence[tuple[float, float]]) -> Points:
-    """A closed outline from its right half (y >= 0), mirrored at the x axis."""
-    right = np.asarray(half, float)
-    return np.concatenate([right, right[::-1] * (1, -1)])
+from demo_scene.patch import (
+    BOX_COLOURS,
+    GLASS,
+    LINE,
+    SHADOW_M,
+    WHITE,
+    Colour,
+    Patch,
+    Place,
+    Points,
+    circle,
+    mirrored,
+    pick,
+    tint,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +52,8 @@ AIRPLANES: dict[str, AirplaneKind] = {
 def airplane(place: Place, kind: AirplaneKind, rng: np.random.Generator) -> Patch:
     length, span = kind.length, kind.span
     patch = Patch(place, length, span, margin_m=0.35 * length)
-    body = _pick(rng, (WHITE, (228, 230, 232), (214, 218, 222), (240, 238, 230)))
-    accent = _pick(rng, ((150, 44, 46), (40, 62, 120), (222, 224, 226), (196, 120, 44), (52, 96, 84), (60, 66, 80)))
+    body = pick(rng, (WHITE, (228, 230, 232), (214, 218, 222), (240, 238, 230)))
+    accent = pick(rng, ((150, 44, 46), (40, 62, 120), (222, 224, 226), (196, 120, 44), (52, 96, 84), (60, 66, 80)))
     wing = tint(body, 0.9)
     radius = 0.052 * length if kind.engines != 4 else 0.055 * length
     for side in (1, -1):
@@ -72,7 +63,7 @@ def airplane(place: Place, kind: AirplaneKind, rng: np.random.Generator) -> Patc
         if kind.tail_engines:
             nacelle = (0.02 - 0.36) * length, side * 0.085 * length
             patch.polygon(circle(1.0) * (0.065 * length, 0.026 * length) + nacelle, tint(body, 0.82))
-    hull = _mirrored([(0.5, 0.0), (0.487, 0.4), (0.455, 0.78), (0.40, 1.0), (-0.22, 1.0), (-0.38, 0.62), (-0.5, 0.12)])
+    hull = mirrored([(0.5, 0.0), (0.487, 0.4), (0.455, 0.78), (0.40, 1.0), (-0.22, 1.0), (-0.38, 0.62), (-0.5, 0.12)])
     patch.polygon(hull * (length, radius), tint(body, 0.8), base_m=0.05 * length, top_m=0.15 * length)
     patch.polygon(hull * (length * 0.99, radius * 0.66), body)  # the lit crown of the round body
     patch.rect(0.452 * length, -radius * 0.42, 0.468 * length, radius * 0.42, GLASS)
@@ -91,29 +82,34 @@ def _wing(patch: Patch, kind: AirplaneKind, colour: Colour, side: int) -> None:
     positions = {0: (), 2: (0.34,), 4: (0.36, 0.66)}[kind.engines]
     for part in positions:
         nose = root - part * back + 0.055 * length, side * part * half
-        patch.polygon(circle(1.0) * (0.05 * length, 0.0235 * length) + nose, tint(colour, 0.86), 0.03 * length, 0.07 * length)
+        patch.polygon(
+            circle(1.0) * (0.05 * length, 0.0235 * length) + nose, tint(colour, 0.86), 0.03 * length, 0.07 * length
+        )
     patch.polygon(np.array(outline) * (1, side), colour, base_m=0.075 * length, top_m=0.085 * length)
     flap = np.array([(root - 0.9 * chord, 0.1 * half), (root - 0.36 * back - 0.62 * chord, 0.36 * half),
                      (root - back - 0.1 * chord, 0.96 * half)])  # fmt: skip
     patch.line(flap * (1, side), 0.012 * length, tint(colour, 0.82))
 
 
-def ship(place: Place, length: float, kind: str, rng: np.random.Generator, wake: bool = False) -> Patch:
+def ship(place: Place, length: float, kind: str, rng: np.random.Generator) -> Patch:
     """A cargo ship, tanker, container ship, ferry or (small) work boat, bow forward."""
     half = length * (0.075 if length > 60 else 0.12)
     height = 0.06 * length + 1
     patch = Patch(place, length, 2 * half, margin_m=0.25 * length + 4)
-    deck, hull = _pick(rng, SHIP_COLOURS[kind])
-    outline = _mirrored([(0.5, 0.0), (0.46, 0.36), (0.40, 0.72), (0.30, 1.0), (-0.42, 1.0), (-0.48, 0.86), (-0.5, 0.6)])
+    deck, hull = pick(rng, SHIP_COLOURS[kind])
+    outline = mirrored([(0.5, 0.0), (0.46, 0.36), (0.40, 0.72), (0.30, 1.0), (-0.42, 1.0), (-0.48, 0.86), (-0.5, 0.6)])
     patch.polygon(outline * (length, half), hull, base_m=0.0, top_m=height)
     patch.polygon(outline * (length * 0.985, half * 0.88), deck)
     _cargo(patch, kind, length, half, deck, height, rng)
-    bridge_at = -0.43 if kind in ("tanker", "bulk", "container") else 0.12
-    depth = 0.075 * length if kind != "ferry" else 0.3 * length
+    bridge_at, depth = {"ferry": (-0.36, 0.6 * length), "boat": (0.02, 0.16 * length)}.get(
+        kind, (-0.43, 0.075 * length)
+    )
+    back = bridge_at * length
     for step, shrink in enumerate((1.0, 0.72)):
-        patch.rect(bridge_at * length, -0.86 * half * shrink, bridge_at * length + depth * shrink, 0.86 * half * shrink,
-                   tint(WHITE, 0.88 + 0.1 * step), base_m=height, top_m=height + 0.05 * length * (step + 1))  # fmt: skip
-    patch.disc(bridge_at * length + 0.01 * length, 0.0, 0.2 * half, (70, 62, 60), base_m=height, top_m=height + 0.1 * length)
+        side, top = 0.86 * half * shrink, height + 0.05 * length * (step + 1)
+        house = tint(WHITE, 0.88 + 0.1 * step)
+        patch.rect(back, -side, back + depth * shrink, side, house, base_m=height, top_m=top)
+    patch.disc(back + 0.01 * length, 0.0, 0.2 * half, (70, 62, 60), base_m=height, top_m=height + 0.1 * length)
     return patch
 
 
@@ -124,12 +120,11 @@ SHIP_COLOURS: dict[str, tuple[tuple[Colour, Colour], ...]] = {
     "ferry": (((206, 208, 206), (226, 228, 228)), ((180, 190, 182), (222, 222, 216))),
     "boat": (((186, 182, 172), (220, 220, 216)), ((132, 118, 98), (74, 86, 100)), ((152, 150, 146), (150, 62, 52))),
 }
-BOX_COLOURS: tuple[Colour, ...] = (
-    (146, 66, 52), (60, 84, 118), (168, 164, 156), (88, 108, 84), (176, 128, 66), (110, 70, 62), (74, 78, 84), (196, 196, 192),
-)  # fmt: skip
 
 
-def _cargo(patch: Patch, kind: str, length: float, half: float, deck: Colour, height: float, rng: np.random.Generator) -> None:
+def _cargo(
+    patch: Patch, kind: str, length: float, half: float, deck: Colour, height: float, rng: np.random.Generator
+) -> None:
     """What lies on deck: hatches, pipes or containers."""
     if kind == "bulk":
         for at in np.linspace(-0.26, 0.30, 6):
@@ -141,10 +136,10 @@ def _cargo(patch: Patch, kind: str, length: float, half: float, deck: Colour, he
             patch.line([(at * length, -0.7 * half), (at * length, 0.7 * half)], 0.4, tint(deck, 0.75))
         patch.line([(0.02 * length, -0.8 * half), (0.02 * length, 0.8 * half)], 0.2 * half, tint(deck, 1.35))
     elif kind == "container":
-        for at in np.arange(-0.33, 0.33, 6.6 / length):
-            for y in np.arange(-0.8, 0.75, 2.6 / half):
-                patch.rect(at * length, y * half, at * length + 6.1, y * half + 2.4, tint(_pick(rng, BOX_COLOURS), rng.uniform(0.8, 1.15)),
-                           base_m=height, top_m=height + rng.integers(0, 4))  # fmt: skip
+        for x in np.arange(-0.33 * length, 0.33 * length, 6.6):
+            for y in np.arange(-0.8 * half, 0.75 * half, 2.6):
+                colour, top = tint(pick(rng, BOX_COLOURS), rng.uniform(0.8, 1.15)), height + int(rng.integers(0, 4))
+                patch.rect(x, y, x + 6.1, y + 2.4, colour, base_m=height, top_m=top)
     elif kind == "boat":
         patch.rect(-0.38 * length, -0.5 * half, -0.12 * length, 0.5 * half, tint(deck, 0.7))
 
@@ -153,7 +148,7 @@ def tank(place: Place, diameter: float, floating_roof: bool, rng: np.random.Gene
     """A storage tank: a cone roof lit from one side, or a floating roof sunk below its wall."""
     radius, height = diameter / 2, 8 + 0.2 * diameter
     patch = Patch(place, diameter, diameter, margin_m=height)
-    colour = _pick(rng, (WHITE, WHITE, (224, 226, 224), (206, 208, 204), (216, 208, 190)))
+    colour = pick(rng, (WHITE, WHITE, (224, 226, 224), (206, 208, 204), (216, 208, 190)))
     patch.disc(0, 0, radius, tint(colour, 0.86), base_m=0.0, top_m=height)
     sun_deg = np.rad2deg(np.arctan2(-SHADOW_M[1], -SHADOW_M[0])) - place.heading_deg
     if floating_roof:
@@ -174,11 +169,13 @@ def tank(place: Place, diameter: float, floating_roof: bool, rng: np.random.Gene
 
 
 def _overlap_of_discs(radius: float, shift_scene_m: Points, heading_deg: float) -> Points:
-    """The part of a disc's floor that its own wall leaves in the sun; the shadow is the disc moved away from the sun."""
+    """The part of a tank's floor that its wall leaves in the sun: the disc, and the disc moved away from the sun."""
     angle = np.deg2rad(-heading_deg)
     shift = shift_scene_m @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     rim = circle(radius, count=73)
-    points = np.concatenate([rim[np.hypot(*(rim - shift).T) <= radius], (rim + shift)[np.hypot(*(rim + shift).T) <= radius]])
+    points = np.concatenate(
+        [rim[np.hypot(*(rim - shift).T) <= radius], (rim + shift)[np.hypot(*(rim + shift).T) <= radius]]
+    )
     middle = points - points.mean(0)
     return points[np.argsort(np.arctan2(middle[:, 1], middle[:, 0]))]
 
@@ -284,7 +281,7 @@ def harbor_pier(place: Place, length: float, rng: np.random.Generator) -> Patch:
     """A walkway on piles with finger piers on both sides and boats in most of the berths."""
     reach = 13.0
     patch = Patch(place, length, 2 * reach + 3, margin_m=6)
-    wood = _pick(rng, ((150, 142, 128), (168, 162, 150), (128, 116, 100)))
+    wood = pick(rng, ((150, 142, 128), (168, 162, 150), (128, 116, 100)))
     patch.rect(-length / 2, -1.3, length / 2, 1.3, wood, base_m=0.6, top_m=1.4)
     for side in (-1, 1):
         for at in np.arange(-length / 2 + 5.0, length / 2 - 8.5, 9.6):
@@ -303,7 +300,7 @@ def _small_boat(patch: Patch, x: float, side: int, length: float, rng: np.random
     width = np.array([0.75, 1.0, 1.0, 0.65, 0.0]) * half
     hull = np.concatenate([np.stack([x + width, along], 1), np.stack([x - width, along], 1)[::-1]])
     patch.polygon(hull * (1, side), colour, base_m=0.0, top_m=1.4)
-    cover = _pick(rng, (GLASS, (196, 192, 182), (52, 74, 120), (120, 122, 124), (226, 228, 228)))
+    cover = pick(rng, (GLASS, (196, 192, 182), (52, 74, 120), (120, 122, 124), (226, 228, 228)))
     low, high = sorted(side * (start + (bow - start) * part) for part in (0.22, 0.55))
     patch.rect(x - 0.62 * half, low, x + 0.62 * half, high, cover, base_m=1.4, top_m=2.6)
 
@@ -315,100 +312,12 @@ def bridge(place: Place, length: float, width: float) -> Patch:
     patch.rect(-length / 2, -width / 2, length / 2, width / 2, concrete, base_m=3.5, top_m=6.5)
     patch.rect(-length / 2, -width / 2 + 1.8, length / 2, width / 2 - 1.8, (126, 124, 120))
     for side in (-1, 1):
-        patch.line([(-length / 2, side * (width / 2 - 0.4)), (length / 2, side * (width / 2 - 0.4))], 0.6, (206, 203, 194))
+        patch.line(
+            [(-length / 2, side * (width / 2 - 0.4)), (length / 2, side * (width / 2 - 0.4))], 0.6, (206, 203, 194)
+        )
         patch.line([(-length / 2, side * (width / 2 - 2.2)), (length / 2, side * (width / 2 - 2.2))], 0.25, LINE)
     for at in np.arange(-length / 2 + 2, length / 2 - 4, 8.0):
         patch.line([(at, 0), (at + 4, 0)], 0.3, LINE)
     for at in np.arange(-length / 2, length / 2 + 1, max(12.0, length / 5)):
         patch.line([(at, -width / 2), (at, width / 2)], 0.35, (92, 90, 88))  # joints between the spans
     return patch
-
-
-CAR_PAINTS: tuple[Colour, ...] = (
-    (226, 228, 228), (234, 234, 230), (196, 200, 204), (160, 164, 168), (92, 96, 102), (44, 46, 50), (36, 38, 44),
-    (140, 40, 38), (50, 66, 104), (178, 172, 156), (72, 84, 78),
-)  # fmt: skip
-
-
-def vehicle(place: Place, truck: bool, rng: np.random.Generator) -> Patch:
-    """A car with its windscreens, or a truck with cab and box."""
-    length, width = (rng.uniform(9.0, 15.0), 2.6) if truck else (rng.uniform(4.2, 5.0), rng.uniform(1.8, 2.0))
-    patch = Patch(place, length, width, margin_m=3.5)
-    half, side = length / 2, width / 2
-    if truck:
-        patch.rect(-half, -side, half - 2.8, side, _pick(rng, (WHITE, (200, 202, 200), *BOX_COLOURS)), base_m=0.0, top_m=3.8)
-        patch.rect(half - 2.4, -side * 0.95, half, side * 0.95, _pick(rng, CAR_PAINTS), base_m=0.0, top_m=3.0)
-        patch.rect(half - 2.8, -side * 0.4, half - 2.4, side * 0.4, GLASS)
-        patch.rect(half - 0.5, -side * 0.8, half - 0.1, side * 0.8, GLASS)
-        return patch
-    paint = _pick(rng, CAR_PAINTS)
-    hull = _mirrored([(1.0, 0.0), (0.98, 0.7), (0.88, 0.97), (-0.9, 0.97), (-1.0, 0.8)])
-    patch.polygon(hull * (half, side), paint, base_m=0.0, top_m=1.4)
-    patch.rect(0.12 * length, -side * 0.78, 0.25 * length, side * 0.78, GLASS)
-    patch.rect(-0.4 * length, -side * 0.72, -0.3 * length, side * 0.72, GLASS)
-    patch.rect(-0.3 * length, -side * 0.7, 0.12 * length, side * 0.7, tint(paint, 1.08))
-    return patch
-
-
-def house(place: Place, length: float, width: float, roof: Colour, rng: np.random.Generator) -> Patch:
-    """A house with a gabled roof, one slope in the light and one away from it."""
-    eaves = rng.uniform(4.0, 6.5)
-    patch = Patch(place, length, width, margin_m=eaves + 3)
-    normal = np.deg2rad(place.heading_deg + 90)
-    lit = float(np.clip(-(np.cos(normal) * SHADOW_M[0] + np.sin(normal) * SHADOW_M[1]), -0.75, 0.75)) * 0.42
-    patch.rect(-length / 2, -width / 2, length / 2, width / 2, tint(roof, 1 - lit), base_m=0.0, top_m=eaves + 1.5)
-    patch.rect(-length / 2, 0, length / 2, width / 2, tint(roof, 1 + lit))
-    patch.line([(-length / 2, 0), (length / 2, 0)], 0.4, tint(roof, 1.2))
-    at = rng.uniform(-0.35, 0.35) * length
-    patch.rect(at, -1.8, at + 1.0, -0.8, tint(roof, 0.8), base_m=0, top_m=1.8)
-    return patch
-
-
-def shed(place: Place, length: float, width: float, height: float, rng: np.random.Generator) -> Patch:
-    """A hall with a flat roof: parapet, seams and machines on top."""
-    patch = Patch(place, length, width, margin_m=height + 2)
-    roof = _pick(rng, ((176, 176, 172), (204, 205, 202), (148, 146, 142), (128, 134, 138), (166, 150, 136)))
-    patch.rect(-length / 2, -width / 2, length / 2, width / 2, tint(roof, 1.14), base_m=0.0, top_m=height)
-    patch.rect(-length / 2 + 0.8, -width / 2 + 0.8, length / 2 - 0.8, width / 2 - 0.8, roof)
-    for at in np.arange(-length / 2 + 6, length / 2 - 4, 6.0):
-        patch.line([(at, -width / 2 + 0.8), (at, width / 2 - 0.8)], 0.3, tint(roof, rng.uniform(0.9, 1.08)))
-    for _ in range(int(length * width / 220)):
-        x, y = rng.uniform(-0.42, 0.42) * length, rng.uniform(-0.38, 0.38) * width
-        patch.rect(x, y, x + rng.uniform(1.5, 3.5), y + rng.uniform(1.2, 2.5), tint(roof, rng.uniform(0.75, 1.2)),
-                   base_m=0.0, top_m=1.6)  # fmt: skip
-    return patch
-
-
-Sprite = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-def trees(gsd_m: float, count: int, rng: np.random.Generator) -> list[Sprite]:
-    """Trees from small to large as (keep, paint) layers for Canvas.lay, each with its shadow."""
-    return [_tree(radius, gsd_m, rng) for radius in np.linspace(1.6, 5.6, count)]
-
-
-def _tree(radius: float, gsd_m: float, rng: np.random.Generator) -> Sprite:
-    """A crown of leafy lumps: each lump is bright towards the sun, and the crown as a whole too."""
-    step = gsd_m / SUPERSAMPLE
-    half = int(np.ceil(2.6 * radius / gsd_m)) * SUPERSAMPLE
-    y, x = (np.mgrid[-half:half, -half:half] + 0.5) * step
-    crown, light = np.zeros(x.shape, bool), np.zeros(x.shape)
-    for _ in range(max(7, int(radius * 5))):
-        turn, out = rng.uniform(0, 2 * np.pi), radius * 0.72 * np.sqrt(rng.random())
-        lump = radius * rng.uniform(0.24, 0.42)
-        dx, dy = (x - out * np.cos(turn)) / lump, (y - out * np.sin(turn)) / lump
-        inside = dx**2 + dy**2 < 1
-        sun = -(dx * SHADOW_M[0] + dy * SHADOW_M[1]) * 0.26 - (x * SHADOW_M[0] + y * SHADOW_M[1]) / radius * 0.34
-        light[inside] = (1 + sun * 1.25 + rng.normal(0, 0.1))[inside]
-        crown |= inside
-    colour = np.array(_pick(rng, ((52, 72, 40), (46, 66, 40), (62, 76, 42), (42, 58, 36), (66, 80, 48)))) * rng.uniform(0.85, 1.1)
-    shift = np.round(SHADOW_M * radius * 1.5 / step).astype(int)
-    shadow = np.roll(crown, (shift[1], shift[0]), (0, 1))
-    solid, shaded, bright = (_shrink(layer.astype(np.float32)) for layer in (crown, shadow & ~crown, light * crown))
-    keep = (1 - shaded[..., None] * (1 - SHADOW_LIGHT)) * (1 - solid[..., None])
-    return keep.astype(np.float32), (bright[..., None] * colour).astype(np.float32)
-
-
-def _shrink(layer: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = (side // SUPERSAMPLE for side in layer.shape)
-    return layer.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE).mean((1, 3))

@@ -1,0 +1,32 @@
+"""Fixtures: small scenes, a model, and the real data where it is at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from untrained import make_untrained_model
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("LCAGEO_DATA", REPOSITORY.parent / "shared" / "data"))
+
+# Two shared cores are no place for deadlines; CI must not fail by the luck of the draw.
+settings.register_profile("lcageo", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("lcageo")
+
+
+@pytest.fixture(scope="session")
+def real_scenes() -> list[Path]:
+    """Real GeoTIFF scenes; skips where they are absent."""
+    scenes = sorted((DATA / "scenes").glob("*.tif"))
+    if not scenes:
+        pytest.skip(f"SKIPPED FOR WANT OF DATA: no scenes in {DATA / 'scenes'}; name their folder with LCAGEO_DATA")
+    return scenes
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a seeded, untrained model with tiles of 256 pixels."""
+    return make_untrained_model(tmp_path_factory.mktemp("untrained"), tile_size=256)

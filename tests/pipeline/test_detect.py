@@ -1,0 +1,209 @@
+"""The main path with a real predictor that needs no network: it finds bright squares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bright import BrightSquares, bright_card, find_squares
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scenes import UTM, noise, squares, write_scene
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.errors import DeviceMemoryError, UsageError
+from lcageo.pipeline.detect import Progress, SceneResult, choose_overlap, choose_scale, detect_scene
+from lcageo.scene.raster import SceneInfo, open_scene
+
+LARGEST = 24
+PLACES = [
+    (5, 5, 20, 210),
+    (60, 5, 24, 240),
+    (200, 100, 8, 250),
+    (301, 37, 17, 205),
+    (90, 150, 24, 220),
+    (280, 180, 20, 235),
+]
+
+
+def run(path: Path, tile_size: int = 64, batch: int = 4, largest_batch: int = 1000, **config: object) -> SceneResult:
+    predictor = BrightSquares(bright_card(tile_size), largest_batch)
+    with open_scene(path) as scene:
+        return detect_scene(scene, predictor, DetectConfig(**config), batch, warn=lambda line: None)  # type: ignore[arg-type]
+
+
+def rows(found: Detections) -> list[list[float]]:
+    return sorted(
+        [*box, float(score), int(label)]
+        for box, score, label in zip(found.boxes_xyxy.tolist(), found.scores, found.labels, strict=True)
+    )
+
+
+@pytest.fixture
+def scene_path(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "squares.tif", squares(220, 340, PLACES))
+
+
+def scattered(seed: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Squares of up to LARGEST pixels that do not touch: one in each cell of a lattice, at random, or none."""
+    rng = np.random.default_rng(seed)
+    places = []
+    cell = LARGEST + 3
+    for top in range(0, height - cell, cell):
+        for left in range(0, width - cell, cell):
+            if rng.random() < 0.6:
+                side = int(rng.integers(3, LARGEST + 1))
+                x, y = left + int(rng.integers(1, cell - side)), top + int(rng.integers(1, cell - side))
+                places.append((x, y, side, int(rng.integers(200, 256))))
+    return squares(height, width, places)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    tile_size=st.sampled_from([64, 96, 128, 160, 256, 512]),
+    overlap=st.integers(LARGEST, 48),
+)
+def test_a_scene_in_tiles_gives_what_the_whole_gives(tmp_path: Path, seed: int, tile_size: int, overlap: int) -> None:
+    pixels = scattered(seed, 260, 330)
+    path = write_scene(tmp_path / f"{seed}.tif", pixels)
+    assert rows(run(path, tile_size, overlap=str(overlap)).detections) == rows(find_squares(pixels))
+
+
+def test_the_batch_size_does_not_matter(scene_path: Path) -> None:
+    results = [run(scene_path, overlap="40", batch=batch).detections for batch in (1, 3, 100)]
+    assert rows(results[0]) == rows(results[1]) == rows(results[2])
+    assert len(results[0]) == len(PLACES)
+
+
+def test_running_out_of_memory_halves_the_batch_and_loses_nothing(scene_path: Path) -> None:
+    told: list[str] = []
+    predictor = BrightSquares(bright_card(64), largest_batch=3)
+    with open_scene(scene_path) as scene:
+        result = detect_scene(scene, predictor, DetectConfig(overlap="40"), 16, told.append)
+    assert rows(result.detections) == rows(find_squares(squares(220, 340, PLACES)))
+    assert max(predictor.batches) == 2 and len(told) == 3 and "going on with 2" in told[-1]
+
+
+def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> None:
+    with pytest.raises(DeviceMemoryError, match="batch of 1 tiles"):
+        run(scene_path, largest_batch=0)
+
+
+def test_progress_reaches_the_number_of_tiles(scene_path: Path) -> None:
+    seen: list[Progress] = []
+    with open_scene(scene_path) as scene:
+        detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 4, lambda line: None, seen.append)
+    assert [at.done for at in seen] == list(range(1, seen[-1].total + 1))
+
+
+def test_a_scene_without_objects_gives_none(tmp_path: Path) -> None:
+    assert len(run(write_scene(tmp_path / "a.tif", noise(100, 100))).detections) == 0
+
+
+def test_a_scene_of_one_pixel_runs(tmp_path: Path) -> None:
+    assert len(run(write_scene(tmp_path / "a.tif", np.full((3, 1, 1), 220, np.uint8))).detections) == 1
+
+
+def test_tiles_without_data_are_skipped_and_counted(tmp_path: Path) -> None:
+    pixels = squares(200, 400, [(10, 10, 20, 240)])
+    pixels[:, :, 150:] = 0
+    result = run(write_scene(tmp_path / "a.tif", pixels, nodata=0), overlap="0")
+    tiles = result.provenance["tiles"]
+    assert tiles == {"planned": 28, "outside_area_of_interest": 0, "without_data": 16, "run": 12}
+    assert len(result.detections) == 1
+
+
+def test_an_untagged_black_edge_is_skipped_only_if_asked(tmp_path: Path) -> None:
+    pixels = noise(200, 400)
+    pixels[:, :, 150:] = 0
+    path = write_scene(tmp_path / "a.tif", pixels)
+    auto, none = run(path, overlap="0").provenance, run(path, overlap="0", edge_nodata="none").provenance
+    assert auto["tiles"]["without_data"] == 16 and auto["edge_nodata"] == "black"
+    assert none["tiles"]["without_data"] == 0 and none["edge_nodata"] is None
+
+
+def test_only_objects_with_their_centre_in_the_area_are_kept_and_only_its_tiles_run(scene_path: Path) -> None:
+    # Scene columns 0 to 100 and rows 0 to 100; the square at (60, 5) has its centre at column 72.
+    bbox = (UTM.c, UTM.f - 50.0, UTM.c + 50.0, UTM.f)
+    result = run(scene_path, bbox=bbox)
+    assert sorted(result.detections.boxes_xyxy[:, 0].tolist()) == [5, 60]
+    tiles = result.provenance["tiles"]
+    assert (
+        tiles["outside_area_of_interest"] > 0 and tiles["run"] + tiles["outside_area_of_interest"] == tiles["planned"]
+    )
+    assert rows(run(scene_path, bbox=(UTM.c, UTM.f - 50.0, UTM.c + 35.9, UTM.f)).detections)[-1][0] == 5
+
+
+def test_16_bit_scenes_are_stretched_alike_everywhere(tmp_path: Path) -> None:
+    eight = squares(220, 340, PLACES)
+    sixteen = write_scene(tmp_path / "a.tif", eight.astype(np.uint16) * 100)
+    found = run(sixteen, overlap="40", stretch="0,25500").detections
+    assert rows(found) == rows(find_squares(eight))
+
+
+def test_resampling_puts_boxes_back_where_they_were(tmp_path: Path) -> None:
+    places = [(20, 20, 24, 250), (100, 60, 16, 250), (203, 150, 20, 250)]
+    path = write_scene(tmp_path / "a.tif", squares(220, 340, places))
+    for gsd in (0.3, 0.77, 1.0):
+        found = run(path, overlap="44", gsd=gsd).detections
+        assert len(found) == 3
+        for row, (x, y, side, _) in zip(rows(found), places, strict=True):
+            # Thresholding a resampled edge is good to one pixel of the resampled image.
+            assert row[:4] == pytest.approx([x, y, x + side, y + side], abs=max(1.0, gsd / 0.5))
+
+
+def test_provenance_says_what_was_done(scene_path: Path) -> None:
+    record = run(scene_path, score=0.5, classes=("white square",)).provenance
+    assert record["model"] == "bright" and record["model_sha256"] == "0" * 64
+    assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ("white square",)
+    assert record["scene_pixels_per_tile_pixel"] == 1.0 and record["bands"] == [1, 2, 3]
+
+
+@pytest.fixture
+def info(scene_path: Path) -> SceneInfo:
+    with open_scene(scene_path) as scene:
+        return scene.info  # 0.5 m
+
+
+@pytest.mark.parametrize(
+    ("model_range", "gsd", "scale", "words"),
+    [
+        ((0.3, 1.0), "auto", 1.0, None),
+        ((1.3, 2.0), "auto", 2.6, "resampled to 1.3 m"),
+        ((0.1, 0.2), "auto", 0.4, "resampled to 0.2 m"),
+        ((0.01, 0.1), "auto", 1.0, "too small to be seen"),
+        ((1.3, 2.0), "native", 1.0, None),
+        ((0.3, 1.0), 0.7, 1.4, None),
+    ],
+)
+def test_resolution_is_chosen_by_the_exact_ratio(
+    info: SceneInfo, model_range: tuple[float, float], gsd: float | str, scale: float, words: str | None
+) -> None:
+    card = replace(bright_card(), gsd_m=model_range)
+    chosen, notes = choose_scale(info, card, gsd)
+    assert chosen == pytest.approx(scale, rel=1e-3)  # the UTM scale factor is 0.9996
+    assert not notes if words is None else words in notes[0]
+
+
+def test_a_scene_of_unknown_resolution_is_used_as_it_is(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), None, None)) as scene:
+        assert choose_scale(scene.info, bright_card(), "native") == (1.0, [])
+        scale, notes = choose_scale(scene.info, bright_card(), 0.5)
+    assert scale == 1.0 and "cannot be reached" in notes[0]
+
+
+def test_overlap_is_the_largest_object_else_a_quarter() -> None:
+    assert choose_overlap(bright_card(256), None) == 64
+    assert choose_overlap(bright_card(256, largest_object_px=100), None) == 100
+    assert choose_overlap(bright_card(256, largest_object_px=1000), None) == 128
+    assert choose_overlap(bright_card(256, largest_object_px=100), "10%") == 26
+
+
+def test_unknown_classes_and_areas_off_the_scene_are_refused(scene_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not meet scene"):
+        run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.errors import DeviceError, DeviceMemoryError, ModelError
+from lcageo.merge import nms
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import Selection, load_predictor
+from lcageo.runtime.torch_backend import TorchPredictor
+
+IMAGES = np.random.default_rng(0).integers(0, 255, (3, 3, 256, 256), dtype=np.uint8)
+
+
+@pytest.fixture
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
+
+
+def predictor(card: ModelCard, device: str = "cpu", **settings: object) -> TorchPredictor:
+    loaded = load_predictor(card, Selection.of(card, DetectConfig(**settings)), device)  # type: ignore[arg-type]
+    assert isinstance(loaded, TorchPredictor)
+    return loaded
+
+
+def with_weights(card: ModelCard, folder: Path, content: bytes) -> ModelCard:
+    (folder / "model.safetensors").write_bytes(content)
+    return replace(card, weights=folder / "model.safetensors", sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_results_are_sorted_unique_inside_the_tile_and_above_the_threshold(card: ModelCard) -> None:
+    for found in predictor(card, score=0.02).predict(IMAGES):
+        assert len(found) > 0 and found.scores.min() > 0.02
+        assert (np.diff(found.scores) <= 0).all()
+        assert found.boxes_xyxy.dtype == np.float32
+        assert found.boxes_xyxy.min() >= 0 and found.boxes_xyxy.max() <= 256
+        assert len(nms(found, 0.6)) == len(found)
+
+
+def test_a_batch_gives_what_single_tiles_give(card: ModelCard) -> None:
+    model = predictor(card, score=0.02)
+    together = model.predict(IMAGES)
+    for image, found in zip(IMAGES, together, strict=True):
+        alone = model.predict(image[None])[0]
+        assert len(alone) == len(found)
+        assert np.abs(alone.boxes_xyxy - found.boxes_xyxy).max() < 1e-2
+
+
+def test_the_input_is_normalised_by_the_card(card: ModelCard) -> None:
+    shifted = replace(card, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    seen: list[torch.Tensor] = []
+    for one in (card, shifted):
+        model = predictor(one, score=0.02)
+        model._network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        model.predict(IMAGES)
+    expected = (IMAGES - np.array(card.mean)[:, None, None]) / np.array(card.std)[:, None, None]
+    assert np.abs(seen[0].numpy() - expected).max() < 1e-4
+    assert (seen[1].numpy() == IMAGES).all()
+
+
+def test_classes_thresholds_and_count_are_respected(card: ModelCard) -> None:
+    picky = replace(card, thresholds={"ship": 0.9})
+    everything = Detections.joined(predictor(card, score=0.02).predict(IMAGES))
+    assert (everything.labels == 1).any() and (everything.labels == 9).any()
+    assert {1} == set(Detections.joined(predictor(card, score=0.02, classes=("ship",)).predict(IMAGES)).labels.tolist())
+    assert Selection.of(picky, DetectConfig()).thresholds[:2].tolist() == pytest.approx([0.3, 0.9])
+    assert [len(found) for found in predictor(card, score=0.02, max_per_tile=7).predict(IMAGES)] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "mps", "meta", "gpu"])
+def test_a_device_that_is_not_there_is_refused(card: ModelCard, device: str) -> None:
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("there is an mps device here")
+    with pytest.raises(DeviceError, match="device '"):
+        predictor(card, device)
+
+
+def test_missing_unknown_and_misshapen_tensors_are_named(card: ModelCard, tmp_path: Path) -> None:
+    tensors = safetensors.torch.load(card.read_weights())
+    name = sorted(tensors)[0]
+    fewer = {key: value for key, value in tensors.items() if key != name}
+    with pytest.raises(ModelError, match=f"1 tensors missing .*{name}"):
+        predictor(with_weights(card, tmp_path, safetensors.torch.save(fewer)))
+    with pytest.raises(ModelError, match="1 not known .*extra"):
+        predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, "extra": torch.zeros(1)})))
+    with pytest.raises(ModelError, match=r"has shape \(1, 2\)"):
+        predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, name: torch.zeros(1, 2)})))
+
+
+def test_a_pickle_is_refused_and_not_run(card: ModelCard, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        predictor(with_weights(card, tmp_path, pickle.dumps(Trap())))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_out_of_memory_on_a_cpu_is_told_apart(card: ModelCard) -> None:
+    model = predictor(card)
+    one = np.zeros(1, np.uint8)
+    huge = np.lib.stride_tricks.as_strided(one, (2**34, 3, 256, 256), (0, 0, 0, 0))  # a byte here, petabytes in torch
+    with pytest.raises(DeviceMemoryError, match="no memory for a batch of"):
+        model.predict(huge)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from scenes import noise, write_scene
+
+from lcageo.errors import UsageError
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.scene.raster import SceneInfo, open_scene
+
+WEST, NORTH = 500_000.0, 5_000_000.0  # of the 200 x 100 pixel, 0.5 m scene below
+
+
+@pytest.fixture
+def info(tmp_path: Path) -> SceneInfo:
+    with open_scene(write_scene(tmp_path / "scene.tif", noise(100, 200))) as scene:
+        return scene.info
+
+
+def layer(path: Path, geometry: shapely.Geometry, crs: str | None = "EPSG:32633") -> Path:
+    geopandas.GeoDataFrame(geometry=[geometry], crs=crs).to_file(path)
+    return path
+
+
+def middle() -> shapely.Geometry:
+    """Pixels 50 to 150 by 20 to 80, on the map."""
+    return shapely.box(WEST + 25, NORTH - 40, WEST + 75, NORTH - 10)
+
+
+def assert_is_middle(aoi: AreaOfInterest, tolerance: float) -> None:
+    assert shapely.bounds(aoi.polygon).tolist() == pytest.approx([50, 20, 150, 80], abs=tolerance)
+    centres = np.array([[49, 50], [51, 50], [149, 79], [100, 81]], np.float64)
+    boxes = np.concatenate([centres - 3, centres + 3], axis=1)
+    assert aoi.holds_centre(boxes).tolist() == [False, True, True, False]
+    tiles = np.array([[0, 0, 49, 100], [0, 0, 60, 30], [150.5, 0, 200, 100]])
+    assert aoi.meets(tiles).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "geojson"])
+def test_any_layer_in_the_scenes_crs(tmp_path: Path, info: SceneInfo, suffix: str) -> None:
+    assert_is_middle(aoi_from_file(layer(tmp_path / f"aoi.{suffix}", middle()), info), 0.01)
+
+
+def test_another_crs_is_transformed(tmp_path: Path, info: SceneInfo) -> None:
+    dense = shapely.segmentize(middle(), 1.0)
+    for crs in ("EPSG:4326", "EPSG:3857"):
+        moved = geopandas.GeoSeries([dense], crs="EPSG:32633").to_crs(crs).iloc[0]
+        assert_is_middle(aoi_from_file(layer(tmp_path / f"{crs[5:]}.gpkg", moved, crs), info), 0.01)
+
+
+def test_a_rectangle_in_the_scenes_crs_and_in_degrees(info: SceneInfo) -> None:
+    assert_is_middle(aoi_from_bbox((WEST + 25, NORTH - 40, WEST + 75, NORTH - 10), None, info), 0.01)
+    to_degrees = pyproj.Transformer.from_crs(32633, 4326, always_xy=True)
+    west, south = to_degrees.transform(WEST + 25, NORTH - 40)
+    east, north = to_degrees.transform(WEST + 75, NORTH - 10)
+    assert_is_middle(aoi_from_bbox((west, south, east, north), "EPSG:4326", info), 0.2)
+
+
+def test_touching_tiles_are_left_out(info: SceneInfo) -> None:
+    aoi = aoi_from_bbox((WEST + 25, NORTH - 40, WEST + 75, NORTH - 10), None, info)
+    assert not aoi.meets(np.array([[0.0, 0.0, 50.0, 100.0]])).any()
+
+
+def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
+    (tmp_path / "text.gpkg").write_text("no layer")
+    empty = geopandas.GeoDataFrame({"a": []}, geometry=geopandas.GeoSeries([], crs=32633))
+    empty.to_file(tmp_path / "empty.gpkg")
+    cases = {
+        "does not exist": tmp_path / "none.gpkg",
+        "not a vector layer": tmp_path / "text.gpkg",
+        "no features": tmp_path / "empty.gpkg",
+        "no polygons": layer(tmp_path / "line.gpkg", shapely.LineString([(WEST, NORTH), (WEST + 9, NORTH - 9)])),
+        "does not meet scene": layer(tmp_path / "far.gpkg", shapely.box(0, 0, 1, 1)),
+    }
+    for words, path in cases.items():
+        with pytest.raises(UsageError, match=words):
+            aoi_from_file(path, info)
+    with pytest.raises(UsageError, match="is empty"):
+        aoi_from_bbox((2, 0, 1, 1), None, info)
+    with pytest.raises(UsageError, match="not a CRS"):
+        aoi_from_bbox((0, 0, 1, 1), "EPSG:nonsense", info)

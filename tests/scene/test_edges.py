@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scenes import noise, write_scene
+
+from lcageo.scene import sample
+from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge
+from lcageo.scene.raster import open_scene
+from lcageo.scene.sample import sample_scene
+
+
+def edge_of(path: Path) -> EdgeMask | None:
+    with open_scene(path) as scene:
+        return find_edge(sample_scene(scene), scene.info.width, scene.info.height)
+
+
+def slanted(height: int, width: int) -> NDArray[np.bool_]:
+    """The upper-left corner, cut off slantwise."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.asarray(rows + columns < height // 2)
+
+
+def flood(extreme: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The plain way: from every border pixel, step by step."""
+    found = np.zeros_like(extreme)
+    rows, columns = extreme.shape
+    todo = [(r, c) for r in range(rows) for c in range(columns) if r in (0, rows - 1) or c in (0, columns - 1)]
+    while todo:
+        r, c = todo.pop()
+        if 0 <= r < rows and 0 <= c < columns and extreme[r, c] and not found[r, c]:
+            found[r, c] = True
+            todo += [(r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)]
+    return found
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
+def test_sweeps_are_a_flood_fill_from_the_border(seed: int, rows: int, columns: int) -> None:
+    extreme = np.random.default_rng(seed).random((rows, columns)) < 0.6
+    assert (_connected_to_border(extreme) == flood(extreme)).all()
+
+
+@pytest.mark.parametrize(("value", "black"), [(0, True), (4, True), (255, False)])
+def test_a_collar_is_found_to_the_pixel(tmp_path: Path, value: int, black: bool) -> None:
+    pixels = noise(300, 400)
+    collar = slanted(300, 400)
+    pixels[:, collar] = value
+    pixels[:, 200:210, 200:210] = value  # dark ground inside is no collar
+    edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
+    assert edge is not None and edge.black is black
+    valid = edge.valid(pixels[:, 0:200, 0:300], 0, 0, 300, 200)
+    assert (valid == ~collar[0:200, 0:300]).all()
+    assert edge.valid(pixels[:, 200:220, 190:220], 190, 200, 30, 20).all()
+
+
+def test_probed_scenes_find_it_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
+    pixels = noise(600, 800)
+    collar = slanted(600, 800)
+    pixels[:, collar] = 0
+    edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
+    assert edge is not None
+    assert (edge.valid(pixels, 0, 0, 800, 600) == ~collar).all()
+
+
+def test_scenes_without_a_collar_have_none(tmp_path: Path) -> None:
+    assert edge_of(write_scene(tmp_path / "a.tif", noise(100, 100))) is None
+
+
+def test_other_types_need_the_exact_value(tmp_path: Path) -> None:
+    pixels = noise(300, 300).astype(np.uint16)
+    collar = slanted(300, 300)
+    for value, black in ((0, True), (65535, False)):
+        pixels[:, collar] = value
+        edge = edge_of(write_scene(tmp_path / f"{value}.tif", pixels))
+        assert edge is not None and edge.black is black
+    floats = pixels.astype(np.float32)
+    assert edge_of(write_scene(tmp_path / "float.tif", floats)) is None

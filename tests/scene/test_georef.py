@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
+from scenes import UTM, noise, write_scene
+
+from lcageo.scene.georef import Georeference, pixel_size_m
+from lcageo.scene.raster import open_scene
+
+COORDINATES = st.floats(-10_000, 300_000)
+PLACES = {
+    "north-up": UTM,
+    "south-up": rasterio.Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000),
+    "rotated": rasterio.Affine.translation(5e5, 5e6) @ rasterio.Affine.rotation(30) @ rasterio.Affine.scale(0.3, -0.3),
+}
+
+
+def reference_of(path: Path) -> Georeference:
+    with open_scene(path) as scene:
+        return scene.info.georeference
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(col=COORDINATES, row=COORDINATES)
+def test_pixel_to_map_and_back_returns(place: str, col: float, row: float) -> None:
+    import pyproj
+
+    reference = Georeference(pyproj.CRS(32633), PLACES[place])
+    xs, ys = reference.to_map(np.array([col]), np.array([row]))
+    assert (xs[0], ys[0]) == pytest.approx(PLACES[place] @ (col, row))
+    cols, rows = reference.to_pixel(xs, ys)
+    assert (cols[0], rows[0]) == pytest.approx((col, row), abs=1e-6)
+
+
+def test_ground_control_points_place_a_scene_without_transform(tmp_path: Path) -> None:
+    points = [
+        GroundControlPoint(row, col, 500_000 + 2 * col, 5_000_000 - 2 * row) for row in (0, 50) for col in (0, 40)
+    ]
+    tags = {"gcps": (points, rasterio.CRS.from_epsg(32633))}
+    reference = reference_of(write_scene(tmp_path / "gcps.tif", noise(50, 40), None, None, tags))
+    assert reference.kind == "gcps"
+    xs, ys = reference.to_map(np.array([[0.0, 40.0]]), np.array([[0.0, 25.0]]))
+    assert xs.shape == (1, 2)
+    assert xs[0].tolist() == pytest.approx([500_000, 500_080]) and ys[0].tolist() == pytest.approx(
+        [5_000_000, 4_999_950]
+    )
+    cols, rows = reference.to_pixel(xs, ys)
+    assert cols[0].tolist() == pytest.approx([0, 40]) and rows[0].tolist() == pytest.approx([0, 25])
+    size = pixel_size_m(reference, 40, 50)
+    assert size == pytest.approx((2.0, 2.0), rel=1e-3)
+
+
+def test_rational_polynomials_place_a_scene_without_transform(tmp_path: Path) -> None:
+    # The simplest RPC there is: line and sample are linear in latitude and longitude around (48 N, 11 E).
+    linear_lat = [0.0, 0.0, -1.0] + [0.0] * 17
+    linear_lon = [0.0, 1.0] + [0.0] * 18
+    one = [1.0] + [0.0] * 19
+    rpc = RPC(
+        height_off=500, height_scale=100, lat_off=48, lat_scale=0.01, long_off=11, long_scale=0.01,
+        line_off=50, line_scale=50, samp_off=50, samp_scale=50,
+        line_num_coeff=linear_lat, line_den_coeff=one, samp_num_coeff=linear_lon, samp_den_coeff=one,
+    )  # fmt: skip
+    reference = reference_of(write_scene(tmp_path / "rpc.tif", noise(100, 100), None, None, {"rpcs": rpc}))
+    assert reference.kind == "rpcs"
+    # RPC offsets count from pixel centres: sample 50 is the centre of pixel 50, continuous column 50.5.
+    xs, ys = reference.to_map(np.array([50.5, 100.5]), np.array([50.5, 0.5]))
+    assert xs.tolist() == pytest.approx([11.0, 11.01], abs=1e-7) and ys.tolist() == pytest.approx([48, 48.01], abs=1e-7)
+    cols, rows = reference.to_pixel(xs, ys)
+    assert cols.tolist() == pytest.approx([50.5, 100.5], abs=1e-3) and rows.tolist() == pytest.approx(
+        [50.5, 0.5], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(("crs", "transform"), [(None, UTM), ("EPSG:32633", None)])
+def test_without_crs_or_transform_map_coordinates_are_pixels(
+    tmp_path: Path, crs: str | None, transform: rasterio.Affine | None
+) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(20, 30), crs, transform)) as scene:
+        assert scene.info.georeference.kind == "none" and scene.info.gsd_m is None
+        assert "no usable georeference" in scene.info.warnings()[0]
+        cols = np.array([3.0])
+        assert scene.info.georeference.to_map(cols, cols) == (cols, cols)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "gsd_m"),
+    [
+        ("EPSG:32633", PLACES["rotated"], 0.3),
+        ("EPSG:2263", rasterio.Affine(1, 0, 1e6, 0, -1, 2e5), 0.3048),
+        ("EPSG:4326", rasterio.Affine(1e-5, 0, 11, 0, -1e-5, 1e-5), 1e-5 * np.sqrt(111_319.49 * 110_574.28)),
+        ("EPSG:3857", rasterio.Affine(1, 0, 0, 0, -1, 8_399_737.9), 0.50084),  # latitude 60
+    ],
+)
+def test_gsd_is_in_metres_on_the_ground(tmp_path: Path, crs: str, transform: rasterio.Affine, gsd_m: float) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), crs, transform)) as scene:
+        assert scene.info.gsd_m == pytest.approx(gsd_m, rel=5e-4)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scenes import noise, write_scene
+
+from lcageo.errors import SceneError
+from lcageo.scene.prefetch import TileReader, read_ahead
+from lcageo.scene.raster import Scene, open_scene
+from lcageo.scene.stretch import IDENTITY
+from lcageo.scene.tiles import TileGrid, plan_tiles
+
+FILL = (9, 8, 7)
+
+
+def reader_of(scene: Scene, size: int) -> TileReader:
+    return TileReader(scene, IDENTITY, None, size, FILL)
+
+
+def grid_of(scene: Scene, size: int, scale: float = 1.0) -> TileGrid:
+    return plan_tiles(scene.info.width, scene.info.height, size, size // 4, scale)
+
+
+def test_tiles_come_in_order_with_their_pixels(tmp_path: Path) -> None:
+    pixels = noise(230, 170)
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        grid = grid_of(scene, 64)
+        read = list(read_ahead(reader_of(scene, 64), grid, threads=3, ahead=5))
+    assert [tile.index for tile, _ in read] == list(range(len(grid)))
+    for tile, image in read:
+        rows, columns = slice(tile.row_off, tile.row_off + 64), slice(tile.col_off, tile.col_off + 64)
+        assert image is not None and (image == pixels[:, rows, columns]).all()
+
+
+def test_small_scenes_are_padded_with_the_fill(tmp_path: Path) -> None:
+    pixels = noise(30, 40)
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        image = reader_of(scene, 64).read(grid_of(scene, 64)[0])
+    assert image is not None and (image[:, :30, :40] == pixels).all()
+    assert (image[:, 30:] == np.array(FILL)[:, None, None]).all() and (np.array(FILL) == image[:, :, 40:].T).all()
+
+
+def test_pixels_without_data_are_filled_and_tiles_without_any_are_none(tmp_path: Path) -> None:
+    pixels = noise(64, 192)
+    pixels[:, :, 20:140] = 0
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=0)) as scene:
+        reader = reader_of(scene, 64)
+        first, second = (reader.read(tile) for tile in list(plan_tiles(192, 64, 64, 0))[:2])
+    assert second is None
+    assert (
+        first is not None
+        and (np.array(FILL) == first[:, :, 20:].T).all()
+        and (first[:, :, :20] == pixels[:, :, :20]).all()
+    )
+
+
+@pytest.mark.parametrize("scale", [0.37, 1.7, 2.0, 3.3])
+def test_a_resampled_tile_shows_the_ground_it_claims(tmp_path: Path, scale: float) -> None:
+    # A ramp: the value at a place tells the place, at any scale.
+    columns = np.arange(300, dtype=np.float32) + 0.5
+    ramp = np.broadcast_to(columns, (3, 300, 300)).copy()
+    with open_scene(write_scene(tmp_path / "a.tif", ramp)) as scene:
+        for tile in grid_of(scene, 48, scale):
+            left, _, right, _ = tile.bounds
+            width = min(right, 300) - left
+            pixels, _ = scene.read(left, 0, width, width, tile.width, tile.width) if right <= 300 else (None, None)
+            if pixels is None:
+                continue
+            expected = left + (np.arange(tile.width) + 0.5) * scale
+            inner = slice(2, -2) if scale < 1 else slice(None)  # the scene's border repeats when it is enlarged
+            # Pixels are steps, not a line: a mean over parts of them is off by at most 1/8 of a pixel over the scale.
+            assert np.abs(pixels[0, 0] - expected)[inner].max() <= 0.126 / max(scale, 1)
+
+
+def test_the_fraction_at_the_border_is_padding(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(100, 100))) as scene:
+        grid = grid_of(scene, 64, 3.0)
+        image = reader_of(scene, 64).read(grid[0])
+    assert grid.tile_width == 34 and image is not None
+    assert (np.array(FILL) == image[:, :, 33].T).all() and not (np.array(FILL) == image[:, :33, 32].T).all()
+
+
+def test_reading_is_bounded(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(400, 400))) as scene:
+        started: list[int] = []
+        reader = reader_of(scene, 32)
+        tiles = (started.append(tile.index) or tile for tile in grid_of(scene, 32))
+        images = read_ahead(reader, tiles, threads=2, ahead=4)
+        next(images)
+        assert len(started) == 5
+        images.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lcageo-read")]
+
+
+def test_an_error_reaches_the_caller(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(300, 300))
+    path.write_bytes(path.read_bytes()[:150_000])
+    with open_scene(path) as scene, pytest.raises(SceneError, match="damaged"):
+        list(read_ahead(reader_of(scene, 64), grid_of(scene, 64), threads=2, ahead=4))

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.enums import ColorInterp
+from scenes import UTM, noise, write_scene
+
+from lcageo.errors import SceneError, UsageError
+from lcageo.scene.raster import Scene, open_scene
+
+
+def read_all(path: Path, **options: Any) -> tuple[Any, Any]:
+    with open_scene(path, **options) as scene:
+        return scene.read(0, 0, scene.info.width, scene.info.height, scene.info.width, scene.info.height)
+
+
+def test_a_window_equals_what_was_written(tmp_path: Path) -> None:
+    pixels = noise(60, 80)
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        window, valid = scene.read(10, 20, 30, 15, 30, 15)
+    assert (window == pixels[:, 20:35, 10:40]).all() and valid.all()
+
+
+@pytest.mark.parametrize(
+    ("bands", "meaning", "used"),
+    [
+        (1, [ColorInterp.gray], (1, 1, 1)),
+        (2, [ColorInterp.gray, ColorInterp.alpha], (1, 1, 1)),
+        (4, [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined], (3, 2, 1)),
+        (5, [ColorInterp.undefined] * 5, (1, 2, 3)),
+        (4, [ColorInterp.alpha, *[ColorInterp.undefined] * 3], (2, 3, 4)),
+    ],
+)
+def test_bands_are_chosen_by_colour_then_by_order(
+    tmp_path: Path, bands: int, meaning: list[ColorInterp], used: tuple[int, ...]
+) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(20, 20, bands))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = meaning
+    with open_scene(path) as scene:
+        assert scene.info.bands == used
+
+
+def test_bands_as_asked_in_their_order(tmp_path: Path) -> None:
+    pixels = noise(20, 20, 4)
+    window, _ = read_all(write_scene(tmp_path / "a.tif", pixels), bands=[4, 3, 2])
+    assert (window == pixels[[3, 2, 1]]).all()
+
+
+@pytest.mark.parametrize("bands", [[1, 2, 4], [0, 1, 2], [1, 2]])
+def test_bands_that_do_not_fit_are_refused(tmp_path: Path, bands: list[int]) -> None:
+    with pytest.raises(UsageError, match="has 3 band"):
+        open_scene(write_scene(tmp_path / "a.tif", noise(20, 20)), bands)
+
+
+def test_palette_becomes_colour(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", np.array([[[0, 1], [2, 0]]], np.uint8))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {0: (10, 20, 30, 255), 1: (1, 2, 3, 255), 2: (200, 100, 50, 255)})
+    window, _ = read_all(path)
+    assert window[:, 0, 0].tolist() == [10, 20, 30] and window[:, 1, 0].tolist() == [200, 100, 50]
+
+
+def test_nodata_is_invalid_only_where_all_bands_have_it(tmp_path: Path) -> None:
+    pixels = noise(20, 20)
+    pixels[:, 5, 5] = 0
+    pixels[0, 6, 6] = 0
+    _, valid = read_all(write_scene(tmp_path / "a.tif", pixels, nodata=0))
+    assert not valid[5, 5] and valid.sum() == 399
+
+
+def test_alpha_internal_mask_and_mask_file_say_what_is_valid(tmp_path: Path) -> None:
+    hole = np.full((20, 20), 255, np.uint8)
+    hole[3:7, 8:12] = 0
+    rgba = write_scene(
+        tmp_path / "alpha.tif", np.concatenate([noise(20, 20), hole[None]]), photometric="RGB", alpha="YES"
+    )
+    paths = {"alpha": rgba}
+    for internal in (True, False):
+        path = tmp_path / f"mask-{internal}.tif"
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal),
+            rasterio.open(
+                path, "w", driver="GTiff", width=20, height=20, count=3, dtype="uint8", crs="EPSG:32633", transform=UTM
+            ) as dataset,
+        ):
+            dataset.write(noise(20, 20))
+            dataset.write_mask(hole)
+        paths[f"mask{internal}"] = path
+    assert Path(f"{paths['maskFalse']}.msk").exists()
+    for kind, path in paths.items():
+        with open_scene(path) as scene:
+            assert kind.startswith(scene.info.mask)
+        assert (read_all(path)[1] == (hole > 0)).all()
+
+
+def test_alpha_and_nodata_must_both_hold(tmp_path: Path) -> None:
+    alpha = np.full((1, 20, 20), 255, np.uint8)
+    alpha[0, 0, 0] = 0
+    pixels = noise(20, 20)
+    pixels[:, 1, 1] = 7
+    path = write_scene(tmp_path / "a.tif", np.concatenate([pixels, alpha]), nodata=7, photometric="RGB", alpha="YES")
+    _, valid = read_all(path)
+    assert not valid[1, 1] and not valid[0, 0] and valid.sum() == 398
+
+
+def test_values_that_are_not_numbers_are_invalid(tmp_path: Path) -> None:
+    pixels = noise(20, 20).astype(np.float32)
+    pixels[1, 4, 4] = np.nan
+    _, valid = read_all(write_scene(tmp_path / "a.tif", pixels))
+    assert not valid[4, 4] and valid.sum() == 399
+
+
+def test_shrinking_averages_over_area_at_any_ratio(tmp_path: Path) -> None:
+    pixels = noise(60, 60)
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        window, _ = scene.read(0, 0, 60, 60, 20, 20)
+        fractional, _ = scene.read(1.5, 0, 3.0, 1.0, 2, 1)
+    expected = pixels.reshape(3, 20, 3, 20, 3).mean(axis=(2, 4))
+    assert np.abs(window - expected).max() <= 1
+    # Columns 1.5 to 3 and 3 to 4.5: half of pixel 1 and pixel 2; pixel 3 and half of pixel 4.
+    row = pixels[:, 0].astype(float)
+    expected = np.stack([(row[:, 1] / 2 + row[:, 2]) / 1.5, (row[:, 3] + row[:, 4] / 2) / 1.5], axis=1)
+    assert np.abs(fractional[:, 0] - expected).max() <= 1
+
+
+def test_threads_read_the_same(tmp_path: Path) -> None:
+    pixels = noise(200, 200)
+    path = write_scene(tmp_path / "a.tif", pixels, compress="deflate", tiled=True, blockxsize=64, blockysize=64)
+    with open_scene(path) as scene, ThreadPoolExecutor(4) as pool:
+        windows = list(pool.map(lambda k: scene.read(k, k, 50, 50, 50, 50)[0], range(0, 150, 3)))
+    assert all(
+        (window == pixels[:, k : k + 50, k : k + 50]).all() for k, window in zip(range(0, 150, 3), windows, strict=True)
+    )
+
+
+def test_vrt_and_gdal_paths_open(tmp_path: Path) -> None:
+    import zipfile
+
+    path = write_scene(tmp_path / "a.tif", noise(20, 20))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(path, "a.tif")
+    with open_scene(f"/vsizip/{tmp_path}/a.zip/a.tif") as scene:
+        assert scene.info.width == 20
+    from rasterio.shutil import copy
+
+    copy(path, tmp_path / "a.vrt", driver="VRT")
+    with open_scene(tmp_path / "a.vrt") as scene:
+        assert scene.info.driver == "VRT"
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="does not exist"):
+        open_scene(tmp_path / "none.tif")
+
+
+def test_not_a_raster(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_text("hello")
+    with pytest.raises(SceneError, match="not a raster"):
+        open_scene(tmp_path / "a.tif")
+
+
+def test_truncated_file_says_where(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(300, 300))
+    path.write_bytes(path.read_bytes()[:100_000])
+    with open_scene(path) as scene, pytest.raises(SceneError, match=r"column 0, row 0 .* damaged or incomplete"):
+        scene.read(0, 0, 300, 300, 300, 300)
+
+
+def test_complex_pixels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="complex"):
+        open_scene(write_scene(tmp_path / "a.tif", noise(20, 20, 1).astype(np.complex64)))
+
+
+def test_a_container_without_bands_names_what_it_holds(tmp_path: Path) -> None:
+    one, two = (write_scene(tmp_path / f"{name}.tif", noise(20, 20)) for name in "ab")
+    with rasterio.open(one) as source:
+        profile = source.profile
+    container = tmp_path / "c.gpkg"
+    for table, path in (("first", one), ("second", two)):
+        with (
+            rasterio.open(path) as source,
+            rasterio.open(
+                container, "w", **{**profile, "driver": "GPKG"}, RASTER_TABLE=table, APPEND_SUBDATASET=table == "second"
+            ) as target,
+        ):
+            target.write(source.read())
+    with pytest.raises(SceneError, match=r"no bands; it holds several rasters, name one: GPKG:"):
+        open_scene(container)
+
+
+def test_closing_closes_all_handles(tmp_path: Path) -> None:
+    scene = Scene(str(write_scene(tmp_path / "a.tif", noise(20, 20))))
+    scene.close()
+    with pytest.raises(Exception, match="closed"):
+        scene.read(0, 0, 5, 5, 5, 5)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scenes import noise, write_scene
+
+from lcageo.errors import UsageError
+from lcageo.scene import sample
+from lcageo.scene.raster import open_scene
+from lcageo.scene.sample import sample_scene
+from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch, reduced_image
+
+
+def test_uint8_is_left_alone(tmp_path: Path) -> None:
+    pixels = noise(50, 50)
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        stretch = estimate_stretch(sample_scene(scene))
+    assert stretch == IDENTITY and stretch.apply(pixels) is pixels
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
+def test_other_types_span_their_percentiles(tmp_path: Path, dtype: str) -> None:
+    pixels = np.random.default_rng(0).integers(100, 4000, (3, 200, 200)).astype(dtype)
+    pixels[:, :50] = 0  # nodata must not count
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=0)) as scene:
+        stretch = estimate_stretch(sample_scene(scene))
+    low, high = np.percentile(pixels[:, 50:].reshape(3, -1), [2, 98], axis=1)
+    assert stretch.low == pytest.approx(low) and stretch.high == pytest.approx(high)
+    image = stretch.apply(pixels)
+    expected = np.clip(
+        np.round((pixels.astype(float) - low[:, None, None]) / (high - low)[:, None, None] * 255), 0, 255
+    )
+    assert image.dtype == np.uint8 and np.abs(image.astype(float) - expected).max() <= 1
+
+
+def test_values_beyond_the_range_are_clipped_and_missing_ones_are_black() -> None:
+    pixels = np.array([-1e9, 0.0, 0.5, 1.0, 1e9, np.nan]).reshape(1, 1, 6).repeat(3, axis=0)
+    assert Stretch((0.0,) * 3, (1.0,) * 3).apply(pixels)[0, 0].tolist() == [0, 0, 128, 255, 255, 0]
+
+
+def test_a_constant_scene_and_one_without_data_do_not_divide_by_zero(tmp_path: Path) -> None:
+    for value, nodata in ((7, None), (7, 7)):
+        path = write_scene(tmp_path / f"{nodata}.tif", np.full((3, 20, 20), value, np.uint16), nodata=nodata)
+        with open_scene(path) as scene:
+            stretch = estimate_stretch(sample_scene(scene))
+        assert np.isfinite(stretch.apply(np.full((3, 2, 2), value, np.uint16))).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "stretch"), [("auto", None), ("none", IDENTITY), ("10,20", Stretch((10.0,) * 3, (20.0,) * 3))]
+)
+def test_stretch_as_text(text: str, stretch: Any) -> None:
+    assert parse_stretch(text) == stretch
+
+
+@pytest.mark.parametrize("text", ["", "1", "2,1", "1,1", "a,b", "0,nan", "1,2,3"])
+def test_stretch_refuses_other_text(text: str) -> None:
+    with pytest.raises(UsageError, match="MIN,MAX"):
+        parse_stretch(text)
+
+
+def test_probes_of_a_large_scene_estimate_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(1).integers(0, 3000, (3, 700, 500)).astype(np.uint16)
+    path = write_scene(tmp_path / "a.tif", pixels, tiled=True, blockxsize=128, blockysize=128)
+    with open_scene(path) as scene:
+        whole = estimate_stretch(sample_scene(scene))
+        monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
+        probed = sample_scene(scene)
+    assert probed.pixels.shape == (3, 48, 34, 256) and probed.valid_share == 1.0
+    assert estimate_stretch(probed).high == pytest.approx(whole.high, rel=0.02)
+
+
+def test_reduced_image_is_the_whole_scene_with_black_for_no_data(tmp_path: Path) -> None:
+    pixels = noise(100, 60)
+    pixels[:, 50:] = 3
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=3)) as scene:
+        image = reduced_image(scene, IDENTITY, 50)
+    assert image.shape == (3, 50, 30) and (image[:, 26:] == 0).all() and (image[:, :24] > 0).all()

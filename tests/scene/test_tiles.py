@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcageo.detections import Detections
+from lcageo.errors import ConfigError
+from lcageo.scene.tiles import plan_tiles
+
+SIDES = st.integers(1, 700)
+TILE_SIZES = st.integers(8, 300)
+SHARES = st.floats(0, 0.75)
+SCALES = st.floats(0.3, 4.0)
+
+
+@given(SIDES, SIDES, TILE_SIZES, SHARES)
+def test_every_pixel_is_covered_and_no_tile_leaves_the_scene(width: int, height: int, size: int, share: float) -> None:
+    grid = plan_tiles(width, height, size, int(size * share))
+    covered = np.zeros((height, width), np.bool_)
+    for tile in grid:
+        assert tile.col_off + tile.width <= width and tile.row_off + tile.height <= height
+        covered[tile.row_off : tile.row_off + tile.height, tile.col_off : tile.col_off + tile.width] = True
+    assert covered.all()
+
+
+@given(SIDES, TILE_SIZES, SHARES, SCALES)
+def test_neighbours_share_at_least_the_overlap_and_reach_the_border(
+    side: int, size: int, share: float, scale: float
+) -> None:
+    overlap = int(size * share)
+    grid = plan_tiles(side, side, size, overlap, scale)
+    starts = grid.col_starts
+    assert all(0 < after - before <= size - overlap for before, after in pairwise(starts))
+    right = (starts[-1] + grid.tile_width) * scale
+    assert side - 1e-6 * scale <= right < side + scale + 1e-6
+
+
+@given(SIDES, SIDES, TILE_SIZES, SCALES)
+def test_bounds_of_all_tiles_are_those_of_each(width: int, height: int, size: int, scale: float) -> None:
+    grid = plan_tiles(width, height, size, size // 4, scale)
+    assert [tile.bounds for tile in grid] == [tuple(row) for row in grid.bounds().tolist()]
+    assert [tile.index for tile in grid] == list(range(len(grid)))
+
+
+def test_a_scene_of_40_gigapixels_is_planned_at_once() -> None:
+    grid = plan_tiles(200_000, 200_000, 800, 200)
+    assert len(grid) == 333 * 333
+    assert grid[len(grid) - 1].bounds == (199_200, 199_200, 200_000, 200_000)
+
+
+def test_tile_pixels_become_scene_pixels() -> None:
+    tile = plan_tiles(1000, 1000, 100, 20, scale=2.5)[1]
+    found = Detections(np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    assert tile.to_scene(found).boxes_xyxy.tolist() == [[200, 0, 225, 50]]
+
+
+def test_an_overlap_without_a_step_is_refused() -> None:
+    with pytest.raises(ConfigError, match="overlap of 100 pixels does not fit tiles of 100"):
+        plan_tiles(1000, 1000, 100, 100)
+
+
+def test_there_is_no_tile_beyond_the_last() -> None:
+    grid = plan_tiles(10, 10, 8, 0)
+    with pytest.raises(IndexError):
+        grid[4]

@@ -144,7 +144,7 @@ class Canvas:
             part = cover[y - top : y - top + STRIP_PX]
             if ragged:
                 broken = (part - 0.5) * 4 + 0.5 + self.noise.grain[window].astype(np.float32) / 50
-                part = np.clip(broken, 0, 1) * (part > 0.02)
+                part = np.where(part > 0.02, np.clip(broken, 0, 1), np.float32(0))
             if only:
                 part = np.where((self.used[window] & (only | OBJECT)) == only, part, np.float32(0))
             self._blend(window, material, part * opacity, rows_deg)

@@ -49,7 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app()
+        app(prog_name="lcageo")
     except LcageoError as failure:
         _leave(str(failure), failure.exit_code)
     except MemoryError:

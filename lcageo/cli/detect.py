@@ -22,7 +22,7 @@ DEFAULTS = DetectConfig()
 
 
 def detect(
-    scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help=options.SCENE_HELP)],
+    scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help=options.SCENE_HELP)],
     output: Annotated[
         list[Path] | None,
         typer.Option(

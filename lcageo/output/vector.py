@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +118,17 @@ def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     crossing = (east - west > 180) | (east > 180) | (west < -180)
     if crossing.any():
         unwrapped = shapely.transform(geometry[crossing], _to_0_360)
-        eastern = shapely.intersection(unwrapped, shapely.box(0, -90, 180, 90))
-        western = shapely.intersection(unwrapped, shapely.box(180, -90, 360, 90))
-        western = shapely.transform(western, lambda points: points - np.array([360.0, 0.0]))
+        eastern = _part(unwrapped, 0.0, 180.0)
+        western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
         geometry[crossing] = shapely.union(eastern, western)
     return moved.set_geometry(geopandas.GeoSeries(shapely.orient_polygons(geometry), index=moved.index, crs=moved.crs))
+
+
+def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
+    """What lies between two meridians; empty where a polygon only touches one."""
+    inside: NDArray[Any] = shapely.intersection(polygons, shapely.box(west, -90, east, 90))
+    inside[shapely.area(inside) == 0] = shapely.Polygon()
+    return inside
 
 
 def _to_0_360(points: FloatArray) -> FloatArray:
@@ -182,21 +189,26 @@ def _write(layer: geopandas.GeoDataFrame, provenance: Mapping[str, Any], draft: 
         return
     if form.driver == "GeoJSON":
         layer = to_wgs84(layer)
+        if layer.crs is None:  # pixels: RFC 7946 knows only longitude and latitude
+            options["RFC7946"] = "NO"
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": provenance})}
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
     if form.driver == "FlatGeobuf":
         options |= {"TITLE": draft.stem, "DESCRIPTION": record}
     is_cut = shapely.get_type_id(layer.geometry.to_numpy()) != shapely.GeometryType.POLYGON
-    pyogrio.write_dataframe(
-        layer,
-        draft,
-        layer=draft.stem,
-        driver=form.driver,
-        geometry_type="Unknown" if is_cut.any() else "Polygon",
-        layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
-        layer_options=options,
-    )
+    with warnings.catch_warnings():
+        # A scene without CRS gives a layer without CRS, and the user has been told.
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        pyogrio.write_dataframe(
+            layer,
+            draft,
+            layer=draft.stem,
+            driver=form.driver,
+            geometry_type="Unknown" if is_cut.any() else "Polygon",
+            layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
+            layer_options=options,
+        )
 
 
 def _write_parquet(layer: geopandas.GeoDataFrame, record: str, draft: Path) -> None:

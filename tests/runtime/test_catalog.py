@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tomli_w
-import tomllib
 
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.runtime import catalog
@@ -40,7 +40,7 @@ def test_a_shipped_model_is_found_by_name(untrained: Path, monkeypatch: pytest.M
 
 
 def test_an_unknown_model_says_what_there_is() -> None:
-    with pytest.raises(ModelError, match="there is no model 'nonsense'.*shipped models"):
+    with pytest.raises(ModelError, match=r"there is no model 'nonsense'.*shipped models"):
         find_card("nonsense")
 
 

@@ -52,7 +52,10 @@ def test_a_batch_gives_what_single_tiles_give(card: ModelCard) -> None:
     for image, found in zip(IMAGES, together, strict=True):
         alone = model.predict(image[None])[0]
         assert len(alone) == len(found)
-        assert np.abs(alone.boxes_xyxy - found.boxes_xyxy).max() < 1e-2
+        assert np.abs(alone.scores - found.scores).max() < 1e-5
+        # Scores that differ by the last bit may swap places: each box has its twin, not each position.
+        apart = np.abs(alone.boxes_xyxy[:, None] - found.boxes_xyxy[None]).max(axis=-1)  # (N, N)
+        assert apart.min(axis=0).max() < 1e-2 and apart.min(axis=1).max() < 1e-2
 
 
 def test_the_input_is_normalised_by_the_card(card: ModelCard) -> None:
@@ -90,7 +93,7 @@ def test_missing_unknown_and_misshapen_tensors_are_named(card: ModelCard, tmp_pa
     fewer = {key: value for key, value in tensors.items() if key != name}
     with pytest.raises(ModelError, match=f"1 tensors missing .*{name}"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save(fewer)))
-    with pytest.raises(ModelError, match="1 not known .*extra"):
+    with pytest.raises(ModelError, match=r"1 not known .*extra"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, "extra": torch.zeros(1)})))
     with pytest.raises(ModelError, match=r"has shape \(1, 2\)"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, name: torch.zeros(1, 2)})))

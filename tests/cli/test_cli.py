@@ -1,0 +1,289 @@
+"""The command line as a user meets it: what is printed, what is written, which exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from readers import read_layer
+from scenes import noise, write_scene
+
+from lcageo.cli import app
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs `lcageo` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app.signal, "signal", lambda number, handler: None)
+
+    def run_with(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["lcageo", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err or "--debug" in arguments
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run_with
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "scene.tif", noise(300, 400))
+
+
+def test_detect_alone_writes_geojson_into_the_current_folder(
+    run: Run, scene: Path, untrained: Path, tmp_path: Path
+) -> None:
+    outcome = run("detect", scene, "--model", untrained, "--score", "0.02")
+    assert outcome.code == 0
+    assert outcome.out == "scene.geojson\n"
+    assert "untrained: its boxes mean nothing" in outcome.err and "tiles run" in outcome.err
+    assert len(read_layer(tmp_path / "scene.geojson").rows) > 0
+
+
+def test_several_formats_at_once_agree(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    outcome = run(
+        "detect", scene, "--model", untrained, "--score", "0.02", "-o", "a.gpkg", "-o", "a.shp", "-o", "a.csv", "-q"
+    )
+    assert outcome.code == 0 and outcome.out.split() == ["a.gpkg", "a.shp", "a.csv"]
+    assert outcome.err.count("\n") == 1  # only the warning
+    scores = [
+        [float(row["score"]) for row in read_layer(tmp_path / name).rows] for name in ("a.gpkg", "a.shp", "a.csv")
+    ]
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_several_scenes_go_into_a_folder_with_pictures(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    write_scene(tmp_path / "other.tif", noise(100, 100, seed=1))
+    (tmp_path / "pictures").mkdir()
+    outcome = run("detect", scene, "other.tif", "--model", untrained, "-o", "results", "--quicklook", "pictures")
+    assert outcome.code == 0
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"scene.geojson", "other.geojson"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"scene.png", "other.png"}
+
+
+def test_json_goes_to_standard_output_and_nothing_else_does(run: Run, scene: Path, untrained: Path) -> None:
+    outcome = run("detect", scene, "--model", untrained, "--score", "0.02", "--json", "-v")
+    (report,) = json.loads(outcome.out)
+    assert report["outputs"] == ["scene.geojson"] and report["objects"] == sum(report["per_class"].values()) > 0
+    assert len(report["provenance"]["model_sha256"]) == 64
+    assert "licence of the weights" in outcome.err
+
+
+def test_classes_and_count_reach_the_result(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    run(
+        "detect",
+        scene,
+        "--model",
+        untrained,
+        "--score",
+        "0.02",
+        "--classes",
+        "ship, storage tank",
+        "--max-per-tile",
+        "2",
+    )
+    rows = read_layer(tmp_path / "scene.geojson").rows
+    assert 0 < len(rows) <= 12 and {row["class"] for row in rows} <= {"ship", "storage tank"}
+
+
+def test_one_bad_scene_costs_only_itself(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.tif").write_text("no raster")
+    outcome = run("detect", "bad.tif", scene, "--model", untrained, "-o", "out", "--json")
+    assert outcome.code == 3 and "1 of 2 scenes failed" in outcome.err and "bad.tif" in outcome.err
+    assert (tmp_path / "out" / "scene.geojson").exists()
+    assert "not a raster" in json.loads(outcome.out)[0]["error"]
+
+
+def test_dry_run_says_what_a_run_would_take_and_writes_nothing(
+    run: Run, scene: Path, untrained: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    outcome = run("detect", scene, "--model", untrained, "--dry-run", "-o", "new")
+    assert outcome.code == 0 and re.search(
+        r"scene.tif: 6 tiles, .*0% of the scene without data, about .* s, .*MB", outcome.out
+    )
+    (preview,) = json.loads(run("detect", scene, "--model", untrained, "--dry-run", "--json").out)
+    assert preview["tiles"] == 6 and preview["seconds"] > 0 and preview["memory_mb"] > 50
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "scene.geojson").write_text("precious")
+    outcome = run("detect", scene, "--model", untrained)
+    assert outcome.code == 2 and "exists; give --overwrite" in outcome.err
+    assert (tmp_path / "scene.geojson").read_text() == "precious"
+    assert run("detect", scene, "--model", untrained, "--overwrite").code == 0
+    assert (tmp_path / "scene.geojson").read_text() != "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.tif"], 1, "scene 'missing.tif' does not exist"),
+        (["text.tif"], 1, "not a raster"),
+        (["truncated.tif"], 1, "damaged or incomplete"),
+        (["scene.tif", "--classes", "boat"], 2, "no class 'boat'"),
+        (["scene.tif", "--bands", "1,2,9"], 2, "has 3 band"),
+        (["scene.tif", "--bands", "red"], 2, "--bands 'red'"),
+        (["scene.tif", "--bbox", "0,0,1,1"], 2, "does not meet scene"),
+        (["scene.tif", "--bbox", "0,0,1"], 2, "four numbers"),
+        (["scene.tif", "--aoi", "none.gpkg"], 2, "--aoi 'none.gpkg' does not exist"),
+        (["scene.tif", "--score", "7"], 2, "score 7"),
+        (["scene.tif", "--gsd", "fine"], 2, "--gsd 'fine'"),
+        (["scene.tif", "--stretch", "wide"], 2, "--stretch 'wide'"),
+        (["scene.tif", "--overlap", "90%"], 2, "overlap '90%'"),
+        (["scene.tif", "-o", "a.xyz"], 2, "no known suffix"),
+        (["scene.tif", "-o", "none/a.gpkg"], 1, "does not exist; create it"),
+        (["scene.tif", "--quicklook", "a.jpg"], 2, "neither a folder nor a .png"),
+        (["scene.tif", "--quicklook", "none/a.png"], 1, "does not exist; create it"),
+        (["scene.tif", "sub/scene.tif"], 2, "would both write"),
+        (["scene.tif", "--device", "cuda:63"], 1, "device 'cuda:63' was asked for"),
+        (["scene.tif", "--device", "toaster"], 1, "device 'toaster' is not known"),
+        (["scene.tif", "--model", "nonsense"], 1, "there is no model 'nonsense'"),
+        (["scene.tif", "--model", "altered"], 1, "SHA-256"),
+        (["scene.tif", "--nonsense"], 2, "No such option"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_the_right_code(
+    run: Run, scene: Path, untrained: Path, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    (tmp_path / "text.tif").write_text("no raster")
+    (tmp_path / "truncated.tif").write_bytes(scene.read_bytes()[:200_000])
+    (tmp_path / "altered").mkdir()
+    for path in untrained.iterdir():
+        (tmp_path / "altered" / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / "altered" / "model.safetensors").open("ab") as weights:
+        weights.write(b"!")
+    before = sorted(tmp_path.iterdir())
+    named = [] if "--model" in arguments else ["--model", untrained]
+    outcome = run("detect", *arguments, *named, "-q")
+    assert outcome.code == code and words in outcome.err and outcome.out == ""
+    if "No such option" not in words and "Missing argument" not in words:
+        assert [line for line in outcome.err.splitlines() if line.startswith("error: ")] == [
+            outcome.err.splitlines()[-1]
+        ]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_without_a_shipped_model_detect_says_so(
+    run: Run, scene: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from lcageo.runtime import catalog
+
+    monkeypatch.setattr(catalog, "models_folder", lambda: tmp_path / "no models")
+    outcome = run("detect", scene)
+    assert outcome.code == 1 and "no trained model is shipped with this version; name one with --model" in outcome.err
+
+
+def test_debug_shows_the_traceback(run: Run) -> None:
+    outcome = run("detect", "missing.tif", "--model", "nonsense", "--debug")
+    assert outcome.code == 1 and "Traceback" in outcome.err
+
+
+def test_a_bug_of_ours_is_still_one_line(
+    run: Run, scene: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lcageo.pipeline import files
+
+    monkeypatch.setattr(files, "detect_scene", lambda *arguments: 1 / 0)
+    outcome = run("detect", scene, "--model", untrained, "-q")
+    assert outcome.code == 1 and "unexpected ZeroDivisionError" in outcome.err
+    monkeypatch.setattr(files, "detect_scene", lambda *arguments: np.empty(2**50))
+    assert "memory is exhausted" in run("detect", scene, "--model", untrained, "-q").err
+
+
+def test_info_shows_what_the_tool_sees(run: Run, scene: Path, untrained: Path) -> None:
+    text = run("info", scene, "--model", untrained).out
+    for words in ("400 x 300 pixels", "EPSG:32633", "0.5002 m per pixel", "6 tiles of 256", "3 of uint8"):
+        assert words in text
+    described = json.loads(run("info", scene, "--model", untrained, "--json").out)
+    assert described["size"] == [400, 300] and described["tiling"]["tiles"] == 6 and described["warnings"] == []
+
+
+def test_info_warns_and_needs_no_model(run: Run, tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.tif", noise(50, 50), None, None)
+    outcome = run("info", "a.tif")
+    assert outcome.code == 0 and "warning: scene 'a.tif' has no usable georeference" in outcome.out
+
+
+def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> None:
+    assert "untrained" in run("models", "info", untrained).out
+    assert json.loads(run("models", "info", untrained, "--json").out)["tile_size"] == 256
+    assert run("models", "verify", untrained).out.startswith("untrained: whole, SHA-256 ")
+    assert run("models", "verify", "nonsense").code == 1
+    assert run("models", "list").code == 0
+
+
+def test_models_list_shows_what_is_shipped(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lcageo.cli import models
+    from lcageo.runtime.catalog import find_card
+
+    monkeypatch.setattr(models, "shipped_cards", lambda: [find_card(str(untrained))])
+    assert re.search(r"untrained +lca +10 +256 +0.1-2 +\d", run("models", "list").out)
+    assert json.loads(run("models", "list", "--json").out)[0]["name"] == "untrained"
+    assert "whole" in run("models", "verify").out
+
+
+def test_version_and_help(run: Run) -> None:
+    from lcageo import __version__
+
+    assert run("--version").out == f"lcageo {__version__}\n"
+    for command in (["detect"], ["info"], ["models"], ["models", "list"]):
+        outcome = run(*command, "--help")
+        assert outcome.code == 0 and "Usage: lcageo" in outcome.out
+
+
+def test_help_does_not_import_what_is_slow() -> None:
+    code = "import sys, lcageo.cli.app; print(*{'torch', 'rasterio', 'geopandas', 'numpy', 'tqdm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_shell_completion_completes_commands_and_options() -> None:
+    environment = {"_LCAGEO_COMPLETE": "complete_bash", "COMP_WORDS": "lcageo detect --max", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lcageo"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "--max-per-tile" in done.stdout
+
+
+def test_an_interrupted_run_ends_with_130_and_leaves_nothing(scene: Path, untrained: Path, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    large = write_scene(tmp_path / "large.tif", noise(3000, 3000))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lcageo", "detect", large, "--model", untrained, "-o", tmp_path / "out.gpkg"],
+        stderr=subprocess.PIPE,
+    )
+    assert run.stderr is not None
+    seen = b""
+    while b" found" not in seen:  # until the first batch is through
+        seen += run.stderr.read(1)
+    time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, rest = run.communicate(timeout=60)
+    assert run.returncode == 130 and b"error: stopped by SIGINT" in rest and b"Traceback" not in rest
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]

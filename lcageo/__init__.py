@@ -1,3 +1,46 @@
-"""lcageo: objects in large georeferenced imagery, found with LCA-Det and given back as map features."""
+"""lcageo: objects in large georeferenced imagery, found with LCA-Det and given back as map features.
+
+Only the names in `__all__` are public; they are imported when first used, so that `import lcageo` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lcageo.config import DetectConfig
+    from lcageo.detections import Detections
+    from lcageo.errors import LcageoError
+    from lcageo.pipeline.detect import detect_scene
+    from lcageo.runtime.catalog import find_card
+    from lcageo.runtime.predictor import load_predictor
+    from lcageo.scene.raster import open_scene
 
 __version__ = "0.1.0"
+__all__ = [
+    "DetectConfig",
+    "Detections",
+    "LcageoError",
+    "__version__",
+    "detect_scene",
+    "find_card",
+    "load_predictor",
+    "open_scene",
+]
+
+_HOME = {
+    "DetectConfig": "lcageo.config",
+    "Detections": "lcageo.detections",
+    "LcageoError": "lcageo.errors",
+    "detect_scene": "lcageo.pipeline.detect",
+    "find_card": "lcageo.runtime.catalog",
+    "load_predictor": "lcageo.runtime.predictor",
+    "open_scene": "lcageo.scene.raster",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lcageo' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

@@ -55,12 +55,13 @@ class BrightSquares:
 def find_squares(image: NDArray[np.uint8]) -> Detections:
     """Detections in one (3, h, w) image."""
     grey = image.min(axis=0)
-    labels = connected(grey >= BRIGHT)
+    rows, columns = np.nonzero(grey >= BRIGHT)
+    patch = connected(rows, columns)
     boxes, scores, classes = [], [], []
-    for label in np.unique(labels[labels > 0]):
-        rows, columns = np.nonzero(labels == label)
-        boxes.append((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-        brightness = int(grey[rows, columns].max())
+    for number in np.unique(patch):
+        r, c = rows[patch == number], columns[patch == number]
+        boxes.append((c.min(), r.min(), c.max() + 1, r.max() + 1))
+        brightness = int(grey[r, c].max())
         scores.append(brightness / 255)
         classes.append(int(brightness >= WHITE))
     if not boxes:
@@ -68,13 +69,17 @@ def find_squares(image: NDArray[np.uint8]) -> Detections:
     return Detections(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(classes, np.int64))
 
 
-def connected(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(h, w) 0 outside the mask, else one number per 4-connected patch: the greatest number spreads."""
-    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+def connected(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) one number per 4-connected patch of N pixels: the greatest number spreads from pixel to pixel."""
+    if len(rows) == 0:
+        return np.zeros(0, np.int64)
+    place = np.full((rows.max() + 3, columns.max() + 3), -1)
+    numbers = np.arange(len(rows))
+    place[rows + 1, columns + 1] = numbers
+    around = np.stack([place[rows + 1 + dr, columns + 1 + dc] for dr, dc in ((-1, 0), (1, 0), (0, -1), (0, 1))])
+    around = np.where(around < 0, numbers, around)  # (4, N)
     while True:
-        framed = np.pad(labels, 1)
-        around = [framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]]
-        spread = np.where(mask, np.maximum.reduce([labels, *around]), 0)
-        if (spread == labels).all():
-            return labels
-        labels = spread
+        spread = np.maximum(numbers, numbers[around].max(axis=0))
+        if (spread == numbers).all():
+            return numbers
+        numbers = spread

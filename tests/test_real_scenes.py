@@ -16,7 +16,7 @@ from lcageo.config import DetectConfig
 from lcageo.output.vector import features, write_layer
 from lcageo.pipeline.detect import SceneResult, detect_scene
 from lcageo.runtime.catalog import find_card
-from lcageo.runtime.predictor import Predictor, Selection, load_predictor
+from lcageo.runtime.predictor import Predictor, load_predictor
 from lcageo.scene.raster import open_scene
 
 NAMES = [
@@ -39,8 +39,7 @@ CONFIG = DetectConfig(score=0.015, max_per_tile=20)
 
 @pytest.fixture(scope="module")
 def predictor(untrained: Path) -> Predictor:
-    card = find_card(str(untrained))
-    return load_predictor(card, Selection.of(card, CONFIG), "cpu")
+    return load_predictor(find_card(str(untrained)), CONFIG, "cpu")
 
 
 def detect(path: Path, predictor: Predictor) -> SceneResult:

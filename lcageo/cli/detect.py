@@ -120,12 +120,12 @@ def detect(
 
 def _predictor(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
     from lcageo.runtime.catalog import find_card
-    from lcageo.runtime.predictor import Selection, load_predictor
+    from lcageo.runtime.predictor import load_predictor
 
     card = find_card(model)
     if not card.is_trained:
         say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
-    predictor = load_predictor(card, Selection.of(card, config), device)
+    predictor = load_predictor(card, config, device)
     say.detail(f"model {card.name} on {predictor.device}; trained on: {card.trained_on or 'nothing'}")
     say.detail(f"licence of the weights: {card.licence}")
     return predictor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
@@ -105,8 +106,8 @@ def detect_scene(
     scene: Scene,
     predictor: Predictor,
     config: DetectConfig,
-    batch: int,
-    warn: Warn,
+    batch: int = 2,
+    warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> SceneResult:
     """Runs a model over a scene.

@@ -62,18 +62,19 @@ class Selection:
         return cls(thresholds, config.iou, config.max_per_tile)
 
 
-def load_predictor(card: ModelCard, selection: Selection, device: str = "auto") -> Predictor:
+def load_predictor(card: ModelCard, config: DetectConfig, device: str = "auto") -> Predictor:
     """A predictor for a model.
 
     Args:
         card: the model.
-        selection: which boxes to return.
+        config: which boxes to return; its score, classes, iou and max_per_tile count.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'.
 
     Raises:
+        UsageError: if the config names a class that the model does not have.
         ModelError: if the weights are missing, altered, or do not fit the network.
         DeviceError: if the device is not there.
     """
     from lcageo.runtime.torch_backend import TorchPredictor  # torch takes seconds to import
 
-    return TorchPredictor.load(card, selection, device)
+    return TorchPredictor.load(card, Selection.of(card, config), device)

@@ -27,7 +27,7 @@ def card(untrained: Path) -> ModelCard:
 
 
 def predictor(card: ModelCard, device: str = "cpu", **settings: object) -> TorchPredictor:
-    loaded = load_predictor(card, Selection.of(card, DetectConfig(**settings)), device)  # type: ignore[arg-type]
+    loaded = load_predictor(card, DetectConfig(**settings), device)  # type: ignore[arg-type]
     assert isinstance(loaded, TorchPredictor)
     return loaded
 

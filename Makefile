@@ -1,19 +1,18 @@
-# The chores: `make demo` and `make test` set themselves up; a second run sets nothing up again.
+# The chores. `make demo` and `make test` set themselves up; a second run sets nothing up again.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
+DEMO_SCENE := $(DEMO)/scene.tif
+DEMO_MODEL := $(DEMO)/untrained/model.toml
 
 .PHONY: demo test check pins clean
 
-# What the demo shows: a generated scene, detection on it, the layer and a picture.
-demo: $(READY)
-	@mkdir -p $(DEMO)
-	@$(BIN)/python examples/make_scene.py $(DEMO)/scene.tif --truth $(DEMO)/truth.geojson
-	@$(BIN)/python tests/untrained.py $(DEMO)/untrained
-	@echo "No trained model is shipped yet: the boxes below are those of an untrained one and mean nothing."
-	@$(BIN)/lcageo detect $(DEMO)/scene.tif --model $(DEMO)/untrained --score 0.2 --overwrite \
+# A generated scene, detection on it, the layer and a picture.
+demo: $(READY) $(DEMO_SCENE) $(DEMO_MODEL)
+	@echo "No trained model is shipped yet: these boxes are an untrained model's and mean nothing."
+	@$(BIN)/lcageo detect $(DEMO_SCENE) --model $(DEMO)/untrained --score 0.2 --overwrite \
 		-o $(DEMO)/scene.gpkg --quicklook $(DEMO)/scene.png
 
 test: $(READY)
@@ -27,9 +26,17 @@ check: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("lcageo needs Python 3.11 or newer; name one with: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "Setting up $(VENV): about two minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+$(DEMO_SCENE): $(READY) examples/make_scene.py $(wildcard examples/demo_scene/*.py)
+	@mkdir -p $(DEMO)
+	@$(BIN)/python examples/make_scene.py $@ --truth $(DEMO)/truth.geojson
+
+$(DEMO_MODEL): $(READY) tests/untrained.py
+	@$(BIN)/python tests/untrained.py $(DEMO)/untrained
 
 # Rewrites constraints.txt from what is installed; run the tests before committing it.
 pins: $(READY)

@@ -1,0 +1,84 @@
+"""README's commands run, its figures are the code's, and it names every command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import geopandas
+import pytest
+import shapely
+import typer.main
+from conftest import REPOSITORY
+from scenes import UTM, noise, write_scene
+from untrained import make_untrained_model
+
+from lcageo.cli.app import app
+
+README = (REPOSITORY / "README.md").read_text()
+COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ lcageo ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the README's commands name: two scenes, an area, a model."""
+    place = tmp_path_factory.mktemp("readme")
+    write_scene(place / "scene.tif", noise(300, 300))
+    write_scene(place / "other.tif", noise(200, 200, seed=1))
+    area = shapely.box(UTM.c, UTM.f - 100, UTM.c + 100, UTM.f)
+    geopandas.GeoDataFrame(geometry=[area], crs="EPSG:32633").to_file(place / "port.gpkg")
+    make_untrained_model(place / "model", tile_size=256)
+    return place
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_run(command: str, folder: Path) -> None:
+    program = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_its_python_runs(folder: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def commands() -> dict[str, str]:
+    """Every command with its help."""
+    found: dict[str, str] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", {})
+        found |= {f"{name} {sub}": inner.help for sub, inner in below.items()} if below else {name: command.help}
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_is_named_and_has_help(name: str) -> None:
+    assert f"| `lcageo {name}` |" in README
+    assert commands()[name]
+
+
+def test_it_names_no_command_that_does_not_exist() -> None:
+    assert set(re.findall(r"^\| `lcageo ([a-z ]+)` \|", README, re.MULTILINE)) == set(commands())
+
+
+def test_its_table_of_networks_is_what_is_counted() -> None:
+    import torch
+
+    from lcageo.config import NetworkConfig, Preset
+    from lcageo.detector.count import count_params, paper_flops, true_macs
+    from lcageo.detector.presets import build_network
+
+    for preset in Preset:
+        with torch.device("meta"):
+            network = build_network(NetworkConfig(preset, 20))
+        network.backbone.freeze(1)
+        row = next(line for line in README.splitlines() if line.startswith("| ") and f"`{preset}`" in line)
+        params, flops, macs = (float(cell) for cell in row.split("|")[2:5])
+        assert params == pytest.approx(count_params(network) / 1e6, abs=5.1e-4)
+        assert flops == pytest.approx(paper_flops(network, 800, 800) / 1e9, abs=5.1e-4)
+        assert macs == pytest.approx(true_macs(network, 800, 800) / 1e9, abs=5.1e-4)

@@ -77,6 +77,8 @@ class EdgeNodata(StrEnum):
     NONE = "none"
 
 
+MAX_OVERLAP = 0.75
+"""Share of a tile: beyond it, every pixel is run more than 16 times."""
 AUTO_GSD, NATIVE_GSD = "auto", "native"
 
 
@@ -137,6 +139,6 @@ def overlap_pixels(overlap: str, tile_size: int) -> int:
         pixels = round(float(text[:-1]) / 100 * tile_size) if text.endswith("%") else int(text)
     except ValueError:
         raise ConfigError(f"overlap '{overlap}' is neither pixels like 200 nor per cent like 25%") from None
-    if not 0 <= pixels <= tile_size * 3 // 4:
+    if not 0 <= pixels <= tile_size * MAX_OVERLAP:
         raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of the model's tile of {tile_size} pixels")
     return pixels

@@ -34,7 +34,7 @@ NAMES = [
     "usgs_hro_colorado_0.15m_alpha",
     "usgs_hro_colorado_0.15m_nodata",
 ]
-CONFIG = DetectConfig(score=0.015, max_per_tile=20)
+CONFIG = DetectConfig(score=0.015, max_per_tile=20, overlap="10%")
 
 
 @pytest.fixture(scope="module")

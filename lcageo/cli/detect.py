@@ -161,8 +161,7 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
         return
     result = report.result
     tiles = result.provenance["tiles"]
-    counts = [(name, int((result.detections.labels == index).sum())) for index, name in enumerate(result.classes)]
-    rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in counts if count]
+    rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
     rows.append(("all", f"{len(result.detections):,}"))
     say.note(console.table(rows))
     skipped = tiles["planned"] - tiles["run"]
@@ -182,13 +181,12 @@ def _as_json(report: JobReport) -> dict[str, Any]:
     if report.result is None:
         return {"scene": report.job.scene, "error": str(report.error)}
     result = report.result
-    names = [result.classes[label] for label in result.detections.labels.tolist()]
     return {
         "scene": report.job.scene,
         "outputs": [str(path) for path in report.job.layers],
         "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
-        "objects": len(names),
-        "per_class": {name: names.count(name) for name in result.classes if name in names},
+        "objects": len(result.detections),
+        "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),
         "provenance": result.provenance,
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lcageo
-from lcageo.config import NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
+from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
 from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
@@ -76,6 +76,11 @@ class SceneResult:
     provenance: dict[str, Any] = field(repr=False)
     """Model, parameters and skipped parts; JSON-ready."""
     seconds: float
+
+    def per_class(self) -> dict[str, int]:
+        """Objects of each class that was found."""
+        counts = np.bincount(self.detections.labels, minlength=len(self.classes)).tolist()
+        return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
 
 
 def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan:
@@ -181,7 +186,7 @@ def choose_overlap(card: ModelCard, overlap: str | None) -> int:
     share = round(card.tile_size * DEFAULT_OVERLAP)
     if card.largest_object_px is None:
         return share
-    return min(card.largest_object_px, card.tile_size // 2)
+    return min(card.largest_object_px, int(card.tile_size * MAX_OVERLAP))
 
 
 def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:

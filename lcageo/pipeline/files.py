@@ -59,6 +59,7 @@ def plan_jobs(
         if not folder.suffix and not folder.exists():
             _make_folder(folder)
     jobs = tuple(Job(scene, _layers(scene, outputs), _picture(scene, quicklook)) for scene in scenes)
+    inputs = {Path(scene).resolve() for scene in scenes}
     claimed: dict[Path, int] = {}
     for index, job in enumerate(jobs):
         for path in job.layers:
@@ -68,6 +69,8 @@ def plan_jobs(
         if job.quicklook is not None and not job.quicklook.parent.is_dir():
             raise OutputError(f"folder '{job.quicklook.parent}' of the quicklook does not exist; create it first")
         for path in (*job.layers, *([job.quicklook] if job.quicklook else [])):
+            if path.resolve() in inputs:
+                raise UsageError(f"output '{path}' is one of the scenes; give another file with -o or --quicklook")
             other = claimed.setdefault(path.absolute(), index)
             if other != index:
                 raise UsageError(

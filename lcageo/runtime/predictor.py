@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.selection import Selection
 
 
 class Predictor(Protocol):
@@ -36,30 +36,6 @@ class Predictor(Protocol):
         Raises:
             DeviceMemoryError: if the device cannot hold the batch.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which of a network's boxes become detections."""
-
-    thresholds: NDArray[np.float32]
-    """(K,) least score per class; above 1 for classes that are not wanted."""
-    iou: float
-    """Overlap above which two boxes of one class in a tile are one object."""
-    max_per_tile: int
-
-    @classmethod
-    def of(cls, card: ModelCard, config: DetectConfig) -> Selection:
-        """The selection that a config asks of a model.
-
-        Raises:
-            UsageError: if the config names a class that the model does not have.
-        """
-        thresholds = np.full(len(card.classes), 2.0, np.float32)
-        for index in card.class_ids(config.classes):
-            default = card.thresholds.get(card.classes[index], DEFAULT_SCORE)
-            thresholds[index] = default if config.score is None else config.score
-        return cls(thresholds, config.iou, config.max_per_tile)
 
 
 def load_predictor(card: ModelCard, config: DetectConfig, device: str = "auto") -> Predictor:

@@ -15,7 +15,7 @@ from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError
 from lcageo.merge import nms
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.predictor import Selection
+from lcageo.runtime.selection import Selection
 
 
 class TorchPredictor:

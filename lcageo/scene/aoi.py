@@ -79,6 +79,10 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
     if shapely.get_dimensions(area) != 2:
         raise UsageError(f"{option} has no polygons, but lines or points; buffer them first")
     georeference = info.georeference
+    if georeference.crs is None and crs is not None:
+        raise UsageError(
+            f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS instead"
+        )
     left, bottom, right, top = shapely.bounds(area)
     area = shapely.segmentize(area, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
     if georeference.crs is not None and crs is not None and crs != georeference.crs:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
+from lcageo.errors import SceneError
 from lcageo.geodesy import ground_steps
 
 FloatArray = NDArray[np.float64]
@@ -34,9 +35,9 @@ class Georeference:
         """The best georeference that the file has: transform, then GCPs, then RPCs, else none."""
         gcps, gcp_crs = dataset.gcps
         if dataset.crs and dataset.transform != rasterio.Affine.identity():
-            return cls(pyproj.CRS.from_wkt(dataset.crs.to_wkt()), affine=dataset.transform)
+            return cls(_crs(dataset, dataset.crs), affine=dataset.transform)
         if gcps and gcp_crs:
-            return cls(pyproj.CRS.from_wkt(gcp_crs.to_wkt()), gcps=tuple(gcps))
+            return cls(_crs(dataset, gcp_crs), gcps=tuple(gcps))
         if dataset.rpcs:
             return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
         return cls(None)
@@ -77,6 +78,16 @@ class Georeference:
     def _heights(self, like: FloatArray) -> FloatArray:
         """RPCs need a terrain height: their own reference height, since no elevation model is at hand."""
         return np.full(like.size, self.rpcs.height_off if self.rpcs is not None else 0.0)
+
+
+def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
+    try:
+        return pyproj.CRS.from_wkt(crs.to_wkt())
+    except pyproj.exceptions.CRSError as error:
+        raise SceneError(
+            f"scene '{dataset.name}' has a CRS that PROJ does not understand ({error}); "
+            "assign the right one with 'rio edit-info --crs EPSG:CODE'"
+        ) from error
 
 
 def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:

@@ -158,6 +158,7 @@ def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untraine
         (["scene.tif", "--quicklook", "a.jpg"], 2, "neither a folder nor a .png"),
         (["scene.tif", "--quicklook", "none/a.png"], 1, "does not exist; create it"),
         (["scene.tif", "sub/scene.tif"], 2, "would both write"),
+        (["scene.gpkg", "--overwrite", "-o", "scene.gpkg"], 2, "'scene.gpkg' is one of the scenes"),
         (["scene.tif", "--device", "cuda:63"], 1, "device 'cuda:63' was asked for"),
         (["scene.tif", "--device", "toaster"], 1, "device 'toaster' is not known"),
         (["scene.tif", "--model", "nonsense"], 1, "there is no model 'nonsense'"),

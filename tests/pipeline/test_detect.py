@@ -200,7 +200,7 @@ def test_a_scene_of_unknown_resolution_is_used_as_it_is(tmp_path: Path) -> None:
 def test_overlap_is_the_largest_object_else_a_quarter() -> None:
     assert choose_overlap(bright_card(256), None) == 64
     assert choose_overlap(bright_card(256, largest_object_px=100), None) == 100
-    assert choose_overlap(bright_card(256, largest_object_px=1000), None) == 128
+    assert choose_overlap(bright_card(256, largest_object_px=1000), None) == 192
     assert choose_overlap(bright_card(256, largest_object_px=100), "10%") == 26
 
 

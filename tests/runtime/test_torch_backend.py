@@ -15,7 +15,8 @@ from lcageo.detections import Detections
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError
 from lcageo.merge import nms
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import Selection, load_predictor
+from lcageo.runtime.predictor import load_predictor
+from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 3, 256, 256), dtype=np.uint8)

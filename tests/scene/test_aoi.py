@@ -66,6 +66,13 @@ def test_touching_tiles_are_left_out(info: SceneInfo) -> None:
     assert not aoi.meets(np.array([[0.0, 0.0, 50.0, 100.0]])).any()
 
 
+def test_a_scene_without_georeference_takes_pixels_and_refuses_a_crs(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "plain.tif", noise(100, 200), None, None)) as scene:
+        assert_is_middle(aoi_from_bbox((50, 20, 150, 80), None, scene.info), 0.01)
+        with pytest.raises(UsageError, match=r"is in WGS 84, but scene .* has no georeference"):
+            aoi_from_bbox((50, 20, 150, 80), "EPSG:4326", scene.info)
+
+
 def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
     (tmp_path / "text.gpkg").write_text("no layer")
     empty = geopandas.GeoDataFrame({"a": []}, geometry=geopandas.GeoSeries([], crs=32633))

@@ -49,6 +49,9 @@ class NetworkConfig:
     """Backbone normalisation."""
 
     def __post_init__(self) -> None:
+        numbers = (self.num_classes, self.backbone_width, self.channels, self.head_convs or 1)
+        if not all(isinstance(number, int) for number in numbers):
+            raise ConfigError(f"network settings {numbers} must be whole numbers")
         object_checks = {
             "num_classes": 1 <= self.num_classes <= 10_000,
             "backbone": self.backbone in BACKBONES,
@@ -137,7 +140,7 @@ def overlap_pixels(overlap: str, tile_size: int) -> int:
     text = overlap.strip()
     try:
         pixels = round(float(text[:-1]) / 100 * tile_size) if text.endswith("%") else int(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigError(f"overlap '{overlap}' is neither pixels like 200 nor per cent like 25%") from None
     if not 0 <= pixels <= tile_size * MAX_OVERLAP:
         raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of the model's tile of {tile_size} pixels")

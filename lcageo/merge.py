@@ -19,6 +19,8 @@ Index = NDArray[np.int64]
 
 PAIR_CHUNK = 2_000_000
 """Candidate pairs compared at a time: bounds the memory of a dense scene to some 200 MB."""
+LARGEST_COORDINATE = 2.0**50
+"""Beyond, grid cells of one pixel have no integer of 64 bits, and float64 no fractions of a pixel."""
 SEAM_TOLERANCE_PX = 4.0
 """A box that ends this close (scene pixels) to a tile's interior edge may have been cut by it."""
 
@@ -52,10 +54,10 @@ def merge_tiles(
         seams: the tile of each.
         threshold: overlap above which two boxes are one object, 0 to 1.
         metric: how the overlap is measured.
-        agnostic: whether boxes of different classes can be one object.
+        agnostic: whether boxes of different classes can be one object in NMS.
         seam_tolerance: scene pixels; see SEAM_TOLERANCE_PX.
     """
-    whole = ~yields_at_seam(detections, seams, threshold, agnostic, seam_tolerance)
+    whole = ~yields_at_seam(detections, seams, threshold, seam_tolerance)
     remaining = detections.selected(whole)
     return remaining.selected(nms(remaining, threshold, metric, agnostic))
 
@@ -115,14 +117,13 @@ def overlap(first: Boxes, second: Boxes, metric: MergeMetric) -> NDArray[np.floa
     return shares
 
 
-def yields_at_seam(
-    detections: Detections, seams: Seams, threshold: float, agnostic: bool, tolerance: float
-) -> NDArray[np.bool_]:
+def yields_at_seam(detections: Detections, seams: Seams, threshold: float, tolerance: float) -> NDArray[np.bool_]:
     """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
     A cut box yields to a larger box of another tile that goes on beyond the cutting edge and would look like it when
     cut by the same tile: their IoU inside the cut box's tile is above `threshold`. Scores do not matter, since a part
-    of an object can score higher than the whole. "Larger" keeps two halves from yielding to each other.
+    of an object can score higher than the whole, nor do classes, since a part can look like something else. "Larger"
+    keeps two halves from yielding to each other.
     """
     boxes = detections.boxes_xyxy.astype(np.float64)
     yields = np.zeros(len(boxes), np.bool_)
@@ -132,8 +133,7 @@ def yields_at_seam(
     if not cut.any():
         return yields
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    groups = np.zeros(len(boxes), np.int64) if agnostic else detections.labels
-    for first, second in touching_pairs(boxes, groups):
+    for first, second in touching_pairs(boxes, np.zeros(len(boxes), np.int64)):
         part, more = np.where(areas[first] < areas[second], (first, second), (second, first))
         beyond = np.concatenate([boxes[more, :2] < tiles[part, :2], boxes[more, 2:] > tiles[part, 2:]], axis=1)
         differ = (areas[part] < areas[more]) & (seams.tile_of[part] != seams.tile_of[more])
@@ -164,6 +164,8 @@ def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[
         return
     if not np.isfinite(boxes).all():
         raise ValueError("boxes to merge must be finite")
+    if np.abs(boxes).max() > LARGEST_COORDINATE:
+        raise ValueError("the boxes lie too far apart to be merged")
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).max(axis=1)
     levels = np.ceil(np.log2(np.maximum(sides, 1.0))).astype(np.int64)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2

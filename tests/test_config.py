@@ -39,7 +39,7 @@ def test_overlap_in_pixels_and_per_cent(text: str, pixels: int) -> None:
     assert overlap_pixels(text, 800) == pixels
 
 
-@pytest.mark.parametrize("text", ["", "%", "wide", "-1", "601", "76%", "nan%"])
+@pytest.mark.parametrize("text", ["", "%", "wide", "-1", "601", "76%", "nan%", "inf%"])
 def test_overlap_refuses_others(text: str) -> None:
     with pytest.raises(ConfigError, match="overlap"):
         overlap_pixels(text, 800)

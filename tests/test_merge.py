@@ -134,9 +134,10 @@ def test_boxes_that_are_not_finite_are_refused() -> None:
 
 
 def test_boxes_too_far_apart_are_refused_rather_than_mixed_up() -> None:
-    boxes = np.array([[0, 0, 1, 1], [1e18, 1e18, 1e18 + 512, 1e18 + 512]])
-    with pytest.raises(ValueError, match="too far apart"):
-        nms(Detections(boxes, np.ones(2, np.float32), np.zeros(2, np.int64)), 0.5)
+    for far in (1e12, 1e30):
+        boxes = np.array([[0, 0, 1, 1], [far, far, far * 2, far + 1]])
+        with pytest.raises(ValueError, match="too far apart"):
+            nms(Detections(boxes - 0.5, np.ones(2, np.float32), np.array([0, 10**9])), 0.5)
 
 
 TILES = np.array([[0, 0, 100, 100], [80, 0, 180, 100]], np.float64)
@@ -162,6 +163,12 @@ def test_a_cut_box_stays_if_no_neighbour_saw_more() -> None:
 def test_a_cut_box_does_not_yield_to_another_object_beside_it() -> None:
     found, seams = seen((0, 82, 100, 0.9), (1, 96, 130, 0.5))
     assert len(merge_tiles(found, seams, 0.6)) == 2
+
+
+def test_a_cut_part_yields_though_it_was_taken_for_something_else() -> None:
+    found, seams = seen((0, 88, 100, 0.9), (1, 88, 118, 0.5))
+    mixed = Detections(found.boxes_xyxy, found.scores, np.array([3, 1]))
+    assert merge_tiles(mixed, seams, 0.6).labels.tolist() == [1]
 
 
 def test_of_two_cut_halves_the_larger_stays() -> None:

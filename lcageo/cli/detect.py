@@ -11,7 +11,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.config import DetectConfig, EdgeNodata, MergeMetric
-from lcageo.errors import PartialResultError
+from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
     from lcageo.pipeline.detect import Progress
@@ -198,6 +198,8 @@ def _raise_failures(reports: list[JobReport]) -> None:
         return
     if len(reports) == 1 and failed[0].error is not None:
         raise failed[0].error
+    if len(failed) == len(reports):
+        raise SceneError("\n  ".join(["no scene succeeded:", *(str(report.error) for report in failed)]))
     reasons = "\n  ".join(f"{report.job.scene}: {report.error}" for report in failed)
     raise PartialResultError(f"{len(failed)} of {len(reports)} scenes failed:\n  {reasons}")
 

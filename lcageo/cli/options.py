@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,14 +71,3 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     except ValueError:
         raise UsageError(f"--bbox '{text}' is not four numbers xmin,ymin,xmax,ymax") from None
     return xmin, ymin, xmax, ymax
-
-
-def existing(path: Path | None, option: str) -> Path | None:
-    """The path, if it exists.
-
-    Raises:
-        UsageError: if it does not.
-    """
-    if path is not None and not path.exists():
-        raise UsageError(f"{option} '{path}' does not exist; check the path")
-    return path

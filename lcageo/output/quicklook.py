@@ -92,8 +92,9 @@ def save_quicklook(picture: Image.Image, path: Path) -> None:
         picture.save(draft, format="PNG")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise OutputError(f"quicklook '{path}' cannot be written: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _legend_lines(

@@ -52,6 +52,10 @@ FORMATS: Mapping[str, VectorFormat] = {
     ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, False),
 }
 """By the file's suffix."""
+COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg")
+"""What a shapefile consists of, besides .shp."""
+INDEX_SUFFIXES = (".qix", ".sbn", ".sbx")
+"""What other programs put beside a shapefile."""
 
 
 def features(
@@ -112,16 +116,30 @@ def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     if layer.crs is None or len(layer) == 0:
         return layer if layer.crs is None else layer.to_crs(WGS84)
     moved = layer.to_crs(WGS84)
-    geometry = moved.geometry.to_numpy()
+    geometry = shapely.transform(moved.geometry.to_numpy(), _within_poles)
     west, _, east, _ = shapely.bounds(geometry).T
     # A box that spans more than half the globe is one that crosses the antimeridian; beyond 180 it is written so.
     crossing = (east - west > 180) | (east > 180) | (west < -180)
     if crossing.any():
-        unwrapped = shapely.transform(geometry[crossing], _to_0_360)
+        unwrapped = shapely.make_valid(shapely.transform(geometry[crossing], _to_0_360))
         eastern = _part(unwrapped, 0.0, 180.0)
         western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
         geometry[crossing] = shapely.union(eastern, western)
     return moved.set_geometry(geopandas.GeoSeries(shapely.orient_polygons(geometry), index=moved.index, crs=moved.crs))
+
+
+def to_longitude_latitude(crs: pyproj.CRS) -> bool:
+    """Whether coordinates in a CRS can be expressed in WGS84: not so for local grids and other planets."""
+    try:
+        pyproj.Transformer.from_crs(crs, WGS84)
+    except pyproj.exceptions.ProjError:
+        return False
+    return True
+
+
+def _within_poles(points: FloatArray) -> FloatArray:
+    """A pixel row beyond a pole, as some global rasters have, ends at it."""
+    return np.column_stack([points[:, 0], np.clip(points[:, 1], -90.0, 90.0)])
 
 
 def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
@@ -135,17 +153,25 @@ def _to_0_360(points: FloatArray) -> FloatArray:
     return np.column_stack([points[:, 0] % 360.0, points[:, 1]])
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, folder_is_made: bool = False) -> None:
     """Refuses, before any work is done, a result that could not be written.
+
+    Args:
+        path: the file, its suffix in small letters.
+        overwrite: whether it, and what belongs to it, may be replaced.
+        folder_is_made: whether a missing folder will be made.
 
     Raises:
         UsageError: for an unknown suffix, or an existing file unless `overwrite`.
         OutputError: if the folder is missing or cannot be written to.
     """
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix not in FORMATS:
         raise UsageError(f"output '{path}' has no known suffix; give one of {', '.join(FORMATS)}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"output '{path}' exists; give --overwrite to replace it, or another -o")
+    there = [file for file in _files_of(path) if file.exists()]
+    if there and not overwrite:
+        raise UsageError(f"output '{there[0]}' exists; give --overwrite to replace it, or another -o")
+    if folder_is_made and not path.parent.exists():
+        return
     if not path.parent.is_dir():
         raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
@@ -161,7 +187,7 @@ def write_layer(layer: geopandas.GeoDataFrame, provenance: Mapping[str, Any], pa
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
     """
-    form = FORMATS[path.suffix.lower()]
+    form = FORMATS[path.suffix]
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
             beside = Path(folder)
@@ -170,10 +196,26 @@ def write_layer(layer: geopandas.GeoDataFrame, provenance: Mapping[str, Any], pa
             if not form.metadata_inside:
                 sidecar(draft).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
             _check_complete(draft, len(layer))
-            for written in sorted(beside.iterdir()):
+            for stale in (*_files_of(path), *(path.with_suffix(suffix) for suffix in INDEX_SUFFIXES)):
+                if path.suffix == ".shp" and not (beside / stale.name).exists():
+                    stale.unlink(missing_ok=True)  # an older layer's index would hide the new features
+            # The file that is looked for comes last: when it is there, all is.
+            for written in sorted(beside.iterdir(), key=lambda file: file.name == path.name):
                 written.replace(path.parent / written.name)
+    except (pyproj.exceptions.ProjError, shapely.errors.GEOSException) as error:
+        raise OutputError(
+            f"output '{path}' cannot be written: the features have no place in it ({error}); give another format, "
+            f"such as -o {path.with_suffix('.gpkg')}"
+        ) from error
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path}' cannot be written: {error}; is the disk full or read-only?") from error
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Every file that a layer consists of, the one that names it first."""
+    companions = COMPANION_SUFFIXES if path.suffix == ".shp" else ()
+    inside = FORMATS[path.suffix].metadata_inside
+    return [path, *(path.with_suffix(suffix) for suffix in companions), *([] if inside else [sidecar(path)])]
 
 
 def sidecar(path: Path) -> Path:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 import lcageo
 from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
 from lcageo.detections import Detections
-from lcageo.errors import DeviceMemoryError
+from lcageo.errors import DeviceMemoryError, UsageError
 from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
@@ -24,13 +25,15 @@ from lcageo.scene.edges import find_edge
 from lcageo.scene.prefetch import TileReader, read_ahead
 from lcageo.scene.raster import Scene, SceneInfo
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import Stretch, estimate_stretch, parse_stretch
+from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch
 from lcageo.scene.tiles import Tile, TileGrid, plan_tiles
 
 DEFAULT_OVERLAP = 0.25
 """Share of a tile, where the card names no largest object."""
 MAX_ENLARGEMENT = 4.0
-"""A scene coarser than this many times the model's coarsest GSD shows none of its objects: it is not enlarged."""
+"""A scene is enlarged at most so many times: beyond, there is nothing in it for the model to see."""
+NATIVE_TOLERANCE = 0.005
+"""A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
 READ_THREADS = 2
 Warn = Callable[[str], None]
 
@@ -44,8 +47,6 @@ class ScenePlan:
     wanted: NDArray[np.bool_]
     """(tiles,) True where a tile meets the area of interest."""
     aoi: AreaOfInterest | None
-    valid_share: float
-    """Share of the scene that holds data, 0 to 1, estimated from a sample."""
     warnings: tuple[str, ...]
 
     def tiles(self) -> Iterator[Tile]:
@@ -96,15 +97,17 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     grid = plan_tiles(info.width, info.height, card.tile_size, choose_overlap(card, config.overlap), scale)
     aoi = _area(info, config)
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
-    sample = sample_scene(scene)
+    edge = None
+    if stretch is None and info.dtype == "uint8":
+        stretch = IDENTITY
     untagged = info.mask == "none" and config.edge_nodata is EdgeNodata.AUTO
-    edge = find_edge(sample, info.width, info.height) if untagged else None
-    valid_share = sample.valid_share if edge is None else 1.0 - float(edge.cells.mean())
+    if stretch is None or untagged:
+        sample = sample_scene(scene)
+        stretch = stretch or estimate_stretch(sample)
+        edge = find_edge(sample, info.width, info.height) if untagged else None
     red, green, blue = (round(value) for value in card.mean)
-    reader = TileReader(
-        scene, estimate_stretch(sample) if stretch is None else stretch, edge, card.tile_size, (red, green, blue)
-    )
-    return ScenePlan(reader, grid, wanted, aoi, valid_share, (*info.warnings(), *notes))
+    reader = TileReader(scene, stretch, edge, card.tile_size, (red, green, blue))
+    return ScenePlan(reader, grid, wanted, aoi, (*info.warnings(), *notes))
 
 
 def detect_scene(
@@ -123,7 +126,7 @@ def detect_scene(
         config: what to find and how.
         batch: tiles run at a time, at most; halved when the device's memory does not hold them.
         warn: receives lines that the user should read.
-        on_progress: called after every batch.
+        on_progress: called at the start and after every tile.
 
     Raises:
         SceneError: if a part of the scene cannot be read.
@@ -136,14 +139,17 @@ def detect_scene(
     total = int(plan.wanted.sum())
     found: list[Detections] = []
     tile_of: list[NDArray[np.int64]] = []
-    count = 0
-    for done, (tile, detections) in enumerate(_run(plan, predictor, batch, warn), start=1):
-        if detections is not None:
-            found.append(tile.to_scene(detections))
-            tile_of.append(np.full(len(detections), tile.index, np.int64))
-            count += len(detections)
-        on_progress(Progress(done, total, count))
-    empty = total - len(found)
+    count = empty = 0
+    on_progress(Progress(0, total, 0))
+    with closing(_run(plan, predictor, batch, warn)) as tiles:  # whatever happens, no thread reads on
+        for done, (tile, detections) in enumerate(tiles, start=1):
+            if detections is None:
+                empty += 1
+            elif len(detections):
+                found.append(tile.to_scene(detections))
+                tile_of.append(np.full(len(detections), tile.index, np.int64))
+                count += len(detections)
+            on_progress(Progress(done, total, count))
     merged = _merge(plan, found, tile_of, config)
     return SceneResult(
         info=scene.info,
@@ -168,7 +174,12 @@ def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[fl
         asked = "" if isinstance(gsd, str) else f"; --gsd {gsd} cannot be reached"
         return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is used as it is{asked}"]
     if not isinstance(gsd, str):
-        return gsd / own, []
+        if own / gsd > MAX_ENLARGEMENT:
+            raise UsageError(
+                f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
+                f"give at least {own / MAX_ENLARGEMENT:.3g}"
+            )
+        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), []
     least, greatest = card.gsd_m
     if gsd == NATIVE_GSD or least <= own <= greatest:
         return 1.0, []
@@ -195,20 +206,22 @@ def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:
     return None if config.bbox is None else aoi_from_bbox(config.bbox, config.bbox_crs, info)
 
 
-def _run(plan: ScenePlan, predictor: Predictor, batch: int, warn: Warn) -> Iterator[tuple[Tile, Detections | None]]:
+def _run(
+    plan: ScenePlan, predictor: Predictor, batch: int, warn: Warn
+) -> Generator[tuple[Tile, Detections | None], None, None]:
     """Every wanted tile with its detections (tile pixels); None for a tile without a valid pixel."""
     waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
     size = batch
-    images = read_ahead(plan.reader, plan.tiles(), READ_THREADS, ahead=max(batch, READ_THREADS))
-    for tile, image in images:
-        if image is None:
-            yield tile, None
-            continue
-        waiting.append((tile, image))
-        while len(waiting) >= size:
+    with closing(read_ahead(plan.reader, plan.tiles(), READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
+        for tile, image in images:
+            if image is None:
+                yield tile, None
+                continue
+            waiting.append((tile, image))
+            while len(waiting) >= size:
+                size = yield from _run_batch(waiting, predictor, size, warn)
+        while waiting:
             size = yield from _run_batch(waiting, predictor, size, warn)
-    while waiting:
-        size = yield from _run_batch(waiting, predictor, size, warn)
 
 
 def _run_batch(
@@ -235,24 +248,23 @@ def _merge(
     grid = plan.grid
     seams = Seams(np.concatenate([*tile_of, np.zeros(0, np.int64)]), grid.bounds(), grid.scene_width, grid.scene_height)
     tolerance = SEAM_TOLERANCE_PX * grid.scale
-    joined = Detections.joined(found)
+    joined = _clipped(Detections.joined(found), grid.scene_width, grid.scene_height)
     merged = merge_tiles(joined, seams, config.iou, config.merge_metric, config.agnostic, tolerance)
-    merged = _clipped(merged, grid.scene_width, grid.scene_height)
+    merged = merged.selected(np.asarray((merged.boxes_xyxy[:, 2:] > merged.boxes_xyxy[:, :2]).all(axis=1)))
     if plan.aoi is None:
         return merged
     return merged.selected(plan.aoi.holds_centre(merged.boxes_xyxy.astype(np.float64)))
 
 
 def _clipped(detections: Detections, width: int, height: int) -> Detections:
-    """Boxes cut at the scene's border; those wholly in a small scene's padding fall away."""
+    """Boxes cut at the scene's border; those wholly in a small scene's padding lose their area."""
     limits = np.array([width, height, width, height], np.float64)
-    boxes = np.clip(detections.boxes_xyxy, 0.0, limits)
-    inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return Detections(boxes[inside], detections.scores[inside], detections.labels[inside])
+    return Detections(np.clip(detections.boxes_xyxy, 0.0, limits), detections.scores, detections.labels)
 
 
 def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int) -> dict[str, Any]:
     info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
+    crs = info.georeference.crs
     parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
     return {
         "version": lcageo.__version__,
@@ -261,6 +273,8 @@ def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, emp
         "trained_on": card.trained_on or "nothing: this model is untrained",
         "licence": card.licence,
         "scene": info.path,
+        "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
+        "placed_by": info.georeference.kind,
         "parameters": parameters,
         "bands": list(info.bands),
         "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},

@@ -9,9 +9,10 @@ from pathlib import Path
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
-from lcageo.output.vector import check_output, features, write_layer
+from lcageo.output.vector import check_output, features, to_longitude_latitude, write_layer
 from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_scene
 from lcageo.runtime.predictor import Predictor
+from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import reduced_image
 
@@ -55,15 +56,13 @@ def plan_jobs(
     """
     if dry_run:
         return tuple(Job(scene, (), None) for scene in scenes)
-    for folder in outputs:
-        if not folder.suffix and not folder.exists():
-            _make_folder(folder)
     jobs = tuple(Job(scene, _layers(scene, outputs), _picture(scene, quicklook)) for scene in scenes)
+    made = {folder for folder in outputs if not folder.suffix}
     inputs = {Path(scene).resolve() for scene in scenes}
     claimed: dict[Path, int] = {}
     for index, job in enumerate(jobs):
         for path in job.layers:
-            check_output(path, overwrite)
+            check_output(path, overwrite, path.parent in made)
         if job.quicklook is not None and job.quicklook.exists() and not overwrite:
             raise UsageError(f"quicklook '{job.quicklook}' exists; give --overwrite to replace it")
         if job.quicklook is not None and not job.quicklook.parent.is_dir():
@@ -95,9 +94,12 @@ def run_jobs(
     Raises:
         DeviceError: if the device cannot run the model.
     """
+    for folder in {path.parent for job in jobs for path in job.layers}:
+        _make_folder(folder)
     for job in jobs:
         try:
             with open_scene(job.scene, config.bands) as scene:
+                check_placeable(scene.info.georeference, job.layers)
                 result = detect_scene(scene, predictor, config, batch, warn, lambda at, job=job: on_progress(job, at))  # type: ignore[misc]
                 _write(job, scene, result)
         except (DeviceError, InterruptedRunError):
@@ -108,6 +110,22 @@ def run_jobs(
             yield JobReport(job, result, None)
 
 
+def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
+    """Refuses GeoJSON for a scene that has no longitude and latitude, before any tile is run.
+
+    Raises:
+        OutputError: naming a format that keeps the scene's own CRS.
+    """
+    if georeference.crs is None:
+        return
+    for path in layers:
+        if path.suffix == DEFAULT_SUFFIX and not to_longitude_latitude(georeference.crs):
+            raise OutputError(
+                f"output '{path}' would need longitude and latitude, which the scene's CRS "
+                f"({georeference.crs.name}) does not have; give another format, such as -o {path.with_suffix('.gpkg')}"
+            )
+
+
 def _write(job: Job, scene: Scene, result: SceneResult) -> None:
     georeference = result.info.georeference
     layer = features(result.detections, result.classes, georeference.to_map, georeference.crs, result.info.name)
@@ -116,21 +134,21 @@ def _write(job: Job, scene: Scene, result: SceneResult) -> None:
     if job.quicklook is not None:
         image = reduced_image(scene, result.stretch, LONGEST_SIDE)
         shrink = result.info.width / image.shape[2]
-        gsd = result.info.gsd_m
+        size_m = result.info.pixel_size_m
         title = f"{result.info.name}: {len(result.detections):,} objects, model {result.provenance['model']}"
         picture = draw_quicklook(
             image,
             result.detections.scaled_and_shifted(1 / shrink, 0, 0),
             result.classes,
             title,
-            None if gsd is None else gsd * shrink,
+            None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
         )
         save_quicklook(picture, job.quicklook)
 
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
 
@@ -139,7 +157,10 @@ def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
     name = Path(scene).stem + DEFAULT_SUFFIX
     if not outputs:
         return (Path(name),)
-    return tuple(path / name if path.is_dir() or not path.suffix else path for path in outputs)
+    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
+    return tuple(
+        path / name if path.is_dir() or not path.suffix else path.with_suffix(path.suffix.lower()) for path in outputs
+    )
 
 
 def _picture(scene: str, quicklook: Path | None) -> Path | None:

@@ -10,10 +10,11 @@ import numpy as np
 import psutil
 
 from lcageo.config import DetectConfig
+from lcageo.errors import DeviceMemoryError
 from lcageo.pipeline.detect import READ_THREADS, choose_overlap, choose_scale, plan_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
-from lcageo.scene.edges import find_edge
+from lcageo.scene.edges import find_edge, valid_share
 from lcageo.scene.raster import BLOCK_CACHE_MB, Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.tiles import plan_tiles
@@ -48,7 +49,16 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     plan = plan_scene(scene, predictor.card, config)
     side = predictor.card.tile_size
     images = np.zeros((batch, 3, side, side), np.uint8)
-    predictor.predict(images)  # the first call sets things up and says nothing about the others
+    while True:
+        try:
+            predictor.predict(images)  # the first call sets things up and says nothing about the others
+            break
+        except DeviceMemoryError:
+            if len(images) == 1:
+                raise
+            images = images[: len(images) // 2]
+    sample = sample_scene(scene)
+    share = valid_share(sample, plan.reader.edge)
     first = next(plan.tiles(), None)
     started = time.monotonic()
     if first is not None:
@@ -56,15 +66,15 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     reading = (time.monotonic() - started) / READ_THREADS
     started = time.monotonic()
     predictor.predict(images)
-    inference = (time.monotonic() - started) / batch
+    inference = (time.monotonic() - started) / len(images)
     tiles = int(plan.wanted.sum())
-    waiting = (2 * batch + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
+    waiting = (2 * len(images) + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
     return Preview(
         scene=scene.info.path,
         tiles=tiles,
         outside_aoi=len(plan.grid) - tiles,
-        empty_share=1.0 - plan.valid_share,
-        seconds=tiles * max(inference * plan.valid_share, reading),
+        empty_share=1.0 - share,
+        seconds=tiles * max(inference * share, reading),
         memory_mb=psutil.Process().memory_info().rss / MEGABYTE + BLOCK_CACHE_MB + waiting / MEGABYTE,
         warnings=plan.warnings,
     )
@@ -91,7 +101,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "pixel_size_m": None if info.pixel_size_m is None else list(info.pixel_size_m),
         "mask": info.mask,
         "untagged_edge": None if edge is None else ("black" if edge.black else "white"),
-        "valid_share": sample.valid_share if edge is None else 1.0 - float(edge.cells.mean()),
+        "valid_share": valid_share(sample, edge),
         "blocks": list(info.block_shape),
         "compression": info.compression,
         "overviews": list(info.overviews),

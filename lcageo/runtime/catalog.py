@@ -52,6 +52,15 @@ class ModelCard:
             "classes (one name each, as many as network.num_classes)": len(set(self.classes))
             == len(self.classes)
             == self.network.num_classes,
+            "name, licence and trained_on (text)": all(
+                isinstance(text, str) for text in (self.name, self.licence, self.trained_on, self.sha256)
+            ),
+            "thresholds and metrics (tables)": isinstance(self.thresholds, dict) and isinstance(self.metrics, dict),
+            "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
+            and isinstance(self.largest_object_px, int | None),
+        }
+        self._refuse_unless(checks)
+        checks = {
             "tile_size (64 to 4096, a multiple of 32)": 64 <= self.tile_size <= 4096 and self.tile_size % 32 == 0,
             "gsd_m (two metres per pixel, rising)": 0 < self.gsd_m[0] <= self.gsd_m[1],
             "std (positive)": min(self.std) > 0,
@@ -60,6 +69,9 @@ class ModelCard:
             and all(0 <= value <= 1 for value in self.thresholds.values()),
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
+        self._refuse_unless(checks)
+
+    def _refuse_unless(self, checks: dict[str, bool]) -> None:
         for what, holds in checks.items():
             if not holds:
                 raise ConfigError(f"the card of model '{self.name}' has an entry that is not allowed: {what}")
@@ -160,7 +172,7 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
     try:
         return _card_from(entries, path.resolve().parent)
-    except (TypeError, ValueError, KeyError, ConfigError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ConfigError) as error:
         raise ModelError(f"model card '{path}' cannot be used: {error}") from error
 
 

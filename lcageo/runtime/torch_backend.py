@@ -40,7 +40,12 @@ class TorchPredictor:
         target = _device(device)
         network = build_network(card.network)
         _load_weights(network, card)
-        return cls(card, network, selection, target)
+        try:
+            return cls(card, network, selection, target)
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise DeviceMemoryError(f"{target} has no memory for model '{card.name}'; use --device cpu") from error
+            raise
 
     @property
     def device(self) -> str:
@@ -56,7 +61,7 @@ class TorchPredictor:
                 floor = float(self._selection.thresholds.min())
                 candidates = select_candidates(predictions, floor)
                 arrays = [tuple(part.cpu().numpy() for part in image) for image in candidates]
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(
                     f"{self._device} has no memory for a batch of {len(images)} tiles of {self.card.tile_size} pixels"
@@ -114,6 +119,7 @@ def _load_weights(network: Network, card: ModelCard) -> None:
     network.load_state_dict(weights)
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # CPU allocation failures are plain RuntimeErrors; the text is the only mark.
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU, on MPS, and when CUDA reports late, it is a plain RuntimeError: the text is the only mark.
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "DefaultCPUAllocator" in str(error) or "out of memory" in str(error)

@@ -46,17 +46,25 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
     Raises:
         UsageError: if the layer cannot be read, has no polygons, or lies off the scene.
     """
-    if not path.exists():
+    if not path.exists() and not str(path).startswith("/vsi"):
         raise UsageError(f"--aoi '{path}' does not exist; check the path")
     try:
-        layer = geopandas.read_file(path)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise UsageError(f"--aoi '{path}' is not a vector layer that GDAL can open ({error})") from error
+        layer = geopandas.read_parquet(path) if path.suffix == ".parquet" else _only_layer(path)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+        raise UsageError(f"--aoi '{path}' is not a vector layer that can be opened ({error})") from error
     if not isinstance(layer, geopandas.GeoDataFrame) or len(layer) == 0:
         raise UsageError(f"--aoi '{path}' holds no features; give a layer with polygons")
     area = shapely.union_all(shapely.make_valid(layer.geometry.to_numpy()))
     crs = None if layer.crs is None else pyproj.CRS.from_user_input(layer.crs)
     return _in_pixels(area, crs, info, f"--aoi '{path}'")
+
+
+def _only_layer(path: Path) -> geopandas.GeoDataFrame:
+    """The layer of a file that has one with geometry (others, such as styles, are tables)."""
+    names = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
+    if len(names) > 1:
+        raise UsageError(f"--aoi '{path}' has several layers ({', '.join(names)}); save the one to use by itself")
+    return geopandas.read_file(path, layer=names[0]) if names else None
 
 
 def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info: SceneInfo) -> AreaOfInterest:
@@ -66,7 +74,7 @@ def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info
         UsageError: if it is empty, lies off the scene, or the CRS is not known.
     """
     xmin, ymin, xmax, ymax = bbox
-    if not (xmin < xmax and ymin < ymax):
+    if not (np.isfinite(bbox).all() and xmin < xmax and ymin < ymax):
         raise UsageError(f"--bbox {xmin},{ymin},{xmax},{ymax} is empty; give xmin,ymin,xmax,ymax with min below max")
     try:
         source = info.georeference.crs if crs is None else pyproj.CRS.from_user_input(crs)
@@ -83,10 +91,8 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
         raise UsageError(
             f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS instead"
         )
-    left, bottom, right, top = shapely.bounds(area)
-    area = shapely.segmentize(area, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
     if georeference.crs is not None and crs is not None and crs != georeference.crs:
-        area = _moved(area, crs, georeference.crs)
+        area = _moved(area, crs, info, georeference.crs)
     polygon = shapely.make_valid(
         shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
     )
@@ -98,6 +104,27 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
     return AreaOfInterest(within)
 
 
-def _moved(area: shapely.Geometry, source: pyproj.CRS, target: pyproj.CRS) -> shapely.Geometry:
-    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    return shapely.transform(area, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))
+def _moved(area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS) -> shapely.Geometry:
+    """What of the area is near the scene, in the scene's CRS: the whole world in degrees has no place in a UTM zone."""
+    near = shapely.intersection(area, _surroundings(info, scene_crs, crs))
+    if shapely.is_empty(near):
+        return near
+    left, bottom, right, top = shapely.bounds(near)
+    near = shapely.segmentize(near, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
+    to_scene = pyproj.Transformer.from_crs(crs, scene_crs, always_xy=True)
+    moved: shapely.Geometry = shapely.transform(
+        near, lambda points: np.column_stack(to_scene.transform(points[:, 0], points[:, 1]))
+    )
+    return moved
+
+
+def _surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
+    """A rectangle in `crs` that holds the scene and a tenth of its size around it."""
+    margin = max(info.width, info.height) / 10
+    frame = shapely.box(-margin, -margin, info.width + margin, info.height + margin)
+    pixels = shapely.get_coordinates(shapely.segmentize(frame, (info.width + info.height) / SEGMENTS_PER_SIDE))
+    xs, ys = info.georeference.to_map(pixels[:, 0], pixels[:, 1])
+    to_crs = pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True)
+    points = np.column_stack(to_crs.transform(xs, ys))
+    points = points[np.isfinite(points).all(axis=1)]
+    return shapely.box(*points.min(axis=0), *points.max(axis=0)) if len(points) else shapely.Polygon()

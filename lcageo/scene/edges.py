@@ -63,6 +63,14 @@ def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:
     return best
 
 
+def valid_share(sample: SceneSample, edge: EdgeMask | None) -> float:
+    """Share of the scene that holds data, 0 to 1, as estimated from its sample."""
+    valid = sample.valid
+    if edge is not None:
+        valid = valid & ~(edge.cells[..., None] & _is_extreme(sample.pixels, edge.black))
+    return float(valid.mean())
+
+
 def _is_extreme(pixels: NDArray[Any], black: bool) -> NDArray[np.bool_]:
     """(...) of (3, ...): all three bands at the end of the range of the scene's dtype."""
     if pixels.dtype == np.uint8:

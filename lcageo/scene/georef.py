@@ -82,10 +82,13 @@ class Georeference:
 
 def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
     try:
-        return pyproj.CRS.from_wkt(crs.to_wkt())
+        known = pyproj.CRS.from_wkt(crs.to_wkt())
+        if known.is_geocentric:
+            raise pyproj.exceptions.CRSError("geocentric coordinates are no map")
+        return known
     except pyproj.exceptions.CRSError as error:
         raise SceneError(
-            f"scene '{dataset.name}' has a CRS that PROJ does not understand ({error}); "
+            f"scene '{dataset.name}' has a CRS that cannot be used ({error}); "
             "assign the right one with 'rio edit-info --crs EPSG:CODE'"
         ) from error
 

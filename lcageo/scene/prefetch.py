@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,27 +33,43 @@ class TileReader:
         Raises:
             SceneError: if the file cannot be decoded there.
         """
-        info = self.scene.info
-        left, top = tile.bounds[:2]
-        # The last tile pixel may reach over the scene's border by a fraction; it is padding then.
-        columns = min(tile.width, max(1, int((info.width - left) / tile.scale + 1e-9)))
-        rows = min(tile.height, max(1, int((info.height - top) / tile.scale + 1e-9)))
-        width = min(columns * tile.scale, info.width - left)
-        height = min(rows * tile.scale, info.height - top)
-        pixels, valid = self.scene.read(left, top, width, height, columns, rows)
-        if self.edge is not None and valid.any():
-            valid &= self.edge.valid(pixels, left, top, width, height)
-        if not valid.any():
-            return None
         image = np.empty((3, self.tile_size, self.tile_size), np.uint8)
         image[:] = np.array(self.fill, np.uint8)[:, None, None]
-        np.copyto(image[:, :rows, :columns], self.stretch.apply(pixels), where=valid)
-        return image
+        left, top = tile.bounds[:2]
+        any_valid = False
+        for x, width, columns in _spans(left, tile.width, tile.scale, self.scene.info.width):
+            for y, height, rows in _spans(top, tile.height, tile.scale, self.scene.info.height):
+                pixels, valid = self.scene.read(x, y, width, height, _length(columns), _length(rows))
+                if self.edge is not None and valid.any():
+                    valid &= self.edge.valid(pixels, x, y, width, height)
+                if valid.any():
+                    any_valid = True
+                    np.copyto(image[:, rows, columns], self.stretch.apply(pixels), where=valid)
+        return image if any_valid else None
+
+
+def _spans(start: float, pixels: int, scale: float, side: int) -> list[tuple[float, float, slice]]:
+    """One axis of a tile as (start, length) in scene pixels and the tile pixels it becomes.
+
+    One span, but for the tile whose last pixel reaches over the scene's border by a fraction: what there is of that
+    pixel is read by itself, so that all others keep the exact scale.
+    """
+    whole = min(pixels, int((side - start) / scale + 1e-9))
+    spans = [(start, min(whole * scale, side - start), slice(0, whole))] if whole else []
+    if whole < pixels:
+        # At least one scene pixel: GDAL reads no less.
+        length = min(float(side), max(1.0, side - start - whole * scale))
+        spans.append((side - length, length, slice(whole, whole + 1)))
+    return spans
+
+
+def _length(span: slice) -> int:
+    return int(span.stop - span.start)
 
 
 def read_ahead(
     reader: TileReader, tiles: Iterable[Tile], threads: int, ahead: int
-) -> Iterator[tuple[Tile, NDArray[np.uint8] | None]]:
+) -> Generator[tuple[Tile, NDArray[np.uint8] | None], None, None]:
     """Yields (tile, image or None) in the order of `tiles` while threads read the ones that follow.
 
     GDAL releases the interpreter's lock while it decodes, so reading runs beside inference. At most `ahead` tiles

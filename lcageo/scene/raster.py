@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from lcageo.scene.georef import Georeference, pixel_size_m
 BLOCK_CACHE_MB = 64
 """GDAL's block cache. Its own default, 5 % of the machine's memory, would make our memory grow with the scene."""
 
+NO_NUMBER = 1e37
+"""Floating-point values from here on are nodata by custom (-3.4e38 and kin), tagged or not."""
 _OPENING = threading.Lock()
 """Held while a file is opened: the warning filters that are changed then belong to the whole process."""
 
@@ -81,6 +84,9 @@ class Scene:
         self._path = path
         self._local = threading.local()
         self._handles: list[Any] = []
+        self._reads = threading.Condition()
+        self._reading = 0
+        self._closed = False
         dataset = self._dataset()
         try:
             self.info = _describe(path, dataset, bands)
@@ -98,7 +104,10 @@ class Scene:
         self.close()
 
     def close(self) -> None:
-        """Closes the handles of all threads."""
+        """Waits for reads under way, then closes the handles of all threads: GDAL crashes if it is closed in a read."""
+        with self._reads:
+            self._closed = True
+            self._reads.wait_for(lambda: self._reading == 0)
         while self._handles:
             self._handles.pop().close()
 
@@ -124,7 +133,7 @@ class Scene:
         window = Window(col_off, row_off, width, height)
         shape = (out_height, out_width)
         try:
-            with rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_MB):
+            with self._under_way(), rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_MB):
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except RasterioError as error:
@@ -134,8 +143,21 @@ class Scene:
                 f"({width:.0f} x {height:.0f} pixels): {detail}; the file is damaged or incomplete, fetch it again"
             ) from error
         if np.issubdtype(pixels.dtype, np.floating):
-            valid &= np.isfinite(pixels).all(axis=0)
+            valid &= (np.abs(pixels) < NO_NUMBER).all(axis=0)  # False for NaN as well
         return pixels, valid
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        with self._reads:
+            if self._closed:
+                raise SceneError(f"scene '{self._path}' is closed; open it again")
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._reads:
+                self._reading -= 1
+                self._reads.notify_all()
 
     def _pixels(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
         bands = self.info.bands
@@ -144,7 +166,13 @@ class Scene:
         resampling = Resampling.average if shrinks else Resampling.bilinear
         if self._lookup is not None:
             resampling = Resampling.nearest  # palette indices have no mean
-        pixels = self._dataset().read(wanted, window=window, out_shape=(len(wanted), *shape), resampling=resampling)
+        # GDAL takes a fractional window whose whole part is as large as the result for that whole part, and does not
+        # resample: twice the resolution makes it do so.
+        finer = 2 if _is_fractional(window) and (int(window.height), int(window.width)) == shape else 1
+        finer_shape = (len(wanted), shape[0] * finer, shape[1] * finer)
+        pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
+        if finer > 1:
+            pixels = _halved(pixels, palette=self._lookup is not None)
         if self._lookup is not None:
             return np.moveaxis(self._lookup[pixels[0]], -1, 0)  # (3, h, w)
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
@@ -183,6 +211,20 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
         UsageError: if `bands` names a band that it does not have.
     """
     return Scene(str(path), bands)
+
+
+def _is_fractional(window: Window) -> bool:
+    return any(float(value) != int(value) for value in (window.col_off, window.row_off, window.width, window.height))
+
+
+def _halved(pixels: NDArray[Any], palette: bool) -> NDArray[Any]:
+    """(n, 2h, 2w) as the means of 2 x 2 pixels, in the same dtype; palette indices, which have none, by the first."""
+    if palette:
+        return pixels[:, ::2, ::2]
+    bands, height, width = pixels.shape
+    means = pixels.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float64)
+    rounded = np.rint(means) if np.issubdtype(pixels.dtype, np.integer) else means
+    return np.asarray(rounded).astype(pixels.dtype)
 
 
 def _open(path: str) -> Any:

@@ -12,8 +12,8 @@ from lcageo.scene.raster import Scene
 
 SAMPLE_SIDE = 1024
 """Longest side of a decimated view, pixels."""
-WHOLE_READ_LIMIT = 64_000_000
-"""Scenes up to this many pixels (8,000 x 8,000) without overviews are decoded whole; larger ones are probed."""
+WHOLE_READ_LIMIT = 16_000_000
+"""Most pixels (4,000 x 4,000) that are decoded for a sample; scenes without a smaller overview are probed."""
 PROBES = 48
 """Probed cells along the longest side of a large scene without overviews: at most 48 x 48 block reads."""
 PROBE_SIDE = 16
@@ -29,21 +29,23 @@ class SceneSample:
     valid: NDArray[np.bool_]
     """(h, w, n)."""
 
-    @property
-    def valid_share(self) -> float:
-        """Share of the scene that holds data, 0 to 1, as estimated from the sample."""
-        return float(self.valid.mean())
-
 
 def sample_scene(scene: Scene) -> SceneSample:
-    """Views the scene through its overviews; without them whole if it is small, else through a grid of probes."""
+    """Views the scene through its coarsest overview if that is small enough to be decoded, else by a grid of probes."""
     info = scene.info
-    if info.overviews or info.width * info.height <= WHOLE_READ_LIMIT:
-        shrink = max(1.0, max(info.width, info.height) / SAMPLE_SIDE)
-        columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
-        pixels, valid = scene.read(0, 0, info.width, info.height, columns, rows)
+    coarsest = max(info.overviews, default=1)
+    if info.width * info.height <= WHOLE_READ_LIMIT * coarsest**2:
+        pixels, valid = read_reduced(scene, SAMPLE_SIDE)
         return SceneSample(pixels[..., None], valid[..., None])
     return _probe(scene)
+
+
+def read_reduced(scene: Scene, longest_side: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The whole scene, at most `longest_side` pixels long: (3, h, w) in its dtype, and (h, w) True where valid."""
+    info = scene.info
+    shrink = max(1.0, max(info.width, info.height) / longest_side)
+    columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
+    return scene.read(0, 0, info.width, info.height, columns, rows)
 
 
 def _probe(scene: Scene) -> SceneSample:

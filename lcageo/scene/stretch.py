@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import SceneSample
+from lcageo.scene.sample import SceneSample, read_reduced
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
 
@@ -28,13 +28,13 @@ class Stretch:
         return self == IDENTITY
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """uint8 of the same shape (3, h, w); values that are not finite become 0."""
+        """uint8 of the same shape (3, h, w); NaN becomes 0."""
         if self.is_identity and pixels.dtype == np.uint8:
             return pixels
-        low = np.array(self.low, np.float32)[:, None, None]
-        gain = np.array([255.0 / (hi - lo) for lo, hi in zip(self.low, self.high, strict=True)], np.float32)
-        scaled = np.nan_to_num((pixels.astype(np.float32) - low) * gain[:, None, None], nan=0.0)
-        return np.asarray(np.clip(scaled, 0, 255) + 0.5).astype(np.uint8)  # + 0.5 rounds
+        low, high = (np.array(end, np.float64)[:, None, None] for end in (self.low, self.high))
+        # Clipped before it is scaled: nodata such as -1.8e308 would overflow.
+        share = (np.clip(pixels.astype(np.float64), low, high) - low) / (high - low)
+        return np.asarray(np.nan_to_num(share) * 255 + 0.5).astype(np.uint8)  # + 0.5 rounds
 
 
 IDENTITY = Stretch((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
@@ -73,8 +73,5 @@ def estimate_stretch(sample: SceneSample) -> Stretch:
 
 def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[np.uint8]:
     """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black."""
-    info = scene.info
-    shrink = max(1.0, max(info.width, info.height) / longest_side)
-    columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
-    pixels, valid = scene.read(0, 0, info.width, info.height, columns, rows)
+    pixels, valid = read_reduced(scene, longest_side)
     return np.where(valid, stretch.apply(pixels), np.uint8(0))

@@ -115,6 +115,33 @@ def test_one_bad_scene_costs_only_itself(run: Run, scene: Path, untrained: Path,
     assert "not a raster" in json.loads(outcome.out)[0]["error"]
 
 
+def test_if_no_scene_succeeds_nothing_is_finished(run: Run, untrained: Path) -> None:
+    outcome = run("detect", "none.tif", "nor.tif", "--model", untrained, "-o", "out")
+    assert outcome.code == 1 and "none.tif" in outcome.err and "nor.tif" in outcome.err
+
+
+def test_a_suffix_in_capitals_is_the_same_format(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+    outcome = run("detect", scene, "--model", untrained, "-o", "a.SHP", "-o", "a.PARQUET", "-q")
+    assert outcome.code == 0 and outcome.out.split() == ["a.shp", "a.parquet"]
+    assert (tmp_path / "a.shp").exists()
+
+
+def test_a_picture_of_degrees_has_a_scale_along_its_rows(run: Run, untrained: Path, tmp_path: Path) -> None:
+    from rasterio import Affine
+
+    from lcageo.pipeline import files
+
+    write_scene(tmp_path / "north.tif", noise(200, 200), "EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 70))
+    seen: list[float | None] = []
+    drawn = files.draw_quicklook
+    files.draw_quicklook = lambda *arguments: (seen.append(arguments[-1]), drawn(*arguments))[1]  # type: ignore[assignment]
+    try:
+        assert run("detect", "north.tif", "--model", untrained, "--quicklook", "q.png").code == 0
+    finally:
+        files.draw_quicklook = drawn
+    assert seen == [pytest.approx(1e-5 * 111_319.49 * np.cos(np.radians(70)), rel=0.01)]
+
+
 def test_dry_run_says_what_a_run_would_take_and_writes_nothing(
     run: Run, scene: Path, untrained: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +176,8 @@ def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untraine
         (["scene.tif", "--bbox", "0,0,1,1"], 2, "does not meet scene"),
         (["scene.tif", "--bbox", "0,0,1"], 2, "four numbers"),
         (["scene.tif", "--aoi", "none.gpkg"], 2, "--aoi 'none.gpkg' does not exist"),
+        (["local.tif"], 1, "would need longitude and latitude"),
+        (["scene.tif", "--gsd", "0.0001"], 2, "would enlarge scene"),
         (["scene.tif", "--score", "7"], 2, "score 7"),
         (["scene.tif", "--gsd", "fine"], 2, "--gsd 'fine'"),
         (["scene.tif", "--stretch", "wide"], 2, "--stretch 'wide'"),
@@ -172,6 +201,8 @@ def test_bad_input_gets_one_clear_line_and_the_right_code(
 ) -> None:
     (tmp_path / "text.tif").write_text("no raster")
     (tmp_path / "truncated.tif").write_bytes(scene.read_bytes()[:200_000])
+    local = 'LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    write_scene(tmp_path / "local.tif", noise(50, 50), local)
     (tmp_path / "altered").mkdir()
     for path in untrained.iterdir():
         (tmp_path / "altered" / path.name).write_bytes(path.read_bytes())

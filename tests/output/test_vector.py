@@ -19,7 +19,7 @@ from readers import debian_gdal, read_layer
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
 from lcageo.output import vector
-from lcageo.output.vector import FORMATS, check_output, features, sidecar, write_layer
+from lcageo.output.vector import FORMATS, check_output, features, sidecar, to_longitude_latitude, write_layer
 from lcageo.scene.georef import Georeference
 
 CLASSES = ("ship", "storage tank")
@@ -194,6 +194,41 @@ def test_an_older_file_is_replaced_whole(tmp_path: Path) -> None:
         write_layer(layer_at("utm", FOUND.selected(np.array([1]))), RECORD, path)
         assert len(read_layer(path).rows) == 1
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_nothing_that_belongs_to_a_layer_is_replaced_unasked(tmp_path: Path) -> None:
+    for name in ("found.dbf", "found.csv.json"):
+        (tmp_path / name).write_text("precious")
+    for suffix in (".shp", ".csv"):
+        with pytest.raises(UsageError, match=r"found\..* exists; give --overwrite"):
+            check_output(tmp_path / f"found{suffix}", False)
+
+
+def test_an_older_shapefiles_index_does_not_outlive_it(tmp_path: Path) -> None:
+    (tmp_path / "found.qix").touch()
+    write_layer(layer_at("utm"), RECORD, tmp_path / "found.shp")
+    assert not (tmp_path / "found.qix").exists()
+
+
+LOCAL = 'LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+
+
+def test_a_crs_without_longitude_and_latitude_keeps_to_other_formats(tmp_path: Path) -> None:
+    crs = pyproj.CRS.from_wkt(LOCAL)
+    assert not to_longitude_latitude(crs) and to_longitude_latitude(pyproj.CRS(2263))
+    layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
+    with pytest.raises(OutputError, match=r"have no place in it .* such as -o .*found\.gpkg"):
+        write_layer(layer, RECORD, tmp_path / "found.geojson")
+    write_layer(layer, RECORD, tmp_path / "found.gpkg")
+    assert len(read_layer(tmp_path / "found.gpkg").rows) == 3
+
+
+def test_boxes_around_and_beyond_a_pole_are_written(tmp_path: Path) -> None:
+    polar = Georeference(pyproj.CRS(3413), rasterio.Affine(1, 0, -50, 0, -1, 50))
+    beyond = Georeference(pyproj.CRS(4326), rasterio.Affine(0.01, 0, 10, 0, -0.01, 90.3))
+    for reference in (polar, beyond):
+        write_layer(features(FOUND, CLASSES, reference.to_map, reference.crs, "s"), RECORD, tmp_path / "found.geojson")
+        assert len(read_layer(tmp_path / "found.geojson").rows) == 3
 
 
 def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

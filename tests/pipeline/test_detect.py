@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,6 +182,7 @@ def info(scene_path: Path) -> SceneInfo:
         ((0.01, 0.1), "auto", 1.0, "too small to be seen"),
         ((1.3, 2.0), "native", 1.0, None),
         ((0.3, 1.0), 0.7, 1.4, None),
+        ((0.3, 1.0), 0.5, 1.0, None),
     ],
 )
 def test_resolution_is_chosen_by_the_exact_ratio(
@@ -188,6 +192,64 @@ def test_resolution_is_chosen_by_the_exact_ratio(
     chosen, notes = choose_scale(info, card, gsd)
     assert chosen == pytest.approx(scale, rel=1e-3)  # the UTM scale factor is 0.9996
     assert not notes if words is None else words in notes[0]
+
+
+def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:
+    with pytest.raises(UsageError, match=r"would enlarge .* 5,0.. times; give at least 0\.125"):
+        choose_scale(info, bright_card(), 0.0001)
+
+
+def test_a_scene_is_looked_at_beforehand_only_if_something_depends_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(100, 100))
+    monkeypatch.setattr("lcageo.pipeline.detect.sample_scene", lambda scene: pytest.fail("it was sampled"))
+    run(path, edge_nodata="none")
+    run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
+    run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")
+
+
+def test_boxes_that_reach_into_padding_are_cut_before_they_are_compared(tmp_path: Path) -> None:
+    class Twice(BrightSquares):
+        def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+            boxes = np.array([[80, 80, 100, 200], [80, 80, 100, 110]], np.float32)
+            return [Detections(boxes, np.array([0.9, 0.8], np.float32), np.zeros(2, np.int64)) for _ in images]
+
+    with open_scene(write_scene(tmp_path / "a.tif", noise(100, 100))) as scene:
+        found = detect_scene(scene, Twice(bright_card(256)), DetectConfig()).detections
+    assert found.boxes_xyxy.tolist() == [[80, 80, 100, 100]]
+
+
+def test_a_failure_in_the_middle_stops_the_readers_before_the_scene_is_closed(tmp_path: Path) -> None:
+    # GDAL crashes the process when a file is closed under a read: hence a process of its own, and many goes.
+    program = """
+import sys, numpy as np
+from bright import BrightSquares, bright_card
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceMemoryError
+from lcageo.pipeline.detect import detect_scene
+from lcageo.scene.raster import open_scene
+for go in range(20):
+    try:
+        with open_scene(sys.argv[1]) as scene:
+            predictor = BrightSquares(bright_card(256))
+            def fail(images):
+                if len(predictor.batches) == go % 4:
+                    raise DeviceMemoryError("full")
+                predictor.batches.append(1)
+                return [d for d in BrightSquares(predictor.card).predict(images)]
+            predictor.predict = fail
+            detect_scene(scene, predictor, DetectConfig(edge_nodata="none"), 1)
+    except DeviceMemoryError:
+        pass
+print("survived")
+"""
+    path = write_scene(
+        tmp_path / "a.tif", noise(3000, 3000), compress="deflate", tiled=True, blockxsize=1024, blockysize=1024
+    )
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", program, path], env=here, capture_output=True, text=True)
+    assert done.stdout == "survived\n", done.stderr
 
 
 def test_a_scene_of_unknown_resolution_is_used_as_it_is(tmp_path: Path) -> None:
@@ -204,6 +266,6 @@ def test_overlap_is_the_largest_object_else_a_quarter() -> None:
     assert choose_overlap(bright_card(256, largest_object_px=100), "10%") == 26
 
 
-def test_unknown_classes_and_areas_off_the_scene_are_refused(scene_path: Path) -> None:
+def test_an_area_off_the_scene_is_refused(scene_path: Path) -> None:
     with pytest.raises(UsageError, match="does not meet scene"):
         run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))

@@ -61,6 +61,21 @@ def test_a_rectangle_in_the_scenes_crs_and_in_degrees(info: SceneInfo) -> None:
     assert_is_middle(aoi_from_bbox((west, south, east, north), "EPSG:4326", info), 0.2)
 
 
+def test_an_area_as_large_as_the_world_holds_the_scene(info: SceneInfo) -> None:
+    for crs, bbox in (("EPSG:4326", (-180.0, -90.0, 180.0, 90.0)), ("EPSG:3857", (-2e7, -2e7, 2e7, 2e7))):
+        assert shapely.bounds(aoi_from_bbox(bbox, crs, info).polygon).tolist() == [0, 0, 200, 100]
+
+
+def test_our_own_parquet_is_a_layer_too_and_of_several_layers_none_is_guessed(tmp_path: Path, info: SceneInfo) -> None:
+    frame = geopandas.GeoDataFrame({"a": [1]}, geometry=[middle()], crs="EPSG:32633")
+    frame.to_parquet(tmp_path / "aoi.parquet")
+    assert_is_middle(aoi_from_file(tmp_path / "aoi.parquet", info), 0.01)
+    for name in ("first", "second"):
+        frame.to_file(tmp_path / "two.gpkg", layer=name)
+    with pytest.raises(UsageError, match=r"several layers \(first, second\)"):
+        aoi_from_file(tmp_path / "two.gpkg", info)
+
+
 def test_touching_tiles_are_left_out(info: SceneInfo) -> None:
     aoi = aoi_from_bbox((WEST + 25, NORTH - 40, WEST + 75, NORTH - 10), None, info)
     assert not aoi.meets(np.array([[0.0, 0.0, 50.0, 100.0]])).any()
@@ -89,5 +104,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
             aoi_from_file(path, info)
     with pytest.raises(UsageError, match="is empty"):
         aoi_from_bbox((2, 0, 1, 1), None, info)
+    with pytest.raises(UsageError, match="is empty"):
+        aoi_from_bbox((-np.inf, 0, 1, 1), None, info)
     with pytest.raises(UsageError, match="not a CRS"):
         aoi_from_bbox((0, 0, 1, 1), "EPSG:nonsense", info)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scenes import noise, write_scene
 
 from lcageo.scene import sample
-from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge
+from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, valid_share
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
 
@@ -67,6 +67,20 @@ def test_probed_scenes_find_it_as_well(tmp_path: Path, monkeypatch: pytest.Monke
     edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
     assert edge is not None
     assert (edge.valid(pixels, 0, 0, 800, 600) == ~collar).all()
+
+
+def test_the_share_with_data_is_that_of_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = noise(600, 800)
+    collar = slanted(600, 800)
+    pixels[:, collar] = 0
+    path = write_scene(tmp_path / "a.tif", pixels)
+    for limit in (10**9, 0):
+        monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", limit)
+        with open_scene(path) as scene:
+            seen = sample_scene(scene)
+        share = valid_share(seen, find_edge(seen, 800, 600))
+        assert share == pytest.approx(1 - collar.mean(), abs=0.01)
+        assert valid_share(seen, None) == 1.0
 
 
 def test_scenes_without_a_collar_have_none(tmp_path: Path) -> None:

@@ -197,5 +197,5 @@ def test_a_container_without_bands_names_what_it_holds(tmp_path: Path) -> None:
 def test_closing_closes_all_handles(tmp_path: Path) -> None:
     scene = Scene(str(write_scene(tmp_path / "a.tif", noise(20, 20))))
     scene.close()
-    with pytest.raises(Exception, match="closed"):
+    with pytest.raises(SceneError, match="is closed"):
         scene.read(0, 0, 5, 5, 5, 5)

@@ -41,6 +41,31 @@ def test_values_beyond_the_range_are_clipped_and_missing_ones_are_black() -> Non
     assert Stretch((0.0,) * 3, (1.0,) * 3).apply(pixels)[0, 0].tolist() == [0, 0, 128, 255, 255, 0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("float32", -3.4028235e38), ("float64", -1.7976931e308), ("int32", -(2**31))]
+)
+@pytest.mark.parametrize("tagged", [True, False])
+def test_nodata_at_the_end_of_the_range_disturbs_nothing(
+    tmp_path: Path, dtype: str, nodata: float, tagged: bool
+) -> None:
+    if dtype == "int32" and not tagged:
+        pytest.skip("an untagged integer is a value like any other")
+    pixels = np.random.default_rng(0).integers(0, 1000, (3, 60, 60)).astype(dtype)
+    pixels[:, :20] = nodata
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=nodata if tagged else None)) as scene:
+        stretch = estimate_stretch(sample_scene(scene))
+        read, valid = scene.read(0, 0, 60, 60, 60, 60)
+    assert not valid[:20].any() and valid[20:].all()
+    assert all(0 <= low < 100 and 900 < high < 1000 for low, high in zip(stretch.low, stretch.high, strict=True))
+    assert stretch.apply(read)[:, 20:].std() > 50
+
+
+def test_large_integers_keep_their_differences() -> None:
+    base = 2**30
+    pixels = np.array([base, base + 50, base + 100], np.int64).reshape(1, 1, 3).repeat(3, axis=0)
+    assert Stretch((base,) * 3, (base + 100,) * 3).apply(pixels)[0, 0].tolist() == [0, 128, 255]
+
+
 def test_a_constant_scene_and_one_without_data_do_not_divide_by_zero(tmp_path: Path) -> None:
     for value, nodata in ((7, None), (7, 7)):
         path = write_scene(tmp_path / f"{nodata}.tif", np.full((3, 20, 20), value, np.uint16), nodata=nodata)
@@ -69,7 +94,7 @@ def test_probes_of_a_large_scene_estimate_the_same(tmp_path: Path, monkeypatch: 
         whole = estimate_stretch(sample_scene(scene))
         monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
         probed = sample_scene(scene)
-    assert probed.pixels.shape == (3, 48, 34, 256) and probed.valid_share == 1.0
+    assert probed.pixels.shape == (3, 48, 34, 256) and probed.valid.all()
     assert estimate_stretch(probed).high == pytest.approx(whole.high, rel=0.02)
 
 

@@ -13,7 +13,8 @@ import shapely
 from readers import read_layer
 
 from lcageo.config import DetectConfig
-from lcageo.output.vector import features, write_layer
+from lcageo.output.features import features
+from lcageo.output.vector import write_layer
 from lcageo.pipeline.detect import SceneResult, detect_scene
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import Predictor, load_predictor

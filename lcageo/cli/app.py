@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import traceback
+import warnings
 from types import FrameType
 from typing import Annotated
 
@@ -46,6 +48,9 @@ def group(
 
 def main() -> None:
     """Runs the command line."""
+    if not sys.warnoptions and "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # of libraries, for developers; what users should know, we say ourselves
+        logging.getLogger().addHandler(logging.NullHandler())  # likewise: GDAL's remarks
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -173,7 +173,7 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
     say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
     say.detail(f"{result.provenance['scene_pixels_per_tile_pixel']:.6g} scene pixels per tile pixel")
     if not as_json:
-        for path in (*report.job.layers, *([report.job.quicklook] if report.job.quicklook else [])):
+        for path in report.job.outputs:
             console.data(str(path))
 
 

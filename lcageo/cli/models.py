@@ -20,7 +20,7 @@ def list_models(as_json: options.Json = False) -> None:
     if as_json:
         console.data(json.dumps([_entries(card) for card in cards], indent=1))
     elif not cards:
-        console.data("no models are shipped with this version; train one or name its folder with --model")
+        console.data("no models are shipped with this version; name a model folder with --model")
     else:
         rows = [("model", "preset", "classes", "tile", "GSD m", "MB")]
         for card in cards:

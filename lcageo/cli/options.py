@@ -13,9 +13,7 @@ SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG2000, or a GDAL path such as /vsicu
 
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model", metavar="MODEL", help="Name of a shipped model, a model card (.toml), or a folder that train wrote."
-    ),
+    typer.Option("--model", metavar="MODEL", help="Name of a shipped model, a model card (.toml), or a model folder."),
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps.")

@@ -61,7 +61,7 @@ def draw_quicklook(
     entries = [(label, f"{classes[label]} {count:,}") for label, count in enumerate(counts.tolist()) if count]
     lines = _legend_lines(entries, font, width)
     panel = MARGIN * 2 + int(TEXT_SIZE * 1.6) * (len(lines) + 2)
-    picture = Image.new("RGB", (width, height + panel), PANEL)
+    picture = Image.new("RGB", (max(width, int(font.getlength(title)) + 2 * MARGIN), height + panel), PANEL)
     picture.paste(Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1))), (0, 0))
     pen = ImageDraw.Draw(picture)
     line_width = 1 if len(detections) > 2000 else 2
@@ -82,19 +82,15 @@ def draw_quicklook(
 
 
 def save_quicklook(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG, whole or not at all.
+    """Writes a PNG.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.part")
     try:
-        picture.save(draft, format="PNG")
-        draft.replace(path)
+        picture.save(path, format="PNG")
     except OSError as error:
-        raise OutputError(f"quicklook '{path}' cannot be written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+        raise OutputError(f"quicklook '{path.name}' cannot be written: {error}") from error
 
 
 def _legend_lines(

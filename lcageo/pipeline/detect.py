@@ -107,7 +107,8 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
         edge = find_edge(sample, info.width, info.height) if untagged else None
     red, green, blue = (round(value) for value in card.mean)
     reader = TileReader(scene, stretch, edge, card.tile_size, (red, green, blue))
-    return ScenePlan(reader, grid, wanted, aoi, (*info.warnings(), *notes))
+    told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
+    return ScenePlan(reader, grid, wanted, aoi, told)
 
 
 def detect_scene(
@@ -150,6 +151,8 @@ def detect_scene(
                 tile_of.append(np.full(len(detections), tile.index, np.int64))
                 count += len(detections)
             on_progress(Progress(done, total, count))
+    if total and empty == total:
+        warn(f"scene '{scene.info.path}' has no pixel with data, so nothing was looked at")
     merged = _merge(plan, found, tile_of, config)
     return SceneResult(
         info=scene.info,
@@ -179,7 +182,10 @@ def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[fl
                 f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
                 f"give at least {own / MAX_ENLARGEMENT:.3g}"
             )
-        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), []
+        least, greatest = card.gsd_m
+        outside = not least * (1 - NATIVE_TOLERANCE) <= gsd <= greatest * (1 + NATIVE_TOLERANCE)
+        told = f"--gsd {gsd:g} is outside what model '{card.name}' works at, {least:g} to {greatest:g} m per pixel"
+        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [told] if outside else []
     least, greatest = card.gsd_m
     if gsd == NATIVE_GSD or least <= own <= greatest:
         return 1.0, []

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL.Image import Image
+
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
+from lcageo.output.features import features, to_longitude_latitude
+from lcageo.output.publish import Publication, check_output, make_folder
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
-from lcageo.output.vector import check_output, features, to_longitude_latitude, write_layer
+from lcageo.output.vector import files_of, write_layer
 from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_scene
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.georef import Georeference
@@ -26,6 +30,11 @@ class Job:
     scene: str
     layers: tuple[Path, ...]
     quicklook: Path | None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All files to make."""
+        return (*self.layers, *([self.quicklook] if self.quicklook else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ def plan_jobs(
         scenes: paths of rasters.
         outputs: files, whose suffixes choose the format, or a folder (made if it is missing) for NAME.geojson; none:
             the current folder.
-        quicklook: a PNG, or a folder for NAME.png.
+        quicklook: a PNG, or a folder (made if it is missing) for NAME.png.
         overwrite: whether existing files may be replaced.
         dry_run: nothing will be written, so nothing is made or refused.
 
@@ -57,17 +66,18 @@ def plan_jobs(
     if dry_run:
         return tuple(Job(scene, (), None) for scene in scenes)
     jobs = tuple(Job(scene, _layers(scene, outputs), _picture(scene, quicklook)) for scene in scenes)
-    made = {folder for folder in outputs if not folder.suffix}
+    made = {folder for folder in (*outputs, *([quicklook] if quicklook else [])) if not folder.suffix}
+    twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
+    if twice:
+        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
     inputs = {Path(scene).resolve() for scene in scenes}
     claimed: dict[Path, int] = {}
     for index, job in enumerate(jobs):
         for path in job.layers:
-            check_output(path, overwrite, path.parent in made)
-        if job.quicklook is not None and job.quicklook.exists() and not overwrite:
-            raise UsageError(f"quicklook '{job.quicklook}' exists; give --overwrite to replace it")
-        if job.quicklook is not None and not job.quicklook.parent.is_dir():
-            raise OutputError(f"folder '{job.quicklook.parent}' of the quicklook does not exist; create it first")
-        for path in (*job.layers, *([job.quicklook] if job.quicklook else [])):
+            check_output(path, files_of(path), overwrite, path.parent in made)
+        if job.quicklook is not None:
+            check_output(job.quicklook, [job.quicklook], overwrite, job.quicklook.parent in made)
+        for path in job.outputs:
             if path.resolve() in inputs:
                 raise UsageError(f"output '{path}' is one of the scenes; give another file with -o or --quicklook")
             other = claimed.setdefault(path.absolute(), index)
@@ -94,8 +104,8 @@ def run_jobs(
     Raises:
         DeviceError: if the device cannot run the model.
     """
-    for folder in {path.parent for job in jobs for path in job.layers}:
-        _make_folder(folder)
+    for folder in {path.parent for job in jobs for path in job.outputs}:
+        make_folder(folder)
     for job in jobs:
         try:
             with open_scene(job.scene, config.bands) as scene:
@@ -129,28 +139,25 @@ def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
 def _write(job: Job, scene: Scene, result: SceneResult) -> None:
     georeference = result.info.georeference
     layer = features(result.detections, result.classes, georeference.to_map, georeference.crs, result.info.name)
-    for path in job.layers:
-        write_layer(layer, result.provenance, path)
-    if job.quicklook is not None:
-        image = reduced_image(scene, result.stretch, LONGEST_SIDE)
-        shrink = result.info.width / image.shape[2]
-        size_m = result.info.pixel_size_m
-        title = f"{result.info.name}: {len(result.detections):,} objects, model {result.provenance['model']}"
-        picture = draw_quicklook(
-            image,
-            result.detections.scaled_and_shifted(1 / shrink, 0, 0),
-            result.classes,
-            title,
-            None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
-        )
-        save_quicklook(picture, job.quicklook)
+    with Publication() as publication:
+        for path in job.layers:
+            write_layer(layer, result.provenance, publication.draft(path, files_of(path)))
+        if job.quicklook is not None:
+            save_quicklook(_drawn(scene, result), publication.draft(job.quicklook))
+        publication.publish()
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
+def _drawn(scene: Scene, result: SceneResult) -> Image:
+    image = reduced_image(scene, result.stretch, LONGEST_SIDE)
+    shrink = result.info.width / image.shape[2]
+    size_m = result.info.pixel_size_m
+    return draw_quicklook(
+        image,
+        result.detections.scaled_and_shifted(1 / shrink, 0, 0),
+        result.classes,
+        f"{result.info.name}, objects: {len(result.detections):,}, model: {result.provenance['model']}",
+        None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
+    )
 
 
 def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
@@ -166,7 +173,7 @@ def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
 def _picture(scene: str, quicklook: Path | None) -> Path | None:
     if quicklook is None:
         return None
-    if quicklook.is_dir():
+    if quicklook.is_dir() or not quicklook.suffix:
         return quicklook / f"{Path(scene).stem}.png"
     if quicklook.suffix.lower() != ".png":
         raise UsageError(f"quicklook '{quicklook}' is neither a folder nor a .png file")

@@ -48,7 +48,8 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     """
     plan = plan_scene(scene, predictor.card, config)
     side = predictor.card.tile_size
-    images = np.zeros((batch, 3, side, side), np.uint8)
+    tiles = int(plan.wanted.sum())
+    images = np.zeros((max(1, min(batch, tiles)), 3, side, side), np.uint8)
     while True:
         try:
             predictor.predict(images)  # the first call sets things up and says nothing about the others
@@ -67,7 +68,6 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     started = time.monotonic()
     predictor.predict(images)
     inference = (time.monotonic() - started) / len(images)
-    tiles = int(plan.wanted.sum())
     waiting = (2 * len(images) + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
     return Preview(
         scene=scene.info.path,

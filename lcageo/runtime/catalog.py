@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +146,8 @@ def find_card(model: str | None) -> ModelCard:
         return read_card(shipped)
     names = ", ".join(card.name for card in shipped_cards()) or "none yet"
     raise ModelError(
-        f"there is no model '{model}': neither a folder that 'lcageo train' wrote, nor a card (.toml), "
-        f"nor one of the shipped models ({names})"
+        f"there is no model '{model}': neither a model folder (one with {FOLDER_CARD}), "
+        f"nor a card (.toml), nor one of the shipped models ({names})"
     )
 
 
@@ -167,13 +167,17 @@ def read_card(path: Path) -> ModelCard:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"model card '{path}' cannot be read: {error.strerror}") from error
+        raise ModelError(
+            f"model card '{path}' cannot be read: {error.strerror}; a model is a card (.toml) beside its weights"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
     try:
         return _card_from(entries, path.resolve().parent)
     except (TypeError, ValueError, KeyError, AttributeError, ConfigError) as error:
-        raise ModelError(f"model card '{path}' cannot be used: {error}") from error
+        raise ModelError(
+            f"model card '{path}' cannot be used: {error}; compare it with a shipped card or models/README.md"
+        ) from error
 
 
 def write_card(card: ModelCard, path: Path) -> None:
@@ -189,6 +193,11 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
     unknown = set(entries) - {entry.name for entry in fields(ModelCard)}
     if unknown:
         raise ConfigError(f"unknown entries {sorted(unknown)}")
+    missing = {entry.name for entry in fields(ModelCard) if entry.default is MISSING is entry.default_factory} - set(
+        entries
+    )
+    if missing:
+        raise ConfigError(f"missing entries {sorted(missing)}")
     network = dict(entries["network"])
     network["preset"] = Preset(network["preset"])
     if "norm" in network:

@@ -12,7 +12,7 @@ from lcageo.detections import Detections
 from lcageo.detector.decode import select_candidates
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
-from lcageo.errors import DeviceError, DeviceMemoryError, ModelError
+from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
 from lcageo.merge import nms
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import Selection
@@ -85,7 +85,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"device '{name}' is not known; give auto, cpu, cuda, cuda:N or mps") from None
+        raise UsageError(f"device '{name}' is not known; give auto, cpu, cuda, cuda:N or mps") from None
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas
@@ -25,6 +25,8 @@ class AreaOfInterest:
 
     polygon: shapely.Geometry
     """Polygon or MultiPolygon in scene pixels (continuous)."""
+    warnings: tuple[str, ...] = ()
+    """What a user should know before trusting it."""
 
     def meets(self, bounds_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(N,) True where a rectangle (N, 4), scene pixels, shares more than a border with the area."""
@@ -55,8 +57,10 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
     if not isinstance(layer, geopandas.GeoDataFrame) or len(layer) == 0:
         raise UsageError(f"--aoi '{path}' holds no features; give a layer with polygons")
     area = shapely.union_all(shapely.make_valid(layer.geometry.to_numpy()))
-    crs = None if layer.crs is None else pyproj.CRS.from_user_input(layer.crs)
-    return _in_pixels(area, crs, info, f"--aoi '{path}'")
+    if layer.crs is not None:
+        return _in_pixels(area, pyproj.CRS.from_user_input(layer.crs), info, f"--aoi '{path}'")
+    found = _in_pixels(area, None, info, f"--aoi '{path}'")
+    return replace(found, warnings=(f"--aoi '{path}' has no CRS; it is taken to be in the scene's",))
 
 
 def _only_layer(path: Path) -> geopandas.GeoDataFrame:

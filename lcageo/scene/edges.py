@@ -107,6 +107,14 @@ def _swept(found: NDArray[np.bool_], extreme: NDArray[np.bool_], axis: int, step
     return np.asarray((passable & (last_found > last_wall))[view] | found)
 
 
+def without_specks(invalid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The invalid pixels that lie in some invalid 3 x 3 square.
+
+    Where a value of the picture itself means nodata, 255 above all, single bright or dark pixels bear it by chance.
+    """
+    return _dilated(~_dilated(~invalid)) & invalid
+
+
 def _dilated(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Grown by one cell in all eight directions, since a collar's border runs through cells."""
     padded = np.pad(cells, 1)

@@ -16,6 +16,8 @@ from lcageo.errors import SceneError
 from lcageo.geodesy import ground_steps
 
 FloatArray = NDArray[np.float64]
+LEAST_GCPS = 3
+"""Fewer ground control points fix no plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Georeference:
     affine: rasterio.Affine | None = None
     gcps: tuple[Any, ...] = ()
     rpcs: RPC | None = None
+    lacks: str = ""
+    """What a scene that cannot be placed has not got."""
 
     @classmethod
     def of_dataset(cls, dataset: rasterio.DatasetReader) -> Georeference:
@@ -36,11 +40,11 @@ class Georeference:
         gcps, gcp_crs = dataset.gcps
         if dataset.crs and dataset.transform != rasterio.Affine.identity():
             return cls(_crs(dataset, dataset.crs), affine=dataset.transform)
-        if gcps and gcp_crs:
+        if len(gcps) >= LEAST_GCPS and gcp_crs:
             return cls(_crs(dataset, gcp_crs), gcps=tuple(gcps))
         if dataset.rpcs:
             return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
-        return cls(None)
+        return cls(None, lacks="transform" if dataset.crs else "CRS")
 
     @property
     def kind(self) -> str:

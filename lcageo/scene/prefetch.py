@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.scene.edges import EdgeMask
+from lcageo.scene.edges import EdgeMask, without_specks
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import Tile
@@ -44,6 +44,8 @@ class TileReader:
                     valid &= self.edge.valid(pixels, x, y, width, height)
                 if valid.any():
                     any_valid = True
+                    if self.scene.info.nodata_is_a_colour:
+                        valid = ~without_specks(~valid)
                     np.copyto(image[:, rows, columns], self.stretch.apply(pixels), where=valid)
         return image if any_valid else None
 

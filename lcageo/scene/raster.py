@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # some errors of GDAL reach us without rasterio's own class around them
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -26,6 +27,7 @@ BLOCK_CACHE_MB = 64
 
 NO_NUMBER = 1e37
 """Floating-point values from here on are nodata by custom (-3.4e38 and kin), tagged or not."""
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 _OPENING = threading.Lock()
 """Held while a file is opened: the warning filters that are changed then belong to the whole process."""
 
@@ -60,6 +62,11 @@ class SceneInfo:
         return None if self.pixel_size_m is None else float(np.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]))
 
     @property
+    def nodata_is_a_colour(self) -> bool:
+        """Whether a pixel of the picture can bear the nodata value by chance."""
+        return self.mask == "nodata" and np.issubdtype(np.dtype(self.dtype), np.integer)
+
+    @property
     def name(self) -> str:
         """The file's name without folder and suffix."""
         return Path(self.path).stem
@@ -69,8 +76,13 @@ class SceneInfo:
         kind = self.georeference.kind
         if kind == "none":
             return [
-                f"scene '{self.path}' has no usable georeference, so results are in pixels; "
-                "give it one with 'rio edit-info --crs EPSG:CODE --transform ...' or gdal_translate"
+                f"scene '{self.path}' has no {self.georeference.lacks}, so results are in pixels; "
+                "give it one with gdal_edit or rio edit-info"
+            ]
+        if self.pixel_size_m is None:
+            return [
+                f"scene '{self.path}' lies outside its CRS, so its resolution, lengths and areas are unknown; "
+                "check its coordinates with 'lcageo info'"
             ]
         if kind != "affine":
             return [f"scene '{self.path}' has no transform; it is placed by its {kind.upper()}, which is approximate"]
@@ -89,7 +101,11 @@ class Scene:
         self._closed = False
         dataset = self._dataset()
         try:
-            self.info = _describe(path, dataset, bands)
+            with rasterio.Env():
+                self.info = _describe(path, dataset, bands)
+        except GDAL_ERRORS as error:
+            self.close()
+            raise SceneError(f"scene '{path}' cannot be understood: {error}; check it with gdalinfo") from error
         except BaseException:
             self.close()
             raise
@@ -136,7 +152,7 @@ class Scene:
             with self._under_way(), rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_MB):
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             detail = str(error.__cause__ or error).strip()
             raise SceneError(
                 f"scene '{self._path}' cannot be read at column {col_off:.0f}, row {row_off:.0f} "
@@ -234,10 +250,14 @@ def _open(path: str) -> Any:
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            return rasterio.open(path)
-        except RasterioError as error:
+            with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
+                return rasterio.open(path)
+        except GDAL_ERRORS as error:
+            mend = (
+                "name a file inside it, as /vsizip/a.zip/a.tif" if path.endswith(".zip") else "check it with gdalinfo"
+            )
             raise SceneError(
-                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); check it with gdalinfo"
+                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); {mend}"
             ) from error
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
+from lcageo.scene.edges import without_specks
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import SceneSample, read_reduced
 
@@ -74,4 +75,6 @@ def estimate_stretch(sample: SceneSample) -> Stretch:
 def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[np.uint8]:
     """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black."""
     pixels, valid = read_reduced(scene, longest_side)
+    if scene.info.nodata_is_a_colour:
+        valid = ~without_specks(~valid)
     return np.where(valid, stretch.apply(pixels), np.uint8(0))

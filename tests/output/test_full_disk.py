@@ -13,8 +13,10 @@ import rasterio
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
+from lcageo.output.features import features
+from lcageo.output.publish import Publication
 from lcageo.output.quicklook import draw_quicklook, save_quicklook
-from lcageo.output.vector import FORMATS, features, write_layer
+from lcageo.output.vector import FORMATS, files_of, write_layer
 from lcageo.scene.georef import Georeference
 
 
@@ -38,16 +40,18 @@ def test_a_full_disk_is_an_error_and_the_older_file_survives(small_disk: Path, s
     reference = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
     layer = features(found, ["ship"], reference.to_map, reference.crs, "scene")
     path = small_disk / f"found{suffix}"
-    write_layer(layer.iloc[:1], {}, path)
+    with Publication() as publication:
+        write_layer(layer.iloc[:1], {}, publication.draft(path, files_of(path)))
+        publication.publish()
     before = {file.name: file.read_bytes() for file in small_disk.iterdir()}
-    with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"):
-        write_layer(layer, {}, path)
+    with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"), Publication() as publication:
+        write_layer(layer, {}, publication.draft(path, files_of(path)))
     assert {file.name: file.read_bytes() for file in small_disk.iterdir()} == before
 
 
 def test_a_quicklook_is_not_left_half_written(small_disk: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (3, 600, 600), dtype=np.uint8)
     picture = draw_quicklook(noise, Detections.empty(), ("ship",), "scene", None)
-    with pytest.raises(OutputError, match="cannot be written"):
-        save_quicklook(picture, small_disk / "quick.png")
+    with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
+        save_quicklook(picture, publication.draft(small_disk / "quick.png"))
     assert not list(small_disk.iterdir())

@@ -19,7 +19,9 @@ from readers import debian_gdal, read_layer
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
 from lcageo.output import vector
-from lcageo.output.vector import FORMATS, check_output, features, sidecar, to_longitude_latitude, write_layer
+from lcageo.output.features import features, to_longitude_latitude
+from lcageo.output.publish import Publication, check_output
+from lcageo.output.vector import FORMATS, files_of, format_of, sidecar
 from lcageo.scene.georef import Georeference
 
 CLASSES = ("ship", "storage tank")
@@ -36,6 +38,12 @@ PLACES: dict[str, tuple[str, rasterio.Affine]] = {
     "south-up": ("EPSG:32633", rasterio.Affine(0.5, 0, 500_000, 0, 0.5, 5_000_000)),
     "antimeridian": ("EPSG:4326", rasterio.Affine(1e-4, 0, 179.9995, 0, -1e-4, -17)),
 }
+
+
+def write_layer(layer: geopandas.GeoDataFrame, record: dict[str, Any], path: Path) -> None:
+    with Publication() as publication:
+        vector.write_layer(layer, record, publication.draft(path, files_of(path)))
+        publication.publish()
 
 
 def layer_at(place: str, found: Detections = FOUND) -> geopandas.GeoDataFrame:
@@ -201,13 +209,15 @@ def test_nothing_that_belongs_to_a_layer_is_replaced_unasked(tmp_path: Path) -> 
         (tmp_path / name).write_text("precious")
     for suffix in (".shp", ".csv"):
         with pytest.raises(UsageError, match=r"found\..* exists; give --overwrite"):
-            check_output(tmp_path / f"found{suffix}", False)
+            check_output(tmp_path / f"found{suffix}", files_of(tmp_path / f"found{suffix}"), overwrite=False)
 
 
 def test_an_older_shapefiles_index_does_not_outlive_it(tmp_path: Path) -> None:
-    (tmp_path / "found.qix").touch()
     write_layer(layer_at("utm"), RECORD, tmp_path / "found.shp")
-    assert not (tmp_path / "found.qix").exists()
+    (tmp_path / "found.qix").touch()
+    pixels = features(FOUND, CLASSES, Georeference(None).to_map, None, "s")
+    write_layer(pixels, RECORD, tmp_path / "found.shp")
+    assert not (tmp_path / "found.qix").exists() and not (tmp_path / "found.prj").exists()
 
 
 LOCAL = 'LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
@@ -217,10 +227,28 @@ def test_a_crs_without_longitude_and_latitude_keeps_to_other_formats(tmp_path: P
     crs = pyproj.CRS.from_wkt(LOCAL)
     assert not to_longitude_latitude(crs) and to_longitude_latitude(pyproj.CRS(2263))
     layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
-    with pytest.raises(OutputError, match=r"have no place in it .* such as -o .*found\.gpkg"):
+    with pytest.raises(OutputError, match=r"no longitude and latitude .* such as \.gpkg"):
         write_layer(layer, RECORD, tmp_path / "found.geojson")
     write_layer(layer, RECORD, tmp_path / "found.gpkg")
     assert len(read_layer(tmp_path / "found.gpkg").rows) == 3
+
+
+def test_coordinates_outside_their_crs_are_an_error_not_empty_shapes(tmp_path: Path) -> None:
+    off = Georeference(pyproj.CRS(32633), rasterio.Affine(1e7, 0, 1e9, 0, -1e7, 1e9))
+    with pytest.raises(OutputError, match="no longitude and latitude"):
+        write_layer(features(FOUND, CLASSES, off.to_map, off.crs, "s"), RECORD, tmp_path / "found.geojson")
+
+
+def test_several_outputs_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    crs = pyproj.CRS.from_wkt(LOCAL)
+    layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
+    with pytest.raises(OutputError), Publication() as publication:
+        for name in ("found.gpkg", "found.geojson"):
+            vector.write_layer(layer, RECORD, publication.draft(tmp_path / name))
+        publication.publish()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
+        publication.draft(tmp_path / "none" / "found.gpkg")
 
 
 def test_boxes_around_and_beyond_a_pole_are_written(tmp_path: Path) -> None:
@@ -236,7 +264,7 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkey
     write_layer(layer_at("utm"), RECORD, path)
     before = path.read_bytes()
 
-    def fails(draft: Path, count: int) -> None:
+    def fails(draft: Path, form: vector.VectorFormat, count: int) -> None:
         assert draft.exists()
         raise OSError("No space left on device")
 
@@ -248,13 +276,15 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkey
 
 def test_outputs_that_could_not_be_written_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "there.gpkg").touch()
+    there, missing = tmp_path / "there.gpkg", tmp_path / "none" / "found.gpkg"
     with pytest.raises(UsageError, match=r"no known suffix; give one of \.geojson"):
-        check_output(tmp_path / "found.xyz", False)
+        format_of(tmp_path / "found.xyz")
     with pytest.raises(UsageError, match="exists; give --overwrite"):
-        check_output(tmp_path / "there.gpkg", False)
-    check_output(tmp_path / "there.gpkg", True)
+        check_output(there, [there], overwrite=False)
+    check_output(there, [there], overwrite=True)
     with pytest.raises(OutputError, match="does not exist; create it"):
-        check_output(tmp_path / "none" / "found.gpkg", False)
+        check_output(missing, [missing], overwrite=False)
+    check_output(missing, [missing], overwrite=False, folder_is_made=True)
 
 
 def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,4 +292,4 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         "os.access", lambda path, mode: False
     )  # root may write anywhere: ask as another user would be told
     with pytest.raises(OutputError, match="cannot be written to"):
-        check_output(tmp_path / "found.gpkg", False)
+        check_output(tmp_path / "found.gpkg", [], overwrite=False)

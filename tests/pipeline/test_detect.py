@@ -101,7 +101,7 @@ def test_progress_reaches_the_number_of_tiles(scene_path: Path) -> None:
     seen: list[Progress] = []
     with open_scene(scene_path) as scene:
         detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 4, lambda line: None, seen.append)
-    assert [at.done for at in seen] == list(range(1, seen[-1].total + 1))
+    assert [at.done for at in seen] == list(range(seen[-1].total + 1))
 
 
 def test_a_scene_without_objects_gives_none(tmp_path: Path) -> None:
@@ -192,6 +192,17 @@ def test_resolution_is_chosen_by_the_exact_ratio(
     chosen, notes = choose_scale(info, card, gsd)
     assert chosen == pytest.approx(scale, rel=1e-3)  # the UTM scale factor is 0.9996
     assert not notes if words is None else words in notes[0]
+
+
+def test_a_resolution_that_the_model_does_not_know_is_named(info: SceneInfo) -> None:
+    assert "--gsd 100 is outside what model 'bright' works at" in choose_scale(info, bright_card(), 100.0)[1][0]
+
+
+def test_a_scene_without_any_data_is_named(tmp_path: Path) -> None:
+    told: list[str] = []
+    with open_scene(write_scene(tmp_path / "a.tif", np.zeros((3, 90, 90), np.uint8), nodata=0)) as scene:
+        detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2, told.append)
+    assert told == [f"scene '{tmp_path / 'a.tif'}' has no pixel with data, so nothing was looked at"]
 
 
 def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:

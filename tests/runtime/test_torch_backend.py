@@ -12,7 +12,7 @@ import torch
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import DeviceError, DeviceMemoryError, ModelError
+from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
 from lcageo.merge import nms
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -80,12 +80,17 @@ def test_classes_thresholds_and_count_are_respected(card: ModelCard) -> None:
     assert [len(found) for found in predictor(card, score=0.02, max_per_tile=7).predict(IMAGES)] == [7, 7, 7]
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "mps", "meta", "gpu"])
+@pytest.mark.parametrize("device", ["cuda:99", "mps", "meta"])
 def test_a_device_that_is_not_there_is_refused(card: ModelCard, device: str) -> None:
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("there is an mps device here")
     with pytest.raises(DeviceError, match="device '"):
         predictor(card, device)
+
+
+def test_a_device_that_does_not_exist_is_a_wrong_argument(card: ModelCard) -> None:
+    with pytest.raises(UsageError, match="device 'gpu' is not known"):
+        predictor(card, "gpu")
 
 
 def test_missing_unknown_and_misshapen_tensors_are_named(card: ModelCard, tmp_path: Path) -> None:

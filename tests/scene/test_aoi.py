@@ -76,6 +76,15 @@ def test_our_own_parquet_is_a_layer_too_and_of_several_layers_none_is_guessed(tm
         aoi_from_file(tmp_path / "two.gpkg", info)
 
 
+def test_a_layer_without_crs_is_taken_as_the_scenes_and_that_is_said(tmp_path: Path, info: SceneInfo) -> None:
+    frame = geopandas.GeoDataFrame({"a": [1]}, geometry=[middle()])
+    with pytest.warns(UserWarning, match="'crs' was not provided"):
+        frame.to_file(tmp_path / "aoi.gpkg")
+    aoi = aoi_from_file(tmp_path / "aoi.gpkg", info)
+    assert_is_middle(aoi, 0.01)
+    assert "has no CRS; it is taken to be in the scene's" in aoi.warnings[0]
+
+
 def test_touching_tiles_are_left_out(info: SceneInfo) -> None:
     aoi = aoi_from_bbox((WEST + 25, NORTH - 40, WEST + 75, NORTH - 10), None, info)
     assert not aoi.meets(np.array([[0.0, 0.0, 50.0, 100.0]])).any()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scenes import noise, write_scene
 
 from lcageo.scene import sample
-from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, valid_share
+from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, valid_share, without_specks
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
 
@@ -85,6 +85,14 @@ def test_the_share_with_data_is_that_of_the_pixels(tmp_path: Path, monkeypatch: 
 
 def test_scenes_without_a_collar_have_none(tmp_path: Path) -> None:
     assert edge_of(write_scene(tmp_path / "a.tif", noise(100, 100))) is None
+
+
+def test_specks_are_told_from_areas() -> None:
+    invalid = np.zeros((12, 12), np.bool_)
+    invalid[0:4, 0:5] = True
+    area = invalid.copy()
+    invalid[8, 8] = invalid[9, 2] = invalid[9, 3] = True
+    assert (without_specks(invalid) == area).all()
 
 
 def test_other_types_need_the_exact_value(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_pixels_without_data_are_filled_and_tiles_without_any_are_none(tmp_path:
     )
 
 
+def test_single_pixels_that_bear_the_nodata_value_by_chance_keep_it(tmp_path: Path) -> None:
+    pixels = noise(64, 64)
+    pixels[:, 30, 30] = 255
+    pixels[:, :10, :10] = 255
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=255)) as scene:
+        image = reader_of(scene, 64).read(grid_of(scene, 64)[0])
+    assert image is not None and image[:, 30, 30].tolist() == [255] * 3 and image[:, 5, 5].tolist() == list(FILL)
+
+
 @pytest.mark.parametrize("scale", [0.37, 1.02, 1.7, 2.0, 3.3])
 def test_a_resampled_tile_shows_the_ground_it_claims(tmp_path: Path, scale: float) -> None:
     # A ramp: the value at a place tells the place, at any scale.

@@ -1,0 +1,135 @@
+"""Pixel boxes -> map polygons with attributes, in the scene's CRS or in longitude and latitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.detections import Detections
+from lcageo.errors import OutputError
+from lcageo.geodesy import ground_steps
+
+FloatArray = NDArray[np.float64]
+ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+"""Map x and y of columns and rows (continuous scene pixels), arrays of one shape."""
+
+WGS84 = "OGC:CRS84"
+
+
+def features(
+    detections: Detections, classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
+) -> geopandas.GeoDataFrame:
+    """Detections as map features, in their order.
+
+    Args:
+        detections: scene pixels.
+        classes: the model's class names.
+        to_map: places pixels on the map.
+        crs: of the map; None if the scene has none (coordinates are pixels then, lengths and areas unknown).
+        scene: the scene's name, for the attribute.
+
+    Returns:
+        One polygon per object with id, class, class_id, score, width_m (along the scene's rows), height_m (along
+        its columns), area_m2 and scene. Rings are counter-clockwise on the map.
+    """
+    xs, ys = corners(detections, to_map)
+    polygons = shapely.orient_polygons(shapely.polygons(np.stack([xs, ys], axis=-1)))
+    width_m, height_m, area_m2 = _measures(xs, ys, crs)
+    names = np.array(classes, dtype=object)
+    return geopandas.GeoDataFrame(
+        {
+            "id": np.arange(1, len(detections) + 1, dtype=np.int64),
+            "class": pd.Series(names[detections.labels], dtype="str"),
+            "class_id": detections.labels.astype(np.int32),
+            "score": np.round(detections.scores.astype(np.float64), 4),
+            "width_m": np.round(width_m, 2),
+            "height_m": np.round(height_m, 2),
+            "area_m2": np.round(area_m2, 2),
+            "scene": pd.Series([scene] * len(detections), dtype="str"),
+        },
+        geometry=polygons,
+        crs=crs,
+    )
+
+
+def corners(detections: Detections, to_map: ToMap) -> tuple[FloatArray, FloatArray]:
+    """(N, 4) x and (N, 4) y on the map, float64: upper-left, upper-right, lower-right, lower-left in the scene."""
+    x1, y1, x2, y2 = detections.boxes_xyxy.astype(np.float64).T
+    return to_map(np.stack([x1, x2, x2, x1], axis=-1), np.stack([y1, y1, y2, y2], axis=-1))
+
+
+def _measures(xs: FloatArray, ys: FloatArray, crs: pyproj.CRS | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Width, height (m) and area (m2) of (N, 4) corners on the ground; not a number without a CRS."""
+    if crs is None:
+        unknown = np.full(len(xs), np.nan)
+        return unknown, unknown, unknown
+    width, along_row = ground_steps(crs, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1])
+    height, along_column = ground_steps(crs, xs[:, 0], ys[:, 0], xs[:, 3], ys[:, 3])
+    # A parallelogram in the tangent plane: for objects below some kilometres that is the geodesic area to 1e-6.
+    return width, height, width * height * np.abs(np.sin(np.radians(along_column - along_row)))
+
+
+def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The layer in longitude and latitude as RFC 7946 asks: counter-clockwise, cut at the antimeridian.
+
+    Raises:
+        OutputError: if its CRS, or a place in it, has no longitude and latitude.
+    """
+    if layer.crs is None or len(layer) == 0:
+        return layer if layer.crs is None else layer.to_crs(WGS84)
+    try:
+        moved = layer.to_crs(WGS84)
+        return moved.set_geometry(_cut(moved.geometry))
+    except (pyproj.exceptions.ProjError, shapely.errors.GEOSException) as error:
+        raise OutputError(
+            f"the objects have no longitude and latitude ({error}), which GeoJSON needs; "
+            "give another format, such as .gpkg"
+        ) from error
+
+
+def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
+    """Polygons in longitude and latitude, cut at the antimeridian, counter-clockwise."""
+    geometry = shapely.transform(geometries.to_numpy(), _within_poles)
+    west, _, east, _ = shapely.bounds(geometry).T
+    # A box that spans more than half the globe is one that crosses the antimeridian; beyond 180 it is written so.
+    crossing = (east - west > 180) | (east > 180) | (west < -180)
+    if crossing.any():
+        unwrapped = shapely.make_valid(shapely.transform(geometry[crossing], _to_0_360))
+        eastern = _part(unwrapped, 0.0, 180.0)
+        western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
+        geometry[crossing] = shapely.union(eastern, western)
+    return geopandas.GeoSeries(shapely.orient_polygons(geometry), index=geometries.index, crs=geometries.crs)
+
+
+def to_longitude_latitude(crs: pyproj.CRS) -> bool:
+    """Whether coordinates in a CRS can be expressed in WGS84: not so for local grids and other planets."""
+    try:
+        pyproj.Transformer.from_crs(crs, WGS84)
+    except pyproj.exceptions.ProjError:
+        return False
+    return True
+
+
+def _within_poles(points: FloatArray) -> FloatArray:
+    """A pixel row beyond a pole, as some global rasters have, ends at it."""
+    if not np.isfinite(points).all():
+        raise shapely.errors.GEOSException("coordinates outside the CRS")
+    return np.column_stack([points[:, 0], np.clip(points[:, 1], -90.0, 90.0)])
+
+
+def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
+    """What lies between two meridians; empty where a polygon only touches one."""
+    inside: NDArray[Any] = shapely.intersection(polygons, shapely.box(west, -90, east, 90))
+    inside[shapely.area(inside) == 0] = shapely.Polygon()
+    return inside
+
+
+def _to_0_360(points: FloatArray) -> FloatArray:
+    return np.column_stack([points[:, 0] % 360.0, points[:, 1]])

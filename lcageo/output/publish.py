@@ -1,0 +1,119 @@
+"""Results appear together and whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from lcageo.errors import OutputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    path: Path
+    folder: Path
+    """Beside the path, so that moving its files there is one step of the file system."""
+    belongs: tuple[Path, ...]
+
+
+class Publication:
+    """Files that are written beside their places and moved there together at the end.
+
+        with Publication() as publication:
+            write(publication.draft(path))
+            publication.publish()
+
+    Whatever fails before `publish` leaves nothing behind, and older files whole.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._drafts: list[_Draft] = []
+
+    def __enter__(self) -> Publication:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def draft(self, path: Path, belongs: Sequence[Path] = ()) -> Path:
+        """Where to write the file that will be at `path`; whatever is written beside it moves along.
+
+        Args:
+            path: the file's place.
+            belongs: files of an older result there; those that are not written anew are removed.
+
+        Raises:
+            OutputError: if nothing can be written there.
+        """
+        try:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent))
+        except OSError as error:
+            raise OutputError(f"output '{path}' cannot be written: {error.strerror}; choose another folder") from error
+        self._drafts.append(_Draft(path, Path(folder), tuple(belongs)))
+        return Path(folder) / path.name
+
+    def publish(self) -> None:
+        """Moves all files to their places.
+
+        Raises:
+            OutputError: if one cannot be moved.
+        """
+        for draft in self._drafts:
+            try:
+                _publish(draft)
+            except OSError as error:
+                raise OutputError(f"output '{draft.path}' cannot be put in place: {error.strerror}") from error
+
+
+def check_output(path: Path, files: Sequence[Path], overwrite: bool, folder_is_made: bool = False) -> None:
+    """Refuses, before any work is done, a result that could not be written.
+
+    Args:
+        path: the file.
+        files: all that would be written with it.
+        overwrite: whether they may be replaced.
+        folder_is_made: whether a missing folder will be made.
+
+    Raises:
+        UsageError: if one of the files exists, unless `overwrite`.
+        OutputError: if the folder is missing or cannot be written to.
+    """
+    there = [file for file in files if file.exists()]
+    if there and not overwrite:
+        raise UsageError(f"output '{there[0]}' exists; give --overwrite to replace it, or another output")
+    if folder_is_made and not path.parent.exists():
+        return
+    if not path.parent.is_dir():
+        raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"output folder '{path.parent}' cannot be written to; choose another")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for results, if it is missing.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
+
+
+def _publish(draft: _Draft) -> None:
+    written = {file.name for file in draft.folder.iterdir()}
+    for older in draft.belongs:
+        if older.name not in written:
+            older.unlink(missing_ok=True)  # another layer's projection or index would falsify the new one
+    # The file that is looked for comes last: when it is there, all is.
+    for name in sorted(written, key=lambda name: name == draft.path.name):
+        (draft.folder / name).replace(draft.path.parent / name)

@@ -21,9 +21,10 @@ from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.edges import find_edge
 from lcageo.scene.prefetch import TileReader, read_ahead
-from lcageo.scene.raster import Scene, SceneInfo
+from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch
 from lcageo.scene.tiles import Tile, TileGrid, plan_tiles

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
-from lcageo.scene.raster import SceneInfo
+from lcageo.scene.describe import SceneInfo
 
 SEGMENTS_PER_SIDE = 64
 """Straight lines of one CRS are curves in another: polygons get at least so many points along their extent."""

@@ -6,7 +6,6 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,12 +14,12 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # some errors of GDAL reach us without rasterio's own class around them
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from lcageo.errors import SceneError, UsageError
-from lcageo.scene.georef import Georeference, pixel_size_m
+from lcageo.errors import SceneError
+from lcageo.scene.describe import alpha_band, describe, palette
 
 BLOCK_CACHE_MB = 64
 """GDAL's block cache. Its own default, 5 % of the machine's memory, would make our memory grow with the scene."""
@@ -30,63 +29,6 @@ NO_NUMBER = 1e37
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 _OPENING = threading.Lock()
 """Held while a file is opened: the warning filters that are changed then belong to the whole process."""
-
-RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-
-
-@dataclass(frozen=True, slots=True)
-class SceneInfo:
-    """What is known of a scene before a pixel of it is read."""
-
-    path: str
-    driver: str
-    width: int
-    height: int
-    count: int
-    dtype: str
-    bands: tuple[int, int, int]
-    """1-based indices of the bands that the detector sees as red, green, blue."""
-    georeference: Georeference
-    pixel_size_m: tuple[float, float] | None
-    """Ground length of a column step and a row step in metres; None where the scene cannot be placed."""
-    nodata: float | None
-    mask: str
-    """What tells valid pixels from others: 'alpha', 'mask', 'nodata' or 'none'."""
-    block_shape: tuple[int, int]
-    overviews: tuple[int, ...]
-    compression: str | None
-
-    @property
-    def gsd_m(self) -> float | None:
-        """Ground sampling distance: the geometric mean of the two pixel lengths, in metres."""
-        return None if self.pixel_size_m is None else float(np.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]))
-
-    @property
-    def nodata_is_a_colour(self) -> bool:
-        """Whether a pixel of the picture can bear the nodata value by chance."""
-        return self.mask == "nodata" and np.issubdtype(np.dtype(self.dtype), np.integer)
-
-    @property
-    def name(self) -> str:
-        """The file's name without folder and suffix."""
-        return Path(self.path).stem
-
-    def warnings(self) -> list[str]:
-        """What a user should know before trusting the result's place on the map."""
-        kind = self.georeference.kind
-        if kind == "none":
-            return [
-                f"scene '{self.path}' has no {self.georeference.lacks}, so results are in pixels; "
-                "give it one with gdal_edit or rio edit-info"
-            ]
-        if self.pixel_size_m is None:
-            return [
-                f"scene '{self.path}' lies outside its CRS, so its resolution, lengths and areas are unknown; "
-                "check its coordinates with 'lcageo info'"
-            ]
-        if kind != "affine":
-            return [f"scene '{self.path}' has no transform; it is placed by its {kind.upper()}, which is approximate"]
-        return []
 
 
 class Scene:
@@ -102,14 +44,14 @@ class Scene:
         dataset = self._dataset()
         try:
             with rasterio.Env():
-                self.info = _describe(path, dataset, bands)
+                self.info = describe(path, dataset, bands)
         except GDAL_ERRORS as error:
             self.close()
             raise SceneError(f"scene '{path}' cannot be understood: {error}; check it with gdalinfo") from error
         except BaseException:
             self.close()
             raise
-        self._lookup = _palette(dataset, self.info.bands[0])
+        self._lookup = palette(dataset, self.info.bands[0])
 
     def __enter__(self) -> Scene:
         return self
@@ -188,7 +130,7 @@ class Scene:
         finer_shape = (len(wanted), shape[0] * finer, shape[1] * finer)
         pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
         if finer > 1:
-            pixels = _halved(pixels, palette=self._lookup is not None)
+            pixels = _halved(pixels, mean=self._lookup is None)
         if self._lookup is not None:
             return np.moveaxis(self._lookup[pixels[0]], -1, 0)  # (3, h, w)
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
@@ -198,7 +140,7 @@ class Scene:
         if self.info.mask == "none":
             return np.ones(shape, np.bool_)
         dataset = self._dataset()
-        alpha = _alpha_band(dataset)
+        alpha = alpha_band(dataset)
         bands = sorted(set(self.info.bands)) if self.info.mask == "nodata" else [self.info.bands[0]]
         if alpha is not None and self.info.mask == "nodata":
             # GDAL would let nodata hide the alpha band (and warn); a pixel must pass both.
@@ -233,9 +175,9 @@ def _is_fractional(window: Window) -> bool:
     return any(float(value) != int(value) for value in (window.col_off, window.row_off, window.width, window.height))
 
 
-def _halved(pixels: NDArray[Any], palette: bool) -> NDArray[Any]:
+def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
     """(n, 2h, 2w) as the means of 2 x 2 pixels, in the same dtype; palette indices, which have none, by the first."""
-    if palette:
+    if not mean:
         return pixels[:, ::2, ::2]
     bands, height, width = pixels.shape
     means = pixels.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float64)
@@ -259,69 +201,3 @@ def _open(path: str) -> Any:
             raise SceneError(
                 f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); {mend}"
             ) from error
-
-
-def _describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
-    if dataset.count == 0:
-        inside = f"; it holds several rasters, name one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
-        raise SceneError(f"scene '{path}' has no bands{inside}")
-    chosen = _choose_bands(path, dataset, bands)
-    dtype = dataset.dtypes[chosen[0] - 1]
-    if dtype.startswith("complex"):
-        raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
-    georeference = Georeference.of_dataset(dataset)
-    return SceneInfo(
-        path=path,
-        driver=dataset.driver,
-        width=dataset.width,
-        height=dataset.height,
-        count=dataset.count,
-        dtype="uint8" if _palette(dataset, chosen[0]) is not None else dtype,
-        bands=chosen,
-        georeference=georeference,
-        pixel_size_m=pixel_size_m(georeference, dataset.width, dataset.height),
-        nodata=dataset.nodata,
-        mask=_mask_kind(dataset, chosen),
-        block_shape=dataset.block_shapes[chosen[0] - 1],
-        overviews=tuple(dataset.overviews(chosen[0])),
-        compression=dataset.compression.value if dataset.compression else None,
-    )
-
-
-def _choose_bands(path: str, dataset: Any, bands: Sequence[int] | None) -> tuple[int, int, int]:
-    if bands:
-        outside = [band for band in bands if not 1 <= band <= dataset.count]
-        if outside or len(bands) not in (1, 3):
-            raise UsageError(
-                f"--bands {','.join(map(str, bands))} does not fit scene '{path}', which has {dataset.count} band(s); "
-                f"give one or three numbers from 1 to {dataset.count}"
-            )
-        return (bands[0], bands[0], bands[0]) if len(bands) == 1 else (bands[0], bands[1], bands[2])
-    meaning = list(dataset.colorinterp)
-    if all(color in meaning for color in RGB):
-        red, green, blue = (meaning.index(color) + 1 for color in RGB)
-        return red, green, blue
-    colours = [band for band in dataset.indexes if meaning[band - 1] is not ColorInterp.alpha] or [1]
-    return (colours[0], colours[1], colours[2]) if len(colours) >= 3 else (colours[0], colours[0], colours[0])
-
-
-def _palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
-    """(256, 3) colours of a paletted band, or None."""
-    if dataset.colorinterp[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
-        return None
-    colours = dataset.colormap(band)
-    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
-
-
-def _alpha_band(dataset: Any) -> int | None:
-    meaning = list(dataset.colorinterp)
-    return meaning.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in meaning else None
-
-
-def _mask_kind(dataset: Any, bands: Sequence[int]) -> str:
-    flags = dataset.mask_flag_enums[bands[0] - 1]
-    if MaskFlags.alpha in flags:
-        return "alpha"
-    if MaskFlags.per_dataset in flags:
-        return "mask"
-    return "nodata" if MaskFlags.nodata in flags else "none"

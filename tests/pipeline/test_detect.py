@@ -20,7 +20,8 @@ from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, UsageError
 from lcageo.pipeline.detect import Progress, SceneResult, choose_overlap, choose_scale, detect_scene
-from lcageo.scene.raster import SceneInfo, open_scene
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.raster import open_scene
 
 LARGEST = 24
 PLACES = [

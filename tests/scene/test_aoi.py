@@ -11,7 +11,8 @@ from scenes import noise, write_scene
 
 from lcageo.errors import UsageError
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
-from lcageo.scene.raster import SceneInfo, open_scene
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.raster import open_scene
 
 WEST, NORTH = 500_000.0, 5_000_000.0  # of the 200 x 100 pixel, 0.5 m scene below
 

@@ -57,6 +57,8 @@ def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:
     best: EdgeMask | None = None
     for black in (True, False):
         extreme = np.asarray(_is_extreme(sample.pixels, black).all(axis=-1))  # (h, w)
+        if extreme.mean() < MIN_EDGE_SHARE:
+            continue
         collar = _connected_to_border(extreme)
         if collar.mean() >= MIN_EDGE_SHARE and (best is None or collar.sum() > best.cells.sum()):
             best = EdgeMask(_dilated(collar), black, width, height)

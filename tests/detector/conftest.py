@@ -1,0 +1,15 @@
+"""One thread for the tests of the network: layers this small only wait for each other on several."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Restores the setting: other tests of the same run compute larger things."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,96 @@
+"""Assignments and their parts written one number at a time, to compare the fast ones with; and small random scenes."""
+
+import math
+
+import numpy as np
+import torch
+
+from lcageo.detector.assign import Places, anchor_places, point_places
+from lcageo.detector.boxes import STRIDES
+from lcageo.detector.truth import Truth
+
+CLASSES = 3
+BACKGROUND, IGNORED = -1, -2
+
+Box = list[float]
+
+
+def level_maps(height: int, width: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+    return [torch.zeros(math.ceil(height / s), math.ceil(width / s), dtype=dtype) for s in STRIDES]
+
+
+def random_scene(seed: int, *, of_anchors: bool = False) -> tuple[Places, Truth, np.random.Generator]:
+    """A tiny image with 0 to 6 objects from 2 px to the whole; many touch cells' borders, nest or coincide."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.choice([64, 96, 128], 2))
+    boxes: list[Box] = []
+    for _ in range(rng.integers(0, 7)):
+        w, h = (min(float(rng.choice([2, 3, 8, 20, 40, 70, 128])), limit) for limit in (width, height))
+        x, y = (float(rng.integers(0, 2 * room + 1)) / 2 for room in (width - w, height - h))
+        boxes.append([x, y, x + w, y + h])
+        if rng.random() < 0.2:
+            boxes.append(boxes[-1])
+    boxes_xyxy = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
+    labels = torch.from_numpy(rng.integers(0, CLASSES, len(boxes)))
+    maps = level_maps(height, width)
+    places = anchor_places(maps) if of_anchors else point_places(maps)
+    return places, Truth(boxes_xyxy, labels, torch.ones(CLASSES, dtype=torch.bool)), rng
+
+
+def slow_iou(a: Box, b: Box) -> float:
+    shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    area_a, area_b = (max(c[2] - c[0], 0) * max(c[3] - c[1], 0) for c in (a, b))
+    return shared / (area_a + area_b - shared) if shared else 0.0
+
+
+def slow_inside(point: list[float], box: Box) -> bool:
+    return box[0] < point[0] < box[2] and box[1] < point[1] < box[3]
+
+
+def slow_centerness(point: list[float], box: Box) -> float:
+    if not slow_inside(point, box):
+        return 0.0
+    left, up, right, down = point[0] - box[0], point[1] - box[1], box[2] - point[0], box[3] - point[1]
+    return math.sqrt(min(left, right) / max(left, right) * min(up, down) / max(up, down))
+
+
+def slow_best(values: list[float], count: int) -> list[int]:
+    """Places of the highest values, equal ones by place."""
+    return sorted(range(len(values)), key=lambda n: (-values[n], n))[:count]
+
+
+def slow_settle(wanted: list[set[int]], preference: list[list[float]], places: int) -> list[int]:
+    """wanted: for each object the places it wants."""
+    objects = [BACKGROUND] * places
+    for n in range(places):
+        rivals = [m for m, wants in enumerate(wanted) if n in wants]
+        if rivals:
+            objects[n] = max(rivals, key=lambda m: (preference[m][n], -m))
+    return objects
+
+
+def slow_rescue(objects: list[int], cost: list[list[float]]) -> tuple[list[int], set[int]]:
+    objects, rescued = list(objects), set()
+    while True:
+        lost = [m for m in range(len(cost)) if m not in objects]
+        free = [n for n, m in enumerate(objects) if m < 0 or objects.count(m) > 1]
+        if not lost or not free:
+            return objects, rescued
+        bids: dict[int, list[tuple[float, int]]] = {}
+        for m in lost:
+            place = min(free, key=lambda n: (cost[m][n], n))
+            bids.setdefault(place, []).append((cost[m][place], m))
+        for place, bidders in bids.items():
+            objects[place] = min(bidders)[1]
+            rescued.add(place)
+
+
+def slow_distance_to_home(places: Places, box: Box) -> list[float]:
+    """From the object's centre to every point, with 100,000 px for each level that is not its own."""
+    side = math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+    home = min(range(len(STRIDES)), key=lambda i: abs(math.log2(side / (8 * STRIDES[i]))))
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return [
+        abs(int(level) - home) * 1e5 + math.sqrt((px - x) ** 2 + (py - y) ** 2)
+        for (px, py), level in zip(places.points_xy.tolist(), places.levels, strict=True)
+    ]

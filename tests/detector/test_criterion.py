@@ -1,0 +1,236 @@
+import math
+
+import pytest
+import torch
+
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.detector.align import aligned_score
+from lcageo.detector.assign import IGNORED, anchor_places, point_places
+from lcageo.detector.assign_aligned import assign_aligned
+from lcageo.detector.assign_geometric import assign_anchors, assign_atss, assign_fcos, encode_deltas
+from lcageo.detector.boxes import flatten_map
+from lcageo.detector.criterion import OBJECTIVES, Losses, compute_losses
+from lcageo.detector.losses import SMOOTH_L1_BETA
+from lcageo.detector.network import Network
+from lcageo.detector.presets import build_network
+from lcageo.detector.truth import Truth
+
+CLASSES = 3
+ALIGNED = {Preset.LCA, Preset.LCA_H}
+SOFT = {Preset.LCA, Preset.LCA_SA}
+BOXES_OF_DISTANCES = sorted(set(Preset) - {Preset.RETINANET})
+GEOMETRIC = {Preset.RETINANET: assign_anchors, Preset.FCOS: assign_fcos}
+
+
+def tiny(preset: Preset) -> Network:
+    torch.manual_seed(0)
+    return build_network(NetworkConfig(preset, CLASSES, "resnet18", backbone_width=8, channels=16, norm=Norm.GN))
+
+
+def truth_of(*objects: tuple[int, list[float]], labelled: tuple[int, ...] = (0, 1, 2)) -> Truth:
+    """Objects as (label, box)."""
+    boxes = torch.tensor([box for _, box in objects], dtype=torch.float32).reshape(-1, 4)
+    known = torch.zeros(CLASSES, dtype=torch.bool)
+    known[list(labelled)] = True
+    return Truth(boxes, torch.tensor([label for label, _ in objects], dtype=torch.int64), known)
+
+
+EMPTY = truth_of()
+SOME = truth_of((0, [4, 6, 40, 30]), (2, [30, 20, 62, 60]), (1, [33, 33, 35, 35]))
+
+
+def losses_of(network: Network, preset: Preset, truths: list[Truth], seed: int = 0, **options: bool) -> Losses:
+    images = torch.randn(len(truths), 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    outputs = network(images.to(next(network.parameters()).dtype))
+    return compute_losses(preset, outputs, network.decode(outputs), truths, **options)
+
+
+def slow_losses(preset, outputs, predictions, truths) -> tuple[float, float, float]:
+    """Class, box and centerness loss, one number at a time; only the assignment is taken from the package."""
+    maps = [output.regression for output in outputs]
+    places = anchor_places(maps) if preset is Preset.RETINANET else point_places(maps)
+    logits = torch.cat([flatten_map(output.class_logits, CLASSES) for output in outputs], dim=1)
+    regression = torch.cat([flatten_map(output.regression, 4) for output in outputs], dim=1)
+    gates = [flatten_map(o.gate_logits, 1) for o in outputs if o.gate_logits is not None]
+    gate = torch.cat(gates, dim=1)[..., 0] if gates else None
+    classes = boxes = centers = count = quality_sum = 0.0
+    for i, truth in enumerate(truths):
+        if preset in SOFT:
+            given = assign_aligned(places, predictions.scores[i], predictions.boxes_xyxy[i], truth)
+        else:
+            given = GEOMETRIC.get(preset, assign_atss)(places, truth)
+        for n, (m, quality) in enumerate(zip(given.objects.tolist(), given.quality.tolist(), strict=True)):
+            for k in range(CLASSES):
+                if m == IGNORED or not truth.labelled[k]:
+                    continue
+                s = logits[i, n, k].sigmoid().item()
+                if preset in ALIGNED:
+                    s = math.sqrt(s * gate[i, n].sigmoid().item())
+                hit = m >= 0 and truth.labels[m] == k
+                if preset in SOFT:
+                    t = quality if hit else 0.0
+                    classes += (t - s) ** 2 * -(t * math.log(s) + (1 - t) * math.log(1 - s))
+                else:
+                    classes += -0.25 * (1 - s) ** 2 * math.log(s) if hit else -0.75 * s**2 * math.log(1 - s)
+            if m < 0:
+                continue
+            count, quality_sum = count + 1, quality_sum + quality
+            target = truth.boxes_xyxy[m]
+            if preset is Preset.RETINANET:
+                deltas = (regression[i, n] - encode_deltas(places.anchors_xyxy[n : n + 1], target[None])[0]).abs()
+                for d in deltas.tolist():
+                    boxes += d * d / 2 / SMOOTH_L1_BETA if d < SMOOTH_L1_BETA else d - SMOOTH_L1_BETA / 2
+            else:
+                x1, y1, x2, y2 = predictions.boxes_xyxy[i, n].tolist()
+                u1, v1, u2, v2 = target.tolist()
+                shared = max(min(x2, u2) - max(x1, u1), 0) * max(min(y2, v2) - max(y1, v1), 0)
+                union = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - shared
+                hull = (max(x2, u2) - min(x1, u1)) * (max(y2, v2) - min(y1, v1))
+                boxes += quality * (1 - shared / union + (hull - union) / hull)
+            if preset is Preset.FCOS:
+                c = gate[i, n].sigmoid().item()
+                centers += -(quality * math.log(c) + (1 - quality) * math.log(1 - c))
+    weight = 1 if preset in {Preset.RETINANET, Preset.FCOS} else 2
+    class_normaliser = max(quality_sum if preset in SOFT else count, 1)
+    return classes / class_normaliser, weight * boxes / max(quality_sum, 1), centers / class_normaliser
+
+
+def test_every_preset_has_an_objective():
+    assert set(OBJECTIVES) == set(Preset)
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_losses_equal_the_slow_loop(preset):
+    network = tiny(preset).double()
+    for name, parameter in network.head.named_parameters():
+        if name.endswith("weight") and "norm" not in name:
+            parameter.mul_(5)  # away from the initial values, where all scores and boxes are alike
+    partial = truth_of((0, [10, 10, 30, 50]), labelled=(0, 2))
+    images = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    outputs = network(images)
+    predictions, truths = network.decode(outputs), [SOME, EMPTY, partial]
+    truths = [Truth(t.boxes_xyxy.double(), t.labels, t.labelled) for t in truths]
+    found = compute_losses(preset, outputs, predictions, truths)
+    classes, boxes, centers = slow_losses(preset, outputs, predictions, truths)
+    assert found.class_loss.item() == pytest.approx(classes, rel=1e-9)
+    assert found.box_loss.item() == pytest.approx(boxes, rel=1e-9)
+    assert (found.centerness_loss is None) == (preset is not Preset.FCOS)
+    if found.centerness_loss is not None:
+        assert found.centerness_loss.item() == pytest.approx(centers, rel=1e-9)
+    assert found.total.item() == pytest.approx(classes + boxes + centers, rel=1e-9)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_every_trainable_parameter_receives_a_gradient_also_without_objects(preset):
+    for truths in ([SOME, EMPTY], [EMPTY, EMPTY]):
+        network = tiny(preset)
+        losses_of(network, preset, truths).total.backward()
+        gradients = {n: p.grad for n, p in network.named_parameters() if p.requires_grad}
+        assert [n for n, g in gradients.items() if g is None] == []  # or DistributedDataParallel would wait for ever
+        assert all(g.isfinite().all() for g in gradients.values())
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_images_without_objects_teach_the_class_branch_alone(preset):
+    network = tiny(preset)
+    losses = losses_of(network, preset, [EMPTY, EMPTY])
+    losses.total.backward()
+    assert losses.class_loss > 0 and losses.total.isfinite() and losses.box_loss == 0
+    assert losses.class_normaliser == losses.box_normaliser == 1
+    assert network.head.class_logits.weight.grad.abs().sum() > 0
+    regression = network.head.deltas if preset is Preset.RETINANET else network.head.log_distances
+    assert regression.weight.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize("preset", Preset)
+@pytest.mark.parametrize("factor", [-1e5, 1e5])
+def test_extreme_logits_give_finite_gradients(preset, factor):
+    network = tiny(preset)
+    logits = [network.head.class_logits, *([network.head.probability.predict] if preset in ALIGNED else [])]
+    with torch.no_grad():
+        for layer in logits:
+            layer.weight.mul_(abs(factor))
+            layer.bias.fill_(factor)
+    losses = losses_of(network, preset, [SOME, EMPTY])
+    losses.total.backward()
+    assert losses.total.isfinite()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_losses_are_float32_under_autocast_and_equal_to_those_outside(preset):
+    network = tiny(preset)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(
+            torch.randn(2, 3, 128, 128)
+        )  # 64 px: torch 2.13's bfloat16 backward of a 1x1 map is no number
+        predictions = network.decode(outputs)
+        inside = compute_losses(preset, outputs, predictions, [SOME, EMPTY])
+    outside = compute_losses(preset, outputs, predictions, [SOME, EMPTY])
+    assert inside.class_loss.dtype == inside.box_loss.dtype == inside.total.dtype == torch.float32
+    assert torch.equal(inside.total, outside.total)
+    inside.total.backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("preset", BOXES_OF_DISTANCES)
+def test_inverted_boxes_give_a_loss_within_bounds_and_finite_gradients(preset):
+    network = tiny(preset)
+    images = torch.randn(2, 3, 64, 64)
+    outputs = [output._replace(regression=-output.regression) for output in network(images)]
+    predictions = network.decode(outputs)
+    assert (predictions.boxes_xyxy[..., 2:] < predictions.boxes_xyxy[..., :2]).all()
+    losses = compute_losses(preset, outputs, predictions, [SOME, EMPTY])
+    losses.total.backward()
+    assert 0 < losses.box_loss <= 2 * OBJECTIVES[preset].box_weight
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_classes_that_an_image_is_not_annotated_for_are_left_out_of_its_loss(preset):
+    network = tiny(preset)
+    outputs = network(torch.randn(2, 3, 64, 64))
+    for output in outputs:
+        output.class_logits.retain_grad()
+    partial = truth_of((0, [4, 6, 40, 30]), (1, [30, 20, 62, 60]), labelled=(0, 2))
+    compute_losses(preset, outputs, network.decode(outputs), [partial, SOME]).class_loss.backward()
+    gradient = torch.cat([flatten_map(output.class_logits.grad, CLASSES) for output in outputs], dim=1)
+    touched = gradient.abs().sum(dim=1) > 0
+    assert touched.tolist() == [[True, False, True], [True, True, True]]
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_objects_of_classes_that_are_not_annotated_count_for_nothing(preset):
+    network = tiny(preset)
+    box = [4.0, 6, 40, 30]
+    marked = truth_of((0, box), (1, [30, 20, 62, 60]), labelled=(0, 2))
+    unmarked = truth_of((0, box), labelled=(0, 2))
+    assert losses_of(network, preset, [marked]) == losses_of(network, preset, [unmarked])
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_the_geometric_warm_up_trains_as_the_preset_with_the_same_head(preset):
+    network = tiny(preset)
+    same_head = {Preset.LCA: Preset.LCA_H, Preset.LCA_SA: Preset.LCA_BASELINE}.get(preset, preset)
+    assert losses_of(network, preset, [SOME], geometric=True) == losses_of(network, same_head, [SOME])
+    assert (losses_of(network, preset, [SOME]) == losses_of(network, same_head, [SOME])) == (preset == same_head)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_the_truth_teaches_no_gradient_through_its_targets(preset):
+    """The class loss must not reach the boxes: they decide LCA-SA's targets, but as constants."""
+    network = tiny(preset)
+    losses_of(network, preset, [SOME]).class_loss.backward()
+    regression = network.head.deltas if preset is Preset.RETINANET else network.head.log_distances
+    assert regression.weight.grad is None or regression.weight.grad.abs().sum() == 0
+
+
+def test_the_naive_aligned_score_would_have_failed_where_ours_holds():
+    x = torch.full((1, 1, 1, 1), -200.0, requires_grad=True)
+    y = torch.zeros(1, 1, 1, 1)
+    (naive,) = torch.autograd.grad((x.sigmoid() * y.sigmoid()).sqrt().sum(), x)
+    (ours,) = torch.autograd.grad(aligned_score(x, y).sum(), x)
+    assert naive.isnan().all() and ours.isfinite().all()

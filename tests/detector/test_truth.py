@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from lcageo.detector.truth import Truth
+
+ALL = torch.ones(3, dtype=torch.bool)
+
+
+def test_objects_of_classes_that_are_not_labelled_are_left_out():
+    boxes = torch.arange(12.0).reshape(3, 4)
+    truth = Truth(boxes, torch.tensor([0, 2, 1]), torch.tensor([True, True, False])).of_labelled_classes()
+    assert truth.labels.tolist() == [0, 1]
+    assert torch.equal(truth.boxes_xyxy, boxes[[0, 2]])
+
+
+def test_a_truth_goes_to_another_device_whole():
+    truth = Truth(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64), ALL).to(torch.device("meta"))
+    assert {truth.boxes_xyxy.device.type, truth.labels.device.type, truth.labelled.device.type} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    "boxes, labels, labelled, message",
+    [
+        (torch.zeros(2, 4), torch.zeros(1, dtype=torch.int64), ALL, "do not describe one image"),
+        (torch.zeros(0), torch.zeros(0, dtype=torch.int64), ALL, "do not describe one image"),
+        (torch.zeros(1, 4), torch.zeros(1), ALL, "expected int64 and bool"),
+        (torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64), ALL.int(), "expected int64 and bool"),
+        (torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, dtype=torch.int64), ALL, "floating point"),
+    ],
+)
+def test_what_is_no_truth_is_refused(boxes, labels, labelled, message):
+    with pytest.raises(ValueError, match=message):
+        Truth(boxes, labels, labelled)

@@ -4,6 +4,7 @@
     ├── UsageError               2    mended by changing an argument
     │   └── ConfigError          2    a value that a config or card does not allow
     ├── SceneError               1    a raster that cannot be opened, read or placed
+    ├── DataError                1    labelled images that cannot be read or trained on
     ├── ModelError               1    a card or weights that cannot be found, checked or loaded
     ├── DeviceError              1    the device asked for is not there
     │   └── DeviceMemoryError    1    the device cannot hold the batch
@@ -33,6 +34,10 @@ class ConfigError(UsageError):
 
 class SceneError(LcageoError):
     """A raster that is missing, not a raster, truncated, or cannot be placed on a map."""
+
+
+class DataError(LcageoError):
+    """A labelled set, or a record or image of it, that is missing, broken or contradicts itself."""
 
 
 class ModelError(LcageoError):

@@ -1,0 +1,1 @@
+"""Learning material: labelled images read, checked, joined, augmented and served in batches."""

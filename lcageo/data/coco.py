@@ -1,0 +1,211 @@
+"""COCO JSON: images, categories and boxes (x, y, width, height); with `labelled_categories` for partial labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lcageo.data.annotations import (
+    MAX_SIDE_PX,
+    Box,
+    LabelledSet,
+    ObjectList,
+    Problem,
+    ProblemKind,
+    refuse,
+)
+from lcageo.data.images import is_file
+from lcageo.errors import DataError
+
+Record = dict[str, Any]
+Id = int | str
+
+
+def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> LabelledSet:
+    """All images of a COCO file, classes in the order of their ids.
+
+    Broken records are skipped and become problems, named with their place in the file and their id. An image with
+    `labelled_categories` (a list of names) is annotated for these only, any other for all of the file's categories.
+
+    Args:
+        path: the JSON file.
+        images: folder of the images; None: `images` beside the file, then the file's own folder.
+        strict: refuse broken records instead.
+
+    Raises:
+        DataError: if the file is no COCO JSON, or strict and any record is broken.
+    """
+    content = _load(path)
+    reader = _Reader(path, (images,) if images is not None else (path.parent / "images", path.parent))
+    reader.take_categories(content["categories"])
+    reader.take_images(content["images"])
+    reader.take_annotations(content["annotations"])
+    if strict:
+        refuse(reader.problems)
+    annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in reader.images.values()]
+    return LabelledSet(str(path), tuple(reader.names.values()), tuple(annotations), tuple(reader.problems))
+
+
+def _load(path: Path) -> dict[str, list[Any]]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
+    # json itself raises ValueError also for numbers of thousands of digits, and RecursionError for deep nesting.
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'{path}' is not JSON: {error}") from error
+    if not isinstance(content, dict) or not all(
+        isinstance(content.get(key), list) for key in ("images", "categories", "annotations")
+    ):
+        raise DataError(f"'{path}' is no COCO file: it must be an object with lists images, categories, annotations")
+    return content
+
+
+@dataclass(slots=True)
+class _ImageEntry:
+    image: Path
+    labelled: tuple[int, ...]
+    objects: ObjectList
+
+
+class _Reader:
+    """What has been understood of one file so far."""
+
+    def __init__(self, path: Path, folders: Sequence[Path]) -> None:
+        self.problems: list[Problem] = []
+        self.names: dict[Id, str] = {}
+        """Category id -> class name, in the order of the ids, which is the order of the classes."""
+        self.images: dict[Id, _ImageEntry] = {}
+        self._path = path
+        self._folders = folders
+        self._labels: dict[Id, int] = {}
+        self._left_out: set[Id] = set()
+        """Ids of images that were skipped: their boxes are not worth a message each."""
+
+    def take_categories(self, records: Sequence[Any]) -> None:
+        found: dict[Id, str] = {}
+        for place, record in enumerate(records):
+            try:
+                number, name = _id(record, "id"), _text(record, "name")
+                if number in found or name in found.values():
+                    raise DataError(f"id {_short(number)} or name {_short(name)} was used before")
+                found[number] = name
+            except DataError as error:
+                self._report(ProblemKind.BROKEN_RECORD, "categories", place, record, f"{error}; category skipped")
+        ordered = sorted(found, key=lambda number: (isinstance(number, str), number))
+        self.names = {number: found[number] for number in ordered}
+        self._labels = {number: label for label, number in enumerate(ordered)}
+
+    def take_images(self, records: Sequence[Any]) -> None:
+        for place, record in enumerate(records):
+            try:
+                number = _id(record, "id")
+                if number in self.images or number in self._left_out:
+                    raise DataError(f"id {_short(number)} was used before")
+                self._left_out.add(number)  # until its record proves good
+                name, objects = _text(record, "file_name"), ObjectList(_side(record, "width"), _side(record, "height"))
+                labelled = self._labelled(place, record)
+            except DataError as error:
+                self._report(ProblemKind.BROKEN_RECORD, "images", place, record, f"{error}; image skipped")
+                continue
+            image = next((folder / name for folder in self._folders if is_file(folder / name)), None)
+            if image is None:
+                what = f"no file {name!r} in {' or '.join(map(str, self._folders))}; image skipped"
+                self._report(ProblemKind.MISSING_IMAGE, "images", place, record, what)
+            else:
+                self.images[number] = _ImageEntry(image, labelled, objects)
+                self._left_out.remove(number)
+
+    def _labelled(self, place: int, record: Record) -> tuple[int, ...]:
+        wanted = record.get("labelled_categories")
+        if wanted is None:
+            return tuple(range(len(self.names)))
+        if not isinstance(wanted, list):
+            raise DataError(f"labelled_categories is {_short(wanted)}, not a list of names")
+        label = {name: label for label, name in enumerate(self.names.values())}
+        known = {label[name] for name in wanted if isinstance(name, str) and name in label}
+        for name in wanted:
+            if not (isinstance(name, str) and name in label):
+                what = f"labelled_categories has {_short(name)}, which is no category"
+                self._report(ProblemKind.UNKNOWN_CLASS, "images", place, record, what)
+        return tuple(sorted(known))
+
+    def take_annotations(self, records: Sequence[Any]) -> None:
+        for place, record in enumerate(records):
+            try:
+                found = self._add(record)
+            except DataError as error:
+                found = ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
+            if found is not None:
+                self._report(found[0], "annotations", place, record, found[1])
+
+    def _add(self, record: Any) -> tuple[ProblemKind, str] | None:
+        image, category, box = _id(record, "image_id"), _id(record, "category_id"), _box(record)
+        if image in self._left_out:
+            return None
+        entry = self.images.get(image)
+        if entry is None:
+            raise DataError(f"image_id {_short(image)} is no image of this file")
+        label = self._labels.get(category)
+        if label is None:
+            return ProblemKind.UNKNOWN_CLASS, f"category_id {_short(category)} is no category of this file; box skipped"
+        if label not in entry.labelled:
+            name = self.names[category]
+            return ProblemKind.UNLABELLED_CLASS, f"{name!r} is not in the labelled_categories of its image; box skipped"
+        return entry.objects.add(box, label, difficult=record.get("iscrowd") in (1, True))
+
+    def _report(self, kind: ProblemKind, table: str, place: int, record: Any, what: str) -> None:
+        number = record.get("id") if isinstance(record, dict) else None
+        where = f"{table}[{place}]" + (f" (id {_short(number)})" if number is not None else "")
+        self.problems.append(Problem(kind, self._path, where, what))
+
+
+def _field(record: Any, key: str) -> Any:
+    if not isinstance(record, dict):
+        raise DataError(f"the record is {_short(record)}, not an object")
+    if key not in record:
+        raise DataError(f"{key} is missing")
+    return record[key]
+
+
+def _id(record: Any, key: str) -> Id:
+    value = _field(record, key)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise DataError(f"{key} is {_short(value)}, not a whole number or text")
+    return value
+
+
+def _text(record: Any, key: str) -> str:
+    value = _field(record, key)
+    # JSON can spell half characters (lone surrogates), which no file name or terminal takes.
+    if not isinstance(value, str) or not value or value.encode(errors="ignore").decode() != value:
+        raise DataError(f"{key} is {_short(value)}, not a text")
+    return value
+
+
+def _side(record: Any, key: str) -> int:
+    value = _field(record, key)
+    if not _is_number(value) or not 1 <= value <= MAX_SIDE_PX or value != int(value):
+        raise DataError(f"{key} is {_short(value)}, not a whole positive number of pixels")
+    return int(value)
+
+
+def _box(record: Any) -> Box:
+    value = _field(record, "bbox")
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
+        raise DataError(f"bbox is {_short(value)}, not four numbers x, y, width, height")
+    x, y, width, height = map(float, value)
+    return x, y, x + width, y + height
+
+
+def _is_number(value: Any) -> bool:
+    # Comparing refuses NaN and infinity, and whole numbers that no float can hold.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_SIDE_PX
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

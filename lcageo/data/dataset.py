@@ -1,0 +1,231 @@
+"""What a torch DataLoader takes: training crops, whole images for evaluation, and a sampler that can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.augment import AugmentConfig, Chip, Colour, cropped, resized
+from lcageo.data.crops import CropMaker
+from lcageo.data.images import ImageStore, Pixels
+
+Key = tuple[int, int]
+"""Epoch, and position within it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainSample:
+    """One training crop."""
+
+    image: Tensor
+    """(3, S, S) uint8."""
+    boxes_xyxy: Tensor
+    """(N, 4) float32, pixels of the crop."""
+    labels: Tensor
+    """(N,) int64."""
+    difficult: Tensor
+    """(N,) bool: neither to be found nor background."""
+    labelled: Tensor
+    """(K,) bool: the classes the crop is annotated for. The others must stay out of the loss."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainBatch:
+    """B training crops; the lists hold one tensor per crop, as in TrainSample."""
+
+    images: Tensor
+    """(B, 3, S, S) uint8."""
+    boxes_xyxy: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+    difficult: tuple[Tensor, ...]
+    labelled: Tensor
+    """(B, K) bool."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> TrainBatch:
+        """The batch on another device; pinned memory is copied while the device computes."""
+        return self._changed(lambda part: part.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TrainBatch:
+        """The batch in pinned memory; DataLoader calls this with `pin_memory=True`."""
+        return self._changed(lambda part: part.pin_memory())
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> TrainBatch:
+        return TrainBatch(
+            change(self.images),
+            tuple(map(change, self.boxes_xyxy)),
+            tuple(map(change, self.labels)),
+            tuple(map(change, self.difficult)),
+            change(self.labelled),
+        )
+
+
+class CropDataset(Dataset[TrainSample]):
+    """Training crops by (epoch, position), as EpochSampler counts them."""
+
+    def __init__(self, labelled: LabelledSet, config: AugmentConfig, crops_per_epoch: int, seed: int) -> None:
+        """Nothing is read yet; `store.fill()` keeps the images in memory.
+
+        Raises:
+            DataError: if the set has no images.
+        """
+        self._maker = CropMaker(labelled, config, crops_per_epoch, seed)
+
+    @property
+    def store(self) -> ImageStore:
+        """The images."""
+        return self._maker.store
+
+    def __len__(self) -> int:
+        return self._maker.crops_per_epoch
+
+    def __getitem__(self, key: Key) -> TrainSample:
+        chip, labelled = self._maker.make(*key)
+        return TrainSample(
+            _image_tensor(chip.image),
+            torch.from_numpy(chip.boxes_xyxy),
+            torch.from_numpy(chip.labels),
+            torch.from_numpy(chip.difficult),
+            torch.from_numpy(labelled),
+        )
+
+
+def collate_train(samples: Sequence[TrainSample]) -> TrainBatch:
+    """Crops of one size as a batch."""
+    return TrainBatch(
+        torch.stack([sample.image for sample in samples]),
+        tuple(sample.boxes_xyxy for sample in samples),
+        tuple(sample.labels for sample in samples),
+        tuple(sample.difficult for sample in samples),
+        torch.stack([sample.labelled for sample in samples]),
+    )
+
+
+class EpochSampler(Sampler[Key]):
+    """Counts the crops of an epoch, from where training stands.
+
+    DataLoader runs ahead of training, so only the trainer knows what has been trained on: it calls `advance` after each
+    step. `state_dict` then gives the place to resume at, to the crop.
+
+    Several processes that train together take every `world`-th crop each, so that one step of all of them sees the
+    same crops whatever their number. Crops that do not go round evenly at an epoch's end are left out.
+    """
+
+    def __init__(self, crops_per_epoch: int, rank: int = 0, world: int = 1) -> None:
+        """Start at the first crop of epoch 0.
+
+        Args:
+            crops_per_epoch: of all processes together.
+            rank: which process this is, 0 to world - 1.
+            world: how many processes train together.
+        """
+        self.crops_per_epoch = crops_per_epoch
+        self.epoch = 0
+        self.position = 0
+        self._rank = rank
+        self._world = world
+
+    def __len__(self) -> int:
+        return (self.crops_per_epoch - self.position) // self._world
+
+    def __iter__(self) -> Iterator[Key]:
+        epoch, start = self.epoch, self.position + self._rank
+        return ((epoch, start + step * self._world) for step in range(len(self)))
+
+    def advance(self, crops: int) -> None:
+        """Count crops as trained on, all processes together; after the last of an epoch the next one begins."""
+        self.position += crops
+        if self.crops_per_epoch - self.position < self._world:
+            self.epoch, self.position = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where training stands."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.epoch, self.position = state["epoch"], state["position"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalSample:
+    """One whole image, fitted into a square."""
+
+    image: Tensor
+    """(3, S, S) uint8: the image in the upper left corner, filled to the right or below."""
+    scale_xy: tuple[float, float]
+    """Pixels of the original per pixel of `image`, across and down (they differ by rounding alone)."""
+    index: int
+    """Which of the set's annotations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvalBatch:
+    """B images, as in EvalSample."""
+
+    images: Tensor
+    """(B, 3, S, S) uint8."""
+    scales_xy: tuple[tuple[float, float], ...]
+    indices: tuple[int, ...]
+
+
+class EvalDataset(Dataset[EvalSample]):
+    """Every image of a set once, whole, by its index."""
+
+    def __init__(self, labelled: LabelledSet, size: int, enlarge: bool = True, fill: Colour | None = None) -> None:
+        """Nothing is read yet; `store.fill()` keeps the images in memory.
+
+        Args:
+            labelled: the set.
+            size: side of the square, pixels; the image's longer side becomes this.
+            enlarge: whether smaller images are enlarged to it too.
+            fill: colour of the rest; None: as in training.
+        """
+        self.store = ImageStore(labelled.annotations, size)
+        self._annotations = labelled.annotations
+        self._size = size
+        self._enlarge = enlarge
+        self._fill = fill or AugmentConfig().fill
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> EvalSample:
+        image, annotation = self.store.load(index), self._annotations[index]
+        chip = Chip(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+        if self._enlarge and max(chip.size) < self._size:
+            factor = self._size / max(chip.size)
+            chip = resized(chip, *(max(1, round(side * factor)) for side in chip.size))
+        width, height = chip.size
+        square = cropped(chip, 0, 0, self._size, self._size, 0, self._fill)
+        return EvalSample(_image_tensor(square.image), (annotation.width / width, annotation.height / height), index)
+
+
+def collate_eval(samples: Sequence[EvalSample]) -> EvalBatch:
+    """Images of one size as a batch."""
+    return EvalBatch(
+        torch.stack([sample.image for sample in samples]),
+        tuple(sample.scale_xy for sample in samples),
+        tuple(sample.index for sample in samples),
+    )
+
+
+def to_original(boxes_xyxy: NDArray[np.floating[Any]], scale_xy: tuple[float, float]) -> NDArray[np.float64]:
+    """Boxes found in an EvalSample's image, (N, 4), in pixels of the original image."""
+    original: NDArray[np.float64] = boxes_xyxy.astype(np.float64) * np.array([*scale_xy, *scale_xy])
+    return original
+
+
+def _image_tensor(image: Pixels) -> Tensor:
+    """(height, width, 3) as (3, height, width)."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

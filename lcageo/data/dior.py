@@ -1,0 +1,126 @@
+"""DIOR as it is distributed: two image folders, VOC XML, lists of splits.
+
+Source:
+    Li, Wan, Cheng, Meng, Han: Object detection in optical remote sensing images: a survey and a new benchmark,
+    ISPRS Journal 159 (2020) 296-307. Twenty classes in the paper's order, spelled as in the XML.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from lcageo.data.annotations import Annotation, LabelledSet, ObjectList, Problem, ProblemKind, refuse
+from lcageo.data.images import is_file
+from lcageo.data.voc import Node, read_voc, voc_object, voc_size
+from lcageo.errors import DataError
+
+DIOR_CLASSES = (
+    "airplane", "airport", "baseballfield", "basketballcourt", "bridge", "chimney", "dam", "Expressway-Service-area",
+    "Expressway-toll-station", "golffield", "groundtrackfield", "harbor", "overpass", "ship", "stadium", "storagetank",
+    "tenniscourt", "trainstation", "vehicle", "windmill",
+)  # fmt: skip
+_LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
+"""Copies of DIOR differ in capitals."""
+
+
+class DiorSplit(StrEnum):
+    """The official splits."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TRAINVAL = "trainval"
+    TEST = "test"
+
+
+def is_dior(root: Path) -> bool:
+    """Whether a folder is laid out as DIOR."""
+    return (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
+
+
+def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
+    """One split of DIOR, in the order of its list.
+
+    Broken records are skipped and become problems, named with file and line.
+
+    Args:
+        root: the folder that holds JPEGImages-trainval, JPEGImages-test, Annotations and ImageSets.
+        split: which list to follow.
+        strict: refuse broken records instead.
+
+    Raises:
+        DataError: if the folder is not laid out as DIOR, or strict and anything is broken.
+    """
+    boxes = root / "Annotations" / "Horizontal Bounding Boxes"
+    xml_folder = boxes if boxes.is_dir() else boxes.parent
+    images = root / ("JPEGImages-test" if split == DiorSplit.TEST else "JPEGImages-trainval")
+    for folder in (xml_folder, images):
+        if not folder.is_dir():
+            raise DataError(f"'{root}' is not laid out as DIOR: it lacks the folder '{folder.relative_to(root)}'")
+    problems: list[Problem] = []
+    annotations = []
+    for stem in _stems(root, split, problems):
+        annotation = _read_record(xml_folder / f"{stem}.xml", images / f"{stem}.jpg", problems)
+        if annotation is not None:
+            annotations.append(annotation)
+    if strict:
+        refuse(problems)
+    return LabelledSet(f"{root}, {split}", DIOR_CLASSES, tuple(annotations), tuple(problems))
+
+
+def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> list[str]:
+    """Names of the split's images, each once."""
+    lists = root / "ImageSets" / "Main"
+    paths = [lists / f"{split}.txt"]
+    if split == DiorSplit.TRAINVAL and not paths[0].exists():
+        paths = [lists / "train.txt", lists / "val.txt"]
+    first_seen: dict[str, str] = {}
+    for path in paths:
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise DataError(f"'{root}' is not laid out as DIOR: its list '{path}' cannot be read: {error}") from error
+        for number, line in enumerate(lines, start=1):
+            stem, where = line.strip(), f"line {number}"
+            if not stem:
+                continue
+            if "/" in stem or "\\" in stem:
+                what = f"{stem!r} is not the name of an image without folder and ending; skipped"
+                problems.append(Problem(ProblemKind.BROKEN_RECORD, path, where, what))
+            elif stem in first_seen:
+                what = f"image {stem!r} was listed before ({first_seen[stem]}); skipped"
+                problems.append(Problem(ProblemKind.DUPLICATE_IMAGE, path, where, what))
+            else:
+                first_seen[stem] = f"{path.name}, {where}"
+    return list(first_seen)
+
+
+def _read_record(xml: Path, image: Path, problems: list[Problem]) -> Annotation | None:
+    """The annotation of one image, or None where the whole record is useless."""
+    if not is_file(image):
+        what = f"'{image}' of this record is not there; image skipped"
+        problems.append(Problem(ProblemKind.MISSING_IMAGE, xml, "", what))
+        return None
+    try:
+        root = read_voc(xml)
+        objects = ObjectList(*voc_size(root))
+    except DataError as error:
+        problems.append(Problem(ProblemKind.BROKEN_RECORD, xml, "", f"{error}; image skipped"))
+        return None
+    nodes = [node for node in root.children if node.tag == "object"]
+    for number, node in enumerate(nodes, start=1):
+        found = _add_object(node, objects)
+        if found is not None:
+            problems.append(Problem(found[0], xml, f"line {node.line}, object {number}", found[1]))
+    return objects.annotation(image, range(len(DIOR_CLASSES)))
+
+
+def _add_object(node: Node, objects: ObjectList) -> tuple[ProblemKind, str] | None:
+    try:
+        record = voc_object(node)
+    except DataError as error:
+        return ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
+    label = _LABELS.get(record.name.lower())
+    if label is None:
+        return ProblemKind.UNKNOWN_CLASS, f"{record.name!r} is none of DIOR's classes; box skipped"
+    return objects.add(record.box, label, record.difficult)

@@ -1,0 +1,140 @@
+"""Image files to pixels: decoding, reducing, and keeping them in memory. An image is (height, width, 3) uint8, RGB."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lcageo.data.annotations import Annotation
+from lcageo.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+# What Pillow raises on damaged files, besides OSError: its decoders let the errors of their helpers through.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error,
+            Image.DecompressionBombError)  # fmt: skip
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False also for names that no file can have (too long, with a NUL)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height from the file's header.
+
+    Raises:
+        DataError: if there is no such file, or it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except _DAMAGED as error:
+        raise DataError(f"image '{path}' cannot be opened: {_one_line(error)}") from error
+
+
+def reduced_size(width: int, height: int, longest_side: int | None) -> tuple[int, int]:
+    """Width and height after reducing to a longest side; never enlarged."""
+    if longest_side is None or max(width, height) <= longest_side:
+        return width, height
+    factor = longest_side / max(width, height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def read_image(path: Path, longest_side: int | None = None) -> Pixels:
+    """All pixels, reduced to `longest_side` where the image is larger.
+
+    Orientation tags are ignored, since boxes refer to the stored pixels.
+
+    Raises:
+        DataError: if the file is missing, damaged or truncated.
+    """
+    try:
+        with Image.open(path) as image:
+            size = reduced_size(*image.size, longest_side)
+            image.draft("RGB", size)  # a JPEG decodes at 1/2, 1/4 or 1/8 where that is still no smaller than `size`
+            rgb = image.convert("RGB")
+        return np.array(rgb if rgb.size == size else rgb.resize(size, Image.Resampling.BILINEAR))  # (h, w, 3)
+    except _DAMAGED as error:
+        raise DataError(f"image '{path}' cannot be decoded: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class ImageStore:
+    """The pixels of a set's images, decoded anew each time or once into memory; the pixels are the same either way.
+
+    Fill it before worker processes start: where they are forked, they share its memory.
+    """
+
+    def __init__(self, annotations: Sequence[Annotation], longest_side: int | None) -> None:
+        self._annotations = annotations
+        self._longest_side = longest_side
+        self._kept: list[Pixels] | None = None
+
+    def __len__(self) -> int:
+        return len(self._annotations)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of the pixels that `load` gives."""
+        annotation = self._annotations[index]
+        return reduced_size(annotation.width, annotation.height, self._longest_side)
+
+    @property
+    def bytes_needed(self) -> int:
+        """Memory that `fill` takes."""
+        return sum(3 * width * height for width, height in map(self.size, range(len(self))))
+
+    def fill(self, threads: int = 2, progress: Callable[[int], object] | None = None) -> None:
+        """Decode everything into memory; `progress` is called with 1 after each image.
+
+        Raises:
+            DataError: at the first image, in the set's order, that cannot be decoded.
+        """
+        kept = []
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for pixels in pool.map(self._decode, range(len(self))):
+                    kept.append(pixels)
+                    if progress is not None:
+                        progress(1)
+            finally:  # after an error, or when the user stops, the rest need not be decoded
+                pool.shutdown(cancel_futures=True)
+        self._kept = kept
+
+    def load(self, index: int) -> Pixels:
+        """Pixels of one image; not to be written to.
+
+        Raises:
+            DataError: if the file cannot be decoded or has another size than its annotation says.
+        """
+        return self._kept[index] if self._kept is not None else self._decode(index)
+
+    def _decode(self, index: int) -> Pixels:
+        annotation = self._annotations[index]
+        size = image_size(annotation.image)
+        if size != (annotation.width, annotation.height):
+            raise DataError(wrong_size(annotation, size))
+        pixels = read_image(annotation.image, self._longest_side)
+        pixels.flags.writeable = False
+        return pixels
+
+
+def wrong_size(annotation: Annotation, size: tuple[int, int]) -> str:
+    """The message for an image whose record gives another size."""
+    return (
+        f"image '{annotation.image}' has {size[0]} x {size[1]} pixels, its record says "
+        f"{annotation.width} x {annotation.height}; boxes would not fit"
+    )

@@ -1,0 +1,151 @@
+"""One VOC XML file: its image's size and its objects, each with the line it starts on.
+
+The one place that knows VOC's boxes: 1-based and inclusive. Column xmin is the first and xmax the last column that the
+object covers, counted from 1; so in continuous pixels x1 = xmin - 1 and x2 = xmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax import SAXException, SAXParseException
+from xml.sax.handler import ContentHandler
+from xml.sax.xmlreader import AttributesImpl, Locator
+
+import defusedxml.sax
+from defusedxml.common import DefusedXmlException
+
+from lcageo.data.annotations import MAX_SIDE_PX, Box
+from lcageo.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class VocObject:
+    """One labelled object."""
+
+    name: str
+    box: Box
+    """Continuous pixels; not yet checked against the image."""
+    difficult: bool
+
+
+@dataclass(slots=True)
+class Node:
+    """One XML element."""
+
+    tag: str
+    line: int
+    parts: list[str] = field(default_factory=list)
+    """Pieces of its own text."""
+    children: list[Node] = field(default_factory=list)
+
+    def child(self, tag: str) -> Node:
+        """Its first child of that tag.
+
+        Raises:
+            DataError: if there is none.
+        """
+        for child in self.children:
+            if child.tag == tag:
+                return child
+        raise DataError(f"<{self.tag}> lacks <{tag}>")
+
+    def text(self, tag: str) -> str:
+        """The text in its first child of that tag, without the white space around it."""
+        return "".join(self.child(tag).parts).strip()
+
+    def number(self, tag: str) -> float:
+        """The number in its first child of that tag.
+
+        Raises:
+            DataError: if there is none, or not a finite number of reasonable size.
+        """
+        text = self.text(tag)
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not abs(value) <= MAX_SIDE_PX:  # also refuses NaN
+            raise DataError(f"<{tag}> is {text[:40]!r}, not a number of pixels")
+        return value
+
+
+def read_voc(path: Path) -> Node:
+    """The <annotation> element.
+
+    Raises:
+        DataError: if the file cannot be read, is no XML, or declares entities (they can fill any memory).
+    """
+    tree = _Tree()
+    try:
+        defusedxml.sax.parseString(path.read_bytes(), tree)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
+    except SAXParseException as error:
+        raise DataError(f"line {error.getLineNumber()} is not XML: {error.getMessage()}") from error
+    except DefusedXmlException as error:
+        raise DataError("declares entities or refers to other files, which labels never need") from error
+    except (SAXException, ValueError, LookupError) as error:  # the last two: encodings that do not exist or do not fit
+        raise DataError(f"is not XML: {error}") from error
+    if tree.root is None or tree.root.tag != "annotation":
+        raise DataError("holds no <annotation>")
+    return tree.root
+
+
+def voc_size(root: Node) -> tuple[int, int]:
+    """The image's width and height.
+
+    Raises:
+        DataError: if they are missing, or not whole positive numbers.
+    """
+    size = root.child("size")
+    width, height = size.number("width"), size.number("height")
+    if not (width.is_integer() and height.is_integer() and min(width, height) >= 1):
+        raise DataError(f"<size> is {width:g} x {height:g}, not whole positive numbers")
+    return int(width), int(height)
+
+
+def voc_object(node: Node) -> VocObject:
+    """What an <object> element says.
+
+    Raises:
+        DataError: if its name or box is missing or malformed.
+    """
+    bounds = node.child("bndbox")
+    box = voc_box(*(bounds.number(tag) for tag in ("xmin", "ymin", "xmax", "ymax")))
+    has_flag = any(child.tag == "difficult" for child in node.children)
+    return VocObject(node.text("name"), box, has_flag and node.number("difficult") != 0)
+
+
+def voc_box(xmin: float, ymin: float, xmax: float, ymax: float) -> Box:
+    """A 1-based inclusive box in continuous pixels."""
+    return xmin - 1, ymin - 1, xmax, ymax
+
+
+class _Tree(ContentHandler):
+    """Builds nodes. ElementTree would do, if it kept the line numbers that our messages name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root: Node | None = None
+        self._open: list[Node] = []
+        self._place: Locator | None = None
+
+    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802 - named by the base class
+        self._place = locator
+
+    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - named by the base class
+        assert self._place is not None, "expat gives its locator before the first element"
+        node = Node(name, self._place.getLineNumber() or 0)
+        if self._open:
+            self._open[-1].children.append(node)
+        else:
+            self.root = node
+        self._open.append(node)
+
+    def endElement(self, name: str) -> None:  # noqa: N802 - named by the base class
+        self._open.pop()
+
+    def characters(self, content: str) -> None:
+        if self._open:
+            self._open[-1].parts.append(content)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DATA
+from data.makers import write_coco, write_image
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcageo.data.annotations import ProblemKind
+from lcageo.data.coco import read_coco
+from lcageo.errors import DataError
+
+CATEGORIES = [{"id": 3, "name": "ship"}, {"id": 1, "name": "car"}]
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    return {"id": 1, "file_name": "a.png", "width": 40, "height": 30} | changes
+
+
+def box(**changes: Any) -> dict[str, Any]:
+    return {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]} | changes
+
+
+def test_boxes_become_corners_and_classes_follow_their_ids(tmp_path: Path) -> None:
+    path = write_coco(
+        tmp_path / "train.json", categories=CATEGORIES, annotations=[box(category_id=3, iscrowd=1), box()]
+    )
+    read = read_coco(path, strict=True)
+    first, second = read.annotations
+    assert read.classes == ("car", "ship") and read.name == str(path)
+    assert first.boxes_xyxy.tolist() == [[1, 2, 4, 6]] * 2 and first.labels.tolist() == [1, 0]
+    assert first.difficult.tolist() == [True, False] and len(second) == 0
+    assert first.image == tmp_path / "images" / "a.png" and (first.width, first.height) == (40, 30)
+    assert first.labelled_classes == (0, 1)
+
+
+def test_images_lie_in_images_or_beside_the_file_or_where_told(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "train.json", images=[image(file_name="c.png")])
+    assert read_coco(path).problems[0].kind == ProblemKind.MISSING_IMAGE
+    write_image(tmp_path / "c.png")
+    assert read_coco(path).annotations[0].image == tmp_path / "c.png"
+    write_image(tmp_path / "elsewhere" / "c.png")
+    assert read_coco(path, tmp_path / "elsewhere").annotations[0].image == tmp_path / "elsewhere" / "c.png"
+
+
+def test_an_image_is_labelled_for_the_categories_it_lists(tmp_path: Path) -> None:
+    images = [image(labelled_categories=["ship"]), image(id=2, labelled_categories=[])]
+    path = write_coco(
+        tmp_path / "a.json", categories=CATEGORIES, images=images, annotations=[box(category_id=3), box()]
+    )
+    read = read_coco(path)
+    assert [a.labelled_classes for a in read.annotations] == [(1,), ()]
+    assert read.annotations[0].labels.tolist() == [1]
+    (problem,) = read.problems
+    assert problem.kind == ProblemKind.UNLABELLED_CLASS and problem.where == "annotations[1] (id 7)"
+
+
+BROKEN = [
+    (
+        {"annotations": [box(category_id=9)]},
+        "UNKNOWN_CLASS",
+        r"annotations\[0\] \(id 7\): category_id 9 is no category",
+    ),
+    ({"annotations": [box(image_id=9)]}, "BROKEN_RECORD", "image_id 9 is no image"),
+    ({"annotations": [box(bbox=[1, 2, float("nan"), 4])]}, "BROKEN_RECORD", r"bbox is \[1, 2, nan, 4\]"),
+    ({"annotations": [box(bbox=[1, 2, 3])]}, "BROKEN_RECORD", "not four numbers"),
+    ({"annotations": [box(bbox=[1, 2, 10**400, 4])]}, "BROKEN_RECORD", "not four numbers"),
+    ({"annotations": [box(bbox=[1, 2, -3, 4])]}, "EMPTY_BOX", "is empty or inverted; box skipped"),
+    ({"annotations": [box(bbox=[30, 2, 30, 4])]}, "BOX_OUTSIDE", "reaches outside the 40 x 30 image; clipped"),
+    ({"annotations": [box(bbox=[50, 2, 30, 4])]}, "BOX_OUTSIDE", "lies outside"),
+    ({"annotations": [{"id": 7, "image_id": 1}]}, "BROKEN_RECORD", "category_id is missing"),
+    ({"annotations": [None]}, "BROKEN_RECORD", r"annotations\[0\]: the record is None, not an object"),
+    ({"images": [image(), image()]}, "BROKEN_RECORD", r"images\[1\] \(id 1\): id 1 was used before"),
+    ({"images": [image(), image(id=True)]}, "BROKEN_RECORD", "id is True"),
+    ({"images": [image(), image(id=2, width="wide")]}, "BROKEN_RECORD", "width is 'wide', not a whole positive"),
+    ({"images": [image(), image(id=2, height=2.5)]}, "BROKEN_RECORD", r"height is 2\.5"),
+    ({"images": [image(), image(id=2, file_name="\ud800")]}, "BROKEN_RECORD", "file_name is"),
+    ({"images": [image(), image(id=2, file_name="x" * 5000)]}, "MISSING_IMAGE", "no file"),
+    ({"images": [image(), image(id=2, file_name="a\0b")]}, "MISSING_IMAGE", "no file"),
+    ({"images": [image(labelled_categories=["ship", "cat"])]}, "UNKNOWN_CLASS", "'cat', which is no category"),
+    ({"images": [image(), image(id=2, labelled_categories="ship")]}, "BROKEN_RECORD", "not a list of names"),
+    ({"categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "ship"}]}, "BROKEN_RECORD", "was used before"),
+    ({"categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": ""}]}, "BROKEN_RECORD", "name is ''"),
+]
+
+
+@pytest.mark.parametrize(("changes", "kind", "words"), BROKEN)
+def test_a_broken_record_is_named_and_skipped_or_refused(
+    tmp_path: Path, changes: dict[str, Any], kind: str, words: str
+) -> None:
+    path = write_coco(tmp_path / "a.json", **changes)
+    read = read_coco(path)
+    assert [problem.kind.name for problem in read.problems] == [kind]
+    assert len(read) >= 1 and read.classes == ("ship",)
+    with pytest.raises(DataError, match=words):
+        read_coco(path, strict=True)
+
+
+def test_boxes_of_a_skipped_image_make_no_further_noise(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "a.json", images=[image(width=0)], annotations=[box()] * 9)
+    assert len(read_coco(path).problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"images": [', "is not JSON: .* line 1"),
+        (b"\xff\xfe{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"images": [' + b"9" * 5000 + b"]}", "is not JSON"),
+        (b"[]", "must be an object with lists"),
+        (b'{"images": [], "annotations": {}, "categories": []}', "must be an object with lists"),
+    ],
+)
+def test_a_file_that_is_no_coco_json_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        read_coco(tmp_path / "a.json")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_coco(tmp_path / "a.json")
+
+
+NUMBERS = st.one_of(st.integers(), st.floats(), st.integers(-2, 50))
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, st.sampled_from(["a.png", "ship", "", "\ud800", "/"]))
+ANY = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner))
+KEYS = st.sampled_from(["id", "name", "file_name", "width", "height", "image_id", "category_id", "bbox", "iscrowd",
+                        "labelled_categories"])  # fmt: skip
+CHANGES = st.dictionaries(KEYS, ANY | st.lists(NUMBERS, min_size=4, max_size=4), max_size=3)
+
+
+@given(CHANGES, CHANGES, CHANGES, ANY)
+def test_no_content_raises_anything_but_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, i: dict[str, Any], b: dict[str, Any], c: dict[str, Any], junk: Any
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    write_image(folder / "images" / "a.png")
+    content = {
+        "images": [image(**i), image(), junk], "annotations": [junk, box(**b), box()],
+        "categories": [CATEGORIES[0], {"id": 1, "name": "car"} | c, junk],
+    }  # fmt: skip
+    (folder / "fuzz.json").write_text(json.dumps(content))
+    read = read_coco(folder / "fuzz.json")
+    assert read.problems
+    "\n".join(map(str, read.problems)).encode()  # can be printed
+
+
+@pytest.mark.parametrize("name", ["vhr10/train", "vhr10/val", "openmix/train", "openmix/val"])
+def test_real_sets_are_read_box_by_box(name: str) -> None:
+    path = DATA / f"{name}.json"
+    if not path.exists():
+        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
+    read = read_coco(path, strict=True)
+    plain = json.loads(path.read_text())
+    names = {c["id"]: c["name"] for c in plain["categories"]}
+    files = {i["id"]: i["file_name"] for i in plain["images"]}
+    expected = Counter(
+        (files[a["image_id"]], names[a["category_id"]], *(round(v, 2) for v in a["bbox"])) for a in plain["annotations"]
+    )
+    found: Counter[tuple[Any, ...]] = Counter()
+    for a in read.annotations:
+        for label, (x1, y1, x2, y2) in zip(a.labels, a.boxes_xyxy.astype(float).tolist(), strict=True):
+            corners = round(x1, 2), round(y1, 2), round(x2 - x1, 2), round(y2 - y1, 2)
+            found[a.image.name, read.classes[label], *corners] += 1
+    assert found == expected
+    listed = {i["file_name"]: i.get("labelled_categories", list(names.values())) for i in plain["images"]}
+    assert {a.image.name: [read.classes[k] for k in a.labelled_classes] for a in read.annotations} == listed

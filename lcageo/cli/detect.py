@@ -226,6 +226,7 @@ class _Bar:
         self.close()
 
     def update(self, job: Job, at: Progress) -> None:
+        """Shows how far a scene is; the first call for it makes its bar."""
         if self._bar is None:
             from tqdm import tqdm
 
@@ -242,6 +243,7 @@ class _Bar:
         self._say.warn(line)
 
     def close(self) -> None:
+        """Ends the scene's bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -86,6 +86,7 @@ class _Reader:
         """Ids of images that were skipped: their boxes are not worth a message each."""
 
     def take_categories(self, records: Sequence[Any]) -> None:
+        """Classes, in the order of their ids."""
         found: dict[Id, str] = {}
         for place, record in enumerate(records):
             try:
@@ -100,6 +101,7 @@ class _Reader:
         self._labels = {number: label for label, number in enumerate(ordered)}
 
     def take_images(self, records: Sequence[Any]) -> None:
+        """Images of the classes known; those that are broken become problems."""
         for place, record in enumerate(records):
             try:
                 number = _id(record, "id")
@@ -134,6 +136,7 @@ class _Reader:
         return tuple(sorted(known))
 
     def take_annotations(self, records: Sequence[Any]) -> None:
+        """Boxes of the images known; those that are broken become problems."""
         for place, record in enumerate(records):
             try:
                 found = self._add(record)

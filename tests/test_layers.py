@@ -10,16 +10,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 LAYER = {
     "errors": 0, "detections": 0, "config": 0, "geodesy": 0,
-    "scene": 1, "detector": 1, "output": 1, "merge": 1,
-    "runtime": 2, "data": 2,
+    "scene": 1, "detector": 1, "output": 1, "merge": 1, "metrics": 1,
+    "runtime": 2, "data": 2, "training": 2,
     "pipeline": 3,
     "cli": 4, "__main__": 5, "__init__": 5,
 }  # fmt: skip
 ONLY_IN = {
     "rasterio": ("scene",),
-    "shapely": ("scene.aoi", "output", "pipeline.chips"),
-    "geopandas": ("scene.aoi", "output", "pipeline.chips"),
-    "torch": ("detector", "runtime.torch_backend", "data.dataset", "pipeline.train"),
+    "shapely": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
+    "geopandas": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
+    "matplotlib": ("metrics.plots",),
+    "faster_coco_eval": ("metrics.coco",),
+    "tensorboard": ("training",),
+    "torch": ("detector", "runtime.torch_backend", "data.dataset", "training", "pipeline.train"),
     "typer": ("cli",),
     "tqdm": ("cli",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions

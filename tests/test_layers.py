@@ -19,7 +19,7 @@ ONLY_IN = {
     "rasterio": ("scene",),
     "shapely": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
     "geopandas": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
-    "matplotlib": ("metrics.plots",),
+    "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
     "tensorboard": ("training",),
     "torch": ("detector", "runtime.torch_backend", "data.dataset", "training", "pipeline.train"),

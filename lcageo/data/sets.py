@@ -1,0 +1,43 @@
+"""Labelled sets as users name them: DIOR folders and COCO files, one or several, under one list of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.classmap import ClassMap, joined
+from lcageo.data.coco import read_coco
+from lcageo.data.dior import DiorSplit, is_dior, read_dior
+from lcageo.errors import DataError
+
+
+def read_sets(
+    sources: Sequence[Path],
+    split: DiorSplit,
+    classes: Sequence[str] | None = None,
+    class_map: ClassMap | None = None,
+    strict: bool = False,
+) -> LabelledSet:
+    """All images of some sources.
+
+    Args:
+        sources: folders laid out as DIOR, and COCO files (.json).
+        split: which list of a DIOR folder to follow; a COCO file is one split by itself.
+        classes: the classes wanted, in order; None: all that occur.
+        class_map: which names to put together.
+        strict: refuse broken records, which are otherwise skipped and become problems.
+
+    Raises:
+        DataError: if a source is neither, cannot be read, or strict and anything is broken.
+    """
+    return joined([_read(source, split, strict) for source in sources], classes, class_map)
+
+
+def _read(source: Path, split: DiorSplit, strict: bool) -> LabelledSet:
+    if source.suffix.lower() == ".json":
+        return read_coco(source, strict=strict)
+    if is_dior(source):
+        return read_dior(source, split, strict)
+    what = "is not there" if not source.exists() else "is neither"
+    raise DataError(f"data '{source}' {what}; give a COCO file (.json) or a folder laid out as DIOR")

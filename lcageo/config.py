@@ -81,9 +81,11 @@ class EdgeNodata(StrEnum):
 
 
 SCENE_SIDE_PX = 2000
-"""A training or evaluation image with a longer side is a scene: used at its own resolution, in crops and tiles. Any other
-is scaled to the model's tile as a whole, as detection benchmarks do (DIOR's images have 800 pixels, NWPU VHR-10's 533 to
-1,728)."""
+"""A training or evaluation image with a longer side is a scene: used at its own resolution, in crops and tiles.
+
+Any other is scaled to the model's tile as a whole, as detection benchmarks do (DIOR's images have 800 pixels,
+NWPU VHR-10's 533 to 1,728).
+"""
 
 MAX_OVERLAP = 0.75
 """Share of a tile: beyond it, every pixel is run more than 16 times."""

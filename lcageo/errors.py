@@ -8,6 +8,7 @@
     ├── ModelError               1    a card or weights that cannot be found, checked or loaded
     ├── DeviceError              1    the device asked for is not there
     │   └── DeviceMemoryError    1    the device cannot hold the batch
+    ├── TrainingError            1    a run whose numbers went wrong
     ├── OutputError              1    a result that cannot be written
     ├── PartialResultError       3    finished, with named parts missing
     └── InterruptedRunError    130    stopped by the user
@@ -50,6 +51,10 @@ class DeviceError(LcageoError):
 
 class DeviceMemoryError(DeviceError):
     """The device cannot hold the batch; a smaller batch may go through."""
+
+
+class TrainingError(LcageoError):
+    """A training run that cannot go on, such as one whose loss is no longer a number."""
 
 
 class OutputError(LcageoError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.config import SCENE_SIDE_PX
 from lcageo.errors import DataError
 
 Box = tuple[float, float, float, float]
@@ -91,6 +92,11 @@ class Annotation:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether the image is used at its own resolution, in parts, instead of being scaled as a whole."""
+        return max(self.width, self.height) > SCENE_SIDE_PX
 
 
 def _inside(boxes: NDArray[np.float32], width: int, height: int) -> bool:

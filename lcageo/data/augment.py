@@ -27,9 +27,9 @@ class AugmentConfig:
     crop_size: int = 320
     """Side of a crop, pixels."""
     max_image_side: int | None = 800
-    """Images are reduced to this side when loaded, which is what the cache keeps; None: never."""
+    """Images are reduced to this side when loaded, which is what the cache keeps; None: never. Scenes never are."""
     long_side: int | None = 512
-    """Longer side of an image, pixels, at scale 1; None: its own."""
+    """Longer side of an image, pixels, at scale 1; None, and for scenes: its own."""
     scale_range: tuple[float, float] = (0.6, 1.6)
     """Least and greatest scale, drawn evenly in its logarithm."""
     mosaic_share: float = 0.5

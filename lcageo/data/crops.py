@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class CropMaker:
         self.config = config
         self.crops_per_epoch = crops_per_epoch
         self.num_classes = len(labelled.classes)
-        self.store = ImageStore(annotations, config.max_image_side)
+        self.store = ImageStore(annotations, config.max_image_side, scenes_whole=True)
         self._annotations = annotations
         self._seed = seed
         self._weights = object_weights(annotations, self.num_classes, config)
@@ -103,18 +104,26 @@ class CropMaker:
         """
         rng = self._rng(_CROP, epoch, position)
         config, size = self.config, self.config.crop_size
-        index = int(self._images_of(epoch)[position])
-        if rng.uniform() < config.mosaic_share:
+        images = self._drawn(rng, epoch, position)
+        if len(images) > 1:
             x, y = (int(rng.uniform(*_MOSAIC_CENTRE) * size) for _ in range(2))
             sizes = ((x, y), (size - x, y), (x, size - y), (size - x, size - y))
-            images = (index, *self._partners(rng, index))
             chip = mosaic([self._part(rng, image, *part) for image, part in zip(images, sizes, strict=True)])
         else:
-            chip = self._part(rng, index, size, size)
+            chip = self._part(rng, images[0], size, size)
         if config.turns_and_flips:
             chip = symmetric(chip, int(rng.integers(SYMMETRIES)))
         image = jittered(chip.image, rng, config)
-        return Chip(image, chip.boxes_xyxy, chip.labels, chip.difficult), self.labelled_mask(index)
+        return Chip(image, chip.boxes_xyxy, chip.labels, chip.difficult), self.labelled_mask(images[0])
+
+    def sources(self, epoch: int, position: int) -> tuple[Path, ...]:
+        """The image files that a crop is made of: one, or four."""
+        drawn = self._drawn(self._rng(_CROP, epoch, position), epoch, position)
+        return tuple(self._annotations[index].image for index in drawn)
+
+    def _drawn(self, rng: np.random.Generator, epoch: int, position: int) -> tuple[int, ...]:
+        index = int(self._images_of(epoch)[position])
+        return (index, *self._partners(rng, index)) if rng.uniform() < self.config.mosaic_share else (index,)
 
     def _part(self, rng: np.random.Generator, index: int, width: int, height: int) -> Chip:
         """A crop of one image around one of its objects, at a scale drawn, in the size asked for."""
@@ -126,7 +135,7 @@ class CropMaker:
             x1, y1, x2, y2 = chip.boxes_xyxy[rng.choice(len(weights), p=weights / weights.sum())].tolist()
             spans = (x1, x2), (y1, y2)
             share = max((x2 - x1) / width, (y2 - y1) / height)
-        scale = self._scale(rng, chip.size, share)
+        scale = self._scale(rng, index, share)
         window = max(1, round(width / scale)), max(1, round(height / scale))
         x0, y0 = (
             window_start(rng, span, extent, length)
@@ -134,15 +143,16 @@ class CropMaker:
         )
         return resized(cropped(chip, x0, y0, *window, self.config.min_visible, self.config.fill), width, height)
 
-    def _scale(self, rng: np.random.Generator, size: tuple[int, int], object_share: float) -> float:
+    def _scale(self, rng: np.random.Generator, index: int, object_share: float) -> float:
         """Crop pixels per image pixel; smaller, within the range, where the object would not fit the crop.
 
         Args:
             rng: source of chance.
-            size: width and height of the image.
+            index: which image.
             object_share: how many times the object fills the crop at scale 1; 0 where there is no object.
         """
-        unit = 1.0 if self.config.long_side is None else self.config.long_side / max(size)
+        long_side = None if self._annotations[index].is_scene else self.config.long_side
+        unit = 1.0 if long_side is None else long_side / max(self.store.size(index))
         low, high = (unit * end for end in self.config.scale_range)
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         return scale if scale * object_share <= 1 else max(low, 1 / object_share)

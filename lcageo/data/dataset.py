@@ -1,16 +1,19 @@
-"""What a torch DataLoader takes: training crops, whole images for evaluation, and a sampler that can be resumed."""
+"""What a torch DataLoader takes: training crops, the crops of each step, and whole images for evaluation."""
 
 from __future__ import annotations
 
+import itertools
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.augment import AugmentConfig, Chip, Colour, cropped, resized
@@ -52,6 +55,16 @@ class TrainBatch:
     def __len__(self) -> int:
         return len(self.images)
 
+    def part(self, first: int, last: int) -> TrainBatch:
+        """Crops `first` to `last` - 1."""
+        return TrainBatch(
+            self.images[first:last],
+            self.boxes_xyxy[first:last],
+            self.labels[first:last],
+            self.difficult[first:last],
+            self.labelled[first:last],
+        )
+
     def to(self, device: torch.device | str) -> TrainBatch:
         """The batch on another device; pinned memory is copied while the device computes."""
         return self._changed(lambda part: part.to(device, non_blocking=True))
@@ -71,7 +84,7 @@ class TrainBatch:
 
 
 class CropDataset(Dataset[TrainSample]):
-    """Training crops by (epoch, position), as EpochSampler counts them."""
+    """Training crops by (epoch, position), as CropBatches counts them."""
 
     def __init__(self, labelled: LabelledSet, config: AugmentConfig, crops_per_epoch: int, seed: int) -> None:
         """Nothing is read yet; `store.fill()` keeps the images in memory.
@@ -85,6 +98,10 @@ class CropDataset(Dataset[TrainSample]):
     def store(self) -> ImageStore:
         """The images."""
         return self._maker.store
+
+    def sources(self, key: Key) -> tuple[Path, ...]:
+        """The image files that a crop is made of."""
+        return self._maker.sources(*key)
 
     def __len__(self) -> int:
         return self._maker.crops_per_epoch
@@ -111,50 +128,58 @@ def collate_train(samples: Sequence[TrainSample]) -> TrainBatch:
     )
 
 
-class EpochSampler(Sampler[Key]):
-    """Counts the crops of an epoch, from where training stands.
+class CropBatches(Sampler[list[Key]]):
+    """Which crops each step trains on: a function of the step's number, so that nothing else need be remembered.
 
-    DataLoader runs ahead of training, so only the trainer knows what has been trained on: it calls `advance` after each
-    step. `state_dict` then gives the place to resume at, to the crop.
-
-    Several processes that train together take every `world`-th crop each, so that one step of all of them sees the
-    same crops whatever their number. Crops that do not go round evenly at an epoch's end are left out.
+    Several processes that train together take an equal part of each batch, so that one step of all of them sees the
+    same crops whatever their number.
     """
 
-    def __init__(self, crops_per_epoch: int, rank: int = 0, world: int = 1) -> None:
-        """Start at the first crop of epoch 0.
+    def __init__(self, steps_per_epoch: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        """Start at step 0.
 
         Args:
-            crops_per_epoch: of all processes together.
+            steps_per_epoch: steps in which every image has its turn.
+            batch: crops a step, of all processes together; a multiple of `world`.
             rank: which process this is, 0 to world - 1.
             world: how many processes train together.
         """
-        self.crops_per_epoch = crops_per_epoch
-        self.epoch = 0
-        self.position = 0
+        self.start = 0
+        self._steps_per_epoch = steps_per_epoch
+        self._batch = batch
         self._rank = rank
         self._world = world
 
-    def __len__(self) -> int:
-        return (self.crops_per_epoch - self.position) // self._world
+    def __iter__(self) -> Iterator[list[Key]]:
+        return map(self.keys, itertools.count(self.start))
 
-    def __iter__(self) -> Iterator[Key]:
-        epoch, start = self.epoch, self.position + self._rank
-        return ((epoch, start + step * self._world) for step in range(len(self)))
+    def keys(self, step: int) -> list[Key]:
+        """This process's crops of a step."""
+        epoch, within = divmod(step, self._steps_per_epoch)
+        first = within * self._batch + self._rank
+        return [(epoch, first + place * self._world) for place in range(self._batch // self._world)]
 
-    def advance(self, crops: int) -> None:
-        """Count crops as trained on, all processes together; after the last of an epoch the next one begins."""
-        self.position += crops
-        if self.crops_per_epoch - self.position < self._world:
-            self.epoch, self.position = self.epoch + 1, 0
 
-    def state_dict(self) -> dict[str, int]:
-        """Where training stands."""
-        return {"epoch": self.epoch, "position": self.position}
+def train_loader(
+    dataset: CropDataset, batches: CropBatches, workers: int, pin_memory: bool = False
+) -> DataLoader[TrainSample]:
+    """Endless batches of training crops, made ahead of time in other processes (0: when asked for)."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate_train,
+        pin_memory=pin_memory,
+        worker_init_fn=_ignore_interrupt,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # the loader draws a seed: not from the generator that training resumes with
+    )
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where `state_dict` was taken."""
-        self.epoch, self.position = state["epoch"], state["position"]
+
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the trainer alone decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

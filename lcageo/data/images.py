@@ -79,8 +79,18 @@ class ImageStore:
     Fill it before worker processes start: where they are forked, they share its memory.
     """
 
-    def __init__(self, annotations: Sequence[Annotation], longest_side: int | None) -> None:
+    def __init__(
+        self, annotations: Sequence[Annotation], longest_side: int | None, *, scenes_whole: bool = False
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            annotations: of the images.
+            longest_side: larger images are reduced to it; None: never.
+            scenes_whole: whether images that are scenes keep their size nevertheless.
+        """
         self._annotations = annotations
+        self._scenes_whole = scenes_whole
         self._longest_side = longest_side
         self._kept: list[Pixels] | None = None
 
@@ -90,7 +100,7 @@ class ImageStore:
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of the pixels that `load` gives."""
         annotation = self._annotations[index]
-        return reduced_size(annotation.width, annotation.height, self._longest_side)
+        return reduced_size(annotation.width, annotation.height, self._limit(annotation))
 
     @property
     def bytes_needed(self) -> int:
@@ -127,9 +137,12 @@ class ImageStore:
         size = image_size(annotation.image)
         if size != (annotation.width, annotation.height):
             raise DataError(wrong_size(annotation, size))
-        pixels = read_image(annotation.image, self._longest_side)
+        pixels = read_image(annotation.image, self._limit(annotation))
         pixels.flags.writeable = False
         return pixels
+
+    def _limit(self, annotation: Annotation) -> int | None:
+        return None if self._scenes_whole and annotation.is_scene else self._longest_side
 
 
 def wrong_size(annotation: Annotation, size: tuple[int, int]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,18 @@ import torch
 from conftest import DATA
 from data.makers import annotation, labelled_set, write_image
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.augment import AugmentConfig
 from lcageo.data.coco import read_coco
 from lcageo.data.dataset import (
+    CropBatches,
     CropDataset,
-    EpochSampler,
     EvalDataset,
     TrainBatch,
     collate_eval,
-    collate_train,
     to_original,
+    train_loader,
 )
 
 CONFIG = AugmentConfig(crop_size=32, long_side=48)
@@ -38,10 +38,12 @@ def ships(tmp_path: Path) -> LabelledSet:
     )  # fmt: skip
 
 
-def batches(labelled: LabelledSet, workers: int, sampler: EpochSampler | None = None) -> list[TrainBatch]:
-    dataset = CropDataset(labelled, CONFIG, 10, seed=1)
-    sampler = sampler or EpochSampler(10)
-    return list(DataLoader(dataset, 4, sampler=sampler, num_workers=workers, collate_fn=collate_train))
+def batches(labelled: LabelledSet, workers: int, start: int = 0, steps: int = 3) -> list[TrainBatch]:
+    """Some steps of a run with four crops a step and three steps an epoch."""
+    order = CropBatches(steps_per_epoch=3, batch=4)
+    order.start = start
+    dataset = CropDataset(labelled, CONFIG, 12, seed=1)
+    return list(itertools.islice(train_loader(dataset, order, workers), steps))
 
 
 def assert_same(one: list[TrainBatch], other: list[TrainBatch]) -> None:
@@ -55,9 +57,9 @@ def assert_same(one: list[TrainBatch], other: list[TrainBatch]) -> None:
 
 
 def test_a_batch_has_the_shapes_and_types_it_states(ships: LabelledSet) -> None:
-    first, *_, last = batches(ships, workers=0)
+    first = batches(ships, workers=0)[0]
     assert first.images.shape == (4, 3, 32, 32) and first.images.dtype == torch.uint8
-    assert len(first) == len(first.boxes_xyxy) == len(first.labels) == 4 and len(last) == 2
+    assert len(first) == len(first.boxes_xyxy) == len(first.labels) == 4
     assert first.labelled.shape == (4, 2) and first.labelled.dtype == torch.bool and first.labelled[:, 0].all()
     for boxes, labels, difficult in zip(first.boxes_xyxy, first.labels, first.difficult, strict=True):
         assert boxes.dtype == torch.float32 and boxes.shape == (len(labels), 4)
@@ -67,7 +69,7 @@ def test_a_batch_has_the_shapes_and_types_it_states(ships: LabelledSet) -> None:
 
 def test_only_images_annotated_for_a_class_are_labelled_for_it(ships: LabelledSet) -> None:
     masks = torch.cat([batch.labelled for batch in batches(ships, workers=0)])
-    assert masks[:, 1].sum() == 2  # five images of about equal weight in ten crops
+    assert masks[:, 1].sum() in (2, 3)  # five images of equal weight in twelve crops
 
 
 def test_crops_do_not_depend_on_the_number_of_workers(ships: LabelledSet) -> None:
@@ -75,29 +77,56 @@ def test_crops_do_not_depend_on_the_number_of_workers(ships: LabelledSet) -> Non
 
 
 def test_training_resumes_at_the_crop_where_it_stopped(ships: LabelledSet) -> None:
-    whole = EpochSampler(10)
-    run = []
-    for _ in range(2):
-        for batch in batches(ships, 0, whole):
-            run.append(batch)
-            whole.advance(len(batch))
-            if len(run) == 4:
-                state = whole.state_dict()
-    assert state == {"epoch": 1, "position": 4} and whole.state_dict() == {"epoch": 2, "position": 0}
-    resumed = EpochSampler(10)
-    resumed.load_state_dict(state)
-    assert len(resumed) == 6
-    assert_same(batches(ships, 0, resumed), run[4:])
+    assert_same(batches(ships, 0, start=2, steps=4), batches(ships, 0, steps=6)[2:])
 
 
-def test_processes_that_train_together_share_each_step_of_one(ships: LabelledSet) -> None:
-    alone, pair = EpochSampler(11), [EpochSampler(11, rank, 2) for rank in range(2)]
-    for sampler in (alone, *pair):
-        sampler.advance(4)
-    together = [key for keys in zip(*pair, strict=True) for key in keys]
-    assert together == list(alone)[:6] and [len(sampler) for sampler in pair] == [3, 3]
-    pair[0].advance(6)
-    assert pair[0].state_dict() == {"epoch": 1, "position": 0}
+def test_an_epoch_shows_every_crop_once_and_the_next_one_others(ships: LabelledSet) -> None:
+    keys = list(itertools.islice(CropBatches(3, 4), 6))
+    assert sorted(key for step in keys[:3] for key in step) == [(0, position) for position in range(12)]
+    assert sorted(key for step in keys[3:] for key in step) == [(1, position) for position in range(12)]
+    first, second = batches(ships, 0, steps=1), batches(ships, 0, start=3, steps=1)
+    assert not torch.equal(first[0].images, second[0].images)
+
+
+def test_processes_that_train_together_share_each_step_of_one() -> None:
+    alone, pair = CropBatches(5, 4), [CropBatches(5, 4, rank, 2) for rank in range(2)]
+    for step in (0, 3, 7):
+        assert sorted(alone.keys(step)) == sorted(key for part in pair for key in part.keys(step))
+        assert all(len(part.keys(step)) == 2 for part in pair)
+
+
+def test_the_files_of_a_crop_are_those_it_is_made_of(tmp_path: Path) -> None:
+    levels = (50, 100, 150, 200, 250)
+    for level in levels:
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / f"{level}.png")
+    plain = labelled_set(*(annotation(tmp_path / f"{level}.png", (40, 40)) for level in levels))
+    config = AugmentConfig(crop_size=32, long_side=None, scale_range=(1, 1), brightness=0, contrast=0, saturation=0,
+                           haze_share=0, mosaic_share=0.5)  # fmt: skip
+    dataset = CropDataset(plain, config, 20, seed=3)
+    counts = set()
+    for position in range(20):
+        files = dataset.sources((0, position))
+        counts.add(len(files))
+        seen = set(np.unique(dataset[(0, position)].image.numpy()).tolist())
+        assert seen == {int(path.stem) for path in files}
+    assert counts == {1, 4}
+
+
+def test_a_part_of_a_batch_holds_its_crops(ships: LabelledSet) -> None:
+    batch = batches(ships, 0)[0]
+    part = batch.part(1, 3)
+    assert len(part) == 2 and torch.equal(part.images, batch.images[1:3]) and part.labels == batch.labels[1:3]
+
+
+def test_scenes_are_cropped_at_their_own_resolution(tmp_path: Path) -> None:
+    Image.fromarray(np.tile(np.array([[0, 255], [255, 0]], np.uint8), (20, 1050))).convert("RGB").save(
+        tmp_path / "long.png"
+    )
+    scene = labelled_set(annotation(tmp_path / "long.png", (2100, 40)))
+    config = AugmentConfig(crop_size=32, max_image_side=64, long_side=64, scale_range=(1, 1), brightness=0, contrast=0,
+                           saturation=0, haze_share=0, mosaic_share=0)  # fmt: skip
+    crop = CropDataset(scene, config, 1, seed=0)[(0, 0)].image
+    assert set(np.unique(crop.numpy()).tolist()) == {0, 255}  # reduced, the checkerboard would be grey
 
 
 def test_an_evaluation_image_is_fitted_without_distortion_and_boxes_come_back(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class ModelCard:
     """Default least score per class; DEFAULT_SCORE where it names none."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Measured on validation data."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How it was trained: settings, version, commit."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -55,7 +57,9 @@ class ModelCard:
             "name, licence and trained_on (text)": all(
                 isinstance(text, str) for text in (self.name, self.licence, self.trained_on, self.sha256)
             ),
-            "thresholds and metrics (tables)": isinstance(self.thresholds, dict) and isinstance(self.metrics, dict),
+            "thresholds, metrics and recipe (tables)": all(
+                isinstance(table, dict) for table in (self.thresholds, self.metrics, self.recipe)
+            ),
             "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
             and isinstance(self.largest_object_px, int | None),
         }

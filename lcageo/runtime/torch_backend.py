@@ -37,7 +37,7 @@ class TorchPredictor:
             ModelError: if the weights are missing, altered, or do not fit the network.
             DeviceError: if the device is not there.
         """
-        target = _device(device)
+        target = torch_device(device)
         network = build_network(card.network)
         _load_weights(network, card)
         try:
@@ -77,10 +77,20 @@ class TorchPredictor:
         return found.selected(nms(found, self._selection.iou)[: self._selection.max_per_tile])
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str, index: int = 0) -> torch.device:
+    """The device that a user's word means.
+
+    Args:
+        name: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+        index: which GPU 'auto' takes, where there is one.
+
+    Raises:
+        UsageError: if the word is unknown.
+        DeviceError: if the device is not there.
+    """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", 0)
+            return torch.device("cuda", index)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)

@@ -1,0 +1,35 @@
+"""Stopping when asked: Ctrl-C and SIGTERM end a run at the next place where nothing is lost, a second one at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from lcageo.errors import InterruptedRunError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """While entered, the first signal only sets `asked`; the run looks at it where it can stop cleanly."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():  # Python takes signal handlers nowhere else
+            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself gave back
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise InterruptedRunError(f"stopped at once by a second {signal.Signals(number).name}")
+        self.asked = True

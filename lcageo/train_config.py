@@ -1,0 +1,241 @@
+"""How a model is trained: every setting that decides its weights, checked, and kept as TOML beside the model."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.errors import ConfigError
+
+RECIPE_FILE = "recipe.toml"
+"""The settings of a run, in its folder."""
+
+
+class Optimizer(StrEnum):
+    """What turns gradients into steps."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls after its warm-up."""
+
+    COSINE = "cosine"
+    STEP = "step"
+    """To a tenth after 8/12 and again after 11/12 of the run, as in the paper's 12 epochs."""
+
+
+class Precision(StrEnum):
+    """Numbers in which convolutions are computed; losses are always float32."""
+
+    AUTO = "auto"
+    """The fastest of float32 and bfloat16 on this device, measured."""
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    """With scaled losses: for GPUs without bfloat16."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A training run. Paths are kept as given; those of a recipe file count from where the command runs."""
+
+    data: tuple[str, ...] = ()
+    """COCO files and DIOR folders to train on."""
+    val: tuple[str, ...] = ()
+    """COCO files and DIOR folders to choose the best model by; empty: see pipeline.train_data."""
+    split: str = "train"
+    """Of DIOR folders: train (then val validates) or trainval (then test does)."""
+    classes: tuple[str, ...] = ()
+    """Classes to learn, in order; empty: all of the data's."""
+    class_map: str | None = None
+    """TOML file that puts names together."""
+
+    preset: Preset = Preset.LCA
+    backbone: str = "resnet50"
+    backbone_width: int = 64
+    channels: int = 256
+    head_convs: int | None = None
+    norm: Norm | None = None
+    backbone_weights: str | None = None
+    """torchvision checkpoint of the same backbone: its batch norms then keep their statistics."""
+    freeze: int | None = None
+    """0 fixes the stem, 1 also the first stage, up to 4. None: 1 with backbone weights, nothing without."""
+    start_from: str | None = None
+    """Model to fine-tune; its network replaces the settings above."""
+
+    imgsz: int = 800
+    """Longer side that an image is scaled to, and side of the model's tile, pixels."""
+    crop: int | None = None
+    """Side of the training crops, pixels; None: imgsz."""
+    scale: tuple[float, float] = (0.6, 1.6)
+    """Crops are enlarged by a factor drawn from this range."""
+    mosaic: float = 0.5
+    """Share of crops put together from four images."""
+    class_balance: float = 0.5
+    """0 draws objects as they come, 1 all classes alike."""
+
+    epochs: int = 12
+    minutes: float | None = None
+    """Length of the run by the clock, validation included; replaces epochs."""
+    batch: int = 16
+    """Crops a step, of all processes together."""
+    accumulate: int = 1
+    """Parts in which a batch is computed, to save memory. Each part has its own normalisers."""
+    optimizer: Optimizer = Optimizer.ADAMW
+    lr: float | None = None
+    """Greatest learning rate. None: 0.0015 (AdamW) or 0.01 (SGD) at batch 16, and a third of that for fine-tuning."""
+    weight_decay: float | None = None
+    """None: 0.05 (AdamW) or 0.0001 (SGD); never on biases and norms."""
+    schedule: Schedule = Schedule.COSINE
+    warmup: int = 300
+    """Steps in which the learning rate rises, at most a tenth of the run."""
+    clip: float = 10.0
+    """Greatest norm of the gradient; 0: any."""
+    ema: float = 0.9995
+    """Share of the averaged weights kept each step; 0: the last weights count."""
+    geometric_warmup: float = 0.0
+    """First share of the run in which lca and lca-sa assign objects by geometry."""
+
+    precision: Precision = Precision.AUTO
+    compile: bool = False
+    seed: int = 0
+    validations: int = 10
+    """How often the model is validated, evenly over the run."""
+    gsd_m: tuple[float, float] | None = None
+    """Metres per pixel of the scenes that the model is meant for, for its card. None: 0.1 to 2, or as the model that
+    is fine-tuned."""
+    licence: str = "that of the training data"
+    """Of the weights, for the model's card."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "split": self.split in ("train", "trainval"),
+            "freeze": self.freeze is None or 0 <= self.freeze <= 4,
+            "imgsz": 64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0,
+            "crop": self.crop is None or (128 <= self.crop <= 4096 and self.crop % 32 == 0),
+            "scale": len(self.scale) == 2 and 0.05 <= self.scale[0] <= self.scale[1] <= 20,
+            "mosaic": 0 <= self.mosaic <= 1,
+            "class_balance": 0 <= self.class_balance <= 1,
+            "epochs": self.epochs >= 1,
+            "minutes": self.minutes is None or self.minutes > 0,
+            "batch": self.batch >= 1,
+            "accumulate": 1 <= self.accumulate <= self.batch and self.batch % self.accumulate == 0,
+            "lr": self.lr is None or 0 < self.lr < 10,
+            "weight_decay": self.weight_decay is None or 0 <= self.weight_decay < 1,
+            "warmup": self.warmup >= 0,
+            "clip": self.clip >= 0,
+            "ema": 0 <= self.ema < 1,
+            "geometric_warmup": 0 <= self.geometric_warmup <= 1,
+            "validations": self.validations >= 1,
+            "gsd_m": self.gsd_m is None or (len(self.gsd_m) == 2 and 0 < self.gsd_m[0] <= self.gsd_m[1]),
+        }
+        for name, holds in checks.items():
+            if not holds:
+                raise ConfigError(f"training setting {name} = {getattr(self, name)!r} is outside what is allowed")
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the training crops, pixels."""
+        return self.crop or self.imgsz
+
+    @property
+    def frozen_stages(self) -> int | None:
+        """Stages that are fixed with the stem; None: not even the stem."""
+        return 1 if self.freeze is None and self.backbone_weights is not None else self.freeze
+
+    @property
+    def peak_lr(self) -> float:
+        """Greatest learning rate, for this batch.
+
+        Source:
+            Goyal et al., "Accurate, Large Minibatch SGD", section 2.1 (SGD: in proportion); Malladi et al., "On the
+            SDEs and Scaling Rules for Adaptive Gradient Algorithms" (Adam: by the square root).
+        """
+        if self.lr is not None:
+            return self.lr
+        times = self.batch / 16
+        lr = 0.01 * times if self.optimizer is Optimizer.SGD else 0.0015 * times**0.5
+        return lr / 3 if self.start_from else lr
+
+    @property
+    def decay(self) -> float:
+        """Weight decay."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 1e-4 if self.optimizer is Optimizer.SGD else 0.05
+
+    def network(self, num_classes: int) -> NetworkConfig:
+        """The network to train from scratch."""
+        return NetworkConfig(
+            self.preset, num_classes, self.backbone, self.backbone_width, self.channels, self.head_convs, self.norm
+        )
+
+    def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
+        """The same run with other settings, as text, numbers and lists (from TOML or the command line).
+
+        Raises:
+            ConfigError: naming a setting that does not exist, or a value that is not allowed.
+        """
+        unknown = sorted(set(changes) - {entry.name for entry in fields(TrainConfig)})
+        if unknown:
+            raise ConfigError(f"there is no training setting {', '.join(map(repr, unknown))}")
+        try:
+            return replace(self, **{name: _typed(name, value) for name, value in changes.items()})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"a training setting has a value of the wrong kind: {error}") from error
+
+
+_ENUMS: dict[str, type[StrEnum]] = {
+    "preset": Preset,
+    "norm": Norm,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "precision": Precision,
+}
+
+
+def _typed(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in _ENUMS:
+        return _ENUMS[name](value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def read_recipe(path: Path) -> TrainConfig:
+    """A training run from TOML; settings that it does not name have their defaults.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a setting is unknown or not allowed.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"recipe '{path}' cannot be read: {error}") from error
+    try:
+        return TrainConfig().changed(content)
+    except ConfigError as error:
+        raise ConfigError(f"recipe '{path}': {error}") from error
+
+
+def recipe_entries(config: TrainConfig) -> dict[str, Any]:
+    """All settings that are set, as TOML and JSON can hold them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, StrEnum) else value
+        for name, value in asdict(config).items()
+        if value is not None
+    }
+
+
+def write_recipe(config: TrainConfig, path: Path) -> None:
+    """Writes what `read_recipe` reads back equal."""
+    path.write_text(tomli_w.dumps(recipe_entries(config)), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file that is always whole."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lcageo.errors import ModelError, OutputError
+
+CHECKPOINT_FILE = "checkpoint.pt"
+"""Its name in a run's folder."""
+
+
+def save_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Writes tensors, numbers, texts, and dicts and lists of them; whatever happens, `path` holds the old or the new.
+
+    Raises:
+        OutputError: if it cannot be written, as on a full disk.
+    """
+    written = path.with_name(path.name + ".part")
+    try:
+        with written.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's zip writer raises RuntimeError where a write fails
+        if written.is_file():
+            written.unlink()
+        raise OutputError(f"checkpoint '{path}' cannot be written: {error}; the one before is still there") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, on the CPU; nothing of the file is run.
+
+    Raises:
+        ModelError: if it is damaged or holds anything else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ModelError(f"checkpoint '{path}' is damaged or none of ours ({type(error).__name__})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"checkpoint '{path}' is none of ours; it holds a {type(content).__name__}")
+    return content

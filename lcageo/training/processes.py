@@ -1,0 +1,74 @@
+"""Several processes that train one model together, as torchrun starts them; one alone is the usual case."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lcageo.errors import UsageError
+
+_PATIENCE = timedelta(hours=2)
+"""How long the others wait while the first process validates or saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Which of the processes this is."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    """Among those of this machine: the GPU to take."""
+
+    @classmethod
+    def of_environment(cls) -> Processes:
+        """As torchrun says in RANK, WORLD_SIZE and LOCAL_RANK."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        return cls(*(int(os.environ.get(name, default)) for name, default in zip(names, ("0", "1", "0"), strict=True)))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes files and speaks."""
+        return self.rank == 0
+
+    def join(self, device: torch.device) -> None:
+        """Meet the others; nothing to do for one alone."""
+        if self.world > 1:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.world > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network with gradients averaged over all processes."""
+        if self.world == 1:
+            return network
+        return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+    def agreed(self, values: list[float], device: torch.device) -> list[float]:
+        """The first process's values, for all."""
+        if self.world == 1:
+            return values
+        shared = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.broadcast(shared, 0)
+        return [float(value) for value in shared.tolist()]
+
+    def share(self, batch: int) -> int:
+        """Crops of a batch that this process computes.
+
+        Raises:
+            UsageError: if the batch cannot be shared evenly.
+        """
+        if batch % self.world:
+            raise UsageError(
+                f"--batch {batch} cannot be shared evenly by {self.world} processes; give a multiple of it"
+            )
+        return batch // self.world

@@ -1,0 +1,139 @@
+"""All that changes while a model is trained, so that it can be saved and gone on with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lcageo.config import Preset
+from lcageo.detector.network import Network
+from lcageo.train_config import Precision, TrainConfig
+from lcageo.training.ema import Ema
+from lcageo.training.optimizer import build_optimizer
+from lcageo.training.precision import fastest_precision
+from lcageo.training.processes import Processes
+
+
+@dataclass(slots=True)
+class TrainState:
+    """A run, wherever it stands."""
+
+    config: TrainConfig
+    processes: Processes
+    device: torch.device
+    network: Network
+    model: nn.Module
+    """The network as it is called: with its gradients averaged over processes."""
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    ema: Ema
+    precision: Precision
+    """Never AUTO."""
+    preset: Preset
+    mean: Tensor
+    """(3, 1, 1), of red, green, blue; taken from the images, which are then divided by `std`."""
+    std: Tensor
+    steps_per_epoch: int
+    step: int = 0
+    """Steps done."""
+    best: float = -1.0
+    """Greatest mAP50:95 so far; below 0 before the first validation."""
+    seconds: float = 0.0
+    """Of the starts before this one."""
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def begin(
+        cls,
+        config: TrainConfig,
+        processes: Processes,
+        device: torch.device,
+        network: Network,
+        preset: Preset,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        steps_per_epoch: int,
+        saved: Mapping[str, Any] | None,
+    ) -> TrainState:
+        """Everything on its device, at step 0 or where `saved` was taken."""
+        if processes.world > 1 and device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            network.compile()
+        precision = Precision(saved["precision"]) if saved else _precision(config, processes, device, network)
+        state = cls(
+            config=config,
+            processes=processes,
+            device=device,
+            network=network,
+            model=processes.wrapped(network, device),
+            optimizer=build_optimizer(network, config),
+            scaler=torch.amp.GradScaler(device.type, enabled=precision is Precision.FP16),
+            ema=Ema(network, config.ema),
+            precision=precision,
+            preset=preset,
+            mean=torch.tensor(mean, device=device)[:, None, None],
+            std=torch.tensor(std, device=device)[:, None, None],
+            steps_per_epoch=steps_per_epoch,
+        )
+        if saved:
+            state._load(saved)
+        return state
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of all starts, validation included."""
+        return self.seconds + time.monotonic() - self.started
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.step // self.steps_per_epoch
+
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1; by the clock or by the steps."""
+        if self.config.minutes is not None:
+            return min(1.0, self.elapsed / (60 * self.config.minutes))
+        return min(1.0, self.step / (self.config.epochs * self.steps_per_epoch))
+
+    def saved(self) -> dict[str, Any]:
+        """Everything to go on from, in plain tensors, numbers and texts."""
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.weights,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "precision": str(self.precision),
+            "step": self.step,
+            "best": self.best,
+            "seconds": self.elapsed,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def _load(self, saved: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        self.ema.load(saved["ema"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.step, self.best, self.seconds = saved["step"], saved["best"], saved["seconds"]
+        torch.set_rng_state(saved["rng"])
+        if self.device.type == "cuda" and saved["cuda_rng"]:
+            torch.cuda.set_rng_state_all(saved["cuda_rng"])
+
+
+def _precision(config: TrainConfig, processes: Processes, device: torch.device, network: Network) -> Precision:
+    """As the configuration says, or as the first process measures."""
+    if config.precision is not Precision.AUTO:
+        return config.precision
+    share = processes.share(config.batch) // config.accumulate
+    images = torch.zeros(share, 3, config.crop_size, config.crop_size, device=device)
+    every = list(Precision)
+    chosen = fastest_precision(network, images.to(memory_format=torch.channels_last))
+    return every[int(processes.agreed([every.index(chosen)], device)[0])]

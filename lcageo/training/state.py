@@ -14,7 +14,7 @@ from lcageo.config import Preset
 from lcageo.detector.network import Network
 from lcageo.train_config import Precision, TrainConfig
 from lcageo.training.ema import Ema
-from lcageo.training.optimizer import build_optimizer
+from lcageo.training.optimizer import build_optimizers
 from lcageo.training.precision import fastest_precision
 from lcageo.training.processes import Processes
 
@@ -29,7 +29,7 @@ class TrainState:
     network: Network
     model: nn.Module
     """The network as it is called: with its gradients averaged over processes."""
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     scaler: torch.amp.GradScaler
     ema: Ema
     precision: Precision
@@ -73,7 +73,7 @@ class TrainState:
             device=device,
             network=network,
             model=processes.wrapped(network, device),
-            optimizer=build_optimizer(network, config),
+            optimizers=build_optimizers(network, config),
             scaler=torch.amp.GradScaler(device.type, enabled=precision is Precision.FP16),
             ema=Ema(network, config.ema),
             precision=precision,
@@ -107,7 +107,7 @@ class TrainState:
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.weights,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
             "precision": str(self.precision),
             "step": self.step,
@@ -120,7 +120,8 @@ class TrainState:
     def _load(self, saved: Mapping[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])
         self.ema.load(saved["ema"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, kept in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.seconds = saved["step"], saved["best"], saved["seconds"]
         torch.set_rng_state(saved["rng"])

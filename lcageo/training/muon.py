@@ -1,0 +1,68 @@
+"""Muon: momentum whose every step is made orthogonal, so that no direction of a weight matrix is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MOMENTUM = 0.95
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_RMS = 0.2
+"""Root mean square of a step at learning rate 1: AdamW's usual, so that both take the same learning rate and decay."""
+
+
+class Muon(torch.optim.Optimizer):
+    """For weights of two dimensions or more (convolutions count as matrices with a row per output channel).
+
+    Args:
+        params: parameters or groups; every group has `lr` and `weight_decay`.
+        lr: learning rate.
+        weight_decay: decoupled, as in AdamW.
+
+    Source:
+        Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024), with its coefficients; Liu et
+        al., "Muon is Scalable for LLM Training" (2025), section 2.2, for the size of a step.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, weight_decay: float) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step along the gradients; there is no closure."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter.grad)
+                momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
+                ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                matrix = ahead.reshape(len(ahead), -1)
+                update = orthogonalised(matrix) * (_RMS * max(matrix.shape) ** 0.5)
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"])
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix with the same singular vectors, and all singular values between about 0.7 and 1.2.
+
+    A polynomial applied five times to the singular values, by products alone; in bfloat16, whose errors do not matter.
+
+    Args:
+        matrix: (rows, columns).
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.T if tall else matrix).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    a, b, c = _COEFFICIENTS
+    for _ in range(_ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    result = x.T if tall else x
+    return result.to(matrix.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from lcageo.errors import DataError
 
 SMALL_SIDE_PX = 32
 """COCO calls objects small whose area is under 32 x 32 pixels."""
+REMARKS = frozenset({ProblemKind.REPEATED_BOX, ProblemKind.SAME_NAME, ProblemKind.CLASS_LEFT_OUT})
+"""What may be meant: worth knowing, but no reason to refuse a set. Nothing broken is skipped or changed for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,14 @@ class CheckReport:
 
     statistics: Mapping[str, tuple[ClassStatistics, ...]]
     """Split -> its classes, in the set's order."""
+    usable_images: Mapping[str, int]
+    """Split -> how many of its images are there, readable, and of the size that their records say."""
     problems: tuple[Problem, ...]
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        """The problems that are no mere remarks."""
+        return tuple(problem for problem in self.problems if problem.kind not in REMARKS)
 
 
 def check_sets(
@@ -57,12 +67,16 @@ def check_sets(
         progress: called with 1 after each image.
     """
     problems: list[Problem] = []
-    for labelled in splits.values():
+    usable = {}
+    for name, labelled in splits.items():
         problems += labelled.problems
         problems += repeated_boxes(labelled)
-        problems += image_problems(labelled, decode, progress)
+        broken = image_problems(labelled, decode, progress)
+        problems += broken
+        usable[name] = len(labelled) - len(broken)
     problems += duplicate_images(splits)
-    return CheckReport({name: class_statistics(labelled) for name, labelled in splits.items()}, tuple(problems))
+    statistics = {name: class_statistics(labelled) for name, labelled in splits.items()}
+    return CheckReport(statistics, usable, tuple(dict.fromkeys(problems)))  # an image of two splits has its own twice
 
 
 def class_statistics(labelled: LabelledSet) -> tuple[ClassStatistics, ...]:
@@ -103,7 +117,10 @@ def repeated_boxes(labelled: LabelledSet) -> tuple[Problem, ...]:
 
 
 def image_problems(
-    labelled: LabelledSet, decode: bool = True, progress: Callable[[int], object] | None = None, threads: int = 2
+    labelled: LabelledSet,
+    decode: bool = True,
+    progress: Callable[[int], object] | None = None,
+    threads: int | None = None,
 ) -> tuple[Problem, ...]:
     """Images that are missing, cannot be read, or have another size than their record says, in the set's order.
 
@@ -111,10 +128,10 @@ def image_problems(
         labelled: the set.
         decode: whether to decode the pixels, which alone finds truncated files; without, only headers are read.
         progress: called with 1 after each image.
-        threads: how many images to read at once.
+        threads: how many images to read at once; None: as many as there are processor cores.
     """
     problems = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
             for problem in pool.map(lambda annotation: _image_problem(annotation, decode), labelled.annotations):
                 if problem is not None:
@@ -129,16 +146,22 @@ def image_problems(
 def _image_problem(annotation: Annotation, decode: bool) -> Problem | None:
     path = annotation.image
     if not is_file(path):
-        return Problem(ProblemKind.MISSING_IMAGE, path, "", "the file is not there")
+        return Problem(ProblemKind.MISSING_IMAGE, path, "", "the file is not there; image skipped")
     try:
         size = image_size(path)
         if size != (annotation.width, annotation.height):
-            return Problem(ProblemKind.WRONG_SIZE, path, "", wrong_size(annotation, size))
+            return Problem(ProblemKind.WRONG_SIZE, path, "", _skipped(path, wrong_size(annotation, size)))
         if decode:
             read_image(path)
     except DataError as error:
-        return Problem(ProblemKind.UNREADABLE_IMAGE, path, "", str(error))
+        return Problem(ProblemKind.UNREADABLE_IMAGE, path, "", _skipped(path, str(error)))
     return None
+
+
+def _skipped(path: Path, message: str) -> str:
+    """An image's message without its path, which stands before it in a problem."""
+    start = f"image '{path}' "
+    return f"{message.removeprefix(start)}; image skipped"
 
 
 def without_images(labelled: LabelledSet, problems: Sequence[Problem]) -> LabelledSet:
@@ -169,11 +192,11 @@ def duplicate_images(splits: Mapping[str, LabelledSet]) -> tuple[Problem, ...]:
             same_name = names[image.name]
             for other, twin in same_content.items():
                 if other != split:
-                    what = f"of split {split}, has the same content as '{twin}' of split {other}"
+                    what = f"of split {split}, has the same content as '{twin}' of split {other}; kept in both"
                     problems.append(Problem(ProblemKind.DUPLICATE_IMAGE, image, "", what))
             for other, twin in same_name.items():
                 if other != split and other not in same_content:
-                    what = f"of split {split}, has the name but not the content of '{twin}' of split {other}"
+                    what = f"of split {split}, has the name but not the content of '{twin}' of split {other}; kept"
                     problems.append(Problem(ProblemKind.SAME_NAME, image, "", what))
             same_content.setdefault(split, image)
             same_name.setdefault(split, image)

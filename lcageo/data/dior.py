@@ -38,6 +38,24 @@ def is_dior(root: Path) -> bool:
     return (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
 
 
+def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
+    """The splits that a DIOR folder has a list of, none of them twice.
+
+    Trainval is train and val together: it stands for them only where one of the two has no list.
+
+    Raises:
+        DataError: if there is no list.
+    """
+    lists = root / "ImageSets" / "Main"
+    there = [split for split in DiorSplit if (lists / f"{split}.txt").exists()]
+    if not there:
+        raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(DiorSplit)} (.txt)")
+    halves = {DiorSplit.TRAIN, DiorSplit.VAL}
+    stands_for_them = DiorSplit.TRAINVAL in there and not halves <= set(there)
+    needless = halves if stands_for_them else {DiorSplit.TRAINVAL}
+    return tuple(split for split in there if split not in needless)
+
+
 def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
     """One split of DIOR, in the order of its list.
 

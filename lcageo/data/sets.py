@@ -31,10 +31,11 @@ def read_sets(
     Raises:
         DataError: if a source is neither, cannot be read, or strict and anything is broken.
     """
-    return joined([_read(source, split, strict) for source in sources], classes, class_map)
+    return joined([read_source(source, split, strict) for source in sources], classes, class_map)
 
 
-def _read(source: Path, split: DiorSplit, strict: bool) -> LabelledSet:
+def read_source(source: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
+    """The images of one source, with its own classes; arguments and errors as of `read_sets`."""
     if source.suffix.lower() == ".json":
         return read_coco(source, strict=strict)
     if is_dior(source):

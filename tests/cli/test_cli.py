@@ -6,44 +6,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Run
 from readers import read_layer
 from scenes import noise, write_scene
-
-from lcageo.cli import app
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs `lcageo` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app.signal, "signal", lambda number, handler: None)
-
-    def run_with(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["lcageo", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err or "--debug" in arguments
-        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run_with
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""All splits of the data that a user names, each by itself, for checking them against one another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcageo.data.annotations import LabelledSet, Problem, ProblemKind
+from lcageo.data.classmap import ClassMap, joined
+from lcageo.data.dior import DiorSplit, is_dior, listed_splits
+from lcageo.data.sets import read_source
+from lcageo.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """One split of one source."""
+
+    source: Path
+    labelled: LabelledSet
+    names: tuple[str, ...]
+    """What it can be called, from the shortest name to one that no other split has."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """What some sources hold."""
+
+    by_name: Mapping[str, Split]
+    """By the shortest names that tell them apart, in the order of the sources."""
+    problems: tuple[Problem, ...]
+    """What is wrong between them; each set keeps its own."""
+
+    @property
+    def sets(self) -> dict[str, LabelledSet]:
+        """Name -> images."""
+        return {name: split.labelled for name, split in self.by_name.items()}
+
+
+def read_splits(
+    sources: Sequence[Path],
+    validation: Sequence[Path] = (),
+    wanted: Sequence[DiorSplit] = (),
+    class_map: ClassMap | None = None,
+) -> Splits:
+    """Every split of some sources.
+
+    Args:
+        sources: folders laid out as DIOR, and COCO files (.json), each of which is one split.
+        validation: more of them, whose classes must all be among the others'.
+        wanted: which lists of DIOR folders to follow; none: all that are there and do not overlap.
+        class_map: names to put together.
+
+    Raises:
+        DataError: if a source is neither, cannot be read, or has no list of images.
+        UsageError: if a source is named twice, or the splits wanted overlap or fit no source.
+    """
+    everything = [*sources, *validation]
+    _check(everything, wanted)
+    splits = [split for source in everything for split in _splits_of(source, wanted)]
+    problems: list[Problem] = []
+    if class_map is not None:
+        problems += _slips(splits, class_map)
+        splits = [_mapped(split, class_map) for split in splits]
+    if validation:
+        problems += _unknown_to_training(splits, validation)
+    levels = [[split.names[level] for split in splits] for level in range(3)]
+    names = next((names for names in levels if len(set(names)) == len(names)), levels[-1])
+    return Splits(dict(zip(names, splits, strict=True)), tuple(problems))
+
+
+def _check(sources: Sequence[Path], wanted: Sequence[DiorSplit]) -> None:
+    places = [source.resolve() for source in sources]
+    for index, place in enumerate(places):
+        if place in places[:index]:
+            raise UsageError(f"data '{sources[index]}' is named twice; name each source once")
+    if DiorSplit.TRAINVAL in wanted and {DiorSplit.TRAIN, DiorSplit.VAL} & set(wanted):
+        raise UsageError("--split trainval is train and val together; give it or these, not both")
+    if wanted and not any(map(is_dior, sources)):
+        raise UsageError("--split chooses lists of DIOR folders, and no source is one; leave it out")
+
+
+def _splits_of(source: Path, wanted: Sequence[DiorSplit]) -> list[Split]:
+    place = source.resolve()
+    if not is_dior(source):
+        names = (source.stem, f"{place.parent.name}/{source.stem}", str(source))
+        return [Split(source, read_source(source, DiorSplit.TRAIN), names)]
+    return [
+        Split(source, read_source(source, split), (str(split), f"{place.name}, {split}", f"{source}, {split}"))
+        for split in dict.fromkeys(wanted) or listed_splits(source)
+    ]
+
+
+def _mapped(split: Split, class_map: ClassMap) -> Split:
+    """The split under the map's names. Only the part of the map that concerns it: the rest is no slip of its own."""
+    own = {name: target for name, target in class_map.targets.items() if name in split.labelled.classes}
+    return Split(split.source, joined([split.labelled], None, ClassMap(class_map.path, own)), split.names)
+
+
+def _slips(splits: Sequence[Split], class_map: ClassMap) -> list[Problem]:
+    """Names of the map that no split has."""
+    known = dict.fromkeys(name for split in splits for name in split.labelled.classes)
+    what = f"not in the data, which has {', '.join(known)}"
+    path = class_map.path or Path("class map")
+    return [
+        Problem(ProblemKind.UNKNOWN_CLASS, path, f"class {name!r}", what)
+        for name in class_map.targets
+        if name not in known
+    ]
+
+
+def _unknown_to_training(splits: Sequence[Split], validation: Sequence[Path]) -> list[Problem]:
+    """Classes with boxes in validation that no training source has: of them nothing can be learned."""
+    trained = dict.fromkeys(
+        name for split in splits if split.source not in validation for name in split.labelled.classes
+    )
+    problems = []
+    for split in splits:
+        if split.source not in validation:
+            continue
+        counts: Counter[int] = Counter()
+        for annotation in split.labelled.annotations:
+            counts.update(annotation.labels.tolist())
+        for label, name in enumerate(split.labelled.classes):
+            if counts[label] and name not in trained:
+                what = f"is not in the training data, which has {', '.join(trained)}; {counts[label]} boxes left out"
+                problems.append(Problem(ProblemKind.UNKNOWN_CLASS, split.source, f"class {name!r}", what))
+    return problems

@@ -138,6 +138,41 @@ def detect_scene(
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
+    merged, empty = run_plan(plan, predictor, config, batch, warn, on_progress)
+    return SceneResult(
+        info=scene.info,
+        detections=merged,
+        classes=predictor.card.classes,
+        stretch=plan.reader.stretch,
+        provenance=_provenance(plan, predictor, config, empty),
+        seconds=time.monotonic() - started,
+    )
+
+
+def run_plan(
+    plan: ScenePlan,
+    predictor: Predictor,
+    config: DetectConfig,
+    batch: int = 2,
+    warn: Warn = warnings.warn,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[Detections, int]:
+    """Runs a model over the wanted tiles of a scene and merges what it finds.
+
+    Args:
+        plan: what to read, and how; its own warnings are left to the caller.
+        predictor: the model; it must take tiles of the size that the plan reads.
+        config: how to merge: its iou, merge_metric and agnostic count.
+        batch: as in detect_scene, likewise warn and on_progress.
+        warn: receives lines that the user should read.
+        on_progress: called at the start and after every tile.
+
+    Returns:
+        The scene's detections (scene pixels, best first), and the number of tiles without a valid pixel.
+
+    Raises:
+        SceneError, DeviceMemoryError: as detect_scene.
+    """
     total = int(plan.wanted.sum())
     found: list[Detections] = []
     tile_of: list[NDArray[np.int64]] = []
@@ -153,16 +188,8 @@ def detect_scene(
                 count += len(detections)
             on_progress(Progress(done, total, count))
     if total and empty == total:
-        warn(f"scene '{scene.info.path}' has no pixel with data, so nothing was looked at")
-    merged = _merge(plan, found, tile_of, config)
-    return SceneResult(
-        info=scene.info,
-        detections=merged,
-        classes=predictor.card.classes,
-        stretch=plan.reader.stretch,
-        provenance=_provenance(plan, predictor, config, empty),
-        seconds=time.monotonic() - started,
-    )
+        warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
+    return _merge(plan, found, tile_of, config), empty
 
 
 def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 COCO_RECALLS = np.linspace(0, 1, 101)
-VOC_RECALLS = np.linspace(0, 1, 11)
+"""As COCO computes them, with their rounding: the 36th is a little more than 0.35, so that 7 of 20 do not reach it."""
+VOC_RECALLS = np.arange(11) / 10
+"""Rounded once, as a recall is: 3 of 10 reach 0.3, which the fourth of `linspace` is a little more than."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,7 @@ class Curve:
 
     def average_precision(self) -> float:
         """COCO's AP: the best precision at each of 101 recalls or beyond it, averaged; nan without objects."""
-        return self._interpolated(COCO_RECALLS)
+        return float(self.precision_at(COCO_RECALLS).mean())
 
     def voc07_average_precision(self) -> float:
         """The 11-point AP of PASCAL VOC 2007, which DIOR papers give; nan without objects.
@@ -36,11 +38,23 @@ class Curve:
         Source:
             Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
         """
-        return self._interpolated(VOC_RECALLS)
+        return float(self.precision_at(VOC_RECALLS).mean())
+
+    def precision_at(self, recalls: Floats) -> Floats:
+        """(R,) the best precision at each of some recalls or beyond it, 0 beyond the last; nan without objects."""
+        if not self.objects:
+            return np.full(len(recalls), np.nan)
+        beyond = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0.0)
+        return beyond[np.searchsorted(self.recall, recalls, side="left")]
 
     def best_f1(self) -> OperatingPoint:
-        """Where the harmonic mean of precision and recall is greatest; the highest such score."""
-        if not len(self.scores) or not self.objects:
+        """Where the harmonic mean of precision and recall is greatest; the highest such score.
+
+        Nothing right at any score: a score of nan, all else 0. No objects: all nan.
+        """
+        if not self.objects:
+            return OperatingPoint(*[float("nan")] * 4)
+        if not self.recall.any():
             return OperatingPoint(float("nan"), 0.0, 0.0, 0.0)
         f1 = _harmonic_mean(self.precision, self.recall)
         # Detections of equal score are kept or dropped together, so only the last of them is a place to cut.
@@ -50,19 +64,10 @@ class Curve:
             float(self.scores[best]), float(self.precision[best]), float(self.recall[best]), float(f1[best])
         )
 
-    def _interpolated(self, recalls: Floats) -> float:
-        if not self.objects:
-            return float("nan")
-        if not len(self.scores):
-            return 0.0
-        beyond = np.maximum.accumulate(self.precision[::-1])[::-1]
-        places = np.searchsorted(self.recall, recalls, side="left")
-        return float(np.where(places < len(beyond), beyond[np.minimum(places, len(beyond) - 1)], 0.0).mean())
-
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Precision and recall at one score."""
+    """Precision and recall when all detections down to a score are kept, those of just this score included."""
 
     score: float
     precision: float

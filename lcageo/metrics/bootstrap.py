@@ -1,0 +1,164 @@
+"""How far mean average precision would vary with other images of the same kind: bootstrap over images.
+
+An image that is drawn n times counts n times, its detections next to each other, so that nothing is matched anew:
+a resample is one number per image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.metrics.curves import COCO_RECALLS
+from lcageo.metrics.match import IOUS, Matches
+from lcageo.metrics.truth import Counted, Floats
+
+CHUNK = 4_000_000
+"""Numbers held per array at a time: bounds the memory."""
+TAIL = 2.5
+"""Per cent cut off on either side of an interval: what remains is the 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a figure lies in 95 of 100 resamples."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Interval:
+        """The middle 95 % of some values, those that are nan left out."""
+        known = values[~np.isnan(values)]
+        low, high = np.percentile(known, [TAIL, 100 - TAIL]) if len(known) else (np.nan, np.nan)
+        return cls(float(low), float(high))
+
+    def as_json(self) -> list[float] | None:
+        """Low and high end; None where nothing is known."""
+        return None if np.isnan(self.low) else [self.low, self.high]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampled:
+    """Figures of B resamples; nan where a resample has no object at all."""
+
+    seed: int
+    map50: Floats
+    """(B,)."""
+    map50_95: Floats
+    """(B,)."""
+
+    def __sub__(self, other: Resampled) -> Resampled:
+        """The differences, resample by resample: meaningful where both drew the same images."""
+        return Resampled(self.seed, self.map50 - other.map50, self.map50_95 - other.map50_95)
+
+    @property
+    def map50_interval(self) -> Interval:
+        """Of `map50`."""
+        return Interval.of(self.map50)
+
+    @property
+    def map50_95_interval(self) -> Interval:
+        """Of `map50_95`."""
+        return Interval.of(self.map50_95)
+
+    def as_json(self) -> dict[str, Any]:
+        """The 95 % intervals."""
+        return {
+            "resamples": len(self.map50),
+            "seed": self.seed,
+            "mAP50": self.map50_interval.as_json(),
+            "mAP50_95": self.map50_95_interval.as_json(),
+        }
+
+
+def resample(matches: Matches, resamples: int = 1000, seed: int = 0) -> Resampled:
+    """Mean average precision of sets of as many images, drawn from those given with repetition.
+
+    Classes without an object in a resample do not enter its means. Sets of equally many images draw the same ones with
+    the same seed.
+    """
+    images = matches.what.images
+    if not images:
+        return Resampled(seed, np.full(resamples, np.nan), np.full(resamples, np.nan))
+    rng = np.random.default_rng(seed)
+    step = max(1, CHUNK // max(images, len(matches.what.score), 1))
+    parts = []
+    for start in range(0, resamples, step):
+        times = rng.multinomial(images, np.full(images, 1 / images), min(step, resamples - start))
+        parts.append(average_precisions(matches, times))
+    figures = np.concatenate([np.zeros((0, matches.what.classes, len(IOUS))), *parts])
+    return Resampled(seed, _mean_of_known(figures[:, :, 0]), _mean_of_known(figures.mean(axis=2)))
+
+
+def paired_difference(first: Matches, second: Matches, resamples: int = 1000, seed: int = 0) -> Resampled:
+    """By how much the first model is better than the second, on the same resampled images.
+
+    Raises:
+        ValueError: if they were not evaluated on the same objects.
+    """
+    ours, theirs = first.what, second.what
+    same = ours.images == theirs.images and ours.classes == theirs.classes
+    if not (same and all(np.array_equal(a, b) for a, b in zip(_objects(ours), _objects(theirs), strict=True))):
+        raise ValueError(
+            "the two models were evaluated on different images, objects or classes; compare them on one set"
+        )
+    return resample(first, resamples, seed) - resample(second, resamples, seed)
+
+
+def average_precisions(matches: Matches, times: NDArray[np.int64]) -> Floats:
+    """(B, K, 10) average precisions when each image counts so many times.
+
+    Args:
+        matches: of N images.
+        times: (B, N).
+    """
+    what = matches.what
+    right, left_out = matches.right, matches.left_out
+    to_find = np.zeros((what.images, what.classes), np.int64)
+    np.add.at(to_find, (what.truth_image[~what.difficult], what.truth_label[~what.difficult]), 1)
+    objects = times @ to_find  # (B, K)
+    figures = np.full((len(times), what.classes, len(IOUS)), np.nan)
+    for label in np.flatnonzero(to_find.any(axis=0)).tolist():
+        of_class = np.flatnonzero(what.found_label == label)
+        of_class = of_class[np.argsort(-what.score[of_class], kind="stable")]
+        counts = times[:, what.found_image[of_class]]
+        kept = counts.cumsum(axis=1)
+        for iou in range(len(IOUS)):
+            out = left_out[iou, of_class]
+            counted = kept - (counts * out).cumsum(axis=1) if out.any() else kept
+            places = np.flatnonzero(right[iou, of_class])
+            figures[:, label, iou] = _from_steps(counts[:, places], counted[:, places], objects[:, label])
+    return figures
+
+
+def _from_steps(counts: NDArray[np.int64], kept: NDArray[np.int64], objects: NDArray[np.int64]) -> Floats:
+    """(B,) average precisions; nan where there are no objects. Only right detections raise precision or recall.
+
+    Args:
+        counts: (B, R) how often each right detection counts, best score first.
+        kept: (B, R) how many detections there are down to each.
+        objects: (B,).
+    """
+    hits = counts.cumsum(axis=1)
+    precision = np.divide(hits, kept, out=np.zeros(hits.shape), where=kept > 0)
+    recall = hits / np.maximum(objects, 1)[:, None]
+    beyond = np.zeros((len(hits), hits.shape[1] + 1))
+    beyond[:, :-1] = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    rows = [best[np.searchsorted(steps, COCO_RECALLS)].mean() for best, steps in zip(beyond, recall, strict=True)]
+    return np.where(objects > 0, rows, np.nan)
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    """(B,) means of the rows of (B, K), what is nan left out; nan where all are."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    means: Floats = np.divide(total, known.sum(axis=1), out=np.full(len(values), np.nan), where=known.any(axis=1))
+    return means
+
+
+def _objects(what: Counted) -> tuple[NDArray[Any], ...]:
+    return what.truth_image, what.truth_label, what.truth_xywh, what.difficult

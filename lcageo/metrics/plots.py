@@ -1,0 +1,67 @@
+"""Pictures of an evaluation: precision against recall, and which classes are taken for which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lcageo.metrics.confusion import BACKGROUND, Confusion
+from lcageo.metrics.curves import COCO_RECALLS
+from lcageo.metrics.report import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DASHES = ("-", "--", ":")
+_PALETTE = 10
+"""Colours in matplotlib's tab10; more classes get other dashes."""
+_DARK = 0.5
+"""Share of a row from which a cell is so dark that its number is written in white."""
+
+
+def draw_curves(evaluation: Evaluation, path: Path) -> None:
+    """Precision against recall at IoU 0.5, a line per class that has objects, its best F1 marked, as a PNG."""
+    figure, axes = _figure(9.0, 6.0)
+    shown = [one for one in evaluation.per_class if one.objects]
+    for place, one in enumerate(shown):
+        style = f"C{place % _PALETTE}", _DASHES[place // _PALETTE % len(_DASHES)]
+        line = one.curve.precision_at(COCO_RECALLS)
+        axes.plot(COCO_RECALLS, line, color=style[0], linestyle=style[1], label=f"{one.name}  {one.ap50:.3f}")
+        axes.plot(one.best.recall, one.best.precision, "o", color=style[0], markersize=4)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title("Precision and recall at IoU 0.5; points: best F1")
+    axes.grid(alpha=0.3)
+    if shown:
+        axes.legend(title="AP50", fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    figure.savefig(path)
+
+
+def draw_confusion(confusion: Confusion, path: Path) -> None:
+    """What objects were found as: counts, shaded by their share of the row, as a PNG."""
+    counts = confusion.counts
+    names = [*confusion.classes, BACKGROUND]
+    side = 2.5 + 0.42 * len(names)
+    figure, axes = _figure(side + 0.8, side)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > _DARK else "black"
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set(xlabel="found as", ylabel="is")
+    axes.set_title("IoU 0.5, each class at its best F1", fontsize="medium")
+    figure.savefig(path)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of some inches. Not pyplot's: that keeps every figure until it is closed, and looks for a screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # it takes a second, and few evaluations draw
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()

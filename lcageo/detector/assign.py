@@ -18,7 +18,8 @@ from lcageo.detector.boxes import STRIDES, anchors, cell_centres
 BACKGROUND = -1
 """A place that is to find nothing."""
 IGNORED = -2
-"""A place that is left out of the class loss: too near to an object for background, too far for the object."""
+"""A place that is left out of the class loss: too near to an object for background, too far for the object;
+or inside a difficult object."""
 
 SQUARE_STRIDES = 8
 """Side of the square that ATSS sets around a point. Source: Zhang et al., "Bridging the Gap (ATSS)", section 3.2."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from lcageo.config import Preset
-from lcageo.detector.assign import IGNORED, Assignment, Places, anchor_places, point_places
+from lcageo.detector.assign import BACKGROUND, IGNORED, Assignment, Places, anchor_places, lies_inside, point_places
 from lcageo.detector.assign_aligned import assign_aligned
 from lcageo.detector.assign_geometric import assign_anchors, assign_atss, assign_fcos, encode_deltas
 from lcageo.detector.boxes import flatten_map
@@ -97,7 +97,7 @@ def compute_losses(
         outputs: of `Network.forward`, B images.
         predictions: of `Network.decode` on them, with its gradient.
         truths: one per image, on the device of the outputs. Objects of classes that an image is not annotated for
-            are left out, as are these classes' scores.
+            are left out, as are these classes' scores, and places inside ignored boxes that find no other object.
         geometric: assign `lca-sa` and `lca` as `lca-baseline` and `lca-h` are, as a warm-up; nothing else changes.
     """
     objective = OBJECTIVES[_GEOMETRIC.get(preset, preset) if geometric else preset]
@@ -144,9 +144,20 @@ def _assigned(
 ) -> list[Assignment]:
     """Image by image."""
     if objective.assign is not None:
-        return [objective.assign(places, truth) for truth in truths]
-    scores, boxes = predictions.scores.detach(), predictions.boxes_xyxy.detach()
-    return [assign_aligned(places, s, b, truth) for s, b, truth in zip(scores, boxes, truths, strict=True)]
+        assignments = [objective.assign(places, truth) for truth in truths]
+    else:
+        scores, boxes = predictions.scores.detach(), predictions.boxes_xyxy.detach()
+        assignments = [assign_aligned(places, s, b, truth) for s, b, truth in zip(scores, boxes, truths, strict=True)]
+    return [_spared(places, truth, given) for truth, given in zip(truths, assignments, strict=True)]
+
+
+def _spared(places: Places, truth: Truth, assignment: Assignment) -> Assignment:
+    """The background inside difficult objects is ignored: what is found there is neither right nor wrong."""
+    if len(truth.ignored_xyxy) == 0:
+        return assignment
+    inside = lies_inside(places.points_xy, truth.ignored_xyxy).any(dim=0)
+    objects = assignment.objects
+    return replace(assignment, objects=torch.where((objects == BACKGROUND) & inside, IGNORED, objects))
 
 
 def _matched(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ class Truth:
     """(M,) int64, 0 to K - 1."""
     labelled: Tensor
     """(K,) bool, True for the classes that the image is annotated for; the others may be there unmarked."""
+    ignored_xyxy: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
+    """(D, 4), boxes of difficult objects, of whatever class: places inside them are neither to find anything nor
+    background. None (D = 0) may lie on any device."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -30,14 +33,22 @@ class Truth:
             raise ValueError(
                 f"labels are {self.labels.dtype} and labelled classes {self.labelled.dtype}; expected int64 and bool"
             )
-        if not self.boxes_xyxy.is_floating_point():
-            raise ValueError(f"boxes must be floating point, not {self.boxes_xyxy.dtype}")
+        if self.ignored_xyxy.dim() != 2 or self.ignored_xyxy.shape[1] != 4:
+            raise ValueError(f"ignored boxes are {tuple(self.ignored_xyxy.shape)}; expected (D, 4)")
+        for boxes in (self.boxes_xyxy, self.ignored_xyxy):
+            if not boxes.is_floating_point():
+                raise ValueError(f"boxes must be floating point, not {boxes.dtype}")
 
     def to(self, device: torch.device) -> Truth:
         """The same truth on another device."""
-        return Truth(self.boxes_xyxy.to(device), self.labels.to(device), self.labelled.to(device))
+        return Truth(
+            self.boxes_xyxy.to(device),
+            self.labels.to(device),
+            self.labelled.to(device),
+            self.ignored_xyxy.to(device),
+        )
 
     def of_labelled_classes(self) -> Truth:
         """Without the objects of classes that the image is not annotated for: some may be marked, others not."""
         kept = self.labelled[self.labels]
-        return Truth(self.boxes_xyxy[kept], self.labels[kept], self.labelled)
+        return Truth(self.boxes_xyxy[kept], self.labels[kept], self.labelled, self.ignored_xyxy)

@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from detector.slow_assign import slow_inside
 
 from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.align import aligned_score
-from lcageo.detector.assign import IGNORED, anchor_places, point_places
+from lcageo.detector.assign import BACKGROUND, IGNORED, anchor_places, point_places
 from lcageo.detector.assign_aligned import assign_aligned
 from lcageo.detector.assign_geometric import assign_anchors, assign_atss, assign_fcos, encode_deltas
 from lcageo.detector.boxes import flatten_map
@@ -37,6 +39,9 @@ def truth_of(*objects: tuple[int, list[float]], labelled: tuple[int, ...] = (0, 
 
 EMPTY = truth_of()
 SOME = truth_of((0, [4, 6, 40, 30]), (2, [30, 20, 62, 60]), (1, [33, 33, 35, 35]))
+DIFFICULT = replace(SOME, ignored_xyxy=torch.tensor([[20.0, 12, 52, 64], [2, 2, 6, 6]]))
+"""One box reaches over objects and background; the other holds the first cell's point."""
+ONLY_DIFFICULT = replace(EMPTY, ignored_xyxy=torch.tensor([[0.0, 0, 33, 40], [20, 12, 52, 64]]))
 
 
 def losses_of(network: Network, preset: Preset, truths: list[Truth], seed: int = 0, **options: bool) -> Losses:
@@ -45,23 +50,32 @@ def losses_of(network: Network, preset: Preset, truths: list[Truth], seed: int =
     return compute_losses(preset, outputs, network.decode(outputs), truths, **options)
 
 
+def places_of(preset, outputs):
+    maps = [output.regression for output in outputs]
+    return anchor_places(maps) if preset is Preset.RETINANET else point_places(maps)
+
+
+def assigned(preset, places, predictions, i, truth):
+    if preset in SOFT:
+        return assign_aligned(places, predictions.scores[i], predictions.boxes_xyxy[i], truth)
+    return GEOMETRIC.get(preset, assign_atss)(places, truth)
+
+
 def slow_losses(preset, outputs, predictions, truths) -> tuple[float, float, float]:
     """Class, box and centerness loss, one number at a time; only the assignment is taken from the package."""
-    maps = [output.regression for output in outputs]
-    places = anchor_places(maps) if preset is Preset.RETINANET else point_places(maps)
+    places = places_of(preset, outputs)
     logits = torch.cat([flatten_map(output.class_logits, CLASSES) for output in outputs], dim=1)
     regression = torch.cat([flatten_map(output.regression, 4) for output in outputs], dim=1)
     gates = [flatten_map(o.gate_logits, 1) for o in outputs if o.gate_logits is not None]
     gate = torch.cat(gates, dim=1)[..., 0] if gates else None
     classes = boxes = centers = count = quality_sum = 0.0
     for i, truth in enumerate(truths):
-        if preset in SOFT:
-            given = assign_aligned(places, predictions.scores[i], predictions.boxes_xyxy[i], truth)
-        else:
-            given = GEOMETRIC.get(preset, assign_atss)(places, truth)
+        given = assigned(preset, places, predictions, i, truth)
         for n, (m, quality) in enumerate(zip(given.objects.tolist(), given.quality.tolist(), strict=True)):
+            point = places.points_xy[n].tolist()
+            spared = m == BACKGROUND and any(slow_inside(point, box) for box in truth.ignored_xyxy.tolist())
             for k in range(CLASSES):
-                if m == IGNORED or not truth.labelled[k]:
+                if m == IGNORED or spared or not truth.labelled[k]:
                     continue
                 s = logits[i, n, k].sigmoid().item()
                 if preset in ALIGNED:
@@ -107,10 +121,10 @@ def test_losses_equal_the_slow_loop(preset):
         if name.endswith("weight") and "norm" not in name:
             parameter.mul_(5)  # away from the initial values, where all scores and boxes are alike
     partial = truth_of((0, [10, 10, 30, 50]), labelled=(0, 2))
-    images = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    images = torch.randn(5, 3, 64, 64, dtype=torch.float64)
     outputs = network(images)
-    predictions, truths = network.decode(outputs), [SOME, EMPTY, partial]
-    truths = [Truth(t.boxes_xyxy.double(), t.labels, t.labelled) for t in truths]
+    predictions, truths = network.decode(outputs), [SOME, EMPTY, partial, DIFFICULT, ONLY_DIFFICULT]
+    truths = [Truth(t.boxes_xyxy.double(), t.labels, t.labelled, t.ignored_xyxy.double()) for t in truths]
     found = compute_losses(preset, outputs, predictions, truths)
     classes, boxes, centers = slow_losses(preset, outputs, predictions, truths)
     assert found.class_loss.item() == pytest.approx(classes, rel=1e-9)
@@ -208,6 +222,61 @@ def test_objects_of_classes_that_are_not_annotated_count_for_nothing(preset):
     marked = truth_of((0, box), (1, [30, 20, 62, 60]), labelled=(0, 2))
     unmarked = truth_of((0, box), labelled=(0, 2))
     assert losses_of(network, preset, [marked]) == losses_of(network, preset, [unmarked])
+
+
+def class_gradients(network: Network, preset: Preset, truth: Truth, images: torch.Tensor) -> torch.Tensor:
+    """(N, K + 1) or (N, K): of the class loss, times its normaliser, with respect to class logits and gate."""
+    outputs = network(images)
+    maps = [(o.class_logits, CLASSES) for o in outputs]
+    gates = [(o.gate_logits, 1) for o in outputs if o.gate_logits is not None and preset in ALIGNED]
+    losses = compute_losses(preset, outputs, network.decode(outputs), [truth])
+    logits = [logit for logit, _ in maps + gates]
+    gradients = torch.autograd.grad(losses.class_loss * losses.class_normaliser, logits)
+    flat = [flatten_map(g, depth)[0] for g, (_, depth) in zip(gradients, maps + gates, strict=True)]
+    levels = [torch.cat(flat[i : i + len(maps)]) for i in range(0, len(flat), len(maps))]
+    return torch.cat(levels, dim=1)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_background_inside_difficult_objects_has_no_gradient_and_all_else_the_same(preset):
+    network = tiny(preset)
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    plain = class_gradients(network, preset, SOME, images)
+    spared = class_gradients(network, preset, DIFFICULT, images)
+    outputs = network(images)
+    places = places_of(preset, outputs)
+    finds = assigned(preset, places, network.decode(outputs), 0, SOME).objects >= 0
+    boxes = DIFFICULT.ignored_xyxy.tolist()
+    inside = torch.tensor([any(slow_inside(point, box) for box in boxes) for point in places.points_xy.tolist()])
+    assert (inside & finds).any() and (inside & ~finds).any() and (plain[inside & ~finds] != 0).any()
+    assert (spared[inside & ~finds] == 0).all()
+    assert torch.equal(spared[~inside | finds], plain[~inside | finds])
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_difficult_objects_change_neither_box_loss_nor_normalisers(preset):
+    network = tiny(preset)
+    plain, spared = (losses_of(network, preset, [truth]) for truth in (SOME, DIFFICULT))
+    assert spared.class_loss < plain.class_loss
+    assert replace(spared, class_loss=plain.class_loss) == plain
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_a_difficult_object_without_a_point_inside_changes_nothing(preset):
+    network = tiny(preset)
+    between = replace(SOME, ignored_xyxy=torch.tensor([[8.0, 8, 12, 12]]))  # points lie on two corners
+    assert losses_of(network, preset, [between]) == losses_of(network, preset, [SOME])
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_an_image_that_is_difficult_all_over_teaches_nothing(preset):
+    network = tiny(preset)
+    losses = losses_of(network, preset, [replace(EMPTY, ignored_xyxy=torch.tensor([[-99.0, -99, 199, 199]]))])
+    losses.total.backward()
+    assert losses.total == 0
+    assert all(p.grad is not None and not p.grad.any() for p in network.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("preset", Preset)

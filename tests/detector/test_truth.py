@@ -7,15 +7,21 @@ ALL = torch.ones(3, dtype=torch.bool)
 
 
 def test_objects_of_classes_that_are_not_labelled_are_left_out():
-    boxes = torch.arange(12.0).reshape(3, 4)
-    truth = Truth(boxes, torch.tensor([0, 2, 1]), torch.tensor([True, True, False])).of_labelled_classes()
+    boxes, ignored = torch.arange(12.0).reshape(3, 4), torch.rand(2, 4)
+    truth = Truth(boxes, torch.tensor([0, 2, 1]), torch.tensor([True, True, False]), ignored).of_labelled_classes()
     assert truth.labels.tolist() == [0, 1]
     assert torch.equal(truth.boxes_xyxy, boxes[[0, 2]])
+    assert torch.equal(truth.ignored_xyxy, ignored)
+
+
+def test_no_objects_are_difficult_unless_said():
+    assert Truth(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), ALL).ignored_xyxy.shape == (0, 4)
 
 
 def test_a_truth_goes_to_another_device_whole():
     truth = Truth(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64), ALL).to(torch.device("meta"))
-    assert {truth.boxes_xyxy.device.type, truth.labels.device.type, truth.labelled.device.type} == {"meta"}
+    tensors = (truth.boxes_xyxy, truth.labels, truth.labelled, truth.ignored_xyxy)
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,16 @@ def test_a_truth_goes_to_another_device_whole():
 def test_what_is_no_truth_is_refused(boxes, labels, labelled, message):
     with pytest.raises(ValueError, match=message):
         Truth(boxes, labels, labelled)
+
+
+@pytest.mark.parametrize(
+    "ignored, message",
+    [
+        (torch.zeros(4), r"ignored boxes are \(4,\); expected \(D, 4\)"),
+        (torch.zeros(2, 3), r"ignored boxes are \(2, 3\); expected \(D, 4\)"),
+        (torch.zeros(1, 4, dtype=torch.int64), "floating point"),
+    ],
+)
+def test_what_are_no_ignored_boxes_is_refused(ignored, message):
+    with pytest.raises(ValueError, match=message):
+        Truth(torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64), ALL, ignored)

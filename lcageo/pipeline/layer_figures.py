@@ -1,0 +1,94 @@
+"""How well a layer of found objects agrees with the truth: the figures, as JSON and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan, nan
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFigures:
+    """How well one class, or all of them, was found."""
+
+    name: str
+    truth: int
+    found: int
+    right: int
+    """True positives: found objects that are matched with a true one of their own."""
+    average_precision: float | None
+    """At the least overlap; of all classes: the mean over those with true objects. None without scores."""
+
+    @property
+    def precision(self) -> float:
+        """Share of the found objects that are right; nan if there is none."""
+        return self.right / self.found if self.found else nan
+
+    @property
+    def recall(self) -> float:
+        """Share of the true objects that are found; nan if there is none."""
+        return self.right / self.truth if self.truth else nan
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both; nan where nothing is true or found."""
+        return 2 * self.right / (self.found + self.truth) if self.found + self.truth else nan
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures; None where there is none."""
+        shares = {name: getattr(self, name) for name in ("precision", "recall", "f1", "average_precision")}
+        return {
+            "class": self.name,
+            "truth": self.truth,
+            "found": self.found,
+            "true_positives": self.right,
+            "false_positives": self.found - self.right,
+            "misses": self.truth - self.right,
+            **{name: None if share is None or isnan(share) else share for name, share in shares.items()},
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """The same as one row of a table."""
+        counts = (self.truth, self.found, self.right, self.found - self.right, self.truth - self.right)
+        shares = (self.precision, self.recall, self.f1, self.average_precision)
+        return (
+            self.name,
+            *(f"{count:,}" for count in counts),
+            *("-" if share is None or isnan(share) else f"{share:.3f}" for share in shares),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEvaluation:
+    """How well a layer of found objects agrees with the truth."""
+
+    layer: Path
+    truth: Path
+    iou: float
+    """Overlap from which a found object is right."""
+    crs: str | None
+    """Where overlaps were measured; None: in the layers' own coordinates, which have no CRS."""
+    per_class: tuple[LayerFigures, ...]
+    """By name; classes that are only found stand last."""
+    overall: LayerFigures
+    warnings: tuple[str, ...]
+    """What a user should know before trusting the figures."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "layer": str(self.layer),
+            "truth": str(self.truth),
+            "iou": self.iou,
+            "crs": self.crs,
+            "classes": [figures.as_json() for figures in self.per_class],
+            "overall": self.overall.as_json(),
+            "warnings": list(self.warnings),
+        }
+
+    def table(self) -> list[tuple[str, ...]]:
+        """A heading, a row for each class, and one for all."""
+        counts = ("truth", "found", "true positives", "false positives", "misses")
+        heading = ("class", *counts, "precision", "recall", "F1", f"AP{100 * self.iou:g}")
+        return [heading, *(figures.row() for figures in self.per_class), self.overall.row()]

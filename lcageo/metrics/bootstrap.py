@@ -16,7 +16,7 @@ from lcageo.metrics.curves import COCO_RECALLS
 from lcageo.metrics.match import IOUS, Matches
 from lcageo.metrics.truth import Counted, Floats
 
-CHUNK = 4_000_000
+CHUNK = 1_000_000
 """Numbers held per array at a time: bounds the memory."""
 TAIL = 2.5
 """Per cent cut off on either side of an interval: what remains is the 95 % interval."""
@@ -82,15 +82,11 @@ def resample(matches: Matches, resamples: int = 1000, seed: int = 0) -> Resample
     the same seed.
     """
     images = matches.what.images
-    if not images:
-        return Resampled(seed, np.full(resamples, np.nan), np.full(resamples, np.nan))
-    rng = np.random.default_rng(seed)
-    step = max(1, CHUNK // max(images, len(matches.what.score), 1))
-    parts = []
-    for start in range(0, resamples, step):
-        times = rng.multinomial(images, np.full(images, 1 / images), min(step, resamples - start))
-        parts.append(average_precisions(matches, times))
-    figures = np.concatenate([np.zeros((0, matches.what.classes, len(IOUS))), *parts])
+    times = np.zeros((resamples, 0), np.int32)
+    if images:
+        rng = np.random.default_rng(seed)
+        times = rng.multinomial(images, np.full(images, 1 / images), resamples).astype(np.int32)
+    figures = average_precisions(matches, times)
     return Resampled(seed, _mean_of_known(figures[:, :, 0]), _mean_of_known(figures.mean(axis=2)))
 
 
@@ -109,7 +105,7 @@ def paired_difference(first: Matches, second: Matches, resamples: int = 1000, se
     return resample(first, resamples, seed) - resample(second, resamples, seed)
 
 
-def average_precisions(matches: Matches, times: NDArray[np.int64]) -> Floats:
+def average_precisions(matches: Matches, times: NDArray[np.int32]) -> Floats:
     """(B, K, 10) average precisions when each image counts so many times.
 
     Args:
@@ -125,17 +121,39 @@ def average_precisions(matches: Matches, times: NDArray[np.int64]) -> Floats:
     for label in np.flatnonzero(to_find.any(axis=0)).tolist():
         of_class = np.flatnonzero(what.found_label == label)
         of_class = of_class[np.argsort(-what.score[of_class], kind="stable")]
-        counts = times[:, what.found_image[of_class]]
-        kept = counts.cumsum(axis=1)
-        for iou in range(len(IOUS)):
-            out = left_out[iou, of_class]
-            counted = kept - (counts * out).cumsum(axis=1) if out.any() else kept
-            places = np.flatnonzero(right[iou, of_class])
-            figures[:, label, iou] = _from_steps(counts[:, places], counted[:, places], objects[:, label])
+        some_right, some_out = right[:, of_class], left_out[:, of_class]
+        step = max(1, CHUNK // max(len(of_class), 1))
+        for start in range(0, len(times), step):
+            part = slice(start, start + step)
+            counts = times[part, what.found_image[of_class]]
+            figures[part, label] = _of_class(counts, some_right, some_out, objects[part, label])
     return figures
 
 
-def _from_steps(counts: NDArray[np.int64], kept: NDArray[np.int64], objects: NDArray[np.int64]) -> Floats:
+def _of_class(
+    counts: NDArray[np.int32], right: NDArray[np.bool_], left_out: NDArray[np.bool_], objects: NDArray[np.int64]
+) -> Floats:
+    """(B, 10) average precisions of one class; nan where there are no objects.
+
+    Args:
+        counts: (B, D) how often each of its detections counts, best score first.
+        right: (10, D).
+        left_out: (10, D).
+        objects: (B,).
+    """
+    kept = counts.cumsum(axis=1, dtype=np.int32)
+    figures = []
+    for hits, out in zip(right, left_out, strict=True):
+        places, lost = np.flatnonzero(hits), np.flatnonzero(out)
+        down_to = kept[:, places]
+        if len(lost):
+            gone = np.append(np.zeros((len(counts), 1), np.int32), counts[:, lost].cumsum(axis=1), axis=1)
+            down_to = down_to - gone[:, np.searchsorted(lost, places)]
+        figures.append(_from_steps(counts[:, places], down_to, objects))
+    return np.stack(figures, axis=1)
+
+
+def _from_steps(counts: NDArray[np.int32], kept: NDArray[np.int32], objects: NDArray[np.int64]) -> Floats:
     """(B,) average precisions; nan where there are no objects. Only right detections raise precision or recall.
 
     Args:
@@ -143,7 +161,7 @@ def _from_steps(counts: NDArray[np.int64], kept: NDArray[np.int64], objects: NDA
         kept: (B, R) how many detections there are down to each.
         objects: (B,).
     """
-    hits = counts.cumsum(axis=1)
+    hits = counts.cumsum(axis=1, dtype=np.int32)
     precision = np.divide(hits, kept, out=np.zeros(hits.shape), where=kept > 0)
     recall = hits / np.maximum(objects, 1)[:, None]
     beyond = np.zeros((len(hits), hits.shape[1] + 1))

@@ -143,8 +143,8 @@ def find_objects(
         for some in _batches(samples, batch):
             detections = _predict(predictor, np.stack([sample.image.numpy() for sample in some]))
             for sample, one in zip(some, detections, strict=True):
-                in_image = _in_original(one, sample, annotations[sample.index])
-                found[sample.index] = in_image.selected(slice(config.max_per_tile))
+                best = one.selected(slice(config.max_per_tile))  # as if the predictor had kept no more
+                found[sample.index] = _in_original(best, sample, annotations[sample.index])
             on_progress(len(some))
     if in_tiles:
         from lcageo.pipeline.evaluate_scenes import find_in_tiles  # needs rasterio, which a trainer may lack

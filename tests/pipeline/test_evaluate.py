@@ -103,6 +103,13 @@ def test_the_best_of_an_image_are_kept(tmp_path: Path) -> None:
     assert few.boxes_xyxy[:, 0].tolist() == [0, 1, 2]
 
 
+def test_the_best_are_chosen_before_boxes_in_the_fill_go_as_a_predictor_does_it(tmp_path: Path) -> None:
+    image = bright_image(tmp_path / "a.png", 128, 64, [])
+    predictor = Fixed([[0, 70, 9, 90], [0, 0, 9, 9], [20, 0, 29, 9]], [0.9, 0.8, 0.7])
+    (found,) = find_objects(predictor, bright_set(image), config=DetectConfig(max_per_tile=2))
+    assert found.boxes_xyxy.tolist() == [[0, 0, 9, 9]]
+
+
 def test_the_rest_of_the_tile_has_the_models_mean_colour(tmp_path: Path) -> None:
     seen: list[NDArray[np.uint8]] = []
 

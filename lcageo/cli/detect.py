@@ -102,7 +102,7 @@ def detect(
     from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
 
     jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run)
-    predictor = _predictor(model, config, device, say)
+    predictor = open_model(model, config, device, say)
     size = batch or (2 if predictor.device == "cpu" else 16)
     if dry_run:
         _preview(scenes, predictor, config, size, as_json, say)
@@ -118,7 +118,8 @@ def detect(
     _raise_failures(reports)
 
 
-def _predictor(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
+def open_model(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
+    """The predictor that --model and --device ask for; says what it is."""
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
 

@@ -1,0 +1,255 @@
+"""lcageo evaluate: how good a model is on labelled images, or a layer of found objects against a layer of true ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcageo.cli import console, options
+from lcageo.cli.detect import open_model
+from lcageo.cli.evaluate_text import report_text
+from lcageo.cli.progress import Bar
+from lcageo.config import DetectConfig
+from lcageo.errors import UsageError
+
+if TYPE_CHECKING:
+    from lcageo.data.annotations import LabelledSet
+    from lcageo.data.classmap import ClassMap
+    from lcageo.metrics.report import Evaluation
+    from lcageo.runtime.predictor import Predictor
+
+SCORE, NMS_IOU, MAX_PER_IMAGE = 0.05, 0.6, 100
+"""The benchmark's, as pipeline.evaluate has them: help must not wait for it."""
+LAYER_IOU = 0.5
+SHOWN = 5
+"""Problems of the data that are told one by one; `lcageo data check` tells all."""
+PICTURES = ("curves.png", "confusion.png")
+
+
+class Split(StrEnum):
+    """The lists of a DIOR folder."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TRAINVAL = "trainval"
+    TEST = "test"
+
+
+def evaluate(
+    model: options.Model = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to evaluate on. May be repeated."),
+    ] = None,
+    layer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of a model: a layer of found objects, from detect.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --layer: the layer of true objects, in any CRS.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="List of DIOR folders; a COCO file is one split by itself.")] = Split.VAL,
+    class_map: Annotated[
+        Path | None, typer.Option(metavar="TOML", help='Names to put together: [classes] vehicle = ["car", "lorry"].')
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse broken records instead of skipping them.")] = False,
+    device: options.Device = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images run at a time. Default: 2 on a CPU, 16 on a GPU.")
+    ] = None,
+    score: Annotated[float, typer.Option(help="Least score of a detection that counts.")] = SCORE,
+    iou: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Overlap above which two detections are one object, default {NMS_IOU}. With --layer: overlap from "
+            f"which a found object is right, default {LAYER_IOU}."
+        ),
+    ] = None,
+    max_per_image: Annotated[int, typer.Option(min=1, help="Best detections of an image that count.")] = MAX_PER_IMAGE,
+    as_scene: Annotated[
+        bool, typer.Option("--as-scene", help="Cut every image into tiles and merge, as detect does with scenes.")
+    ] = False,
+    tile: Annotated[
+        int | None, typer.Option(help="Side of these tiles, pixels. Default: half of the model's tile.")
+    ] = None,
+    overlap: Annotated[
+        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, as 200 or 25%. Default: from the model.")
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Resamples of the images for 95 % intervals, such as 1000.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help=f"Draw {' and '.join(PICTURES)} into a folder.")
+    ] = None,
+    voc: Annotated[bool, typer.Option("--voc", help="Also print 11-point figures, as DIOR papers have them.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="With --layer: write what differs as a layer.")
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measures a model on labelled images as COCO does: average precision and recall, best thresholds, confusions.
+
+    An image is seen as a whole, scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own
+    resolution. Classes that an image is not annotated for are left out of its count.
+
+    Example: lcageo evaluate --model runs/a --data DIOR --split test --bootstrap 1000
+    """
+    say = console.Console(quiet, verbose)
+    if layer is not None or truth is not None:
+        if model is not None or data:
+            raise UsageError("--layer and --truth compare layers, --model and --data run a model; give either pair")
+        if layer is None or truth is None:
+            raise UsageError("--layer and --truth go together; give both")
+        _layers(layer, truth, LAYER_IOU if iou is None else iou, _class_map(class_map), output, overwrite, as_json, say)
+        return
+    _check(data, output, tile, as_scene)
+    config = DetectConfig(score=score, iou=NMS_IOU if iou is None else iou, max_per_tile=max_per_image, overlap=overlap)
+    if plots is not None:
+        _prepare_plots(plots, overwrite)
+    predictor = _open(model, config, device, say)
+    labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
+    size = batch or (2 if predictor.device == "cpu" else 16)
+    evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)
+    resampled = evaluation.resampled(bootstrap, seed) if bootstrap else None
+    if plots is not None:
+        _draw(evaluation, plots)
+    if as_json:
+        described = {"model": predictor.card.name, "data": labelled.name, **evaluation.as_json()}
+        described |= {} if resampled is None else {"bootstrap": resampled.as_json()}
+        console.data(json.dumps(described, indent=1))
+    else:
+        console.data(report_text(evaluation, resampled, voc))
+        if plots is not None:
+            console.data("\n".join(str(plots / name) for name in PICTURES))
+
+
+def _check(data: list[Path] | None, output: Path | None, tile: int | None, as_scene: bool) -> None:
+    if not data:
+        raise UsageError("nothing to evaluate on; give --model and --data, or --layer and --truth")
+    if output is not None:
+        raise UsageError("--output is for --layer; a model's figures come as --json and --plots")
+    if tile is not None and not as_scene:
+        raise UsageError("--tile says nothing without --as-scene; give both")
+
+
+def _class_map(path: Path | None) -> ClassMap | None:
+    from lcageo.data.classmap import load_class_map
+
+    return None if path is None else load_class_map(path)
+
+
+def _layers(
+    layer: Path,
+    truth: Path,
+    iou: float,
+    class_map: ClassMap | None,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    say: console.Console,
+) -> None:
+    from lcageo.pipeline.evaluate_layer import evaluate_layer
+
+    report = evaluate_layer(layer, truth, iou=iou, class_map=class_map, output=output, overwrite=overwrite)
+    for line in report.warnings:
+        say.warn(line)
+    if as_json:
+        console.data(json.dumps(report.as_json(), indent=1))
+        return
+    console.data(console.table(report.table()))
+    if output is not None:
+        console.data(str(output.with_suffix(output.suffix.lower())))
+
+
+def _open(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
+    """A predictor that keeps as many objects of a tile as `detect` does: of an image all tiles' are counted later."""
+    most = max(config.max_per_tile, DetectConfig().max_per_tile)
+    return open_model(model, replace(config, max_per_tile=most), device, say)
+
+
+def _read(
+    data: Sequence[Path],
+    split: Split,
+    predictor: Predictor,
+    class_map: ClassMap | None,
+    strict: bool,
+    say: console.Console,
+) -> LabelledSet:
+    """The images, with the model's classes; what is wrong with them is told."""
+    from lcageo.data.annotations import ProblemKind
+    from lcageo.data.dior import DiorSplit
+    from lcageo.data.sets import read_sets
+
+    classes = predictor.card.classes
+    labelled = read_sets(data, DiorSplit(split), classes, class_map, strict)
+    absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows them
+    faults = []
+    for problem in labelled.problems:
+        if problem.kind is ProblemKind.CLASS_LEFT_OUT:
+            say.note(str(problem))
+        elif (str(problem.path), problem.where) not in absent:
+            faults.append(problem)
+    for problem in faults[:SHOWN]:
+        say.warn(str(problem))
+    if len(faults) > SHOWN:
+        say.warn(f"and {len(faults) - SHOWN:,} more problems; 'lcageo data check' tells all")
+    return labelled
+
+
+def _tile(predictor: Predictor, tile: int | None) -> int:
+    from lcageo.pipeline.evaluate_scenes import default_tile
+
+    return default_tile(predictor.card) if tile is None else tile
+
+
+def _run(
+    predictor: Predictor,
+    labelled: LabelledSet,
+    config: DetectConfig,
+    batch: int,
+    tile: int | None,
+    say: console.Console,
+) -> Evaluation:
+    from lcageo.pipeline.evaluate import evaluate_set
+
+    done = 0
+    with Bar(say, "evaluating", "image") as bar:
+
+        def advance(images: int) -> None:
+            nonlocal done
+            done += images
+            bar.at(done, len(labelled))
+
+        return evaluate_set(
+            predictor, labelled, config=config, batch=batch, tile=tile, warn=bar.warn, on_progress=advance
+        )
+
+
+def _prepare_plots(folder: Path, overwrite: bool) -> None:
+    """Refuses pictures that could not be written, before the work of an hour."""
+    from lcageo.output.publish import check_output, make_folder
+
+    for name in PICTURES:
+        check_output(folder / name, [folder / name], overwrite, folder_is_made=True)
+    make_folder(folder)
+
+
+def _draw(evaluation: Evaluation, folder: Path) -> None:
+    from lcageo.metrics.plots import draw_confusion, draw_curves
+    from lcageo.output.publish import Publication
+
+    with Publication() as publication:
+        curves, confusion = (publication.draft(folder / name) for name in PICTURES)
+        draw_curves(evaluation, curves)
+        draw_confusion(evaluation.confusion, confusion)
+        publication.publish()

@@ -82,6 +82,10 @@ class TrainConfig:
     """Crops are enlarged by a factor drawn from this range."""
     mosaic: float = 0.5
     """Share of crops put together from four images."""
+    turns: bool = True
+    """Whether crops are turned and mirrored; overhead imagery has no up."""
+    colour: float = 1.0
+    """Strength of the changes of colour and haze, 0 for none."""
     class_balance: float = 0.5
     """0 draws objects as they come, 1 all classes alike."""
 
@@ -126,6 +130,7 @@ class TrainConfig:
             "crop": self.crop is None or (128 <= self.crop <= 4096 and self.crop % 32 == 0),
             "scale": len(self.scale) == 2 and 0.05 <= self.scale[0] <= self.scale[1] <= 20,
             "mosaic": 0 <= self.mosaic <= 1,
+            "colour": 0 <= self.colour <= 2,
             "class_balance": 0 <= self.class_balance <= 1,
             "epochs": self.epochs >= 1,
             "minutes": self.minutes is None or self.minutes > 0,

@@ -14,9 +14,12 @@ import typer
 
 import lcageo
 from lcageo.cli import console
+from lcageo.cli.data import data
 from lcageo.cli.detect import detect
+from lcageo.cli.evaluate import evaluate
 from lcageo.cli.info import info
 from lcageo.cli.models import models
+from lcageo.cli.train import train
 from lcageo.errors import InterruptedRunError, LcageoError
 
 app = typer.Typer(
@@ -28,7 +31,10 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(info)
+app.command()(train)
+app.command()(evaluate)
 app.add_typer(models, name="models")
+app.add_typer(data, name="data")
 
 
 def _show_version(wanted: bool) -> None:

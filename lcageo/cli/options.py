@@ -56,6 +56,21 @@ def parse_bands(text: str) -> tuple[int, ...]:
         raise UsageError(f"--bands '{text}' is not a list of band numbers like 4,3,2") from None
 
 
+def parse_pair(text: str | None, option: str) -> tuple[float, float] | None:
+    """'0.6,1.6' -> (0.6, 1.6).
+
+    Raises:
+        UsageError: if it is not two numbers; it names `option`.
+    """
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} '{text}' is not two numbers like 0.6,1.6") from None
+    return low, high
+
+
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     """'xmin,ymin,xmax,ymax' -> four floats.
 

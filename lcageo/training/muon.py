@@ -52,17 +52,19 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the same singular vectors, and all singular values between about 0.7 and 1.2.
 
-    A polynomial applied five times to the singular values, by products alone; in bfloat16, whose errors do not matter.
+    A polynomial applied five times to the singular values, by products alone. Its errors do not matter: a GPU takes
+    bfloat16, which many CPUs only emulate.
 
     Args:
         matrix: (rows, columns).
     """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = matrix.T if tall else matrix
+    x = x.bfloat16() if x.is_cuda else x.float()
     x = x / (x.norm() + 1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result = x.T if tall else x
-    return result.to(matrix.dtype)
+    result: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return result

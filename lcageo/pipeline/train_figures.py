@@ -1,0 +1,115 @@
+"""What training says of itself while it runs: losses, speed, and the alarm when a number is no number."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lcageo.data.dataset import CropBatches, CropDataset
+from lcageo.detector.criterion import Losses
+from lcageo.errors import TrainingError
+from lcageo.train_config import Precision
+from lcageo.training.log import TrainingLog
+from lcageo.training.state import TrainState
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """How far a run is."""
+
+    step: int
+    progress: float
+    """Share of the run, 0 to 1."""
+    loss: float
+    learning_rate: float
+    images_per_second: float
+    data_share: float
+    """Share of the time spent waiting for crops."""
+    seconds_left: float
+
+
+class Figures:
+    """Collects the steps' figures as tensors and looks at them now and then: each look waits for a GPU."""
+
+    def __init__(self, state: TrainState, crops: CropDataset, batches: CropBatches, checkpoint: Path) -> None:
+        self._state = state
+        self._crops = crops
+        self._batches = batches
+        self._checkpoint = checkpoint
+        self._pending: list[tuple[int, Losses, Tensor]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts the clock anew, after something else took time."""
+        self._since = time.monotonic()
+        self._waited = 0.0
+        self._began = self._state.progress(), self._state.elapsed
+
+    def waited(self, seconds: float) -> None:
+        """Counts time in which no crops were ready."""
+        self._waited += seconds
+
+    def add(self, losses: Losses, norm: Tensor) -> None:
+        """Takes in what the last step gave: its losses, and the norm of its gradient before clipping."""
+        self._pending.append((self._state.step, losses, norm))
+
+    def look(self, learning_rate: float, progress: float, log: TrainingLog | None) -> TrainReport:
+        """The mean figures since the last look, written to the log.
+
+        Raises:
+            TrainingError: if a loss or gradient is not finite; it names the step and the images.
+        """
+        losses = [self._checked(step, loss, norm) for step, loss, norm in self._pending]
+        mean = [sum(values) / len(values) for values in zip(*losses, strict=True)]
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        report = TrainReport(
+            self._state.step,
+            progress,
+            mean[0],
+            learning_rate,
+            len(losses) * self._state.config.batch / seconds,
+            self._waited / seconds,
+            self._seconds_left(progress),
+        )
+        if log is not None:
+            names = ("loss", "class_loss", "box_loss", "centerness_loss", "gradient_norm")
+            values = {name: value for name, value in zip(names, mean, strict=True) if not math.isnan(value)}
+            values |= {
+                "seconds": self._state.elapsed,
+                "learning_rate": learning_rate,
+                "images_per_second": report.images_per_second,
+                "data_share": report.data_share,
+            }
+            log.train(self._state.step, self._state.epoch, values)
+        self._pending.clear()
+        self._since, self._waited = time.monotonic(), 0.0
+        return report
+
+    def _checked(self, step: int, losses: Losses, norm: Tensor) -> tuple[float, ...]:
+        """Total, class, box and centerness loss (nan where a preset has none) and gradient norm, as numbers."""
+        total, length = losses.total.item(), norm.item()
+        # Scaled float16 losses overflow now and then; the scaler skips such steps.
+        if not (math.isfinite(total) and (math.isfinite(length) or self._state.precision is Precision.FP16)):
+            what = f"the loss is {total}" if not math.isfinite(total) else f"the gradient's norm is {length}"
+            keys = self._batches.keys(step - 1)
+            files = sorted({str(path) for key in keys for path in self._crops.sources(key)})
+            kept = (
+                f"the last good state is {self._checkpoint}" if self._checkpoint.exists() else "nothing was saved yet"
+            )
+            raise TrainingError(
+                f"{what} after step {step:,}; try a lower --lr or --precision fp32, then --resume; {kept}; "
+                f"the step's images: {', '.join(files)}"
+            )
+        centerness = math.nan if losses.centerness_loss is None else losses.centerness_loss.item()
+        return total, losses.class_loss.item(), losses.box_loss.item(), centerness, length
+
+    def _seconds_left(self, progress: float) -> float:
+        began, elapsed = self._began
+        gained = progress - began
+        return (1 - progress) * (self._state.elapsed - elapsed) / gained if gained > 0 else math.inf

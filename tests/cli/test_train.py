@@ -1,0 +1,123 @@
+"""`lcageo train` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import Run
+from conftest import DATA
+from scenes import noise, write_scene
+from shapes import write_shapes
+
+SMALL = (
+    "--backbone", "resnet18", "--backbone-width", "8", "--channels", "16", "--head-convs", "1", "--norm", "gn",
+    "--imgsz", "128", "--batch", "2", "--device", "cpu", "--workers", "0", "--precision", "fp32", "--validations", "1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    return write_shapes(tmp_path / "train.json", 6)
+
+
+def test_training_gives_a_model_that_detect_takes(run: Run, shapes: Path, tmp_path: Path) -> None:
+    outcome = run("train", "--data", shapes, "--val", shapes, "--out", "runs/a", "--epochs", "1", *SMALL)
+    assert outcome.code == 0 and outcome.out == "runs/a\n"
+    assert "6 images to train on, 6 to validate on, 2 classes" in outcome.err
+    assert "mAP50:95" in outcome.err and "the best so far" in outcome.err
+    with (tmp_path / "runs/a/metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["3", "3"] and float(rows[0]["loss"]) > 0 and rows[1]["mAP50"]
+    write_scene(tmp_path / "scene.tif", noise(200, 200))
+    assert run("detect", "scene.tif", "--model", "runs/a", "-q").code == 0
+    assert run("detect", "scene.tif", "--model", "runs/a/last", "-q", "--overwrite").code == 0
+    assert run("train", "--out", "runs/a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0").code == 0
+
+
+def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(f'data = ["{shapes}"]\nepochs = 7\nseed = 3\nscale = [0.8, 1.2]\n')
+    run(
+        "train",
+        "--recipe",
+        "recipe.toml",
+        "--out",
+        "a",
+        "--epochs",
+        "1",
+        "--gsd",
+        "0.2,0.9",
+        "--classes",
+        "car",
+        *SMALL,
+    )
+    kept = (tmp_path / "a/recipe.toml").read_text()
+    for line in ("epochs = 1", "seed = 3", "0.8", "imgsz = 128", '"car"', "0.9"):
+        assert line in kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "training needs --data"),
+        (("--data", "nowhere.json"), "nowhere.json"),
+        (("--data", "train.json", "--epochs", "2", "--minutes", "2"), "exclude each other"),
+        (("--data", "train.json", "--scale", "big"), "--scale 'big' is not two numbers"),
+        (("--data", "train.json", "--imgsz", "100"), "imgsz = 100"),
+        (("--data", "train.json", "--backbone", "vgg"), "backbone = 'vgg'"),
+        (("--data", "train.json", "--classes", "dragon"), "dragon"),
+        (("--data", "train.json", "--preset", "fcos", "--epochs", "1"), "fixed batch norms"),
+        (("--resume",), "holds no run to go on with"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(
+    run: Run, shapes: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    outcome = run("train", "--out", "a", "--device", "cpu", "-q", *arguments)
+    assert outcome.code in (1, 2) and words in outcome.err and outcome.err.count("error:") == 1
+
+
+def test_a_run_is_neither_overwritten_nor_changed_by_mistake(run: Run, shapes: Path) -> None:
+    arguments = ("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", "-q", *SMALL)
+    assert run(*arguments).code == 0
+    again = run(*arguments)
+    assert again.code == 2 and "holds a run" in again.err and "--resume" in again.err
+    other = run("train", "--out", "a", "--resume", "--batch", "4")
+    assert other.code == 2 and "has batch = 2, not 4; only epochs, minutes, validations may change" in other.err
+    assert run(*arguments, "--overwrite").code == 0
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(shapes: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lcageo", "train", "--data", str(shapes), "--val", str(shapes), "--out", "a"]
+    process = subprocess.Popen(
+        [*command, *SMALL, "--workers", "1", "--epochs", "400", "--checkpoint-minutes", "0"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while not (tmp_path / "a/checkpoint.pt").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "the same command with --resume goes on" in said and "Traceback" not in said
+
+
+def test_the_dior_layout_of_real_images_trains_evaluates_and_detects(
+    run: Run, real_scenes: list[Path], tmp_path: Path
+) -> None:
+    maker = DATA / "make_dior_layout.py"
+    if not maker.exists():
+        pytest.skip(f"SKIPPED FOR WANT OF DATA: {maker} is not there; name its folder with LCAGEO_DATA")
+    subprocess.run([sys.executable, maker, tmp_path / "dior"], check=True, capture_output=True)
+    trained = run("train", "--data", "dior", "--out", "a", "--minutes", "0.3", *SMALL, "--workers", "1", "-q")
+    assert trained.code == 0, trained.err
+    evaluated = run("evaluate", "--model", "a", "--data", "dior", "--split", "val", "--json", "-q", "--device", "cpu")
+    assert evaluated.code == 0 and 0 <= json.loads(evaluated.out)["mAP50"] <= 1
+    detected = run("detect", real_scenes[0], "--model", "a", "-o", "found.gpkg", "-q", "--device", "cpu")
+    assert detected.code == 0 and (tmp_path / "found.gpkg").exists()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from lcageo.errors import InterruptedRunError
+from lcageo.pipeline.stop import StopRequest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_stops_at_once(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(InterruptedRunError, match=f"second {number.name}"), StopRequest() as stop:
+        assert not stop.asked
+        os.kill(os.getpid(), number)
+        assert stop.asked
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def enter() -> None:
+        with StopRequest() as stop:
+            seen.append((stop.asked, signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [(False, before)]

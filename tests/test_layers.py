@@ -22,7 +22,16 @@ ONLY_IN = {
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
     "tensorboard": ("training",),
-    "torch": ("detector", "runtime.torch_backend", "data.dataset", "training", "pipeline.train"),
+    "torch": (
+        "detector",
+        "runtime.torch_backend",
+        "data.dataset",
+        "training",
+        "pipeline.train",
+        "pipeline.train_figures",
+        "pipeline.train_model",
+        "pipeline.train_validation",
+    ),
     "typer": ("cli",),
     "tqdm": ("cli",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions

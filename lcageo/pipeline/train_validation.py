@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from lcageo.config import DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
 from lcageo.detections import Detections
-from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.report import Evaluation
 from lcageo.output.sheet import SheetImage, draw_sheet
-from lcageo.pipeline.evaluate import BENCHMARK, MAX_PER_SCENE, as_truth, find_objects
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects
 from lcageo.pipeline.train_model import LAST, publish, update_card
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -78,9 +79,7 @@ class Validator:
         """
         card = publish(self._card, weights, self._out / LAST)
         found = self._find(card)
-        most = MAX_PER_SCENE if any(annotation.is_scene for annotation in self._val.annotations) else 100
-        truths = [as_truth(annotation) for annotation in self._val.annotations]
-        evaluation = evaluate_detections(self._val.classes, truths, found, most)
+        evaluation = evaluate_found(self._val, found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
         card = replace(card, metrics=metrics, thresholds=evaluation.thresholds())
         update_card(card, self._out / LAST)
@@ -102,7 +101,7 @@ class Validator:
         return card
 
     def _find(self, card: ModelCard) -> list[Detections]:
-        predictor = load_predictor(card, BENCHMARK, self._device)
+        predictor = load_predictor(card, replace(BENCHMARK, max_per_tile=DetectConfig().max_per_tile), self._device)
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:

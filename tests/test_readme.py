@@ -14,6 +14,7 @@ import shapely
 import typer.main
 from conftest import REPOSITORY
 from scenes import UTM, noise, write_scene
+from shapes import write_shapes
 from untrained import make_untrained_model
 
 from lcageo.cli.app import app
@@ -30,13 +31,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_scene(place / "other.tif", noise(200, 200, seed=1))
     area = shapely.box(UTM.c, UTM.f - 100, UTM.c + 100, UTM.f)
     geopandas.GeoDataFrame(geometry=[area], crs="EPSG:32633").to_file(place / "port.gpkg")
+    geopandas.GeoDataFrame({"class": ["ship"]}, geometry=[area], crs="EPSG:32633").to_file(place / "truth.gpkg")
     make_untrained_model(place / "model", tile_size=256)
+    for name in ("train", "val"):
+        write_shapes(place / f"{name}.json", 4, seed=len(name))
     return place
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_its_commands_run(command: str, folder: Path) -> None:
-    program = [sys.executable, "-m", *shlex.split(command)]
+    hurried = re.sub(r"--minutes \d+", "--minutes 0.05", command)
+    program = [sys.executable, "-m", *shlex.split(hurried)]
     done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lcageo.data.annotations import Annotation, LabelledSet, Problem, refuse
 from lcageo.data.augment import AugmentConfig
-from lcageo.data.check import image_problems, without_images
+from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map
 from lcageo.data.dior import DiorSplit, is_dior
 from lcageo.data.sets import read_sets
@@ -137,9 +137,10 @@ def _checked(
     labelled: LabelledSet, strict: bool, warn: Callable[[str], object], on_image: Callable[[int], object]
 ) -> LabelledSet:
     broken = image_problems(labelled, progress=on_image)
+    problems = (*labelled.problems, *broken)
     if strict:
-        refuse(broken)
-    tell_problems((*labelled.problems, *broken), warn)
+        refuse([problem for problem in problems if problem.kind not in REMARKS])
+    tell_problems(problems, warn)
     return without_images(labelled, broken)
 
 

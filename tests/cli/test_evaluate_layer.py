@@ -1,0 +1,77 @@
+"""`lcageo evaluate --layer --truth` on the drawn scene, whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import geopandas
+import make_scene
+import pytest
+from commands import Run
+from readers import debian_gdal, read_layer
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """The truth of a drawn scene, in longitude and latitude; the scene lies beside it."""
+    make_scene.main([str(tmp_path / "scene.tif"), "--size", "600", "--truth", str(tmp_path / "truth.geojson")])
+    return tmp_path / "truth.geojson"
+
+
+def test_the_truth_found_again_is_all_right_in_any_crs(run: Run, truth: Path) -> None:
+    frame = geopandas.read_file(truth)
+    frame.to_crs("EPSG:3857").assign(score=0.5).to_file("found.gpkg")
+    outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "-o", "all.SHP", "--iou", "0.9")
+    assert outcome.code == 0 and not outcome.err
+    *table, path = outcome.out.splitlines()
+    assert path == "all.shp" and table[0].split()[-2:] == ["F1", "AP90"]
+    count = f"{len(frame):,}"
+    assert table[-1].split() == ["all", count, count, count, "0", "0", *["1.000"] * 4]
+    assert {row["result"] for row in read_layer(Path("all.shp")).rows} == {"true positive"}
+
+
+def test_what_a_model_found_and_missed_is_one_layer_to_look_at(run: Run, truth: Path, untrained: Path) -> None:
+    assert run("detect", "scene.tif", "--model", untrained, "--score", "0.02", "-o", "found.gpkg", "-q").code == 0
+    outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "-o", "all.gpkg", "--iou", "0.1", "--json")
+    overall = json.loads(outcome.out)["overall"]
+    converted = debian_gdal("ogr2ogr", "-f", "GeoJSON", "-t_srs", "EPSG:4326", target=Path("all.gpkg"))
+    features = json.loads(converted.read_text())["features"]
+    assert Counter(feature["properties"]["result"] for feature in features) == Counter(
+        {
+            "true positive": overall["true_positives"],
+            "false positive": overall["false_positives"],
+            "miss": overall["misses"],
+        }
+    )
+    assert overall["found"] == len(read_layer(Path("found.gpkg")).rows) > 0
+    assert overall["truth"] == len(geopandas.read_file(truth)) > 0
+
+
+def test_names_are_put_together_by_a_class_map_and_oddities_are_told(run: Run, truth: Path) -> None:
+    frame = geopandas.read_file(truth)
+    frame.assign(label="thing").drop(columns="class").to_file("found.gpkg")
+    apart = run("evaluate", "--layer", "found.gpkg", "--truth", truth)
+    assert apart.code == 0 and "warning: the classes of 'found.gpkg' are those in its column 'label'" in apart.err
+    assert "give a --class-map" in apart.err
+    names = ", ".join(f'"{name}"' for name in sorted(set(frame["class"])))
+    Path("map.toml").write_text(f"[classes]\nthing = [{names}]\n")
+    together = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "--class-map", "map.toml", "--json")
+    (figures,) = json.loads(together.out)["classes"]
+    assert (figures["class"], figures["recall"], figures["average_precision"]) == ("thing", 1.0, None)
+
+
+def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> None:
+    Path("there.gpkg").write_text("precious")
+    cases: dict[tuple[object, ...], tuple[int, str]] = {
+        ("--layer", truth): (2, "--layer and --truth go together"),
+        ("--layer", "none.gpkg", "--truth", truth): (1, "--layer 'none.gpkg' does not exist"),
+        ("--layer", truth, "--truth", "scene.tif"): (1, "is not a vector layer"),
+        ("--layer", truth, "--truth", truth, "-o", "there.gpkg"): (2, "exists; give --overwrite"),
+        ("--layer", truth, "--truth", truth, "--iou", "2"): (2, "iou 2.0 is not above 0 and at most 1"),
+    }
+    for arguments, (code, words) in cases.items():
+        outcome = run("evaluate", *arguments)
+        assert outcome.code == code and words in outcome.err and outcome.err.count("\n") == 1, arguments
+    assert Path("there.gpkg").read_text() == "precious"

@@ -20,11 +20,12 @@ from lcageo.data.coco import read_coco
 from lcageo.pipeline.train import Listener, RunOptions, train
 from lcageo.pipeline.train_data import TrainingData
 from lcageo.runtime.catalog import ModelCard
-from lcageo.train_config import TrainConfig
+from lcageo.train_config import Optimizer, TrainConfig
 
 RECIPE = TrainConfig(
     backbone="resnet18", backbone_width=32, channels=64, head_convs=4, norm=Norm.BN, imgsz=256, scale=(1.0, 1.0),
-    mosaic=0.0, turns=False, colour=0.0, class_balance=0.0, batch=8, warmup=20, ema=0.95, validations=1,
+    mosaic=0.0, turns=False, colour=0.0, class_balance=0.0, batch=8, optimizer=Optimizer.MUON, warmup=20, ema=0.95,
+    validations=1,
 )  # fmt: skip
 
 

@@ -144,14 +144,14 @@ def train(
 
     Example: lcageo train --data DIOR --preset lca --imgsz 800 --epochs 12 --out runs/a
     """
-    changes = {name: value for name, value in context.params.items() if name in _SETTINGS and value is not None}
-    changes |= {"compile": True} if compile_ else {}
-    for name, parsed in (
-        ("scale", options.parse_pair(scale, "--scale")),
-        ("gsd_m", options.parse_pair(gsd_m, "--gsd")),
-        ("classes", list(options.split_names(classes)) or None),
-    ):
-        changes |= {name: parsed} if parsed is not None else {}
+    parsed = {
+        "classes": options.split_names(classes),
+        "scale": options.parse_pair(scale, "--scale"),
+        "gsd_m": options.parse_pair(gsd_m, "--gsd"),
+        "compile": compile_ or None,
+    }
+    named = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
+    changes = {name: value for name, value in named.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
     from lcageo.pipeline.train import RunOptions  # torch takes seconds: after the settings are known to be good
 

@@ -98,7 +98,7 @@ class TrainConfig:
     """Parts in which a batch is computed, to save memory. Each part has its own normalisers."""
     optimizer: Optimizer = Optimizer.ADAMW
     lr: float | None = None
-    """Greatest learning rate. None: 0.0015 (AdamW, Muon) or 0.01 (SGD) at batch 16, and a third of that for fine-tuning."""
+    """Greatest learning rate. None: 0.0015 (AdamW, Muon) or 0.01 (SGD) at batch 16, a third of that for fine-tuning."""
     weight_decay: float | None = None
     """None: 0.05 (AdamW, Muon) or 0.0001 (SGD); never on biases and norms."""
     schedule: Schedule = Schedule.COSINE

@@ -59,7 +59,7 @@ def draw_quicklook(
     font = ImageFont.load_default(TEXT_SIZE)
     counts = np.bincount(detections.labels, minlength=len(classes))
     entries = [(label, f"{classes[label]} {count:,}") for label, count in enumerate(counts.tolist()) if count]
-    lines = _legend_lines(entries, font, width)
+    lines = legend_lines(entries, font, width)
     panel = MARGIN * 2 + int(TEXT_SIZE * 1.6) * (len(lines) + 2)
     picture = Image.new("RGB", (max(width, int(font.getlength(title)) + 2 * MARGIN), height + panel), PANEL)
     picture.paste(Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1))), (0, 0))
@@ -93,10 +93,10 @@ def save_quicklook(picture: Image.Image, path: Path) -> None:
         raise OutputError(f"quicklook '{path.name}' cannot be written: {error}") from error
 
 
-def _legend_lines(
+def legend_lines(
     entries: Sequence[tuple[int, str]], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
 ) -> list[list[tuple[int, int, str]]]:
-    """Legend entries broken into lines: (x, label, text)."""
+    """Legend entries (label, text) broken into lines of at most `width` pixels: (x, label, text)."""
     if not entries:
         return []
     lines: list[list[tuple[int, int, str]]] = [[]]

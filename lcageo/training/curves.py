@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,6 @@ def _add_epochs(axes: Axes, rows: list[dict[str, str]]) -> None:
         return
     # A row's epoch is rounded down: the one that has just begun tells best how long epochs are.
     length = min(step / epoch for step, epoch in done)
-    upper = axes.secondary_xaxis("top", functions=(lambda step: step / length, lambda epoch: epoch * length))
+    upper = axes.secondary_xaxis("top", functions=(partial(np.multiply, 1 / length), partial(np.multiply, length)))
     upper.set_xlabel("epoch")
     upper.spines["top"].set_visible(False)

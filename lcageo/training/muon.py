@@ -52,19 +52,23 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the same singular vectors, and all singular values between about 0.7 and 1.2.
 
-    A polynomial applied five times to the singular values, by products alone. Its errors do not matter: a GPU takes
-    bfloat16, which many CPUs only emulate.
+    A polynomial applied five times to the singular values, by products alone: x <- (a + b G + c G^2) x with G = x x^T.
+    All but the first and the last product are between square matrices of the shorter side, since G follows from
+    itself: a convolution's nine columns per channel make that more than twice as fast.
 
     Args:
         matrix: (rows, columns).
     """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x.bfloat16() if x.is_cuda else x.float()
+    x = (matrix.T if tall else matrix).float()
     x = x / (x.norm() + 1e-7)
     a, b, c = _COEFFICIENTS
+    gram = x @ x.T
+    total = torch.eye(len(x), device=x.device)
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = (x.T if tall else x).to(matrix.dtype)
-    return result
+        factor = b * gram + c * (gram @ gram)
+        factor.diagonal().add_(a)
+        total = factor @ total
+        gram = factor @ gram @ factor
+    result: Tensor = (total @ x).to(matrix.dtype)
+    return result.T if tall else result

@@ -45,16 +45,18 @@ def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: in
     """
     font = ImageFont.load_default(TEXT_SIZE)
     columns = max(1, min(columns, len(images)))
-    rows = -(-len(images) // columns)
     width = columns * (cell + MARGIN) + MARGIN
-    top = rows * (cell + LINE + MARGIN) + MARGIN
+    cells = [_draw_cell(one, classes, cell, font) for one in images]
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    top = MARGIN + sum(max(picture.height for picture in row) + MARGIN for row in rows)
     seen = {label for one in images for part in (one.truth, one.found) for label in part.labels.tolist()}
     legend = legend_lines([(label, classes[label]) for label in sorted(seen)], font, width)
     sheet = Image.new("RGB", (width, top + (len(legend) + 1) * LINE + MARGIN), PANEL)
-    for index, one in enumerate(images):
-        row, column = divmod(index, columns)
-        place = MARGIN + column * (cell + MARGIN), MARGIN + row * (cell + LINE + MARGIN)
-        sheet.paste(_draw_cell(one, classes, cell, font), place)
+    y = MARGIN
+    for row in rows:
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (MARGIN + column * (cell + MARGIN), y))
+        y += max(picture.height for picture in row) + MARGIN
     pen = ImageDraw.Draw(sheet)
     _draw_dashed(pen, (MARGIN, top, MARGIN + LINE, top + TEXT_SIZE))
     pen.text((MARGIN + LINE + 8, top - 2), "truth; found, with score:", INK, font)
@@ -67,11 +69,11 @@ def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: in
 
 
 def _draw_cell(one: SheetImage, classes: Sequence[str], cell: int, font: Font) -> Image.Image:
-    """An image of `cell` x `cell` pixels and its title below."""
+    """An image in a picture `cell` pixels wide, with its title below."""
     height, width = one.image.shape[:2]
     scale = cell / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = Image.new("RGB", (cell, cell + LINE), PANEL)
+    picture = Image.new("RGB", (cell, size[1] + LINE), PANEL)
     picture.paste(Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS), (0, 0))
     pen = ImageDraw.Draw(picture)
     found = one.found.selected(np.argsort(one.found.scores, kind="stable"))  # the surest on top
@@ -80,21 +82,26 @@ def _draw_cell(one: SheetImage, classes: Sequence[str], cell: int, font: Font) -
     for box in (one.truth.boxes_xyxy * scale).tolist():
         _draw_dashed(pen, _ordered(box))
     _draw_names(pen, found, scale, classes, font, size)
-    pen.rectangle((0, cell, cell, cell + LINE), fill=PANEL)
+    pen.rectangle((0, size[1], cell, size[1] + LINE), fill=PANEL)
     title = one.title.encode("latin-1", "replace").decode("latin-1")  # Pillow's bitmap font knows no more
-    pen.text((0, cell + 2), _shortened(title, font, cell), INK, font)
+    pen.text((0, size[1] + 2), _shortened(title, font, cell), INK, font)
     return picture
 
 
 def _draw_names(
     pen: ImageDraw.ImageDraw, found: Detections, scale: float, classes: Sequence[str], font: Font, size: tuple[int, int]
 ) -> None:
-    """Class and score above each box, or inside at the image's edge; left out where another name is."""
+    """Class and score above each box, or inside at the image's edge: the score alone above a small one, nothing where
+    a surer object's text is.
+    """
     taken: list[Box] = []
     for index in range(len(found) - 1, -1, -1):
         label = int(found.labels[index])
-        text = f"{classes[label]} {found.scores[index]:.2f}"
-        x1, y1 = (found.boxes_xyxy[index, :2] * scale).tolist()
+        x1, y1, x2, _ = (found.boxes_xyxy[index] * scale).tolist()
+        score = f"{found.scores[index]:.2f}"
+        text = f"{classes[label]} {score}"
+        if font.getlength(text) > 1.5 * (x2 - x1):
+            text = score
         wide, high = font.getlength(text) + 4, TEXT_SIZE + 3
         x = max(0.0, min(x1, size[0] - wide))
         y = y1 - high if y1 >= high else max(0.0, y1)
@@ -103,7 +110,7 @@ def _draw_names(
             continue
         taken.append(place)
         pen.rectangle(place, fill=PANEL)
-        pen.text((x + 2, y), text, class_colour(label), font)
+        pen.text((x + 2, y), text, INK, font)
 
 
 def _draw_dashed(pen: ImageDraw.ImageDraw, box: Box) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,45 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lcageo
-from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
+from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import DeviceMemoryError, UsageError
+from lcageo.errors import DeviceMemoryError
 from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
-from lcageo.runtime.catalog import ModelCard
+from lcageo.pipeline.plan import ScenePlan, plan_scene
 from lcageo.runtime.predictor import Predictor
-from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
 from lcageo.scene.describe import SceneInfo
-from lcageo.scene.edges import find_edge
-from lcageo.scene.prefetch import TileReader, read_ahead
+from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch
-from lcageo.scene.tiles import Tile, TileGrid, plan_tiles
+from lcageo.scene.stretch import Stretch
+from lcageo.scene.tiles import Tile
 
-DEFAULT_OVERLAP = 0.25
-"""Share of a tile, where the card names no largest object."""
-MAX_ENLARGEMENT = 4.0
-"""A scene is enlarged at most so many times: beyond, there is nothing in it for the model to see."""
-NATIVE_TOLERANCE = 0.005
-"""A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
 READ_THREADS = 2
 Warn = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ScenePlan:
-    """What will be read of a scene, and how."""
-
-    reader: TileReader
-    grid: TileGrid
-    wanted: NDArray[np.bool_]
-    """(tiles,) True where a tile meets the area of interest."""
-    aoi: AreaOfInterest | None
-    warnings: tuple[str, ...]
-
-    def tiles(self) -> Iterator[Tile]:
-        """The wanted tiles, in order."""
-        return (self.grid[int(index)] for index in np.flatnonzero(self.wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +58,6 @@ class SceneResult:
         """Objects of each class that was found."""
         counts = np.bincount(self.detections.labels, minlength=len(self.classes)).tolist()
         return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
-
-
-def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan:
-    """Decides resolution, tiles, stretch and area before any tile is read.
-
-    Raises:
-        UsageError: if the area of interest misses the scene, or an option does not fit it.
-        SceneError: if the sample of the scene cannot be read.
-    """
-    info = scene.info
-    stretch = parse_stretch(config.stretch)
-    scale, notes = choose_scale(info, card, config.gsd)
-    grid = plan_tiles(info.width, info.height, card.tile_size, choose_overlap(card, config.overlap), scale)
-    aoi = _area(info, config)
-    wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
-    edge = None
-    if stretch is None and info.dtype == "uint8":
-        stretch = IDENTITY
-    untagged = info.mask == "none" and config.edge_nodata is EdgeNodata.AUTO
-    if stretch is None or untagged:
-        sample = sample_scene(scene)
-        stretch = stretch or estimate_stretch(sample)
-        edge = find_edge(sample, info.width, info.height) if untagged else None
-    red, green, blue = (round(value) for value in card.mean)
-    reader = TileReader(scene, stretch, edge, card.tile_size, (red, green, blue))
-    told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
-    return ScenePlan(reader, grid, wanted, aoi, told)
 
 
 def detect_scene(
@@ -190,54 +138,6 @@ def run_plan(
     if total and empty == total:
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
     return _merge(plan, found, tile_of, config), empty
-
-
-def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
-    """Scene pixels per tile pixel, and what to tell the user about it.
-
-    'auto' keeps the scene's own pixels while they are inside the model's range, else goes to the nearer end of it,
-    by the exact ratio.
-    """
-    own = info.gsd_m
-    if own is None:
-        if gsd == NATIVE_GSD:
-            return 1.0, []
-        asked = "" if isinstance(gsd, str) else f"; --gsd {gsd} cannot be reached"
-        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is used as it is{asked}"]
-    if not isinstance(gsd, str):
-        if own / gsd > MAX_ENLARGEMENT:
-            raise UsageError(
-                f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
-                f"give at least {own / MAX_ENLARGEMENT:.3g}"
-            )
-        least, greatest = card.gsd_m
-        outside = not least * (1 - NATIVE_TOLERANCE) <= gsd <= greatest * (1 + NATIVE_TOLERANCE)
-        told = f"--gsd {gsd:g} is outside what model '{card.name}' works at, {least:g} to {greatest:g} m per pixel"
-        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [told] if outside else []
-    least, greatest = card.gsd_m
-    if gsd == NATIVE_GSD or least <= own <= greatest:
-        return 1.0, []
-    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {least:g} to {greatest:g} m"
-    if own > greatest * MAX_ENLARGEMENT:
-        return 1.0, [f"{what}: its objects are too small to be seen here; the scene is used as it is"]
-    target = least if own < least else greatest
-    return target / own, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
-
-
-def choose_overlap(card: ModelCard, overlap: str | None) -> int:
-    """Tile pixels shared by neighbouring tiles: as asked, else the largest object's side, else a quarter."""
-    if overlap is not None:
-        return overlap_pixels(overlap, card.tile_size)
-    share = round(card.tile_size * DEFAULT_OVERLAP)
-    if card.largest_object_px is None:
-        return share
-    return min(card.largest_object_px, int(card.tile_size * MAX_OVERLAP))
-
-
-def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:
-    if config.aoi is not None:
-        return aoi_from_file(config.aoi, info)
-    return None if config.bbox is None else aoi_from_bbox(config.bbox, config.bbox_crs, info)
 
 
 def _run(

@@ -11,7 +11,8 @@ from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError
-from lcageo.pipeline.detect import ScenePlan, choose_overlap, plan_scene, run_plan
+from lcageo.pipeline.detect import run_plan
+from lcageo.pipeline.plan import ScenePlan, choose_overlap, plan_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.prefetch import TileReader

@@ -11,7 +11,8 @@ import psutil
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError
-from lcageo.pipeline.detect import READ_THREADS, choose_overlap, choose_scale, plan_scene
+from lcageo.pipeline.detect import READ_THREADS
+from lcageo.pipeline.plan import choose_overlap, choose_scale, plan_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.edges import find_edge, valid_share

@@ -19,7 +19,8 @@ from scenes import UTM, noise, squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, UsageError
-from lcageo.pipeline.detect import Progress, SceneResult, choose_overlap, choose_scale, detect_scene
+from lcageo.pipeline.detect import Progress, SceneResult, detect_scene
+from lcageo.pipeline.plan import choose_overlap, choose_scale
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 
@@ -215,7 +216,7 @@ def test_a_scene_is_looked_at_beforehand_only_if_something_depends_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_scene(tmp_path / "a.tif", noise(100, 100))
-    monkeypatch.setattr("lcageo.pipeline.detect.sample_scene", lambda scene: pytest.fail("it was sampled"))
+    monkeypatch.setattr("lcageo.pipeline.plan.sample_scene", lambda scene: pytest.fail("it was sampled"))
     run(path, edge_nodata="none")
     run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
     run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")

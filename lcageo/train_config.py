@@ -123,31 +123,43 @@ class TrainConfig:
     """Of the weights, for the model's card."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "split": self.split in ("train", "trainval"),
-            "freeze": self.freeze is None or 0 <= self.freeze <= 4,
-            "imgsz": 64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0,
-            "crop": self.crop is None or (128 <= self.crop <= 4096 and self.crop % 32 == 0),
-            "scale": len(self.scale) == 2 and 0.05 <= self.scale[0] <= self.scale[1] <= 20,
-            "mosaic": 0 <= self.mosaic <= 1,
-            "colour": 0 <= self.colour <= 2,
-            "class_balance": 0 <= self.class_balance <= 1,
-            "epochs": self.epochs >= 1,
-            "minutes": self.minutes is None or self.minutes > 0,
-            "batch": self.batch >= 1,
-            "accumulate": 1 <= self.accumulate <= self.batch and self.batch % self.accumulate == 0,
-            "lr": self.lr is None or 0 < self.lr < 10,
-            "weight_decay": self.weight_decay is None or 0 <= self.weight_decay < 1,
-            "warmup": self.warmup >= 0,
-            "clip": self.clip >= 0,
-            "ema": 0 <= self.ema < 1,
-            "geometric_warmup": 0 <= self.geometric_warmup <= 1,
-            "validations": self.validations >= 1,
-            "gsd_m": self.gsd_m is None or (len(self.gsd_m) == 2 and 0 < self.gsd_m[0] <= self.gsd_m[1]),
+        allowed = {
+            "split": (self.split in ("train", "trainval"), "train or trainval"),
+            "freeze": (self.freeze is None or 0 <= self.freeze <= 4, "0 to 4"),
+            "imgsz": (64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0, "64 to 4096, a multiple of 32"),
+            "crop": (
+                self.crop is None or (128 <= self.crop <= 4096 and self.crop % 32 == 0),
+                "128 to 4096, a multiple of 32",
+            ),
+            "scale": (
+                len(self.scale) == 2 and 0.05 <= self.scale[0] <= self.scale[1] <= 20,
+                "two numbers from 0.05 to 20, the smaller first",
+            ),
+            "mosaic": (0 <= self.mosaic <= 1, "0 to 1"),
+            "colour": (0 <= self.colour <= 2, "0 to 2"),
+            "class_balance": (0 <= self.class_balance <= 1, "0 to 1"),
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "minutes": (self.minutes is None or self.minutes > 0, "more than 0"),
+            "batch": (self.batch >= 1, "1 or more"),
+            "accumulate": (
+                1 <= self.accumulate <= self.batch and self.batch % self.accumulate == 0,
+                f"a divisor of batch, {self.batch}",
+            ),
+            "lr": (self.lr is None or 0 < self.lr < 10, "between 0 and 10"),
+            "weight_decay": (self.weight_decay is None or 0 <= self.weight_decay < 1, "0 or more, below 1"),
+            "warmup": (self.warmup >= 0, "0 or more"),
+            "clip": (self.clip >= 0, "0 or more"),
+            "ema": (0 <= self.ema < 1, "0 or more, below 1"),
+            "geometric_warmup": (0 <= self.geometric_warmup <= 1, "0 to 1"),
+            "validations": (self.validations >= 1, "1 or more"),
+            "gsd_m": (
+                self.gsd_m is None or (len(self.gsd_m) == 2 and 0 < self.gsd_m[0] <= self.gsd_m[1]),
+                "two numbers above 0, the smaller first",
+            ),
         }
-        for name, holds in checks.items():
+        for name, (holds, what) in allowed.items():
             if not holds:
-                raise ConfigError(f"training setting {name} = {getattr(self, name)!r} is outside what is allowed")
+                raise ConfigError(f"training setting {name} = {getattr(self, name)!r} must be {what}")
 
     @property
     def crop_size(self) -> int:
@@ -189,12 +201,16 @@ class TrainConfig:
     def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
         """The same run with other settings, as text, numbers and lists (from TOML or the command line).
 
+        Epochs without minutes replace the minutes there were.
+
         Raises:
             ConfigError: naming a setting that does not exist, or a value that is not allowed.
         """
         unknown = sorted(set(changes) - {entry.name for entry in fields(TrainConfig)})
         if unknown:
             raise ConfigError(f"there is no training setting {', '.join(map(repr, unknown))}")
+        if "epochs" in changes and "minutes" not in changes:
+            changes = {**changes, "minutes": None}
         try:
             return replace(self, **{name: _typed(name, value) for name, value in changes.items()})
         except (TypeError, ValueError) as error:
@@ -226,8 +242,10 @@ def read_recipe(path: Path) -> TrainConfig:
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"recipe '{path}' cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"recipe '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
     try:
         return TrainConfig().changed(content)
     except ConfigError as error:

@@ -72,7 +72,7 @@ def test_a_recipe_reads_back_as_it_was_written(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("epochs = ", "cannot be read"),
+        ("epochs = ", "is not TOML"),
         ("epoch = 3", "no training setting 'epoch'"),
         ("epochs = 'many'", "wrong kind"),
         ("preset = 'yolo'", "wrong kind.*yolo"),
@@ -99,3 +99,17 @@ def test_a_pretrained_body_is_frozen_as_the_paper_has_it() -> None:
     assert TrainConfig().frozen_stages is None
     assert TrainConfig(backbone_weights="r50.pth").frozen_stages == 1
     assert TrainConfig(backbone_weights="r50.pth", freeze=0).frozen_stages == 0
+
+
+def test_epochs_asked_for_replace_the_minutes_of_a_recipe() -> None:
+    recipe = TrainConfig(minutes=5.0)
+    assert recipe.changed({"epochs": 3}).minutes is None
+    assert recipe.changed({"epochs": 3, "minutes": 2.0}).minutes == 2.0
+    assert recipe.changed({"batch": 4}).minutes == 5.0
+
+
+def test_a_value_that_is_not_allowed_is_told_with_what_is() -> None:
+    with pytest.raises(ConfigError, match=r"imgsz = 100 must be 64 to 4096, a multiple of 32"):
+        TrainConfig(imgsz=100)
+    with pytest.raises(ConfigError, match=r"accumulate = 3 must be a divisor of batch, 16"):
+        TrainConfig(accumulate=3)

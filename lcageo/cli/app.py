@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -61,6 +62,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(prog_name="lcageo")
+    except InterruptedRunError as stop:
+        _leave(str(stop), stop.exit_code, console.stopped)
     except LcageoError as failure:
         _leave(str(failure), failure.exit_code)
     except MemoryError:
@@ -72,11 +75,11 @@ def main() -> None:
         _leave(f"unexpected {type(failure).__name__}: {failure}; please report it with the output of --debug", 1)
 
 
-def _leave(line: str, code: int) -> None:
+def _leave(line: str, code: int, say: Callable[[str], None] = console.error) -> None:
     # Read from the arguments, not from the command: the error may have struck before they were parsed.
     if "--debug" in sys.argv:
         traceback.print_exc()
-    console.error(line)
+    say(line)
     sys.exit(code)
 
 

@@ -34,6 +34,11 @@ def error(line: str) -> None:
     print(f"error: {line}", file=sys.stderr)  # noqa: T201
 
 
+def stopped(line: str) -> None:
+    """The last line of a command that the user stopped."""
+    print(line, file=sys.stderr)  # noqa: T201
+
+
 def data(text: str) -> None:
     """Standard output: a path, a table that was asked for, JSON."""
     print(text)  # noqa: T201

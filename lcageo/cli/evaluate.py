@@ -193,12 +193,14 @@ def _read(
     classes = predictor.card.classes
     labelled = read_sets(data, DiorSplit(split), classes, class_map, strict)
     absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows them
-    faults = []
+    faults, left_out = [], []
     for problem in labelled.problems:
         if problem.kind is ProblemKind.CLASS_LEFT_OUT:
-            say.note(str(problem))
+            left_out.append(problem.where.removeprefix("class ") or problem.what)
         elif (str(problem.path), problem.where) not in absent:
             faults.append(problem)
+    if left_out:
+        say.note(f"not among the model's classes, and left out: {', '.join(left_out)}")
     for problem in faults[:SHOWN]:
         say.warn(str(problem))
     if len(faults) > SHOWN:

@@ -60,9 +60,11 @@ def _interval(interval: Interval) -> str:
 
 def _confusion(confusion: Confusion) -> str:
     """Objects by row, what they were found as by column; columns have numbers, since names would not fit a screen."""
-    names = [*confusion.classes, "nothing"]
+    from lcageo.metrics.confusion import BACKGROUND
+
+    names = [*confusion.classes, BACKGROUND]
     width = len(str(len(names)))
-    rows = [("is / found as (IoU 0.5, best F1)", *(str(number) for number in range(1, len(names))), "not found")]
+    rows = [("is / found as (IoU 0.5, best F1)", *(str(number) for number in range(1, len(names))), BACKGROUND)]
     for number, (name, counts) in enumerate(zip(names, confusion.counts.tolist(), strict=True), start=1):
         label = f"{number:{width}} {name}" if number < len(names) else f"{'':{width}} {name}"
         rows.append((label, *(f"{count:,}" if count else "." for count in counts)))

@@ -11,7 +11,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
-from lcageo.config import BACKBONES, Norm, Preset
+from lcageo.config import BACKBONES, NetworkConfig, Norm, Preset
 from lcageo.errors import UsageError
 from lcageo.train_config import RECIPE_FILE, Optimizer, Precision, Schedule, TrainConfig, read_recipe
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = TrainConfig()
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
+_NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
 MAY_CHANGE = ("epochs", "minutes", "validations")
 """Settings that a resumed run may have anew: how far it goes and how often it looks."""
 
@@ -167,7 +168,20 @@ def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: b
         )
     if "epochs" in changes and "minutes" in changes:
         raise UsageError("--epochs and --minutes exclude each other; give one")
-    return (read_recipe(recipe) if recipe else DEFAULTS).changed(changes)
+    config = (read_recipe(recipe) if recipe else DEFAULTS).changed(changes)
+    return config if config.start_from is None else _fine_tuned(config, config.start_from, changes)
+
+
+def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any]) -> TrainConfig:
+    """The settings with the network of the model to start from and, unless another is asked for, its tile."""
+    from lcageo.runtime.catalog import find_card
+
+    card = find_card(start_from)
+    own = {name: getattr(card.network, name) for name in _NETWORK}
+    for name in own.keys() & changes.keys():
+        if getattr(config, name) != own[name]:
+            raise UsageError(f"model '{card.name}' has {name} = {own[name]}; leave out {name} to fine-tune it (--from)")
+    return config.changed(own if "imgsz" in changes else {**own, "imgsz": card.tile_size})
 
 
 def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
@@ -178,9 +192,10 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
     after = before.changed(changes)
     for name in changes:
         if name not in MAY_CHANGE and getattr(before, name) != getattr(after, name):
+            had = "its default" if getattr(before, name) is None else repr(getattr(before, name))
             raise UsageError(
-                f"the run in '{out}' has {name} = {getattr(before, name)!r}, not {getattr(after, name)!r}; only "
-                f"{', '.join(MAY_CHANGE)} may change on --resume"
+                f"the run in '{out}' has {name} = {had}, not {getattr(after, name)!r}; only {', '.join(MAY_CHANGE)} "
+                "may change on --resume"
             )
     return after
 
@@ -199,6 +214,8 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     if first and not resume:
         clear_run(out)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
+    if config.gsd_m is None and config.start_from is None and not resume:
+        say.note("the model's card will say that it works at 0.1 to 2 m per pixel; --gsd MIN,MAX says better")
     with Bar(say, "training", "%") as bar:
         listener = Listener(bar.note, lambda report: _show(bar, report), lambda validation: _tell(bar, validation))
         card = train(config, data, out, how, resume, listener)

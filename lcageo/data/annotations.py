@@ -180,4 +180,5 @@ def refuse(problems: Sequence[Problem]) -> None:
     """
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise DataError(f"{problems[0]}{more}; mend the set, or leave out --strict to go on without broken records")
+        found = str(problems[0]).removesuffix("; image skipped").removesuffix("; box skipped")
+        raise DataError(f"{found}{more}; mend the set, or leave out --strict to go on without broken records")

@@ -37,8 +37,10 @@ def load_class_map(path: Path) -> ClassMap:
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"class map '{path}' cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"class map '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"class map '{path}' is not TOML: {error}") from error
     table = content.get("classes")
     if set(content) != {"classes"} or not isinstance(table, dict):
         raise ConfigError(f"class map '{path}' must hold one table, [classes], with lines like: vehicle = [\"car\"]")

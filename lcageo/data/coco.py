@@ -18,6 +18,7 @@ from lcageo.data.annotations import (
     refuse,
 )
 from lcageo.data.images import is_file
+from lcageo.data.json_lines import record_lines
 from lcageo.errors import DataError
 
 Record = dict[str, Any]
@@ -27,7 +28,7 @@ Id = int | str
 def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> LabelledSet:
     """All images of a COCO file, classes in the order of their ids.
 
-    Broken records are skipped and become problems, named with their place in the file and their id. An image with
+    Broken records are skipped and become problems, named with line, place in their list, and id. An image with
     `labelled_categories` (a list of names) is annotated for these only, any other for all of the file's categories.
 
     Args:
@@ -38,20 +39,24 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
     Raises:
         DataError: if the file is no COCO JSON, or strict and any record is broken.
     """
-    content = _load(path)
+    text, content = _load(path)
     reader = _Reader(path, (images,) if images is not None else (path.parent / "images", path.parent))
     reader.take_categories(content["categories"])
     reader.take_images(content["images"])
     reader.take_annotations(content["annotations"])
+    problems = reader.problems(text)
     if strict:
-        refuse(reader.problems)
+        refuse(problems)
     annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in reader.images.values()]
-    return LabelledSet(str(path), tuple(reader.names.values()), tuple(annotations), tuple(reader.problems))
+    return LabelledSet(str(path), tuple(reader.names.values()), tuple(annotations), tuple(problems))
 
 
-def _load(path: Path) -> dict[str, list[Any]]:
+def _load(path: Path) -> tuple[str, dict[str, list[Any]]]:
+    """The file's text, and what it says."""
     try:
-        content = json.loads(path.read_bytes())
+        written = path.read_bytes()
+        text = written.decode(json.detect_encoding(written), "surrogatepass")  # as json itself does
+        content = json.loads(text)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
     # json itself raises ValueError also for numbers of thousands of digits, and RecursionError for deep nesting.
@@ -61,7 +66,7 @@ def _load(path: Path) -> dict[str, list[Any]]:
         isinstance(content.get(key), list) for key in ("images", "categories", "annotations")
     ):
         raise DataError(f"'{path}' is no COCO file: it must be an object with lists images, categories, annotations")
-    return content
+    return text, content
 
 
 @dataclass(slots=True)
@@ -71,15 +76,26 @@ class _ImageEntry:
     objects: ObjectList
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A problem whose line is not looked up yet."""
+
+    kind: ProblemKind
+    table: str
+    place: int
+    record: Any
+    what: str
+
+
 class _Reader:
     """What has been understood of one file so far."""
 
     def __init__(self, path: Path, folders: Sequence[Path]) -> None:
-        self.problems: list[Problem] = []
         self.names: dict[Id, str] = {}
         """Category id -> class name, in the order of the ids, which is the order of the classes."""
         self.images: dict[Id, _ImageEntry] = {}
         self._path = path
+        self._faults: list[_Fault] = []
         self._folders = folders
         self._labels: dict[Id, int] = {}
         self._left_out: set[Id] = set()
@@ -161,9 +177,18 @@ class _Reader:
         return entry.objects.add(box, label, difficult=record.get("iscrowd") in (1, True))
 
     def _report(self, kind: ProblemKind, table: str, place: int, record: Any, what: str) -> None:
-        number = record.get("id") if isinstance(record, dict) else None
-        where = f"{table}[{place}]" + (f" (id {_short(number)})" if number is not None else "")
-        self.problems.append(Problem(kind, self._path, where, what))
+        self._faults.append(_Fault(kind, table, place, record, what))
+
+    def problems(self, text: str) -> list[Problem]:
+        """What was found wrong in a file of this text."""
+        lines = {table: record_lines(text, table) for table in {fault.table for fault in self._faults}}
+        problems = []
+        for fault in self._faults:
+            number = fault.record.get("id") if isinstance(fault.record, dict) else None
+            where = f"line {lines[fault.table][fault.place]}, {fault.table}[{fault.place}]"
+            where += f" (id {_short(number)})" if number is not None else ""
+            problems.append(Problem(fault.kind, self._path, where, fault.what))
+        return problems
 
 
 def _field(record: Any, key: str) -> Any:

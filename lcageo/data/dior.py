@@ -77,8 +77,8 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
             raise DataError(f"'{root}' is not laid out as DIOR: it lacks the folder '{folder.relative_to(root)}'")
     problems: list[Problem] = []
     annotations = []
-    for stem in _stems(root, split, problems):
-        annotation = _read_record(xml_folder / f"{stem}.xml", images / f"{stem}.jpg", problems)
+    for stem, listed in _stems(root, split, problems).items():
+        annotation = _read_record(xml_folder / f"{stem}.xml", images / f"{stem}.jpg", listed, problems)
         if annotation is not None:
             annotations.append(annotation)
     if strict:
@@ -86,8 +86,8 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
     return LabelledSet(f"{root}, {split}", DIOR_CLASSES, tuple(annotations), tuple(problems))
 
 
-def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> list[str]:
-    """Names of the split's images, each once."""
+def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, str]:
+    """Names of the split's images, each once, and where they are listed."""
     lists = root / "ImageSets" / "Main"
     paths = [lists / f"{split}.txt"]
     if split == DiorSplit.TRAINVAL and not paths[0].exists():
@@ -110,13 +110,13 @@ def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> list[str]:
                 problems.append(Problem(ProblemKind.DUPLICATE_IMAGE, path, where, what))
             else:
                 first_seen[stem] = f"{path.name}, {where}"
-    return list(first_seen)
+    return first_seen
 
 
-def _read_record(xml: Path, image: Path, problems: list[Problem]) -> Annotation | None:
+def _read_record(xml: Path, image: Path, listed: str, problems: list[Problem]) -> Annotation | None:
     """The annotation of one image, or None where the whole record is useless."""
     if not is_file(image):
-        what = f"'{image}' of this record is not there; image skipped"
+        what = f"'{image}', listed in {listed}, is not there; image skipped"
         problems.append(Problem(ProblemKind.MISSING_IMAGE, xml, "", what))
         return None
     try:

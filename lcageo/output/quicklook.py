@@ -25,9 +25,19 @@ PALETTE = (
     (255, 255, 255),
     (136, 34, 85),
     (170, 170, 170),
+    (204, 51, 17),
+    (68, 170, 153),
+    (17, 119, 51),
+    (153, 153, 51),
+    (221, 204, 119),
+    (204, 102, 119),
+    (170, 68, 153),
+    (51, 34, 136),
+    (187, 204, 238),
+    (102, 51, 0),
 )
-"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white in place of their black; then wine
-and grey from Paul Tol's."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white in place of their black; then from
+Paul Tol's schemes, which come near to that: as many as DIOR has classes."""
 PANEL = (24, 28, 34)
 INK = (240, 240, 240)
 MARGIN = 16
@@ -35,7 +45,7 @@ TEXT_SIZE = 18
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """The colour of class `label`; repeats after ten classes."""
+    """The colour of class `label`; repeats after twenty classes."""
     return PALETTE[label % len(PALETTE)]
 
 

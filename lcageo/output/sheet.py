@@ -16,7 +16,7 @@ TEXT_SIZE = 13
 LINE = 20
 """Pixels from one line of text to the next."""
 TRUTH = (255, 255, 255)
-"""True boxes are dashed, so that a white class can still be told from them."""
+"""Dashes over true boxes, whose gaps have the colour of their class."""
 _DASH = 4
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -35,7 +35,7 @@ class SheetImage:
 
 
 def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: int = 4, cell: int = 400) -> Image.Image:
-    """Rows of images with truth dashed and what was found in class colours; a legend below.
+    """Rows of images with what is true (dashed in white) and what was found in class colours; a legend below.
 
     Args:
         images: in reading order; none gives only the legend.
@@ -58,7 +58,7 @@ def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: in
             sheet.paste(picture, (MARGIN + column * (cell + MARGIN), y))
         y += max(picture.height for picture in row) + MARGIN
     pen = ImageDraw.Draw(sheet)
-    _draw_dashed(pen, (MARGIN, top, MARGIN + LINE, top + TEXT_SIZE))
+    _draw_dashed(pen, (MARGIN, top, MARGIN + LINE, top + TEXT_SIZE), PANEL)
     pen.text((MARGIN + LINE + 8, top - 2), "truth; found, with score:", INK, font)
     for number, line in enumerate(legend, start=1):
         y = top + number * LINE
@@ -79,8 +79,8 @@ def _draw_cell(one: SheetImage, classes: Sequence[str], cell: int, font: Font) -
     found = one.found.selected(np.argsort(one.found.scores, kind="stable"))  # the surest on top
     for box, label in zip((found.boxes_xyxy * scale).tolist(), found.labels.tolist(), strict=True):
         pen.rectangle(_ordered(box), outline=class_colour(label), width=2)
-    for box in (one.truth.boxes_xyxy * scale).tolist():
-        _draw_dashed(pen, _ordered(box))
+    for box, label in zip((one.truth.boxes_xyxy * scale).tolist(), one.truth.labels.tolist(), strict=True):
+        _draw_dashed(pen, _ordered(box), class_colour(label))
     _draw_names(pen, found, scale, classes, font, size)
     pen.rectangle((0, size[1], cell, size[1] + LINE), fill=PANEL)
     title = one.title.encode("latin-1", "replace").decode("latin-1")  # Pillow's bitmap font knows no more
@@ -113,8 +113,9 @@ def _draw_names(
         pen.text((x + 2, y), text, INK, font)
 
 
-def _draw_dashed(pen: ImageDraw.ImageDraw, box: Box) -> None:
+def _draw_dashed(pen: ImageDraw.ImageDraw, box: Box, between: tuple[int, int, int]) -> None:
     x1, y1, x2, y2 = box
+    pen.rectangle(box, outline=between)
     for start in np.arange(x1, x2, 2 * _DASH).tolist():
         for y in (y1, y2):
             pen.line((start, y, min(start + _DASH - 1, x2), y), TRUTH)

@@ -119,16 +119,23 @@ def train(
         state = TrainState.begin(
             config, processes, device, network, card.network.preset, card.mean, card.std, steps, saved
         )
-        listener.note(f"{'goes on' if saved else 'starts'} at step {state.step:,} on {device} in {state.precision}")
+        listener.note(_start_text(state, saved is not None))
         if not processes.is_first:
             _fit(state, crops, None, None, out, options, stop, listener)
             return card
         out.mkdir(parents=True, exist_ok=True)
-        write_recipe(config, out / RECIPE_FILE)
+        if state.progress() < 1:
+            write_recipe(config, out / RECIPE_FILE)
         log = stack.enter_context(TrainingLog(out, options.tensorboard, state.step))
         validator = Validator(card, data.val, out, str(device), batch, options.cache)
         _fit(state, crops, validator, log, out, options, stop, listener)
         return validator.finish()
+
+
+def _start_text(state: TrainState, resumed: bool) -> str:
+    if resumed and state.progress() >= 1:
+        return f"the run is complete, at step {state.step:,}; more --epochs or --minutes would lengthen it"
+    return f"{'goes on' if resumed else 'starts'} at step {state.step:,} on {state.device} in {state.precision}"
 
 
 def _steps_per_epoch(config: TrainConfig, data: TrainingData) -> int:

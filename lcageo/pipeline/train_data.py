@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lcageo.data.annotations import Annotation, LabelledSet, Problem, refuse
+from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
 from lcageo.data.augment import AugmentConfig
 from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map
@@ -62,15 +62,16 @@ def load_training_data(
         raise UsageError("training needs --data: a COCO file (.json) or a folder laid out as DIOR")
     class_map = load_class_map(Path(config.class_map)) if config.class_map else None
     train = read_sets(_paths(config.data), DiorSplit(config.split), config.classes or None, class_map, strict)
+    _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
     total = len(train) + (len(val) if val is not None else 0)
     checked = _Counter(total, on_image)
-    train = _checked(train, strict, warn, checked)
+    train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
     if val is None:
         train, val = held_out(train, config.seed)
         warn(f"no validation data was named: {len(val)} of {len(train) + len(val)} images are held out for it (--val)")
     else:
-        val = _checked(val, strict, warn, checked)
+        val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
     for name, part in (("training", train), ("validation", val)):
         if not len(part):
             raise DataError(f"the {name} data, {part.name}, has no usable image; 'lcageo data check' tells why")
@@ -129,22 +130,35 @@ def _validation(
     return read_sets(sources, split, classes, class_map, strict) if sources else None
 
 
+def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
+    """A class that was asked for and that no set has is a slip."""
+    asked = {f"class {name!r}" for name in classes}
+    for problem in labelled.problems:
+        if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
+            raise DataError(str(problem))
+
+
 def _paths(sources: Sequence[str]) -> list[Path]:
     return [Path(source) for source in sources]
 
 
 def _checked(
-    labelled: LabelledSet, strict: bool, warn: Callable[[str], object], on_image: Callable[[int], object]
+    labelled: LabelledSet,
+    strict: bool,
+    warn: Callable[[str], object],
+    on_image: Callable[[int], object],
+    chosen: bool,
 ) -> LabelledSet:
+    """The set without what is broken, which is told; where the classes were `chosen`, not those left out."""
     broken = image_problems(labelled, progress=on_image)
     problems = (*labelled.problems, *broken)
     if strict:
         refuse([problem for problem in problems if problem.kind not in REMARKS])
-    tell_problems(problems, warn)
+    _tell([p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)], warn)
     return without_images(labelled, broken)
 
 
-def tell_problems(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
+def _tell(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
     """The first few problems of a set, and how many there are."""
     for problem in problems[:PROBLEMS_SHOWN]:
         warn(str(problem))

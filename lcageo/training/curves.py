@@ -67,7 +67,7 @@ def draw_curves(metrics_csv: Path, picture: Path) -> None:
     rate.plot(*_column(rows, "learning_rate"), color=_INK, marker=".", markersize=2)
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     _draw_scores(score, rows)
-    for axes, title in ((loss, "loss, per image batch"), (rate, "learning rate"), (score, "validation")):
+    for axes, title in ((loss, "loss"), (rate, "learning rate"), (score, "validation")):
         axes.set_title(title, loc="left", fontsize="medium")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.25)

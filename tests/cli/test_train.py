@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,28 @@ def test_training_gives_a_model_that_detect_takes(run: Run, shapes: Path, tmp_pa
     assert run("detect", "scene.tif", "--model", "runs/a", "-q").code == 0
     assert run("detect", "scene.tif", "--model", "runs/a/last", "-q", "--overwrite").code == 0
     assert run("train", "--out", "runs/a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0").code == 0
+
+
+def test_a_complete_run_says_so_and_keeps_its_recipe(run: Run, shapes: Path, tmp_path: Path) -> None:
+    arguments = ("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "2", *SMALL)
+    assert run(*arguments).code == 0
+    recipe, weights = (tmp_path / "a/recipe.toml").read_text(), sorted((tmp_path / "a").glob("*.safetensors"))
+    again = run("train", "--out", "a", "--resume", "--epochs", "1", "--device", "cpu", "--workers", "0")
+    assert again.code == 0 and "the run is complete, at step 6" in again.err
+    assert (tmp_path / "a/recipe.toml").read_text() == recipe
+    assert sorted((tmp_path / "a").glob("*.safetensors")) == weights
+
+
+def test_fine_tuning_takes_network_and_tile_of_its_start(run: Run, shapes: Path, tmp_path: Path) -> None:
+    common = ("--epochs", "1", "--device", "cpu", "--workers", "0", "--precision", "fp32")
+    assert run("train", "--data", shapes, "--val", shapes, "--out", "a", *SMALL).code == 0
+    tuned = run("train", "--data", shapes, "--val", shapes, "--from", "a", "--classes", "car", "--out", "b", *common)
+    assert tuned.code == 0 and "started from a" in tuned.err
+    first, second = (tomllib.loads((tmp_path / name / "recipe.toml").read_text()) for name in ("a", "b"))
+    for name in ("imgsz", "backbone", "backbone_width", "channels", "preset"):
+        assert first[name] == second[name]
+    other = run("train", "--data", shapes, "--from", "a", "--channels", "32", "--out", "c", *common)
+    assert other.code == 2 and "model 'a' has channels = 16; leave out channels" in other.err
 
 
 def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_map_is_read_from_toml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[classes", "cannot be read"),
+        ("[classes", "is not TOML"),
         ("[klasses]\n", r"must hold one table, \[classes\]"),
         ('[classes]\nvehicle = "car"', "'vehicle' must be a list of class names, not 'car'"),
         ('[classes]\na = ["car"]\nb = ["car"]', "'car' stands under 'a' and 'b'"),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lcageo.data.dior import DIOR_CLASSES
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.output.quicklook import class_colour, draw_quicklook, round_length, save_quicklook
@@ -14,6 +16,12 @@ IMAGE = np.full((3, 200, 300), 90, np.uint8)
 FOUND = Detections(
     np.array([[20, 30, 60, 80], [100, 100, 150, 120]], np.float64), np.array([0.9, 0.5], np.float32), np.array([0, 1])
 )
+
+
+def test_each_of_dior_s_classes_has_a_colour_of_its_own() -> None:
+    colours = [class_colour(label) for label in range(len(DIOR_CLASSES))]
+    apart = [max(abs(a - b) for a, b in zip(one, other, strict=True)) for one, other in combinations(colours, 2)]
+    assert min(apart) >= 25
 
 
 def test_boxes_are_drawn_in_their_class_colours_where_they_are() -> None:

@@ -17,9 +17,11 @@ from lcageo.pipeline.train_data import TrainingData, held_out, largest_object_px
 from lcageo.train_config import TrainConfig
 
 
-def load(*data: Path, val: Path | None = None, strict: bool = False) -> tuple[TrainingData, list[str]]:
+def load(
+    *data: Path, val: Path | None = None, strict: bool = False, classes: tuple[str, ...] = ()
+) -> tuple[TrainingData, list[str]]:
     said: list[str] = []
-    config = TrainConfig(data=tuple(map(str, data)), val=(str(val),) if val else ())
+    config = TrainConfig(data=tuple(map(str, data)), val=(str(val),) if val else (), classes=classes)
     return load_training_data(config, strict, said.append), said
 
 
@@ -101,3 +103,15 @@ def test_the_largest_object_is_in_tile_pixels_and_at_most_half_a_tile() -> None:
     assert largest_object_px([annotation(1000, 900)], 500) == 250
     assert largest_object_px([annotation(SCENE_SIDE_PX + 10, 100)], 500) == 100, "scenes are not resized"
     assert largest_object_px([annotation(100)], 500) is None
+
+
+def test_a_class_that_no_data_has_is_refused(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "a.json")
+    with pytest.raises(DataError, match=r"class 'unicorn': not in .*, which has ship, car"):
+        load(path, val=path, classes=("ship", "unicorn"))
+
+
+def test_classes_left_out_by_choice_are_not_told(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "a.json")
+    data, said = load(path, val=path, classes=("car",))
+    assert data.classes == ("car",) and not said

@@ -55,7 +55,9 @@ class NetworkConfig:
         object_checks = {
             "num_classes": 1 <= self.num_classes <= 10_000,
             "backbone": self.backbone in BACKBONES,
-            "backbone_width": 8 <= self.backbone_width <= 512 and self.backbone_width % 8 == 0,
+            # Not 8: torch 2.13 on a CPU writes beyond its memory in the weights' gradient of a strided 1x1 convolution
+            # of eight channels on maps of 64 pixels or more.
+            "backbone_width": 16 <= self.backbone_width <= 512 and self.backbone_width % 8 == 0,
             "channels": 8 <= self.channels <= 1024 and self.channels % 8 == 0,
             "head_convs": self.head_convs is None or 1 <= self.head_convs <= 12,
         }

@@ -16,6 +16,8 @@ from lcageo.errors import ConfigError
 
 RECIPE_FILE = "recipe.toml"
 """The settings of a run, in its folder."""
+CHECKPOINT_FILE = "checkpoint.pt"
+"""Everything that a run needs to go on, likewise."""
 
 
 class Optimizer(StrEnum):
@@ -87,7 +89,7 @@ class TrainConfig:
     colour: float = 1.0
     """Strength of the changes of colour and haze, 0 for none."""
     class_balance: float = 0.5
-    """0 draws objects as they come, 1 all classes alike."""
+    """0 draws every image once an epoch, 1 all classes alike; between, rare classes and sparse images more often."""
 
     epochs: int = 12
     minutes: float | None = None
@@ -126,6 +128,11 @@ class TrainConfig:
         allowed = {
             "split": (self.split in ("train", "trainval"), "train or trainval"),
             "freeze": (self.freeze is None or 0 <= self.freeze <= 4, "0 to 4"),
+            "backbone_weights": (
+                self.backbone_weights is None or self.start_from is None,
+                "left out where a model is fine-tuned, which has its own",
+            ),
+            "seed": (self.seed >= 0, "0 or more"),
             "imgsz": (64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0, "64 to 4096, a multiple of 32"),
             "crop": (
                 self.crop is None or (128 <= self.crop <= 4096 and self.crop % 32 == 0),
@@ -263,4 +270,6 @@ def recipe_entries(config: TrainConfig) -> dict[str, Any]:
 
 def write_recipe(config: TrainConfig, path: Path) -> None:
     """Writes what `read_recipe` reads back equal."""
-    path.write_text(tomli_w.dumps(recipe_entries(config)), encoding="utf-8")
+    part = path.with_name(path.name + ".part")
+    part.write_text(tomli_w.dumps(recipe_entries(config)), encoding="utf-8")
+    part.replace(path)  # whole or not at all: a run that is gone on with trusts it

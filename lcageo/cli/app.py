@@ -84,4 +84,4 @@ def _leave(line: str, code: int, say: Callable[[str], None] = console.error) -> 
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; nothing was written for the scene under way")
+    raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; nothing was written of what was under way")

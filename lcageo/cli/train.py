@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 DEFAULTS = TrainConfig()
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
-MAY_CHANGE = ("epochs", "minutes", "validations")
-"""Settings that a resumed run may have anew: how far it goes and how often it looks."""
+MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
+"""Settings that a resumed run may have anew: how far it goes, how often it looks, and what mends one that diverged."""
 
 
 class Cache(StrEnum):
@@ -97,7 +97,7 @@ def train(
         float | None, typer.Option(help=_text("colour", "Strength of colour and haze changes, 0 for none."))
     ] = None,
     class_balance: Annotated[
-        float | None, typer.Option(help=_text("class_balance", "0 objects as they come, 1 all classes alike."))
+        float | None, typer.Option(help=_text("class_balance", "0 every image once an epoch, 1 all classes alike."))
     ] = None,
     epochs: Annotated[int | None, typer.Option(help=_text("epochs", "Length of the run."))] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the run by the clock, instead of --epochs.")] = None,
@@ -162,21 +162,25 @@ def train(
 
 def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: bool) -> TrainConfig:
     """The settings of a new run, for a folder that holds none."""
-    if (out / RECIPE_FILE).exists() and not overwrite:
+    from lcageo.pipeline.train_model import holds_run
+
+    if holds_run(out) and not overwrite:
         raise UsageError(
             f"'{out}' holds a run; go on with it (--resume), replace it (--overwrite) or name another --out"
         )
     if "epochs" in changes and "minutes" in changes:
         raise UsageError("--epochs and --minutes exclude each other; give one")
     config = (read_recipe(recipe) if recipe else DEFAULTS).changed(changes)
-    return config if config.start_from is None else _fine_tuned(config, config.start_from, changes)
+    return config if config.start_from is None else _fine_tuned(config, config.start_from, changes, out)
 
 
-def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any]) -> TrainConfig:
+def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], out: Path) -> TrainConfig:
     """The settings with the network of the model to start from and, unless another is asked for, its tile."""
     from lcageo.runtime.catalog import find_card
 
     card = find_card(start_from)
+    if card.weights.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"'{out}' holds the model to start from (--from); name another --out")
     own = {name: getattr(card.network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
@@ -203,7 +207,6 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
     from lcageo.pipeline.train import Listener, train
     from lcageo.pipeline.train_data import load_training_data
-    from lcageo.pipeline.train_model import clear_run
     from lcageo.training.processes import Processes
 
     first = Processes.of_environment().is_first
@@ -211,8 +214,6 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
         say = console.Console(quiet=True)
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
-    if first and not resume:
-        clear_run(out)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
     if config.gsd_m is None and config.start_from is None and not resume:
         say.note("the model's card will say that it works at 0.1 to 2 m per pixel; --gsd MIN,MAX says better")

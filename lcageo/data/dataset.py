@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,7 @@ class CropBatches(Sampler[list[Key]]):
         """Start at step 0.
 
         Args:
-            steps_per_epoch: steps in which every image has its turn.
+            steps_per_epoch: steps with as many crops as there are images.
             batch: crops a step, of all processes together; a multiple of `world`.
             rank: which process this is, 0 to world - 1.
             world: how many processes train together.
@@ -172,6 +173,8 @@ def train_loader(
         pin_memory=pin_memory,
         worker_init_fn=_ignore_interrupt,
         prefetch_factor=4 if workers else None,
+        # Forked workers share the images kept in memory; other ways would copy them to each.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         generator=torch.Generator(),  # the loader draws a seed: not from the generator that training resumes with
     )
 

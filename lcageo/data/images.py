@@ -17,6 +17,9 @@ from lcageo.errors import DataError
 
 Pixels = NDArray[np.uint8]
 
+Image.MAX_IMAGE_PIXELS = 2**31
+"""Pillow takes anything above 89 megapixels for an attack; training images may be whole scenes."""
+
 # What Pillow raises on damaged files, besides OSError: its decoders let the errors of their helpers through.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error,
             Image.DecompressionBombError)  # fmt: skip

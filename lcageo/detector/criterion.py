@@ -48,6 +48,22 @@ class Losses:
         total = self.class_loss + self.box_loss
         return total if self.centerness_loss is None else total + self.centerness_loss
 
+    @classmethod
+    def mean(cls, parts: Sequence[Losses]) -> Losses:
+        """The mean of a batch's parts, figure by figure, without their graphs."""
+
+        def mean_of(tensors: Sequence[Tensor]) -> Tensor:
+            return torch.stack([tensor.detach() for tensor in tensors]).mean()
+
+        centerness = [part.centerness_loss for part in parts if part.centerness_loss is not None]
+        return cls(
+            mean_of([part.class_loss for part in parts]),
+            mean_of([part.box_loss for part in parts]),
+            mean_of(centerness) if centerness else None,
+            mean_of([part.class_normaliser for part in parts]),
+            mean_of([part.box_normaliser for part in parts]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:

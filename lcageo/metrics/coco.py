@@ -1,8 +1,9 @@
 """COCO's figures, by the COCO library.
 
 Difficult objects are given to it as crowds (`iscrowd`), because that is the only kind of object that COCO's own code
-leaves out of the count (it overwrites a record's `ignore`), and the one that COCO files hold: the same file gives the
-same figures here and in pycocotools. So a detection inside a difficult object counts neither as right nor as wrong,
+leaves out of the count (it overwrites a record's `ignore`), and the one that COCO files hold. Sizes are those of the
+boxes, cut at the image's border: where a file's `area` is a mask's, or boxes reach outside, pycocotools counts by other
+sizes. So a detection inside a difficult object counts neither as right nor as wrong,
 however many there are; VOC forgives only those that overlap the object as a whole.
 """
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +32,12 @@ from lcageo.errors import ConfigError, InterruptedRunError
 from lcageo.pipeline.stop import StopRequest
 from lcageo.pipeline.train_data import TrainingData, augmentation
 from lcageo.pipeline.train_figures import Figures, TrainReport
-from lcageo.pipeline.train_model import network_config, new_card
+from lcageo.pipeline.train_model import network_config, new_card, prepare_folder
 from lcageo.pipeline.train_validation import Validation, Validator
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.torch_backend import torch_device
-from lcageo.train_config import RECIPE_FILE, TrainConfig, write_recipe
-from lcageo.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from lcageo.train_config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, write_recipe
+from lcageo.training.checkpoint import load_checkpoint, save_checkpoint
 from lcageo.training.fine_tune import load_for_fine_tuning
 from lcageo.training.log import TrainingLog
 from lcageo.training.optimizer import set_learning_rate
@@ -101,10 +102,13 @@ def train(
         ModelError: if weights to start from, or the checkpoint, cannot be used.
     """
     processes = Processes.of_environment()
+    processes.share(config.batch, config.accumulate)
     device = torch_device(options.device, processes.local_rank)
     settings = network_config(config, len(data.classes))
-    card = new_card(config, settings, data, out.name)
-    crops = CropDataset(data.train, augmentation(config), _steps_per_epoch(config, data) * config.batch, config.seed)
+    card = new_card(config, settings, data, out.absolute().name)
+    crops = CropDataset(
+        data.train, augmentation(config, card.mean), _steps_per_epoch(config, data) * config.batch, config.seed
+    )
     if options.cache:
         crops.store.fill()
     batch = CPU_VALIDATION_BATCH if device.type == "cpu" else GPU_VALIDATION_BATCH
@@ -115,21 +119,35 @@ def train(
         torch.manual_seed(config.seed)
         network = _network(config, settings, data, listener)
         saved = load_checkpoint(out / CHECKPOINT_FILE) if resume and (out / CHECKPOINT_FILE).exists() else None
+        if saved is not None:
+            _check_data(saved, data, listener)
         steps = _steps_per_epoch(config, data)
         state = TrainState.begin(
-            config, processes, device, network, card.network.preset, card.mean, card.std, steps, saved
+            config, processes, device, network, card.network.preset, card.mean, card.std, steps, data.identity, saved
         )
         listener.note(_start_text(state, saved is not None))
         if not processes.is_first:
             _fit(state, crops, None, None, out, options, stop, listener)
             return card
-        out.mkdir(parents=True, exist_ok=True)
+        prepare_folder(out, fresh=saved is None)
         if state.progress() < 1:
             write_recipe(config, out / RECIPE_FILE)
         log = stack.enter_context(TrainingLog(out, options.tensorboard, state.step))
         validator = Validator(card, data.val, out, str(device), batch, options.cache)
         _fit(state, crops, validator, log, out, options, stop, listener)
         return validator.finish()
+
+
+def _check_data(saved: Mapping[str, Any], data: TrainingData, listener: Listener) -> None:
+    """Other classes would give the weights other meanings; other images only another run than without a stop."""
+    before, now = saved["data"], data.identity
+    if before["classes"] != now["classes"]:
+        raise ConfigError(
+            f"the run has the classes {', '.join(before['classes'])}, its data now {', '.join(now['classes'])}; put "
+            "the data back, or fine-tune the model with another --out and --from"
+        )
+    if before != now:
+        listener.note("warning: the training data is not what it was when the run began")
 
 
 def _start_text(state: TrainState, resumed: bool) -> str:
@@ -186,6 +204,8 @@ def _fit(
     saved_at = state.elapsed
     _to_training_mode(state)
     progress, stopping = _place(state, stop)
+    if state.owes_validation:  # it was stopped on the step of one
+        _validate(state, validator, log, listener)
     while progress < 1:
         waiting = time.monotonic()
         batch = next(loader)
@@ -201,16 +221,26 @@ def _fit(
         save = due or stopping or state.elapsed - saved_at > 60 * options.checkpoint_minutes
         if save or state.step % LOOK_EVERY == 0:
             listener.step(figures.look(lr, progress, log))
-        if validator is not None and due and not stopping:
-            validation = validator.validate(state.ema.weights, state.step, state.epoch, state.best, log)
-            state.best = max(state.best, validation.evaluation.map50_95)
-            listener.validated(validation)
+        state.owes_validation = due
+        if due and not stopping:
+            _validate(state, validator, log, listener)
             figures.restart()
         if validator is not None and save:
             save_checkpoint(state.saved(), out / CHECKPOINT_FILE)
             saved_at = state.elapsed
         if stopping:
             raise InterruptedRunError(f"stopped after step {state.step:,}; the same command with --resume goes on")
+    if state.best < 0:  # the run was shortened to where it already is
+        _validate(state, validator, log, listener)
+
+
+def _validate(state: TrainState, validator: Validator | None, log: TrainingLog | None, listener: Listener) -> None:
+    """Of several processes the first validates, while the others wait at the next step."""
+    state.owes_validation = False
+    if validator is not None:
+        validation = validator.validate(state.ema.weights, state.step, state.epoch, state.best, log)
+        state.best = max(state.best, validation.evaluation.map50_95)
+        listener.validated(validation)
 
 
 def _workers(state: TrainState, options: RunOptions) -> int:
@@ -227,11 +257,12 @@ def _place(state: TrainState, stop: StopRequest) -> tuple[float, bool]:
 
 
 def _step(state: TrainState, batch: TrainBatch, lr: float, geometric: bool) -> tuple[Losses, Tensor]:
-    """Forward, backward, and one step of the optimiser; the losses of the last part, and the gradient's norm."""
+    """Forward, backward, and one step of the optimiser; the mean losses of the parts, and the gradient's norm."""
     config = state.config
     batch = batch.to(state.device)
     set_learning_rate(state.optimizers, lr)
     part = len(batch) // config.accumulate
+    found = []
     for index in range(config.accumulate):
         crops = batch.part(index * part, (index + 1) * part)
         images = (crops.images.float() - state.mean) / state.std
@@ -243,14 +274,17 @@ def _step(state: TrainState, batch: TrainBatch, lr: float, geometric: bool) -> t
             predictions = state.network.decode(outputs)
             losses = compute_losses(state.preset, outputs, predictions, _truths(crops), geometric=geometric)
             torch.autograd.backward(state.scaler.scale(losses.total / config.accumulate))
+        found.append(losses)
     for optimizer in state.optimizers:
         state.scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.clip or math.inf)
+    if state.scaler.is_enabled() and not math.isfinite(norm.item()):
+        state.network.zero_grad(set_to_none=True)  # the scaler holds back only the optimiser that overflowed
     for optimizer in state.optimizers:
         state.scaler.step(optimizer)
     state.scaler.update()
     state.network.zero_grad(set_to_none=True)
-    return losses, norm
+    return Losses.mean(found), norm
 
 
 def _truths(batch: TrainBatch) -> list[Truth]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,16 @@ class TrainingData:
 
     train: LabelledSet
     val: LabelledSet
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this training data from other: classes, and a digest of the images' names and objects."""
+        digest = hashlib.sha256()
+        for annotation in self.train.annotations:
+            digest.update(annotation.image.name.encode())
+            for part in (annotation.boxes_xyxy, annotation.labels, annotation.difficult):
+                digest.update(part.tobytes())
+        return {"classes": list(self.classes), "digest": digest.hexdigest()}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,6 +76,8 @@ def load_training_data(
     train = read_sets(_paths(config.data), DiorSplit(config.split), config.classes or None, class_map, strict)
     _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
+    if val is not None:
+        train, val = _without_slips_of_one(train, val), _without_slips_of_one(val, train)
     total = len(train) + (len(val) if val is not None else 0)
     checked = _Counter(total, on_image)
     train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
@@ -78,9 +92,10 @@ def load_training_data(
     return TrainingData(train, val)
 
 
-def augmentation(config: TrainConfig) -> AugmentConfig:
-    """How a run's crops are drawn."""
+def augmentation(config: TrainConfig, mean: tuple[float, float, float]) -> AugmentConfig:
+    """How a run's crops are drawn; `mean` is the colour beyond an image's border, red, green, blue."""
     usual = AugmentConfig()
+    red, green, blue = (round(value) for value in mean)
     return AugmentConfig(
         crop_size=config.crop_size,
         max_image_side=round(config.imgsz * config.scale[1]),  # larger is never seen
@@ -93,6 +108,8 @@ def augmentation(config: TrainConfig) -> AugmentConfig:
         saturation=usual.saturation * config.colour,
         haze=usual.haze * config.colour,
         class_balance=config.class_balance,
+        sparse_balance=1 - config.class_balance,
+        fill=(red, green, blue),
     )
 
 
@@ -136,6 +153,15 @@ def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
     for problem in labelled.problems:
         if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
             raise DataError(str(problem))
+
+
+def _without_slips_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
+    """The set without the problem of names that it lacks: no slip, where the other set has them."""
+    of_both = {p.where for p in labelled.problems if p.kind is ProblemKind.UNKNOWN_CLASS} & {
+        p.where for p in other.problems if p.kind is ProblemKind.UNKNOWN_CLASS
+    }
+    kept = [p for p in labelled.problems if p.kind is not ProblemKind.UNKNOWN_CLASS or p.where in of_both]
+    return replace(labelled, problems=tuple(kept))
 
 
 def _paths(sources: Sequence[str]) -> list[Path]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+MOST_OVERFLOWS = 30
+"""In a row under float16; its scale, 65,536 at first, is then long below 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainReport:
     """How far a run is."""
@@ -42,6 +46,7 @@ class Figures:
         self._crops = crops
         self._batches = batches
         self._checkpoint = checkpoint
+        self._overflows = 0
         self._pending: list[tuple[int, Losses, Tensor]] = []
         self.restart()
 
@@ -94,8 +99,10 @@ class Figures:
     def _checked(self, step: int, losses: Losses, norm: Tensor) -> tuple[float, ...]:
         """Total, class, box and centerness loss (nan where a preset has none) and gradient norm, as numbers."""
         total, length = losses.total.item(), norm.item()
-        # Scaled float16 losses overflow now and then; the scaler skips such steps.
-        if not (math.isfinite(total) and (math.isfinite(length) or self._state.precision is Precision.FP16)):
+        # Scaled float16 losses overflow now and then; the scaler skips such steps and scales less.
+        self._overflows = 0 if math.isfinite(length) else self._overflows + 1
+        borne = MOST_OVERFLOWS if self._state.precision is Precision.FP16 else 0
+        if not math.isfinite(total) or self._overflows > borne:
             what = f"the loss is {total}" if not math.isfinite(total) else f"the gradient's norm is {length}"
             keys = self._batches.keys(step - 1)
             files = sorted({str(path) for key in keys for path in self._crops.sources(key)})
@@ -103,7 +110,7 @@ class Figures:
                 f"the last good state is {self._checkpoint}" if self._checkpoint.exists() else "nothing was saved yet"
             )
             raise TrainingError(
-                f"{what} after step {step:,}; try a lower --lr or --precision fp32, then --resume; {kept}; "
+                f"{what} after step {step:,}; --resume with a lower --lr or --precision fp32 may help; {kept}; "
                 f"the step's images: {', '.join(files)}"
             )
         centerness = math.nan if losses.centerness_loss is None else losses.centerness_loss.item()

@@ -9,16 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
-
 import lcageo
 from lcageo.config import NetworkConfig
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import OutputError
 from lcageo.pipeline.train_data import TrainingData, largest_object_px
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
-from lcageo.train_config import TrainConfig, recipe_entries
-from lcageo.training.checkpoint import CHECKPOINT_FILE
+from lcageo.train_config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
 from lcageo.training.log import EVENTS_FOLDER, METRICS_FILE
 
 if TYPE_CHECKING:
@@ -29,6 +26,9 @@ LAST = "last"
 IMAGENET_STD = (58.4, 57.1, 57.4)
 """Of red, green, blue, 0 to 255. Source: the ImageNet statistics that all torchvision checkpoints expect."""
 DEFAULT_GSD_M = (0.1, 2.0)
+_OF_A_RUN = (FOLDER_CARD, "model-*.safetensors", CHECKPOINT_FILE, METRICS_FILE, RECIPE_FILE)
+CURVES_FILE, SHEET_FILE = "curves.png", "validation.png"
+_PICTURES = (CURVES_FILE, SHEET_FILE)
 
 
 def network_config(config: TrainConfig, num_classes: int) -> NetworkConfig:
@@ -70,6 +70,8 @@ def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> Mod
     Raises:
         OutputError: if something cannot be written; the model before is then still there.
     """
+    import safetensors.torch  # brings torch, which takes seconds
+
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"model-{digest[:12]}.safetensors"
@@ -96,18 +98,29 @@ def update_card(card: ModelCard, folder: Path) -> None:
     part.replace(folder / FOLDER_CARD)
 
 
-def clear_run(out: Path) -> None:
-    """Removes what an earlier run left in its folder, and nothing else."""
+def prepare_folder(out: Path, fresh: bool) -> None:
+    """Makes the folder of a run; a fresh run's loses what an earlier one left in it, and nothing else.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            _clear(out)
+    except OSError as error:
+        raise OutputError(f"the run's folder '{out}' cannot be made: {error.strerror}") from error
+
+
+def holds_run(out: Path) -> bool:
+    """Whether a folder holds a run, or a model, which a run would replace."""
+    return any(next(out.glob(pattern), None) is not None for pattern in _OF_A_RUN)
+
+
+def _clear(out: Path) -> None:
     events = f"{EVENTS_FOLDER}/events.out.tfevents.*"
     for folder in (out, out / LAST):
-        for pattern in (
-            FOLDER_CARD,
-            "model-*.safetensors",
-            "*.part",
-            CHECKPOINT_FILE,
-            METRICS_FILE,
-            events,
-        ):
+        for pattern in (*_OF_A_RUN, *_PICTURES, "*.part", events):
             for path in folder.glob(pattern):
                 path.unlink()
 

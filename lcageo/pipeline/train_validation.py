@@ -19,7 +19,7 @@ from lcageo.detections import Detections
 from lcageo.metrics.report import Evaluation
 from lcageo.output.sheet import SheetImage, draw_sheet
 from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects
-from lcageo.pipeline.train_model import LAST, publish, update_card
+from lcageo.pipeline.train_model import CURVES_FILE, LAST, SHEET_FILE, publish, update_card
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.training.curves import curves_available, draw_curves
@@ -62,7 +62,8 @@ class Validator:
         self._out = out
         self._device = device
         self._batch = batch
-        self._images = EvalDataset(val, card.tile_size)
+        red, green, blue = (round(value) for value in card.mean)
+        self._images = EvalDataset(val, card.tile_size, fill=(red, green, blue))
         if cache:
             self._images.store.fill()
 
@@ -95,9 +96,9 @@ class Validator:
     def finish(self) -> ModelCard:
         """Draws curves, and pictures of what the best model finds; gives back its card."""
         card = find_card(str(self._out))
-        self._sheet(card, self._chosen(SHEET_IMAGES), self._find(card)).save(self._out / "validation.png")
+        self._sheet(card, self._chosen(SHEET_IMAGES), self._find(card)).save(self._out / SHEET_FILE)
         if curves_available():
-            draw_curves(self._out / METRICS_FILE, self._out / "curves.png")
+            draw_curves(self._out / METRICS_FILE, self._out / CURVES_FILE)
         return card
 
     def _find(self, card: ModelCard) -> list[Detections]:

@@ -11,9 +11,6 @@ import torch
 
 from lcageo.errors import ModelError, OutputError
 
-CHECKPOINT_FILE = "checkpoint.pt"
-"""Its name in a run's folder."""
-
 
 def save_checkpoint(content: dict[str, Any], path: Path) -> None:
     """Writes tensors, numbers, texts, and dicts and lists of them; whatever happens, `path` holds the old or the new.

@@ -61,14 +61,28 @@ class Processes:
         dist.broadcast(shared, 0)
         return [float(value) for value in shared.tolist()]
 
-    def share(self, batch: int) -> int:
-        """Crops of a batch that this process computes.
+    def share(self, batch: int, parts: int) -> int:
+        """Crops of a batch that this process computes at a time, if it does so in `parts`.
 
         Raises:
             UsageError: if the batch cannot be shared evenly.
         """
-        if batch % self.world:
+        if batch % (self.world * parts):
             raise UsageError(
-                f"--batch {batch} cannot be shared evenly by {self.world} processes; give a multiple of it"
+                f"--batch {batch} cannot be shared evenly by {self.world} processes in {parts} parts (--accumulate); "
+                f"give a multiple of {self.world * parts}"
             )
-        return batch // self.world
+        return batch // self.world // parts
+
+
+def synchronised(network: nn.Module) -> nn.Module:
+    """The network with batch norms that share their statistics over all GPUs, but for the frozen ones.
+
+    torch's own conversion would take these too, and set them free.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:
+            parent, _, own = name.rpartition(".")
+            shared = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+            setattr(network.get_submodule(parent), own, shared)
+    return network

@@ -16,7 +16,7 @@ from lcageo.train_config import Precision, TrainConfig
 from lcageo.training.ema import Ema
 from lcageo.training.optimizer import build_optimizers
 from lcageo.training.precision import fastest_precision
-from lcageo.training.processes import Processes
+from lcageo.training.processes import Processes, synchronised
 
 
 @dataclass(slots=True)
@@ -39,10 +39,14 @@ class TrainState:
     """(3, 1, 1), of red, green, blue; taken from the images, which are then divided by `std`."""
     std: Tensor
     steps_per_epoch: int
+    data: Mapping[str, Any]
+    """What tells its training data from other."""
     step: int = 0
     """Steps done."""
     best: float = -1.0
     """Greatest mAP50:95 so far; below 0 before the first validation."""
+    owes_validation: bool = False
+    """Whether it was stopped on the step of one."""
     seconds: float = 0.0
     """Of the starts before this one."""
     started: float = field(default_factory=time.monotonic)
@@ -58,15 +62,16 @@ class TrainState:
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         steps_per_epoch: int,
+        data: Mapping[str, Any],
         saved: Mapping[str, Any] | None,
     ) -> TrainState:
         """Everything on its device, at step 0 or where `saved` was taken."""
         if processes.world > 1 and device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            synchronised(network)
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
             network.compile()
-        precision = Precision(saved["precision"]) if saved else _precision(config, processes, device, network)
+        precision = _precision(config, processes, device, network, saved)
         state = cls(
             config=config,
             processes=processes,
@@ -81,6 +86,7 @@ class TrainState:
             mean=torch.tensor(mean, device=device)[:, None, None],
             std=torch.tensor(std, device=device)[:, None, None],
             steps_per_epoch=steps_per_epoch,
+            data=data,
         )
         if saved:
             state._load(saved)
@@ -110,7 +116,9 @@ class TrainState:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
             "precision": str(self.precision),
+            "data": dict(self.data),
             "step": self.step,
+            "owes_validation": self.owes_validation,
             "best": self.best,
             "seconds": self.elapsed,
             "rng": torch.get_rng_state(),
@@ -122,18 +130,28 @@ class TrainState:
         self.ema.load(saved["ema"])
         for optimizer, kept in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty but for float16, which may have been chosen since
+            self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.seconds = saved["step"], saved["best"], saved["seconds"]
+        self.owes_validation = saved["owes_validation"]
         torch.set_rng_state(saved["rng"])
         if self.device.type == "cuda" and saved["cuda_rng"]:
             torch.cuda.set_rng_state_all(saved["cuda_rng"])
 
 
-def _precision(config: TrainConfig, processes: Processes, device: torch.device, network: Network) -> Precision:
-    """As the configuration says, or as the first process measures."""
+def _precision(
+    config: TrainConfig,
+    processes: Processes,
+    device: torch.device,
+    network: Network,
+    saved: Mapping[str, Any] | None,
+) -> Precision:
+    """As the configuration says, as the run began, or as the first process measures."""
     if config.precision is not Precision.AUTO:
         return config.precision
-    share = processes.share(config.batch) // config.accumulate
+    if saved is not None:
+        return Precision(saved["precision"])
+    share = processes.share(config.batch, config.accumulate)
     images = torch.zeros(share, 3, config.crop_size, config.crop_size, device=device)
     every = list(Precision)
     chosen = fastest_precision(network, images.to(memory_format=torch.channels_last))

@@ -18,7 +18,7 @@ from scenes import noise, write_scene
 from shapes import write_shapes
 
 SMALL = (
-    "--backbone", "resnet18", "--backbone-width", "8", "--channels", "16", "--head-convs", "1", "--norm", "gn",
+    "--backbone", "resnet18", "--backbone-width", "16", "--channels", "16", "--head-convs", "1", "--norm", "gn",
     "--imgsz", "128", "--batch", "2", "--device", "cpu", "--workers", "0", "--precision", "fp32", "--validations", "1",
 )  # fmt: skip
 

@@ -132,3 +132,14 @@ def test_a_set_without_images_that_are_annotated_for_anything_is_refused() -> No
     for labelled in (labelled_set(), labelled_set(annotation(labelled=()))):
         with pytest.raises(DataError, match="'set' has no usable image to train on; 'lcageo data check' tells why"):
             CropMaker(labelled, AugmentConfig(), 4, 0)
+
+
+def test_without_class_balance_every_image_is_drawn_once_an_epoch() -> None:
+    rng = np.random.default_rng(3)
+    labels = [rng.integers(0, 3, count).tolist() for count in rng.integers(1, 30, 50)]
+    many = [annotation(boxes=[(0, 0, 1, 1)] * len(own), labels=own, labelled=(0, 1, 2)) for own in labels]
+    config = AugmentConfig(class_balance=0.0, sparse_balance=1.0)
+    shares = image_shares(object_weights(many, 3, config), config.background_share)
+    for seed in range(5):
+        order = drawn_order(shares, 50, np.random.default_rng(seed))
+        assert sorted(order.tolist()) == list(range(50))

@@ -32,7 +32,7 @@ OBJECTS: tuple[list[tuple[int, list[float]]], ...] = (
 
 def network_of(preset: Preset) -> Network:
     torch.manual_seed(0)
-    config = NetworkConfig(preset, CLASSES, "resnet18", backbone_width=8, channels=8, head_convs=2, norm=Norm.GN)
+    config = NetworkConfig(preset, CLASSES, "resnet18", backbone_width=16, channels=8, head_convs=2, norm=Norm.GN)
     return build_network(config).double()
 
 

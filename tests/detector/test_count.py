@@ -74,7 +74,7 @@ def test_the_rule_by_hand_on_four_layers():
 
 
 def test_counting_leaves_mode_and_hooks_as_they_were():
-    network = build_network(NetworkConfig(Preset.LCA, 2, "resnet18", backbone_width=8, channels=8)).train()
+    network = build_network(NetworkConfig(Preset.LCA, 2, "resnet18", backbone_width=16, channels=8)).train()
     paper_flops(network, 64, 64)
     assert network.training and network.backbone.bn1.training
     assert not any(module._forward_hooks for module in network.modules())

@@ -26,7 +26,7 @@ GEOMETRIC = {Preset.RETINANET: assign_anchors, Preset.FCOS: assign_fcos}
 
 def tiny(preset: Preset) -> Network:
     torch.manual_seed(0)
-    return build_network(NetworkConfig(preset, CLASSES, "resnet18", backbone_width=8, channels=16, norm=Norm.GN))
+    return build_network(NetworkConfig(preset, CLASSES, "resnet18", backbone_width=16, channels=16, norm=Norm.GN))
 
 
 def truth_of(*objects: tuple[int, list[float]], labelled: tuple[int, ...] = (0, 1, 2)) -> Truth:

@@ -19,7 +19,7 @@ def tiny(preset: Preset, norm: Norm | None = None, **settings: int) -> Network:
     torch.manual_seed(0)
     return build_network(
         NetworkConfig(
-            preset, CLASSES, "resnet18", backbone_width=8, channels=settings.pop("channels", 16), norm=norm, **settings
+            preset, CLASSES, "resnet18", backbone_width=16, channels=settings.pop("channels", 16), norm=norm, **settings
         )
     ).eval()
 
@@ -58,7 +58,7 @@ def test_outputs_and_predictions_have_the_shapes_they_document(preset, height, w
 def test_scores_start_at_one_in_a_hundred(preset):
     network = tiny(preset, norm=Norm.GN, channels=64)
     scores = network.predict(torch.randn(2, 3, 128, 128)).scores
-    assert scores.mean().item() == pytest.approx(0.01, abs=0.001)
+    assert scores.mean().item() == pytest.approx(0.01, abs=0.002)
     assert scores.min() > 0.004 and scores.max() < 0.025
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError
-from lcageo.pipeline.train_model import clear_run, publish
+from lcageo.pipeline.train_model import holds_run, prepare_folder, publish
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 
@@ -68,6 +68,10 @@ def test_clearing_takes_a_runs_files_and_no_others(
     publish(card, weights, tmp_path / "last")
     for name in ("checkpoint.pt", "metrics.csv", "notes.txt", "last/mine.safetensors"):
         (tmp_path / name).write_text("")
-    clear_run(tmp_path)
+    assert holds_run(tmp_path) and holds_run(tmp_path / "last")
+    prepare_folder(tmp_path, fresh=False)
+    assert holds_run(tmp_path)
+    prepare_folder(tmp_path, fresh=True)
+    assert not holds_run(tmp_path) and not holds_run(tmp_path / "last")
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"notes.txt", "last/mine.safetensors"}

@@ -15,7 +15,7 @@ OLD = ("ship", "car", "plane")
 
 def tiny(preset: Preset, classes: int, norm: Norm = Norm.BN, seed: int = 0) -> Network:
     torch.manual_seed(seed)
-    return build_network(NetworkConfig(preset, classes, "resnet18", backbone_width=8, channels=16, norm=norm)).eval()
+    return build_network(NetworkConfig(preset, classes, "resnet18", backbone_width=16, channels=16, norm=norm)).eval()
 
 
 def trained(preset: Preset) -> Network:
@@ -91,10 +91,10 @@ def test_half_precision_weights_are_taken_over_in_the_networks_precision() -> No
 def test_weights_of_another_network_are_refused_and_change_nothing() -> None:
     network = tiny(Preset.LCA, 2)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    wider = NetworkConfig(Preset.LCA, 3, "resnet18", backbone_width=8, channels=24, norm=Norm.BN)
+    wider = NetworkConfig(Preset.LCA, 3, "resnet18", backbone_width=16, channels=24, norm=Norm.BN)
     for other, message in [
-        (build_network(wider), r"neck\S+ is \(24, 16, 1, 1\), not \(16, 16, 1, 1\); .*; .* \(and \d+ more\); choose"),
-        (tiny(Preset.LCA, 3, Norm.GN), r"backbone.bn1.running_mean is missing, not \(8,\); "),
+        (build_network(wider), r"neck\S+ is \(24, 32, 1, 1\), not \(16, 32, 1, 1\); .*; .* \(and \d+ more\); choose"),
+        (tiny(Preset.LCA, 3, Norm.GN), r"backbone.bn1.running_mean is missing, not \(16,\); "),
         (tiny(Preset.LCA, 4), r"head.class_logits.weight is \(4, 16, 3, 3\), not \(3, 16, 3, 3\); .*bias is \(4,\)"),
     ]:
         with pytest.raises(ModelError, match=message):

@@ -19,7 +19,7 @@ def test_convolutions_are_computed_as_asked(precision: Precision, dtype: torch.d
 
 
 def test_measuring_chooses_one_of_two_and_leaves_the_network_as_it_was() -> None:
-    network = build_network(NetworkConfig(Preset.LCA, 2, "resnet18", 8, 8, 1))
+    network = build_network(NetworkConfig(Preset.LCA, 2, "resnet18", 16, 8, 1))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert fastest_precision(network, torch.zeros(2, 3, 128, 128)) in (Precision.FP32, Precision.BF16)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

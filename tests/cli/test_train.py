@@ -42,6 +42,35 @@ def test_training_gives_a_model_that_detect_takes(run: Run, shapes: Path, tmp_pa
     assert run("train", "--out", "runs/a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0").code == 0
 
 
+def test_what_fails_before_training_loses_nothing(run: Run, shapes: Path, tmp_path: Path) -> None:
+    arguments = ("train", "--data", shapes, "--val", shapes, "--epochs", "1", *SMALL)
+    assert run(*arguments, "--out", "a").code == 0
+
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
+
+    before = content()
+    for more, words in (
+        (("--out", "a", "--overwrite", "--backbone-weights", "typo.pth"), "typo.pth"),
+        (("--out", "a", "--overwrite", "--preset", "fcos", "--norm", "frozen_bn"), "fixed batch norms"),
+        (("--out", "a/last"), "'a/last' holds a run"),
+        (("--out", "a", "--overwrite", "--from", "a/last", "--channels", "16"), "holds the model to start from"),
+        (("--out", "a", "--overwrite", "--seed", "-1"), "seed = -1 must be 0 or more"),
+    ):
+        outcome = run(*arguments, *more)
+        assert outcome.code in (1, 2) and words in outcome.err, outcome.err
+        assert content() == before
+
+
+def test_a_rate_may_be_lowered_on_resume(run: Run, shapes: Path, tmp_path: Path) -> None:
+    assert run("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", *SMALL).code == 0
+    resumed = ("train", "--out", "a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0")
+    assert run(*resumed, "--lr", "1e-4", "--precision", "bf16").code == 0
+    with (tmp_path / "a/metrics.csv").open(newline="") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file) if row["learning_rate"]]
+    assert rates[-1] <= 1e-4 < rates[0]
+
+
 def test_a_complete_run_says_so_and_keeps_its_recipe(run: Run, shapes: Path, tmp_path: Path) -> None:
     arguments = ("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "2", *SMALL)
     assert run(*arguments).code == 0
@@ -112,7 +141,7 @@ def test_a_run_is_neither_overwritten_nor_changed_by_mistake(run: Run, shapes: P
     again = run(*arguments)
     assert again.code == 2 and "holds a run" in again.err and "--resume" in again.err
     other = run("train", "--out", "a", "--resume", "--batch", "4")
-    assert other.code == 2 and "has batch = 2, not 4; only epochs, minutes, validations may change" in other.err
+    assert other.code == 2 and "has batch = 2, not 4; only epochs, minutes, validations, lr, clip, precision may" in other.err
     assert run(*arguments, "--overwrite").code == 0
 
 

@@ -198,7 +198,9 @@ def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
 
 
 def _apart(found: PolygonLayer, truth: PolygonLayer) -> list[str]:
-    """A warning if the layers do not meet."""
+    """A warning if there is no truth, or the layers do not meet."""
+    if not len(truth):
+        return [f"'{truth.path}' holds no objects: whatever was found counts as wrong"]
     boxes = [shapely.box(*shapely.total_bounds(layer.shapes)) for layer in (found, truth) if len(layer)]
     if len(boxes) < 2 or shapely.intersects(*boxes):
         return []

@@ -314,6 +314,7 @@ def test_nothing_found_and_nothing_true_are_normal(pair: tuple[Path, Path], tmp_
     assert [row["result"] for row in read_layer(tmp_path / "missed.gpkg").rows] == ["miss"] * 4
     false = evaluate_layer(pair[0], nothing)
     assert false.table()[-1] == ("all", "0", "4", "0", "4", "0", "0.000", "-", "0.000", "-")
+    assert "nothing.geojson' holds no objects: whatever was found counts as wrong" in false.warnings[0]
     neither = evaluate_layer(nothing, nothing, output=tmp_path / "neither.geojson")
     assert neither.table()[1:] == [("all", *["0"] * 5, *["-"] * 4)]
     assert json.loads((tmp_path / "neither.geojson").read_text())["features"] == []

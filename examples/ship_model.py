@@ -1,0 +1,105 @@
+"""Makes a trained run a model to ship: float16 weights, with the thresholds and figures of these very weights.
+
+    python examples/ship_model.py runs/lca-s models/lca-s.toml --trained-on "NWPU VHR-10 and openmix"
+        --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json --class-map examples/lca-s-classes.toml
+
+Thresholds come from all validation sets together, figures from each by itself. The card has no paths of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from lcageo.config import DetectConfig
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.classmap import ClassMap, load_class_map
+from lcageo.data.dior import DiorSplit
+from lcageo.data.sets import read_sets
+from lcageo.metrics.report import Evaluation
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_set
+from lcageo.runtime.catalog import ModelCard, find_card, write_card
+from lcageo.runtime.predictor import load_predictor
+
+
+def halved(card: ModelCard, target: Path) -> ModelCard:
+    """The card with its weights beside `target`, in float16."""
+    weights = safetensors.torch.load_file(card.weights)
+    content = safetensors.torch.save(
+        {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    )
+    path = target.with_suffix(".safetensors").absolute()
+    path.write_bytes(content)
+    return replace(card, name=target.stem, weights=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def evaluated(card: ModelCard, labelled: LabelledSet) -> Evaluation:
+    """The figures of a model as `lcageo evaluate` gives them."""
+    most = DetectConfig().max_per_tile
+    return evaluate_set(load_predictor(card, replace(BENCHMARK, max_per_tile=most), "auto"), labelled)
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """What a card says of one validation set."""
+    interval = evaluation.resampled().map50_interval
+    return {
+        "images": evaluation.images,
+        "mAP50": round(evaluation.map50, 4),
+        "mAP50_interval": [round(interval.low, 3), round(interval.high, 3)],
+        "mAP75": round(evaluation.map75, 4),
+        "mAP50_95": round(evaluation.map50_95, 4),
+        "per_class_AP50": {one.name: round(one.ap50, 4) for one in evaluation.per_class if one.objects},
+    }
+
+
+def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, trained_on: str) -> ModelCard:
+    """The card with thresholds and figures, and without paths."""
+
+    def read(paths: list[Path]) -> LabelledSet:
+        return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
+
+    metrics = {name: figures(evaluated(card, read([path]))) for name, path in sets.items()}
+    thresholds = evaluated(card, read(list(sets.values()))).thresholds()
+    recipe = {
+        name: ["/".join(Path(path).parts[-2:]) for path in value] if name in ("data", "val") else value
+        for name, value in card.recipe.items()
+    }
+    return replace(card, metrics=metrics, thresholds=thresholds, recipe=recipe, trained_on=trained_on)
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """'vhr10=VHR10/val.json' -> ('vhr10', path)."""
+    name, _, path = text.partition("=")
+    return name, Path(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="folder that 'lcageo train' wrote")
+    parser.add_argument("card", type=Path, help="the card to write; the weights go beside it")
+    parser.add_argument("--val", type=named_path, action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--class-map", type=Path)
+    parser.add_argument("--trained-on", required=True)
+    parser.add_argument("--tile", type=int, help="side of a tile, pixels, if not the run's")
+    parser.add_argument("--gsd", help="MIN,MAX metres per pixel, if not the run's")
+    arguments = parser.parse_args()
+    card = halved(find_card(arguments.run), arguments.card)
+    if arguments.tile:
+        card = replace(card, tile_size=arguments.tile)
+    if arguments.gsd:
+        least, greatest = map(float, arguments.gsd.split(","))
+        card = replace(card, gsd_m=(least, greatest))
+    class_map = load_class_map(arguments.class_map) if arguments.class_map else None
+    card = shipped(card, dict(arguments.val), class_map, arguments.trained_on)
+    write_card(card, arguments.card)
+    for name, values in card.metrics.items():
+        print(f"{name}: mAP50 {values['mAP50']:.3f} {values['mAP50_interval']}, mAP50:95 {values['mAP50_95']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

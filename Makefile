@@ -5,15 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
 DEMO_SCENE := $(DEMO)/scene.tif
-DEMO_MODEL := $(DEMO)/untrained/model.toml
 
 .PHONY: demo test check pins clean
 
-# A generated scene, detection on it, the layer and a picture.
-demo: $(READY) $(DEMO_SCENE) $(DEMO_MODEL)
-	@echo "No trained model is shipped yet: these boxes are an untrained model's and mean nothing."
-	@$(BIN)/lcageo detect $(DEMO_SCENE) --model $(DEMO)/untrained --score 0.2 --overwrite \
-		-o $(DEMO)/scene.gpkg --quicklook $(DEMO)/scene.png
+# A generated scene, detection on it, the layer and a picture, and how much of it is right.
+demo: $(READY) $(DEMO_SCENE)
+	@$(BIN)/lcageo detect $(DEMO_SCENE) --overwrite -o $(DEMO)/scene.gpkg --quicklook $(DEMO)/scene.png
+	@$(BIN)/lcageo evaluate --layer $(DEMO)/scene.gpkg --truth $(DEMO)/truth.geojson
 
 test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -34,9 +32,6 @@ $(READY): pyproject.toml constraints.txt
 $(DEMO_SCENE): $(READY) examples/make_scene.py $(wildcard examples/demo_scene/*.py)
 	@mkdir -p $(DEMO)
 	@$(BIN)/python examples/make_scene.py $@ --truth $(DEMO)/truth.geojson
-
-$(DEMO_MODEL): $(READY) tests/untrained.py
-	@$(BIN)/python tests/untrained.py $(DEMO)/untrained
 
 # Rewrites constraints.txt from what is installed; run the tests before committing it.
 pins: $(READY)

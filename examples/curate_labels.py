@@ -4,8 +4,8 @@
     python examples/curate_labels.py VHR10/train.json build/vhr10.json
 
 openmix boxes one or two classes per image and is silent on the rest: nothing says that glittering water has no
-airplanes. What can hardly occur in the images of one of its sources is therefore declared absent. NWPU VHR-10 leaves out
-small cars in most images, so that only images with a boxed vehicle count as annotated for vehicles.
+airplanes. What can hardly occur in the images of one of its sources is therefore declared absent. NWPU VHR-10 leaves
+out small cars in most images, so that only images with a boxed vehicle count as annotated for vehicles.
 """
 
 from __future__ import annotations

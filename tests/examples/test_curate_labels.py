@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from curate_labels import curated
+
+SHIPS, AIRPORT = "Ships in Google Earth (Roboflow robin-public)", "HRPlanesV2"
+
+
+def content(*images: dict[str, Any], boxed: tuple[tuple[int, int], ...] = ()) -> dict[str, Any]:
+    return {
+        "images": [{"id": number, "file_name": f"{number}.png", **image} for number, image in enumerate(images)],
+        "categories": [{"id": 1, "name": "ship"}, {"id": 4, "name": "airplane"}, {"id": 7, "name": "vehicle"}],
+        "annotations": [{"image_id": image, "category_id": category} for image, category in boxed],
+    }
+
+
+def test_what_a_source_does_not_show_is_annotated_as_absent(tmp_path: Path) -> None:
+    given = content({"source": SHIPS, "labelled_categories": ["ship"]}, {"source": "other", "labelled_categories": []})
+    first, second = (result := curated(given, tmp_path))["images"]
+    assert first["labelled_categories"][:2] == ["ship", "airplane"] and "tennis court" in first["labelled_categories"]
+    assert first["file_name"] == str(tmp_path / "0.png") and second["labelled_categories"] == []
+    names = {category["name"]: category["id"] for category in result["categories"]}
+    assert names["ship"] == 1 and set(first["labelled_categories"]) <= set(names)
+    assert len(set(names.values())) == len(names) == len(result["categories"])
+    assert "vehicle" not in first["labelled_categories"]
+
+
+def test_images_that_may_lack_vehicles_are_not_annotated_for_them(tmp_path: Path) -> None:
+    given = content({"source": "NWPU VHR-10"}, {"source": "NWPU VHR-10"}, boxed=((0, 7), (1, 1)))
+    with_vehicle, without = curated(given, tmp_path)["images"]
+    assert with_vehicle["labelled_categories"] == ["ship", "airplane", "vehicle"]
+    assert without["labelled_categories"] == ["ship", "airplane"]

@@ -2,7 +2,7 @@
 
 out/model.toml, model-*.safetensors   the best model so far by mAP50:95; `detect --model out` takes it
 out/last/                             the newest, likewise
-out/recipe.toml                       every setting
+out/recipe.toml                       the settings
 out/checkpoint.pt                     everything that `--resume` needs
 out/metrics.csv, curves.png, validation.png
 """
@@ -107,7 +107,7 @@ def train(
     settings = network_config(config, len(data.classes))
     card = new_card(config, settings, data, out.absolute().name)
     crops = CropDataset(
-        data.train, augmentation(config, card.mean), _steps_per_epoch(config, data) * config.batch, config.seed
+        data.train, augmentation(config, card.fill), _steps_per_epoch(config, data) * config.batch, config.seed
     )
     if options.cache:
         crops.store.fill()
@@ -119,11 +119,12 @@ def train(
         torch.manual_seed(config.seed)
         network = _network(config, settings, data, listener)
         saved = load_checkpoint(out / CHECKPOINT_FILE) if resume and (out / CHECKPOINT_FILE).exists() else None
+        identity = data.identity
         if saved is not None:
-            _check_data(saved, data, listener)
+            _check_data(saved["data"], identity, listener)
         steps = _steps_per_epoch(config, data)
         state = TrainState.begin(
-            config, processes, device, network, card.network.preset, card.mean, card.std, steps, data.identity, saved
+            config, processes, device, network, card.network.preset, card.mean, card.std, steps, identity, saved
         )
         listener.note(_start_text(state, saved is not None))
         if not processes.is_first:
@@ -138,9 +139,8 @@ def train(
         return validator.finish()
 
 
-def _check_data(saved: Mapping[str, Any], data: TrainingData, listener: Listener) -> None:
+def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
     """Other classes would give the weights other meanings; other images only another run than without a stop."""
-    before, now = saved["data"], data.identity
     if before["classes"] != now["classes"]:
         raise ConfigError(
             f"the run has the classes {', '.join(before['classes'])}, its data now {', '.join(now['classes'])}; put "
@@ -197,6 +197,8 @@ def _fit(
     Of several processes only the first has a validator and a log; all go through the same steps.
     """
     config = state.config
+    if state.owes_validation:  # it was stopped on the step of one
+        _validate(state, validator, log, listener)
     batches = CropBatches(state.steps_per_epoch, config.batch, state.processes.rank, state.processes.world)
     batches.start = state.step
     loader = iter(train_loader(crops, batches, _workers(state, options), pin_memory=state.device.type == "cuda"))
@@ -204,8 +206,6 @@ def _fit(
     saved_at = state.elapsed
     _to_training_mode(state)
     progress, stopping = _place(state, stop)
-    if state.owes_validation:  # it was stopped on the step of one
-        _validate(state, validator, log, listener)
     while progress < 1:
         waiting = time.monotonic()
         batch = next(loader)

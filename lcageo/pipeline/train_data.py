@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
-from lcageo.data.augment import AugmentConfig
+from lcageo.data.augment import AugmentConfig, Colour
 from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map
 from lcageo.data.dior import DiorSplit, is_dior
@@ -35,10 +35,11 @@ class TrainingData:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells this training data from other: classes, and a digest of the images' names and objects."""
+        """What tells this training data from other: classes, and a digest of the images' names, labels and objects."""
         digest = hashlib.sha256()
         for annotation in self.train.annotations:
             digest.update(annotation.image.name.encode())
+            digest.update(repr(annotation.labelled_classes).encode())
             for part in (annotation.boxes_xyxy, annotation.labels, annotation.difficult):
                 digest.update(part.tobytes())
         return {"classes": list(self.classes), "digest": digest.hexdigest()}
@@ -92,10 +93,9 @@ def load_training_data(
     return TrainingData(train, val)
 
 
-def augmentation(config: TrainConfig, mean: tuple[float, float, float]) -> AugmentConfig:
-    """How a run's crops are drawn; `mean` is the colour beyond an image's border, red, green, blue."""
+def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:
+    """How a run's crops are drawn; `fill` is the colour beyond an image's border."""
     usual = AugmentConfig()
-    red, green, blue = (round(value) for value in mean)
     return AugmentConfig(
         crop_size=config.crop_size,
         max_image_side=round(config.imgsz * config.scale[1]),  # larger is never seen
@@ -109,7 +109,7 @@ def augmentation(config: TrainConfig, mean: tuple[float, float, float]) -> Augme
         haze=usual.haze * config.colour,
         class_balance=config.class_balance,
         sparse_balance=1 - config.class_balance,
-        fill=(red, green, blue),
+        fill=fill,
     )
 
 
@@ -157,11 +157,14 @@ def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
 
 def _without_slips_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
     """The set without the problem of names that it lacks: no slip, where the other set has them."""
-    of_both = {p.where for p in labelled.problems if p.kind is ProblemKind.UNKNOWN_CLASS} & {
-        p.where for p in other.problems if p.kind is ProblemKind.UNKNOWN_CLASS
-    }
-    kept = [p for p in labelled.problems if p.kind is not ProblemKind.UNKNOWN_CLASS or p.where in of_both]
+    slips = {problem.where for problem in other.problems if _is_slip(problem)}
+    kept = [problem for problem in labelled.problems if not _is_slip(problem) or problem.where in slips]
     return replace(labelled, problems=tuple(kept))
+
+
+def _is_slip(problem: Problem) -> bool:
+    """Whether it is about a name of the class list or map, not about a record."""
+    return problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where.startswith("class ")
 
 
 def _paths(sources: Sequence[str]) -> list[Path]:

@@ -85,6 +85,12 @@ class ModelCard:
         """Whether its boxes mean anything."""
         return bool(self.trained_on)
 
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """The mean colour, red, green, blue, for where there is no image: the network sees it as zero."""
+        red, green, blue = (round(value) for value in self.mean)
+        return red, green, blue
+
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of the classes called `names`; of all classes if there are none.
 

@@ -68,6 +68,15 @@ def test_what_is_broken_is_named_and_left_out(broken: Path, tmp_path: Path) -> N
     assert any("empty or inverted" in line or "width -5" in line or "-5" in line for line in said)
 
 
+def test_a_record_of_an_unknown_class_is_named_also_beside_validation_data(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "a.json")
+    coco = json.loads(path.read_text())
+    coco["annotations"][0]["category_id"] = 99
+    path.write_text(json.dumps(coco))
+    _, said = load(path, val=write_shapes(tmp_path / "val.json"))
+    assert len(said) == 1 and "annotations[0]" in said[0] and "category_id 99 is no category" in said[0]
+
+
 def test_strict_refuses_what_is_broken(broken: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         load(broken, val=write_shapes(tmp_path / "val.json"), strict=True)

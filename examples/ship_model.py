@@ -16,13 +16,12 @@ from typing import Any
 
 import safetensors.torch
 
-from lcageo.config import DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.classmap import ClassMap, load_class_map
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.metrics.report import Evaluation
-from lcageo.pipeline.evaluate import BENCHMARK, evaluate_set
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor
 
@@ -36,12 +35,6 @@ def halved(card: ModelCard, target: Path) -> ModelCard:
     path = target.with_suffix(".safetensors").absolute()
     path.write_bytes(content)
     return replace(card, name=target.stem, weights=path, sha256=hashlib.sha256(content).hexdigest())
-
-
-def evaluated(card: ModelCard, labelled: LabelledSet) -> Evaluation:
-    """The figures of a model as `lcageo evaluate` gives them."""
-    most = DetectConfig().max_per_tile
-    return evaluate_set(load_predictor(card, replace(BENCHMARK, max_per_tile=most), "auto"), labelled)
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -63,13 +56,16 @@ def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, 
     def read(paths: list[Path]) -> LabelledSet:
         return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
 
-    metrics = {name: figures(evaluated(card, read([path]))) for name, path in sets.items()}
-    thresholds = evaluated(card, read(list(sets.values()))).thresholds()
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "auto")
+    labelled = {name: read([path]) for name, path in sets.items()}
+    found = {name: find_objects(predictor, images) for name, images in labelled.items()}
+    metrics = {name: figures(evaluate_found(images, found[name])) for name, images in labelled.items()}
+    together = evaluate_found(read(list(sets.values())), [one for part in found.values() for one in part])
     recipe = {
         name: ["/".join(Path(path).parts[-2:]) for path in value] if name in ("data", "val") else value
         for name, value in card.recipe.items()
     }
-    return replace(card, metrics=metrics, thresholds=thresholds, recipe=recipe, trained_on=trained_on)
+    return replace(card, metrics=metrics, thresholds=together.thresholds(), recipe=recipe, trained_on=trained_on)
 
 
 def named_path(text: str) -> tuple[str, Path]:

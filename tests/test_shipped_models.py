@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import DATA, REPOSITORY
 
-from lcageo.config import DetectConfig, NetworkConfig, Preset
+from lcageo.config import NetworkConfig, Preset
 from lcageo.data.classmap import load_class_map
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detector.count import count_params, true_macs
 from lcageo.detector.presets import build_network
-from lcageo.pipeline.evaluate import BENCHMARK, evaluate_set
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_set, kept_of_tiles
 from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
 from lcageo.runtime.predictor import load_predictor
 
@@ -41,7 +40,7 @@ def test_the_default_model_is_as_good_as_its_card_says() -> None:
         pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
     card = find_card(DEFAULT_MODEL)
     class_map = load_class_map(REPOSITORY / "examples" / "lca-s-classes.toml")
-    predictor = load_predictor(card, replace(BENCHMARK, max_per_tile=DetectConfig().max_per_tile), "cpu")
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu")
     found = evaluate_set(predictor, read_sets([path], DiorSplit.VAL, card.classes, class_map))
     assert found.map50 == pytest.approx(card.metrics["vhr10"]["mAP50"], abs=0.005)
     assert found.map50_95 == pytest.approx(card.metrics["vhr10"]["mAP50_95"], abs=0.005)

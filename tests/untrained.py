@@ -1,13 +1,10 @@
 """Makes a seeded, untrained model: real network, real card, random weights. Its boxes mean nothing.
 
-    python tests/untrained.py FOLDER
-
 Everything around the network can be tried with it: tiling, merging, placing on the map, formats.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 
@@ -61,9 +58,3 @@ def make_untrained_model(folder: Path, tile_size: int = 512, preset: Preset = Pr
     )
     write_card(card, folder / FOLDER_CARD)
     return folder
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    print(make_untrained_model(parser.parse_args().folder))

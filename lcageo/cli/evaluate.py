@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -116,7 +115,9 @@ def evaluate(
     config = DetectConfig(score=score, iou=NMS_IOU if iou is None else iou, max_per_tile=max_per_image, overlap=overlap)
     if plots is not None:
         _prepare_plots(plots, overwrite)
-    predictor = _open(model, config, device, say)
+    from lcageo.pipeline.evaluate import kept_of_tiles
+
+    predictor = open_model(model, kept_of_tiles(config), device, say)
     labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
     size = batch or (2 if predictor.device == "cpu" else 16)
     evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)
@@ -169,12 +170,6 @@ def _layers(
     console.data(console.table(report.table()))
     if output is not None:
         console.data(str(output.with_suffix(output.suffix.lower())))
-
-
-def _open(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
-    """A predictor that keeps as many objects of a tile as `detect` does: of an image all tiles' are counted later."""
-    most = max(config.max_per_tile, DetectConfig().max_per_tile)
-    return open_model(model, replace(config, max_per_tile=most), device, say)
 
 
 def _read(

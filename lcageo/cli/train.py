@@ -207,6 +207,7 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
     from lcageo.pipeline.train import Listener, train
     from lcageo.pipeline.train_data import load_training_data
+    from lcageo.pipeline.train_model import DEFAULT_GSD_M
     from lcageo.training.processes import Processes
 
     first = Processes.of_environment().is_first
@@ -216,7 +217,10 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
     if config.gsd_m is None and config.start_from is None and not resume:
-        say.note("the model's card will say that it works at 0.1 to 2 m per pixel; --gsd MIN,MAX says better")
+        low, high = DEFAULT_GSD_M
+        say.note(
+            f"the model's card will say that it works at {low:g} to {high:g} m per pixel; --gsd MIN,MAX says better"
+        )
     with Bar(say, "training", "%") as bar:
         listener = Listener(bar.note, lambda report: _show(bar, report), lambda validation: _tell(bar, validation))
         card = train(config, data, out, how, resume, listener)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ OnProgress = Callable[[int], object]
 """Called with how many images are done since the last call."""
 OnUnreadable = Callable[[int, DataError | SceneError], object]
 """Called with the index of an image that cannot be read, and why."""
+
+
+def kept_of_tiles(config: DetectConfig) -> DetectConfig:
+    """For the predictor: as many objects of a tile as `detect` keeps, since those of an image are counted later."""
+    return replace(config, max_per_tile=max(config.max_per_tile, DetectConfig().max_per_tile))
 
 
 def evaluate_set(
@@ -137,8 +143,7 @@ def find_objects(
     in_tiles = [index for index, one in enumerate(annotations) if tile is not None or one.is_scene]
     whole = sorted(set(range(len(annotations))) - set(in_tiles))
     if images is None:
-        red, green, blue = (round(value) for value in predictor.card.mean)  # which the network sees as zero
-        images = EvalDataset(labelled, predictor.card.tile_size, fill=(red, green, blue))
+        images = EvalDataset(labelled, predictor.card.tile_size, fill=predictor.card.fill)
     with closing(_read_ahead(images, whole, on_unreadable, on_progress, ahead=2 * batch)) as samples:
         for some in _batches(samples, batch):
             detections = _predict(predictor, np.stack([sample.image.numpy() for sample in some]))

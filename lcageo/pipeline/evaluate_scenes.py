@@ -79,6 +79,5 @@ def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) ->
     shared = choose_overlap(replace(card, tile_size=tile), overlap)
     grid = plan_tiles(info.width, info.height, tile, shared, max(info.width, info.height) / card.tile_size)
     stretch = IDENTITY if info.dtype == "uint8" else estimate_stretch(sample_scene(scene))
-    red, green, blue = (round(value) for value in card.mean)
-    reader = TileReader(scene, stretch, None, tile, (red, green, blue))
+    reader = TileReader(scene, stretch, None, tile, card.fill)
     return ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ())

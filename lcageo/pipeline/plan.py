@@ -65,8 +65,7 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
         sample = sample_scene(scene)
         stretch = stretch or estimate_stretch(sample)
         edge = find_edge(sample, info.width, info.height) if untagged else None
-    red, green, blue = (round(value) for value in card.mean)
-    reader = TileReader(scene, stretch, edge, card.tile_size, (red, green, blue))
+    reader = TileReader(scene, stretch, edge, card.tile_size, card.fill)
     told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
     return ScenePlan(reader, grid, wanted, aoi, told)
 

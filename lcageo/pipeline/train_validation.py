@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lcageo.config import DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
 from lcageo.detections import Detections
 from lcageo.metrics.report import Evaluation
 from lcageo.output.sheet import SheetImage, draw_sheet
-from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
 from lcageo.pipeline.train_model import CURVES_FILE, LAST, SHEET_FILE, publish, update_card
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -62,8 +61,7 @@ class Validator:
         self._out = out
         self._device = device
         self._batch = batch
-        red, green, blue = (round(value) for value in card.mean)
-        self._images = EvalDataset(val, card.tile_size, fill=(red, green, blue))
+        self._images = EvalDataset(val, card.tile_size, fill=card.fill)
         if cache:
             self._images.store.fill()
 
@@ -102,7 +100,7 @@ class Validator:
         return card
 
     def _find(self, card: ModelCard) -> list[Detections]:
-        predictor = load_predictor(card, replace(BENCHMARK, max_per_tile=DetectConfig().max_per_tile), self._device)
+        predictor = load_predictor(card, kept_of_tiles(BENCHMARK), self._device)
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:

@@ -3,7 +3,8 @@
     python examples/ship_model.py runs/lca-s models/lca-s.toml --trained-on "NWPU VHR-10 and openmix"
         --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json --class-map examples/lca-s-classes.toml
 
-Thresholds come from all validation sets together, figures from each by itself. The card has no paths of this machine.
+Thresholds come from all validation sets together, figures from each by itself; sizes on the ground are those below. The
+card has no paths of this machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,23 @@ from lcageo.metrics.report import Evaluation
 from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor
+
+SIZE_M = {
+    "airplane": (6.0, 100.0),  # a two-seater's span is 7 m or more, an An-225's 88 m
+    "ship": (3.0, 500.0),  # the longest was 458 m
+    "storage tank": (3.0, 130.0),
+    "baseball diamond": (
+        15.0,
+        250.0,
+    ),  # an infield's side is 18 m (Little League) to 27 m; some boxes hold the outfield
+    "tennis court": (10.0, 80.0),  # 24 m of lines, 36 m with its run-off
+    "basketball court": (10.0, 70.0),  # 28 m; half courts are boxed too
+    "ground track field": (60.0, 350.0),  # 177 m around a 400 m track; school tracks have 200 m
+    "harbor": (8.0, 2_000.0),
+    "bridge": (5.0, 20_000.0),
+    "vehicle": (1.5, 40.0),  # a road train in parts
+}
+"""Least and greatest longer side of a box around such a thing, metres, generously: nothing real may be lost."""
 
 
 def halved(card: ModelCard, target: Path) -> ModelCard:
@@ -65,7 +83,14 @@ def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, 
         name: ["/".join(Path(path).parts[-2:]) for path in value] if name in ("data", "val") else value
         for name, value in card.recipe.items()
     }
-    return replace(card, metrics=metrics, thresholds=together.thresholds(), recipe=recipe, trained_on=trained_on)
+    return replace(
+        card,
+        metrics=metrics,
+        thresholds=together.thresholds(),
+        size_m={name: SIZE_M[name] for name in card.classes if name in SIZE_M},
+        recipe=recipe,
+        trained_on=trained_on,
+    )
 
 
 def named_path(text: str) -> tuple[str, Path]:

@@ -171,6 +171,10 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
         f"({tiles['without_data']:,} without data, {tiles['outside_area_of_interest']:,} outside the area of "
         f"interest), {_duration(result.seconds)}"
     )
+    if impossible := result.provenance["boxes_of_impossible_size"]:
+        say.detail(
+            f"{impossible:,} boxes left out, before merging: nothing of their class has such a size on the ground"
+        )
     say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
     say.detail(f"{result.provenance['scene_pixels_per_tile_pixel']:.6g} scene pixels per tile pixel")
     if not as_json:

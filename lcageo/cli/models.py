@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
+from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card, shipped_cards
+
+FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
 models = typer.Typer(no_args_is_help=True, help="Lists, describes and checks models.", rich_markup_mode=None)
 
@@ -38,11 +40,7 @@ def model_info(
 ) -> None:
     """Describes one model: classes, resolution, licence, figures."""
     card = find_card(model)
-    entries = _entries(card)
-    if as_json:
-        console.data(json.dumps(entries, indent=1))
-    else:
-        console.data("\n".join(f"{name:18} {value}" for name, value in entries.items()))
+    console.data(json.dumps(_entries(card), indent=1) if as_json else _text(card))
 
 
 @models.command("verify")
@@ -68,9 +66,50 @@ def _entries(card: ModelCard) -> dict[str, Any]:
         "gsd_m": list(card.gsd_m),
         "largest_object_px": card.largest_object_px,
         "thresholds": dict(card.thresholds),
+        "size_m": {name: list(lengths) for name, lengths in card.size_m.items()},
         "trained_on": card.trained_on or "nothing: untrained",
         "licence": card.licence,
         "metrics": dict(card.metrics),
         "weights": str(card.weights),
         "sha256": card.sha256,
     }
+
+
+def _text(card: ModelCard) -> str:
+    """A card for people: a line an entry, then what differs from class to class as a table."""
+    lines = {
+        "model": card.name,
+        "network": f"{card.network.preset}, {card.network.backbone} of width {card.network.backbone_width}",
+        "tile": f"{card.tile_size} pixels",
+        "resolution": f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m per pixel",
+        "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
+        "trained on": card.trained_on or "nothing: untrained",
+        "licence": card.licence,
+        "weights": str(card.weights),
+        "SHA-256": card.sha256,
+    }
+    sets = _measured_on(card)
+    for name, found in sets.items():
+        figures = (f"{label} {found[key]:.3f}" for key, label in FIGURES.items() if key in found)
+        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images)"
+    width = max(map(len, lines))
+    text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
+    return f"{text}\n\n{console.table([_header(sets), *(_class_row(card, name, sets) for name in card.classes)])}"
+
+
+def _measured_on(card: ModelCard) -> dict[str, dict[str, Any]]:
+    """Figures by the name of the data: a shipped model has several sets, one that `train` wrote its validation data."""
+    if "images" in card.metrics:
+        return {"validation data": card.metrics}
+    return {name: found for name, found in card.metrics.items() if isinstance(found, dict) and "images" in found}
+
+
+def _header(sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    return ("class", "least score", "metres", *(f"AP50 {name}" for name in sets))
+
+
+def _class_row(card: ModelCard, name: str, sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    lengths = f"{card.size_m[name][0]:g}-{card.size_m[name][1]:g}" if name in card.size_m else "any"
+    figures = [found.get("per_class_AP50", {}).get(name) for found in sets.values()]
+    told = ("-" if figure is None else f"{figure:.3f}" for figure in figures)
+    return name, f"{card.thresholds.get(name, DEFAULT_SCORE):.2f}", lengths, *told

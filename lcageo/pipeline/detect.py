@@ -20,6 +20,7 @@ from lcageo.errors import DeviceMemoryError
 from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
 from lcageo.pipeline.plan import ScenePlan, plan_scene
 from lcageo.runtime.predictor import Predictor
+from lcageo.runtime.selection import of_possible_size
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.raster import Scene
@@ -60,6 +61,18 @@ class SceneResult:
         return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What running a plan gave."""
+
+    detections: Detections
+    """Scene pixels, best first."""
+    empty_tiles: int
+    """Tiles without a valid pixel."""
+    impossible: int
+    """Boxes, before merging, that were left out because nothing of their class has such a size."""
+
+
 def detect_scene(
     scene: Scene,
     predictor: Predictor,
@@ -86,13 +99,13 @@ def detect_scene(
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
-    merged, empty = run_plan(plan, predictor, config, batch, warn, on_progress)
+    outcome = run_plan(plan, predictor, config, batch, warn, on_progress)
     return SceneResult(
         info=scene.info,
-        detections=merged,
+        detections=outcome.detections,
         classes=predictor.card.classes,
         stretch=plan.reader.stretch,
-        provenance=_provenance(plan, predictor, config, empty),
+        provenance=_provenance(plan, predictor, config, outcome),
         seconds=time.monotonic() - started,
     )
 
@@ -104,7 +117,7 @@ def run_plan(
     batch: int = 2,
     warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[Detections, int]:
+) -> Outcome:
     """Runs a model over the wanted tiles of a scene and merges what it finds.
 
     Args:
@@ -115,29 +128,28 @@ def run_plan(
         warn: receives lines that the user should read.
         on_progress: called at the start and after every tile.
 
-    Returns:
-        The scene's detections (scene pixels, best first), and the number of tiles without a valid pixel.
-
     Raises:
         SceneError, DeviceMemoryError: as detect_scene.
     """
     total = int(plan.wanted.sum())
     found: list[Detections] = []
     tile_of: list[NDArray[np.int64]] = []
-    count = empty = 0
+    count = empty = impossible = 0
     on_progress(Progress(0, total, 0))
     with closing(_run(plan, predictor, batch, warn)) as tiles:  # whatever happens, no thread reads on
         for done, (tile, detections) in enumerate(tiles, start=1):
             if detections is None:
                 empty += 1
-            elif len(detections):
-                found.append(tile.to_scene(detections))
-                tile_of.append(np.full(len(detections), tile.index, np.int64))
-                count += len(detections)
+            else:
+                possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
+                found.append(tile.to_scene(possible))
+                tile_of.append(np.full(len(possible), tile.index, np.int64))
+                count += len(possible)
+                impossible += len(detections) - len(possible)
             on_progress(Progress(done, total, count))
     if total and empty == total:
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
-    return _merge(plan, found, tile_of, config), empty
+    return Outcome(_merge(plan, found, tile_of, config), empty, impossible)
 
 
 def _run(
@@ -196,7 +208,7 @@ def _clipped(detections: Detections, width: int, height: int) -> Detections:
     return Detections(np.clip(detections.boxes_xyxy, 0.0, limits), detections.scores, detections.labels)
 
 
-def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int) -> dict[str, Any]:
+def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, outcome: Outcome) -> dict[str, Any]:
     info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
     crs = info.georeference.crs
     parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
@@ -217,8 +229,9 @@ def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, emp
         "tiles": {
             "planned": len(plan.grid),
             "outside_area_of_interest": len(plan.grid) - wanted,
-            "without_data": empty,
-            "run": wanted - empty,
+            "without_data": outcome.empty_tiles,
+            "run": wanted - outcome.empty_tiles,
         },
+        "boxes_of_impossible_size": outcome.impossible,
         "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
     }

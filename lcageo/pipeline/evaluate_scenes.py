@@ -57,8 +57,8 @@ def find_in_tiles(
         else:
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
-        found, _ = run_plan(plan, predictor, config, batch, warn=lambda line: None)
-    return found
+        outcome = run_plan(plan, predictor, config, batch, warn=lambda line: None)
+    return outcome.detections
 
 
 def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:

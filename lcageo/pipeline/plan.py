@@ -39,6 +39,12 @@ class ScenePlan:
     aoi: AreaOfInterest | None
     warnings: tuple[str, ...]
 
+    @property
+    def tile_gsd_m(self) -> float | None:
+        """Metres per tile pixel; None where the scene's are not known."""
+        own = self.reader.scene.info.gsd_m
+        return None if own is None else own * self.grid.scale
+
     def tiles(self) -> Iterator[Tile]:
         """The wanted tiles, in order."""
         return (self.grid[int(index)] for index in np.flatnonzero(self.wanted))

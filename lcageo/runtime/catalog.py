@@ -44,6 +44,8 @@ class ModelCard:
     """Longest side of the objects it expects, tile pixels: what neighbouring tiles must share."""
     thresholds: dict[str, float] = field(default_factory=dict)
     """Default least score per class; DEFAULT_SCORE where it names none."""
+    size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Least and greatest length that an object of a class has on the ground, metres; any where it names none."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Measured on validation data."""
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -57,8 +59,8 @@ class ModelCard:
             "name, licence and trained_on (text)": all(
                 isinstance(text, str) for text in (self.name, self.licence, self.trained_on, self.sha256)
             ),
-            "thresholds, metrics and recipe (tables)": all(
-                isinstance(table, dict) for table in (self.thresholds, self.metrics, self.recipe)
+            "thresholds, size_m, metrics and recipe (tables)": all(
+                isinstance(table, dict) for table in (self.thresholds, self.size_m, self.metrics, self.recipe)
             ),
             "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
             and isinstance(self.largest_object_px, int | None),
@@ -71,6 +73,8 @@ class ModelCard:
             "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
             "thresholds (0 to 1, of its classes)": set(self.thresholds) <= set(self.classes)
             and all(0 <= value <= 1 for value in self.thresholds.values()),
+            "size_m (two lengths in metres, rising, of its classes)": set(self.size_m) <= set(self.classes)
+            and all(0 <= least < greatest for least, greatest in self.size_m.values()),
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
         self._refuse_unless(checks)
@@ -215,18 +219,23 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
     weights = entries["weights"]
     if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(".safetensors"):
         raise ConfigError(f"weights must be the name of a .safetensors file beside the card, not {weights!r}")
-    least, greatest = (float(value) for value in entries["gsd_m"])
     return ModelCard(
         **{
             **entries,
             "network": NetworkConfig(**network),
             "classes": tuple(str(name) for name in entries["classes"]),
-            "gsd_m": (least, greatest),
+            "gsd_m": _two(entries["gsd_m"]),
+            "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),
             "std": _three(entries["std"]),
             "weights": folder / weights,
         }
     )
+
+
+def _two(values: Any) -> tuple[float, float]:
+    least, greatest = (float(value) for value in values)
+    return least, greatest
 
 
 def _three(values: Any) -> tuple[float, float, float]:

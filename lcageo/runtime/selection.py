@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
+from lcageo.detections import Detections
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
 
 
@@ -33,3 +34,19 @@ class Selection:
             default = card.thresholds.get(card.classes[index], DEFAULT_SCORE)
             thresholds[index] = default if config.score is None else config.score
         return cls(thresholds, config.iou, config.max_per_tile)
+
+
+def of_possible_size(found: Detections, card: ModelCard, gsd_m: float | None) -> Detections:
+    """The objects that are as long on the ground as their class can be: no aircraft has four metres.
+
+    Args:
+        found: in pixels of `gsd_m`.
+        card: the model's, whose size_m counts.
+        gsd_m: metres per pixel; None where it is not known: then all objects stay.
+    """
+    if gsd_m is None or not card.size_m:
+        return found
+    limits = np.array([card.size_m.get(name, (0.0, np.inf)) for name in card.classes])  # (K, 2)
+    length_m = (found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]).max(axis=1, initial=0) * gsd_m
+    least, greatest = limits[found.labels].T
+    return found.selected((length_m >= least) & (length_m <= greatest))

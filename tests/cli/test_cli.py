@@ -14,6 +14,8 @@ from commands import Run
 from readers import read_layer
 from scenes import noise, write_scene
 
+from lcageo.runtime.catalog import find_card
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
@@ -231,6 +233,11 @@ def test_info_warns_and_needs_no_model(run: Run, tmp_path: Path) -> None:
 
 def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> None:
     assert "untrained" in run("models", "info", untrained).out
+    table = run("models", "info", "lca-s").out
+    card = find_card("lca-s")
+    for name, threshold in card.thresholds.items():
+        figure = card.metrics["vhr10"]["per_class_AP50"][name]
+        assert re.search(rf"^{name} +{threshold:.2f} .*{figure:.3f}", table, re.MULTILINE), name
     assert json.loads(run("models", "info", untrained, "--json").out)["tile_size"] == 256
     assert run("models", "verify", untrained).out.startswith("untrained: whole, SHA-256 ")
     assert run("models", "verify", "nonsense").code == 1

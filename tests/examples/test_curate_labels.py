@@ -28,7 +28,7 @@ def test_what_a_source_does_not_show_is_annotated_as_absent(tmp_path: Path) -> N
 
 
 def test_images_that_may_lack_vehicles_are_not_annotated_for_them(tmp_path: Path) -> None:
-    given = content({"source": "NWPU VHR-10"}, {"source": "NWPU VHR-10"}, boxed=((0, 7), (1, 1)))
-    with_vehicle, without = curated(given, tmp_path)["images"]
-    assert with_vehicle["labelled_categories"] == ["ship", "airplane", "vehicle"]
-    assert without["labelled_categories"] == ["ship", "airplane"]
+    images = [{"source": "NWPU VHR-10"} for _ in range(3)]
+    with_vehicle, airport, port = curated(content(*images, boxed=((0, 7), (1, 4), (2, 1))), tmp_path)["images"]
+    assert with_vehicle["labelled_categories"] == port["labelled_categories"] == ["ship", "airplane", "vehicle"]
+    assert airport["labelled_categories"] == ["ship", "airplane"]

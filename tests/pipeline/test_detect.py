@@ -282,3 +282,16 @@ def test_overlap_is_the_largest_object_else_a_quarter() -> None:
 def test_an_area_off_the_scene_is_refused(scene_path: Path) -> None:
     with pytest.raises(UsageError, match="does not meet scene"):
         run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))
+
+
+def test_objects_too_large_for_their_class_are_left_out_and_counted(scene_path: Path) -> None:
+    card = replace(bright_card(64), size_m={"white square": (0.0, 10.5)})
+    with open_scene(scene_path) as scene:
+        gsd_m = scene.info.gsd_m
+        config = DetectConfig(overlap=str(LARGEST))
+        result = detect_scene(scene, BrightSquares(card), config, warn=lambda line: None)
+    assert gsd_m is not None
+    wanted = [side for _, _, side, grey in PLACES if grey < 230 or side * gsd_m <= 10.5]
+    sides = result.detections.boxes_xyxy[:, 2] - result.detections.boxes_xyxy[:, 0]
+    assert 0 < len(wanted) < len(PLACES) and sorted(sides.tolist()) == sorted(wanted)
+    assert result.provenance["boxes_of_impossible_size"] > 0

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import render_chips
+from demo_scene.canvas import SceneObject
+from render_chips import CHIP_PX, boxes_in, main, windows
+
+from lcageo.data.coco import read_coco
+from lcageo.data.images import image_size
+
+
+def test_boxes_follow_the_chip_and_slivers_are_left_out() -> None:
+    objects = [SceneObject("ship", (90, 100, 130, 120)), SceneObject("vehicle", (600, 300, 640, 310))]
+    assert boxes_in(objects, 100, 90) == [("ship", (0, 10, 30, 30)), ("vehicle", (500, 210, 512, 220))][:1]
+    assert boxes_in(objects, 120, 90) == [("vehicle", (480, 210, 512, 220))]
+
+
+def test_chips_lie_in_the_scene_and_hold_rare_classes_as_often_as_frequent_ones() -> None:
+    many = [SceneObject("vehicle", (20, 20 + index, 30, 25 + index)) for index in range(500)]
+    places = windows([*many, SceneObject("bridge", (1900, 1900, 1990, 1920))], 2000, 200, np.random.default_rng(0))
+    assert all(0 <= x <= 2000 - CHIP_PX and 0 <= y <= 2000 - CHIP_PX for x, y in places)
+    assert sum(x > 1200 and y > 1200 for x, y in places) > 60
+
+
+def test_the_set_is_read_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_chips, "SCENES", ((0.3, 700), (0.6, 700)))
+    main([str(tmp_path), "--chips", "7", "--scenes", "2"])
+    labelled = read_coco(tmp_path / "train.json", strict=True)
+    assert len(labelled) == 7 and not labelled.problems
+    vehicle = labelled.classes.index("vehicle")
+    assert [vehicle in one.labelled_classes for one in labelled.annotations] == [True] * 4 + [False] * 3
+    assert {image_size(one.image) for one in labelled.annotations} == {(CHIP_PX, CHIP_PX)}

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from bright import bright_card
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from lcageo.detections import Detections
+from lcageo.runtime.selection import of_possible_size
+
+CARD = replace(bright_card(), size_m={"white square": (2.0, 10.0)})
+
+
+def found(lengths: list[float], labels: list[int]) -> Detections:
+    boxes = np.array([(3, 5, 3 + length, 5 + length / 4) for length in lengths], np.float32).reshape(-1, 4)
+    return Detections(boxes, np.linspace(1, 0.5, len(lengths), dtype=np.float32), np.array(labels, np.int64))
+
+
+def test_what_no_object_of_its_class_can_be_is_left_out() -> None:
+    kept = of_possible_size(found([3, 5, 19, 21, 3], [1, 1, 1, 1, 0]), CARD, gsd_m=0.5)
+    assert np.ptp(kept.boxes_xyxy[:, [0, 2]], axis=1).tolist() == [5, 19, 3]
+
+
+def test_where_the_resolution_or_the_sizes_are_not_known_everything_stays() -> None:
+    objects = found([1, 500], [1, 1])
+    assert of_possible_size(objects, CARD, gsd_m=None) is objects
+    assert of_possible_size(objects, bright_card(), gsd_m=0.5) is objects
+    assert len(of_possible_size(Detections.empty(), CARD, gsd_m=0.5)) == 0
+
+
+@given(arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(0.125, 64, width=32)), st.floats(0.05, 4))
+def test_each_object_is_judged_by_itself(lengths: np.ndarray, gsd_m: float) -> None:
+    labels = [index % 2 for index in range(len(lengths))]
+    objects = found(lengths.tolist(), labels)
+    sides = objects.boxes_xyxy[:, 2:] - objects.boxes_xyxy[:, :2]
+    wanted = [label == 0 or 2 <= side.max() * gsd_m <= 10 for side, label in zip(sides, labels, strict=True)]
+    assert of_possible_size(objects, CARD, gsd_m).scores.tolist() == objects.scores[wanted].tolist()

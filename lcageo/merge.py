@@ -1,267 +1,152 @@
-"""Merging: the detections of all tiles become the scene's, each object once.
+"""Merging: the detections of all tiles become the scene's, each object once, band by band.
 
-Exact class-wise greedy non-maximum suppression (NMS) in O(n log n + pairs), in numpy without a loop over boxes,
-after a rule for boxes that a tile's edge has cut.
+A rule for boxes that a tile's edge has cut, then exact greedy NMS over the whole scene. Tiles come row by row, so that
+what lies above the next row can no longer change: it is handed out and forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import MergeMetric
-from lcageo.detections import Boxes, Detections
+from lcageo.detections import Detections
+from lcageo.nms import decided, overlap, touching_pairs
 
 Index = NDArray[np.int64]
+Box = tuple[float, float, float, float]
 
-PAIR_CHUNK = 2_000_000
-"""Candidate pairs compared at a time: bounds the memory of a dense scene to some 200 MB."""
-LARGEST_COORDINATE = 2.0**50
-"""Beyond, grid cells of one pixel have no integer of 64 bits, and float64 no fractions of a pixel."""
 SEAM_TOLERANCE_PX = 4.0
 """A box that ends this close (scene pixels) to a tile's interior edge may have been cut by it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seams:
-    """Which tile saw each detection, for the seam rule."""
+class MergeRule:
+    """What decides which boxes of a scene are one object."""
 
+    scene_width: float
+    """Scene pixels, as scene_height."""
+    scene_height: float
+    threshold: float
+    """Overlap above which two boxes are one object, 0 to 1."""
+    metric: MergeMetric = MergeMetric.IOU
+    agnostic: bool = False
+    """Whether boxes of different classes can be one object."""
+    seam_tolerance: float = SEAM_TOLERANCE_PX
+    """Scene pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Boxes with the tile that saw each of them."""
+
+    found: Detections
+    """Scene pixels; no box reaches out of its tile."""
     tile_of: Index
     """(N,) index of the tile."""
-    bounds_xyxy: NDArray[np.float64]
-    """(T, 4) tiles, scene pixels."""
-    scene_width: float
-    scene_height: float
+    tiles_xyxy: NDArray[np.float64]
+    """(N, 4) that tile, scene pixels."""
+    gone: NDArray[np.bool_]
+    """(N,) True for boxes that are already known to be no objects, but may still make others yield."""
+
+    @classmethod
+    def by(cls, found: Detections, tile: int, bounds: Box) -> Seen:
+        """What one tile saw."""
+        count = len(found)
+        return cls(found, np.full(count, tile), np.tile(np.array(bounds), (count, 1)), np.zeros(count, np.bool_))
+
+    @classmethod
+    def joined(cls, parts: list[Seen]) -> Seen:
+        """All of them, in their order."""
+        if not parts:
+            return cls.by(Detections.empty(), 0, (0.0, 0.0, 0.0, 0.0))
+        return cls(
+            Detections.joined([part.found for part in parts]),
+            np.concatenate([part.tile_of for part in parts]),
+            np.concatenate([part.tiles_xyxy for part in parts]),
+            np.concatenate([part.gone for part in parts]),
+        )
+
+    def selected(self, index: NDArray[np.bool_]) -> Seen:
+        """Those where `index` is True."""
+        return Seen(self.found.selected(index), self.tile_of[index], self.tiles_xyxy[index], self.gone[index])
 
 
-def merge_tiles(
-    detections: Detections,
-    seams: Seams,
-    threshold: float,
-    metric: MergeMetric = MergeMetric.IOU,
-    agnostic: bool = False,
-    seam_tolerance: float = SEAM_TOLERANCE_PX,
-) -> Detections:
-    """The scene's detections from those of its tiles: the seam rule, then NMS. Best score first.
+class Merger:
+    """Takes the tiles of a scene row by row, and gives back what is final.
 
-    The result does not depend on the order in which the tiles are given.
-
-    Args:
-        detections: of all tiles, scene pixels.
-        seams: the tile of each.
-        threshold: overlap above which two boxes are one object, 0 to 1.
-        metric: how the overlap is measured.
-        agnostic: whether boxes of different classes can be one object in NMS.
-        seam_tolerance: scene pixels; see SEAM_TOLERANCE_PX.
+    What it gives back, taken together, is what one pass over all boxes of the scene would give, however often it is
+    asked. It holds the boxes at and below the frontier, and those above that hang on them by overlapping others.
     """
-    whole = ~yields_at_seam(detections, seams, threshold, seam_tolerance)
-    remaining = detections.selected(whole)
-    return remaining.selected(nms(remaining, threshold, metric, agnostic))
+
+    def __init__(self, rule: MergeRule) -> None:
+        self._rule = rule
+        self._parts: list[Seen] = []
+
+    @property
+    def held(self) -> int:
+        """Boxes that it keeps in memory."""
+        return sum(len(part.found) for part in self._parts)
+
+    def add(self, found: Detections, tile: int, bounds: Box) -> None:
+        """Takes what one tile saw.
+
+        Args:
+            found: scene pixels.
+            tile: its index.
+            bounds: of the tile, scene pixels; boxes are cut at them and at the scene's border.
+        """
+        right, bottom = min(bounds[2], self._rule.scene_width), min(bounds[3], self._rule.scene_height)
+        boxes = np.clip(found.boxes_xyxy.astype(np.float64), np.tile(bounds[:2], 2), [right, bottom, right, bottom])
+        has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
+        if has_area.any():
+            cut = Detections(boxes, found.scores, found.labels).selected(has_area)
+            self._parts.append(Seen.by(cut, tile, bounds))
+
+    def final(self, frontier: float = np.inf) -> Detections:
+        """The objects that are certain and were not given back before, best score first.
+
+        Args:
+            frontier: scene pixels; no tile to come begins above it.
+        """
+        rule, seen = self._rule, Seen.joined(self._parts)
+        gone = seen.gone | yields_at_seam(seen, rule)
+        complete = seen.found.boxes_xyxy[:, 3] <= frontier
+        rest = np.flatnonzero(~gone)
+        kept, dropped = decided(seen.found.selected(rest), complete[rest], rule.threshold, rule.metric, rule.agnostic)
+        final = seen.found.selected(rest[kept])
+        gone[rest[kept]] = gone[rest[dropped]] = True
+        kept_on = Seen(seen.found, seen.tile_of, seen.tiles_xyxy, gone).selected(~(gone & complete))
+        self._parts = [kept_on] if len(kept_on.found) else []
+        return final
 
 
-def nms(
-    detections: Detections, threshold: float, metric: MergeMetric = MergeMetric.IOU, agnostic: bool = False
-) -> Index:
-    """Greedy NMS: best score first, a box is dropped if it overlaps a kept one by more than `threshold`.
-
-    Exactly what the plain loop over all boxes gives. Ties in score are broken by label, then by coordinates, so
-    that the result does not depend on the order given.
-
-    Args:
-        detections: N objects with finite boxes.
-        threshold: overlap above which the lesser box is dropped, 0 to 1.
-        metric: how the overlap is measured; a box without area overlaps nothing.
-        agnostic: compare boxes of different classes too.
-
-    Returns:
-        (K,) int64 positions of the kept objects, best first.
-    """
-    order = ranking(detections)
-    boxes = detections.boxes_xyxy[order].astype(np.float64)
-    groups = np.zeros(len(order), np.int64) if agnostic else detections.labels[order]
-    better, worse = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for first, second in touching_pairs(boxes, groups):
-        same = overlap(boxes[first], boxes[second], metric) > threshold
-        better.append(np.minimum(first[same], second[same]))
-        worse.append(np.maximum(first[same], second[same]))
-    kept = _greedy(len(order), np.concatenate(better), np.concatenate(worse))
-    return order[kept]
-
-
-def ranking(detections: Detections) -> Index:
-    """(N,) positions, best score first; ties by label, x1, y1, x2, y2."""
-    boxes, scores, labels = detections.boxes_xyxy, detections.scores, detections.labels
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    equal = ordered[1:] == ordered[:-1]
-    tied = np.concatenate([equal, [False]]) | np.concatenate([[False], equal])
-    if tied.any():  # ties are few: only they pay for the six-key sort
-        some = order[tied]
-        x1, y1, x2, y2 = boxes[some].T
-        order[tied] = some[np.lexsort((y2, x2, y1, x1, labels[some], -scores[some]))]
-    return order.astype(np.int64)
-
-
-def overlap(first: Boxes, second: Boxes, metric: MergeMetric) -> NDArray[np.float64]:
-    """(N,) overlap of paired boxes (N, 4), 0 to 1; 0 where a box has no area."""
-    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
-    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
-    common = np.maximum(width, 0) * np.maximum(height, 0)
-    area_first = (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1])
-    area_second = (second[:, 2] - second[:, 0]) * (second[:, 3] - second[:, 1])
-    of = np.minimum(area_first, area_second) if metric is MergeMetric.IOS else area_first + area_second - common
-    shares: NDArray[np.float64] = np.divide(common, of, out=np.zeros_like(common), where=common > 0)
-    return shares
-
-
-def yields_at_seam(detections: Detections, seams: Seams, threshold: float, tolerance: float) -> NDArray[np.bool_]:
+def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
     A cut box yields to a larger box of another tile that goes on beyond the cutting edge and would look like it when
-    cut by the same tile: their IoU inside the cut box's tile is above `threshold`. Scores do not matter, since a part
+    cut by the same tile: their IoU inside the cut box's tile is above the threshold. Scores do not matter, since a part
     of an object can score higher than the whole, nor do classes, since a part can look like something else. "Larger"
     keeps two halves from yielding to each other.
     """
-    boxes = detections.boxes_xyxy.astype(np.float64)
+    boxes = seen.found.boxes_xyxy.astype(np.float64)
     yields = np.zeros(len(boxes), np.bool_)
-    tiles = seams.bounds_xyxy[seams.tile_of]
-    interior = (tiles > 0) & (tiles < np.array([np.inf, np.inf, seams.scene_width, seams.scene_height]))
-    cut = np.asarray(interior & (np.abs(boxes - tiles) <= tolerance))  # (N, 4) left, top, right, bottom
+    tiles = seen.tiles_xyxy
+    interior = (tiles > 0) & (tiles < np.array([np.inf, np.inf, rule.scene_width, rule.scene_height]))
+    cut = np.asarray(interior & (np.abs(boxes - tiles) <= rule.seam_tolerance))  # (N, 4) left, top, right, bottom
     if not cut.any():
         return yields
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     for first, second in touching_pairs(boxes, np.zeros(len(boxes), np.int64)):
         part, more = np.where(areas[first] < areas[second], (first, second), (second, first))
         beyond = np.concatenate([boxes[more, :2] < tiles[part, :2], boxes[more, 2:] > tiles[part, 2:]], axis=1)
-        differ = (areas[part] < areas[more]) & (seams.tile_of[part] != seams.tile_of[more])
+        differ = (areas[part] < areas[more]) & (seen.tile_of[part] != seen.tile_of[more])
         rivals = differ & (cut[part] & beyond).any(axis=1)
         part, more = part[rivals], more[rivals]
         as_seen = np.concatenate(
             [np.maximum(boxes[more, :2], tiles[part, :2]), np.minimum(boxes[more, 2:], tiles[part, 2:])], axis=1
         )
-        yields[part[overlap(boxes[part], as_seen, MergeMetric.IOU) > threshold]] = True
+        yields[part[overlap(boxes[part], as_seen, MergeMetric.IOU) > rule.threshold]] = True
     return yields
-
-
-def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of boxes of one group that can overlap, each unordered pair once, in chunks of bounded size.
-
-    Every pair that shares area is among them, and some that do not. A box is filed by its centre in a grid whose
-    cell is the power of two that its longer side fits in. Two boxes that overlap have centres less than one cell
-    of the larger box apart, so three runs of cells in the sorted grid hold all partners of a box.
-
-    Args:
-        boxes: (N, 4) float64, finite.
-        groups: (N,) int64, not negative.
-
-    Yields:
-        (M,) and (M,) int64 positions in `boxes`.
-    """
-    if len(boxes) < 2:
-        return
-    if not np.isfinite(boxes).all():
-        raise ValueError("boxes to merge must be finite")
-    if np.abs(boxes).max() > LARGEST_COORDINATE:
-        raise ValueError("the boxes lie too far apart to be merged")
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).max(axis=1)
-    levels = np.ceil(np.log2(np.maximum(sides, 1.0))).astype(np.int64)
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    centres -= centres.min(axis=0)
-    for level in np.unique(levels):
-        grid = _Grid.of(centres, groups, float(2.0**level))
-        filed = np.flatnonzero(levels == level)
-        filed = filed[np.argsort(grid.keys[filed], kind="stable")]
-        yield from _pairs_within(grid, filed)
-        smaller = np.flatnonzero(levels < level)
-        yield from _pairs_between(grid, filed, smaller[np.argsort(grid.keys[smaller], kind="stable")])
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """A grid cell for every box, as one integer that sorts by group, row, column."""
-
-    keys: Index
-    """(N,) the cell of each box's centre."""
-    stride: int
-    """What a step of one row adds to a key."""
-
-    @classmethod
-    def of(cls, centres: NDArray[np.float64], groups: Index, cell: float) -> _Grid:
-        columns, rows = (np.floor(centres / cell).astype(np.int64) + 1).T  # + 1: a neighbour to the left exists
-        stride, height = int(columns.max()) + 2, int(rows.max()) + 2
-        if (int(groups.max()) + 1) * stride * height >= 2**62:
-            raise ValueError("the boxes lie too far apart to be merged")
-        return cls((groups * height + rows) * stride + columns, stride)
-
-    def run(self, filed_keys: Index, keys: Index, row_step: int) -> tuple[Index, Index]:
-        """First and past-last position in `filed_keys` of the three cells around `keys`, `row_step` rows on."""
-        centre = keys + row_step * self.stride
-        return (
-            np.searchsorted(filed_keys, centre - 1, side="left").astype(np.int64),
-            np.searchsorted(filed_keys, centre + 1, side="right").astype(np.int64),
-        )
-
-
-def _pairs_within(grid: _Grid, filed: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of one level: with what follows in the own row of cells, and with the whole run in the next row."""
-    keys = grid.keys[filed]
-    _, end = grid.run(keys, keys, 0)
-    yield from _expanded(filed, filed, np.arange(1, len(filed) + 1), end)
-    yield from _expanded(filed, filed, *grid.run(keys, keys, 1))
-
-
-def _pairs_between(grid: _Grid, filed: Index, smaller: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of a box of this level with a smaller one."""
-    filed_keys, keys = grid.keys[filed], grid.keys[smaller]
-    for row_step in (-1, 0, 1):
-        yield from _expanded(filed, smaller, *grid.run(filed_keys, keys, row_step))
-
-
-def _expanded(filed: Index, asking: Index, start: Index, end: Index) -> Iterator[tuple[Index, Index]]:
-    """(asking[i], filed[start[i]]), ..., (asking[i], filed[end[i] - 1]) for all i, chunk by chunk."""
-    counts = np.maximum(end - start, 0)
-    asking, start, counts = asking[counts > 0], start[counts > 0], counts[counts > 0]
-    if len(asking) == 0:
-        return
-    totals = np.cumsum(counts)
-    cuts = np.searchsorted(totals, np.arange(PAIR_CHUNK, totals[-1] + PAIR_CHUNK, PAIR_CHUNK), side="left") + 1
-    begin = 0
-    for cut in np.unique(np.minimum(cuts, len(asking))):
-        part = slice(begin, int(cut))
-        first = np.repeat(asking[part], counts[part])
-        offset = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-        yield first, filed[np.repeat(start[part], counts[part]) + offset]
-        begin = int(cut)
-
-
-def _greedy(count: int, better: Index, worse: Index) -> Index:
-    """Positions (0 best) that the greedy loop keeps, given all pairs that exclude each other.
-
-    Works in rounds instead of box by box: a box with no undecided better rival is kept, its rivals are dropped,
-    and what they held up is free for the next round. Every pair is looked at once.
-    """
-    order = np.argsort(better, kind="stable")
-    worse = worse[order]
-    first = np.searchsorted(better[order], np.arange(count + 1)).astype(np.int64)
-    undecided_rivals = np.bincount(worse, minlength=count)
-    kept, dropped = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    free = np.flatnonzero(undecided_rivals == 0)
-    while len(free):
-        kept[free] = True
-        losers = _rivals(first, worse, free)
-        losers = np.unique(losers[~dropped[losers]])
-        dropped[losers] = True
-        released, times = np.unique(_rivals(first, worse, losers), return_counts=True)
-        undecided_rivals[released] -= times
-        free = released[(undecided_rivals[released] == 0) & ~dropped[released]]
-    return np.flatnonzero(kept)
-
-
-def _rivals(first: Index, worse: Index, of: Index) -> Index:
-    """The worse rivals of boxes `of`, in one array, with repetition."""
-    counts = first[of + 1] - first[of]
-    offset = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(worse[np.repeat(first[of], counts) + offset])

@@ -17,7 +17,8 @@ import lcageo
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
-from lcageo.merge import SEAM_TOLERANCE_PX, Seams, merge_tiles
+from lcageo.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
+from lcageo.nms import ranking
 from lcageo.pipeline.plan import ScenePlan, plan_scene
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
@@ -132,24 +133,44 @@ def run_plan(
         SceneError, DeviceMemoryError: as detect_scene.
     """
     total = int(plan.wanted.sum())
-    found: list[Detections] = []
-    tile_of: list[NDArray[np.int64]] = []
+    merger, final = Merger(_merge_rule(plan, config)), [Detections.empty()]
     count = empty = impossible = 0
+    frontier = 0.0
     on_progress(Progress(0, total, 0))
     with closing(_run(plan, predictor, batch, warn)) as tiles:  # whatever happens, no thread reads on
         for done, (tile, detections) in enumerate(tiles, start=1):
+            if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
+                frontier = tile.bounds[1]
+                final.append(_inside(plan, merger.final(frontier)))
             if detections is None:
                 empty += 1
             else:
                 possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
-                found.append(tile.to_scene(possible))
-                tile_of.append(np.full(len(possible), tile.index, np.int64))
+                merger.add(tile.to_scene(possible), tile.index, tile.bounds)
                 count += len(possible)
                 impossible += len(detections) - len(possible)
             on_progress(Progress(done, total, count))
     if total and empty == total:
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
-    return Outcome(_merge(plan, found, tile_of, config), empty, impossible)
+    merged = Detections.joined([*final, _inside(plan, merger.final())])
+    return Outcome(merged.selected(ranking(merged)), empty, impossible)
+
+
+def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
+    grid = plan.grid
+    return MergeRule(
+        grid.scene_width,
+        grid.scene_height,
+        config.iou,
+        config.merge_metric,
+        config.agnostic,
+        SEAM_TOLERANCE_PX * grid.scale,
+    )
+
+
+def _inside(plan: ScenePlan, found: Detections) -> Detections:
+    """The objects whose centre lies in the area of interest."""
+    return found if plan.aoi is None else found.selected(plan.aoi.holds_centre(found.boxes_xyxy.astype(np.float64)))
 
 
 def _run(
@@ -186,26 +207,6 @@ def _run_batch(
         waiting.popleft()
         yield tile, detections
     return size
-
-
-def _merge(
-    plan: ScenePlan, found: list[Detections], tile_of: list[NDArray[np.int64]], config: DetectConfig
-) -> Detections:
-    grid = plan.grid
-    seams = Seams(np.concatenate([*tile_of, np.zeros(0, np.int64)]), grid.bounds(), grid.scene_width, grid.scene_height)
-    tolerance = SEAM_TOLERANCE_PX * grid.scale
-    joined = _clipped(Detections.joined(found), grid.scene_width, grid.scene_height)
-    merged = merge_tiles(joined, seams, config.iou, config.merge_metric, config.agnostic, tolerance)
-    merged = merged.selected(np.asarray((merged.boxes_xyxy[:, 2:] > merged.boxes_xyxy[:, :2]).all(axis=1)))
-    if plan.aoi is None:
-        return merged
-    return merged.selected(plan.aoi.holds_centre(merged.boxes_xyxy.astype(np.float64)))
-
-
-def _clipped(detections: Detections, width: int, height: int) -> Detections:
-    """Boxes cut at the scene's border; those wholly in a small scene's padding lose their area."""
-    limits = np.array([width, height, width, height], np.float64)
-    return Detections(np.clip(detections.boxes_xyxy, 0.0, limits), detections.scores, detections.labels)
 
 
 def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, outcome: Outcome) -> dict[str, Any]:

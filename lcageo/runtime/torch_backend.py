@@ -13,7 +13,7 @@ from lcageo.detector.decode import select_candidates
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
-from lcageo.merge import nms
+from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import Selection
 

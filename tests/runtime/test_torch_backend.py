@@ -13,7 +13,7 @@ import torch
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
-from lcageo.merge import nms
+from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.selection import Selection

@@ -1,0 +1,76 @@
+"""Training crops a second, for each setting that could change them, as a ratio to the shipped model's recipe.
+
+    python tests/benchmarks/training.py build/rendered/train.json
+
+Every variant is a real run of twenty steps, of which the last ten count: crops, forward, losses, backward, step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.dior import DiorSplit
+from lcageo.data.sets import read_sets
+from lcageo.pipeline.train import Listener, RunOptions, train
+from lcageo.pipeline.train_data import TrainingData
+from lcageo.pipeline.train_figures import TrainReport
+from lcageo.train_config import TrainConfig, read_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS, BATCH = 20, 8
+BASE = {"batch": BATCH, "precision": "fp32", "validations": 1, "epochs": STEPS}
+VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
+    "as the recipe, fp32": ({}, True),
+    "bf16": ({"precision": "bf16"}, True),
+    "compiled": ({"compile": True}, True),
+    "images decoded each time": ({}, False),
+    "crops of 256": ({"crop": 256}, True),
+    "crops of 416": ({"crop": 416}, True),
+    "batch 16": ({"batch": 2 * BATCH}, True),
+    "width 32": ({"backbone_width": 32}, True),
+    "width 64": ({"backbone_width": 64}, True),
+    "64 channels": ({"channels": 64}, True),
+    "adamw": ({"optimizer": "adamw"}, True),
+    "head of fcos": ({"preset": "fcos", "norm": "bn"}, True),
+}
+"""Name -> changed settings, and whether images are kept in memory."""
+
+
+def crops_a_second(recipe: TrainConfig, changes: Mapping[str, Any], images: LabelledSet, cached: bool) -> float:
+    """Of the last ten steps of a run over `images`, of which there are as many as a batch has crops."""
+    reports: list[TrainReport] = []
+    config = recipe.changed({**BASE, **changes})
+    per_epoch = replace(images, annotations=images.annotations[: config.batch])
+    data = TrainingData(per_epoch, replace(images, annotations=images.annotations[:1]))
+    options = RunOptions("cpu" if not torch.cuda.is_available() else "cuda", cache=cached)
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, data, Path(folder) / "run", options, listener=Listener(step=reports.append))
+    return reports[-1].images_per_second
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="a COCO file with the recipe's classes")
+    arguments = parser.parse_args()
+    os.chdir(ROOT)  # the recipe's class map counts from there
+    recipe = read_recipe(ROOT / "examples" / "lca-s.toml")
+    images = read_sets([arguments.data.absolute()], DiorSplit.TRAIN, recipe.classes)
+    base = 0.0
+    print(f"{'setting':<28}{'images/s':>9}{'ratio':>7}   ({torch.get_num_threads()} threads)")
+    for name, (changes, cached) in VARIANTS.items():
+        speed = crops_a_second(recipe, changes, images, cached)
+        base = base or speed
+        print(f"{name:<28}{speed:>9.2f}{speed / base:>7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,15 @@ def real_scenes() -> list[Path]:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a seeded, untrained model with tiles of 256 pixels."""
     return make_untrained_model(tmp_path_factory.mktemp("untrained"), tile_size=256)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 300 kB, a real one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("SKIPPED FOR WANT OF RIGHTS: a small disk cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)

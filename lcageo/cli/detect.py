@@ -71,6 +71,9 @@ def detect(
     quicklook: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -79,6 +82,8 @@ def detect(
     debug: options.Debug = False,
 ) -> None:
     """Finds objects in SCENE and writes them as map features.
+
+    Stopped or killed, the same command goes on where it was.
 
     Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
     """
@@ -109,7 +114,7 @@ def detect(
         return
     reports = []
     with _Bar(say) as bar:
-        for report in run_jobs(jobs, predictor, config, size, bar.warn, bar.update):
+        for report in run_jobs(jobs, predictor, config, size, bar.warn, bar.update, restart):
             bar.close()
             reports.append(report)
             _tell(report, say, as_json)
@@ -235,8 +240,15 @@ class _Bar:
         if self._bar is None:
             from tqdm import tqdm
 
+            if at.resumed:
+                self._say.note(f"{job.scene}: goes on after {at.resumed:,} of {at.total:,} tiles")
             self._bar = tqdm(
-                total=at.total, desc=Path(job.scene).name, unit="tile", disable=self._say.quiet, file=sys.stderr
+                total=at.total,
+                initial=at.done,
+                desc=Path(job.scene).name,
+                unit="tile",
+                disable=self._say.quiet,
+                file=sys.stderr,
             )
         self._bar.set_postfix_str(f"{at.found:,} found", refresh=False)
         self._bar.update(at.done - self._bar.n)

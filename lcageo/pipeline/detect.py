@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 import lcageo
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import DeviceMemoryError
+from lcageo.errors import DeviceMemoryError, InterruptedRunError
 from lcageo.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
 from lcageo.nms import ranking
+from lcageo.pipeline.journal import Journal, TileOutcome
 from lcageo.pipeline.plan import ScenePlan, plan_scene
+from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
 from lcageo.scene.describe import SceneInfo
@@ -29,6 +31,8 @@ from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
+MOST_EMPTY = 256
+"""Tiles without data that are recorded at once, where nothing else is."""
 Warn = Callable[[str], None]
 
 
@@ -40,7 +44,9 @@ class Progress:
     """Tiles."""
     total: int
     found: int
-    """Detections so far, before merging."""
+    """Detections of this run so far, before merging."""
+    resumed: int = 0
+    """Tiles that an earlier, interrupted run had done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +68,6 @@ class SceneResult:
         return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What running a plan gave."""
-
-    detections: Detections
-    """Scene pixels, best first."""
-    empty_tiles: int
-    """Tiles without a valid pixel."""
-    impossible: int
-    """Boxes, before merging, that were left out because nothing of their class has such a size."""
-
-
 def detect_scene(
     scene: Scene,
     predictor: Predictor,
@@ -90,70 +84,101 @@ def detect_scene(
         config: what to find and how.
         batch: tiles run at a time, at most; halved when the device's memory does not hold them.
         warn: receives lines that the user should read.
-        on_progress: called at the start and after every tile.
+        on_progress: called at the start and after every batch.
 
     Raises:
         SceneError: if a part of the scene cannot be read.
         DeviceMemoryError: if the device cannot hold a single tile.
     """
-    started = time.monotonic()
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
-    outcome = run_plan(plan, predictor, config, batch, warn, on_progress)
-    return SceneResult(
-        info=scene.info,
-        detections=outcome.detections,
-        classes=predictor.card.classes,
-        stretch=plan.reader.stretch,
-        provenance=_provenance(plan, predictor, config, outcome),
-        seconds=time.monotonic() - started,
-    )
+    with Journal.in_memory() as journal:
+        return detect_planned(plan, predictor, config, journal, batch, warn, on_progress)
 
 
-def run_plan(
+def detect_planned(
     plan: ScenePlan,
     predictor: Predictor,
     config: DetectConfig,
+    journal: Journal,
     batch: int = 2,
     warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Outcome:
-    """Runs a model over the wanted tiles of a scene and merges what it finds.
+    stop: StopRequest | None = None,
+) -> SceneResult:
+    """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
 
     Args:
         plan: what to read, and how; its own warnings are left to the caller.
         predictor: the model; it must take tiles of the size that the plan reads.
         config: how to merge: its iou, merge_metric and agnostic count.
+        journal: of this scene, model and config; takes every batch that is done.
         batch: as in detect_scene, likewise warn and on_progress.
         warn: receives lines that the user should read.
-        on_progress: called at the start and after every tile.
+        on_progress: called at the start and after every batch.
+        stop: looked at after every batch.
 
     Raises:
+        InterruptedRunError: when asked to stop; the journal holds what is done.
+        OutputError: if the journal cannot be written.
         SceneError, DeviceMemoryError: as detect_scene.
     """
-    total = int(plan.wanted.sum())
-    merger, final = Merger(_merge_rule(plan, config)), [Detections.empty()]
-    count = empty = impossible = 0
-    frontier = 0.0
-    on_progress(Progress(0, total, 0))
-    with closing(_run(plan, predictor, batch, warn)) as tiles:  # whatever happens, no thread reads on
-        for done, (tile, detections) in enumerate(tiles, start=1):
-            if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
-                frontier = tile.bounds[1]
-                final.append(_inside(plan, merger.final(frontier)))
-            if detections is None:
-                empty += 1
-            else:
-                possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
-                merger.add(tile.to_scene(possible), tile.index, tile.bounds)
-                count += len(possible)
-                impossible += len(detections) - len(possible)
-            on_progress(Progress(done, total, count))
-    if total and empty == total:
+    started = time.monotonic()
+    run_tiles(plan, predictor, journal, batch, warn, on_progress, stop)
+    empty, impossible = journal.totals()
+    if empty and empty == plan.wanted.sum():
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
-    merged = Detections.joined([*final, _inside(plan, merger.final())])
-    return Outcome(merged.selected(ranking(merged)), empty, impossible)
+    return SceneResult(
+        info=plan.reader.scene.info,
+        detections=merged(plan, config, journal),
+        classes=predictor.card.classes,
+        stretch=plan.reader.stretch,
+        provenance=_provenance(plan, predictor, config, empty, impossible),
+        seconds=time.monotonic() - started,
+    )
+
+
+def run_tiles(
+    plan: ScenePlan,
+    predictor: Predictor,
+    journal: Journal,
+    batch: int,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    stop: StopRequest | None,
+) -> None:
+    """Runs the tiles that the journal lacks; arguments and errors as of detect_planned."""
+    total, done = int(plan.wanted.sum()), journal.done()
+    count, progress = 0, Progress(len(done), total, 0, resumed=len(done))
+    todo = plan.wanted.copy()
+    todo[done] = False
+    on_progress(progress)
+    with closing(_run(plan, np.flatnonzero(todo), predictor, batch, warn)) as batches:  # no thread reads on
+        for outcomes in batches:
+            journal.add(outcomes)
+            count += sum(len(one.found) for one in outcomes if one.found is not None)
+            progress = Progress(progress.done + len(outcomes), total, count, progress.resumed)
+            on_progress(progress)
+            if stop is not None and stop.asked and progress.done < total:
+                raise InterruptedRunError(
+                    f"stopped after {progress.done:,} of {total:,} tiles; the same command goes on from there"
+                )
+
+
+def merged(plan: ScenePlan, config: DetectConfig, journal: Journal) -> Detections:
+    """The scene's objects from those of its tiles: scene pixels, best first, inside the area of interest."""
+    merger, final = Merger(_merge_rule(plan, config)), [Detections.empty()]
+    frontier = 0.0
+    for outcome in journal.outcomes():
+        tile = plan.grid[outcome.tile]
+        if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
+            frontier = tile.bounds[1]
+            final.append(_inside(plan, merger.final(frontier)))
+        if outcome.found is not None:
+            merger.add(outcome.found, tile.index, tile.bounds)
+    together = Detections.joined([*final, _inside(plan, merger.final())])
+    return together.selected(ranking(together))
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
@@ -174,27 +199,38 @@ def _inside(plan: ScenePlan, found: Detections) -> Detections:
 
 
 def _run(
-    plan: ScenePlan, predictor: Predictor, batch: int, warn: Warn
-) -> Generator[tuple[Tile, Detections | None], None, None]:
-    """Every wanted tile with its detections (tile pixels); None for a tile without a valid pixel."""
+    plan: ScenePlan, todo: NDArray[np.int64], predictor: Predictor, batch: int, warn: Warn
+) -> Generator[list[TileOutcome], None, None]:
+    """The outcomes of the tiles `todo`, batch by batch, those without a valid pixel with the next batch."""
     waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
+    empty: list[TileOutcome] = []
     size = batch
-    with closing(read_ahead(plan.reader, plan.tiles(), READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
+    tiles = (plan.grid[index] for index in todo.tolist())
+    with closing(read_ahead(plan.reader, tiles, READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
         for tile, image in images:
             if image is None:
-                yield tile, None
+                empty.append(TileOutcome(tile.index, None))
+                if len(empty) >= MOST_EMPTY:
+                    yield empty
+                    empty = []
                 continue
             waiting.append((tile, image))
             while len(waiting) >= size:
-                size = yield from _run_batch(waiting, predictor, size, warn)
+                size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
+                yield empty + outcomes
+                empty = []
         while waiting:
-            size = yield from _run_batch(waiting, predictor, size, warn)
+            size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
+            yield empty + outcomes
+            empty = []
+    if empty:
+        yield empty
 
 
 def _run_batch(
-    waiting: deque[tuple[Tile, NDArray[np.uint8]]], predictor: Predictor, size: int, warn: Warn
-) -> Generator[tuple[Tile, Detections | None], None, int]:
-    """Runs up to `size` waiting tiles; returns the size for the next batch, half of it if memory ran out."""
+    plan: ScenePlan, waiting: deque[tuple[Tile, NDArray[np.uint8]]], predictor: Predictor, size: int, warn: Warn
+) -> tuple[int, list[TileOutcome]]:
+    """Runs up to `size` waiting tiles; gives the size for the next batch, half of it (and none) if memory ran out."""
     some = [waiting[index] for index in range(min(size, len(waiting)))]
     try:
         found = predictor.predict(np.stack([image for _, image in some]))
@@ -202,14 +238,18 @@ def _run_batch(
         if len(some) == 1:
             raise
         warn(f"{error}; going on with {len(some) // 2}")
-        return len(some) // 2
+        return len(some) // 2, []
+    outcomes = []
     for (tile, _), detections in zip(some, found, strict=True):
         waiting.popleft()
-        yield tile, detections
-    return size
+        possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
+        outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), len(detections) - len(possible)))
+    return size, outcomes
 
 
-def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, outcome: Outcome) -> dict[str, Any]:
+def _provenance(
+    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, impossible: int
+) -> dict[str, Any]:
     info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
     crs = info.georeference.crs
     parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
@@ -230,9 +270,9 @@ def _provenance(plan: ScenePlan, predictor: Predictor, config: DetectConfig, out
         "tiles": {
             "planned": len(plan.grid),
             "outside_area_of_interest": len(plan.grid) - wanted,
-            "without_data": outcome.empty_tiles,
-            "run": wanted - outcome.empty_tiles,
+            "without_data": empty,
+            "run": wanted - empty,
         },
-        "boxes_of_impossible_size": outcome.impossible,
+        "boxes_of_impossible_size": impossible,
         "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
     }

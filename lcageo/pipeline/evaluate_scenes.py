@@ -11,7 +11,8 @@ from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError
-from lcageo.pipeline.detect import run_plan
+from lcageo.pipeline.detect import detect_planned
+from lcageo.pipeline.journal import Journal
 from lcageo.pipeline.plan import ScenePlan, choose_overlap, plan_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
@@ -57,8 +58,8 @@ def find_in_tiles(
         else:
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
-        outcome = run_plan(plan, predictor, config, batch, warn=lambda line: None)
-    return outcome.detections
+        with Journal.in_memory() as journal:
+            return detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None).detections
 
 
 def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL.Image import Image
@@ -14,7 +15,11 @@ from lcageo.output.features import features, to_longitude_latitude
 from lcageo.output.publish import Publication, check_output, make_folder
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
-from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_scene
+from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_planned
+from lcageo.pipeline.identity import run_identity
+from lcageo.pipeline.journal import Journal, journal_path
+from lcageo.pipeline.plan import plan_scene
+from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import Scene, open_scene
@@ -96,28 +101,54 @@ def run_jobs(
     batch: int,
     warn: Warn,
     on_progress: Callable[[Job, Progress], None],
+    restart: bool = False,
 ) -> Iterator[JobReport]:
     """Runs jobs one after the other; a scene that fails costs only itself.
 
-    A device that fails and an interruption end the run: they would end every other scene as well.
+    What is done of a scene is kept in a journal beside its first layer until the result is in its place: a job that
+    was stopped or killed goes on from there, unless it is to `restart`. A device that fails and an interruption end
+    the run: they would end every other scene as well.
 
     Raises:
         DeviceError: if the device cannot run the model.
+        InterruptedRunError: when stopped by a signal.
     """
     for folder in {path.parent for job in jobs for path in job.outputs}:
         make_folder(folder)
-    for job in jobs:
-        try:
-            with open_scene(job.scene, config.bands) as scene:
-                check_placeable(scene.info.georeference, job.layers)
-                result = detect_scene(scene, predictor, config, batch, warn, lambda at, job=job: on_progress(job, at))  # type: ignore[misc]
-                _write(job, scene, result)
-        except (DeviceError, InterruptedRunError):
-            raise
-        except LcageoError as error:
-            yield JobReport(job, None, error)
-        else:
-            yield JobReport(job, result, None)
+    with StopRequest() as stop:
+        for job in jobs:
+            if stop.asked:
+                raise InterruptedRunError(f"stopped before scene '{job.scene}'")
+            try:
+                result = _run(job, predictor, config, batch, warn, partial(on_progress, job), restart, stop)
+            except (DeviceError, InterruptedRunError):
+                raise
+            except LcageoError as error:
+                yield JobReport(job, None, error)
+            else:
+                yield JobReport(job, result, None)
+
+
+def _run(
+    job: Job,
+    predictor: Predictor,
+    config: DetectConfig,
+    batch: int,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    restart: bool,
+    stop: StopRequest,
+) -> SceneResult:
+    with open_scene(job.scene, config.bands) as scene:
+        check_placeable(scene.info.georeference, job.layers)
+        plan = plan_scene(scene, predictor.card, config)
+        with Journal.open(journal_path(job.layers[0]), run_identity(plan, predictor, config), restart) as journal:
+            for line in plan.warnings:
+                warn(line)
+            result = detect_planned(plan, predictor, config, journal, batch, warn, on_progress, stop)
+            _write(job, scene, result)
+            journal.remove()
+    return result
 
 
 def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +16,6 @@ from lcageo.output.publish import Publication
 from lcageo.output.quicklook import draw_quicklook, save_quicklook
 from lcageo.output.vector import FORMATS, files_of, write_layer
 from lcageo.scene.georef import Georeference
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("SKIPPED FOR WANT OF RIGHTS: a small disk cannot be mounted here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -1,0 +1,213 @@
+"""What the run over a scene has found so far, on disk beside its result: killed anywhere, it goes on from there.
+
+An SQLite file with a row for every tile that is done; one transaction a batch. It is bound to all that decides the
+result, so that parts of different runs are never mixed, and locked while a process works with it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.detections import Detections
+from lcageo.errors import OutputError, UsageError
+
+FORMAT = 1
+"""Of the file; another is refused as another setting is."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tiles (
+    tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL,
+    boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL
+);
+"""
+_BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
+
+
+@dataclass(frozen=True, slots=True)
+class TileOutcome:
+    """What one tile gave."""
+
+    tile: int
+    """Its index in the scene's grid."""
+    found: Detections | None
+    """Scene pixels; None for a tile without a valid pixel."""
+    impossible: int = 0
+    """Boxes left out because nothing of their class has such a size."""
+
+
+def journal_path(output: Path) -> Path:
+    """Where the journal of a run that makes `output` lies."""
+    return output.with_name(f".{output.name}.lcageo-journal")
+
+
+class Journal:
+    """The tiles of one run that are done. Use it as a context; it closes at the end, and `remove` deletes it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        """See `open` and `in_memory`."""
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def in_memory(cls) -> Journal:
+        """A journal that nothing survives, for runs that nobody means to go on with."""
+        journal = cls(sqlite3.connect(":memory:", isolation_level=None), None)
+        journal._connection.executescript(_TABLES)
+        return journal
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, Any], restart: bool = False) -> Journal:
+        """The journal at `path`, made if it is missing.
+
+        Args:
+            path: see journal_path.
+            identity: all that decides the result, JSON-ready, by names that a user understands.
+            restart: forget what is in it.
+
+        Raises:
+            UsageError: if it belongs to a run with another identity, or another process works with it.
+            OutputError: if it cannot be made, or is damaged.
+        """
+        try:
+            return cls._opened(path, identity, restart)
+        except sqlite3.DatabaseError as error:
+            if "locked" in str(error):
+                raise UsageError(f"another process makes the same result (journal '{path}'); wait for it") from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise _unwritable(path, error) from error
+            if restart:
+                _delete(path)
+                return cls._opened(path, identity, restart=False)
+            raise OutputError(f"journal '{path}' is damaged ({error}); give --restart to begin anew") from error
+
+    @classmethod
+    def _opened(cls, path: Path, identity: Mapping[str, Any], restart: bool) -> Journal:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        try:
+            # Exclusive before WAL: the lock is then held until the connection or the process ends.
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.executescript(_TABLES)
+            journal = cls(connection, path)
+            journal._bind({"journal format": FORMAT, **identity}, restart)
+        except BaseException:
+            connection.close()
+            raise
+        return journal
+
+    def _bind(self, identity: Mapping[str, Any], restart: bool) -> None:
+        wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
+        with self._transaction():
+            if restart:
+                self._connection.execute("DELETE FROM identity")
+                self._connection.execute("DELETE FROM tiles")
+            known = dict(self._connection.execute("SELECT name, value FROM identity"))
+            if not known:
+                self._connection.executemany("INSERT INTO identity VALUES (?, ?)", wanted.items())
+                return
+        changed = [
+            f"{name} {known.get(name, 'none')}, now {wanted.get(name, 'none')}"
+            for name in {**known, **wanted}
+            if known.get(name) != wanted.get(name)
+        ]
+        if changed:
+            raise UsageError(
+                f"an unfinished run for this result (journal '{self._path}') had {'; '.join(changed)}; give the same "
+                "to go on with it, or --restart to begin anew"
+            )
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file, which stays."""
+        self._connection.close()
+
+    def remove(self) -> None:
+        """Closes and deletes it: the result is in its place."""
+        self.close()
+        if self._path is not None:
+            _delete(self._path)
+
+    def done(self) -> NDArray[np.int64]:
+        """Indices of the tiles that are done, rising."""
+        return np.array(
+            [tile for (tile,) in self._connection.execute("SELECT tile FROM tiles ORDER BY tile")], np.int64
+        )
+
+    def add(self, outcomes: Sequence[TileOutcome]) -> None:
+        """Records tiles, all of them or, whatever happens, none.
+
+        Raises:
+            OutputError: if the disk is full or cannot be written to.
+        """
+        rows = [(one.tile, one.found is not None, one.impossible, *_packed(one.found)) for one in outcomes]
+        try:
+            with self._transaction():
+                self._connection.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.OperationalError as error:
+            raise _unwritable(self._path, error) from error
+
+    def outcomes(self) -> Iterator[TileOutcome]:
+        """All tiles that are done, in the order of the grid."""
+        rows = self._connection.execute(
+            "SELECT tile, has_data, impossible, boxes, scores, labels FROM tiles ORDER BY tile"
+        )
+        for tile, has_data, impossible, *packed in rows:
+            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible)
+
+    def totals(self) -> tuple[int, int]:
+        """Tiles without a valid pixel, and boxes left out for their size, of all tiles that are done."""
+        query = "SELECT COALESCE(SUM(1 - has_data), 0), COALESCE(SUM(impossible), 0) FROM tiles"
+        empty, impossible = self._connection.execute(query).fetchone()
+        return empty, impossible
+
+    @contextmanager
+    def _transaction(self) -> Generator[None, None, None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk has already ended it
+                self._connection.execute("ROLLBACK")
+            raise
+
+
+def _packed(found: Detections | None) -> tuple[bytes, bytes, bytes]:
+    found = found or Detections.empty()
+    return (
+        found.boxes_xyxy.astype(_BOX).tobytes(),
+        found.scores.astype(_SCORE).tobytes(),
+        found.labels.astype(_LABEL).tobytes(),
+    )
+
+
+def _unpacked(boxes: bytes, scores: bytes, labels: bytes) -> Detections:
+    return Detections(
+        np.frombuffer(boxes, _BOX).reshape(-1, 4), np.frombuffer(scores, _SCORE), np.frombuffer(labels, _LABEL)
+    )
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _unwritable(path: Path | None, error: sqlite3.Error) -> OutputError:
+    return OutputError(f"journal '{path}' cannot be written: {error}; make space, and the same command goes on")

@@ -1,0 +1,181 @@
+"""Interrupted at any moment, a run goes on where it was and gives what an undisturbed one gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bright import BrightSquares, bright_card
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from scenes import squares, write_scene
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.errors import InterruptedRunError, OutputError, UsageError
+from lcageo.pipeline.files import Job, run_jobs
+from lcageo.pipeline.journal import Journal, TileOutcome, journal_path
+
+PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
+CONFIG = DetectConfig(overlap="24")
+
+
+class PowerCutError(Exception):
+    """What no run expects."""
+
+
+class Failing(BrightSquares):
+    """Fails, or does something else, in the batch after `good` ones."""
+
+    def __init__(self, good: int = 10**9, then: signal.Signals | None = None) -> None:
+        super().__init__(bright_card(64))
+        self.good, self.then = good, then
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+        if len(self.batches) == self.good:
+            if self.then is None:
+                raise PowerCutError
+            os.kill(os.getpid(), self.then)
+        return super().predict(images)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    scene = write_scene(tmp_path / "scene.tif", squares(220, 340, PLACES))
+    return Job(str(scene), (tmp_path / "found.geojson",), None)
+
+
+def run(
+    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, restart: bool = False
+) -> tuple[bytes, list[int]]:
+    """The result's bytes, and how many tiles were done whenever progress was told."""
+    told: list[int] = []
+    reports = run_jobs([job], predictor, config, 3, lambda line: None, lambda _, at: told.append(at.done), restart)
+    for report in reports:
+        assert report.error is None, report.error
+    return job.layers[0].read_bytes(), told
+
+
+@pytest.mark.parametrize("good", [0, 1, 5, 12])
+def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(job: Job, good: int) -> None:
+    whole, _ = run(job, Failing())
+    assert not journal_path(job.layers[0]).exists() and not list(job.layers[0].parent.glob(".*"))
+    job.layers[0].unlink()
+    with pytest.raises(PowerCutError):
+        run(job, Failing(good))
+    assert not job.layers[0].exists()
+    predictor = Failing()
+    again, told = run(job, predictor)
+    assert again == whole and told[0] == 3 * good and sum(predictor.batches) == told[-1] - told[0]
+    assert not journal_path(job.layers[0]).exists()
+
+
+def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: Job, tmp_path: Path) -> None:
+    whole, _ = run(job, Failing())
+    job.layers[0].unlink()
+    code = (
+        "import signal, test_journal as t; from pathlib import Path; from lcageo.pipeline.files import Job;"
+        f"t.run(Job({job.scene!r}, (Path({str(job.layers[0])!r}),), None), t.Failing(6, signal.SIGKILL))"
+    )
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)}, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    again, told = run(job, Failing())
+    assert again == whole and told[0] == 18
+
+
+def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
+    with pytest.raises(InterruptedRunError, match=r"after 9 of \d+ tiles; the same command goes on"):
+        run(job, Failing(2, signal.SIGTERM))
+    assert run(job, Failing())[1][0] == 9
+
+
+def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    other = replace(CONFIG, iou=0.5)
+    (report,) = run_jobs([job], Failing(), other, 3, lambda line: None, lambda *_: None)
+    assert isinstance(report.error, UsageError)
+    assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
+    assert "--overlap" not in str(report.error)
+    assert run(job, Failing(), other, restart=True)[1][0] == 0
+
+
+def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
+    (report,) = run_jobs([job], Failing(), CONFIG, 3, lambda line: None, lambda *_: None)
+    assert "the scene's time" in str(report.error)
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {"model": "a"}) as journal:
+        code = f"from lcageo.pipeline.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "another process makes the same result" in second.stderr
+        journal.add([TileOutcome(0, None)])
+    with Journal.open(path, {"model": "a"}) as journal:
+        assert journal.done().tolist() == [0]
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + bytes(range(256)) * 40])
+def test_a_damaged_journal_is_named_and_restart_replaces_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=r"damaged .* --restart"):
+        Journal.open(path, {})
+    with Journal.open(path, {}, restart=True) as journal:
+        assert not len(journal.done())
+
+
+def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
+    path, filler = small_disk / "journal", small_disk / "filler"
+    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None)])
+        filler.write_bytes(bytes(150_000))
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
+            for tile in range(1, 100):
+                journal.add([TileOutcome(tile, many)])
+    filler.unlink()
+    with Journal.open(path, {}) as journal:
+        done = journal.done().tolist()
+        assert done == list(range(len(done))) and done[0] == 0
+        journal.add([TileOutcome(200, None)])
+
+
+def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal", {}) as journal:
+        journal.add([TileOutcome(5, None)])
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.add([TileOutcome(4, None), TileOutcome(5, None)])
+        assert journal.done().tolist() == [5]
+
+
+@settings(max_examples=50)
+@given(
+    boxes=arrays.arrays(np.float64, st.tuples(st.integers(0, 5), st.just(4)), elements=st.floats(-1e9, 1e9)),
+    impossible=st.integers(0, 9),
+)
+def test_what_is_recorded_is_read_back_to_the_bit(boxes: NDArray[np.float64], impossible: int) -> None:
+    found = Detections(boxes, np.linspace(0, 1, len(boxes), dtype=np.float32), np.arange(len(boxes)))
+    with Journal.in_memory() as journal:
+        journal.add([TileOutcome(7, found, impossible), TileOutcome(3, None)])
+        first, second = journal.outcomes()
+        assert journal.totals() == (1, impossible)
+    assert first == TileOutcome(3, None) and second.found is not None and second.impossible == impossible
+    for name in ("boxes_xyxy", "scores", "labels"):
+        assert np.array_equal(getattr(second.found, name), getattr(found, name))

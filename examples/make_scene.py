@@ -35,13 +35,17 @@ SMALLEST_M = 60.0
 FULL_PLAN_M = 1_900.0  # scenes at least this wide hold the whole plan
 
 
-def render_scene(size: int, gsd_m: float, seed: int) -> tuple[NDArray[np.uint8], list[SceneObject]]:
+def render_scene(
+    size: int, gsd_m: float, seed: int, turn_deg: float | None = None
+) -> tuple[NDArray[np.uint8], list[SceneObject]]:
     """The picture, (3, size, size), and the objects in it.
 
     Args:
         size: pixels a side.
         gsd_m: ground sampling distance, metres per pixel.
         seed: the same seed gives the same scene.
+        turn_deg: how far the plan is turned, clockwise; its corners may then be black. None: a few degrees, or not
+            at all for small scenes.
 
     Raises:
         ValueError: if the size or the sampling distance is out of range.
@@ -52,7 +56,8 @@ def render_scene(size: int, gsd_m: float, seed: int) -> tuple[NDArray[np.uint8],
         )
     rng = np.random.default_rng(seed)
     full = size * gsd_m >= FULL_PLAN_M
-    canvas = Canvas(size, gsd_m, turn_deg=float(rng.uniform(4, 9)) if full else 0.0, rng=rng)
+    usual = float(rng.uniform(4, 9)) if full else 0.0
+    canvas = Canvas(size, gsd_m, turn_deg=usual if turn_deg is None else turn_deg, rng=rng)
     (paint_full if full else paint_compact)(canvas)
     return np.ascontiguousarray(develop(canvas.rgb, rng).transpose(2, 0, 1)), canvas.objects
 

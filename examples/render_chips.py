@@ -4,7 +4,8 @@
 
 They show what the real sets lack: parked cars of nine to twenty pixels, tanks of every size, fields and piers seen
 whole, and woods, farm land and open sea with little in them. Scenes come from make_scene.py with seeds from 1,000 on,
-never that of the demo scene. Where a car is too short to be seen, a chip is not annotated for vehicles.
+never that of the demo scene, turned by any angle. Where a car is too short to be seen, a chip is not annotated for
+vehicles.
 """
 
 from __future__ import annotations
@@ -26,31 +27,50 @@ from PIL import Image
 
 CHIP_PX = 512
 FIRST_SEED = 1_000
-SCENES = ((0.2, 2048), (0.25, 2048), (0.3, 6400), (0.35, 5600), (0.4, 4900), (0.5, 3900), (0.5, 3900), (0.8, 2450))
-"""Metres per pixel and pixels a side, in turn: quilts of sites, whole plans. Cars are 22 to 6 pixels long."""
+SCENES = ((0.2, 2048), (0.15, 2048), (0.25, 2048), (0.3, 6400), (0.35, 5600), (0.4, 4900), (0.5, 3900), (0.8, 2450))
+"""Metres per pixel and pixels a side, in turn: quilts of sites, whole plans. Cars are 30 to 6 pixels long."""
 LEAST_VEHICLE_PX = 8.0
 VEHICLE_M = 4.5
 EMPTY_SHARE = 0.15
 """Of the chips, at most, lie anywhere without objects."""
+SHARE = {"vehicle": 3}
+"""How often chips lie around objects of a class, of others once: in car parks there is most to learn."""
+DARKEST = 20
+"""A plan that is turned leaves the scene's corners black; haze makes that 9 to 14, water is brighter."""
+MOST_BLACK = 0.001
+"""Share of a chip that may be black."""
 MIN_VISIBLE = 0.4
 """An object of which less than this share lies in a chip is not boxed."""
 
 Box = tuple[int, int, int, int]
 
 
-def windows(objects: Sequence[SceneObject], size: int, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Upper left corners of chips: some anywhere, the others around objects, of every class as often."""
-    places = []
+def windows(
+    objects: Sequence[SceneObject], pixels: NDArray[np.uint8], count: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Upper left corners of chips: some anywhere, the others around objects, of every class as often but vehicles.
+
+    Args:
+        objects: of the scene.
+        pixels: (3, size, size) of the scene; its black corners are avoided.
+        count: of chips.
+        rng: source of chance.
+    """
+    places: list[tuple[int, int]] = []
+    size = pixels.shape[1]
+    black = np.asarray(pixels.max(axis=0) < DARKEST, np.bool_)
     by_class = [[item for item in objects if item.class_name == name] for name in CLASSES]
-    present = [items for items in by_class if items]
-    for _ in range(count):
+    present = [items for items in by_class if items for _ in range(SHARE.get(items[0].class_name, 1))]
+    while len(places) < count:
         if rng.random() < EMPTY_SHARE or not present:
-            places.append(tuple(rng.integers(0, size - CHIP_PX, 2).tolist()))
-            continue
-        items = present[rng.integers(len(present))]
-        x1, y1, x2, y2 = items[rng.integers(len(items))].box_xyxy
-        middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + rng.uniform(-0.35, 0.35, 2) * CHIP_PX
-        places.append(tuple(np.clip(middle - CHIP_PX / 2, 0, size - CHIP_PX).astype(int).tolist()))
+            x, y = rng.integers(0, size - CHIP_PX, 2).tolist()
+        else:
+            items = present[rng.integers(len(present))]
+            x1, y1, x2, y2 = items[rng.integers(len(items))].box_xyxy
+            middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + rng.uniform(-0.35, 0.35, 2) * CHIP_PX
+            x, y = np.clip(middle - CHIP_PX / 2, 0, size - CHIP_PX).astype(int).tolist()
+        if black[y : y + CHIP_PX, x : x + CHIP_PX].mean() <= MOST_BLACK:
+            places.append((x, y))
     return places
 
 
@@ -72,11 +92,11 @@ def render_chips(
 ) -> list[tuple[dict[str, Any], list[tuple[str, Box]]]]:
     """Renders the scene of a number, metres per pixel and side; writes chips of it: COCO image records and boxes."""
     number, gsd_m, size = scene
-    pixels, objects = render_scene(size, gsd_m, FIRST_SEED + number)
     rng = np.random.default_rng(FIRST_SEED + number)
+    pixels, objects = render_scene(size, gsd_m, FIRST_SEED + number, turn_deg=float(rng.uniform(0, 90)))
     labelled = [name for name in CLASSES if name != "vehicle" or VEHICLE_M / gsd_m >= LEAST_VEHICLE_PX]
     records = []
-    for index, (x0, y0) in enumerate(windows(objects, size, count, rng)):
+    for index, (x0, y0) in enumerate(windows(objects, pixels, count, rng)):
         name = f"rendered_{number:03}_{index:03}.jpg"
         _save(pixels[:, y0 : y0 + CHIP_PX, x0 : x0 + CHIP_PX], folder / name, rng)
         boxes = [(label, box) for label, box in boxes_in(objects, x0, y0) if label in labelled]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -44,9 +44,25 @@ def noise(height: int, width: int, bands: int = 3, seed: int = 0) -> NDArray[np.
     return np.random.default_rng(seed).integers(30, 120, (bands, height, width), dtype=np.uint8)
 
 
-def squares(height: int, width: int, places: list[tuple[int, int, int, int]]) -> NDArray[np.uint8]:
+def squares(height: int, width: int, places: Sequence[tuple[int, int, int, int]]) -> NDArray[np.uint8]:
     """Noise with bright squares at (x, y, side, brightness)."""
     pixels = noise(height, width)
     for x, y, side, brightness in places:
         pixels[:, y : y + side, x : x + side] = brightness
     return pixels
+
+
+def damaged_scene(path: Path, blocks: list[int], places: Sequence[tuple[int, int, int, int]] = ()) -> Path:
+    """A deflated scene of 512 x 512 pixels with some of its blocks of 64 x 64 (row by row) overwritten."""
+    write_scene(path, squares(512, 512, places), tiled=True, blockxsize=64, blockysize=64, compress="deflate",
+                interleave="pixel")  # fmt: skip
+    content = bytearray(path.read_bytes())
+    with rasterio.open(path) as dataset:
+        for block in blocks:
+            row, column = divmod(block, 512 // 64)
+            offset, size = (
+                int(dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1)) for what in ("OFFSET", "SIZE")
+            )
+            content[offset : offset + size] = bytes(size)
+    path.write_bytes(content)
+    return path

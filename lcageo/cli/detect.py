@@ -71,6 +71,10 @@ def detect(
     quicklook: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
     ] = None,
+    holes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write what could not be read as a layer (file or folder)."),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")
     ] = False,
@@ -106,7 +110,7 @@ def detect(
     )
     from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
 
-    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run)
+    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes)
     predictor = open_model(model, config, device, say)
     size = batch or (2 if predictor.device == "cpu" else 16)
     if dry_run:
@@ -205,6 +209,7 @@ def _as_json(report: JobReport) -> dict[str, Any]:
 def _raise_failures(reports: list[JobReport]) -> None:
     failed = [report for report in reports if report.error is not None]
     if not failed:
+        _raise_holes(reports)
         return
     if len(reports) == 1 and failed[0].error is not None:
         raise failed[0].error
@@ -212,6 +217,18 @@ def _raise_failures(reports: list[JobReport]) -> None:
         raise SceneError("\n  ".join(["no scene succeeded:", *(str(report.error) for report in failed)]))
     reasons = "\n  ".join(f"{report.job.scene}: {report.error}" for report in failed)
     raise PartialResultError(f"{len(failed)} of {len(reports)} scenes failed:\n  {reasons}")
+
+
+def _raise_holes(reports: list[JobReport]) -> None:
+    from lcageo.pipeline.files import hole_text
+
+    lines = [
+        f"{report.job.scene}: {hole_text(report.result)}"
+        for report in reports
+        if report.result is not None and report.result.holes
+    ]
+    if lines:
+        raise PartialResultError("\n  ".join(["parts are missing from the result:", *lines]))
 
 
 def _duration(seconds: float) -> str:

@@ -59,6 +59,25 @@ def features(
     )
 
 
+def hole_features(
+    bounds_xyxy: FloatArray, reasons: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
+) -> geopandas.GeoDataFrame:
+    """What could not be read of a scene, as map polygons: (N, 4) scene pixels and N reasons."""
+    count = len(bounds_xyxy)
+    boxes = bounds_xyxy.reshape(-1, 4)
+    tiles = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int64))
+    layer = features(tiles, ("hole",), to_map, crs, scene)[
+        ["id", "width_m", "height_m", "area_m2", "scene", "geometry"]
+    ]
+    layer.insert(1, "reason", pd.Series(list(reasons), dtype="str"))
+    return layer
+
+
+def covered_px(bounds_xyxy: FloatArray) -> float:
+    """Pixels that (N, 4) boxes cover together."""
+    return float(shapely.area(shapely.union_all(shapely.box(*bounds_xyxy.reshape(-1, 4).T))))
+
+
 def corners(detections: Detections, to_map: ToMap) -> tuple[FloatArray, FloatArray]:
     """(N, 4) x and (N, 4) y on the map, float64: upper-left, upper-right, lower-right, lower-left in the scene."""
     x1, y1, x2, y2 = detections.boxes_xyxy.astype(np.float64).T

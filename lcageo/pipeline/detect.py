@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import lcageo
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import DeviceMemoryError, InterruptedRunError
+from lcageo.errors import DeviceMemoryError, InterruptedRunError, SceneError
 from lcageo.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
 from lcageo.nms import ranking
 from lcageo.pipeline.journal import Journal, TileOutcome
@@ -31,8 +31,8 @@ from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
-MOST_EMPTY = 256
-"""Tiles without data that are recorded at once, where nothing else is."""
+MOST_NOT_RUN = 256
+"""Tiles that are not run, recorded at once, where nothing else is."""
 Warn = Callable[[str], None]
 
 
@@ -50,6 +50,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """A tile that could not be read, so that what is in it alone was not looked at."""
+
+    bounds_xyxy: tuple[float, float, float, float]
+    """Scene pixels."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SceneResult:
     """What was found in a scene, and how."""
 
@@ -61,6 +70,13 @@ class SceneResult:
     provenance: dict[str, Any] = field(repr=False)
     """Model, parameters and skipped parts; JSON-ready."""
     seconds: float
+    holes: tuple[Hole, ...] = ()
+    """Tiles that could not be read."""
+
+    def hole_bounds(self) -> NDArray[np.float64]:
+        """(N, 4) what could not be read, scene pixels, cut at the scene's border."""
+        bounds = np.array([hole.bounds_xyxy for hole in self.holes], np.float64).reshape(-1, 4)
+        return np.minimum(bounds, [self.info.width, self.info.height] * 2)
 
     def per_class(self) -> dict[str, int]:
         """Objects of each class that was found."""
@@ -87,7 +103,7 @@ def detect_scene(
         on_progress: called at the start and after every batch.
 
     Raises:
-        SceneError: if a part of the scene cannot be read.
+        SceneError: if no part of the scene can be read.
         DeviceMemoryError: if the device cannot hold a single tile.
     """
     plan = plan_scene(scene, predictor.card, config)
@@ -127,6 +143,9 @@ def detect_planned(
     started = time.monotonic()
     run_tiles(plan, predictor, journal, batch, warn, on_progress, stop)
     empty, impossible = journal.totals()
+    holes = tuple(Hole(plan.grid[tile].bounds, reason) for tile, reason in journal.unread())
+    if holes and len(holes) == plan.wanted.sum():
+        raise SceneError(holes[0].reason)
     if empty and empty == plan.wanted.sum():
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
     return SceneResult(
@@ -134,8 +153,9 @@ def detect_planned(
         detections=merged(plan, config, journal),
         classes=predictor.card.classes,
         stretch=plan.reader.stretch,
-        provenance=_provenance(plan, predictor, config, empty, impossible),
+        provenance=_provenance(plan, predictor, config, empty, len(holes), impossible),
         seconds=time.monotonic() - started,
+        holes=holes,
     )
 
 
@@ -203,28 +223,28 @@ def _run(
 ) -> Generator[list[TileOutcome], None, None]:
     """The outcomes of the tiles `todo`, batch by batch, those without a valid pixel with the next batch."""
     waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
-    empty: list[TileOutcome] = []
+    not_run: list[TileOutcome] = []
     size = batch
     tiles = (plan.grid[index] for index in todo.tolist())
     with closing(read_ahead(plan.reader, tiles, READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
         for tile, image in images:
-            if image is None:
-                empty.append(TileOutcome(tile.index, None))
-                if len(empty) >= MOST_EMPTY:
-                    yield empty
-                    empty = []
+            if not isinstance(image, np.ndarray):
+                not_run.append(TileOutcome(tile.index, None, unread="" if image is None else str(image)))
+                if len(not_run) >= MOST_NOT_RUN:
+                    yield not_run
+                    not_run = []
                 continue
             waiting.append((tile, image))
             while len(waiting) >= size:
                 size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
-                yield empty + outcomes
-                empty = []
+                yield not_run + outcomes
+                not_run = []
         while waiting:
             size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
-            yield empty + outcomes
-            empty = []
-    if empty:
-        yield empty
+            yield not_run + outcomes
+            not_run = []
+    if not_run:
+        yield not_run
 
 
 def _run_batch(
@@ -248,7 +268,7 @@ def _run_batch(
 
 
 def _provenance(
-    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, impossible: int
+    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, unread: int, impossible: int
 ) -> dict[str, Any]:
     info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
     crs = info.georeference.crs
@@ -271,7 +291,8 @@ def _provenance(
             "planned": len(plan.grid),
             "outside_area_of_interest": len(plan.grid) - wanted,
             "without_data": empty,
-            "run": wanted - empty,
+            "unreadable": unread,
+            "run": wanted - empty - unread,
         },
         "boxes_of_impossible_size": impossible,
         "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),

@@ -11,7 +11,7 @@ from PIL.Image import Image
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
-from lcageo.output.features import features, to_longitude_latitude
+from lcageo.output.features import covered_px, features, hole_features, to_longitude_latitude
 from lcageo.output.publish import Publication, check_output, make_folder
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
@@ -35,11 +35,18 @@ class Job:
     scene: str
     layers: tuple[Path, ...]
     quicklook: Path | None
+    holes: Path | None = None
+    """A layer of what could not be read."""
+
+    @property
+    def vectors(self) -> tuple[Path, ...]:
+        """All vector files to make."""
+        return (*self.layers, *([self.holes] if self.holes else []))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """All files to make."""
-        return (*self.layers, *([self.quicklook] if self.quicklook else []))
+        return (*self.vectors, *([self.quicklook] if self.quicklook else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,12 @@ class JobReport:
 
 
 def plan_jobs(
-    scenes: Sequence[str], outputs: Sequence[Path], quicklook: Path | None, overwrite: bool, dry_run: bool = False
+    scenes: Sequence[str],
+    outputs: Sequence[Path],
+    quicklook: Path | None,
+    overwrite: bool,
+    dry_run: bool = False,
+    holes: Path | None = None,
 ) -> tuple[Job, ...]:
     """Decides every output's path, and refuses what could not be written, before any work is done.
 
@@ -63,6 +75,7 @@ def plan_jobs(
         quicklook: a PNG, or a folder (made if it is missing) for NAME.png.
         overwrite: whether existing files may be replaced.
         dry_run: nothing will be written, so nothing is made or refused.
+        holes: a vector file, or a folder (made if it is missing) for NAME-holes.geojson.
 
     Raises:
         UsageError: if several scenes would write one file, or a file exists and may not be replaced.
@@ -70,15 +83,17 @@ def plan_jobs(
     """
     if dry_run:
         return tuple(Job(scene, (), None) for scene in scenes)
-    jobs = tuple(Job(scene, _layers(scene, outputs), _picture(scene, quicklook)) for scene in scenes)
-    made = {folder for folder in (*outputs, *([quicklook] if quicklook else [])) if not folder.suffix}
+    jobs = tuple(
+        Job(scene, _layers(scene, outputs), _picture(scene, quicklook), _hole_layer(scene, holes)) for scene in scenes
+    )
+    made = {folder for folder in (*outputs, quicklook, holes) if folder is not None and not folder.suffix}
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
         raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
     inputs = {Path(scene).resolve() for scene in scenes}
     claimed: dict[Path, int] = {}
     for index, job in enumerate(jobs):
-        for path in job.layers:
+        for path in job.vectors:
             check_output(path, files_of(path), overwrite, path.parent in made)
         if job.quicklook is not None:
             check_output(job.quicklook, [job.quicklook], overwrite, job.quicklook.parent in made)
@@ -173,9 +188,28 @@ def _write(job: Job, scene: Scene, result: SceneResult) -> None:
     with Publication() as publication:
         for path in job.layers:
             write_layer(layer, result.provenance, publication.draft(path, files_of(path)))
+        if job.holes is not None:
+            reasons = [hole.reason for hole in result.holes]
+            holes = hole_features(
+                result.hole_bounds(), reasons, georeference.to_map, georeference.crs, result.info.name
+            )
+            write_layer(holes, result.provenance, publication.draft(job.holes, files_of(job.holes)))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, result), publication.draft(job.quicklook))
         publication.publish()
+
+
+def hole_text(result: SceneResult) -> str:
+    """How much could not be read, and why, in a line."""
+    tiles, pixels = result.provenance["tiles"], covered_px(result.hole_bounds())
+    size_m = result.info.pixel_size_m
+    area = f"{pixels:,.0f} pixels" if size_m is None else f"{pixels * size_m[0] * size_m[1]:,.0f} m2"
+    share = pixels / (result.info.width * result.info.height)
+    ran = tiles["unreadable"] + tiles["run"] + tiles["without_data"]
+    return (
+        f"{tiles['unreadable']:,} of {ran:,} tiles ({area}, {share:.1%} of the scene) could not be read; the first: "
+        f"{result.holes[0].reason}"
+    )
 
 
 def _drawn(scene: Scene, result: SceneResult) -> Image:
@@ -199,6 +233,13 @@ def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(
         path / name if path.is_dir() or not path.suffix else path.with_suffix(path.suffix.lower()) for path in outputs
     )
+
+
+def _hole_layer(scene: str, holes: Path | None) -> Path | None:
+    if holes is None:
+        return None
+    (path,) = _layers(f"{Path(scene).stem}-holes.tif", (holes,))
+    return path
 
 
 def _picture(scene: str, quicklook: Path | None) -> Path | None:

@@ -26,7 +26,7 @@ FORMAT = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tiles (
-    tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL,
+    tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
     boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL
 );
 """
@@ -40,9 +40,11 @@ class TileOutcome:
     tile: int
     """Its index in the scene's grid."""
     found: Detections | None
-    """Scene pixels; None for a tile without a valid pixel."""
+    """Scene pixels; None for a tile without a valid pixel, or one that could not be read."""
     impossible: int = 0
     """Boxes left out because nothing of their class has such a size."""
+    unread: str = ""
+    """Why it could not be read; empty if it was."""
 
 
 def journal_path(output: Path) -> Path:
@@ -156,24 +158,26 @@ class Journal:
         Raises:
             OutputError: if the disk is full or cannot be written to.
         """
-        rows = [(one.tile, one.found is not None, one.impossible, *_packed(one.found)) for one in outcomes]
+        rows = [(one.tile, one.found is not None, one.impossible, one.unread, *_packed(one.found)) for one in outcomes]
         try:
             with self._transaction():
-                self._connection.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?)", rows)
+                self._connection.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.OperationalError as error:
             raise _unwritable(self._path, error) from error
 
     def outcomes(self) -> Iterator[TileOutcome]:
         """All tiles that are done, in the order of the grid."""
-        rows = self._connection.execute(
-            "SELECT tile, has_data, impossible, boxes, scores, labels FROM tiles ORDER BY tile"
-        )
-        for tile, has_data, impossible, *packed in rows:
-            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible)
+        query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
+        for tile, has_data, impossible, unread, *packed in self._connection.execute(query):
+            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
+
+    def unread(self) -> list[tuple[int, str]]:
+        """Tiles that could not be read, and why."""
+        return self._connection.execute("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile").fetchall()
 
     def totals(self) -> tuple[int, int]:
         """Tiles without a valid pixel, and boxes left out for their size, of all tiles that are done."""
-        query = "SELECT COALESCE(SUM(1 - has_data), 0), COALESCE(SUM(impossible), 0) FROM tiles"
+        query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
         empty, impossible = self._connection.execute(query).fetchone()
         return empty, impossible
 

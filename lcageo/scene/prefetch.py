@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.errors import SceneError
 from lcageo.scene.edges import EdgeMask, without_specks
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import Tile
+
+RETRY_AFTER_S = 0.5
+"""Between the two attempts at a tile: a network share or a server may have stumbled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,10 @@ def _length(span: slice) -> int:
 
 def read_ahead(
     reader: TileReader, tiles: Iterable[Tile], threads: int, ahead: int
-) -> Generator[tuple[Tile, NDArray[np.uint8] | None], None, None]:
+) -> Generator[tuple[Tile, NDArray[np.uint8] | SceneError | None], None, None]:
     """Yields (tile, image or None) in the order of `tiles` while threads read the ones that follow.
+
+    A tile that cannot be read, not even at a second attempt, comes with the error instead: the rest can be read.
 
     GDAL releases the interpreter's lock while it decodes, so reading runs beside inference. At most `ahead` tiles
     are held, read or being read, besides the one handed over.
@@ -83,11 +90,11 @@ def read_ahead(
         threads: readers.
         ahead: tiles read ahead; at least one a thread is sensible.
     """
-    waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | None]]] = deque()
+    waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | SceneError | None]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="lcageo-read") as pool:
         try:
             for tile in tiles:
-                waiting.append((tile, pool.submit(reader.read, tile)))
+                waiting.append((tile, pool.submit(_attempted, reader, tile)))
                 if len(waiting) > ahead:
                     first, image = waiting.popleft()
                     yield first, image.result()
@@ -97,3 +104,14 @@ def read_ahead(
         finally:
             for _, future in waiting:
                 future.cancel()
+
+
+def _attempted(reader: TileReader, tile: Tile) -> NDArray[np.uint8] | SceneError | None:
+    try:
+        return reader.read(tile)
+    except SceneError:
+        time.sleep(RETRY_AFTER_S)
+    try:
+        return reader.read(tile)
+    except SceneError as error:
+        return error

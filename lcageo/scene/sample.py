@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.errors import SceneError
 from lcageo.scene.raster import Scene
 
 SAMPLE_SIDE = 1024
@@ -18,6 +21,8 @@ PROBES = 48
 """Probed cells along the longest side of a large scene without overviews: at most 48 x 48 block reads."""
 PROBE_SIDE = 16
 """Pixels along a side of one probe."""
+PARTS = 16
+"""Along each side of a damaged scene, which are then read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,38 @@ def sample_scene(scene: Scene) -> SceneSample:
 
 
 def read_reduced(scene: Scene, longest_side: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The whole scene, at most `longest_side` pixels long: (3, h, w) in its dtype, and (h, w) True where valid."""
+    """The whole scene, at most `longest_side` pixels long: (3, h, w) in its dtype, and (h, w) True where valid.
+
+    Parts that cannot be read are not valid.
+
+    Raises:
+        SceneError: if no part can be read.
+    """
     info = scene.info
     shrink = max(1.0, max(info.width, info.height) / longest_side)
     columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
-    return scene.read(0, 0, info.width, info.height, columns, rows)
+    try:
+        return scene.read(0, 0, info.width, info.height, columns, rows)
+    except SceneError as error:
+        return _read_in_parts(scene, columns, rows, error)
+
+
+def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """What can be read of a scene, reduced to (rows, columns); `error` is raised if that is nothing."""
+    info = scene.info
+    pixels, valid = np.zeros((3, rows, columns), info.dtype), np.zeros((rows, columns), np.bool_)
+    read = False
+    for top, bottom in pairwise(np.unique(np.linspace(0, rows, PARTS + 1, dtype=int)).tolist()):
+        for left, right in pairwise(np.unique(np.linspace(0, columns, PARTS + 1, dtype=int)).tolist()):
+            x, y = left * info.width / columns, top * info.height / rows
+            width, height = right * info.width / columns - x, bottom * info.height / rows - y
+            with suppress(SceneError):
+                part = scene.read(x, y, width, height, right - left, bottom - top)
+                pixels[:, top:bottom, left:right], valid[top:bottom, left:right] = part
+                read = True
+    if not read:
+        raise error
+    return pixels, valid
 
 
 def _probe(scene: Scene) -> SceneSample:
@@ -55,13 +87,22 @@ def _probe(scene: Scene) -> SceneSample:
     width, height = min(PROBE_SIDE, info.width), min(PROBE_SIDE, info.height)
     pixels = np.zeros((3, rows, columns, width * height), info.dtype)
     valid = np.zeros((rows, columns, width * height), np.bool_)
+    failed: SceneError | None = None
+    read = False
     for row in range(rows):
         for column in range(columns):
             left = _probe_start(column, columns, info.width, width)
             top = _probe_start(row, rows, info.height, height)
-            window_pixels, window_valid = scene.read(left, top, width, height, width, height)
+            try:
+                window_pixels, window_valid = scene.read(left, top, width, height, width, height)
+            except SceneError as error:
+                failed = error
+                continue
+            read = True
             pixels[:, row, column] = window_pixels.reshape(3, -1)
             valid[row, column] = window_valid.ravel()
+    if failed is not None and not read:
+        raise failed
     return SceneSample(pixels, valid)
 
 

@@ -20,13 +20,16 @@ def test_boxes_follow_the_chip_and_slivers_are_left_out() -> None:
 
 def test_chips_lie_in_the_scene_and_hold_rare_classes_as_often_as_frequent_ones() -> None:
     many = [SceneObject("vehicle", (20, 20 + index, 30, 25 + index)) for index in range(500)]
-    places = windows([*many, SceneObject("bridge", (1900, 1900, 1990, 1920))], 2000, 200, np.random.default_rng(0))
-    assert all(0 <= x <= 2000 - CHIP_PX and 0 <= y <= 2000 - CHIP_PX for x, y in places)
-    assert sum(x > 1200 and y > 1200 for x, y in places) > 60
+    pixels = np.full((3, 2000, 2000), 60, np.uint8)
+    pixels[:, :300, 1700:] = 0
+    places = windows([*many, SceneObject("bridge", (1900, 1900, 1990, 1920))], pixels, 200, np.random.default_rng(0))
+    assert len(places) == 200 and all(0 <= x <= 2000 - CHIP_PX and 0 <= y <= 2000 - CHIP_PX for x, y in places)
+    assert sum(x > 1200 and y > 1200 for x, y in places) > 30
+    assert all(pixels[:, y : y + CHIP_PX, x : x + CHIP_PX].mean() > 59 for x, y in places)
 
 
 def test_the_set_is_read_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render_chips, "SCENES", ((0.3, 700), (0.6, 700)))
+    monkeypatch.setattr(render_chips, "SCENES", ((0.3, 900), (0.6, 900)))
     main([str(tmp_path), "--chips", "7", "--scenes", "2"])
     labelled = read_coco(tmp_path / "train.json", strict=True)
     assert len(labelled) == 7 and not labelled.problems

@@ -120,7 +120,7 @@ def test_tiles_without_data_are_skipped_and_counted(tmp_path: Path) -> None:
     pixels[:, :, 150:] = 0
     result = run(write_scene(tmp_path / "a.tif", pixels, nodata=0), overlap="0")
     tiles = result.provenance["tiles"]
-    assert tiles == {"planned": 28, "outside_area_of_interest": 0, "without_data": 16, "run": 12}
+    assert tiles == {"planned": 28, "outside_area_of_interest": 0, "without_data": 16, "unreadable": 0, "run": 12}
     assert len(result.detections) == 1
 
 

@@ -1,0 +1,36 @@
+"""What a user meets when parts of a scene cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Run
+from readers import read_layer
+from scenes import damaged_scene, noise, write_scene
+
+from lcageo.scene import prefetch
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
+
+
+def test_detect_writes_the_rest_with_its_holes_and_ends_with_3(run: Run, untrained: Path, tmp_path: Path) -> None:
+    scene = damaged_scene(tmp_path / "scene.tif", [9])
+    outcome = run("detect", scene, "--model", untrained, "--score", "0.02", "-o", "a.gpkg", "--holes", "holes.gpkg")
+    assert outcome.code == 3
+    assert "parts are missing" in outcome.err and "could not be read; the first: scene" in outcome.err
+    assert len(read_layer(tmp_path / "a.gpkg").rows) > 0
+    holes = read_layer(tmp_path / "holes.gpkg").rows
+    assert holes and all("damaged" in str(row["reason"]) for row in holes)
+    again = run("detect", scene, "--model", untrained, "--score", "0.02", "-o", "a.gpkg", "--overwrite", "--json")
+    assert again.code == 3 and json.loads(again.out)[0]["provenance"]["tiles"]["unreadable"] == len(holes)
+
+
+def test_a_scene_without_holes_gives_an_empty_layer(run: Run, untrained: Path, tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", noise(128, 128))
+    assert run("detect", scene, "--model", untrained, "-o", "a.gpkg", "--holes", "holes.gpkg").code == 0
+    assert read_layer(tmp_path / "holes.gpkg").rows == []

@@ -172,7 +172,7 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
     result = report.result
     tiles = result.provenance["tiles"]
     rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
-    rows.append(("all", f"{len(result.detections):,}"))
+    rows.append(("all", f"{result.objects:,}"))
     say.note(console.table(rows))
     skipped = tiles["planned"] - tiles["run"]
     say.note(
@@ -199,7 +199,7 @@ def _as_json(report: JobReport) -> dict[str, Any]:
         "scene": report.job.scene,
         "outputs": [str(path) for path in report.job.layers],
         "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
-        "objects": len(result.detections),
+        "objects": result.objects,
         "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),
         "provenance": result.provenance,
@@ -220,10 +220,8 @@ def _raise_failures(reports: list[JobReport]) -> None:
 
 
 def _raise_holes(reports: list[JobReport]) -> None:
-    from lcageo.pipeline.files import hole_text
-
     lines = [
-        f"{report.job.scene}: {hole_text(report.result)}"
+        f"{report.job.scene}: {report.result.hole_text()}"
         for report in reports
         if report.result is not None and report.result.holes
     ]

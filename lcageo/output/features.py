@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import geopandas
@@ -24,7 +24,12 @@ WGS84 = "OGC:CRS84"
 
 
 def features(
-    detections: Detections, classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
+    detections: Detections,
+    classes: Sequence[str],
+    to_map: ToMap,
+    crs: pyproj.CRS | None,
+    scene: str,
+    first_id: int = 1,
 ) -> geopandas.GeoDataFrame:
     """Detections as map features, in their order.
 
@@ -34,6 +39,7 @@ def features(
         to_map: places pixels on the map.
         crs: of the map; None if the scene has none (coordinates are pixels then, lengths and areas unknown).
         scene: the scene's name, for the attribute.
+        first_id: of the first of them.
 
     Returns:
         One polygon per object with id, class, class_id, score, width_m (along the scene's rows), height_m (along
@@ -45,7 +51,7 @@ def features(
     names = np.array(classes, dtype=object)
     return geopandas.GeoDataFrame(
         {
-            "id": np.arange(1, len(detections) + 1, dtype=np.int64),
+            "id": np.arange(first_id, first_id + len(detections), dtype=np.int64),
             "class": pd.Series(names[detections.labels], dtype="str"),
             "class_id": detections.labels.astype(np.int32),
             "score": np.round(detections.scores.astype(np.float64), 4),
@@ -57,6 +63,18 @@ def features(
         geometry=polygons,
         crs=crs,
     )
+
+
+def feature_parts(
+    parts: Iterable[Detections], classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
+) -> Iterator[geopandas.GeoDataFrame]:
+    """A scene's detections as map features, part by part, numbered through; if there is none, a part without any."""
+    first = 1
+    for part in parts:
+        yield features(part, classes, to_map, crs, scene, first)
+        first += len(part)
+    if first == 1:
+        yield features(Detections.empty(), classes, to_map, crs, scene)
 
 
 def hole_features(

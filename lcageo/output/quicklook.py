@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,8 @@ def class_colour(label: int) -> tuple[int, int, int]:
 
 def draw_quicklook(
     image: NDArray[np.uint8],
-    detections: Detections,
+    parts: Iterable[Detections],
+    counts: Mapping[str, int],
     classes: Sequence[str],
     title: str,
     metres_per_pixel: float | None,
@@ -60,25 +61,25 @@ def draw_quicklook(
 
     Args:
         image: (3, h, w) uint8, the scene reduced.
-        detections: in the pixels of `image`.
+        parts: what was found, in the pixels of `image`, part by part.
+        counts: how much that is of each class, by its name; of classes left out, none.
         classes: the model's class names.
         title: the first line of the panel.
         metres_per_pixel: of `image`; None draws no scale bar.
     """
     height, width = image.shape[1:]
     font = ImageFont.load_default(TEXT_SIZE)
-    counts = np.bincount(detections.labels, minlength=len(classes))
-    entries = [(label, f"{classes[label]} {count:,}") for label, count in enumerate(counts.tolist()) if count]
+    entries = [(label, f"{name} {counts[name]:,}") for label, name in enumerate(classes) if counts.get(name)]
     lines = legend_lines(entries, font, width)
     panel = MARGIN * 2 + int(TEXT_SIZE * 1.6) * (len(lines) + 2)
     picture = Image.new("RGB", (max(width, int(font.getlength(title)) + 2 * MARGIN), height + panel), PANEL)
     picture.paste(Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1))), (0, 0))
     pen = ImageDraw.Draw(picture)
-    line_width = 1 if len(detections) > 2000 else 2
-    for box, label in zip(detections.boxes_xyxy.tolist(), detections.labels.tolist(), strict=True):
-        x1, y1, x2, y2 = box
-        y2 = min(y2, height - 1)
-        pen.rectangle((x1, min(y1, y2), x2, y2), outline=class_colour(label), width=line_width)
+    line_width = 1 if sum(counts.values()) > 2000 else 2
+    for found in parts:
+        for (x1, y1, x2, y2), label in zip(found.boxes_xyxy.tolist(), found.labels.tolist(), strict=True):
+            lower = min(y2, height - 1)
+            pen.rectangle((x1, min(y1, lower), x2, lower), outline=class_colour(label), width=line_width)
     y = height + MARGIN
     pen.text((MARGIN, y), title, INK, font)
     for line in lines:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pyogrio
-import shapely
+import pyproj
 
 from lcageo.errors import OutputError, UsageError
-from lcageo.output.features import to_wgs84
+from lcageo.output.features import WGS84, to_wgs84
 
 GEOJSON_DIGITS = 8
 """Decimals of a degree: 1.1 mm. RFC 7946 suggests fewer, but at 0.02 m per pixel they would move corners."""
@@ -66,20 +72,27 @@ def files_of(path: Path) -> tuple[Path, ...]:
     )
 
 
-def write_layer(layer: geopandas.GeoDataFrame, provenance: Mapping[str, Any], path: Path) -> None:
+def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any], path: Path) -> None:
     """Writes a layer and how it came about, in the format of the path's suffix; nothing may be there yet.
 
     GeoJSON is written in WGS84, every other format in the layer's own CRS.
+
+    Args:
+        parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
+            and CRS. One part is in memory at a time.
+        provenance: JSON-ready.
+        path: of the file.
 
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
     """
     form = format_of(path)
+    counted = _Counted(parts)
     try:
-        _write(layer, provenance, path, form)
+        _write(counted, provenance, path, form)
         if not form.metadata_inside:
             sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
-        _check_complete(path, form, len(layer))
+        _check_complete(path, form, counted.features)
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
@@ -89,50 +102,87 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def _write(layer: geopandas.GeoDataFrame, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
-    record = json.dumps(provenance)
-    options = dict(form.options)
+class _Counted:
+    """Parts of a layer, and how many features have passed."""
+
+    def __init__(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
+        self._parts = iter(parts)
+        self.first = next(self._parts)
+        self.features = 0
+
+    def __iter__(self) -> Iterator[geopandas.GeoDataFrame]:
+        for part in chain([self.first], self._parts):
+            self.features += len(part)
+            yield part
+
+
+def _write(parts: _Counted, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
+    record, options, crs = json.dumps(provenance), dict(form.options), parts.first.crs
     if form.driver == "Parquet":
-        _write_parquet(layer, record, draft)
+        _write_parquet(parts, record, draft)
         return
+    moved: Iterable[geopandas.GeoDataFrame] = parts
     if form.driver == "GeoJSON":
-        layer = to_wgs84(layer)
-        if layer.crs is None:  # pixels: RFC 7946 knows only longitude and latitude
+        if crs is None:  # pixels: RFC 7946 knows only longitude and latitude
             options["RFC7946"] = "NO"
+        else:
+            moved, crs = map(to_wgs84, parts), WGS84
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": provenance})}
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
     if form.driver == "FlatGeobuf":
         options |= {"TITLE": draft.stem, "DESCRIPTION": record}
-    is_cut = shapely.get_type_id(layer.geometry.to_numpy()) != shapely.GeometryType.POLYGON
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS, and the user has been told.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        pyogrio.write_dataframe(
-            layer,
+        pyogrio.write_arrow(
+            _record_batches(moved),
             draft,
             layer=draft.stem,
             driver=form.driver,
-            geometry_type="Unknown" if is_cut.any() else "Polygon",
+            geometry_name="geometry",
+            # Boxes that the antimeridian cuts have two parts; GeoJSON declares no type.
+            geometry_type="Unknown" if form.driver == "GeoJSON" else "Polygon",
+            crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
             layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
             layer_options=options,
         )
 
 
-def _write_parquet(layer: geopandas.GeoDataFrame, record: str, draft: Path) -> None:
-    import pyarrow.parquet
+def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:
+    """The parts as a stream of Arrow batches, made when GDAL asks for them."""
+    tables = (pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB")) for part in parts)
+    first = next(tables)
+    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
+    return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
 
-    layer.to_parquet(draft)
-    table = pyarrow.parquet.read_table(draft)
-    metadata = {**(table.schema.metadata or {}), b"lcageo": record}
-    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), draft)
+
+def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
+    """GeoParquet: geopandas encodes each part; what describes the whole file is written at its end."""
+    bounds = []
+    geo: dict[str, Any] = {}
+    with ExitStack() as stack:
+        writer: pyarrow.parquet.ParquetWriter | None = None
+        for part in parts:
+            buffer = io.BytesIO()
+            part.to_parquet(buffer, index=False)
+            table = pyarrow.parquet.read_table(buffer)
+            geo = json.loads(table.schema.metadata[b"geo"])
+            table = table.replace_schema_metadata({"lcageo": record})
+            if writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft, table.schema))
+            writer.write_table(table)
+            bounds += [part.total_bounds] if len(part) else []
+        if bounds:
+            least, most = np.min(bounds, axis=0)[:2], np.max(bounds, axis=0)[2:]
+            geo["columns"]["geometry"] |= {"bbox": [*least.tolist(), *most.tolist()], "geometry_types": ["Polygon"]}
+        assert writer is not None, "a layer has at least one part"
+        writer.add_key_value_metadata({"geo": json.dumps(geo)})
 
 
 def _check_complete(path: Path, form: VectorFormat, count: int) -> None:
     """GDAL reports some failed writes, of a full disk for instance, only on standard error."""
     if form.driver == "Parquet":
-        import pyarrow.parquet
-
         found = pyarrow.parquet.read_metadata(path).num_rows
     else:
         found = pyogrio.read_info(path, force_feature_count=True)["features"]

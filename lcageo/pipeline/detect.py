@@ -7,27 +7,23 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-import lcageo
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, InterruptedRunError, SceneError
 from lcageo.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
-from lcageo.nms import ranking
 from lcageo.pipeline.journal import Journal, TileOutcome
 from lcageo.pipeline.plan import ScenePlan, plan_scene
+from lcageo.pipeline.scene_report import Hole, SceneReport, provenance
 from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
-from lcageo.scene.describe import SceneInfo
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.raster import Scene
-from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
@@ -50,38 +46,12 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """A tile that could not be read, so that what is in it alone was not looked at."""
-
-    bounds_xyxy: tuple[float, float, float, float]
-    """Scene pixels."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class SceneResult:
     """What was found in a scene, and how."""
 
-    info: SceneInfo
+    report: SceneReport
     detections: Detections
     """Scene pixels, best first."""
-    classes: tuple[str, ...]
-    stretch: Stretch
-    provenance: dict[str, Any] = field(repr=False)
-    """Model, parameters and skipped parts; JSON-ready."""
-    seconds: float
-    holes: tuple[Hole, ...] = ()
-    """Tiles that could not be read."""
-
-    def hole_bounds(self) -> NDArray[np.float64]:
-        """(N, 4) what could not be read, scene pixels, cut at the scene's border."""
-        bounds = np.array([hole.bounds_xyxy for hole in self.holes], np.float64).reshape(-1, 4)
-        return np.minimum(bounds, [self.info.width, self.info.height] * 2)
-
-    def per_class(self) -> dict[str, int]:
-        """Objects of each class that was found."""
-        counts = np.bincount(self.detections.labels, minlength=len(self.classes)).tolist()
-        return {name: count for name, count in zip(self.classes, counts, strict=True) if count}
 
 
 def detect_scene(
@@ -110,7 +80,8 @@ def detect_scene(
     for line in plan.warnings:
         warn(line)
     with Journal.in_memory() as journal:
-        return detect_planned(plan, predictor, config, journal, batch, warn, on_progress)
+        report = detect_planned(plan, predictor, config, journal, batch, warn, on_progress)
+        return SceneResult(report, Detections.joined(list(journal.objects())))
 
 
 def detect_planned(
@@ -122,8 +93,10 @@ def detect_planned(
     warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: StopRequest | None = None,
-) -> SceneResult:
+) -> SceneReport:
     """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
+
+    The scene's objects are in the journal then.
 
     Args:
         plan: what to read, and how; its own warnings are left to the caller.
@@ -148,14 +121,15 @@ def detect_planned(
         raise SceneError(holes[0].reason)
     if empty and empty == plan.wanted.sum():
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
-    return SceneResult(
+    merge(plan, config, journal)
+    return SceneReport(
         info=plan.reader.scene.info,
-        detections=merged(plan, config, journal),
         classes=predictor.card.classes,
+        counts=journal.counts(len(predictor.card.classes)),
         stretch=plan.reader.stretch,
-        provenance=_provenance(plan, predictor, config, empty, len(holes), impossible),
-        seconds=time.monotonic() - started,
+        provenance=provenance(plan, predictor, config, empty, len(holes), impossible),
         holes=holes,
+        seconds=time.monotonic() - started,
     )
 
 
@@ -186,19 +160,19 @@ def run_tiles(
                 )
 
 
-def merged(plan: ScenePlan, config: DetectConfig, journal: Journal) -> Detections:
-    """The scene's objects from those of its tiles: scene pixels, best first, inside the area of interest."""
-    merger, final = Merger(_merge_rule(plan, config)), [Detections.empty()]
+def merge(plan: ScenePlan, config: DetectConfig, journal: Journal) -> None:
+    """Puts the scene's objects, from those of its tiles, into the journal: those inside the area of interest."""
+    merger = Merger(_merge_rule(plan, config))
     frontier = 0.0
+    journal.forget_objects()
     for outcome in journal.outcomes():
         tile = plan.grid[outcome.tile]
         if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
             frontier = tile.bounds[1]
-            final.append(_inside(plan, merger.final(frontier)))
+            journal.keep(_inside(plan, merger.final(frontier)))
         if outcome.found is not None:
             merger.add(outcome.found, tile.index, tile.bounds)
-    together = Detections.joined([*final, _inside(plan, merger.final())])
-    return together.selected(ranking(together))
+    journal.keep(_inside(plan, merger.final()))
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
@@ -265,35 +239,3 @@ def _run_batch(
         possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
         outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), len(detections) - len(possible)))
     return size, outcomes
-
-
-def _provenance(
-    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, unread: int, impossible: int
-) -> dict[str, Any]:
-    info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
-    crs = info.georeference.crs
-    parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
-    return {
-        "version": lcageo.__version__,
-        "model": card.name,
-        "model_sha256": card.sha256,
-        "trained_on": card.trained_on or "nothing: this model is untrained",
-        "licence": card.licence,
-        "scene": info.path,
-        "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
-        "placed_by": info.georeference.kind,
-        "parameters": parameters,
-        "bands": list(info.bands),
-        "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},
-        "scene_gsd_m": info.gsd_m,
-        "scene_pixels_per_tile_pixel": plan.grid.scale,
-        "tiles": {
-            "planned": len(plan.grid),
-            "outside_area_of_interest": len(plan.grid) - wanted,
-            "without_data": empty,
-            "unreadable": unread,
-            "run": wanted - empty - unread,
-        },
-        "boxes_of_impossible_size": impossible,
-        "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
-    }

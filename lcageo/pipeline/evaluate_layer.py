@@ -110,7 +110,7 @@ def evaluate_layer(
         layer_of_all = differences(found, true, names, matching.truth, matching.iou, scores)
         provenance = {"version": lcageo.__version__, **evaluation.as_json()}
         with Publication() as publication:
-            write_layer(layer_of_all, provenance, publication.draft(output, files_of(output)))
+            write_layer([layer_of_all], provenance, publication.draft(output, files_of(output)))
             publication.publish()
     return evaluation
 

@@ -59,7 +59,8 @@ def find_in_tiles(
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
         with Journal.in_memory() as journal:
-            return detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None).detections
+            detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None)
+            return Detections.joined(list(journal.objects()))
 
 
 def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:

@@ -11,14 +11,15 @@ from PIL.Image import Image
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
-from lcageo.output.features import covered_px, features, hole_features, to_longitude_latitude
+from lcageo.output.features import feature_parts, hole_features, to_longitude_latitude
 from lcageo.output.publish import Publication, check_output, make_folder
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
-from lcageo.pipeline.detect import Progress, SceneResult, Warn, detect_planned
+from lcageo.pipeline.detect import Progress, Warn, detect_planned
 from lcageo.pipeline.identity import run_identity
 from lcageo.pipeline.journal import Journal, journal_path
 from lcageo.pipeline.plan import plan_scene
+from lcageo.pipeline.scene_report import SceneReport
 from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.georef import Georeference
@@ -54,7 +55,7 @@ class JobReport:
     """How a job ended: with a result, or with the error that stopped it."""
 
     job: Job
-    result: SceneResult | None
+    result: SceneReport | None
     error: LcageoError | None
 
 
@@ -153,7 +154,7 @@ def _run(
     on_progress: Callable[[Progress], None],
     restart: bool,
     stop: StopRequest,
-) -> SceneResult:
+) -> SceneReport:
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.layers)
         plan = plan_scene(scene, predictor.card, config)
@@ -161,7 +162,7 @@ def _run(
             for line in plan.warnings:
                 warn(line)
             result = detect_planned(plan, predictor, config, journal, batch, warn, on_progress, stop)
-            _write(job, scene, result)
+            _write(job, scene, result, journal)
             journal.remove()
     return result
 
@@ -182,45 +183,31 @@ def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
             )
 
 
-def _write(job: Job, scene: Scene, result: SceneResult) -> None:
-    georeference = result.info.georeference
-    layer = features(result.detections, result.classes, georeference.to_map, georeference.crs, result.info.name)
+def _write(job: Job, scene: Scene, report: SceneReport, journal: Journal) -> None:
+    georeference, name = report.info.georeference, report.info.name
     with Publication() as publication:
         for path in job.layers:
-            write_layer(layer, result.provenance, publication.draft(path, files_of(path)))
+            parts = feature_parts(journal.objects(), report.classes, georeference.to_map, georeference.crs, name)
+            write_layer(parts, report.provenance, publication.draft(path, files_of(path)))
         if job.holes is not None:
-            reasons = [hole.reason for hole in result.holes]
-            holes = hole_features(
-                result.hole_bounds(), reasons, georeference.to_map, georeference.crs, result.info.name
-            )
-            write_layer(holes, result.provenance, publication.draft(job.holes, files_of(job.holes)))
+            reasons = [hole.reason for hole in report.holes]
+            holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
+            write_layer([holes], report.provenance, publication.draft(job.holes, files_of(job.holes)))
         if job.quicklook is not None:
-            save_quicklook(_drawn(scene, result), publication.draft(job.quicklook))
+            save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
         publication.publish()
 
 
-def hole_text(result: SceneResult) -> str:
-    """How much could not be read, and why, in a line."""
-    tiles, pixels = result.provenance["tiles"], covered_px(result.hole_bounds())
-    size_m = result.info.pixel_size_m
-    area = f"{pixels:,.0f} pixels" if size_m is None else f"{pixels * size_m[0] * size_m[1]:,.0f} m2"
-    share = pixels / (result.info.width * result.info.height)
-    ran = tiles["unreadable"] + tiles["run"] + tiles["without_data"]
-    return (
-        f"{tiles['unreadable']:,} of {ran:,} tiles ({area}, {share:.1%} of the scene) could not be read; the first: "
-        f"{result.holes[0].reason}"
-    )
-
-
-def _drawn(scene: Scene, result: SceneResult) -> Image:
-    image = reduced_image(scene, result.stretch, LONGEST_SIDE)
-    shrink = result.info.width / image.shape[2]
-    size_m = result.info.pixel_size_m
+def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:
+    image = reduced_image(scene, report.stretch, LONGEST_SIDE)
+    shrink = report.info.width / image.shape[2]
+    size_m = report.info.pixel_size_m
     return draw_quicklook(
         image,
-        result.detections.scaled_and_shifted(1 / shrink, 0, 0),
-        result.classes,
-        f"{result.info.name}, objects: {len(result.detections):,}, model: {result.provenance['model']}",
+        (found.scaled_and_shifted(1 / shrink, 0, 0) for found in journal.objects()),
+        report.per_class(),
+        report.classes,
+        f"{report.info.name}, objects: {report.objects:,}, model: {report.provenance['model']}",
         None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
     )
 

@@ -29,7 +29,12 @@ CREATE TABLE IF NOT EXISTS tiles (
     tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
     boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
+_RANKED = "score DESC, label, x1, y1, x2, y2"
+"""As nms.ranking has it."""
+OBJECTS_AT_ONCE = 20_000
+"""Of a scene, in memory while they are written."""
 _BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
 
 
@@ -111,8 +116,8 @@ class Journal:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
         with self._transaction():
             if restart:
-                self._connection.execute("DELETE FROM identity")
-                self._connection.execute("DELETE FROM tiles")
+                for table in ("identity", "tiles", "objects"):
+                    self._connection.execute(f"DELETE FROM {table}")
             known = dict(self._connection.execute("SELECT name, value FROM identity"))
             if not known:
                 self._connection.executemany("INSERT INTO identity VALUES (?, ?)", wanted.items())
@@ -159,9 +164,17 @@ class Journal:
             OutputError: if the disk is full or cannot be written to.
         """
         rows = [(one.tile, one.found is not None, one.impossible, one.unread, *_packed(one.found)) for one in outcomes]
+        self._insert("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def keep(self, found: Detections) -> None:
+        """Takes some of the scene's objects, merged, in any order; errors as of `add`."""
+        columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
+        self._insert("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
+
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         try:
             with self._transaction():
-                self._connection.executemany("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                self._connection.executemany(statement, rows)
         except sqlite3.OperationalError as error:
             raise _unwritable(self._path, error) from error
 
@@ -174,6 +187,23 @@ class Journal:
     def unread(self) -> list[tuple[int, str]]:
         """Tiles that could not be read, and why."""
         return self._connection.execute("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile").fetchall()
+
+    def forget_objects(self) -> None:
+        """Of an earlier, interrupted merging."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM objects")
+
+    def objects(self) -> Iterator[Detections]:
+        """The scene's objects, best first, some at a time."""
+        rows = self._connection.execute(f"SELECT * FROM objects ORDER BY {_RANKED}")
+        while some := rows.fetchmany(OBJECTS_AT_ONCE):
+            scores, labels, *boxes = zip(*some, strict=True)
+            yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
+
+    def counts(self, classes: int) -> tuple[int, ...]:
+        """How many objects of each class there are."""
+        found = dict(self._connection.execute("SELECT label, COUNT(*) FROM objects GROUP BY label"))
+        return tuple(found.get(label, 0) for label in range(classes))
 
     def totals(self) -> tuple[int, int]:
         """Tiles without a valid pixel, and boxes left out for their size, of all tiles that are done."""

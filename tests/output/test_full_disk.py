@@ -28,17 +28,17 @@ def test_a_full_disk_is_an_error_and_the_older_file_survives(small_disk: Path, s
     layer = features(found, ["ship"], reference.to_map, reference.crs, "scene")
     path = small_disk / f"found{suffix}"
     with Publication() as publication:
-        write_layer(layer.iloc[:1], {}, publication.draft(path, files_of(path)))
+        write_layer([layer.iloc[:1]], {}, publication.draft(path, files_of(path)))
         publication.publish()
     before = {file.name: file.read_bytes() for file in small_disk.iterdir()}
     with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"), Publication() as publication:
-        write_layer(layer, {}, publication.draft(path, files_of(path)))
+        write_layer([layer], {}, publication.draft(path, files_of(path)))
     assert {file.name: file.read_bytes() for file in small_disk.iterdir()} == before
 
 
 def test_a_quicklook_is_not_left_half_written(small_disk: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (3, 600, 600), dtype=np.uint8)
-    picture = draw_quicklook(noise, Detections.empty(), ("ship",), "scene", None)
+    picture = draw_quicklook(noise, [], {}, ("ship",), "scene", None)
     with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
         save_quicklook(picture, publication.draft(small_disk / "quick.png"))
     assert not list(small_disk.iterdir())

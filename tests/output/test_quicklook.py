@@ -25,19 +25,26 @@ def test_each_of_dior_s_classes_has_a_colour_of_its_own() -> None:
 
 
 def test_boxes_are_drawn_in_their_class_colours_where_they_are() -> None:
-    picture = np.asarray(draw_quicklook(IMAGE, FOUND, ("a", "b"), "title", 0.5))
+    picture = np.asarray(draw_quicklook(IMAGE, [FOUND], {"a": 1, "b": 1}, ("a", "b"), "title", 0.5))
     assert tuple(picture[30, 40]) == class_colour(0) and tuple(picture[100, 120]) == class_colour(1)
     assert tuple(picture[55, 40]) == (90, 90, 90)
     assert picture.shape[0] > 200 and picture.shape[1] == 300
 
 
 def test_a_narrow_scene_has_room_for_its_title() -> None:
-    assert draw_quicklook(IMAGE[:, :, :5], Detections.empty(), ("a",), "a long title", None).size[0] > 80
+    assert draw_quicklook(IMAGE[:, :, :5], [], {}, ("a",), "a long title", None).size[0] > 80
 
 
 def test_the_legend_names_only_classes_that_occur_and_wraps() -> None:
-    narrow = draw_quicklook(IMAGE[:, :, :120], FOUND, ("first class", "second class", "third"), "t", None)
-    wide = draw_quicklook(IMAGE, FOUND, ("a", "b", "c"), "t", None)
+    narrow = draw_quicklook(
+        IMAGE[:, :, :120],
+        [FOUND],
+        {"first class": 1, "second class": 1},
+        ("first class", "second class", "third"),
+        "t",
+        None,
+    )
+    wide = draw_quicklook(IMAGE, [FOUND], {"a": 1, "b": 1}, ("a", "b", "c"), "t", None)
     assert narrow.size[1] > wide.size[1]
     panel = np.asarray(wide)[200:].reshape(-1, 3).tolist()
     assert list(class_colour(0)) in panel and list(class_colour(1)) in panel and list(class_colour(2)) not in panel
@@ -45,7 +52,7 @@ def test_the_legend_names_only_classes_that_occur_and_wraps() -> None:
 
 def test_the_scale_bar_is_as_long_as_it_says() -> None:
     metres_per_pixel = 0.5
-    picture = np.asarray(draw_quicklook(IMAGE, Detections.empty(), ("a",), "", metres_per_pixel)).astype(int)
+    picture = np.asarray(draw_quicklook(IMAGE, [], {}, ("a",), "", metres_per_pixel)).astype(int)
     row = picture[200:, 16:].min(axis=2)
     bar = max(int((line > 200).cumprod().sum()) for line in row)
     assert bar == pytest.approx(round_length(300 / 4 * metres_per_pixel) / metres_per_pixel, abs=3)
@@ -57,7 +64,7 @@ def test_lengths_are_round(metres: float, length: float) -> None:
 
 
 def test_it_is_a_png_and_an_error_if_it_cannot_be_written(tmp_path: Path) -> None:
-    picture = draw_quicklook(IMAGE, FOUND, ("a", "b"), "title", 0.5)
+    picture = draw_quicklook(IMAGE, [FOUND], {"a": 1, "b": 1}, ("a", "b"), "title", 0.5)
     save_quicklook(picture, tmp_path / "q.png")
     with Image.open(tmp_path / "q.png") as read:
         assert read.size == picture.size

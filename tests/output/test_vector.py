@@ -42,7 +42,7 @@ PLACES: dict[str, tuple[str, rasterio.Affine]] = {
 
 def write_layer(layer: geopandas.GeoDataFrame, record: dict[str, Any], path: Path) -> None:
     with Publication() as publication:
-        vector.write_layer(layer, record, publication.draft(path, files_of(path)))
+        vector.write_layer([layer], record, publication.draft(path, files_of(path)))
         publication.publish()
 
 
@@ -244,7 +244,7 @@ def test_several_outputs_appear_together_or_not_at_all(tmp_path: Path) -> None:
     layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
     with pytest.raises(OutputError), Publication() as publication:
         for name in ("found.gpkg", "found.geojson"):
-            vector.write_layer(layer, RECORD, publication.draft(tmp_path / name))
+            vector.write_layer([layer], RECORD, publication.draft(tmp_path / name))
         publication.publish()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:

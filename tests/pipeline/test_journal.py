@@ -22,6 +22,8 @@ from scenes import squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, UsageError
+from lcageo.nms import ranking
+from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline.files import Job, run_jobs
 from lcageo.pipeline.journal import Journal, TileOutcome, journal_path
 
@@ -179,3 +181,22 @@ def test_what_is_recorded_is_read_back_to_the_bit(boxes: NDArray[np.float64], im
     assert first == TileOutcome(3, None) and second.found is not None and second.impossible == impossible
     for name in ("boxes_xyxy", "scores", "labels"):
         assert np.array_equal(getattr(second.found, name), getattr(found, name))
+
+
+def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "OBJECTS_AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 3, (50, 2)) * 10.0 + 1 / 3
+    scores = rng.choice([0.1, 0.2, 0.7], 50).astype(np.float32)
+    found = Detections(np.concatenate([corners, corners + 5], axis=1), scores, rng.integers(0, 3, 50))
+    with Journal.in_memory() as journal:
+        for part in np.array_split(rng.permutation(50), 4):
+            journal.keep(found.selected(part))
+        parts = list(journal.objects())
+        assert journal.counts(3) == tuple(np.bincount(found.labels, minlength=3).tolist())
+        journal.forget_objects()
+        assert list(journal.objects()) == []
+    together, ranked = Detections.joined(parts), found.selected(ranking(found))
+    assert max(map(len, parts)) == 7
+    for name in ("boxes_xyxy", "scores", "labels"):
+        assert np.array_equal(getattr(together, name), getattr(ranked, name))

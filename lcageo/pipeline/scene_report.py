@@ -1,0 +1,109 @@
+"""What a run over a scene gave, and how it came about: counts, holes, provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lcageo
+from lcageo.config import DetectConfig
+from lcageo.output.features import covered_px
+from lcageo.pipeline.plan import ScenePlan
+from lcageo.runtime.predictor import Predictor
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.stretch import Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A tile that could not be read, so that what is in it alone was not looked at."""
+
+    bounds_xyxy: tuple[float, float, float, float]
+    """Scene pixels."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneReport:
+    """How much was found in a scene, and how."""
+
+    info: SceneInfo
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    """Objects of each class."""
+    stretch: Stretch
+    provenance: dict[str, Any] = field(repr=False)
+    """Model, parameters and skipped parts; JSON-ready."""
+    holes: tuple[Hole, ...]
+    """Tiles that could not be read."""
+    seconds: float
+
+    @property
+    def objects(self) -> int:
+        """All that were found."""
+        return sum(self.counts)
+
+    def per_class(self) -> dict[str, int]:
+        """Objects of each class that was found."""
+        return {name: count for name, count in zip(self.classes, self.counts, strict=True) if count}
+
+    def hole_bounds(self) -> NDArray[np.float64]:
+        """(N, 4) what could not be read, scene pixels, cut at the scene's border."""
+        bounds = np.array([hole.bounds_xyxy for hole in self.holes], np.float64).reshape(-1, 4)
+        return np.minimum(bounds, [self.info.width, self.info.height] * 2)
+
+    def hole_text(self) -> str:
+        """How much could not be read, and why, in a line."""
+        tiles, pixels, size_m = self.provenance["tiles"], covered_px(self.hole_bounds()), self.info.pixel_size_m
+        area = f"{pixels:,.0f} pixels" if size_m is None else f"{pixels * size_m[0] * size_m[1]:,.0f} m2"
+        share = pixels / (self.info.width * self.info.height)
+        tried = tiles["unreadable"] + tiles["run"] + tiles["without_data"]
+        return (
+            f"{tiles['unreadable']:,} of {tried:,} tiles ({area}, {share:.1%} of the scene) could not be read; the "
+            f"first: {self.holes[0].reason}"
+        )
+
+
+def provenance(
+    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, unread: int, impossible: int
+) -> dict[str, Any]:
+    """Model, parameters and skipped parts of a run, JSON-ready.
+
+    Args:
+        plan: of the scene.
+        predictor: the model.
+        config: what was asked for.
+        empty: tiles without a valid pixel.
+        unread: tiles that could not be read.
+        impossible: boxes left out for their size.
+    """
+    info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
+    crs = info.georeference.crs
+    parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
+    return {
+        "version": lcageo.__version__,
+        "model": card.name,
+        "model_sha256": card.sha256,
+        "trained_on": card.trained_on or "nothing: this model is untrained",
+        "licence": card.licence,
+        "scene": info.path,
+        "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
+        "placed_by": info.georeference.kind,
+        "parameters": parameters,
+        "bands": list(info.bands),
+        "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},
+        "scene_gsd_m": info.gsd_m,
+        "scene_pixels_per_tile_pixel": plan.grid.scale,
+        "tiles": {
+            "planned": len(plan.grid),
+            "outside_area_of_interest": len(plan.grid) - wanted,
+            "without_data": empty,
+            "unreadable": unread,
+            "run": wanted - empty - unread,
+        },
+        "boxes_of_impossible_size": impossible,
+        "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
+    }

@@ -18,6 +18,7 @@ import pyarrow
 import pyarrow.parquet
 import pyogrio
 import pyproj
+import shapely
 
 from lcageo.errors import OutputError, UsageError
 from lcageo.output.features import WGS84, to_wgs84
@@ -141,12 +142,17 @@ def _write(parts: _Counted, provenance: Mapping[str, Any], draft: Path, form: Ve
             layer=draft.stem,
             driver=form.driver,
             geometry_name="geometry",
-            # Boxes that the antimeridian cuts have two parts; GeoJSON declares no type.
-            geometry_type="Unknown" if form.driver == "GeoJSON" else "Polygon",
+            geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
             layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
             layer_options=options,
         )
+
+
+def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
+    """As a layer declares it. Layers in several parts are boxes; other layers may hold areas of several pieces."""
+    mixed = (shapely.get_type_id(part.geometry.to_numpy()) != shapely.GeometryType.POLYGON).any()
+    return "Unknown" if mixed or form.driver == "GeoJSON" else "Polygon"  # the antimeridian cuts boxes in GeoJSON
 
 
 def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.detections import Detections
-from lcageo.errors import OutputError, UsageError
+from lcageo.errors import OutputError, SceneError, UsageError
 
 FORMAT = 1
 """Of the file; another is refused as another setting is."""
@@ -58,7 +58,7 @@ def journal_path(output: Path) -> Path:
 
 
 class Journal:
-    """The tiles of one run that are done. Use it as a context; it closes at the end, and `remove` deletes it."""
+    """The tiles of one run that are done. Use it as a context: it closes at the end, and stays if the run broke off."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         """See `open` and `in_memory`."""
@@ -139,7 +139,10 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if self._path is not None and error is not None and (isinstance(error, SceneError) or not len(self.done())):
+            self.remove()  # nothing to go on with, or the scene must be another one first
+        else:
+            self.close()
 
     def close(self) -> None:
         """Lets go of the file, which stays."""
@@ -148,8 +151,9 @@ class Journal:
     def remove(self) -> None:
         """Closes and deletes it: the result is in its place."""
         self.close()
-        if self._path is not None:
-            _delete(self._path)
+        path, self._path = self._path, None
+        if path is not None:
+            _delete(path)
 
     def done(self) -> NDArray[np.int64]:
         """Indices of the tiles that are done, rising."""

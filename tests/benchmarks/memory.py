@@ -61,7 +61,7 @@ def run_once(scene: Path, model: str | None) -> None:
     high_water = next(
         int(line.split()[1]) / 1000 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
     )
-    print(f"{max(high_water, peak.rss / 1e6):.0f} {len(report.result.detections)} {report.result.seconds:.1f}")
+    print(f"{max(high_water, peak.rss / 1e6):.0f} {report.result.objects} {report.result.seconds:.1f}")
 
 
 def measure(side: int, model: str | None) -> tuple[float, int, float]:

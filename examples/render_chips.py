@@ -32,7 +32,7 @@ SCENES = ((0.2, 2048), (0.15, 2048), (0.25, 2048), (0.3, 6400), (0.35, 5600), (0
 LEAST_VEHICLE_PX = 8.0
 VEHICLE_M = 4.5
 EMPTY_SHARE = 0.15
-"""Of the chips, at most, lie anywhere without objects."""
+"""Of the chips that lie anywhere, whether there are objects or not."""
 SHARE = {"vehicle": 3}
 """How often chips lie around objects of a class, of others once: in car parks there is most to learn."""
 DARKEST = 20

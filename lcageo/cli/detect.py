@@ -175,10 +175,11 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
     rows.append(("all", f"{result.objects:,}"))
     say.note(console.table(rows))
     skipped = tiles["planned"] - tiles["run"]
+    unread = f", {tiles['unreadable']:,} unreadable" if tiles["unreadable"] else ""
     say.note(
         f"{report.job.scene}: {tiles['run']:,} tiles run, {skipped:,} skipped "
         f"({tiles['without_data']:,} without data, {tiles['outside_area_of_interest']:,} outside the area of "
-        f"interest), {_duration(result.seconds)}"
+        f"interest{unread}), {_duration(result.seconds)}"
     )
     if impossible := result.provenance["boxes_of_impossible_size"]:
         say.detail(
@@ -199,6 +200,7 @@ def _as_json(report: JobReport) -> dict[str, Any]:
         "scene": report.job.scene,
         "outputs": [str(path) for path in report.job.layers],
         "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
+        "holes": None if report.job.holes is None else str(report.job.holes),
         "objects": result.objects,
         "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),
@@ -207,26 +209,17 @@ def _as_json(report: JobReport) -> dict[str, Any]:
 
 
 def _raise_failures(reports: list[JobReport]) -> None:
+    """Ends the command as its scenes did: all well, some missing or with holes, or none made."""
     failed = [report for report in reports if report.error is not None]
-    if not failed:
-        _raise_holes(reports)
-        return
-    if len(reports) == 1 and failed[0].error is not None:
+    if len(reports) == 1 and failed and failed[0].error is not None:
         raise failed[0].error
-    if len(failed) == len(reports):
-        raise SceneError("\n  ".join(["no scene succeeded:", *(str(report.error) for report in failed)]))
-    reasons = "\n  ".join(f"{report.job.scene}: {report.error}" for report in failed)
-    raise PartialResultError(f"{len(failed)} of {len(reports)} scenes failed:\n  {reasons}")
-
-
-def _raise_holes(reports: list[JobReport]) -> None:
-    lines = [
-        f"{report.job.scene}: {report.result.hole_text()}"
-        for report in reports
-        if report.result is not None and report.result.holes
-    ]
+    lines = [f"{report.job.scene}: {report.error}" for report in failed]
+    lines += [f"{one.job.scene}: {one.result.hole_text()}" for one in reports if one.result and one.result.holes]
+    if failed and len(failed) == len(reports):
+        raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
     if lines:
-        raise PartialResultError("\n  ".join(["parts are missing from the result:", *lines]))
+        what = f"{len(failed)} of {len(reports)} scenes failed" if failed else "parts are missing from the result"
+        raise PartialResultError("\n  ".join([f"{what}:", *lines]))
 
 
 def _duration(seconds: float) -> str:

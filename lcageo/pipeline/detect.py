@@ -27,8 +27,8 @@ from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
-MOST_NOT_RUN = 256
-"""Tiles that are not run, recorded at once, where nothing else is."""
+RECORD_AFTER_S = 1.0
+"""Tiles that are not run, for want of data or readability, are recorded after so long if no batch comes first."""
 Warn = Callable[[str], None]
 
 
@@ -198,21 +198,21 @@ def _run(
     """The outcomes of the tiles `todo`, batch by batch, those without a valid pixel with the next batch."""
     waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
     not_run: list[TileOutcome] = []
-    size = batch
+    size, yielded = batch, time.monotonic()
     tiles = (plan.grid[index] for index in todo.tolist())
     with closing(read_ahead(plan.reader, tiles, READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
         for tile, image in images:
             if not isinstance(image, np.ndarray):
                 not_run.append(TileOutcome(tile.index, None, unread="" if image is None else str(image)))
-                if len(not_run) >= MOST_NOT_RUN:
+                if time.monotonic() - yielded > RECORD_AFTER_S:
                     yield not_run
-                    not_run = []
+                    not_run, yielded = [], time.monotonic()
                 continue
             waiting.append((tile, image))
             while len(waiting) >= size:
                 size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
                 yield not_run + outcomes
-                not_run = []
+                not_run, yielded = [], time.monotonic()
         while waiting:
             size, outcomes = _run_batch(plan, waiting, predictor, size, warn)
             yield not_run + outcomes
@@ -236,6 +236,6 @@ def _run_batch(
     outcomes = []
     for (tile, _), detections in zip(some, found, strict=True):
         waiting.popleft()
-        possible = of_possible_size(detections, predictor.card, plan.tile_gsd_m)
+        possible = of_possible_size(detections, predictor.card, plan.tile_pixel_m, tile.width, tile.height)
         outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), len(detections) - len(possible)))
     return size, outcomes

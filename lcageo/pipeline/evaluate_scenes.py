@@ -10,7 +10,7 @@ from lcageo.config import NATIVE_GSD, DetectConfig
 from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
-from lcageo.errors import ConfigError, DataError
+from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.pipeline.detect import detect_planned
 from lcageo.pipeline.journal import Journal
 from lcageo.pipeline.plan import ScenePlan, choose_overlap, plan_scene
@@ -59,7 +59,9 @@ def find_in_tiles(
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
         with Journal.in_memory() as journal:
-            detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None)
+            report = detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None)
+            if report.holes:
+                raise SceneError(report.holes[0].reason)
             return Detections.joined(list(journal.objects()))
 
 

@@ -100,7 +100,11 @@ def plan_jobs(
             check_output(job.quicklook, [job.quicklook], overwrite, job.quicklook.parent in made)
         for path in job.outputs:
             if path.resolve() in inputs:
-                raise UsageError(f"output '{path}' is one of the scenes; give another file with -o or --quicklook")
+                raise UsageError(
+                    f"output '{path}' is one of the scenes; give another file with -o, --holes or --quicklook"
+                )
+            if path == job.holes and path.absolute() in {layer.absolute() for layer in job.layers}:
+                raise UsageError(f"-o and --holes would both write '{path}'; give another file with --holes")
             other = claimed.setdefault(path.absolute(), index)
             if other != index:
                 raise UsageError(
@@ -156,9 +160,11 @@ def _run(
     stop: StopRequest,
 ) -> SceneReport:
     with open_scene(job.scene, config.bands) as scene:
-        check_placeable(scene.info.georeference, job.layers)
+        check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, predictor.card, config)
-        with Journal.open(journal_path(job.layers[0]), run_identity(plan, predictor, config), restart) as journal:
+        with Journal.open(
+            journal_path(job.layers[0]), run_identity(plan, predictor, config, batch), restart
+        ) as journal:
             for line in plan.warnings:
                 warn(line)
             result = detect_planned(plan, predictor, config, journal, batch, warn, on_progress, stop)

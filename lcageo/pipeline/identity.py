@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ HEADER_BYTES = 1 << 16
 """Of a file, that tell it from another of the same size and time."""
 
 
-def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig) -> dict[str, Any]:
-    """Scene, model, parameters and what follows from them, JSON-ready, by names that a user understands."""
-    card, grid = predictor.card, plan.grid
+def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig, batch: int) -> dict[str, Any]:
+    """Scene, model, parameters and what follows from them, JSON-ready, by names that a user understands.
+
+    Batches count because convolutions of another batch differ in their last bits.
+    """
+    card, grid, scene = predictor.card, plan.grid, plan.reader.scene
+    edge = plan.reader.edge
     parameters = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
     return {
-        **_file(plan.reader.scene.info.path),
+        **_files(scene.info.path, scene.files()),
+        "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
+        "the scene's pixel in metres": scene.info.pixel_size_m,
+        "--batch": batch,
         "model": card.name,
         "model's SHA-256": card.sha256,
         "device": predictor.device,
@@ -32,20 +40,18 @@ def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig) ->
         "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
         "area": hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16],
         "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
+        "collar": None if edge is None else hashlib.sha256(edge.cells.tobytes()).hexdigest()[:16],
     }
 
 
-def _file(path: str) -> dict[str, Any]:
-    """What tells a scene's file from its earlier or later self; of one that is not on a disk, its name alone."""
-    file = Path(path)
-    if not file.is_file():
-        return {"scene": path}
-    status = file.stat()
-    with file.open("rb") as content:
-        header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
-    return {
-        "scene": str(file.absolute()),
-        "the scene's bytes": status.st_size,
-        "the scene's time": status.st_mtime_ns,
-        "the scene's header": header[:16],
-    }
+def _files(path: str, belonging: Sequence[str]) -> dict[str, Any]:
+    """What tells a scene's files from their earlier or later selves; of those that are not on a disk, their names."""
+    found: dict[str, Any] = {"scene": str(Path(path).absolute()) if Path(path).is_file() else path}
+    for name in sorted({path, *belonging}):
+        file = Path(name)
+        if file.is_file():
+            status = file.stat()
+            with file.open("rb") as content:
+                header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
+            found[f"file {file.name}"] = [status.st_size, status.st_mtime_ns, header[:16]]
+    return found

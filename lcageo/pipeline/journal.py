@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS tiles (
 );
 CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
+_NAMES = ("identity", "tiles", "objects")
 _RANKED = "score DESC, label, x1, y1, x2, y2"
 """As nms.ranking has it."""
 OBJECTS_AT_ONCE = 20_000
@@ -89,13 +91,14 @@ class Journal:
             return cls._opened(path, identity, restart)
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
-                raise UsageError(f"another process makes the same result (journal '{path}'); wait for it") from error
-            if isinstance(error, sqlite3.OperationalError):
-                raise _unwritable(path, error) from error
-            if restart:
+                raise UsageError(
+                    f"another process makes the same result (journal '{path}'), or its file system has no locks; wait "
+                    "for it, or give an output on another disk"
+                ) from error
+            if restart and not isinstance(error, sqlite3.OperationalError):  # not even a database
                 _delete(path)
                 return cls._opened(path, identity, restart=False)
-            raise OutputError(f"journal '{path}' is damaged ({error}); give --restart to begin anew") from error
+            raise _failure(path, error) from error
 
     @classmethod
     def _opened(cls, path: Path, identity: Mapping[str, Any], restart: bool) -> Journal:
@@ -104,22 +107,22 @@ class Journal:
             # Exclusive before WAL: the lock is then held until the connection or the process ends.
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
                 connection.execute(f"PRAGMA {pragma}")
+            if restart:
+                connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _NAMES))
             connection.executescript(_TABLES)
             journal = cls(connection, path)
-            journal._bind({"journal format": FORMAT, **identity}, restart)
+            journal._bind({"journal format": FORMAT, **identity})
         except BaseException:
             connection.close()
             raise
         return journal
 
-    def _bind(self, identity: Mapping[str, Any], restart: bool) -> None:
+    def _bind(self, identity: Mapping[str, Any]) -> None:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
         with self._transaction():
-            if restart:
-                for table in ("identity", "tiles", "objects"):
-                    self._connection.execute(f"DELETE FROM {table}")
             known = dict(self._connection.execute("SELECT name, value FROM identity"))
-            if not known:
+            if not len(self.done()):  # nothing to be mixed up with
+                self._connection.execute("DELETE FROM identity")
                 self._connection.executemany("INSERT INTO identity VALUES (?, ?)", wanted.items())
                 return
         changed = [
@@ -153,13 +156,13 @@ class Journal:
         self.close()
         path, self._path = self._path, None
         if path is not None:
-            _delete(path)
+            with suppress(OSError):  # held by a virus scanner, say: the result is in its place all the same
+                _delete(path)
 
     def done(self) -> NDArray[np.int64]:
-        """Indices of the tiles that are done, rising."""
-        return np.array(
-            [tile for (tile,) in self._connection.execute("SELECT tile FROM tiles ORDER BY tile")], np.int64
-        )
+        """Indices of the tiles that are done, rising; those that could not be read are worth another attempt."""
+        rows = self._rows("SELECT tile FROM tiles WHERE unread = '' ORDER BY tile")
+        return np.array([tile for (tile,) in rows], np.int64)
 
     def add(self, outcomes: Sequence[TileOutcome]) -> None:
         """Records tiles, all of them or, whatever happens, none.
@@ -168,51 +171,58 @@ class Journal:
             OutputError: if the disk is full or cannot be written to.
         """
         rows = [(one.tile, one.found is not None, one.impossible, one.unread, *_packed(one.found)) for one in outcomes]
-        self._insert("INSERT INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def keep(self, found: Detections) -> None:
         """Takes some of the scene's objects, merged, in any order; errors as of `add`."""
         columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
-        self._insert("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
+        self._change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
 
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         try:
             with self._transaction():
                 self._connection.executemany(statement, rows)
-        except sqlite3.OperationalError as error:
-            raise _unwritable(self._path, error) from error
+        except sqlite3.DatabaseError as error:
+            raise _failure(self._path, error) from error
+
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query)
+        except sqlite3.DatabaseError as error:
+            raise _failure(self._path, error) from error
 
     def outcomes(self) -> Iterator[TileOutcome]:
         """All tiles that are done, in the order of the grid."""
         query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
-        for tile, has_data, impossible, unread, *packed in self._connection.execute(query):
+        for tile, has_data, impossible, unread, *packed in self._rows(query):
             yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
 
     def unread(self) -> list[tuple[int, str]]:
         """Tiles that could not be read, and why."""
-        return self._connection.execute("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile").fetchall()
+        rows = self._rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
+        return [(tile, unread) for tile, unread in rows]
 
     def forget_objects(self) -> None:
         """Of an earlier, interrupted merging."""
-        with self._transaction():
-            self._connection.execute("DELETE FROM objects")
+        self._change("DELETE FROM objects", [()])
 
     def objects(self) -> Iterator[Detections]:
         """The scene's objects, best first, some at a time."""
-        rows = self._connection.execute(f"SELECT * FROM objects ORDER BY {_RANKED}")
-        while some := rows.fetchmany(OBJECTS_AT_ONCE):
+        rows = self._rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
+        while some := list(islice(rows, OBJECTS_AT_ONCE)):
             scores, labels, *boxes = zip(*some, strict=True)
             yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many objects of each class there are."""
-        found = dict(self._connection.execute("SELECT label, COUNT(*) FROM objects GROUP BY label"))
+        rows = self._rows("SELECT label, COUNT(*) FROM objects GROUP BY label")
+        found = dict(rows)
         return tuple(found.get(label, 0) for label in range(classes))
 
     def totals(self) -> tuple[int, int]:
         """Tiles without a valid pixel, and boxes left out for their size, of all tiles that are done."""
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
-        empty, impossible = self._connection.execute(query).fetchone()
+        ((empty, impossible),) = self._rows(query)
         return empty, impossible
 
     @contextmanager
@@ -247,5 +257,9 @@ def _delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _unwritable(path: Path | None, error: sqlite3.Error) -> OutputError:
-    return OutputError(f"journal '{path}' cannot be written: {error}; make space, and the same command goes on")
+def _failure(path: Path | None, error: sqlite3.DatabaseError) -> OutputError:
+    if not isinstance(error, sqlite3.OperationalError):
+        return OutputError(f"journal '{path}' is damaged ({error}); give --restart to begin anew")
+    full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    mend = "make space" if full else "check its folder's rights and disk, or choose another with -o"
+    return OutputError(f"journal '{path}' cannot be written: {error}; {mend}, and the same command goes on")

@@ -40,10 +40,10 @@ class ScenePlan:
     warnings: tuple[str, ...]
 
     @property
-    def tile_gsd_m(self) -> float | None:
-        """Metres per tile pixel; None where the scene's are not known."""
-        own = self.reader.scene.info.gsd_m
-        return None if own is None else own * self.grid.scale
+    def tile_pixel_m(self) -> tuple[float, float] | None:
+        """Metres on the ground of a tile pixel along rows and columns; None where the scene's are not known."""
+        own = self.reader.scene.info.pixel_size_m
+        return None if own is None else (own[0] * self.grid.scale, own[1] * self.grid.scale)
 
     def tiles(self) -> Iterator[Tile]:
         """The wanted tiles, in order."""

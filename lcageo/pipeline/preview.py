@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import psutil
 
 from lcageo.config import DetectConfig
-from lcageo.errors import DeviceMemoryError
+from lcageo.errors import DeviceMemoryError, SceneError
 from lcageo.pipeline.detect import READ_THREADS
 from lcageo.pipeline.plan import choose_overlap, choose_scale, plan_scene
 from lcageo.runtime.catalog import ModelCard
@@ -21,6 +22,8 @@ from lcageo.scene.sample import sample_scene
 from lcageo.scene.tiles import plan_tiles
 
 MEGABYTE = 1_000_000
+MOST_TRIED = 16
+"""Tiles of a damaged scene, until one can be read and timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,13 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
             images = images[: len(images) // 2]
     sample = sample_scene(scene)
     share = valid_share(sample, plan.reader.edge)
-    first = next(plan.tiles(), None)
     started = time.monotonic()
-    if first is not None:
-        plan.reader.read(first)
+    for tile in islice(plan.tiles(), MOST_TRIED):
+        try:
+            plan.reader.read(tile)
+            break
+        except SceneError:  # of a damaged scene; what can be read tells how long it takes
+            started = time.monotonic()
     reading = (time.monotonic() - started) / READ_THREADS
     started = time.monotonic()
     predictor.predict(images)

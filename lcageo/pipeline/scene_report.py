@@ -19,7 +19,7 @@ from lcageo.scene.stretch import Stretch
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A tile that could not be read, so that what is in it alone was not looked at."""
+    """A tile that holds something unreadable, so that it was not looked at; neighbours may have seen parts of it."""
 
     bounds_xyxy: tuple[float, float, float, float]
     """Scene pixels."""
@@ -62,8 +62,8 @@ class SceneReport:
         share = pixels / (self.info.width * self.info.height)
         tried = tiles["unreadable"] + tiles["run"] + tiles["without_data"]
         return (
-            f"{tiles['unreadable']:,} of {tried:,} tiles ({area}, {share:.1%} of the scene) could not be read; the "
-            f"first: {self.holes[0].reason}"
+            f"{tiles['unreadable']:,} of {tried:,} tiles ({area}, {share:.1%} of the scene) could not be read whole; "
+            f"the first: {self.holes[0].reason}"
         )
 
 

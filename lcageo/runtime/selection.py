@@ -36,17 +36,29 @@ class Selection:
         return cls(thresholds, config.iou, config.max_per_tile)
 
 
-def of_possible_size(found: Detections, card: ModelCard, gsd_m: float | None) -> Detections:
+CUT_PX = 1.0
+"""A box that ends this close to its tile's edge may go on beyond it."""
+
+
+def of_possible_size(
+    found: Detections, card: ModelCard, pixel_m: tuple[float, float] | None, width: float, height: float
+) -> Detections:
     """The objects that are as long on the ground as their class can be: no aircraft has four metres.
 
+    What a tile's edge cuts may be longer than it looks, and is never too short.
+
     Args:
-        found: in pixels of `gsd_m`.
+        found: in a tile's pixels.
         card: the model's, whose size_m counts.
-        gsd_m: metres per pixel; None where it is not known: then all objects stay.
+        pixel_m: metres that a pixel has along rows and columns; None where they are not known: then all objects stay.
+        width: of the tile, pixels; height likewise.
+        height: see there.
     """
-    if gsd_m is None or not card.size_m:
+    if pixel_m is None or not card.size_m:
         return found
     limits = np.array([card.size_m.get(name, (0.0, np.inf)) for name in card.classes])  # (K, 2)
-    length_m = (found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]).max(axis=1, initial=0) * gsd_m
+    boxes = found.boxes_xyxy
+    length_m = ((boxes[:, 2:] - boxes[:, :2]) * np.array(pixel_m)).max(axis=1, initial=0)
+    cut = (boxes[:, :2] <= CUT_PX).any(axis=1) | (boxes[:, 2:] >= np.array([width, height]) - CUT_PX).any(axis=1)
     least, greatest = limits[found.labels].T
-    return found.selected((length_m >= least) & (length_m <= greatest))
+    return found.selected((cut | (length_m >= least)) & (length_m <= greatest))

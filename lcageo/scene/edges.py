@@ -56,7 +56,8 @@ def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:
     """
     best: EdgeMask | None = None
     for black in (True, False):
-        extreme = np.asarray(_is_extreme(sample.pixels, black).all(axis=-1))  # (h, w)
+        # What could not be read is black in the sample, and says nothing.
+        extreme = np.asarray((_is_extreme(sample.pixels, black) & sample.valid).all(axis=-1))  # (h, w)
         if extreme.mean() < MIN_EDGE_SHARE:
             continue
         collar = _connected_to_border(extreme)

@@ -19,6 +19,8 @@ from lcageo.scene.tiles import Tile
 
 RETRY_AFTER_S = 0.5
 """Between the two attempts at a tile: a network share or a server may have stumbled."""
+PATIENCE = 20
+"""Tiles that fail in a row before the second attempt follows at once: then it is the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ def read_ahead(
         threads: readers.
         ahead: tiles read ahead; at least one a thread is sensible.
     """
+    failures: deque[Tile] = deque(maxlen=PATIENCE)
     waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | SceneError | None]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="lcageo-read") as pool:
         try:
             for tile in tiles:
-                waiting.append((tile, pool.submit(_attempted, reader, tile)))
+                waiting.append((tile, pool.submit(_attempted, reader, tile, failures)))
                 if len(waiting) > ahead:
                     first, image = waiting.popleft()
                     yield first, image.result()
@@ -106,12 +109,16 @@ def read_ahead(
                 future.cancel()
 
 
-def _attempted(reader: TileReader, tile: Tile) -> NDArray[np.uint8] | SceneError | None:
+def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray[np.uint8] | SceneError | None:
+    """One tile, at the first or second attempt; `failures` are tiles that failed since one was read."""
     try:
-        return reader.read(tile)
+        image = reader.read(tile)
     except SceneError:
-        time.sleep(RETRY_AFTER_S)
-    try:
-        return reader.read(tile)
-    except SceneError as error:
-        return error
+        time.sleep(RETRY_AFTER_S if len(failures) < PATIENCE else 0.0)
+        try:
+            image = reader.read(tile)
+        except SceneError as error:
+            failures.append(tile)
+            return error
+    failures.clear()
+    return image

@@ -69,6 +69,10 @@ class Scene:
         while self._handles:
             self._handles.pop().close()
 
+    def files(self) -> tuple[str, ...]:
+        """Paths of the file and of those that belong to it: masks, overviews, world files, a VRT's sources."""
+        return tuple(self._dataset().files)
+
     def read(
         self, col_off: float, row_off: float, width: float, height: float, out_width: int, out_height: int
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:

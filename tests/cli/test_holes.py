@@ -22,7 +22,7 @@ def test_detect_writes_the_rest_with_its_holes_and_ends_with_3(run: Run, untrain
     scene = damaged_scene(tmp_path / "scene.tif", [9])
     outcome = run("detect", scene, "--model", untrained, "--score", "0.02", "-o", "a.gpkg", "--holes", "holes.gpkg")
     assert outcome.code == 3
-    assert "parts are missing" in outcome.err and "could not be read; the first: scene" in outcome.err
+    assert "parts are missing" in outcome.err and "could not be read whole; the first: scene" in outcome.err
     assert len(read_layer(tmp_path / "a.gpkg").rows) > 0
     holes = read_layer(tmp_path / "holes.gpkg").rows
     assert holes and all("damaged" in str(row["reason"]) for row in holes)
@@ -34,3 +34,22 @@ def test_a_scene_without_holes_gives_an_empty_layer(run: Run, untrained: Path, t
     scene = write_scene(tmp_path / "scene.tif", noise(128, 128))
     assert run("detect", scene, "--model", untrained, "-o", "a.gpkg", "--holes", "holes.gpkg").code == 0
     assert read_layer(tmp_path / "holes.gpkg").rows == []
+
+
+def test_holes_and_failures_are_named_together(run: Run, untrained: Path, tmp_path: Path) -> None:
+    damaged_scene(tmp_path / "holed.tif", [9])
+    (tmp_path / "text.tif").write_text("no raster")
+    outcome = run("detect", "holed.tif", "text.tif", "--model", untrained, "-o", "results")
+    assert outcome.code == 3 and "1 of 2 scenes failed" in outcome.err
+    assert "holed.tif: " in outcome.err and "could not be read whole" in outcome.err and "not a raster" in outcome.err
+
+
+def test_holes_do_not_replace_the_result(run: Run, untrained: Path, tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene.tif", noise(128, 128))
+    outcome = run("detect", "scene.tif", "--model", untrained, "-o", "a.gpkg", "--holes", "a.gpkg")
+    assert outcome.code == 2 and "-o and --holes would both write 'a.gpkg'" in outcome.err
+
+
+def test_a_dry_run_of_a_damaged_scene_times_what_can_be_read(run: Run, untrained: Path, tmp_path: Path) -> None:
+    damaged_scene(tmp_path / "scene.tif", [0])
+    assert run("detect", "scene.tif", "--model", untrained, "--dry-run").code == 0

@@ -14,7 +14,7 @@ from lcageo.data.images import image_size
 
 def test_boxes_follow_the_chip_and_slivers_are_left_out() -> None:
     objects = [SceneObject("ship", (90, 100, 130, 120)), SceneObject("vehicle", (600, 300, 640, 310))]
-    assert boxes_in(objects, 100, 90) == [("ship", (0, 10, 30, 30)), ("vehicle", (500, 210, 512, 220))][:1]
+    assert boxes_in(objects, 100, 90) == [("ship", (0, 10, 30, 30))]
     assert boxes_in(objects, 120, 90) == [("vehicle", (480, 210, 512, 220))]
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bright import BrightSquares, bright_card
+from bright import CLASSES, BrightSquares, bright_card
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline.bright_sets import bright_image, bright_set, scattered
+from scenes import damaged_scene
 
 from lcageo.config import SCENE_SIDE_PX, DetectConfig
-from lcageo.data.annotations import LabelledSet
+from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.pipeline.evaluate import evaluate_set, find_objects
 from lcageo.pipeline.evaluate_scenes import default_tile
@@ -119,3 +120,17 @@ def test_an_overlap_is_of_the_smaller_tile(dense: LabelledSet) -> None:
 @pytest.mark.parametrize(("size", "tile"), [(800, 384), (512, 256), (96, 64), (64, 64)])
 def test_the_usual_tile_is_half_of_the_models(size: int, tile: int) -> None:
     assert default_tile(bright_card(size)) == tile
+
+
+def test_an_image_with_holes_is_an_error_or_left_out(tmp_path: Path) -> None:
+    path = damaged_scene(tmp_path / "a.tif", [9])
+    nothing = np.zeros(0)
+    annotation = Annotation(
+        path, 512, 512, nothing.reshape(0, 4).astype(np.float32), nothing.astype(np.int64), (0, 1), nothing.astype(bool)
+    )
+    labelled = LabelledSet("damaged", CLASSES, (annotation,), ())
+    predictor = BrightSquares(bright_card(256))
+    with pytest.raises(SceneError, match="damaged or incomplete"):
+        evaluate_set(predictor, labelled, tile=128)
+    told: list[str] = []
+    assert evaluate_set(predictor, labelled, tile=128, warn=told.append).images == 0 and "left out" in told[0]

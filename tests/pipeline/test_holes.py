@@ -36,7 +36,7 @@ def test_what_lies_in_readable_tiles_is_found_and_the_rest_is_a_hole(tmp_path: P
     assert all(any(one.intersects(box) for box in found) for one in seen)
     assert result.report.provenance["tiles"]["unreadable"] == 2 and result.report.provenance["tiles"]["run"] == 62
     assert result.report.hole_text().startswith(
-        "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read; the first: scene"
+        "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read whole; the first: scene"
     )
 
 

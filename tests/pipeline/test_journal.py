@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -119,7 +118,7 @@ def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
         run(job, Failing(4))
     write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
     (report,) = run_jobs([job], Failing(), CONFIG, 3, lambda line: None, lambda *_: None)
-    assert "the scene's time" in str(report.error)
+    assert "file scene.tif [" in str(report.error)
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -143,6 +142,37 @@ def test_a_damaged_journal_is_named_and_restart_replaces_it(tmp_path: Path, cont
         assert not len(journal.done())
 
 
+def test_a_journal_damaged_in_its_middle_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    many = Detections(np.zeros((200, 4)), np.zeros(200, np.float32), np.zeros(200, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(tile, many) for tile in range(40)])
+    content = bytearray(path.read_bytes())
+    content[20_000:-20_000] = bytes(len(content) - 40_000)
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=r"--restart|cannot be written"), Journal.open(path, {}) as journal:
+        list(journal.outcomes())
+
+
+def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal.open(path, {"device": "cuda"}).close()
+    with Journal.open(path, {"device": "cpu"}) as journal:
+        journal.add([TileOutcome(0, None)])
+    with pytest.raises(UsageError, match='device "cpu", now "cuda"'):
+        Journal.open(path, {"device": "cuda"})
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
+    with Journal.open(path, {}) as journal:
+        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
+        journal.add([TileOutcome(1, None)])
+        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
+
+
 def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
     path, filler = small_disk / "journal", small_disk / "filler"
     many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
@@ -162,8 +192,8 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_d
 def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal", {}) as journal:
         journal.add([TileOutcome(5, None)])
-        with pytest.raises(sqlite3.IntegrityError):
-            journal.add([TileOutcome(4, None), TileOutcome(5, None)])
+        with pytest.raises(OutputError):
+            journal.add([TileOutcome(4, None), TileOutcome(6, None, impossible=None)])  # type: ignore[arg-type]
         assert journal.done().tolist() == [5]
 
 

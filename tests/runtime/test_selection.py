@@ -14,21 +14,40 @@ from lcageo.runtime.selection import of_possible_size
 CARD = replace(bright_card(), size_m={"white square": (2.0, 10.0)})
 
 
+SIDE = 200.0
+
+
 def found(lengths: list[float], labels: list[int]) -> Detections:
     boxes = np.array([(3, 5, 3 + length, 5 + length / 4) for length in lengths], np.float32).reshape(-1, 4)
     return Detections(boxes, np.linspace(1, 0.5, len(lengths), dtype=np.float32), np.array(labels, np.int64))
 
 
 def test_what_no_object_of_its_class_can_be_is_left_out() -> None:
-    kept = of_possible_size(found([3, 5, 19, 21, 3], [1, 1, 1, 1, 0]), CARD, gsd_m=0.5)
+    kept = of_possible_size(found([3, 5, 19, 21, 3], [1, 1, 1, 1, 0]), CARD, (0.5, 0.5), SIDE, SIDE)
     assert np.ptp(kept.boxes_xyxy[:, [0, 2]], axis=1).tolist() == [5, 19, 3]
+
+
+def test_what_the_tile_cuts_is_never_too_short_but_may_be_too_long() -> None:
+    boxes = np.array(
+        [[0, 5, 3, 6], [197, 5, 200, 6], [5, 199, 8, 200], [5, 0, 8, 1], [5, 5, 8, 6], [0, 5, 30, 6]], float
+    )
+    objects = Detections(boxes, np.ones(6, np.float32), np.ones(6, np.int64))
+    kept = of_possible_size(objects, CARD, (0.5, 0.5), SIDE, SIDE)
+    assert kept.boxes_xyxy.tolist() == boxes[:4].tolist()
+
+
+def test_pixels_that_are_not_square_are_measured_along_both_sides() -> None:
+    objects = Detections(np.array([[50.0, 50, 70, 70]]), np.ones(1, np.float32), np.ones(1, np.int64))
+    assert len(of_possible_size(objects, CARD, (0.05, 0.15), SIDE, SIDE)) == 1  # 1 m by 3 m
+    assert len(of_possible_size(objects, CARD, (0.15, 0.05), SIDE, SIDE)) == 1
+    assert len(of_possible_size(objects, CARD, (0.05, 0.05), SIDE, SIDE)) == 0
 
 
 def test_where_the_resolution_or_the_sizes_are_not_known_everything_stays() -> None:
     objects = found([1, 500], [1, 1])
-    assert of_possible_size(objects, CARD, gsd_m=None) is objects
-    assert of_possible_size(objects, bright_card(), gsd_m=0.5) is objects
-    assert len(of_possible_size(Detections.empty(), CARD, gsd_m=0.5)) == 0
+    assert of_possible_size(objects, CARD, None, SIDE, SIDE) is objects
+    assert of_possible_size(objects, bright_card(), (0.5, 0.5), SIDE, SIDE) is objects
+    assert len(of_possible_size(Detections.empty(), CARD, (0.5, 0.5), SIDE, SIDE)) == 0
 
 
 @given(arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(0.125, 64, width=32)), st.floats(0.05, 4))
@@ -37,4 +56,5 @@ def test_each_object_is_judged_by_itself(lengths: np.ndarray, gsd_m: float) -> N
     objects = found(lengths.tolist(), labels)
     sides = objects.boxes_xyxy[:, 2:] - objects.boxes_xyxy[:, :2]
     wanted = [label == 0 or 2 <= side.max() * gsd_m <= 10 for side, label in zip(sides, labels, strict=True)]
-    assert of_possible_size(objects, CARD, gsd_m).scores.tolist() == objects.scores[wanted].tolist()
+    kept = of_possible_size(objects, CARD, (gsd_m, gsd_m), SIDE, SIDE)
+    assert kept.scores.tolist() == objects.scores[wanted].tolist()

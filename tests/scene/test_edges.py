@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenes import noise, write_scene
+from scenes import damaged_scene, noise, write_scene
 
 from lcageo.scene import sample
 from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, valid_share, without_specks
@@ -104,3 +104,11 @@ def test_other_types_need_the_exact_value(tmp_path: Path) -> None:
         assert edge is not None and edge.black is black
     floats = pixels.astype(np.float32)
     assert edge_of(write_scene(tmp_path / "float.tif", floats)) is None
+
+
+def test_what_cannot_be_read_is_no_collar(tmp_path: Path) -> None:
+    path = damaged_scene(tmp_path / "a.tif", [*range(8), *range(56, 64)])  # the first and last rows of blocks
+    with open_scene(path) as scene:
+        seen = sample_scene(scene)
+        assert 0.6 < seen.valid.mean() < 0.8
+        assert find_edge(seen, scene.info.width, scene.info.height) is None

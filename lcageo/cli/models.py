@@ -94,6 +94,7 @@ def _text(card: ModelCard) -> str:
         lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images)"
     width = max(map(len, lines))
     text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
+    sets = {name: found for name, found in sets.items() if "per_class_AP50" in found}
     return f"{text}\n\n{console.table([_header(sets), *(_class_row(card, name, sets) for name in card.classes)])}"
 
 
@@ -110,6 +111,6 @@ def _header(sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
 
 def _class_row(card: ModelCard, name: str, sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     lengths = f"{card.size_m[name][0]:g}-{card.size_m[name][1]:g}" if name in card.size_m else "any"
-    figures = [found.get("per_class_AP50", {}).get(name) for found in sets.values()]
+    figures = [found["per_class_AP50"].get(name) for found in sets.values()]
     told = ("-" if figure is None else f"{figure:.3f}" for figure in figures)
     return name, f"{card.thresholds.get(name, DEFAULT_SCORE):.2f}", lengths, *told

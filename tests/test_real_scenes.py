@@ -92,7 +92,7 @@ def test_the_untagged_black_edge_is_seen(real_scenes: list[Path], predictor: Pre
 
 def test_16_bit_scenes_use_their_range(real_scenes: list[Path], predictor: Predictor) -> None:
     path = next(path for path in real_scenes if "casablanca" in path.stem)
-    stretch = detect(path, predictor).stretch
+    stretch = detect(path, predictor).report.stretch
     assert not stretch.is_identity and all(
         100 < low < high < 30_000 for low, high in zip(stretch.low, stretch.high, strict=True)
     )

@@ -41,10 +41,13 @@ def mixed(
         rows: of single classes, by name, in the class branch's last layer.
 
     Raises:
-        SystemExit: if the models differ in network or classes.
+        SystemExit: if the models differ in network or classes, or have no class of a row's name.
     """
     if (old.network, old.classes) != (new.network, new.classes):
         raise SystemExit(f"'{old.name}' and '{new.name}' differ in network or classes; only equal ones have a mean")
+    unknown = sorted(set(rows) - set(old.classes))
+    if unknown:
+        raise SystemExit(f"there is no class {', '.join(unknown)}; the models have {', '.join(old.classes)}")
     first, second = (safetensors.torch.load(card.read_weights()) for card in (old, new))
     general, of_classes, of_boxes = shares
     result = {}

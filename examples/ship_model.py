@@ -30,10 +30,7 @@ SIZE_M = {
     "airplane": (6.0, 100.0),  # a two-seater's span is 7 m or more, an An-225's 88 m
     "ship": (3.0, 500.0),  # the longest was 458 m
     "storage tank": (3.0, 130.0),
-    "baseball diamond": (
-        15.0,
-        250.0,
-    ),  # an infield's side is 18 m (Little League) to 27 m; some boxes hold the outfield
+    "baseball diamond": (15.0, 250.0),  # an infield's side is 18 to 27 m; some boxes hold the outfield
     "tennis court": (10.0, 80.0),  # 24 m of lines, 36 m with its run-off
     "basketball court": (10.0, 70.0),  # 28 m; half courts are boxed too
     "ground track field": (60.0, 350.0),  # 177 m around a 400 m track; school tracks have 200 m

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from lcageo.errors import ConfigError
 
@@ -122,6 +123,10 @@ class DetectConfig:
     bbox: tuple[float, float, float, float] | None = None
     bbox_crs: str | None = None
     """CRS of `bbox`; None: the scene's."""
+
+    def parameters(self) -> dict[str, Any]:
+        """All settings by name, JSON-ready."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0 <= self.score <= 1:

@@ -165,7 +165,7 @@ def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBa
 
 def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
     """GeoParquet: geopandas encodes each part; what describes the whole file is written at its end."""
-    bounds = []
+    bounds, types = [], set[str]()
     geo: dict[str, Any] = {}
     with ExitStack() as stack:
         writer: pyarrow.parquet.ParquetWriter | None = None
@@ -174,6 +174,7 @@ def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
             part.to_parquet(buffer, index=False)
             table = pyarrow.parquet.read_table(buffer)
             geo = json.loads(table.schema.metadata[b"geo"])
+            types |= set(geo["columns"]["geometry"]["geometry_types"])
             table = table.replace_schema_metadata({"lcageo": record})
             if writer is None:
                 writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft, table.schema))
@@ -181,7 +182,7 @@ def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
             bounds += [part.total_bounds] if len(part) else []
         if bounds:
             least, most = np.min(bounds, axis=0)[:2], np.max(bounds, axis=0)[2:]
-            geo["columns"]["geometry"] |= {"bbox": [*least.tolist(), *most.tolist()], "geometry_types": ["Polygon"]}
+            geo["columns"]["geometry"] |= {"bbox": [*least.tolist(), *most.tolist()], "geometry_types": sorted(types)}
         assert writer is not None, "a layer has at least one part"
         writer.add_key_value_metadata({"geo": json.dumps(geo)})
 

@@ -98,13 +98,13 @@ def plan_jobs(
             check_output(path, files_of(path), overwrite, path.parent in made)
         if job.quicklook is not None:
             check_output(job.quicklook, [job.quicklook], overwrite, job.quicklook.parent in made)
+        if job.holes is not None and job.holes.absolute() in {path.absolute() for path in job.layers}:
+            raise UsageError(f"-o and --holes would both write '{job.holes}'; give another file with --holes")
         for path in job.outputs:
             if path.resolve() in inputs:
                 raise UsageError(
                     f"output '{path}' is one of the scenes; give another file with -o, --holes or --quicklook"
                 )
-            if path == job.holes and path.absolute() in {layer.absolute() for layer in job.layers}:
-                raise UsageError(f"-o and --holes would both write '{path}'; give another file with --holes")
             other = claimed.setdefault(path.absolute(), index)
             if other != index:
                 raise UsageError(
@@ -220,19 +220,19 @@ def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:
 
 def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
     name = Path(scene).stem + DEFAULT_SUFFIX
-    if not outputs:
-        return (Path(name),)
-    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
-    return tuple(
-        path / name if path.is_dir() or not path.suffix else path.with_suffix(path.suffix.lower()) for path in outputs
-    )
+    return tuple(_layer(path, name) for path in outputs) or (Path(name),)
 
 
 def _hole_layer(scene: str, holes: Path | None) -> Path | None:
-    if holes is None:
-        return None
-    (path,) = _layers(f"{Path(scene).stem}-holes.tif", (holes,))
-    return path
+    return None if holes is None else _layer(holes, f"{Path(scene).stem}-holes{DEFAULT_SUFFIX}")
+
+
+def _layer(output: Path, name: str) -> Path:
+    """The file that a user means: what was named, or `name` in that folder."""
+    if output.is_dir() or not output.suffix:
+        return output / name
+    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
+    return output.with_suffix(output.suffix.lower())
 
 
 def _picture(scene: str, quicklook: Path | None) -> Path | None:

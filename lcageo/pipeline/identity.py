@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig, ba
     """
     card, grid, scene = predictor.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
-    parameters = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
     return {
         **_files(scene.info.path, scene.files()),
         "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
@@ -34,7 +32,7 @@ def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig, ba
         "model's SHA-256": card.sha256,
         "device": predictor.device,
         "version": lcageo.__version__,
-        **{f"--{name.replace('_', '-')}": value for name, value in parameters.items()},
+        **{f"--{name.replace('_', '-')}": value for name, value in config.parameters().items()},
         "thresholds": card.thresholds,
         "sizes": card.size_m,
         "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.detections import Detections
-from lcageo.errors import OutputError, SceneError, UsageError
+from lcageo.errors import OutputError, UsageError
 
 FORMAT = 1
 """Of the file; another is refused as another setting is."""
@@ -142,8 +142,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._path is not None and error is not None and (isinstance(error, SceneError) or not len(self.done())):
-            self.remove()  # nothing to go on with, or the scene must be another one first
+        if self._path is not None and error is not None and not len(self.done()):
+            self.remove()  # nothing to go on with
         else:
             self.close()
 
@@ -192,7 +192,7 @@ class Journal:
             raise _failure(self._path, error) from error
 
     def outcomes(self) -> Iterator[TileOutcome]:
-        """All tiles that are done, in the order of the grid."""
+        """All tiles that were tried, in the order of the grid."""
         query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
         for tile, has_data, impossible, unread, *packed in self._rows(query):
             yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
@@ -215,12 +215,11 @@ class Journal:
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many objects of each class there are."""
-        rows = self._rows("SELECT label, COUNT(*) FROM objects GROUP BY label")
-        found = dict(rows)
+        found = dict(self._rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))
         return tuple(found.get(label, 0) for label in range(classes))
 
     def totals(self) -> tuple[int, int]:
-        """Tiles without a valid pixel, and boxes left out for their size, of all tiles that are done."""
+        """Tiles without a valid pixel, and boxes left out for their size."""
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
         ((empty, impossible),) = self._rows(query)
         return empty, impossible

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,6 @@ def provenance(
     """
     info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
     crs = info.georeference.crs
-    parameters = {name: str(value) if hasattr(value, "parts") else value for name, value in asdict(config).items()}
     return {
         "version": lcageo.__version__,
         "model": card.name,
@@ -92,7 +91,7 @@ def provenance(
         "scene": info.path,
         "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
         "placed_by": info.georeference.kind,
-        "parameters": parameters,
+        "parameters": config.parameters(),
         "bands": list(info.bands),
         "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},
         "scene_gsd_m": info.gsd_m,

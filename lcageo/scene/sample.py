@@ -87,8 +87,7 @@ def _probe(scene: Scene) -> SceneSample:
     width, height = min(PROBE_SIDE, info.width), min(PROBE_SIDE, info.height)
     pixels = np.zeros((3, rows, columns, width * height), info.dtype)
     valid = np.zeros((rows, columns, width * height), np.bool_)
-    failed: SceneError | None = None
-    read = False
+    errors: list[SceneError] = []
     for row in range(rows):
         for column in range(columns):
             left = _probe_start(column, columns, info.width, width)
@@ -96,13 +95,12 @@ def _probe(scene: Scene) -> SceneSample:
             try:
                 window_pixels, window_valid = scene.read(left, top, width, height, width, height)
             except SceneError as error:
-                failed = error
+                errors.append(error)
                 continue
-            read = True
             pixels[:, row, column] = window_pixels.reshape(3, -1)
             valid[row, column] = window_valid.ravel()
-    if failed is not None and not read:
-        raise failed
+    if len(errors) == rows * columns:
+        raise errors[-1]
     return SceneSample(pixels, valid)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,6 @@ def pair(tmp_path: Path) -> tuple[ModelCard, ModelCard]:
     weights = safetensors.torch.load_file(cards[1].weights)
     content = safetensors.torch.save({name: value + 1 for name, value in weights.items()})
     cards[1].weights.write_bytes(content)
-    import hashlib
 
     return cards[0], replace(cards[1], sha256=hashlib.sha256(content).hexdigest())
 
@@ -57,3 +57,8 @@ def test_models_that_differ_are_refused(pair: tuple[ModelCard, ModelCard]) -> No
     old, new = pair
     with pytest.raises(SystemExit, match="differ in network or classes"):
         mixed(old, replace(new, classes=tuple(reversed(new.classes))), (0.5, 0.5, 0.5), {})
+
+
+def test_a_class_that_the_models_lack_is_named(pair: tuple[ModelCard, ModelCard]) -> None:
+    with pytest.raises(SystemExit, match="there is no class boat"):
+        mixed(*pair, (0.5, 0.5, 0.5), {"boat": 1.0})

@@ -293,3 +293,14 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     )  # root may write anywhere: ask as another user would be told
     with pytest.raises(OutputError, match="cannot be written to"):
         check_output(tmp_path / "found.gpkg", [], overwrite=False)
+
+
+def test_geoparquet_names_the_kinds_of_geometry_that_it_holds(tmp_path: Path) -> None:
+    boxes = layer_at("utm")
+    pieces = boxes.set_geometry([shapely.MultiPolygon([one]) for one in boxes.geometry])
+    with Publication() as publication:
+        vector.write_layer([boxes, pieces], RECORD, publication.draft(tmp_path / "found.parquet"))
+        publication.publish()
+    geo = json.loads(pyarrow.parquet.read_metadata(tmp_path / "found.parquet").metadata[b"geo"])
+    assert geo["columns"]["geometry"]["geometry_types"] == ["MultiPolygon", "Polygon"]
+    assert geo["columns"]["geometry"]["bbox"] == pytest.approx(boxes.total_bounds.tolist())

@@ -20,8 +20,9 @@ from scenes import squares, write_scene
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import InterruptedRunError, OutputError, UsageError
+from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
 from lcageo.nms import ranking
+from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline.files import Job, run_jobs
 from lcageo.pipeline.journal import Journal, TileOutcome, journal_path
@@ -230,3 +231,17 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
     assert max(map(len, parts)) == 7
     for name in ("boxes_xyxy", "scores", "labels"):
         assert np.array_equal(getattr(together, name), getattr(ranked, name))
+
+
+def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise SceneError("the server is gone")
+
+    pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "reduced_image", unreachable)
+        (report,) = run_jobs([pictured], Failing(), CONFIG, 3, lambda line: None, lambda *_: None)
+    assert isinstance(report.error, SceneError) and not job.layers[0].exists()
+    predictor = Failing()
+    run(pictured, predictor)
+    assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()

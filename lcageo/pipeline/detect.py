@@ -22,6 +22,7 @@ from lcageo.pipeline.scene_report import Hole, SceneReport, provenance
 from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
+from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Tile
@@ -199,8 +200,14 @@ def _run(
     waiting: deque[tuple[Tile, NDArray[np.uint8]]] = deque()
     not_run: list[TileOutcome] = []
     size, yielded = batch, time.monotonic()
-    tiles = (plan.grid[index] for index in todo.tolist())
-    with closing(read_ahead(plan.reader, tiles, READ_THREADS, ahead=max(batch, READ_THREADS))) as images:
+    info = plan.reader.scene.info
+    order = reading_order(info, plan.grid, todo, READ_THREADS)
+    if not order.fits:
+        warn(
+            f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, too "
+            "large to be kept while it is read, which takes long; gdal_translate -co TILED=YES makes a quick copy"
+        )
+    with closing(read_ahead(plan.reader, plan.grid, order, ahead=max(batch, READ_THREADS))) as images:
         for tile, image in images:
             if not isinstance(image, np.ndarray):
                 not_run.append(TileOutcome(tile.index, None, unread="" if image is None else str(image)))
@@ -226,13 +233,17 @@ def _run_batch(
 ) -> tuple[int, list[TileOutcome]]:
     """Runs up to `size` waiting tiles; gives the size for the next batch, half of it (and none) if memory ran out."""
     some = [waiting[index] for index in range(min(size, len(waiting)))]
+    # Always of one shape, the last one too: a tile's boxes then do not depend on its company, to the last bit.
+    images = np.zeros((size, *some[0][1].shape), np.uint8)
+    for place, (_, image) in enumerate(some):
+        images[place] = image
     try:
-        found = predictor.predict(np.stack([image for _, image in some]))
+        found = predictor.predict(images)[: len(some)]
     except DeviceMemoryError as error:
-        if len(some) == 1:
+        if size == 1:
             raise
-        warn(f"{error}; going on with {len(some) // 2}")
-        return len(some) // 2, []
+        warn(f"{error}; going on with {size // 2}")
+        return size // 2, []
     outcomes = []
     for (tile, _), detections in zip(some, found, strict=True):
         waiting.popleft()

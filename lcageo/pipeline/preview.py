@@ -17,7 +17,8 @@ from lcageo.pipeline.plan import choose_overlap, choose_scale, plan_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.edges import find_edge, valid_share
-from lcageo.scene.raster import BLOCK_CACHE_MB, Scene
+from lcageo.scene.order import reading_order
+from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.tiles import plan_tiles
 
@@ -76,13 +77,14 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     predictor.predict(images)
     inference = (time.monotonic() - started) / len(images)
     waiting = (2 * len(images) + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
+    cache = reading_order(scene.info, plan.grid, np.flatnonzero(plan.wanted), READ_THREADS).cache_bytes
     return Preview(
         scene=scene.info.path,
         tiles=tiles,
         outside_aoi=len(plan.grid) - tiles,
         empty_share=1.0 - share,
         seconds=tiles * max(inference * share, reading),
-        memory_mb=psutil.Process().memory_info().rss / MEGABYTE + BLOCK_CACHE_MB + waiting / MEGABYTE,
+        memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,
         warnings=plan.warnings,
     )
 

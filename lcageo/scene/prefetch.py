@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.errors import SceneError
 from lcageo.scene.edges import EdgeMask, without_specks
+from lcageo.scene.order import ReadingOrder
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import Stretch
-from lcageo.scene.tiles import Tile
+from lcageo.scene.tiles import Tile, TileGrid
 
 RETRY_AFTER_S = 0.5
 """Between the two attempts at a tile: a network share or a server may have stumbled."""
@@ -35,11 +38,13 @@ class TileReader:
     """uint8 colour of pixels without data and of padding: the model's mean, which it sees as zero."""
 
     def read(self, tile: Tile) -> NDArray[np.uint8] | None:
-        """(3, tile_size, tile_size) uint8, padded to the right and below; None if no pixel of it is valid.
+        """(3, tile_size, tile_size) uint8, padded to the right and below; None if no pixel of it is valid or stored.
 
         Raises:
             SceneError: if the file cannot be decoded there.
         """
+        if not self.scene.is_stored(*tile.bounds):
+            return None
         image = np.empty((3, self.tile_size, self.tile_size), np.uint8)
         image[:] = np.array(self.fill, np.uint8)[:, None, None]
         left, top = tile.bounds[:2]
@@ -77,9 +82,9 @@ def _length(span: slice) -> int:
 
 
 def read_ahead(
-    reader: TileReader, tiles: Iterable[Tile], threads: int, ahead: int
+    reader: TileReader, grid: TileGrid, order: ReadingOrder, ahead: int
 ) -> Generator[tuple[Tile, NDArray[np.uint8] | SceneError | None], None, None]:
-    """Yields (tile, image or None) in the order of `tiles` while threads read the ones that follow.
+    """Yields (tile, image or None), one of each thread in turn, while the threads read the ones that follow.
 
     A tile that cannot be read, not even at a second attempt, comes with the error instead: the rest can be read.
 
@@ -88,16 +93,20 @@ def read_ahead(
 
     Args:
         reader: what reads a tile; called from several threads.
-        tiles: consumed lazily.
-        threads: readers.
+        grid: of the tiles.
+        order: which thread reads which of them.
         ahead: tiles read ahead; at least one a thread is sensible.
     """
     failures: deque[Tile] = deque(maxlen=PATIENCE)
     waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | SceneError | None]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="lcageo-read") as pool:
+    with ExitStack() as stack:
+        stack.enter_context(reader.scene.caching(order.cache_bytes))
+        # A thread for each run: its handle of the scene has the blocks that its tiles share.
+        pools = [stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lcageo-read")) for _ in order.runs]
         try:
-            for tile in tiles:
-                waiting.append((tile, pool.submit(_attempted, reader, tile, failures)))
+            for number, index in _in_turn(order):
+                tile = grid[index]
+                waiting.append((tile, pools[number].submit(_attempted, reader, tile, failures)))
                 if len(waiting) > ahead:
                     first, image = waiting.popleft()
                     yield first, image.result()
@@ -107,6 +116,12 @@ def read_ahead(
         finally:
             for _, future in waiting:
                 future.cancel()
+
+
+def _in_turn(order: ReadingOrder) -> Iterator[tuple[int, int]]:
+    """The number of a run and the index of its next tile, one run after the other."""
+    for together in zip_longest(*(run.tolist() for run in order.runs)):
+        yield from ((number, index) for number, index in enumerate(together) if index is not None)
 
 
 def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray[np.uint8] | SceneError | None:

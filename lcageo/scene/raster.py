@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,9 +22,11 @@ from rasterio.windows import Window
 
 from lcageo.errors import SceneError
 from lcageo.scene.describe import alpha_band, describe, palette
+from lcageo.scene.order import CACHE_BYTES
 
-BLOCK_CACHE_MB = 64
-"""GDAL's block cache. Its own default, 5 % of the machine's memory, would make our memory grow with the scene."""
+# GDAL's own cache of decoded blocks, 5 % of the machine's memory, would make our memory grow with the scene. Set before
+# its first block is read, in megabytes; a user's own setting goes first.
+os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_BYTES // 1_000_000))
 
 NO_NUMBER = 1e37
 """Floating-point values from here on are nodata by custom (-3.4e38 and kin), tagged or not."""
@@ -95,7 +99,7 @@ class Scene:
         window = Window(col_off, row_off, width, height)
         shape = (out_height, out_width)
         try:
-            with self._under_way(), rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_MB):
+            with self._under_way(), rasterio.Env():
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except GDAL_ERRORS as error:
@@ -107,6 +111,28 @@ class Scene:
         if np.issubdtype(pixels.dtype, np.floating):
             valid &= (np.abs(pixels) < NO_NUMBER).all(axis=0)  # False for NaN as well
         return pixels, valid
+
+    def caching(self, cache_bytes: int) -> AbstractContextManager[Any]:
+        """While entered, GDAL keeps so many bytes of decoded blocks, of all scenes together."""
+        return rasterio.Env(GDAL_CACHEMAX=cache_bytes)  # type: ignore[no-any-return]  # bytes here, unlike elsewhere
+
+    def is_stored(self, left: float, top: float, right: float, bottom: float) -> bool:
+        """Whether any block of a window is in the file: sparse GeoTIFFs leave out those without data.
+
+        Args:
+            left: scene pixels, as top, right and bottom.
+        """
+        if self.info.driver != "GTiff":
+            return True
+        dataset, (rows, columns) = self._dataset(), self.info.block_shape
+        right, bottom = min(right, self.info.width), min(bottom, self.info.height)
+        blocks = [
+            f"BLOCK_OFFSET_{column}_{row}"
+            for row in range(int(top // rows), math.ceil(bottom / rows))
+            for column in range(int(left // columns), math.ceil(right / columns))
+        ]
+        with self._under_way(), rasterio.Env():
+            return any(dataset.get_tag_item(block, "TIFF", band) for band in set(self.info.bands) for block in blocks)
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

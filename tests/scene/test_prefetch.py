@@ -9,6 +9,7 @@ from scenes import noise, write_scene
 
 from lcageo.errors import SceneError
 from lcageo.scene import prefetch
+from lcageo.scene.order import ReadingOrder, reading_order
 from lcageo.scene.prefetch import TileReader, read_ahead
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import IDENTITY
@@ -25,12 +26,20 @@ def grid_of(scene: Scene, size: int, scale: float = 1.0) -> TileGrid:
     return plan_tiles(scene.info.width, scene.info.height, size, size // 4, scale)
 
 
-def test_tiles_come_in_order_with_their_pixels(tmp_path: Path) -> None:
+def order_of(scene: Scene, grid: TileGrid, threads: int) -> ReadingOrder:
+    return reading_order(scene.info, grid, np.arange(len(grid)), threads)
+
+
+def test_the_threads_tiles_come_in_turn_with_their_pixels(tmp_path: Path) -> None:
     pixels = noise(230, 170)
     with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
         grid = grid_of(scene, 64)
-        read = list(read_ahead(reader_of(scene, 64), grid, threads=3, ahead=5))
-    assert [tile.index for tile, _ in read] == list(range(len(grid)))
+        order = order_of(scene, grid, 3)
+        read = list(read_ahead(reader_of(scene, 64), grid, order, ahead=5))
+    assert len(grid) == 20 and [len(run) for run in order.runs] == [7, 7, 6]
+    first, second, third = (run.tolist() for run in order.runs)
+    in_turn = [index for three in zip(first, second, third, strict=False) for index in three]
+    assert [tile.index for tile, _ in read] == [*in_turn, first[6], second[6]]
     for tile, image in read:
         rows, columns = slice(tile.row_off, tile.row_off + 64), slice(tile.col_off, tile.col_off + 64)
         assert image is not None and (image == pixels[:, rows, columns]).all()
@@ -99,15 +108,15 @@ def test_the_fraction_of_a_pixel_at_the_border_is_read_as_well(tmp_path: Path, s
     assert (image[:, :, side:] == fill).all() and (image[:, side:] == fill).all()
 
 
-def test_reading_is_bounded(tmp_path: Path) -> None:
+def test_reading_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(400, 400))) as scene:
-        started: list[int] = []
-        reader = reader_of(scene, 32)
-        tiles = (started.append(tile.index) or tile for tile in grid_of(scene, 32))
-        images = read_ahead(reader, tiles, threads=2, ahead=4)
+        grid, started = grid_of(scene, 32), []
+        read = scene.read
+        monkeypatch.setattr(scene, "read", lambda *window: started.append(window) or read(*window))
+        images = read_ahead(reader_of(scene, 32), grid, order_of(scene, grid, 2), ahead=4)
         next(images)
-        assert len(started) == 5
-        images.close()  # type: ignore[attr-defined]
+        assert len(started) <= 5 < len(grid)
+        images.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lcageo-read")]
 
 
@@ -118,7 +127,8 @@ def test_a_tile_that_cannot_be_read_comes_with_its_error_and_the_others_are_read
     path = write_scene(tmp_path / "a.tif", noise(300, 300))
     path.write_bytes(path.read_bytes()[:150_000])
     with open_scene(path) as scene:
-        read = list(read_ahead(reader_of(scene, 64), grid_of(scene, 64), threads=2, ahead=4))
+        grid = grid_of(scene, 64)
+        read = list(read_ahead(reader_of(scene, 64), grid, order_of(scene, grid, 2), ahead=4))
     errors = [image for _, image in read if isinstance(image, SceneError)]
     assert 0 < len(errors) < len(read) and "damaged" in str(errors[0])
 
@@ -134,5 +144,24 @@ def test_a_read_that_fails_once_is_tried_again(tmp_path: Path, monkeypatch: pyte
             return whole(*window)  # type: ignore[arg-type]
 
         monkeypatch.setattr(scene, "read", stumbling)
-        ((_, image),) = read_ahead(reader_of(scene, 64), grid_of(scene, 64), threads=1, ahead=1)
+        grid = grid_of(scene, 64)
+        ((_, image),) = read_ahead(reader_of(scene, 64), grid, order_of(scene, grid, 1), ahead=1)
     assert isinstance(image, np.ndarray)
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_tiles_whose_blocks_a_sparse_file_leaves_out_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nodata: int | None
+) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"tiled": True, "blockxsize": 64, "blockysize": 64, "sparse_ok": True, "nodata": nodata}
+    pixels = np.zeros((3, 512, 512), np.uint8)
+    pixels[:, 130:180, 140:180] = noise(50, 40)
+    with open_scene(write_scene(path, pixels, **profile)) as scene:
+        grid, read, windows = grid_of(scene, 64), scene.read, []
+        monkeypatch.setattr(scene, "read", lambda *window: windows.append(window) or read(*window))
+        images = list(read_ahead(reader_of(scene, 64), grid, order_of(scene, grid, 2), ahead=4))
+    seen = {tile.index for tile, image in images if image is not None}
+    stored = {tile.index for tile in grid if tile.bounds[0] < 192 and tile.bounds[2] > 128
+              and tile.bounds[1] < 192 and tile.bounds[3] > 128}  # fmt: skip
+    assert seen and seen <= stored and len(windows) == len(stored) < len(grid) / 4

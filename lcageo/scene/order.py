@@ -1,0 +1,83 @@
+"""The order in which tiles are read, so that each block of the file is decoded once, or nearly so.
+
+GDAL keeps decoded blocks in a cache of limited size, apart for every open handle, that is for every reading thread.
+Tiles share blocks with their neighbours to the right and below; so each thread gets tiles of its own that lie
+together, in rows short enough for the blocks of one row of tiles to stay in the cache until the next row needs them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.tiles import TileGrid
+
+Index = NDArray[np.int64]
+
+CACHE_BYTES = 64_000_000
+"""Decoded blocks kept, for all threads together."""
+MAX_CACHE_BYTES = 512_000_000
+"""Kept where 64 MB do not hold a single tile's blocks, as with strips as long as a wide scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOrder:
+    """Which thread reads which tiles, in which order."""
+
+    runs: tuple[Index, ...]
+    """Indices of tiles, one array per thread, of lengths that differ by at most one."""
+    cache_bytes: int
+    """Decoded blocks to keep."""
+    fits: bool
+    """Whether they include what neighbouring tiles share; if not, blocks are decoded anew for every tile."""
+
+
+def reading_order(info: SceneInfo, grid: TileGrid, todo: Index, threads: int) -> ReadingOrder:
+    """The order for some tiles of a scene.
+
+    Args:
+        info: of the scene, whose blocks count.
+        grid: all its tiles.
+        todo: (N,) indices of the tiles to read.
+        threads: that read at a time, at least 1; fewer are used where the cache cannot serve as many.
+    """
+    least = _row_bytes(info, grid, 1)
+    threads = max(1, min(threads, len(todo), MAX_CACHE_BYTES // max(least, 1)))
+    cache_bytes = min(max(CACHE_BYTES, least * threads), MAX_CACHE_BYTES)
+    across = len(grid.col_starts)
+    columns = _most_columns(info, grid, cache_bytes // threads)
+    row, column = np.divmod(todo, across)
+    order = np.lexsort((column, row, column // columns))
+    return ReadingOrder(tuple(np.array_split(todo[order], threads)), cache_bytes, least <= cache_bytes)
+
+
+def _most_columns(info: SceneInfo, grid: TileGrid, cache_bytes: int) -> int:
+    """How many tiles side by side the cache can hold the blocks of, at least one."""
+    fitting, beyond = 1, len(grid.col_starts) + 1
+    while beyond - fitting > 1:
+        middle = (fitting + beyond) // 2
+        fitting, beyond = (middle, beyond) if _row_bytes(info, grid, middle) <= cache_bytes else (fitting, middle)
+    return fitting
+
+
+def _row_bytes(info: SceneInfo, grid: TileGrid, columns: int) -> int:
+    """Bytes of all blocks that a row of so many tiles can touch, of all bands: they often come together."""
+    starts = grid.col_starts
+    width = (starts[columns - 1] - starts[0] + grid.tile_width) * grid.scale if columns <= len(starts) else math.inf
+    block_rows, block_columns = info.block_shape
+    wide = min(_touched(width, block_columns), _blocks(info.width, block_columns))
+    high = min(_touched(grid.tile_height * grid.scale, block_rows), _blocks(info.height, block_rows))
+    return wide * block_columns * high * block_rows * info.count * np.dtype(info.dtype).itemsize
+
+
+def _touched(length: float, block: int) -> int:
+    """Blocks that a stretch of so many pixels can touch, wherever it begins."""
+    return math.ceil(length / block) + 1
+
+
+def _blocks(length: int, block: int) -> int:
+    return math.ceil(length / block)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lcageo.cli import console, options
-from lcageo.config import DetectConfig, EdgeNodata, MergeMetric
+from lcageo.cli import console, detect_options, options
+from lcageo.config import DetectConfig
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
     from lcageo.pipeline.detect import Progress
     from lcageo.pipeline.files import Job, JobReport
-    from lcageo.runtime.predictor import Predictor
+    from lcageo.pipeline.runner import LocalRunner
 
 DEFAULTS = DetectConfig()
 
@@ -34,40 +34,21 @@ def detect(
     ] = None,
     model: options.Model = None,
     device: options.Device = "auto",
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Tiles run at a time. Default: 2 on a CPU, 16 on a GPU.")
-    ] = None,
-    score: Annotated[
-        float | None,
-        typer.Option(help="Least score of an object, 0 to 1. Default: the model's own per class, else 0.3."),
-    ] = DEFAULTS.score,
-    classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to look for. Default: all.")] = "",
-    max_per_tile: Annotated[int, typer.Option(min=1, help="Best objects kept of one tile.")] = DEFAULTS.max_per_tile,
-    overlap: Annotated[
-        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, as 200 or 25%. Default: from the model.")
-    ] = DEFAULTS.overlap,
-    gsd: Annotated[
-        str, typer.Option(metavar="M|auto|native", help="Metres per pixel to resample to; auto: only if needed.")
-    ] = str(DEFAULTS.gsd),
-    iou: Annotated[float, typer.Option(help="Overlap above which two boxes are one object.")] = DEFAULTS.iou,
-    merge_metric: Annotated[
-        MergeMetric, typer.Option(help="Overlap as intersection over union or over the smaller box.")
-    ] = DEFAULTS.merge_metric,
-    agnostic: Annotated[bool, typer.Option("--agnostic", help="Merge boxes of different classes too.")] = False,
-    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, as 4,3,2.")] = "",
-    stretch: Annotated[
-        str, typer.Option(metavar="auto|none|MIN,MAX", help="Values shown as 0 to 255; auto leaves uint8 alone.")
-    ] = DEFAULTS.stretch,
-    edge_nodata: Annotated[
-        EdgeNodata, typer.Option(help="Whether an untagged black or white edge counts as nodata.")
-    ] = DEFAULTS.edge_nodata,
-    aoi: Annotated[Path | None, typer.Option(metavar="FILE", help="Vector layer: look only inside.")] = DEFAULTS.aoi,
-    bbox: Annotated[
-        str | None, typer.Option(metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle: look only inside.")
-    ] = None,
-    bbox_crs: Annotated[
-        str | None, typer.Option(metavar="CRS", help="CRS of --bbox, as EPSG:4326. Default: the scene's.")
-    ] = DEFAULTS.bbox_crs,
+    batch: detect_options.Batch = None,
+    score: detect_options.Score = DEFAULTS.score,
+    classes: detect_options.Classes = "",
+    max_per_tile: detect_options.MaxPerTile = DEFAULTS.max_per_tile,
+    overlap: detect_options.Overlap = DEFAULTS.overlap,
+    gsd: detect_options.Gsd = str(DEFAULTS.gsd),
+    iou: detect_options.Iou = DEFAULTS.iou,
+    merge_metric: detect_options.Metric = DEFAULTS.merge_metric,
+    agnostic: detect_options.Agnostic = False,
+    bands: detect_options.Bands = "",
+    stretch: detect_options.Stretch = DEFAULTS.stretch,
+    edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
+    aoi: detect_options.Aoi = DEFAULTS.aoi,
+    bbox: detect_options.Bbox = None,
+    bbox_crs: detect_options.BboxCrs = DEFAULTS.bbox_crs,
     quicklook: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
     ] = None,
@@ -75,9 +56,8 @@ def detect(
         Path | None,
         typer.Option(metavar="FILE", help="Also write what could not be read as a layer (file or folder)."),
     ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")
-    ] = False,
+    max_memory: options.MaxMemory = None,
+    restart: options.Restart = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -92,33 +72,32 @@ def detect(
     Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
     """
     say = console.Console(quiet, verbose)
-    config = DetectConfig(
+    config = detect_options.build_config(
         score=score,
-        classes=options.split_names(classes),
+        classes=classes,
         max_per_tile=max_per_tile,
         overlap=overlap,
-        gsd=options.parse_gsd(gsd),
+        gsd=gsd,
         iou=iou,
         merge_metric=merge_metric,
         agnostic=agnostic,
-        bands=options.parse_bands(bands),
+        bands=bands,
         stretch=stretch,
         edge_nodata=edge_nodata,
         aoi=aoi,
-        bbox=options.parse_bbox(bbox),
+        bbox=bbox,
         bbox_crs=bbox_crs,
     )
     from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
 
     jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes)
-    predictor = open_model(model, config, device, say)
-    size = batch or (2 if predictor.device == "cpu" else 16)
+    runner = detect_options.local_runner(detect_options.open_model(model, config, device, say), batch, max_memory, say)
     if dry_run:
-        _preview(scenes, predictor, config, size, as_json, say)
+        _preview(scenes, runner, config, as_json, say)
         return
     reports = []
     with _Bar(say) as bar:
-        for report in run_jobs(jobs, predictor, config, size, bar.warn, bar.update, restart):
+        for report in run_jobs(jobs, runner, config, bar.warn, bar.update, restart):
             bar.close()
             reports.append(report)
             _tell(report, say, as_json)
@@ -127,23 +106,7 @@ def detect(
     _raise_failures(reports)
 
 
-def open_model(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
-    """The predictor that --model and --device ask for; says what it is."""
-    from lcageo.runtime.catalog import find_card
-    from lcageo.runtime.predictor import load_predictor
-
-    card = find_card(model)
-    if not card.is_trained:
-        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
-    predictor = load_predictor(card, config, device)
-    say.detail(f"model {card.name} on {predictor.device}; trained on: {card.trained_on or 'nothing'}")
-    say.detail(f"licence of the weights: {card.licence}")
-    return predictor
-
-
-def _preview(
-    scenes: list[str], predictor: Predictor, config: DetectConfig, batch: int, as_json: bool, say: console.Console
-) -> None:
+def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_json: bool, say: console.Console) -> None:
     from dataclasses import asdict
 
     from lcageo.pipeline.preview import preview_scene
@@ -152,7 +115,7 @@ def _preview(
     previews = []
     for path in scenes:
         with open_scene(path, config.bands) as scene:
-            previews.append(preview_scene(scene, predictor, config, batch))
+            previews.append(preview_scene(scene, runner.predictor, config, runner.batch))
     if as_json:
         console.data(json.dumps([asdict(preview) for preview in previews], indent=1))
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect import open_model
+from lcageo.cli.detect_options import open_model
 from lcageo.cli.evaluate_text import report_text
 from lcageo.cli.progress import Bar
 from lcageo.config import DetectConfig

@@ -22,6 +22,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: model, licence, stretch, timing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory", metavar="SIZE", help="Memory that the process may take, as 2G: fits batch and reading to it."
+    ),
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 
 
@@ -84,3 +91,23 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     except ValueError:
         raise UsageError(f"--bbox '{text}' is not four numbers xmin,ymin,xmax,ymax") from None
     return xmin, ymin, xmax, ymax
+
+
+def parse_bytes(text: str | None, option: str) -> int | None:
+    """'4G' -> 4,000,000,000; K, M, G and T are powers of 1,000.
+
+    Raises:
+        UsageError: if it is no size; it names `option`.
+    """
+    if text is None:
+        return None
+    number, unit = text.strip().upper().removesuffix("B"), 1
+    if number and number[-1] in "KMGT":
+        number, unit = number[:-1], 1000 ** ("KMGT".index(number[-1]) + 1)
+    try:
+        size = float(number) * unit
+        if not 0 < size < 1e18:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"{option} '{text}' is not a size like 800M or 4G") from None
+    return int(size)

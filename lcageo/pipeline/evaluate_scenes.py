@@ -14,6 +14,7 @@ from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.pipeline.detect import detect_planned
 from lcageo.pipeline.journal import Journal
 from lcageo.pipeline.plan import ScenePlan, choose_overlap, plan_scene
+from lcageo.pipeline.runner import LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.prefetch import TileReader
@@ -59,7 +60,7 @@ def find_in_tiles(
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
         with Journal.in_memory() as journal:
-            report = detect_planned(plan, predictor, config, journal, batch, warn=lambda line: None)
+            report = detect_planned(plan, LocalRunner(predictor, batch), config, journal, warn=lambda line: None)
             if report.holes:
                 raise SceneError(report.holes[0].reason)
             return Detections.joined(list(journal.objects()))

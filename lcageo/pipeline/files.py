@@ -15,13 +15,13 @@ from lcageo.output.features import feature_parts, hole_features, to_longitude_la
 from lcageo.output.publish import Publication, check_output, make_folder
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
-from lcageo.pipeline.detect import Progress, Warn, detect_planned
+from lcageo.pipeline.detect import Progress, detect_planned
 from lcageo.pipeline.identity import run_identity
 from lcageo.pipeline.journal import Journal, journal_path
 from lcageo.pipeline.plan import plan_scene
+from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
 from lcageo.pipeline.stop import StopRequest
-from lcageo.runtime.predictor import Predictor
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import reduced_image
@@ -116,9 +116,8 @@ def plan_jobs(
 
 def run_jobs(
     jobs: Sequence[Job],
-    predictor: Predictor,
+    runner: TileRunner,
     config: DetectConfig,
-    batch: int,
     warn: Warn,
     on_progress: Callable[[Job, Progress], None],
     restart: bool = False,
@@ -140,7 +139,7 @@ def run_jobs(
             if stop.asked:
                 raise InterruptedRunError(f"stopped before scene '{job.scene}'")
             try:
-                result = _run(job, predictor, config, batch, warn, partial(on_progress, job), restart, stop)
+                result = _run(job, runner, config, warn, partial(on_progress, job), restart, stop)
             except (DeviceError, InterruptedRunError):
                 raise
             except LcageoError as error:
@@ -151,9 +150,8 @@ def run_jobs(
 
 def _run(
     job: Job,
-    predictor: Predictor,
+    runner: TileRunner,
     config: DetectConfig,
-    batch: int,
     warn: Warn,
     on_progress: Callable[[Progress], None],
     restart: bool,
@@ -161,13 +159,11 @@ def _run(
 ) -> SceneReport:
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.vectors)
-        plan = plan_scene(scene, predictor.card, config)
-        with Journal.open(
-            journal_path(job.layers[0]), run_identity(plan, predictor, config, batch), restart
-        ) as journal:
+        plan = plan_scene(scene, runner.card, config)
+        with Journal.open(journal_path(job.layers[0]), run_identity(plan, runner, config), restart) as journal:
             for line in plan.warnings:
                 warn(line)
-            result = detect_planned(plan, predictor, config, journal, batch, warn, on_progress, stop)
+            result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
             _write(job, scene, result, journal)
             journal.remove()
     return result

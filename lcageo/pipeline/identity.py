@@ -10,27 +10,27 @@ from typing import Any
 import lcageo
 from lcageo.config import DetectConfig
 from lcageo.pipeline.plan import ScenePlan
-from lcageo.runtime.predictor import Predictor
+from lcageo.pipeline.runner import TileRunner
 
 HEADER_BYTES = 1 << 16
 """Of a file, that tell it from another of the same size and time."""
 
 
-def run_identity(plan: ScenePlan, predictor: Predictor, config: DetectConfig, batch: int) -> dict[str, Any]:
+def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> dict[str, Any]:
     """Scene, model, parameters and what follows from them, JSON-ready, by names that a user understands.
 
     Batches count because convolutions of another batch differ in their last bits.
     """
-    card, grid, scene = predictor.card, plan.grid, plan.reader.scene
+    card, grid, scene = runner.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
     return {
         **_files(scene.info.path, scene.files()),
         "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
         "the scene's pixel in metres": scene.info.pixel_size_m,
-        "--batch": batch,
+        "--batch": runner.batch,
         "model": card.name,
         "model's SHA-256": card.sha256,
-        "device": predictor.device,
+        "device": runner.device,
         "version": lcageo.__version__,
         **{f"--{name.replace('_', '-')}": value for name, value in config.parameters().items()},
         "thresholds": card.thresholds,

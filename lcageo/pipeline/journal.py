@@ -7,9 +7,8 @@ result, so that parts of different runs are never mixed, and locked while a proc
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
+from lcageo.pipeline.database import Database, delete_database
 
 FORMAT = 1
 """Of the file; another is refused as another setting is."""
@@ -32,7 +32,6 @@ CREATE TABLE IF NOT EXISTS tiles (
 );
 CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
-_NAMES = ("identity", "tiles", "objects")
 _RANKED = "score DESC, label, x1, y1, x2, y2"
 """As nms.ranking has it."""
 OBJECTS_AT_ONCE = 20_000
@@ -62,17 +61,15 @@ def journal_path(output: Path) -> Path:
 class Journal:
     """The tiles of one run that are done. Use it as a context: it closes at the end, and stays if the run broke off."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+    def __init__(self, database: Database) -> None:
         """See `open` and `in_memory`."""
-        self._connection = connection
-        self._path = path
+        self._database = database
+        self._database.script(_TABLES)
 
     @classmethod
     def in_memory(cls) -> Journal:
         """A journal that nothing survives, for runs that nobody means to go on with."""
-        journal = cls(sqlite3.connect(":memory:", isolation_level=None), None)
-        journal._connection.executescript(_TABLES)
-        return journal
+        return cls(Database("journal"))
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], restart: bool = False) -> Journal:
@@ -87,44 +84,26 @@ class Journal:
             UsageError: if it belongs to a run with another identity, or another process works with it.
             OutputError: if it cannot be made, or is damaged.
         """
+        if restart:
+            with suppress(OutputError):  # damaged: to be forgotten all the same
+                Database("journal", path).close()  # refuses one that another process works with
+            delete_database(path)
+        database = Database("journal", path)
         try:
-            return cls._opened(path, identity, restart)
-        except sqlite3.DatabaseError as error:
-            if "locked" in str(error):
-                raise UsageError(
-                    f"another process makes the same result (journal '{path}'), or its file system has no locks; wait "
-                    "for it, or give an output on another disk"
-                ) from error
-            if restart and not isinstance(error, sqlite3.OperationalError):  # not even a database
-                _delete(path)
-                return cls._opened(path, identity, restart=False)
-            raise _failure(path, error) from error
-
-    @classmethod
-    def _opened(cls, path: Path, identity: Mapping[str, Any], restart: bool) -> Journal:
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-        try:
-            # Exclusive before WAL: the lock is then held until the connection or the process ends.
-            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
-                connection.execute(f"PRAGMA {pragma}")
-            if restart:
-                connection.executescript("".join(f"DROP TABLE IF EXISTS {table};" for table in _NAMES))
-            connection.executescript(_TABLES)
-            journal = cls(connection, path)
+            journal = cls(database)
             journal._bind({"journal format": FORMAT, **identity})
         except BaseException:
-            connection.close()
+            database.close()
             raise
         return journal
 
     def _bind(self, identity: Mapping[str, Any]) -> None:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
-        with self._transaction():
-            known = dict(self._connection.execute("SELECT name, value FROM identity"))
-            if not len(self.done()):  # nothing to be mixed up with
-                self._connection.execute("DELETE FROM identity")
-                self._connection.executemany("INSERT INTO identity VALUES (?, ?)", wanted.items())
-                return
+        known = dict(self._database.rows("SELECT name, value FROM identity"))
+        if not len(self.done()):  # nothing to be mixed up with
+            self._database.change("DELETE FROM identity", [()])
+            self._database.change("INSERT INTO identity VALUES (?, ?)", list(wanted.items()))
+            return
         changed = [
             f"{name} {known.get(name, 'none')}, now {wanted.get(name, 'none')}"
             for name in {**known, **wanted}
@@ -132,8 +111,8 @@ class Journal:
         ]
         if changed:
             raise UsageError(
-                f"an unfinished run for this result (journal '{self._path}') had {'; '.join(changed)}; give the same "
-                "to go on with it, or --restart to begin anew"
+                f"an unfinished run for this result (journal '{self._database.path}') had {'; '.join(changed)}; give "
+                "the same to go on with it, or --restart to begin anew"
             )
 
     def __enter__(self) -> Journal:
@@ -142,26 +121,25 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._path is not None and error is not None and not len(self.done()):
+        if error is not None and not len(self.done()):
             self.remove()  # nothing to go on with
         else:
             self.close()
 
     def close(self) -> None:
         """Lets go of the file, which stays."""
-        self._connection.close()
+        self._database.close()
 
     def remove(self) -> None:
         """Closes and deletes it: the result is in its place."""
         self.close()
-        path, self._path = self._path, None
-        if path is not None:
+        if self._database.path is not None:
             with suppress(OSError):  # held by a virus scanner, say: the result is in its place all the same
-                _delete(path)
+                delete_database(self._database.path)
 
     def done(self) -> NDArray[np.int64]:
         """Indices of the tiles that are done, rising; those that could not be read are worth another attempt."""
-        rows = self._rows("SELECT tile FROM tiles WHERE unread = '' ORDER BY tile")
+        rows = self._database.rows("SELECT tile FROM tiles WHERE unread = '' ORDER BY tile")
         return np.array([tile for (tile,) in rows], np.int64)
 
     def add(self, outcomes: Sequence[TileOutcome]) -> None:
@@ -171,69 +149,45 @@ class Journal:
             OutputError: if the disk is full or cannot be written to.
         """
         rows = [(one.tile, one.found is not None, one.impossible, one.unread, *_packed(one.found)) for one in outcomes]
-        self._change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def keep(self, found: Detections) -> None:
         """Takes some of the scene's objects, merged, in any order; errors as of `add`."""
         columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
-        self._change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
-
-    def _change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        try:
-            with self._transaction():
-                self._connection.executemany(statement, rows)
-        except sqlite3.DatabaseError as error:
-            raise _failure(self._path, error) from error
-
-    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from self._connection.execute(query)
-        except sqlite3.DatabaseError as error:
-            raise _failure(self._path, error) from error
+        self._database.change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
 
     def outcomes(self) -> Iterator[TileOutcome]:
         """All tiles that were tried, in the order of the grid."""
         query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
-        for tile, has_data, impossible, unread, *packed in self._rows(query):
+        for tile, has_data, impossible, unread, *packed in self._database.rows(query):
             yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
 
     def unread(self) -> list[tuple[int, str]]:
         """Tiles that could not be read, and why."""
-        rows = self._rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
+        rows = self._database.rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
         return [(tile, unread) for tile, unread in rows]
 
     def forget_objects(self) -> None:
         """Of an earlier, interrupted merging."""
-        self._change("DELETE FROM objects", [()])
+        self._database.change("DELETE FROM objects", [()])
 
     def objects(self) -> Iterator[Detections]:
         """The scene's objects, best first, some at a time."""
-        rows = self._rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
+        rows = self._database.rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
         while some := list(islice(rows, OBJECTS_AT_ONCE)):
             scores, labels, *boxes = zip(*some, strict=True)
             yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many objects of each class there are."""
-        found = dict(self._rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))
+        found = dict(self._database.rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))
         return tuple(found.get(label, 0) for label in range(classes))
 
     def totals(self) -> tuple[int, int]:
         """Tiles without a valid pixel, and boxes left out for their size."""
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
-        ((empty, impossible),) = self._rows(query)
+        ((empty, impossible),) = self._database.rows(query)
         return empty, impossible
-
-    @contextmanager
-    def _transaction(self) -> Generator[None, None, None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # a full disk has already ended it
-                self._connection.execute("ROLLBACK")
-            raise
 
 
 def _packed(found: Detections | None) -> tuple[bytes, bytes, bytes]:
@@ -249,16 +203,3 @@ def _unpacked(boxes: bytes, scores: bytes, labels: bytes) -> Detections:
     return Detections(
         np.frombuffer(boxes, _BOX).reshape(-1, 4), np.frombuffer(scores, _SCORE), np.frombuffer(labels, _LABEL)
     )
-
-
-def _delete(path: Path) -> None:
-    for suffix in ("-wal", "-shm", ""):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _failure(path: Path | None, error: sqlite3.DatabaseError) -> OutputError:
-    if not isinstance(error, sqlite3.OperationalError):
-        return OutputError(f"journal '{path}' is damaged ({error}); give --restart to begin anew")
-    full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
-    mend = "make space" if full else "check its folder's rights and disk, or choose another with -o"
-    return OutputError(f"journal '{path}' cannot be written: {error}; {mend}, and the same command goes on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, EdgeNodata, overlap_pixels
-from lcageo.errors import UsageError
+from lcageo.errors import SceneError, UsageError
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
 from lcageo.scene.describe import SceneInfo
@@ -26,6 +27,9 @@ MAX_ENLARGEMENT = 4.0
 """A scene is enlarged at most so many times: beyond, there is nothing in it for the model to see."""
 NATIVE_TOLERANCE = 0.005
 """A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
+
+MAX_TILES = 10_000_000
+"""Of a scene. With tiles of 512 pixels that is the Netherlands at 0.2 m; beyond, a damaged header is more likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,14 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
 
     Raises:
         UsageError: if the area of interest misses the scene, or an option does not fit it.
-        SceneError: if the sample of the scene cannot be read.
+        SceneError: if the sample of the scene cannot be read, or the scene has more than MAX_TILES tiles.
     """
     info = scene.info
     stretch = parse_stretch(config.stretch)
     scale, notes = choose_scale(info, card, config.gsd)
-    grid = plan_tiles(info.width, info.height, card.tile_size, choose_overlap(card, config.overlap), scale)
+    overlap = choose_overlap(card, config.overlap)
+    _check_tiles(info, (card.tile_size - overlap) * scale)
+    grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
     aoi = _area(info, config)
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
     edge = None
@@ -74,6 +80,16 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     reader = TileReader(scene, stretch, edge, card.tile_size, card.fill)
     told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
     return ScenePlan(reader, grid, wanted, aoi, told)
+
+
+def _check_tiles(info: SceneInfo, stride: float) -> None:
+    """Counts tiles that begin every `stride` scene pixels, before any memory is taken for them."""
+    tiles = math.ceil(info.width / stride) * math.ceil(info.height / stride)
+    if tiles > MAX_TILES:
+        raise SceneError(
+            f"scene '{info.path}' has {info.width:,} x {info.height:,} pixels, that is {tiles:,} tiles, more than "
+            f"{MAX_TILES:,}; if its size is right, cut it into parts with gdal_translate -srcwin"
+        )
 
 
 def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:

@@ -12,8 +12,8 @@ import psutil
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError, SceneError
-from lcageo.pipeline.detect import READ_THREADS
 from lcageo.pipeline.plan import choose_overlap, choose_scale, plan_scene
+from lcageo.pipeline.runner import READ_THREADS
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.edges import find_edge, valid_share

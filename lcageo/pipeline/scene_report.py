@@ -12,7 +12,7 @@ import lcageo
 from lcageo.config import DetectConfig
 from lcageo.output.features import covered_px
 from lcageo.pipeline.plan import ScenePlan
-from lcageo.runtime.predictor import Predictor
+from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.stretch import Stretch
 
@@ -68,19 +68,19 @@ class SceneReport:
 
 
 def provenance(
-    plan: ScenePlan, predictor: Predictor, config: DetectConfig, empty: int, unread: int, impossible: int
+    plan: ScenePlan, card: ModelCard, config: DetectConfig, empty: int, unread: int, impossible: int
 ) -> dict[str, Any]:
     """Model, parameters and skipped parts of a run, JSON-ready.
 
     Args:
         plan: of the scene.
-        predictor: the model.
+        card: the model's.
         config: what was asked for.
         empty: tiles without a valid pixel.
         unread: tiles that could not be read.
         impossible: boxes left out for their size.
     """
-    info, card, wanted = plan.reader.scene.info, predictor.card, int(plan.wanted.sum())
+    info, wanted = plan.reader.scene.info, int(plan.wanted.sum())
     crs = info.georeference.crs
     return {
         "version": lcageo.__version__,

@@ -36,7 +36,9 @@ class ReadingOrder:
     """Whether they include what neighbouring tiles share; if not, blocks are decoded anew for every tile."""
 
 
-def reading_order(info: SceneInfo, grid: TileGrid, todo: Index, threads: int) -> ReadingOrder:
+def reading_order(
+    info: SceneInfo, grid: TileGrid, todo: Index, threads: int, max_cache_bytes: int = MAX_CACHE_BYTES
+) -> ReadingOrder:
     """The order for some tiles of a scene.
 
     Args:
@@ -44,10 +46,11 @@ def reading_order(info: SceneInfo, grid: TileGrid, todo: Index, threads: int) ->
         grid: all its tiles.
         todo: (N,) indices of the tiles to read.
         threads: that read at a time, at least 1; fewer are used where the cache cannot serve as many.
+        max_cache_bytes: most decoded blocks to keep.
     """
     least = _row_bytes(info, grid, 1)
-    threads = max(1, min(threads, len(todo), MAX_CACHE_BYTES // max(least, 1)))
-    cache_bytes = min(max(CACHE_BYTES, least * threads), MAX_CACHE_BYTES)
+    threads = max(1, min(threads, len(todo), max_cache_bytes // max(least, 1)))
+    cache_bytes = min(max(CACHE_BYTES, least * threads), max_cache_bytes)
     across = len(grid.col_starts)
     columns = _most_columns(info, grid, cache_bytes // threads)
     row, column = np.divmod(todo, across)

@@ -47,6 +47,7 @@ def run_once(scene: Path, model: str | None) -> None:
 
     from lcageo.config import DetectConfig
     from lcageo.pipeline.files import Job, run_jobs
+    from lcageo.pipeline.runner import LocalRunner
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import Predictor, load_predictor
 
@@ -55,7 +56,7 @@ def run_once(scene: Path, model: str | None) -> None:
     if model is not None:
         predictor = load_predictor(find_card(model), config, "cpu")
     job = Job(str(scene), (scene.with_suffix(".gpkg"),), None)
-    (report,) = run_jobs([job], predictor, config, 2, lambda line: None, lambda job, at: None)
+    (report,) = run_jobs([job], LocalRunner(predictor), config, lambda line: None, lambda job, at: None)
     assert report.result is not None, report.error
     peak = psutil.Process().memory_info()
     high_water = next(

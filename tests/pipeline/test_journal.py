@@ -27,6 +27,7 @@ from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline.files import Job, run_jobs
 from lcageo.pipeline.journal import Journal, TileOutcome, journal_path
+from lcageo.pipeline.runner import LocalRunner
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
 CONFIG = DetectConfig(overlap="24")
@@ -62,7 +63,9 @@ def run(
 ) -> tuple[bytes, list[int]]:
     """The result's bytes, and how many tiles were done whenever progress was told."""
     told: list[int] = []
-    reports = run_jobs([job], predictor, config, 3, lambda line: None, lambda _, at: told.append(at.done), restart)
+    reports = run_jobs(
+        [job], LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), restart
+    )
     for report in reports:
         assert report.error is None, report.error
     return job.layers[0].read_bytes(), told
@@ -108,7 +111,7 @@ def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) ->
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     other = replace(CONFIG, iou=0.5)
-    (report,) = run_jobs([job], Failing(), other, 3, lambda line: None, lambda *_: None)
+    (report,) = run_jobs([job], LocalRunner(Failing(), 3), other, lambda line: None, lambda *_: None)
     assert isinstance(report.error, UsageError)
     assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
     assert "--overlap" not in str(report.error)
@@ -119,7 +122,7 @@ def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
-    (report,) = run_jobs([job], Failing(), CONFIG, 3, lambda line: None, lambda *_: None)
+    (report,) = run_jobs([job], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
     assert "file scene.tif [" in str(report.error)
 
 
@@ -241,7 +244,7 @@ def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeyp
     pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
     with monkeypatch.context() as patch:
         patch.setattr(files, "reduced_image", unreachable)
-        (report,) = run_jobs([pictured], Failing(), CONFIG, 3, lambda line: None, lambda *_: None)
+        (report,) = run_jobs([pictured], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
     assert isinstance(report.error, SceneError) and not job.layers[0].exists()
     predictor = Failing()
     run(pictured, predictor)

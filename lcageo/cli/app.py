@@ -15,6 +15,7 @@ import typer
 
 import lcageo
 from lcageo.cli import console
+from lcageo.cli.batch import batch
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
 from lcageo.cli.evaluate import evaluate
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick to start, readable in logs
 )
 app.command()(detect)
+app.command()(batch)
 app.command()(info)
 app.command()(train)
 app.command()(evaluate)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lcageo.cli import console, detect_options, options
+from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.detect import Progress
-    from lcageo.pipeline.files import Job, JobReport
+    from lcageo.pipeline.files import JobReport
     from lcageo.pipeline.runner import LocalRunner
 
 DEFAULTS = DetectConfig()
@@ -57,6 +56,7 @@ def detect(
         typer.Option(metavar="FILE", help="Also write what could not be read as a layer (file or folder)."),
     ] = None,
     max_memory: options.MaxMemory = None,
+    cluster: options.Cluster = None,
     restart: options.Restart = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
     overwrite: options.Overwrite = False,
@@ -89,18 +89,24 @@ def detect(
         bbox_crs=bbox_crs,
     )
     from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
+    from lcageo.pipeline.journal import Earlier
 
     jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes)
-    runner = detect_options.local_runner(detect_options.open_model(model, config, device, say), batch, max_memory, say)
     if dry_run:
-        _preview(scenes, runner, config, as_json, say)
+        predictor = detect_options.open_model(model, config, device, say)
+        here = detect_options.local_runner(predictor, batch, max_memory, say)
+        _preview(scenes, here, config, as_json, say)
         return
     reports = []
-    with _Bar(say) as bar:
-        for report in run_jobs(jobs, runner, config, bar.warn, bar.update, restart):
-            bar.close()
+    with (
+        detect_options.open_runner(model, config, device, batch, max_memory, cluster, say) as runner,
+        SceneBars(say, len(jobs)) as bars,
+    ):
+        earlier = Earlier.NONE if restart else Earlier.SAME
+        for report in run_jobs(jobs, runner, config, bars.warn, bars.update, earlier):
             reports.append(report)
-            _tell(report, say, as_json)
+            with bars.ended():
+                _tell(report, say, as_json)
     if as_json:
         console.data(json.dumps([_as_json(report) for report in reports], indent=1))
     _raise_failures(reports)
@@ -191,47 +197,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-class _Bar:
-    """A progress bar per scene on standard error: tiles, tiles a second, detections so far, time left."""
-
-    def __init__(self, say: console.Console) -> None:
-        self._say = say
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def update(self, job: Job, at: Progress) -> None:
-        """Shows how far a scene is; the first call for it makes its bar."""
-        if self._bar is None:
-            from tqdm import tqdm
-
-            if at.resumed:
-                self._say.note(f"{job.scene}: goes on after {at.resumed:,} of {at.total:,} tiles")
-            self._bar = tqdm(
-                total=at.total,
-                initial=at.done,
-                desc=Path(job.scene).name,
-                unit="tile",
-                disable=self._say.quiet,
-                file=sys.stderr,
-            )
-        self._bar.set_postfix_str(f"{at.found:,} found", refresh=False)
-        self._bar.update(at.done - self._bar.n)
-
-    def warn(self, line: str) -> None:
-        """A warning between the bar's updates."""
-        if self._bar is not None:
-            self._bar.clear()
-        self._say.warn(line)
-
-    def close(self) -> None:
-        """Ends the scene's bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +11,11 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.config import DetectConfig, EdgeNodata, MergeMetric
+from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.pipeline.runner import LocalRunner, TileRunner
+    from lcageo.runtime.catalog import ModelCard
     from lcageo.runtime.predictor import Predictor
 
 Batch = Annotated[
@@ -69,27 +73,56 @@ def build_config(*, classes: str, gsd: str, bands: str, bbox: str | None, **othe
 
 def open_model(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
     """The predictor that --model and --device ask for; says what it is."""
-    from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
 
-    card = find_card(model)
-    if not card.is_trained:
-        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
-    predictor = load_predictor(card, config, device)
-    say.detail(f"model {card.name} on {predictor.device}; trained on: {card.trained_on or 'nothing'}")
-    say.detail(f"licence of the weights: {card.licence}")
+    predictor = load_predictor(_find_card(model, say), config, device)
+    say.detail(f"runs on {predictor.device}")
     return predictor
 
 
 def local_runner(predictor: Predictor, batch: int | None, max_memory: str | None, say: console.Console) -> LocalRunner:
     """The runner that --batch and --max-memory ask for."""
     from lcageo.pipeline.memory import fit_to_memory
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.pipeline.runner import LocalRunner, default_batch
 
-    size = batch or (2 if predictor.device == "cpu" else 16)
+    size = batch or default_batch(predictor.device)
     limit = options.parse_bytes(max_memory, "--max-memory")
     if limit is None:
         return LocalRunner(predictor, size)
     runner = fit_to_memory(predictor, size, limit)
     say.detail(f"{runner.batch} tiles at a time, {runner.max_cache_bytes / 1e6:,.0f} MB of decoded blocks")
     return runner
+
+
+@contextmanager
+def open_runner(
+    model: str | None,
+    config: DetectConfig,
+    device: str,
+    batch: int | None,
+    max_memory: str | None,
+    cluster: str | None,
+    say: console.Console,
+) -> Generator[TileRunner, None, None]:
+    """What runs the model: this process, or a cluster's workers."""
+    if cluster is None:
+        yield local_runner(open_model(model, config, device, say), batch, max_memory, say)
+        return
+    if max_memory is not None:
+        raise UsageError("--max-memory is for one process; with --cluster, give --batch, and workers their own limits")
+    from lcageo.pipeline.cluster import cluster_runner
+
+    with cluster_runner(cluster, _find_card(model, say), config, device, batch) as runner:
+        say.note(f"{runner.workers} worker(s) at {cluster}, the first one on {runner.device}")
+        yield runner
+
+
+def _find_card(model: str | None, say: console.Console) -> ModelCard:
+    from lcageo.runtime.catalog import find_card
+
+    card = find_card(model)
+    if not card.is_trained:
+        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
+    say.detail(f"model {card.name}; trained on: {card.trained_on or 'nothing'}")
+    say.detail(f"licence of the weights: {card.licence}")
+    return card

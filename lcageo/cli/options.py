@@ -28,6 +28,12 @@ MaxMemory = Annotated[
         "--max-memory", metavar="SIZE", help="Memory that the process may take, as 2G: fits batch and reading to it."
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS|local:N", help="Run on a Dask cluster, or on N processes of this machine."
+    ),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcageo.cli.console import Console
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from lcageo.pipeline.detect import Progress
+    from lcageo.pipeline.files import Job
 
 
 class Bar:
@@ -56,3 +63,54 @@ class Bar:
     def _clear(self) -> None:
         if self._bar is not None:
             self._bar.clear()
+
+
+class SceneBars:
+    """The tiles of all scenes that were begun, and, if there are several, the scenes. For any thread."""
+
+    def __init__(self, say: Console, scenes: int) -> None:
+        self._say = say
+        self._scenes = scenes
+        self._at: dict[str, Progress] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> SceneBars:
+        from tqdm import tqdm
+
+        self._write = tqdm.external_write_mode
+        quiet, several = self._say.quiet, self._scenes > 1
+        self._scene_bar = tqdm(
+            total=self._scenes, desc="scenes", unit="scene", position=0, disable=quiet or not several, file=sys.stderr
+        )
+        self._tile_bar = tqdm(total=0, desc="tiles", unit="tile", position=int(several), disable=quiet, file=sys.stderr)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tile_bar.close()
+        self._scene_bar.close()
+
+    def update(self, job: Job, at: Progress) -> None:
+        """Shows how far a scene is."""
+        with self._lock:
+            if at.resumed and job.scene not in self._at:
+                self._between(f"{job.scene}: goes on after {at.resumed:,} of {at.total:,} tiles")
+            self._at[job.scene] = at
+            self._tile_bar.total = sum(one.total - one.resumed for one in self._at.values())
+            self._tile_bar.set_postfix_str(f"{Path(job.scene).name}, {at.found:,} found", refresh=False)
+            self._tile_bar.update(sum(one.done - one.resumed for one in self._at.values()) - self._tile_bar.n)
+
+    @contextmanager
+    def ended(self) -> Generator[None, None, None]:
+        """Counts a scene; while entered, there is room for lines about it."""
+        with self._lock, self._write(file=sys.stderr):
+            yield
+        self._scene_bar.update(1)
+
+    def warn(self, line: str) -> None:
+        """A warning between the bars' updates."""
+        with self._lock, self._write(file=sys.stderr):
+            self._say.warn(line)
+
+    def _between(self, line: str) -> None:
+        with self._write(file=sys.stderr):
+            self._say.note(line)

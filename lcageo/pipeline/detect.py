@@ -118,6 +118,7 @@ def detect_planned(
         stretch=plan.reader.stretch,
         provenance=provenance(plan, runner.card, config, empty, len(holes), impossible),
         holes=holes,
+        files=plan.reader.scene.files(),
         seconds=time.monotonic() - started,
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from PIL.Image import Image
@@ -17,7 +19,7 @@ from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
 from lcageo.pipeline.detect import Progress, detect_planned
 from lcageo.pipeline.identity import run_identity
-from lcageo.pipeline.journal import Journal, journal_path
+from lcageo.pipeline.journal import Earlier, Journal, journal_path
 from lcageo.pipeline.plan import plan_scene
 from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
@@ -57,6 +59,8 @@ class JobReport:
     job: Job
     result: SceneReport | None
     error: LcageoError | None
+    warnings: tuple[str, ...] = ()
+    """What the user was told of it."""
 
 
 def plan_jobs(
@@ -120,13 +124,21 @@ def run_jobs(
     config: DetectConfig,
     warn: Warn,
     on_progress: Callable[[Job, Progress], None],
-    restart: bool = False,
+    earlier: Earlier = Earlier.SAME,
 ) -> Iterator[JobReport]:
-    """Runs jobs one after the other; a scene that fails costs only itself.
+    """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
 
     What is done of a scene is kept in a journal beside its first layer until the result is in its place: a job that
-    was stopped or killed goes on from there, unless it is to `restart`. A device that fails and an interruption end
-    the run: they would end every other scene as well.
+    was stopped or killed goes on from there. A device that fails and an interruption end the run: they would end every
+    other scene as well.
+
+    Args:
+        jobs: what to do; reports come as they end.
+        runner: the model.
+        config: what to find and how.
+        warn: receives lines that the user should read; it and on_progress may be called from several threads.
+        on_progress: called at a scene's start and after every batch.
+        earlier: what becomes of the journals of runs that broke off.
 
     Raises:
         DeviceError: if the device cannot run the model.
@@ -135,17 +147,63 @@ def run_jobs(
     for folder in {path.parent for job in jobs for path in job.outputs}:
         make_folder(folder)
     with StopRequest() as stop:
-        for job in jobs:
-            if stop.asked:
-                raise InterruptedRunError(f"stopped before scene '{job.scene}'")
-            try:
-                result = _run(job, runner, config, warn, partial(on_progress, job), restart, stop)
-            except (DeviceError, InterruptedRunError):
-                raise
-            except LcageoError as error:
-                yield JobReport(job, None, error)
-            else:
-                yield JobReport(job, result, None)
+
+        def run(job: Job) -> JobReport:
+            return _attempt(job, runner, config, warn, partial(on_progress, job), earlier, stop)
+
+        if runner.scenes_at_once == 1:
+            yield from map(run, jobs)
+        else:
+            yield from _together(run, jobs, runner.scenes_at_once, stop)
+
+
+def _together(
+    run: Callable[[Job], JobReport], jobs: Sequence[Job], at_once: int, stop: StopRequest
+) -> Iterator[JobReport]:
+    rest, running = iter(jobs), set[Future[JobReport]]()
+    with ThreadPoolExecutor(at_once, thread_name_prefix="lcageo-scene") as pool:
+        try:
+            while True:
+                running |= {pool.submit(run, job) for job in islice(rest, at_once - len(running))}
+                if not running:
+                    return
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    yield future.result()
+        finally:
+            stop.asked = True  # whatever ended this ends the scenes that still run
+
+
+def _attempt(
+    job: Job,
+    runner: TileRunner,
+    config: DetectConfig,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    earlier: Earlier,
+    stop: StopRequest,
+) -> JobReport:
+    if stop.asked:
+        raise InterruptedRunError(f"stopped before scene '{job.scene}'")
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        warn(line)
+
+    try:
+        result = _run(job, runner, config, tell, on_progress, earlier, stop)
+    except (DeviceError, InterruptedRunError):
+        raise
+    except LcageoError as error:
+        return JobReport(job, None, error, tuple(told))
+    except MemoryError:
+        raise
+    except Exception as error:  # a bug of ours costs its scene, not all the others
+        bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
+        bug.__cause__ = error
+        return JobReport(job, None, bug, tuple(told))
+    return JobReport(job, result, None, tuple(told))
 
 
 def _run(
@@ -154,13 +212,13 @@ def _run(
     config: DetectConfig,
     warn: Warn,
     on_progress: Callable[[Progress], None],
-    restart: bool,
+    earlier: Earlier,
     stop: StopRequest,
 ) -> SceneReport:
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, runner.card, config)
-        with Journal.open(journal_path(job.layers[0]), run_identity(plan, runner, config), restart) as journal:
+        with Journal.open(journal_path(job.layers[0]), run_identity(plan, runner, config), earlier) as journal:
             for line in plan.warnings:
                 warn(line)
             result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)

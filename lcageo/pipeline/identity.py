@@ -24,7 +24,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
     return {
-        **_files(scene.info.path, scene.files()),
+        **{f"file {name}": value for name, value in file_identity(sorted({scene.info.path, *scene.files()})).items()},
         "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
         "the scene's pixel in metres": scene.info.pixel_size_m,
         "--batch": runner.batch,
@@ -42,14 +42,16 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     }
 
 
-def _files(path: str, belonging: Sequence[str]) -> dict[str, Any]:
-    """What tells a scene's files from their earlier or later selves; of those that are not on a disk, their names."""
-    found: dict[str, Any] = {"scene": str(Path(path).absolute()) if Path(path).is_file() else path}
-    for name in sorted({path, *belonging}):
+def file_identity(files: Sequence[str]) -> dict[str, Any]:
+    """What tells files from their earlier or later selves, by path; those that are not on a disk have only a name."""
+    found: dict[str, Any] = {}
+    for name in files:
         file = Path(name)
         if file.is_file():
             status = file.stat()
             with file.open("rb") as content:
                 header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
-            found[f"file {file.name}"] = [status.st_size, status.st_mtime_ns, header[:16]]
+            found[str(file.absolute())] = [status.st_size, status.st_mtime_ns, header[:16]]
+        else:
+            found[name] = None
     return found

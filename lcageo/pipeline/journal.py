@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,17 @@ _RANKED = "score DESC, label, x1, y1, x2, y2"
 OBJECTS_AT_ONCE = 20_000
 """Of a scene, in memory while they are written."""
 _BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
+
+
+class Earlier(StrEnum):
+    """What becomes of a journal that an earlier run left."""
+
+    SAME = "same"
+    """It is gone on with; one of another run is refused."""
+    ANY = "any"
+    """It is gone on with; one of another run is forgotten."""
+    NONE = "none"
+    """It is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +84,52 @@ class Journal:
         return cls(Database("journal"))
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, Any], restart: bool = False) -> Journal:
+    def open(cls, path: Path, identity: Mapping[str, Any], earlier: Earlier = Earlier.SAME) -> Journal:
         """The journal at `path`, made if it is missing.
 
         Args:
             path: see journal_path.
             identity: all that decides the result, JSON-ready, by names that a user understands.
-            restart: forget what is in it.
+            earlier: what becomes of what is in it.
 
         Raises:
             UsageError: if it belongs to a run with another identity, or another process works with it.
             OutputError: if it cannot be made, or is damaged.
         """
-        if restart:
+        if earlier is Earlier.NONE:
             with suppress(OutputError):  # damaged: to be forgotten all the same
                 Database("journal", path).close()  # refuses one that another process works with
             delete_database(path)
         database = Database("journal", path)
         try:
             journal = cls(database)
-            journal._bind({"journal format": FORMAT, **identity})
+            changed = journal._bind({"journal format": FORMAT, **identity})
         except BaseException:
             database.close()
             raise
-        return journal
+        if not changed:
+            return journal
+        database.close()
+        if earlier is Earlier.ANY:
+            return cls.open(path, identity, Earlier.NONE)
+        raise UsageError(
+            f"an unfinished run for this result (journal '{path}') had {'; '.join(changed)}; give the same to go on "
+            "with it, or --restart to begin anew"
+        )
 
-    def _bind(self, identity: Mapping[str, Any]) -> None:
+    def _bind(self, identity: Mapping[str, Any]) -> list[str]:
+        """Says what differs from the run that it belongs to; if it belongs to none, it is bound to this one."""
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
         known = dict(self._database.rows("SELECT name, value FROM identity"))
         if not len(self.done()):  # nothing to be mixed up with
             self._database.change("DELETE FROM identity", [()])
             self._database.change("INSERT INTO identity VALUES (?, ?)", list(wanted.items()))
-            return
-        changed = [
+            return []
+        return [
             f"{name} {known.get(name, 'none')}, now {wanted.get(name, 'none')}"
             for name in {**known, **wanted}
             if known.get(name) != wanted.get(name)
         ]
-        if changed:
-            raise UsageError(
-                f"an unfinished run for this result (journal '{self._database.path}') had {'; '.join(changed)}; give "
-                "the same to go on with it, or --restart to begin anew"
-            )
 
     def __enter__(self) -> Journal:
         return self

@@ -29,6 +29,11 @@ Warn = Callable[[str], None]
 Outcomes = Generator[list[TileOutcome], None, None]
 
 
+def default_batch(device: str) -> int:
+    """Tiles run at a time where a user does not say: a CPU gains nothing by more."""
+    return 2 if device == "cpu" else 16
+
+
 class TileRunner(Protocol):
     """Runs one model over tiles, wherever."""
 

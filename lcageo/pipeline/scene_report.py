@@ -39,6 +39,8 @@ class SceneReport:
     """Model, parameters and skipped parts; JSON-ready."""
     holes: tuple[Hole, ...]
     """Tiles that could not be read."""
+    files: tuple[str, ...]
+    """Paths of what belongs to the scene: its file, masks, overviews, world files, a VRT's sources."""
     seconds: float
 
     @property

@@ -54,3 +54,10 @@ def load_predictor(card: ModelCard, config: DetectConfig, device: str = "auto") 
     from lcageo.runtime.torch_backend import TorchPredictor  # torch takes seconds to import
 
     return TorchPredictor.load(card, Selection.of(card, config), device)
+
+
+def gpu_count() -> int:
+    """CUDA devices of this machine."""
+    from lcageo.runtime import torch_backend
+
+    return torch_backend.gpu_count()

@@ -106,6 +106,11 @@ def torch_device(name: str, index: int = 0) -> torch.device:
     return device
 
 
+def gpu_count() -> int:
+    """CUDA devices of this machine."""
+    return torch.cuda.device_count()
+
+
 def _load_weights(network: Network, card: ModelCard) -> None:
     content = card.read_weights()
     try:

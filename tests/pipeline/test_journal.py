@@ -26,7 +26,7 @@ from lcageo.nms import ranking
 from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline.files import Job, run_jobs
-from lcageo.pipeline.journal import Journal, TileOutcome, journal_path
+from lcageo.pipeline.journal import Earlier, Journal, TileOutcome, journal_path
 from lcageo.pipeline.runner import LocalRunner
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
@@ -59,12 +59,12 @@ def job(tmp_path: Path) -> Job:
 
 
 def run(
-    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, restart: bool = False
+    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, earlier: Earlier = Earlier.SAME
 ) -> tuple[bytes, list[int]]:
     """The result's bytes, and how many tiles were done whenever progress was told."""
     told: list[int] = []
     reports = run_jobs(
-        [job], LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), restart
+        [job], LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier
     )
     for report in reports:
         assert report.error is None, report.error
@@ -115,7 +115,7 @@ def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) ->
     assert isinstance(report.error, UsageError)
     assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
     assert "--overlap" not in str(report.error)
-    assert run(job, Failing(), other, restart=True)[1][0] == 0
+    assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
 
 
 def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
@@ -143,7 +143,7 @@ def test_a_damaged_journal_is_named_and_restart_replaces_it(tmp_path: Path, cont
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"damaged .* --restart"):
         Journal.open(path, {})
-    with Journal.open(path, {}, restart=True) as journal:
+    with Journal.open(path, {}, Earlier.NONE) as journal:
         assert not len(journal.done())
 
 

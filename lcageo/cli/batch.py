@@ -1,0 +1,206 @@
+"""lcageo batch: a folder of scenes in, a layer per scene and one of all out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lcageo.cli import console, detect_options, options
+from lcageo.cli.progress import SceneBars
+from lcageo.config import DetectConfig
+from lcageo.errors import InterruptedRunError, PartialResultError, SceneError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lcageo.pipeline.files import Job
+    from lcageo.pipeline.survey import Survey
+    from lcageo.pipeline.survey_scenes import SurveyScene
+    from lcageo.pipeline.survey_state import SceneRecord
+
+DEFAULTS = DetectConfig()
+FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
+MOST_ROWS = 40
+"""Scenes in the table at the end; summary.csv has all."""
+
+
+def batch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FOLDER|GLOB|LIST.txt...", help="Folders, patterns in quotes, scenes, or lists of them."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; made if it is missing.")],
+    file_format: Annotated[str, typer.Option("--format", help=f"Of the layers: {', '.join(FORMATS)}.")] = "gpkg",
+    recursive: Annotated[bool, typer.Option("--recursive", help="Also search folders within folders.")] = False,
+    pattern: Annotated[
+        str | None, typer.Option(help="Which files are scenes, as '*.tif'. Default: .tif .tiff .jp2 .vrt.")
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    batch: detect_options.Batch = None,
+    score: detect_options.Score = DEFAULTS.score,
+    classes: detect_options.Classes = "",
+    max_per_tile: detect_options.MaxPerTile = DEFAULTS.max_per_tile,
+    overlap: detect_options.Overlap = DEFAULTS.overlap,
+    gsd: detect_options.Gsd = str(DEFAULTS.gsd),
+    iou: detect_options.Iou = DEFAULTS.iou,
+    merge_metric: detect_options.Metric = DEFAULTS.merge_metric,
+    agnostic: detect_options.Agnostic = False,
+    bands: detect_options.Bands = "",
+    stretch: detect_options.Stretch = DEFAULTS.stretch,
+    edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
+    aoi: detect_options.Aoi = DEFAULTS.aoi,
+    bbox: detect_options.Bbox = None,
+    bbox_crs: detect_options.BboxCrs = DEFAULTS.bbox_crs,
+    quicklooks: Annotated[bool, typer.Option("--quicklooks", help="Also draw every scene with its boxes.")] = False,
+    holes: Annotated[bool, typer.Option("--holes", help="Also write layers of what could not be read.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with scenes that appear, once they are whole; Ctrl-C ends it.")
+    ] = False,
+    max_memory: options.MaxMemory = None,
+    cluster: options.Cluster = None,
+    force: Annotated[bool, typer.Option("--force", help="Run all, not only what is missing or changed.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not make.")
+    ] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    debug: options.Debug = False,
+) -> None:
+    """Finds objects in all scenes of a survey: a layer per scene, one of all, and a summary.
+
+    A second run does only what is missing or changed. Stopped or killed, the same command goes on where it was.
+
+    Example: lcageo batch survey/ --out results/ --recursive --format gpkg
+    """
+    if file_format not in FORMATS:
+        raise UsageError(f"--format '{file_format}' is not known; give one of {', '.join(FORMATS)}")
+    say = console.Console(quiet, verbose)
+    config = detect_options.build_config(
+        score=score,
+        classes=classes,
+        max_per_tile=max_per_tile,
+        overlap=overlap,
+        gsd=gsd,
+        iou=iou,
+        merge_metric=merge_metric,
+        agnostic=agnostic,
+        bands=bands,
+        stretch=stretch,
+        edge_nodata=edge_nodata,
+        aoi=aoi,
+        bbox=bbox,
+        bbox_crs=bbox_crs,
+    )
+    from lcageo.pipeline.survey import SurveyConfig, open_survey
+    from lcageo.pipeline.survey_scenes import find_scenes
+
+    def find() -> tuple[SurveyScene, ...]:
+        return find_scenes(sources, pattern, recursive, out)
+
+    if not find() and not watch:
+        raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
+    survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes)
+    with (
+        detect_options.open_runner(model, config, device, batch, max_memory, cluster, say) as runner,
+        open_survey(survey_config, config, runner) as survey,
+    ):
+        if watch:
+            _watch(survey, find, say, force, overwrite)
+        else:
+            scenes = find()
+            jobs = survey.look(scenes, force, overwrite)
+            say.note(f"{len(scenes):,} scenes, {len(scenes) - len(jobs):,} of them up to date")
+            _run(survey, jobs, say, force)
+            survey.finish(say.warn)
+        _tell(survey, say, as_json)
+
+
+def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool = False) -> list[SceneRecord]:
+    """Runs what is to be done; stopped, it leaves a summary of how far it came."""
+    done = []
+    try:
+        with SceneBars(say, len(jobs)) as bars:
+            for record in survey.run(jobs, bars.warn, bars.update, force):
+                with bars.ended():
+                    if record.error is not None:
+                        say.note(f"{record.scene}: {record.state.value}: {record.error}")
+                done.append(record)
+    except InterruptedRunError:
+        survey.summarize()
+        raise
+    return done
+
+
+def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwrite: bool) -> None:
+    from lcageo.pipeline.stop import StopRequest
+    from lcageo.pipeline.survey_state import State
+    from lcageo.pipeline.survey_watch import Attempts, Watch
+
+    attempts = Attempts()
+    say.note("waiting for scenes; Ctrl-C ends it")
+    with StopRequest() as stop:
+        for scenes in Watch(find, stop).changes():
+            if scenes is None:
+                survey.finish(say.warn)
+                continue
+            jobs = attempts.worth_trying(survey.look(scenes, force, overwrite))
+            force = False
+            for record in _run(survey, jobs, say) if jobs else ():
+                if record.state is State.FAILED:
+                    attempts.failed(record.scene)
+        survey.finish(say.warn)
+
+
+def _tell(survey: Survey, say: console.Console, as_json: bool) -> None:
+    """The table, the paths, and how it ended."""
+    import json
+
+    from lcageo.pipeline.survey_state import State
+    from lcageo.pipeline.survey_summary import SUMMARY
+    from lcageo.pipeline.survey_summary import as_json as record_as_json
+
+    records = list(survey.records.values())
+    say.note(_table(records))
+    if as_json:
+        console.data(json.dumps([record_as_json(record) for record in records], indent=1))
+    else:
+        for path in (survey.config.joint_layer, survey.config.out / SUMMARY):
+            if path.exists():
+                console.data(str(path))
+    bad = [record for record in records if record.state in (State.FAILED, State.HOLES)]
+    failed = sum(record.state is State.FAILED for record in bad)
+    lines = [f"{record.scene}: {record.error}" for record in bad]
+    if failed and failed == len(records):
+        raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
+    if lines:
+        what = f"{failed:,} of {len(records):,} scenes failed" if failed else "parts are missing from the result"
+        raise PartialResultError("\n  ".join([f"{what}:", *lines]))
+
+
+def _table(records: Sequence[SceneRecord]) -> str:
+    rows = [("scene", "state", "tiles", "objects", "seconds")]
+    if len(records) <= MOST_ROWS:
+        rows += [_row(Path(record.scene).name, record.state.value, [record]) for record in records]
+    else:
+        for state in dict.fromkeys(record.state for record in records):
+            some = [record for record in records if record.state is state]
+            rows.append(_row(f"{len(some):,} scenes", state.value, some))
+    rows.append(_row(f"all {len(records):,}", "", records))
+    found: Counter[str] = Counter()
+    for record in records:
+        found.update(record.per_class)
+    classes = [("class", "objects"), *((name, f"{count:,}") for name, count in found.items())]
+    return f"{console.table(rows)}\n\n{console.table(classes)}"
+
+
+def _row(name: str, state: str, records: Sequence[SceneRecord]) -> tuple[str, str, str, str, str]:
+    tiles = sum(record.tiles.get("run", 0) for record in records)
+    objects, seconds = sum(record.objects for record in records), sum(record.seconds for record in records)
+    return name, state, f"{tiles:,}", f"{objects:,}", f"{seconds:,.1f}"

@@ -1,0 +1,179 @@
+"""Tiles run by the workers of a Dask cluster, on this machine or on many.
+
+The client plans, keeps the journal, merges and writes; workers read and infer. A piece of work is some hundred tiles
+that lie together, or all of a small scene, so one scene of any size spreads over all workers, and many small ones do
+as well. What comes back is journalled as everywhere, so the result is the one-machine result whatever happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceError, SceneError, UsageError
+from lcageo.pipeline.cluster_worker import ModelWork, SceneWork, device_of, run_unit, units
+from lcageo.pipeline.plan import ScenePlan
+from lcageo.pipeline.runner import Outcomes, Warn, default_batch
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import gpu_count
+from lcageo.runtime.selection import Selection
+
+LOCAL = "local"
+UNIT_BATCHES = 32
+"""Batches in a piece of work, at most: some 30 s on a CPU, less than a second on a GPU."""
+PER_WORKER = 3
+"""Pieces of work that each worker has or waits for: it never idles while the next one travels."""
+RETRIES = 3
+"""Attempts at a piece of work whose worker died, before it is the work that is taken to kill workers."""
+ANSWER_S = 60
+SCENES_AT_ONCE = 32
+"""At most: each has a thread of the client for its plan, journal and files."""
+
+
+class ClusterRunner:
+    """A TileRunner on the workers of a cluster."""
+
+    def __init__(self, client: Any, model: ModelWork, batch: int | None) -> None:
+        """Waits for a worker and asks what it runs on.
+
+        Args:
+            client: a `distributed.Client`.
+            model: what workers run.
+            batch: tiles that each runs at a time; None: as many as suit its device.
+
+        Raises:
+            UsageError: if the config names a class that the model does not have.
+            DeviceError: if there is no worker, or one that cannot run it.
+            ModelError: if a worker does not have the model.
+        """
+        Selection.of(model.card, model.config)
+        self.card = model.card
+        self._client, self._model = client, model
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_S)
+        except TimeoutError as error:
+            raise DeviceError(f"no worker has come to '{client.scheduler.address}'; start some") from error
+        self.device: str = client.submit(device_of, model, pure=False).result()
+        self.batch = batch or default_batch(self.device)
+
+    @property
+    def workers(self) -> int:
+        """Those that are there now."""
+        return max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+
+    @property
+    def scenes_at_once(self) -> int:
+        """Two a worker, so that none waits while the client plans and writes."""
+        return min(SCENES_AT_ONCE, 2 * self.workers)
+
+    def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
+        """See TileRunner.run; gives an empty list every second in which nothing came."""
+        import distributed
+
+        info = plan.reader.scene.info
+        in_strips = info.block_shape[1] >= info.width
+        waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
+        work = self._client.scatter(SceneWork.of(plan), hash=False)
+        running: set[Any] = set()
+        try:
+            while waiting or running:
+                while waiting and len(running) < PER_WORKER * self.workers:
+                    piece = waiting.popleft()
+                    running.add(
+                        self._client.submit(run_unit, work, self._model, self.batch, piece, pure=False, retries=RETRIES)
+                    )
+                with _failures_told(info.path):
+                    try:
+                        with self._client.as_current():
+                            ended, running = distributed.wait(running, timeout=1, return_when="FIRST_COMPLETED")
+                    except TimeoutError:
+                        yield []
+                        continue
+                    for future in ended:
+                        outcomes, told = future.result()
+                        for line in told:
+                            warn(line)
+                        yield outcomes
+        finally:
+            self._client.cancel(list(running))
+
+
+@contextmanager
+def _failures_told(path: str) -> Generator[None, None, None]:
+    """Turns Dask's errors into ours."""
+    import distributed
+
+    try:
+        yield
+    except distributed.KilledWorker as error:
+        raise SceneError(
+            f"workers died again and again over the same part of scene '{path}': their memory may not suffice, or the "
+            "file crashes GDAL; see the workers' logs"
+        ) from error
+    except (OSError, distributed.client.FutureCancelledError) as error:
+        raise DeviceError(f"the cluster is gone ({error}); the same command goes on from here") from error
+
+
+@contextmanager
+def cluster_runner(
+    address: str, card: ModelCard, config: DetectConfig, device: str, batch: int | None
+) -> Generator[ClusterRunner, None, None]:
+    """A runner on the cluster at an address, or on N worker processes that are started here.
+
+    Args:
+        address: of a Dask scheduler, as tcp://host:8786, or 'local:N'.
+        card: the model.
+        config: which boxes to return.
+        device: of each worker; 'auto': a GPU of its own if there is one.
+        batch: tiles run at a time by each worker; None: as suits its device.
+
+    Raises:
+        UsageError: if the address is neither.
+        DeviceError: if Dask is not installed, or nothing answers.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise DeviceError("--cluster needs Dask: pip install 'lcageo[cluster]'") from error
+    with _cluster(address, distributed) as where:
+        try:
+            client = distributed.Client(where, timeout=ANSWER_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise DeviceError(f"no scheduler answers at '{address}' ({error}); start one: dask scheduler") from error
+        with client:
+            yield ClusterRunner(client, ModelWork(card, config, device), batch)
+
+
+@contextmanager
+def _cluster(address: str, distributed: Any) -> Generator[Any, None, None]:
+    """The address of a scheduler, or worker processes of our own: they share the cores, and each has a GPU if any."""
+    name, _, count = address.partition(":")
+    if name != LOCAL:
+        if "://" not in address and not count:
+            raise UsageError(f"--cluster '{address}' is neither an address like tcp://host:8786 nor local:N")
+        yield address
+        return
+    if not count.isdigit() or not 1 <= int(count) <= 1024:
+        raise UsageError(f"--cluster '{address}' names no number of workers; give local:2, for instance")
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": None, "host": "127.0.0.1", "port": 0}}
+    workers = {number: _worker(number, int(count), distributed) for number in range(int(count))}
+    with distributed.SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster:
+        yield cluster
+
+
+def _worker(number: int, count: int, distributed: Any) -> dict[str, Any]:
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count))}
+    if gpus := gpu_count():
+        environment["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+    options = {
+        "nthreads": 1, "env": environment, "dashboard": False, "host": "127.0.0.1", "silence_logs": logging.CRITICAL,
+    }  # fmt: skip
+    return {"cls": distributed.Nanny, "options": options}

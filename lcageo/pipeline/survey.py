@@ -1,0 +1,248 @@
+"""A folder of scenes from paths to files: what is missing or changed is run, then all is put together.
+
+OUT/scenes/NAME.gpkg      a layer per scene
+OUT/survey.gpkg           all objects of all scenes, each once
+OUT/summary.csv, .json    how every scene ended
+OUT/.lcageo-survey        what the next run needs to know
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+
+from lcageo.config import DetectConfig
+from lcageo.errors import OutputError
+from lcageo.output.joint import SceneLayer, joint_parts
+from lcageo.output.publish import Publication, make_folder
+from lcageo.output.vector import files_of, write_layer
+from lcageo.pipeline.detect import Progress
+from lcageo.pipeline.files import Job, JobReport, run_jobs
+from lcageo.pipeline.identity import file_identity
+from lcageo.pipeline.journal import Earlier
+from lcageo.pipeline.runner import TileRunner, Warn
+from lcageo.pipeline.scene_report import SceneReport
+from lcageo.pipeline.survey_scenes import SurveyScene
+from lcageo.pipeline.survey_state import SceneRecord, State, SurveyState
+from lcageo.pipeline.survey_summary import SUMMARY, write_summary
+
+JOINT_STEM = "survey"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyConfig:
+    """What a survey's folder holds."""
+
+    out: Path
+    suffix: str
+    """Of the layers, as '.gpkg'."""
+    quicklooks: bool = False
+    """A picture of every scene, in OUT/quicklooks."""
+    holes: bool = False
+    """A layer of what could not be read of every scene, in OUT/holes."""
+
+    @property
+    def joint_layer(self) -> Path:
+        """All objects of all scenes."""
+        return self.out / f"{JOINT_STEM}{self.suffix}"
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is known of a survey's scenes, and how to bring its results up to date."""
+
+    config: SurveyConfig
+    detect: DetectConfig
+    runner: TileRunner
+    state: SurveyState
+    records: dict[str, SceneRecord] = field(default_factory=dict)
+    """By scene: those of the last `look`, as they stand."""
+    _jobs: dict[str, tuple[str, Job]] = field(default_factory=dict)
+    """By scene: what its result is made from, and how."""
+
+    def look(self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False) -> list[Job]:
+        """What is to be done: scenes whose results are missing, or made from something else.
+
+        Args:
+            scenes: all of the survey.
+            force: all of them.
+            overwrite: whether files that no run of this survey made may be replaced.
+
+        Raises:
+            OutputError: if such a file is in the way, or the state cannot be written.
+        """
+        known = self.state.records()
+        strangers = {scene.path for scene in scenes if scene.path not in self.state.known()}
+        self._jobs.clear()
+        self.records = {}
+        area = {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
+        for path, place in self.state.places(scenes).items():
+            job = self._job(path, str(place))
+            earlier, record = known.get(path, ("", SceneRecord(path)))
+            identity = self._identity(path, record.files, area)
+            if not force and earlier == identity and record.state in (State.DONE, State.HOLES) and _all_there(job):
+                self.records[path] = record
+                continue
+            if path in strangers and not overwrite:
+                _refuse_existing(job)
+            self.records[path] = SceneRecord(path)
+            self._jobs[path] = identity, job
+        return [job for _, job in self._jobs.values()]
+
+    def run(
+        self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[Job, Progress], None], force: bool = False
+    ) -> Iterator[SceneRecord]:
+        """Runs what `look` found to be done; arguments and errors as of run_jobs."""
+        earlier = Earlier.NONE if force else Earlier.ANY
+        for report in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
+            record = scene_record(report, self.config.out)
+            area = {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
+            self.state.keep(self._identity(record.scene, record.files, area), record)
+            self.records[record.scene] = record
+            yield record
+
+    def finish(self, warn: Warn) -> None:
+        """Writes the joint layer and the summary of all scenes as they stand, if that is news.
+
+        Raises:
+            OutputError: if that cannot be written.
+        """
+        records = list(self.records.values())
+        made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
+        placed = [record for record in records if record.outputs and record.crs is not None]
+        there = self.config.joint_layer.exists() or not placed
+        if there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists():
+            return
+        for record in records:
+            if record.outputs and record.crs is None:
+                warn(f"scene '{record.scene}' has no place on the map and is not part of the joint layer")
+        with Publication() as publication:
+            if placed:
+                layers = [self._scene_layer(record) for record in placed]
+                parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic)
+                path = self.config.joint_layer
+                write_layer(parts, self._provenance(), publication.draft(path, files_of(path)))
+            self._summarize(publication)
+            publication.publish()
+        self.state.keep_joined(made_of)
+
+    def summarize(self) -> None:
+        """Writes the summary alone, of a run that was stopped."""
+        with Publication() as publication:
+            self._summarize(publication)
+            publication.publish()
+
+    def _summarize(self, publication: Publication) -> None:
+        records = list(self.records.values())
+        write_summary(records, self.runner.card.classes, self._provenance(), publication, self.config.out)
+
+    def _scene_layer(self, record: SceneRecord) -> SceneLayer:
+        return SceneLayer(
+            name=Path(record.outputs[0]).relative_to("scenes").with_suffix("").as_posix(),
+            path=self.config.out / record.outputs[0],
+            crs=pyproj.CRS(record.crs),
+            gsd_m=record.gsd_m or float("inf"),
+            corners=tuple((x, y) for x, y in record.corners),
+            size=(record.size[0], record.size[1]),
+        )
+
+    def _job(self, path: str, place: str) -> Job:
+        out = self.config.out
+        return Job(
+            scene=path,
+            layers=(out / "scenes" / f"{place}{self.config.suffix}",),
+            quicklook=out / "quicklooks" / f"{place}.png" if self.config.quicklooks else None,
+            holes=out / "holes" / f"{place}{self.config.suffix}" if self.config.holes else None,
+        )
+
+    def _identity(self, path: str, belonging: Sequence[str], area: dict[str, Any]) -> str:
+        """What a scene's result is made from. Version, device and batch are left out: no reason to run all again."""
+        card = self.runner.card
+        content = {
+            "files": file_identity(sorted({path, *belonging})),
+            "model": [card.sha256, card.tile_size, card.thresholds, card.size_m],
+            "parameters": self.detect.parameters(),
+            "area": area,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _provenance(self) -> dict[str, Any]:
+        card, records = self.runner.card, self.records.values()
+        return {
+            "model": card.name,
+            "model_sha256": card.sha256,
+            "trained_on": card.trained_on or "nothing: this model is untrained",
+            "licence": card.licence,
+            "parameters": self.detect.parameters(),
+            "scenes": {state.value: sum(record.state is state for record in records) for state in State},
+        }
+
+
+def scene_record(report: JobReport, out: Path) -> SceneRecord:
+    """What a survey remembers of a job."""
+    result = report.result
+    if result is None:
+        return SceneRecord(report.job.scene, State.FAILED, warnings=report.warnings, error=str(report.error))
+    return SceneRecord(
+        scene=report.job.scene,
+        state=State.HOLES if result.holes else State.DONE,
+        seconds=round(result.seconds, 3),
+        tiles=result.provenance["tiles"],
+        per_class=result.per_class(),
+        outputs=[path.relative_to(out).as_posix() for path in report.job.outputs],
+        warnings=report.warnings,
+        error=result.hole_text() if result.holes else None,
+        files=result.files,
+        **_place(result),
+    )
+
+
+def _place(result: SceneReport) -> dict[str, Any]:
+    info = result.info
+    if info.georeference.crs is None:
+        return {}
+    columns = np.array([0.0, info.width, info.width, 0.0])
+    rows = np.array([0.0, 0.0, info.height, info.height])
+    corners = np.stack(info.georeference.to_map(columns, rows), axis=-1)
+    return {
+        "crs": info.georeference.crs.to_wkt(),
+        "gsd_m": info.gsd_m,
+        "corners": corners.tolist(),
+        "size": [info.width, info.height],
+    }
+
+
+def _all_there(job: Job) -> bool:
+    return all(path.exists() for path in job.outputs)
+
+
+def _refuse_existing(job: Job) -> None:
+    for path in job.outputs:
+        if path.exists():
+            raise OutputError(
+                f"'{path}' exists and was not made by this survey; give --overwrite to replace it, or another --out"
+            )
+
+
+@contextmanager
+def open_survey(config: SurveyConfig, detect: DetectConfig, runner: TileRunner) -> Generator[Survey, None, None]:
+    """A survey, whose folder is made if it is missing. No other process can work with it while entered.
+
+    Raises:
+        UsageError: if another process works with it.
+        OutputError: if it cannot be made or written to.
+    """
+    make_folder(config.out)
+    state = SurveyState(config.out)
+    try:
+        yield Survey(config, detect, runner, state)
+    finally:
+        state.close()

@@ -1,0 +1,300 @@
+"""The layers of a survey's scenes -> one joint layer, in which an object that several scenes show stands once.
+
+Two objects of different scenes and of one class (of any, if asked for) are one when the IoU of their polygons in the
+common CRS exceeds JOINT_IOU. Besides, an object cut by its scene's border yields to a larger one that holds more than
+CUT_IOS of it, whatever the ranks (a cut one to a whole one, if they are equally large). Those that yield go first, and
+may still make others yield, as at the seams of tiles (`lcageo.merge`). Of the rest, an object goes if it is one with a
+better one that stays. Better is the finer GSD, if it differs by more than GSD_STEP; then the larger margin (distance
+from the polygon's centroid to its scene's border, in the common CRS); then the higher score, the earlier scene, the
+smaller id. Source: our own design.
+
+Only objects that meet another scene's footprint are compared, a pair of scenes at a time. In memory are the objects of
+a few scenes, and two integers for every two objects that are one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from math import log, pi
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import shapely
+from geopandas import GeoDataFrame, read_parquet
+from numpy.typing import NDArray
+
+from lcageo.errors import OutputError
+from lcageo.output.features import WGS84
+from lcageo.output.polygons import Geometries, valid_polygons
+from lcageo.output.vector import GDAL_ERRORS
+
+Index = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+JOINT_IOU = 0.4
+"""Less than the 0.6 within a scene: orthoimages of one place are registered to a metre or so, and a car is 4 m long."""
+CUT_IOS = 0.6
+"""Share of a cut object that must lie in the larger one."""
+CUT_TOLERANCE_PX = 4.0
+"""An object that comes this close (scene pixels) to its scene's border may be cut by it, as at the seams of tiles."""
+GSD_STEP = 1.1
+"""Ratio of GSDs in one bucket: buckets can be put in order, pairs that differ by less than 10 % cannot."""
+SEGMENTS_PER_SIDE = 32  # straight borders of one CRS are curves in another
+SCENES_AT_ONCE = 8  # whose objects are kept in memory; pairs come in blocks of half as many by half as many
+BLOCK = 5_000  # objects whose partners are looked up at a time
+PART_ROWS = 20_000
+SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
+NUMBERS = {"id": "int64", "class_id": "int32", "score": "f8", "width_m": "f8", "height_m": "f8", "area_m2": "f8"}
+"""What is taken from a scene's layer besides the polygons; classes and scenes are named anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLayer:
+    """What was found in one scene of a survey, and where that lies."""
+
+    name: str
+    """Tells it from the survey's others; the attribute `scene` of its objects."""
+    path: Path
+    """Its layer in any format, as `write_layer` left it."""
+    crs: pyproj.CRS
+    """The scene's own."""
+    gsd_m: float
+    corners: tuple[tuple[float, float], ...]
+    """Map x and y in `crs` of the raster's upper-left, upper-right, lower-right and lower-left corner."""
+    size: tuple[int, int]
+    """Width and height of the raster, pixels."""
+
+
+def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: bool = False) -> Iterator[GeoDataFrame]:
+    """All objects of a survey in its common CRS, each once, part by part, for `write_layer`.
+
+    Args:
+        layers: the scenes, at least one. A file is read twice or a few times.
+        classes: the model's class names.
+        agnostic: whether objects of different classes can be one.
+
+    Yields:
+        At most PART_ROWS objects with the columns of `features`, ids from 1 on: scenes in the order given, within a
+        scene by its layer's ids. If there is none at all, a part without any.
+
+    Raises:
+        OutputError: if a layer cannot be read or has other classes, or a scene has no place in the common CRS.
+    """
+    crs = common_crs(layers)
+    lost = _lost(_Survey.of(layers, crs, len(classes)), agnostic)
+    first_id = 1
+    for scene, layer in enumerate(layers):
+        begin, end = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
+        rows = _rows(layer, len(classes)).drop(index=lost[begin:end] - scene * SCENE_STRIDE)
+        for start in range(0, len(rows) or int(first_id == 1 and scene == len(layers) - 1), PART_ROWS):
+            part = rows.iloc[start : start + PART_ROWS]
+            yield _part(part, layer, classes, crs, first_id)
+            first_id += len(part)
+
+
+def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
+    """The CRS that most of the scenes (at least one) have; of several equally common ones the first."""
+    counts = Counter(layer.crs for layer in layers)  # by wording, where equal ones may differ
+    return max(counts, key=lambda crs: sum(count for other, count in counts.items() if crs == other))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """N scenes in one frame: the common CRS, all in one turn around the globe."""
+
+    layers: Sequence[SceneLayer]
+    classes: int
+    crs: pyproj.CRS
+    footprints: Geometries
+    """(N,) valid polygons."""
+    pairs: Index
+    """(P, 2) scenes whose footprints meet, the earlier one first."""
+
+    @classmethod
+    def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
+        middles = _near(np.array([_middle(layer, crs) for layer in layers]), _middle(layers[0], crs), crs)
+        outlines = []
+        for layer, middle in zip(layers, middles.tolist(), strict=True):
+            outline = shapely.Polygon(layer.corners)
+            outline = shapely.segmentize(outline, outline.length / 4 / SEGMENTS_PER_SIDE)
+            outlines.append(_moved(np.array([outline]), layer, layer.crs, crs, middle))
+        footprints, _ = valid_polygons(np.concatenate(outlines))
+        pairs = shapely.STRtree(footprints).query(footprints, predicate="intersects").T
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        in_blocks = np.lexsort((*pairs.T[::-1], *(pairs // (SCENES_AT_ONCE // 2)).T[::-1]))
+        return cls(layers, classes, crs, footprints, pairs[in_blocks])
+
+    def objects(self, scene: int) -> _Objects:
+        """The objects of a scene that meet another one's footprint."""
+        layer, rows = self.layers[scene], _rows(self.layers[scene], self.classes)
+        shapes = _moved(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
+        others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
+        near = shapely.union_all(self.footprints[others])
+        shapely.prepare(near)
+        met = np.flatnonzero(shapely.intersects(near, shapes))
+        rows, (shapes, _) = rows.iloc[met], valid_polygons(shapes[met])
+        margins = shapely.distance(shapely.centroid(shapes), shapely.boundary(self.footprints[scene]))
+        bucket = np.full(len(rows), round(log(layer.gsd_m) / log(GSD_STEP)))
+        ranks = np.column_stack([bucket, -margins, -rows["score"].to_numpy()])
+        cut = _border_px(rows.geometry.to_numpy(), layer) <= CUT_TOLERANCE_PX
+        numbers, labels = met + scene * SCENE_STRIDE, rows["class_id"].to_numpy()
+        return _Objects(numbers, labels, shapes, shapely.area(shapes), cut, ranks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Objects:
+    """N objects of one scene."""
+
+    numbers: Index
+    """(N,) in the survey, increasing with scene and id."""
+    labels: NDArray[np.int32]
+    shapes: Geometries
+    """(N,) valid polygons in the survey's frame."""
+    areas: Floats
+    cut: NDArray[np.bool_]
+    """(N,) True where the scene's border may cut it."""
+    ranks: Floats
+    """(N, 3) the least is the best, earlier columns before later ones."""
+
+    def selected(self, index: NDArray[np.intp]) -> _Objects:
+        """Those at `index`, in its order."""
+        return _Objects(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def _lost(survey: _Survey, agnostic: bool) -> Index:
+    """Numbers of the objects that the joint layer leaves out."""
+    objects = lru_cache(SCENES_AT_ONCE)(survey.objects)
+    yielding, better, worse = ([np.zeros(0, np.int64)] for _ in range(3))
+    for scene, later in survey.pairs.tolist():
+        for one, other, common in _overlaps(objects(scene), objects(later), agnostic):
+            yielding += [_yielding(one, other, common), _yielding(other, one, common)]
+            same = common > JOINT_IOU * (one.areas + other.areas - common)
+            wins = _wins(one, other)
+            better.append(np.where(wins, one.numbers, other.numbers)[same])
+            worse.append(np.where(wins, other.numbers, one.numbers)[same])
+    return _losers(np.concatenate(better), np.concatenate(worse), np.unique(np.concatenate(yielding)))
+
+
+def _overlaps(scene: _Objects, later: _Objects, agnostic: bool) -> Iterator[tuple[_Objects, _Objects, Floats]]:
+    """M pairs of objects of two scenes that can be one, and the areas that they share, block by block."""
+    tree = shapely.STRtree(later.shapes)
+    for start in range(0, len(scene.numbers), BLOCK):
+        first, second = tree.query(scene.shapes[start : start + BLOCK])
+        first += start
+        can_be = agnostic | (scene.labels[first] == later.labels[second])
+        one, other = scene.selected(first[can_be]), later.selected(second[can_be])
+        yield one, other, shapely.area(shapely.intersection(one.shapes, other.shapes))
+
+
+def _yielding(part: _Objects, whole: _Objects, common: Floats) -> Index:
+    """Numbers of those of `part` that are cut and lie in the larger one beside them."""
+    larger = (part.areas < whole.areas) | ((part.areas == whole.areas) & ~whole.cut)
+    return np.compress(part.cut & larger & (common > CUT_IOS * part.areas), part.numbers)
+
+
+def _wins(one: _Objects, other: _Objects) -> NDArray[np.bool_]:
+    """(M,) True where the first of two objects ranks better."""
+    wins: NDArray[np.bool_] = one.numbers < other.numbers
+    for mine, its in zip(one.ranks.T[::-1], other.ranks.T[::-1], strict=True):
+        wins = np.where(mine == its, wins, mine < its)
+    return wins
+
+
+def _losers(better: Index, worse: Index, yielded: Index) -> Index:
+    """What has yielded, and what the greedy loop drops of the rest, given (M,) and (M,) numbers that are one."""
+    numbers = np.unique(np.concatenate([better, worse]))
+    first, second = np.searchsorted(numbers, better), np.searchsorted(numbers, worse)
+    lost = np.isin(numbers, yielded)
+    while True:  # what has no better one left stays, and what is one with it goes, which frees others
+        undecided = ~(lost[first] | lost[second])
+        first, second = first[undecided], second[undecided]
+        if len(first) == 0:
+            return np.union1d(yielded, numbers[lost])
+        held_up = np.isin(np.arange(len(numbers)), second)
+        lost[second[~held_up[first]]] = True
+
+
+def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
+    """Some rows of a scene's layer as rows of the joint one."""
+    polygons = shapely.orient_polygons(_moved(rows.geometry.to_numpy(), layer, layer.crs, crs, _middle(layer, crs)))
+    part = GeoDataFrame(rows[list(NUMBERS)].reset_index(drop=True), geometry=polygons, crs=crs)
+    part["id"] = np.arange(first, first + len(rows))
+    part.insert(1, "class", pd.Series(np.array(names, dtype=object)[rows["class_id"]], dtype="str"))
+    part.insert(len(NUMBERS) + 1, "scene", pd.Series([layer.name] * len(rows), dtype="str"))
+    return part
+
+
+def _rows(layer: SceneLayer, classes: int) -> GeoDataFrame:
+    """A scene's layer, by id: NUMBERS, and polygons in the scene's CRS whatever the file's."""
+    try:
+        if layer.path.suffix == ".parquet":
+            rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
+        else:
+            rows = pyogrio.read_dataframe(layer.path, columns=list(NUMBERS), use_arrow=True)
+        if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
+            rows = rows.reindex(columns=[*NUMBERS, "geometry"])
+        numbers = rows[list(NUMBERS)].apply(pd.to_numeric).astype(NUMBERS)  # CSV has text only
+        shapes: Geometries = rows["geometry"].to_numpy()
+        if not np.isfinite(shapely.bounds(shapes)).all():
+            raise ValueError("some polygons are missing")
+        if not numbers["class_id"].between(0, classes - 1).all():
+            raise ValueError(f"it has classes beyond the {classes} of the model")
+    except (OSError, ValueError, LookupError, *GDAL_ERRORS) as error:  # IndexError is a damaged FlatGeobuf's
+        raise OutputError(
+            f"layer '{layer.path}' of scene '{layer.name}' cannot be used: {error}; give --force to make it anew"
+        ) from error
+    if layer.path.suffix == ".geojson":
+        shapes = _moved(shapes, layer, pyproj.CRS(WGS84), layer.crs, _middle(layer, layer.crs))
+        cut = shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON  # by the antimeridian
+        shapes[cut] = shapely.convex_hull(shapes[cut])  # objects are boxes
+    # FlatGeobuf sorts features by place.
+    return GeoDataFrame(numbers, geometry=shapes).sort_values("id", kind="stable", ignore_index=True)
+
+
+def _moved(shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj.CRS, at_x: float) -> Geometries:
+    """Geometries of a scene in another CRS, no further than half a turn around the globe from x `at_x`."""
+    xs, ys = shapely.get_coordinates(shapes).T
+    try:
+        if source != crs:
+            xs, ys = pyproj.Transformer.from_crs(source, crs, always_xy=True).transform(xs, ys, errcheck=True)
+    except pyproj.exceptions.ProjError as error:
+        raise OutputError(
+            f"scene '{layer.name}' has no place in {crs.name}, the joint layer's CRS ({error}); leave the scene out"
+        ) from error
+    return np.asarray(shapely.set_coordinates(shapes.copy(), np.column_stack([_near(xs, at_x, crs), ys])))
+
+
+def _middle(layer: SceneLayer, crs: pyproj.CRS) -> float:
+    """X of a scene's middle."""
+    x, y = np.mean(layer.corners, axis=0).tolist()
+    moved = _moved(np.array([shapely.Point(x, y)]), layer, layer.crs, crs, x if layer.crs == crs else 0.0)
+    return float(shapely.get_x(moved)[0])
+
+
+def _near(xs: Floats, at_x: float, crs: pyproj.CRS) -> Floats:
+    """The same places with x within half a turn around the globe from `at_x`, where the CRS goes round it."""
+    if crs.is_geographic:
+        turn = 2 * pi / crs.axis_info[0].unit_conversion_factor
+    elif crs == pyproj.CRS(3857):
+        turn = 2 * pi * 6_378_137  # metres
+    else:
+        return xs
+    return np.asarray(xs - np.round((xs - at_x) / turn) * turn)
+
+
+def _border_px(shapes: Geometries, layer: SceneLayer) -> Floats:
+    """(N,) how close polygons in a scene's CRS come to its raster's border, in its pixels."""
+    points, owners = shapely.get_coordinates(shapes, return_index=True)
+    closest = np.full(len(shapes), np.inf)
+    for side in range(4):
+        start, end, opposite, _ = np.roll(np.array(layer.corners), -side, axis=0)
+        (dx, dy), (ox, oy), (px, py) = end - start, opposite - start, (points - start).T
+        share = (dx * py - dy * px) / (dx * oy - dy * ox)  # 0 on this side of the raster, 1 on the opposite one
+        np.minimum.at(closest, owners, share * layer.size[1 - side % 2])
+    return closest

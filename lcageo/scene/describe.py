@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 
 from lcageo.errors import SceneError, UsageError
 from lcageo.scene.georef import Georeference, pixel_size_m
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+MAX_BLOCK_BYTES = 512_000_000
+"""Of one block, the least that GDAL decodes at once, whatever of it is wanted."""
+BLOCK_ENTRY_BYTES = 4
+"""What a GeoTIFF needs for each of its blocks, at least, even for those that it leaves out: an offset and a length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
     """The description of an open dataset.
 
     Raises:
-        SceneError: if it has no bands, complex pixels, or a CRS that cannot be used.
+        SceneError: if it has no bands, complex pixels, a size that cannot be, or a CRS that cannot be used.
         UsageError: if `bands` names a band that it does not have.
     """
     if dataset.count == 0:
@@ -86,6 +93,7 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
     dtype = dataset.dtypes[chosen[0] - 1]
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
+    _check_blocks(path, dataset, chosen[0])
     georeference = Georeference.of_dataset(dataset)
     return SceneInfo(
         path=path,
@@ -114,7 +122,7 @@ def _choose_bands(path: str, dataset: Any, bands: Sequence[int] | None) -> tuple
                 f"give one or three numbers from 1 to {dataset.count}"
             )
         return (bands[0], bands[0], bands[0]) if len(bands) == 1 else (bands[0], bands[1], bands[2])
-    meaning = list(dataset.colorinterp)
+    meaning = _meanings(dataset)
     if all(color in meaning for color in RGB):
         red, green, blue = (meaning.index(color) + 1 for color in RGB)
         return red, green, blue
@@ -124,7 +132,7 @@ def _choose_bands(path: str, dataset: Any, bands: Sequence[int] | None) -> tuple
 
 def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
     """(256, 3) colours of a paletted band, or None."""
-    if dataset.colorinterp[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
+    if _meanings(dataset)[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
         return None
     colours = dataset.colormap(band)
     return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
@@ -132,8 +140,36 @@ def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
 
 def alpha_band(dataset: Any) -> int | None:
     """Number of the alpha band, or None."""
-    meaning = list(dataset.colorinterp)
+    meaning = _meanings(dataset)
     return meaning.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in meaning else None
+
+
+def _meanings(dataset: Any) -> list[ColorInterp]:
+    """The bands' colours. rasterio raises here what GDAL met before, such as overviews that a download lost: once."""
+    with suppress(CPLE_BaseError):
+        return list(dataset.colorinterp)
+    return list(dataset.colorinterp)
+
+
+def _check_blocks(path: str, dataset: Any, band: int) -> None:
+    """Refuses sizes that only a damaged header gives, or that no memory holds."""
+    rows, columns = dataset.block_shapes[band - 1]
+    together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    block_bytes = rows * columns * together * np.dtype(dataset.dtypes[band - 1]).itemsize
+    if block_bytes > MAX_BLOCK_BYTES:
+        raise SceneError(
+            f"scene '{path}' is stored in blocks of {columns:,} x {rows:,} pixels, which take {block_bytes / 1e6:,.0f} "
+            f"MB each and are read whole ({MAX_BLOCK_BYTES / 1e6:.0f} MB are allowed); "
+            "make a copy with gdal_translate -co TILED=YES"
+        )
+    blocks = math.ceil(dataset.width / columns) * math.ceil(dataset.height / rows)
+    if dataset.driver == "GTiff" and Path(path).is_file():
+        file_bytes = Path(path).stat().st_size
+        if blocks * BLOCK_ENTRY_BYTES > file_bytes:
+            raise SceneError(
+                f"scene '{path}' says that it has {dataset.width:,} x {dataset.height:,} pixels in {blocks:,} blocks, "
+                f"and is a file of {file_bytes:,} bytes; it is damaged or incomplete, fetch it again"
+            )
 
 
 def _mask_kind(dataset: Any, bands: Sequence[int]) -> str:

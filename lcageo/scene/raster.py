@@ -49,13 +49,13 @@ class Scene:
         try:
             with rasterio.Env():
                 self.info = describe(path, dataset, bands)
+                self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
             raise SceneError(f"scene '{path}' cannot be understood: {error}; check it with gdalinfo") from error
         except BaseException:
             self.close()
             raise
-        self._lookup = palette(dataset, self.info.bands[0])
 
     def __enter__(self) -> Scene:
         return self

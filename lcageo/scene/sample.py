@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,8 @@ WHOLE_READ_LIMIT = 16_000_000
 """Most pixels (4,000 x 4,000) that are decoded for a sample; scenes without a smaller overview are probed."""
 PROBES = 48
 """Probed cells along the longest side of a large scene without overviews: at most 48 x 48 block reads."""
+PROBED_PIXELS = 1_000_000_000
+"""Most pixels that probing decodes, a block for each probe: with very large blocks there are fewer probes."""
 PROBE_SIDE = 16
 """Pixels along a side of one probe."""
 PARTS = 16
@@ -67,8 +70,8 @@ def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> 
     info = scene.info
     pixels, valid = np.zeros((3, rows, columns), info.dtype), np.zeros((rows, columns), np.bool_)
     read = False
-    for top, bottom in pairwise(np.unique(np.linspace(0, rows, PARTS + 1, dtype=int)).tolist()):
-        for left, right in pairwise(np.unique(np.linspace(0, columns, PARTS + 1, dtype=int)).tolist()):
+    for top, bottom in _parts(rows, info.height, info.block_shape[0]):
+        for left, right in _parts(columns, info.width, info.block_shape[1]):
             x, y = left * info.width / columns, top * info.height / rows
             width, height = right * info.width / columns - x, bottom * info.height / rows - y
             with suppress(SceneError):
@@ -80,9 +83,16 @@ def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> 
     return pixels, valid
 
 
+def _parts(length: int, side: int, block: int) -> list[tuple[int, int]]:
+    """One axis of a view in at most PARTS pieces, no more than the scene has blocks there: these fail as a whole."""
+    parts = min(PARTS, math.ceil(side / block))
+    return list(pairwise(np.unique(np.linspace(0, length, parts + 1, dtype=int)).tolist()))
+
+
 def _probe(scene: Scene) -> SceneSample:
     info = scene.info
-    cell = max(info.width, info.height) / PROBES
+    affordable = math.isqrt(max(1, PROBED_PIXELS // math.prod(info.block_shape)))
+    cell = max(info.width, info.height) / min(PROBES, affordable)
     columns, rows = max(1, round(info.width / cell)), max(1, round(info.height / cell))
     width, height = min(PROBE_SIDE, info.width), min(PROBE_SIDE, info.height)
     pixels = np.zeros((3, rows, columns, width * height), info.dtype)

@@ -1,0 +1,230 @@
+"""Runs the tool on many damaged and hostile GeoTIFFs: a result, one with holes or a plain refusal, and nothing else.
+
+    python tests/soak/mutated_scenes.py [--count 1000] [--seed 0] [--seconds 30] [--megabytes 1024] [--commands 20]
+
+Each file goes through the pipeline in one of a few long-lived processes, limited in time and memory; some of them also
+through the real command. Files that were not taken well are kept, and the exit code is 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+
+from mutations import KINDS, Mutation, mutate, write_sources  # noqa: E402 - after the path it is found on
+
+GRACE_S = 10
+"""For a run that was told to stop, and for the start of a process."""
+ENDINGS = ("ok", "holes", "refused", "stopped", "BAD")
+GREEDY = ("memory", "alloc")
+"""In a refusal's words: it did not see that the file asks for too much, the system did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run over one file went."""
+
+    mutation: Mutation
+    ending: str
+    """One of ENDINGS; stopped: it was still at work after the limit, and stopped when told, to go on another time."""
+    text: str
+    seconds: float
+    megabytes: float
+    """Resident memory at its peak, above what the process has without a scene."""
+
+
+class Worker:
+    """A child process that runs one file after the other."""
+
+    def __init__(self, scratch: Path, seconds: float, megabytes: int) -> None:
+        self._scratch, self._seconds, self._megabytes = scratch, seconds, megabytes
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, mutation: Mutation) -> Outcome:
+        """Runs one file; a process that does not survive it is replaced at the next."""
+        path = self._scratch / f"{mutation.number:05d}.tif"
+        path.write_bytes(mutation.content)
+        process = self._process = self._process or self._started()
+        started = time.monotonic()
+        answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=lambda: answers.put(process.stdout.readline()), daemon=True).start()  # type: ignore[union-attr]
+        print(path, file=process.stdin, flush=True)
+        line = self._answer(answers, self._seconds)
+        if line is None:
+            process.send_signal(signal.SIGTERM)
+            line = self._answer(answers, GRACE_S)
+        seconds = time.monotonic() - started
+        if not line:
+            what = "hangs, and does not stop when told" if line is None else "died"
+            process.kill()
+            self._process = None
+            return Outcome(mutation, "BAD", f"the process {what} (exit {process.wait()})", seconds, 0)
+        ending, text, megabytes = json.loads(line)
+        if megabytes > self._megabytes:
+            ending, text = "BAD", f"{megabytes:.0f} MB; {ending}: {text}"
+        greedy = ending == "refused" and any(word in text.lower() for word in GREEDY)
+        if greedy or (seconds > self._seconds and ending != "stopped"):
+            ending = "BAD"
+        return Outcome(mutation, ending, text, seconds, megabytes)
+
+    @staticmethod
+    def _answer(answers: queue.Queue[str], seconds: float) -> str | None:
+        try:
+            return answers.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _started(self) -> subprocess.Popen[str]:
+        command = [sys.executable, __file__, "--worker", str(self._scratch), "--megabytes", str(self._megabytes)]
+        with (self._scratch / "stderr.txt").open("a") as log:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n", "see stderr.txt"
+        return process
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def work(scratch: Path, megabytes: int) -> None:
+    """What a child process does: paths come on standard input, one line of JSON goes out for each."""
+    import faulthandler
+    import traceback
+
+    from attempts import attempt
+
+    faulthandler.enable()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one that comes late; a run under way has a handler of its own
+    warm = scratch / f"warm-{os.getpid()}.tif"
+    warm.write_bytes((scratch / "tiled.tif").read_bytes())
+    attempt(warm, scratch)
+    ours = _status("VmSize") + 4 * megabytes  # address space that is never used counts as well: stacks, arenas
+    resource.setrlimit(resource.RLIMIT_AS, (int(ours * 1e6), int(ours * 1e6)))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+        before = _status("VmRSS")
+        try:
+            ending, text = attempt(Path(line.strip()), scratch)
+        except Exception as error:
+            traceback.print_exc()
+            ending, text = "BAD", f"{type(error).__name__}: {error}"
+        print(json.dumps((ending, text, _status("VmHWM") - before)), flush=True)
+
+
+def _status(name: str) -> float:
+    """A figure of this process's memory, MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(name))
+
+
+def run_command(path: Path, output: Path) -> str:
+    """What is wrong with how `lcageo detect` ends on a file; empty if nothing."""
+    command = [sys.executable, "-m", "lcageo", "detect", str(path), "-o", str(output), "--overwrite", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=TESTS.parent)
+    if done.returncode not in (0, 1, 3) or "Traceback" in done.stderr or "unexpected" in done.stderr:
+        return f"exit {done.returncode}: {done.stderr[-300:]}"
+    return ""
+
+
+def run_all(mutations: list[Mutation], scratch: Path, arguments: argparse.Namespace) -> list[Outcome]:
+    """All files, by as many processes as asked for."""
+    workers: queue.Queue[Worker] = queue.Queue()
+    for _ in range(arguments.processes):
+        workers.put(Worker(scratch, arguments.seconds, arguments.megabytes))
+
+    def run(mutation: Mutation) -> Outcome:
+        worker = workers.get()
+        try:
+            return worker.run(mutation)
+        finally:
+            workers.put(worker)
+
+    with ThreadPoolExecutor(arguments.processes) as pool:
+        outcomes = list(pool.map(run, mutations))
+    while not workers.empty():
+        workers.get().close()
+    return outcomes
+
+
+def print_table(outcomes: list[Outcome], verbose: bool) -> None:
+    """Endings by kind, and what took longest and most."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome in outcomes:
+        counts[outcome.mutation.kind][outcome.ending] += 1
+        counts["all"][outcome.ending] += 1
+    print(f"{'kind':24}" + "".join(f"{ending:>9}" for ending in ENDINGS))
+    for kind in (*KINDS, "all"):
+        print(f"{kind:24}" + "".join(f"{counts[kind][ending]:9,}" for ending in ENDINGS))
+    keys: dict[str, Callable[[Outcome], float]] = {"slowest": lambda o: o.seconds, "most memory": lambda o: o.megabytes}
+    for what, key in keys.items():
+        for outcome in sorted(outcomes, key=key, reverse=True)[:3]:
+            print(f"{what}: {_line(outcome)}")
+    for outcome in outcomes:
+        if verbose or outcome.ending in ("stopped", "BAD"):
+            print(f"{outcome.ending}: {_line(outcome)}: {outcome.text}")
+
+
+def _line(outcome: Outcome) -> str:
+    one = outcome.mutation
+    return f"{one.number} ({one.kind} of {one.source}) {outcome.seconds:.1f} s, {outcome.megabytes:.0f} MB"
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=30, help="for one file")
+    parser.add_argument("--megabytes", type=int, default=1024, help="more resident memory for one file")
+    parser.add_argument("--commands", type=int, default=20, help="files that also go through the real command")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="a line for each file")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of the files to run")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker is not None:
+        work(arguments.worker, arguments.megabytes)
+        return 0
+    scratch = Path(tempfile.mkdtemp(prefix="lcageo-soak-"))
+    sources = write_sources(scratch)
+    mutations = [mutate(sources, number, arguments.seed) for number in arguments.only or range(arguments.count)]
+    outcomes = run_all(mutations, scratch, arguments)
+    print_table(outcomes, arguments.verbose)
+    quick = [one.mutation.number for one in outcomes if one.ending in ("ok", "holes", "refused") and one.seconds < 5]
+    chosen = random.Random(arguments.seed).sample(quick, min(arguments.commands, len(quick)))
+    wrong = {number: run_command(scratch / f"{number:05d}.tif", scratch / "command.geojson") for number in chosen}
+    wrong = {number: what for number, what in wrong.items() if what}
+    print(f"{len(chosen)} of them by the real command: {len(wrong)} BAD")
+    for number, what in wrong.items():
+        print(f"BAD by the real command: {number}: {what}")
+    bad = {one.mutation.number for one in outcomes if one.ending == "BAD"} | set(wrong)
+    for one in outcomes:
+        if one.mutation.number not in bad:
+            (scratch / f"{one.mutation.number:05d}.tif").unlink(missing_ok=True)
+    print(f"files that were not taken well are kept in {scratch}" if bad else "none was not taken well")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,5 +48,5 @@ def test_sizes_are_understood(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "M", "-1G", "much", "0", "1e30G"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--max-memory .* is not a size like 800M or 4G"):
+    with pytest.raises(UsageError, match=r"--max-memory .* is not a size like 800M or 4G"):
         parse_bytes(text, "--max-memory")

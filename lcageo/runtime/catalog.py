@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -64,17 +65,21 @@ class ModelCard:
             ),
             "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
             and isinstance(self.largest_object_px, int | None),
+            "metrics (texts, numbers, and lists and tables of them; figures are numbers)": _is_plain(self.metrics)
+            and all(map(_holds_figures, [self.metrics, *self.metrics.values()])),
+            "recipe (texts, numbers, and lists and tables of them)": _is_plain(self.recipe),
         }
         self._refuse_unless(checks)
         checks = {
             "tile_size (64 to 4096, a multiple of 32)": 64 <= self.tile_size <= 4096 and self.tile_size % 32 == 0,
-            "gsd_m (two metres per pixel, rising)": 0 < self.gsd_m[0] <= self.gsd_m[1],
-            "std (positive)": min(self.std) > 0,
+            "gsd_m (two metres per pixel, rising)": 0 < self.gsd_m[0] <= self.gsd_m[1] < math.inf,
+            "mean (0 to 255)": all(0 <= value <= 255 for value in self.mean),
+            "std (positive)": all(0 < value < math.inf for value in self.std),
             "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
             "thresholds (0 to 1, of its classes)": set(self.thresholds) <= set(self.classes)
             and all(0 <= value <= 1 for value in self.thresholds.values()),
             "size_m (two lengths in metres, rising, of its classes)": set(self.size_m) <= set(self.classes)
-            and all(0 <= least < greatest for least, greatest in self.size_m.values()),
+            and all(0 <= least < greatest < math.inf for least, greatest in self.size_m.values()),
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
         self._refuse_unless(checks)
@@ -116,7 +121,7 @@ class ModelCard:
         """
         try:
             content = self.weights.read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter: a name with a NUL
             raise ModelError(f"the weights of model '{self.name}' cannot be read: {self.weights} ({error})") from error
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
@@ -184,11 +189,12 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(
             f"model card '{path}' cannot be read: {error.strerror}; a model is a card (.toml) beside its weights"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # ValueError also stands for bytes that are no UTF-8 and numbers of thousands of digits, the other for deep nesting.
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
     try:
         return _card_from(entries, path.resolve().parent)
-    except (TypeError, ValueError, KeyError, AttributeError, ConfigError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, ConfigError) as error:
         raise ModelError(
             f"model card '{path}' cannot be used: {error}; compare it with a shipped card or models/README.md"
         ) from error
@@ -231,6 +237,22 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
             "weights": folder / weights,
         }
     )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can say it: TOML also has dates."""
+    if isinstance(value, dict | list | tuple):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str | int | float)
+
+
+def _holds_figures(found: Any) -> bool:
+    """Whether figures of a set of data, if these are some, are numbers, as all that shows them takes for granted."""
+    if not isinstance(found, dict):
+        return True
+    per_class = found.get("per_class_AP50", {})
+    figures = [found.get(name, 0) for name in ("images", "mAP50", "mAP75", "mAP50_95")]
+    return isinstance(per_class, dict) and all(isinstance(one, int | float) for one in (*figures, *per_class.values()))
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -38,8 +38,9 @@ class TorchPredictor:
             DeviceError: if the device is not there.
         """
         target = torch_device(device)
+        weights = _checked_weights(card)
         network = build_network(card.network)
-        _load_weights(network, card)
+        network.load_state_dict(weights)
         try:
             return cls(card, network, selection, target)
         except RuntimeError as error:
@@ -111,13 +112,15 @@ def gpu_count() -> int:
     return torch.cuda.device_count()
 
 
-def _load_weights(network: Network, card: ModelCard) -> None:
+def _checked_weights(card: ModelCard) -> dict[str, torch.Tensor]:
+    """The weights, which fit the card's network; checked before the network takes memory, which may be gigabytes."""
     content = card.read_weights()
     try:
         weights = safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError) as error:  # the latter: a type that torch does not have
         raise ModelError(f"{card.weights} is not a safetensors file ({error}); nothing of it was run") from error
-    wanted = network.state_dict()
+    with torch.device("meta"):
+        wanted = build_network(card.network).state_dict()
     missing, unexpected = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
     if missing or unexpected:
         raise ModelError(
@@ -131,7 +134,7 @@ def _load_weights(network: Network, card: ModelCard) -> None:
             f"{card.weights} does not fit the network of model '{card.name}': {name} has shape "
             f"{tuple(weights[name].shape)}, not {tuple(wanted[name].shape)}"
         )
-    network.load_state_dict(weights)
+    return weights
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lcageo.cli.models import model_info
+from lcageo.config import NetworkConfig
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.runtime import catalog
-from lcageo.runtime.catalog import FOLDER_CARD, find_card, read_card, shipped_cards, write_card
+from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, read_card, shipped_cards, write_card
 
 
 @pytest.fixture
@@ -85,6 +92,12 @@ def test_every_shipped_card_is_whole() -> None:
         ({"gsd_m": [1.0]}, "cannot be used"),
         ({"std": [1.0, 0.0, 1.0]}, "std"),
         ({"mean": "grey"}, "cannot be used"),
+        ({"mean": [10**400, 0, 0]}, "cannot be used"),
+        ({"mean": [256.0, 0.0, 0.0]}, "mean"),
+        ({"gsd_m": [1.0, float("inf")]}, "gsd_m"),
+        ({"metrics": {"made": date(2024, 2, 29)}}, "metrics"),
+        ({"metrics": {"images": 3, "mAP50": "good"}}, "figures are numbers"),
+        ({"recipe": {"made": [date(2024, 2, 29)]}}, "recipe"),
         ({"sha256": "abc"}, "sha256"),
         ({"thresholds": {"dog": 0.5}}, "thresholds"),
         ({"thresholds": {"ship": 1.5}}, "thresholds"),
@@ -109,14 +122,17 @@ def test_a_missing_or_broken_card(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("name = ")
     with pytest.raises(ModelError, match="not valid TOML"):
         find_card(str(tmp_path / "broken.toml"))
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ModelError, match="not valid TOML"):
-        find_card(str(tmp_path / "binary.toml"))
+    for content in (b"\xff\xfe\x00", b"name = " + b"9" * 5000, b"name = " + b"[" * 5000):
+        (tmp_path / "binary.toml").write_bytes(content)
+        with pytest.raises(ModelError, match="not valid TOML"):
+            find_card(str(tmp_path / "binary.toml"))
 
 
 def test_altered_and_missing_weights_are_refused(untrained: Path, edited: Callable[..., Path]) -> None:
     with pytest.raises(ModelError, match=r"weights .* cannot be read"):
         read_card(edited()).read_weights()
+    with pytest.raises(ModelError, match="null byte"):
+        read_card(edited(weights="a\0.safetensors")).read_weights()
     path = edited()
     (path.parent / "model.safetensors").write_bytes((untrained / "model.safetensors").read_bytes()[:-1] + b"!")
     with pytest.raises(ModelError, match="SHA-256"):
@@ -134,3 +150,54 @@ def test_class_ids_name_what_is_unknown(untrained: Path) -> None:
 def test_the_card_itself_refuses_too(untrained: Path) -> None:
     with pytest.raises(ConfigError, match="tile_size"):
         replace(find_card(str(untrained)), tile_size=1)
+
+
+SCALARS = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.sampled_from(["ship", "lca", "resnet18", "a\0.safetensors", "mAP50", 10**400, date(2024, 2, 29)]),
+)
+ANY = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner))
+TABLES = st.dictionaries(st.sampled_from(["ship", "images", "mAP50", "per_class_AP50"]), ANY, max_size=3)
+ENTRIES = st.sampled_from([entry.name for entry in fields(ModelCard)])
+SETTINGS = st.sampled_from([entry.name for entry in fields(NetworkConfig)])
+NUMBERS = st.lists(st.integers(-1, 300) | st.floats(), min_size=2, max_size=3)
+
+
+def use(path: Path) -> None:
+    """Reads a card and asks for all that others ask of it."""
+    card = read_card(path)
+    assert all(0 <= value <= 255 for value in card.fill)
+    assert card.class_ids(card.classes) == card.class_ids(())
+    for as_json in (False, True):
+        model_info(str(path), as_json)
+    with pytest.raises(ModelError, match="weights of model"):
+        card.read_weights()  # there are none
+
+
+@given(st.dictionaries(ENTRIES, ANY | NUMBERS | TABLES, max_size=2), st.dictionaries(SETTINGS, ANY, max_size=1))
+def test_no_entries_raise_anything_but_a_model_error(
+    untrained: Path, tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any], network: dict[str, Any]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.toml"
+    entries = tomllib.loads((untrained / FOLDER_CARD).read_text())
+    entries["network"] |= network
+    path.write_bytes(tomli_w.dumps(entries | changes).encode())
+    try:
+        use(path)
+    except ModelError as error:
+        assert "cannot be used" in str(error)
+
+
+@given(st.data(), st.binary(max_size=20) | st.sampled_from([b"[" * 5000, b"9" * 5000, b"''", b"=", b"\n", b"nan"]))
+def test_no_bytes_raise_anything_but_a_model_error(
+    untrained: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, change: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.toml"
+    written = (untrained / FOLDER_CARD).read_bytes()
+    place = data.draw(st.integers(0, len(written)))
+    path.write_bytes(written[:place] + change + written[place + data.draw(st.integers(0, 20)) :])
+    with suppress(ModelError):
+        use(path)

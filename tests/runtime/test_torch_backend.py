@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import struct
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +12,16 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, NetworkConfig
 from lcageo.detections import Detections
+from lcageo.detector.network import Network
+from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
 from lcageo.nms import nms
+from lcageo.runtime import torch_backend
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.selection import Selection
@@ -22,7 +30,7 @@ from lcageo.runtime.torch_backend import TorchPredictor
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 3, 256, 256), dtype=np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def card(untrained: Path) -> ModelCard:
     return find_card(str(untrained))
 
@@ -121,3 +129,49 @@ def test_out_of_memory_on_a_cpu_is_told_apart(card: ModelCard) -> None:
     huge = np.lib.stride_tricks.as_strided(one, (2**34, 3, 256, 256), (0, 0, 0, 0))  # a byte here, petabytes in torch
     with pytest.raises(DeviceMemoryError, match="no memory for a batch of"):
         model.predict(huge)
+
+
+HEADERS = st.recursive(
+    st.integers(-1, 2**65) | st.sampled_from(["F32", "F8_E8M0", "F4", "BOOL", "C64", "x", None]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets", "__metadata__", "a"]), inner, max_size=4)
+    ),
+)
+
+
+@given(st.data(), HEADERS)
+def test_no_weights_raise_anything_but_a_model_error(
+    card: ModelCard, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, header: object
+) -> None:
+    written = card.read_weights()
+    place = data.draw(st.integers(0, 3000))
+    entry = json.dumps({"a": header} if data.draw(st.booleans()) else header).encode()
+    small = struct.pack("<Q", len(entry)) + entry + bytes(8)
+    for content in (small, written[:place] + data.draw(st.binary(max_size=9)) + written[place + 4 :]):
+        with suppress(ModelError):
+            predictor(with_weights(card, tmp_path_factory.getbasetemp(), content))
+
+
+def test_weights_of_types_that_torch_lacks_are_refused(card: ModelCard, tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F8_E8M0", "shape": [8], "data_offsets": [0, 8]}}).encode()
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        predictor(with_weights(card, tmp_path, struct.pack("<Q", len(header)) + header + bytes(8)))
+
+
+def test_wrong_weights_are_refused_before_a_network_takes_memory(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(config: NetworkConfig) -> Network:
+        network = build_network(config)
+        assert all(parameter.is_meta for parameter in network.parameters()), "a card may ask for many gigabytes"
+        return network
+
+    monkeypatch.setattr(torch_backend, "build_network", refuse)
+    with pytest.raises(ModelError, match="SHA-256"):
+        predictor(replace(with_weights(card, tmp_path, card.read_weights()), sha256="0" * 64))
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        predictor(with_weights(card, tmp_path, b"none"))
+    wide = replace(card, network=replace(card.network, backbone="resnet101", backbone_width=512))
+    with pytest.raises(ModelError, match="does not fit the network"):
+        predictor(wide)

@@ -85,7 +85,8 @@ class Database:
             )
         if not isinstance(error, sqlite3.OperationalError):
             return OutputError(f"{self.what} '{self.path}' is damaged ({error}); give --restart to begin anew")
-        full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        # Python's own errors, such as of text that is no UTF-8, have no code.
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         mend = "make space" if full else "check its folder's rights and disk, or choose another with -o"
         return OutputError(
             f"{self.what} '{self.path}' cannot be written: {error}; {mend}, and the same command goes on"

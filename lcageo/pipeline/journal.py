@@ -7,6 +7,7 @@ result, so that parts of different runs are never mixed, and locked while a proc
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,13 +24,13 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
 from lcageo.pipeline.database import Database, delete_database
 
-FORMAT = 1
+FORMAT = 2
 """Of the file; another is refused as another setting is."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tiles (
     tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
-    boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL
+    boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
@@ -103,6 +104,7 @@ class Journal:
         database = Database("journal", path)
         try:
             journal = cls(database)
+            journal._check()
             changed = journal._bind({"journal format": FORMAT, **identity})
         except BaseException:
             database.close()
@@ -116,6 +118,15 @@ class Journal:
             f"an unfinished run for this result (journal '{path}') had {'; '.join(changed)}; give the same to go on "
             "with it, or --restart to begin anew"
         )
+
+    def _check(self) -> None:
+        """Refuses rows that a disk has changed: SQLite only notices what breaks its own structure."""
+        for *row, checksum in self._database.rows("SELECT * FROM tiles"):
+            if checksum != _checksum(row):
+                raise OutputError(
+                    f"journal '{self._database.path}' is damaged (tile {row[0]} is not as it was written); "
+                    "give --restart to begin anew"
+                )
 
     def _bind(self, identity: Mapping[str, Any]) -> list[str]:
         """Says what differs from the run that it belongs to; if it belongs to none, it is bound to this one."""
@@ -164,8 +175,11 @@ class Journal:
         Raises:
             OutputError: if the disk is full or cannot be written to.
         """
-        rows = [(one.tile, one.found is not None, one.impossible, one.unread, *_packed(one.found)) for one in outcomes]
-        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = [
+            (one.tile, int(one.found is not None), one.impossible, one.unread, *_packed(one.found)) for one in outcomes
+        ]
+        rows_checked = [(*row, _checksum(row)) for row in rows]
+        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows_checked)
 
     def keep(self, found: Detections) -> None:
         """Takes some of the scene's objects, merged, in any order; errors as of `add`."""
@@ -204,6 +218,11 @@ class Journal:
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
         ((empty, impossible),) = self._database.rows(query)
         return empty, impossible
+
+
+def _checksum(row: Sequence[Any]) -> int:
+    """Of a tile's values: numbers and text, then bytes."""
+    return zlib.crc32(b"".join(value if isinstance(value, bytes) else f"{value!r};".encode() for value in row))
 
 
 def _packed(found: Detections | None) -> tuple[bytes, bytes, bytes]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,24 @@ def test_no_content_raises_anything_but_a_data_error(
     read = read_coco(folder / "fuzz.json")
     assert read.problems
     "\n".join(map(str, read.problems)).encode()  # can be printed
+
+
+LISTS = st.dictionaries(st.sampled_from(["images", "categories", "annotations"]), ANY | st.lists(ANY))
+PIECES = st.binary(max_size=20) | st.sampled_from([b"[" * 5000, b"9" * 5000, b"null", b"[]", b"{}", b"\\ud800", b"NaN"])
+
+
+@given(st.data(), ANY | LISTS, PIECES)
+def test_no_document_and_no_bytes_raise_anything_but_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, content: Any, piece: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes" / "a.json"
+    valid = write_coco(path).read_bytes()
+    place = data.draw(st.integers(0, len(valid)))
+    changed = valid[:place] + piece + valid[place + data.draw(st.integers(0, 20)) :]
+    for text in (json.dumps(content).encode(), changed):
+        path.write_bytes(text)
+        with suppress(DataError):
+            "\n".join(map(str, read_coco(path).problems)).encode()  # can be printed
 
 
 @pytest.mark.parametrize("name", ["vhr10/train", "vhr10/val", "openmix/train", "openmix/val"])

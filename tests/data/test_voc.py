@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.makers import BILLION_LAUGHS, voc_object, voc_xml
+from data.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcageo.data.dior import DiorSplit, read_dior
 from lcageo.data.voc import read_voc, voc_box, voc_size
 from lcageo.data.voc import voc_object as parse_object
 from lcageo.errors import DataError
@@ -91,3 +92,34 @@ def test_no_bytes_raise_anything_but_a_data_error(
                 parse_object(node)
         except DataError:
             pass
+
+
+NUMBERS = st.integers() | st.floats() | st.integers(1, 50)
+TEXTS = st.one_of(
+    NUMBERS.map(str), st.sampled_from(["", "ship", "1e999", "&lt;", "&x;", "9" * 5000]), st.text(max_size=3)
+)
+TAGS = st.sampled_from(
+    ["size", "width", "height", "object", "bndbox", "xmin", "ymin", "xmax", "ymax", "name", "difficult"]
+)
+
+
+def element(tag: str, content: list[str]) -> str:
+    return f"<{tag}>{''.join(content)}</{tag}>"
+
+
+TREES = st.recursive(TEXTS, lambda inner: st.builds(element, TAGS, st.lists(inner, max_size=6)), max_leaves=20)
+BOXES = st.builds(voc_object, TEXTS, st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), TREES)
+
+
+@given(st.lists(TREES | BOXES, max_size=4), TEXTS | st.just("40"), TEXTS | st.just("30"))
+def test_no_record_stops_the_reading_of_its_set(
+    tmp_path_factory: pytest.TempPathFactory, objects: list[str], width: str, height: str
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "dior"
+    if not root.exists():
+        write_dior(root, {"00001": voc_xml()})
+    record = root / "Annotations" / "Horizontal Bounding Boxes" / "00001.xml"
+    record.write_text(voc_xml(*objects, width=width, height=height), "utf-8")
+    read = read_dior(root, DiorSplit.TRAIN)
+    assert len(read) <= 1
+    "\n".join(map(str, read.problems)).encode()  # can be printed

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageErr
 from lcageo.nms import ranking
 from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
+from lcageo.pipeline.database import delete_database
 from lcageo.pipeline.files import Job, run_jobs
 from lcageo.pipeline.journal import Earlier, Journal, TileOutcome, journal_path
 from lcageo.pipeline.runner import LocalRunner
@@ -138,6 +140,49 @@ def test_a_journal_damaged_in_its_middle_is_named_too(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"--restart|cannot be written"), Journal.open(path, {}) as journal:
         list(journal.outcomes())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of some tiles."""
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    found = Detections(np.arange(24.0).reshape(6, 4), np.linspace(0, 1, 6, dtype=np.float32), np.arange(6))
+    with Journal.open(path, {"model": "a"}) as journal:
+        journal.add([TileOutcome(tile, found) for tile in range(9)])
+        journal.add([TileOutcome(9, None), TileOutcome(10, None, unread="the disk is damaged")])
+        journal.keep(found)
+    return path
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 2**20), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4))
+def test_a_damaged_journal_is_told_or_gives_what_was_written(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[int, bytes]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz-journal"
+    content = bytearray(written.read_bytes())
+    for place, piece in pieces:
+        place %= len(content)
+        content[place : place + len(piece)] = piece
+    delete_database(path)
+    path.write_bytes(content)
+    with suppress(OutputError, UsageError), Journal.open(path, {"model": "a"}) as journal:
+        assert set(journal.done()) <= set(range(10)) and len(journal.unread()) <= 1
+        for outcome in journal.outcomes():
+            if outcome.found is not None:
+                assert outcome.found.boxes_xyxy.tolist() == np.arange(24.0).reshape(6, 4).tolist()
+        list(journal.objects())
+        journal.forget_objects()
+        assert journal.counts(6) == (0,) * 6 and journal.totals()[1] == 0
+
+
+def test_a_number_that_changed_in_a_journal_is_damage(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    box, content = np.arange(4.0).tobytes(), written.read_bytes()
+    assert content.count(box) == 9
+    path.write_bytes(content.replace(box, np.array([0.0, 1.0, 2.0, 5.0]).tobytes(), 1))
+    with pytest.raises(OutputError, match=r"damaged \(tile \d is not as it was written\); give --restart"):
+        Journal.open(path, {"model": "a"})
 
 
 def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:

@@ -216,6 +216,10 @@ def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
 
 
 def _open(path: str) -> Any:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:  # Python's own text for a name's odd bytes, which GDAL does not know
+        raise SceneError(f"scene {path!a} has a name that is no UTF-8, which GDAL cannot open; rename it") from error
     remote = path.startswith("/vsi") or "://" in path or ":" in path[2:]
     if not remote and not Path(path).exists():
         raise SceneError(f"scene '{path}' does not exist; check the path")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from attempts import attempt
+from hypothesis import given
+from hypothesis import strategies as st
 from mutations import HEIGHT, KINDS, WIDTH, Tiff, mutate, write_sources
 from scenes import noise, write_scene
 
@@ -16,13 +19,21 @@ from lcageo.scene import prefetch, sample
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import read_reduced, sample_scene
 
+
+class Sources(dict[str, bytes]):
+    """Short to print, which hypothesis asks for."""
+
+    def __repr__(self) -> str:
+        return "Sources(...)"
+
+
 ENDINGS = ("ok", "holes", "refused", "stopped")
 """The last: a header may well say that there is work for hours."""
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return write_sources(tmp_path_factory.mktemp("sources"))
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return Sources(write_sources(tmp_path_factory.mktemp("sources")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,6 +48,27 @@ def test_damage_of_every_kind_ends_in_a_result_or_a_refusal(
         path.write_bytes(mutation.content)
         ending, text = attempt(path, tmp_path, seconds=1)
         assert mutation.kind == kind and ending in ENDINGS and text
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 2**12), st.binary(min_size=1, max_size=8)), min_size=1, max_size=5)
+
+
+@given(st.sampled_from(["bigtiff", "mask", "overviews", "palette", "uint16"]), CHANGES)
+def test_no_header_raises_anything_but_a_scene_error(
+    sources: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[int, bytes]]
+) -> None:
+    tiff = Tiff(sources[name])
+    places = tiff.structure()
+    for number, piece in changes:
+        place = places[number % len(places)]
+        tiff.bytes[place : place + len(piece)] = piece
+    path = tmp_path_factory.getbasetemp() / f"{name}-header.tif"
+    path.write_bytes(tiff.bytes)
+    with suppress(SceneError), open_scene(path) as scene:
+        scene.info.warnings()
+        assert scene.files()
+        pixels, valid = scene.read(0, 0, 1, 1, 2, 2)
+        assert pixels.shape == (3, 2, 2) and valid.shape == (2, 2)
 
 
 def test_undamaged_the_sources_give_their_objects(sources: dict[str, bytes], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,11 @@ def test_vrt_and_gdal_paths_open(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="does not exist"):
         open_scene(tmp_path / "none.tif")
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match=r"\\udcff.tif' has a name that is no UTF-8"):
+        open_scene(tmp_path / os.fsdecode(b"\xff.tif"))
 
 
 def test_not_a_raster(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def main() -> None:
     if not sys.warnoptions and "--debug" not in sys.argv:
         warnings.simplefilter("ignore")  # of libraries, for developers; what users should know, we say ourselves
         logging.getLogger().addHandler(logging.NullHandler())  # likewise: GDAL's remarks
+        sys.unraisablehook = lambda details: None  # likewise: that one of them cannot be logged, being no UTF-8
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -30,7 +30,8 @@ os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_BYTES // 1_000_000))
 
 NO_NUMBER = 1e37
 """Floating-point values from here on are nodata by custom (-3.4e38 and kin), tagged or not."""
-GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
+"""The last: rasterio takes GDAL's messages for UTF-8, and they quote what a damaged file says."""
 _OPENING = threading.Lock()
 """Held while a file is opened: the warning filters that are changed then belong to the whole process."""
 

@@ -53,6 +53,7 @@ def test_damage_of_every_kind_ends_in_a_result_or_a_refusal(
 CHANGES = st.lists(st.tuples(st.integers(0, 2**12), st.binary(min_size=1, max_size=8)), min_size=1, max_size=5)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # rasterio: no UTF-8
 @given(st.sampled_from(["bigtiff", "mask", "overviews", "palette", "uint16"]), CHANGES)
 def test_no_header_raises_anything_but_a_scene_error(
     sources: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[int, bytes]]
@@ -69,6 +70,16 @@ def test_no_header_raises_anything_but_a_scene_error(
         assert scene.files()
         pixels, valid = scene.read(0, 0, 1, 1, 2, 2)
         assert pixels.shape == (3, 2, 2) and valid.shape == (2, 2)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+def test_messages_that_are_no_text_are_still_refusals(sources: dict[str, bytes], tmp_path: Path) -> None:
+    tiff = Tiff(sources["overviews"])
+    metadata = tiff.tags((42112,))[-1]
+    tiff.bytes[metadata.values_at + 48] = 0x80  # in a name of its XML, which GDAL's complaint quotes
+    (tmp_path / "a.tif").write_bytes(tiff.bytes)
+    with pytest.raises(SceneError, match="cannot be understood"):
+        open_scene(tmp_path / "a.tif")
 
 
 def test_undamaged_the_sources_give_their_objects(sources: dict[str, bytes], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from lcageo.cli import app
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Runs `lcageo` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back what main() changes
     monkeypatch.setattr(app.signal, "signal", lambda number, handler: None)
 
     def run_with(*arguments: object) -> Outcome:

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from math import log, pi
 from pathlib import Path
 
@@ -46,7 +45,7 @@ CUT_TOLERANCE_PX = 4.0
 GSD_STEP = 1.1
 """Ratio of GSDs in one bucket: buckets can be put in order, pairs that differ by less than 10 % cannot."""
 SEGMENTS_PER_SIDE = 32  # straight borders of one CRS are curves in another
-SCENES_AT_ONCE = 8  # whose objects are kept in memory; pairs come in blocks of half as many by half as many
+OBJECTS_AT_ONCE = 100_000  # kept in memory; pairs of scenes come in blocks of half as many by half as many
 BLOCK = 5_000  # objects whose partners are looked up at a time
 PART_ROWS = 20_000
 SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
@@ -69,6 +68,8 @@ class SceneLayer:
     """Map x and y in `crs` of the raster's upper-left, upper-right, lower-right and lower-left corner."""
     size: tuple[int, int]
     """Width and height of the raster, pixels."""
+    objects: int
+    """In the layer."""
 
 
 def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: bool = False) -> Iterator[GeoDataFrame]:
@@ -127,7 +128,8 @@ class _Survey:
         footprints, _ = valid_polygons(np.concatenate(outlines))
         pairs = shapely.STRtree(footprints).query(footprints, predicate="intersects").T
         pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-        in_blocks = np.lexsort((*pairs.T[::-1], *(pairs // (SCENES_AT_ONCE // 2)).T[::-1]))
+        blocks = np.cumsum([layer.objects for layer in layers]) // (OBJECTS_AT_ONCE // 2)
+        in_blocks = np.lexsort((*pairs.T[::-1], *blocks[pairs].T[::-1]))
         return cls(layers, classes, crs, footprints, pairs[in_blocks])
 
     def objects(self, scene: int) -> _Objects:
@@ -167,12 +169,33 @@ class _Objects:
         return _Objects(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
+class _Kept:
+    """The objects of the scenes used last, some OBJECTS_AT_ONCE of them."""
+
+    def __init__(self, survey: _Survey) -> None:
+        self._survey = survey
+        self._scenes: dict[int, _Objects] = {}
+        """The one used last comes last."""
+        self._count = 0
+
+    def objects(self, scene: int) -> _Objects:
+        """Those of a scene."""
+        found = self._scenes.pop(scene, None)
+        if found is None:
+            found = self._survey.objects(scene)
+            self._count += len(found.numbers)
+        self._scenes[scene] = found
+        while len(self._scenes) > 2 and self._count > OBJECTS_AT_ONCE:
+            self._count -= len(self._scenes.pop(next(iter(self._scenes))).numbers)
+        return found
+
+
 def _lost(survey: _Survey, agnostic: bool) -> Index:
     """Numbers of the objects that the joint layer leaves out."""
-    objects = lru_cache(SCENES_AT_ONCE)(survey.objects)
+    kept = _Kept(survey)
     yielding, better, worse = ([np.zeros(0, np.int64)] for _ in range(3))
     for scene, later in survey.pairs.tolist():
-        for one, other, common in _overlaps(objects(scene), objects(later), agnostic):
+        for one, other, common in _overlaps(kept.objects(scene), kept.objects(later), agnostic):
             yielding += [_yielding(one, other, common), _yielding(other, one, common)]
             same = common > JOINT_IOU * (one.areas + other.areas - common)
             wins = _wins(one, other)

@@ -152,6 +152,7 @@ class Survey:
             gsd_m=record.gsd_m or float("inf"),
             corners=tuple((x, y) for x, y in record.corners),
             size=(record.size[0], record.size[1]),
+            objects=record.objects,
         )
 
     def _job(self, path: str, place: str) -> Job:

@@ -55,7 +55,7 @@ def placed(
     write_layer([frame], {}, path)
     corners = tuple(affine @ corner for corner in ((0, 0), (size[0], 0), size, (0, size[1])))
     gsd_m = gsd_m or abs(affine.determinant) ** 0.5
-    return Scene(SceneLayer(name, path, pyproj.CRS(crs), gsd_m, corners, size), affine, found, frame)
+    return Scene(SceneLayer(name, path, pyproj.CRS(crs), gsd_m, corners, size, len(found)), affine, found, frame)
 
 
 def joined(scenes: Sequence[Scene], agnostic: bool = False) -> geopandas.GeoDataFrame:
@@ -164,7 +164,7 @@ def test_random_surveys_are_joined_as_by_plain_loops(seed: int, agnostic: bool) 
 
 
 def test_few_scenes_in_memory_and_small_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("SCENES_AT_ONCE", 2), ("BLOCK", 3), ("PART_ROWS", 2)):
+    for name, value in (("OBJECTS_AT_ONCE", 4), ("BLOCK", 3), ("PART_ROWS", 2)):
         monkeypatch.setattr(joint, name, value)
     yielded, lost = 0, 0
     for seed in range(8):
@@ -341,6 +341,6 @@ def test_a_layer_of_other_classes_is_refused(tmp_path: Path) -> None:
 def test_a_scene_without_a_place_in_the_common_crs_is_named(tmp_path: Path) -> None:
     scene = placed(tmp_path, "here", NORTH_UP, [(10, 10, 20, 20, 0.5, 1)]).layer
     local = pyproj.CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
-    off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size)
+    off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size, scene.objects)
     with pytest.raises(OutputError, match=r"scene 'site' has no place in WGS 84 / UTM .*; leave the scene out"):
         list(joint_parts([scene, off], CLASSES))

@@ -1,0 +1,101 @@
+"""Millions of detections through the journal, merging and writing, in bounded memory.
+
+    python tests/soak/many_detections.py [--detections 5000000] [--format gpkg] [--megabytes 600]
+
+Objects of 20 pixels lie in a square lattice over a large scene; every tile sees those that it meets, jittered and cut
+at its edges, so that most are seen twice or more. Each step's time, the objects that came out (the lattice says how
+many there should be) and this process's peak memory are printed; more than --megabytes is a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pyproj
+import rasterio
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.output.features import feature_parts
+from lcageo.output.vector import write_layer
+from lcageo.pipeline.detect import merge
+from lcageo.pipeline.journal import Journal, TileOutcome
+from lcageo.pipeline.plan import ScenePlan
+from lcageo.scene.georef import Georeference
+from lcageo.scene.tiles import Tile, plan_tiles
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bright import CLASSES
+
+TILE, OVERLAP, SIDE, STEP = 576, 144, 20.0, 40
+SEEN = 16 / 9
+"""How often an object is seen: tiles of 576 pixels every 432."""
+
+
+def seen_by(tile: Tile, scene_side: int) -> Detections:
+    """What a tile sees of the lattice."""
+    left, top, right, bottom = tile.bounds
+    columns = np.arange(max(0, (left - SIDE) // STEP), min(scene_side, right) // STEP) * STEP + 7
+    rows = np.arange(max(0, (top - SIDE) // STEP), min(scene_side, bottom) // STEP) * STEP + 7
+    x, y = (grid.ravel() for grid in np.meshgrid(columns, rows))
+    random = np.random.default_rng(tile.index)
+    boxes = np.stack([x, y, x + SIDE, y + SIDE], axis=1) + random.normal(0, 0.4, (len(x), 4))
+    boxes = np.clip(boxes, [left, top, left, top], [right, bottom, right, bottom])
+    whole = (boxes[:, 2:] - boxes[:, :2] > 2).all(axis=1)
+    scores = random.uniform(0.3, 1, len(x)).astype(np.float32)
+    labels = ((x // STEP + y // STEP) % len(CLASSES)).astype(np.int64)
+    return Detections(boxes, scores, labels).selected(whole)
+
+
+def main() -> None:
+    """Prints a table; exits with 1 if memory or objects are not what they should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detections", type=int, default=5_000_000)
+    parser.add_argument("--format", default="gpkg")
+    parser.add_argument("--megabytes", type=float, default=600)
+    arguments = parser.parse_args()
+    scene_side = int((arguments.detections / SEEN) ** 0.5) * STEP
+    grid = plan_tiles(scene_side, scene_side, TILE, OVERLAP)
+    plan = ScenePlan(None, grid, np.ones(len(grid), np.bool_), None, ())  # type: ignore[arg-type]  # nothing is read
+    place = Georeference(pyproj.CRS("EPSG:32633"), affine=rasterio.Affine(0.3, 0, 500_000, 0, -0.3, 5_000_000))
+    print(f"scene of {scene_side:,} x {scene_side:,} pixels, {len(grid):,} tiles; before: {peak_mb():.0f} MB")
+    with tempfile.TemporaryDirectory() as folder, Journal.open(Path(folder) / "journal", {}) as journal:
+        started, found = time.monotonic(), 0
+        for first in range(0, len(grid), 64):
+            tiles = [grid[index] for index in range(first, min(first + 64, len(grid)))]
+            outcomes = [TileOutcome(tile.index, seen_by(tile, scene_side)) for tile in tiles]
+            found += sum(len(one.found) for one in outcomes if one.found is not None)
+            journal.add(outcomes)
+        tell("journalled", found, started)
+        started = time.monotonic()
+        merge(plan, replace(DetectConfig(), iou=0.5), journal)
+        objects = sum(journal.counts(len(CLASSES)))
+        tell("merged", objects, started)
+        started, path = time.monotonic(), Path(folder) / f"found.{arguments.format}"
+        write_layer(feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many"), {}, path)
+        tell("written", pyogrio.read_info(path, force_feature_count=True)["features"], started)
+    expected = len(np.arange(0, scene_side // STEP)) ** 2
+    if abs(objects / expected - 1) > 0.001 or peak_mb() > arguments.megabytes:
+        sys.exit(f"{objects:,} objects for {expected:,}, {peak_mb():.0f} MB: more than {arguments.megabytes:.0f} MB")
+
+
+def tell(what: str, count: int, started: float) -> None:
+    """A line of the table."""
+    print(f"{what:>12} {count:12,} {time.monotonic() - started:8.1f} s {peak_mb():8.0f} MB", flush=True)
+
+
+def peak_mb() -> float:
+    """This process's peak resident memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ import os
 import queue
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,8 +223,11 @@ def main() -> int:
     for one in outcomes:
         if one.mutation.number not in bad:
             (scratch / f"{one.mutation.number:05d}.tif").unlink(missing_ok=True)
-    print(f"files that were not taken well are kept in {scratch}" if bad else "none was not taken well")
-    return 1 if bad else 0
+    if bad:
+        print(f"files that were not taken well are kept in {scratch}")
+        return 1
+    shutil.rmtree(scratch)
+    return 0
 
 
 if __name__ == "__main__":

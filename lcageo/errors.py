@@ -9,7 +9,8 @@
     ├── DeviceError              1    the device asked for is not there
     │   └── DeviceMemoryError    1    the device cannot hold the batch
     ├── TrainingError            1    a run whose numbers went wrong
-    ├── OutputError              1    a result that cannot be written
+    ├── OutputError              1    a result that cannot be written, or read back
+    │   └── DamagedError         1    a journal or a survey's memory that the disk has changed
     ├── PartialResultError       3    finished, with named parts missing
     └── InterruptedRunError    130    stopped by the user
 
@@ -58,7 +59,11 @@ class TrainingError(LcageoError):
 
 
 class OutputError(LcageoError):
-    """A result that cannot be written."""
+    """A result that cannot be written, or read back where a later step needs it."""
+
+
+class DamagedError(OutputError):
+    """A file of our own that does not hold what was written to it; it can be made anew."""
 
 
 class PartialResultError(LcageoError):

@@ -14,24 +14,19 @@ a few scenes, and two integers for every two objects that are one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from math import log, pi
-from pathlib import Path
+from math import log
 
 import numpy as np
 import pandas as pd
-import pyogrio
 import pyproj
 import shapely
-from geopandas import GeoDataFrame, read_parquet
+from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
-from lcageo.errors import OutputError
-from lcageo.output.features import WGS84
 from lcageo.output.polygons import Geometries, valid_polygons
-from lcageo.output.vector import GDAL_ERRORS
+from lcageo.output.scene_layer import NUMBERS, SceneLayer, common_crs, middle_x, moved, near, read_objects
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -49,27 +44,6 @@ OBJECTS_AT_ONCE = 100_000  # kept in memory; pairs of scenes come in blocks of h
 BLOCK = 5_000  # objects whose partners are looked up at a time
 PART_ROWS = 20_000
 SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
-NUMBERS = {"id": "int64", "class_id": "int32", "score": "f8", "width_m": "f8", "height_m": "f8", "area_m2": "f8"}
-"""What is taken from a scene's layer besides the polygons; classes and scenes are named anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class SceneLayer:
-    """What was found in one scene of a survey, and where that lies."""
-
-    name: str
-    """Tells it from the survey's others; the attribute `scene` of its objects."""
-    path: Path
-    """Its layer in any format, as `write_layer` left it."""
-    crs: pyproj.CRS
-    """The scene's own."""
-    gsd_m: float
-    corners: tuple[tuple[float, float], ...]
-    """Map x and y in `crs` of the raster's upper-left, upper-right, lower-right and lower-left corner."""
-    size: tuple[int, int]
-    """Width and height of the raster, pixels."""
-    objects: int
-    """In the layer."""
 
 
 def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: bool = False) -> Iterator[GeoDataFrame]:
@@ -92,17 +66,11 @@ def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: 
     first_id = 1
     for scene, layer in enumerate(layers):
         begin, end = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
-        rows = _rows(layer, len(classes)).drop(index=lost[begin:end] - scene * SCENE_STRIDE)
+        rows = read_objects(layer, len(classes)).drop(index=lost[begin:end] - scene * SCENE_STRIDE)
         for start in range(0, len(rows) or int(first_id == 1 and scene == len(layers) - 1), PART_ROWS):
             part = rows.iloc[start : start + PART_ROWS]
             yield _part(part, layer, classes, crs, first_id)
             first_id += len(part)
-
-
-def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
-    """The CRS that most of the scenes (at least one) have; of several equally common ones the first."""
-    counts = Counter(layer.crs for layer in layers)  # by wording, where equal ones may differ
-    return max(counts, key=lambda crs: sum(count for other, count in counts.items() if crs == other))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,12 +87,12 @@ class _Survey:
 
     @classmethod
     def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
-        middles = _near(np.array([_middle(layer, crs) for layer in layers]), _middle(layers[0], crs), crs)
+        middles = near(np.array([middle_x(layer, crs) for layer in layers]), middle_x(layers[0], crs), crs)
         outlines = []
         for layer, middle in zip(layers, middles.tolist(), strict=True):
             outline = shapely.Polygon(layer.corners)
             outline = shapely.segmentize(outline, outline.length / 4 / SEGMENTS_PER_SIDE)
-            outlines.append(_moved(np.array([outline]), layer, layer.crs, crs, middle))
+            outlines.append(moved(np.array([outline]), layer, layer.crs, crs, middle))
         footprints, _ = valid_polygons(np.concatenate(outlines))
         pairs = shapely.STRtree(footprints).query(footprints, predicate="intersects").T
         pairs = pairs[pairs[:, 0] < pairs[:, 1]]
@@ -134,8 +102,8 @@ class _Survey:
 
     def objects(self, scene: int) -> _Objects:
         """The objects of a scene that meet another one's footprint."""
-        layer, rows = self.layers[scene], _rows(self.layers[scene], self.classes)
-        shapes = _moved(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
+        layer, rows = self.layers[scene], read_objects(self.layers[scene], self.classes)
+        shapes = moved(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
         others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
         near = shapely.union_all(self.footprints[others])
         shapely.prepare(near)
@@ -245,70 +213,12 @@ def _losers(better: Index, worse: Index, yielded: Index) -> Index:
 
 def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
     """Some rows of a scene's layer as rows of the joint one."""
-    polygons = shapely.orient_polygons(_moved(rows.geometry.to_numpy(), layer, layer.crs, crs, _middle(layer, crs)))
+    polygons = shapely.orient_polygons(moved(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs)))
     part = GeoDataFrame(rows[list(NUMBERS)].reset_index(drop=True), geometry=polygons, crs=crs)
     part["id"] = np.arange(first, first + len(rows))
     part.insert(1, "class", pd.Series(np.array(names, dtype=object)[rows["class_id"]], dtype="str"))
     part.insert(len(NUMBERS) + 1, "scene", pd.Series([layer.name] * len(rows), dtype="str"))
     return part
-
-
-def _rows(layer: SceneLayer, classes: int) -> GeoDataFrame:
-    """A scene's layer, by id: NUMBERS, and polygons in the scene's CRS whatever the file's."""
-    try:
-        if layer.path.suffix == ".parquet":
-            rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
-        else:
-            rows = pyogrio.read_dataframe(layer.path, columns=list(NUMBERS), use_arrow=True)
-        if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
-            rows = rows.reindex(columns=[*NUMBERS, "geometry"])
-        numbers = rows[list(NUMBERS)].apply(pd.to_numeric).astype(NUMBERS)  # CSV has text only
-        shapes: Geometries = rows["geometry"].to_numpy()
-        if not np.isfinite(shapely.bounds(shapes)).all():
-            raise ValueError("some polygons are missing")
-        if not numbers["class_id"].between(0, classes - 1).all():
-            raise ValueError(f"it has classes beyond the {classes} of the model")
-    except (OSError, ValueError, LookupError, *GDAL_ERRORS) as error:  # IndexError is a damaged FlatGeobuf's
-        raise OutputError(
-            f"layer '{layer.path}' of scene '{layer.name}' cannot be used: {error}; give --force to make it anew"
-        ) from error
-    if layer.path.suffix == ".geojson":
-        shapes = _moved(shapes, layer, pyproj.CRS(WGS84), layer.crs, _middle(layer, layer.crs))
-        cut = shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON  # by the antimeridian
-        shapes[cut] = shapely.convex_hull(shapes[cut])  # objects are boxes
-    # FlatGeobuf sorts features by place.
-    return GeoDataFrame(numbers, geometry=shapes).sort_values("id", kind="stable", ignore_index=True)
-
-
-def _moved(shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj.CRS, at_x: float) -> Geometries:
-    """Geometries of a scene in another CRS, no further than half a turn around the globe from x `at_x`."""
-    xs, ys = shapely.get_coordinates(shapes).T
-    try:
-        if source != crs:
-            xs, ys = pyproj.Transformer.from_crs(source, crs, always_xy=True).transform(xs, ys, errcheck=True)
-    except pyproj.exceptions.ProjError as error:
-        raise OutputError(
-            f"scene '{layer.name}' has no place in {crs.name}, the joint layer's CRS ({error}); leave the scene out"
-        ) from error
-    return np.asarray(shapely.set_coordinates(shapes.copy(), np.column_stack([_near(xs, at_x, crs), ys])))
-
-
-def _middle(layer: SceneLayer, crs: pyproj.CRS) -> float:
-    """X of a scene's middle."""
-    x, y = np.mean(layer.corners, axis=0).tolist()
-    moved = _moved(np.array([shapely.Point(x, y)]), layer, layer.crs, crs, x if layer.crs == crs else 0.0)
-    return float(shapely.get_x(moved)[0])
-
-
-def _near(xs: Floats, at_x: float, crs: pyproj.CRS) -> Floats:
-    """The same places with x within half a turn around the globe from `at_x`, where the CRS goes round it."""
-    if crs.is_geographic:
-        turn = 2 * pi / crs.axis_info[0].unit_conversion_factor
-    elif crs == pyproj.CRS(3857):
-        turn = 2 * pi * 6_378_137  # metres
-    else:
-        return xs
-    return np.asarray(xs - np.round((xs - at_x) / turn) * turn)
 
 
 def _border_px(shapes: Geometries, layer: SceneLayer) -> Floats:

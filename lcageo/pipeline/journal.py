@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.detections import Detections
-from lcageo.errors import OutputError, UsageError
+from lcageo.errors import DamagedError, UsageError
 from lcageo.pipeline.database import Database, delete_database
 
 FORMAT = 2
@@ -71,6 +71,10 @@ def journal_path(output: Path) -> Path:
     return output.with_name(f".{output.name}.lcageo-journal")
 
 
+class _OtherRunError(UsageError):
+    """A journal that belongs to a run with another identity."""
+
+
 class Journal:
     """The tiles of one run that are done. Use it as a context: it closes at the end, and stays if the run broke off."""
 
@@ -95,52 +99,58 @@ class Journal:
 
         Raises:
             UsageError: if it belongs to a run with another identity, or another process works with it.
-            OutputError: if it cannot be made, or is damaged.
+            OutputError: if it cannot be made.
+            DamagedError: if it is damaged.
         """
         if earlier is Earlier.NONE:
-            with suppress(OutputError):  # damaged: to be forgotten all the same
+            with suppress(DamagedError):
                 Database("journal", path).close()  # refuses one that another process works with
             delete_database(path)
+        try:
+            return cls._bound(path, identity)
+        except (DamagedError, _OtherRunError):
+            if earlier is not Earlier.ANY:
+                raise
+            return cls.open(path, identity, Earlier.NONE)
+
+    @classmethod
+    def _bound(cls, path: Path, identity: Mapping[str, Any]) -> Journal:
         database = Database("journal", path)
         try:
             journal = cls(database)
             journal._check()
-            changed = journal._bind({"journal format": FORMAT, **identity})
+            journal._bind({"journal format": FORMAT, **identity})
         except BaseException:
             database.close()
             raise
-        if not changed:
-            return journal
-        database.close()
-        if earlier is Earlier.ANY:
-            return cls.open(path, identity, Earlier.NONE)
-        raise UsageError(
-            f"an unfinished run for this result (journal '{path}') had {'; '.join(changed)}; give the same to go on "
-            "with it, or --restart to begin anew"
-        )
+        return journal
 
     def _check(self) -> None:
         """Refuses rows that a disk has changed: SQLite only notices what breaks its own structure."""
         for *row, checksum in self._database.rows("SELECT * FROM tiles"):
             if checksum != _checksum(row):
-                raise OutputError(
+                raise DamagedError(
                     f"journal '{self._database.path}' is damaged (tile {row[0]} is not as it was written); "
                     "give --restart to begin anew"
                 )
 
-    def _bind(self, identity: Mapping[str, Any]) -> list[str]:
-        """Says what differs from the run that it belongs to; if it belongs to none, it is bound to this one."""
+    def _bind(self, identity: Mapping[str, Any]) -> None:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
         known = dict(self._database.rows("SELECT name, value FROM identity"))
         if not len(self.done()):  # nothing to be mixed up with
             self._database.change("DELETE FROM identity", [()])
             self._database.change("INSERT INTO identity VALUES (?, ?)", list(wanted.items()))
-            return []
-        return [
+            return
+        changed = [
             f"{name} {known.get(name, 'none')}, now {wanted.get(name, 'none')}"
             for name in {**known, **wanted}
             if known.get(name) != wanted.get(name)
         ]
+        if changed:
+            raise _OtherRunError(
+                f"an unfinished run for this result (journal '{self._database.path}') had {'; '.join(changed)}; give "
+                "the same to go on with it, or --restart to begin anew"
+            )
 
     def __enter__(self) -> Journal:
         return self

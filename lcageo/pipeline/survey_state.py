@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lcageo.errors import OutputError
+from lcageo.errors import DamagedError
 from lcageo.pipeline.database import Database, delete_database
 from lcageo.pipeline.survey_scenes import SurveyScene
 
@@ -76,9 +76,7 @@ class SurveyState:
         self._path = folder / STATE_FILE
         try:
             self._database = self._opened()
-        except OutputError as error:
-            if "damaged" not in str(error):
-                raise
+        except DamagedError:
             delete_database(self._path)  # of a memory, nothing is lost that a run would not make again
             self._database = self._opened()
 

@@ -344,3 +344,23 @@ def test_a_scene_without_a_place_in_the_common_crs_is_named(tmp_path: Path) -> N
     off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size, scene.objects)
     with pytest.raises(OutputError, match=r"scene 'site' has no place in WGS 84 / UTM .*; leave the scene out"):
         list(joint_parts([scene, off], CLASSES))
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ((32631, 32631, 32632), 32631),  # neighbouring zones
+        ((32631, 32631, 32636), None),  # far apart
+        ((32660, 32660, 32601), 32660),  # across the antimeridian
+        ((3857, 32631, 3857), 3857),  # made for all of the globe
+    ],
+)
+def test_scenes_far_apart_are_joined_in_longitude_and_latitude(
+    tmp_path: Path, codes: tuple[int, ...], expected: int | None
+) -> None:
+    layers = []
+    for number, code in enumerate(codes):
+        x, y = (0.0, 5_000_000.0) if code == 3857 else (500_000.0, 5_000_000.0)
+        corners = ((x, y), (x + 9, y), (x + 9, y - 9), (x, y - 9))
+        layers.append(SceneLayer(str(number), tmp_path, pyproj.CRS(code), 0.5, corners, (18, 18), 0))
+    assert common_crs(layers) == pyproj.CRS("OGC:CRS84" if expected is None else expected)

@@ -257,3 +257,13 @@ def test_read_only_folders_are_named(flight: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(OutputError, match="out"):
         run(flight, tmp_path / "out")
+
+
+def test_a_damaged_journal_costs_its_tiles_and_no_more(flight: Path, tmp_path: Path) -> None:
+    run(flight, tmp_path / "whole")
+    with pytest.raises(PowerCutError):
+        run(flight, tmp_path / "out", Failing(5))
+    (journal,) = [path for path in (tmp_path / "out").rglob("*journal") if path.is_file()]
+    journal.write_bytes(b"nothing to be read" * 1000)
+    run(flight, tmp_path / "out")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")

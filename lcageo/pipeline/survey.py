@@ -81,7 +81,7 @@ class Survey:
             OutputError: if such a file is in the way, or the state cannot be written.
         """
         known = self.state.records()
-        strangers = {scene.path for scene in scenes if scene.path not in self.state.known()}
+        strangers = self.state.strangers(scenes)
         self._jobs.clear()
         self.records = {}
         area = {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])

@@ -95,31 +95,36 @@ class SurveyState:
 
     def places(self, scenes: Sequence[SurveyScene]) -> dict[str, PurePosixPath]:
         """Where each scene's results go: as ever, or, for a new scene, where no other's are."""
-        known = dict(self._database.rows("SELECT scene, place FROM scenes"))
+        known = self._places()
         taken = {place.casefold() for place in known.values()}  # some disks do not tell capitals
         new = []
         for scene in scenes:
-            if scene.path not in known:
-                place = next(place for place in _candidates(scene) if str(place).casefold() not in taken)
-                known[scene.path] = str(place)
-                taken.add(str(place).casefold())
-                new.append((scene.path, str(place), str(place).casefold()))
+            if _text(scene.path) not in known:
+                place = next(place for place in map(_text, _candidates(scene)) if place.casefold() not in taken)
+                known[_text(scene.path)] = place
+                taken.add(place.casefold())
+                new.append((_text(scene.path), place, place.casefold()))
         self._database.change("INSERT INTO scenes (scene, place, folded) VALUES (?, ?, ?)", new)
-        return {scene.path: PurePosixPath(known[scene.path]) for scene in scenes}
+        return {scene.path: PurePosixPath(known[_text(scene.path)]) for scene in scenes}
 
-    def known(self) -> set[str]:
-        """The scenes that have a place."""
-        return {scene for (scene,) in self._database.rows("SELECT scene FROM scenes")}
+    def strangers(self, scenes: Sequence[SurveyScene]) -> set[str]:
+        """Paths of the scenes that have no place yet."""
+        known = self._places()
+        return {scene.path for scene in scenes if _text(scene.path) not in known}
+
+    def _places(self) -> dict[str, str]:
+        return dict(self._database.rows("SELECT scene, place FROM scenes"))
 
     def records(self) -> dict[str, tuple[str, SceneRecord]]:
         """Identity and record of every scene that was run, by its path."""
-        rows = self._database.rows("SELECT scene, identity, record FROM scenes WHERE record IS NOT NULL")
-        return {scene: (identity, _record(record)) for scene, identity, record in rows}
+        rows = self._database.rows("SELECT identity, record FROM scenes WHERE record IS NOT NULL")
+        found = ((identity, _record(record)) for identity, record in rows)
+        return {record.scene: (identity, record) for identity, record in found}
 
     def keep(self, identity: str, record: SceneRecord) -> None:
         """Remembers how a scene ended, and what its result was made from."""
         statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
-        self._database.change(statement, [(identity, json.dumps(asdict(record)), record.scene)])
+        self._database.change(statement, [(identity, json.dumps(asdict(record)), _text(record.scene))])
 
     def joined(self) -> str:
         """What the joint layer and the summary were last made of; empty if they never were."""
@@ -134,6 +139,11 @@ class SurveyState:
 def _record(text: str) -> SceneRecord:
     content: dict[str, Any] = json.loads(text)
     return SceneRecord(**{**content, "state": State(content["state"])})
+
+
+def _text(path: object) -> str:
+    """A path as SQLite takes it: names of files can be other than UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _candidates(scene: SurveyScene) -> Iterable[PurePosixPath]:

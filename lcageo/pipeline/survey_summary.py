@@ -37,7 +37,9 @@ def write_summary(
         OutputError: if they cannot be written.
     """
     try:
-        with publication.draft(out / "summary.csv").open("w", newline="", encoding="utf-8") as file:
+        with publication.draft(out / "summary.csv").open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file:
             table = csv.writer(file)
             head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "objects", *classes]
             table.writerow([*head, "seconds", "warnings", "error"])

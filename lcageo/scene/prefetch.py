@@ -135,5 +135,6 @@ def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray
         except SceneError as error:
             failures.append(tile)
             return error
-    failures.clear()
+    if image is not None:  # what the file does not store says nothing of what it does
+        failures.clear()
     return image

@@ -267,3 +267,12 @@ def test_a_damaged_journal_costs_its_tiles_and_no_more(flight: Path, tmp_path: P
     journal.write_bytes(b"nothing to be read" * 1000)
     run(flight, tmp_path / "out")
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_name_that_is_no_text_costs_only_its_scene(flight: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(flight) + b"/odd \xff.tif"))
+    odd.write_bytes((flight / "part 0 ü.tif").read_bytes())
+    for _ in range(2):
+        states = {record.scene: record.state for record in run(flight, tmp_path / "out")[1]}
+        assert states[str(odd)] is State.FAILED and list(states.values()).count(State.FAILED) == 1
+    assert "odd \\udcff.tif" in (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8")

@@ -25,10 +25,13 @@ COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ lcage
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's commands name: two scenes, an area, a model."""
+    """What the README's commands name: scenes, a survey, an area, a model."""
     place = tmp_path_factory.mktemp("readme")
     write_scene(place / "scene.tif", noise(300, 300))
     write_scene(place / "other.tif", noise(200, 200, seed=1))
+    (place / "survey").mkdir()
+    for number in range(2):
+        write_scene(place / "survey" / f"{number}.tif", noise(200, 200, seed=number), transform=UTM)
     area = shapely.box(UTM.c, UTM.f - 100, UTM.c + 100, UTM.f)
     geopandas.GeoDataFrame(geometry=[area], crs="EPSG:32633").to_file(place / "port.gpkg")
     geopandas.GeoDataFrame({"class": ["ship"]}, geometry=[area], crs="EPSG:32633").to_file(place / "truth.gpkg")

@@ -19,7 +19,7 @@ from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.vector import files_of, write_layer
 from lcageo.pipeline.detect import Progress, detect_planned
 from lcageo.pipeline.identity import run_identity
-from lcageo.pipeline.journal import Earlier, Journal, journal_path
+from lcageo.pipeline.journal import Earlier, Journal, broke_off_publishing, journal_path
 from lcageo.pipeline.plan import plan_scene
 from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
@@ -98,10 +98,11 @@ def plan_jobs(
     inputs = {Path(scene).resolve() for scene in scenes}
     claimed: dict[Path, int] = {}
     for index, job in enumerate(jobs):
+        ours = overwrite or broke_off_publishing(journal_path(job.layers[0]))
         for path in job.vectors:
-            check_output(path, files_of(path), overwrite, path.parent in made)
+            check_output(path, files_of(path), ours, path.parent in made)
         if job.quicklook is not None:
-            check_output(job.quicklook, [job.quicklook], overwrite, job.quicklook.parent in made)
+            check_output(job.quicklook, [job.quicklook], ours, job.quicklook.parent in made)
         if job.holes is not None and job.holes.absolute() in {path.absolute() for path in job.layers}:
             raise UsageError(f"-o and --holes would both write '{job.holes}'; give another file with --holes")
         for path in job.outputs:
@@ -255,6 +256,7 @@ def _write(job: Job, scene: Scene, report: SceneReport, journal: Journal) -> Non
             write_layer([holes], report.provenance, publication.draft(job.holes, files_of(job.holes)))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
+        journal.begin_publishing()
         publication.publish()
 
 

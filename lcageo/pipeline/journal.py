@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.detections import Detections
-from lcageo.errors import DamagedError, UsageError
+from lcageo.errors import DamagedError, LcageoError, UsageError
 from lcageo.pipeline.database import Database, delete_database
 
 FORMAT = 2
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS tiles (
     tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
     boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL, checksum INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS publishing (begun INTEGER);
 CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
 _RANKED = "score DESC, label, x1, y1, x2, y2"
@@ -39,6 +40,22 @@ _RANKED = "score DESC, label, x1, y1, x2, y2"
 OBJECTS_AT_ONCE = 20_000
 """Of a scene, in memory while they are written."""
 _BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
+
+
+def broke_off_publishing(path: Path) -> bool:
+    """Whether the journal at `path` is of a run that was about to put its result in place: what is there is its own."""
+    if not path.exists():
+        return False
+    try:
+        database = Database("journal", path)
+    except LcageoError:
+        return False
+    try:
+        return any(database.rows("SELECT begun FROM publishing"))
+    except LcageoError:
+        return False
+    finally:
+        database.close()
 
 
 class Earlier(StrEnum):
@@ -217,6 +234,10 @@ class Journal:
         while some := list(islice(rows, OBJECTS_AT_ONCE)):
             scores, labels, *boxes = zip(*some, strict=True)
             yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
+
+    def begin_publishing(self) -> None:
+        """Remembers that files of the result go to their places from now on, over whatever is there."""
+        self._database.change("INSERT INTO publishing VALUES (1)", [()])
 
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many objects of each class there are."""

@@ -27,7 +27,7 @@ from lcageo.nms import ranking
 from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline.database import delete_database
-from lcageo.pipeline.files import Job, run_jobs
+from lcageo.pipeline.files import Job, plan_jobs, run_jobs
 from lcageo.pipeline.journal import Earlier, Journal, TileOutcome, journal_path
 from lcageo.pipeline.runner import LocalRunner
 
@@ -275,3 +275,28 @@ def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeyp
     predictor = Failing()
     run(pictured, predictor)
     assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()
+
+
+def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [job.layers[0], job.layers[0].with_suffix(".csv")]
+    moved, replace_file = [], Path.replace
+
+    def until_the_power_fails(path: Path, target: Path) -> None:
+        if len(moved) == 1:
+            raise PowerCutError
+        moved.append(target)
+        replace_file(path, target)
+
+    def detect() -> None:
+        jobs = plan_jobs([job.scene], layers, None, overwrite=False)
+        (report,) = run_jobs(jobs, LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+        assert report.error is None
+
+    with monkeypatch.context() as patch, pytest.raises(PowerCutError):
+        patch.setattr(Path, "replace", until_the_power_fails)
+        detect()
+    assert [layer.exists() for layer in layers] == [True, False]
+    detect()
+    assert all(layer.exists() for layer in layers) and not journal_path(layers[0]).exists()
+    with pytest.raises(UsageError, match="exists; give --overwrite"):
+        detect()

@@ -50,6 +50,8 @@ def run(command: list[str], kill_after: float | None) -> bool:
         process.kill()
         process.communicate()
         return False
+    if b"exists; give --overwrite" in told:
+        return True  # killed when all was in place
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}: {told.decode()}")
     return True

@@ -1,0 +1,162 @@
+"""What a cluster gains: measured for one and two workers here, predicted from its parts for more.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/cluster.py [--side 6000] [--workers 1 2] [--storage 1000]
+
+A generated scene (JPEG-compressed, tiled) is detected with the default model and --cluster local:N. Then the parts are
+timed alone, and put together to a model of the cost:
+
+    seconds(N) = plan + units / N * work + max(0, units * client - the workers' time) + merge + write
+
+`work` is a worker's time for a unit of tiles, reading hidden behind inference; `client` is what the client does for a
+unit (hand out, take back, journal), beside the workers until they are too many; merging and writing follow, there too.
+Workers share the storage, which gives --storage MB/s: more than N * bytes read per second it cannot serve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.output.features import feature_parts
+from lcageo.output.vector import write_layer
+from lcageo.pipeline.cluster import UNIT_BATCHES, cluster_runner
+from lcageo.pipeline.detect import merge, run_tiles
+from lcageo.pipeline.journal import Journal, TileOutcome
+from lcageo.pipeline.plan import plan_scene
+from lcageo.pipeline.runner import LocalRunner
+from lcageo.runtime.catalog import find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.scene.raster import open_scene
+from lcageo.scene.tiles import Tile
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from memory import write_large_scene
+
+PREDICTED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+OBJECTS = 40
+"""Of a tile, where merging and writing are timed."""
+LARGE_TILES = 500_000
+"""A scene of 100 gigapixels in tiles of 576 pixels, a quarter shared."""
+
+
+def measured(scene: Path, workers: int) -> float:
+    """Seconds that `detect` on so many workers says it took, without starting them."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    options = ["--cluster", f"local:{workers}", "--json", "-q", "--overwrite", "-o", str(scene.with_suffix(".gpkg"))]
+    command = [sys.executable, "-m", "lcageo", "detect", str(scene), *options]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout)[0]["seconds"])
+
+
+def parts(scene: Path) -> dict[str, float]:
+    """Seconds of each part, measured in this process."""
+    card, config = find_card(None), DetectConfig()
+    size = UNIT_BATCHES * 2
+    with open_scene(scene) as opened:
+        started = time.monotonic()
+        plan = plan_scene(opened, card, config)
+        planned = time.monotonic() - started
+        tiles = np.arange(min(size, len(plan.grid)))
+        runner = LocalRunner(load_predictor(card, config, "cpu"))
+        with Journal.in_memory() as journal:
+            plan.wanted[:] = False
+            plan.wanted[tiles] = True
+            started = time.monotonic()
+            run_tiles(plan, runner, journal, print, lambda at: None, None)
+            work = (time.monotonic() - started) / len(tiles)
+        rng, every = np.random.default_rng(0), np.arange(len(plan.grid))
+        plan.wanted[:] = True
+        with tempfile.TemporaryDirectory() as folder, Journal.open(Path(folder) / "journal", {}) as journal:
+            started = time.monotonic()
+            for unit in np.array_split(every, max(1, len(every) // size)):
+                journal.add([_outcome(plan.grid[index], card.tile_size, rng) for index in unit.tolist()])
+            journalled = (time.monotonic() - started) / len(every)
+            started = time.monotonic()
+            merge(plan, config, journal)
+            merged = (time.monotonic() - started) / len(plan.grid)
+            started, info = time.monotonic(), opened.info
+            layer = feature_parts(journal.objects(), card.classes, info.georeference.to_map, info.georeference.crs, "a")
+            write_layer(layer, {}, Path(folder) / "a.gpkg")
+            objects = sum(journal.counts(len(card.classes)))
+            written = (time.monotonic() - started) / len(plan.grid)
+    return {
+        "tiles": len(plan.grid), "plan": planned,
+        "tile's work": work, "tile's merging": merged, "tile's writing": written,
+        "unit's client": round_trip() + journalled * size, "tiles a unit": float(size),
+        "objects a tile": objects / len(plan.grid),
+    }  # fmt: skip
+
+
+def _outcome(tile: Tile, side: int, rng: np.random.Generator) -> TileOutcome:
+    """OBJECTS objects at random places."""
+    corners = rng.uniform(0, side - 30, (OBJECTS, 2))
+    boxes = np.concatenate([corners, corners + 20], axis=1)
+    found = Detections(boxes, rng.random(OBJECTS).astype(np.float32), rng.integers(0, 10, OBJECTS))
+    return TileOutcome(tile.index, tile.to_scene(found))
+
+
+def round_trip() -> float:
+    """Seconds of the client and the scheduler for a piece of work that does nothing."""
+    with cluster_runner("local:2", find_card(None), DetectConfig(), "cpu", None) as runner:
+        client = runner._client
+        started = time.monotonic()
+        client.gather([client.submit(len, str(number), pure=False) for number in range(1000)])
+        return (time.monotonic() - started) / 1000
+
+
+def predicted(
+    tiles: int, workers: int, part: dict[str, float], storage: float, tile_megabytes: float
+) -> dict[str, float]:
+    """Seconds of each part for so many tiles on so many workers."""
+    units = tiles / part["tiles a unit"]
+    working = tiles * part["tile's work"] / workers
+    return {
+        "workers": working,
+        "client": max(0.0, units * part["unit's client"] - working),
+        "storage": max(0.0, tiles * tile_megabytes / storage - working),
+        "merge and write": tiles * (part["tile's merging"] + part["tile's writing"]),
+        "plan": part["plan"],
+    }
+
+
+def main() -> None:
+    """Prints what was measured and what is predicted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=6000)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--storage", type=float, default=1000.0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "scene.tif"
+        write_large_scene(scene, arguments.side, arguments.side)
+        part = parts(scene)
+        tiles = int(part["tiles"])
+        megabytes = scene.stat().st_size / 1e6 / tiles
+        for name, value in part.items():
+            print(f"{name:>18} {value:10.4f}")
+        print(f"{'MB a tile':>18} {megabytes:10.4f}\n\n{'workers':>8} {'seconds':>8} {'predicted':>10}")
+        for workers in arguments.workers:
+            seconds = sum(predicted(tiles, workers, part, arguments.storage, megabytes).values())
+            print(f"{workers:8} {measured(scene, workers):8.1f} {seconds:10.1f}", flush=True)
+    print(f"\n{LARGE_TILES:,} tiles (100 gigapixels), seconds")
+    print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(predicted(1, 1, part, 1, 0)))
+    alone = sum(predicted(LARGE_TILES, 1, part, arguments.storage, megabytes).values())
+    for workers in PREDICTED:
+        seconds = predicted(LARGE_TILES, workers, part, arguments.storage, megabytes)
+        whole = sum(seconds.values())
+        shares = "  ".join(f"{value:{len(name)}.0f}" for name, value in seconds.items())
+        print(f"{workers:8,} {whole:10,.0f} {alone / whole:6.1f}  {shares}")
+
+
+if __name__ == "__main__":
+    main()

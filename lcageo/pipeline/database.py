@@ -23,7 +23,8 @@ class Database:
             DamagedError: if it is damaged.
         """
         self.what, self.path = what, path
-        self._connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None)
+        with self._failures_told():
+            self._connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None)
         if path is not None:
             try:
                 with self._failures_told():

@@ -25,7 +25,7 @@ from scenes import UTM, noise, write_scene
 from untrained import make_untrained_model
 
 FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
-LET_THROUGH = 0.3
+LET_THROUGH = 0.15
 """Share of the runs that are not killed."""
 
 
@@ -96,7 +96,7 @@ def main() -> None:
             run(command(whole), None)
             length = time.monotonic() - started
             attempts = 0
-            while not run(command(out), None if chance.random() < LET_THROUGH else chance.uniform(0.3, 1.1) * length):
+            while not run(command(out), None if chance.random() < LET_THROUGH else chance.uniform(0.2, 0.95) * length):
                 attempts += 1
             kills, compared = kills + attempts, compared + 1
             differ = differences(whole, out)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyproj
 
+import lcageo
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError
 from lcageo.output.joint import joint_parts
@@ -66,8 +67,6 @@ class Survey:
     state: SurveyState
     records: dict[str, SceneRecord] = field(default_factory=dict)
     """By scene: those of the last `look`, as they stand."""
-    _jobs: dict[str, tuple[str, Job]] = field(default_factory=dict)
-    """By scene: what its result is made from, and how."""
 
     def look(self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False) -> list[Job]:
         """What is to be done: scenes whose results are missing, or made from something else.
@@ -80,23 +79,20 @@ class Survey:
         Raises:
             OutputError: if such a file is in the way, or the state cannot be written.
         """
-        known = self.state.records()
-        strangers = self.state.strangers(scenes)
-        self._jobs.clear()
-        self.records = {}
-        area = {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
-        for path, place in self.state.places(scenes).items():
-            job = self._job(path, str(place))
-            earlier, record = known.get(path, ("", SceneRecord(path)))
-            identity = self._identity(path, record.files, area)
-            if not force and earlier == identity and record.state in (State.DONE, State.HOLES) and _all_there(job):
+        known, places = self.state.records(), self.state.places(scenes)
+        jobs = {path: self._job(path, str(place)) for path, place in places.items()}
+        if not overwrite:
+            for path in self.state.strangers(scenes):
+                _refuse_existing(jobs[path])
+        self.state.keep_places(places)
+        self.records = {path: SceneRecord(path) for path in jobs}
+        area = self._area()
+        for path, job in jobs.items():
+            earlier, record = known.get(path, ("", self.records[path]))
+            done = record.state in (State.DONE, State.HOLES) and _all_there(job)
+            if done and not force and earlier == self._identity(path, record.files, area):
                 self.records[path] = record
-                continue
-            if path in strangers and not overwrite:
-                _refuse_existing(job)
-            self.records[path] = SceneRecord(path)
-            self._jobs[path] = identity, job
-        return [job for _, job in self._jobs.values()]
+        return [job for path, job in jobs.items() if self.records[path].state is State.WAITING]
 
     def run(
         self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[Job, Progress], None], force: bool = False
@@ -105,8 +101,7 @@ class Survey:
         earlier = Earlier.NONE if force else Earlier.ANY
         for report in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
             record = scene_record(report, self.config.out)
-            area = {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
-            self.state.keep(self._identity(record.scene, record.files, area), record)
+            self.state.keep(self._identity(record.scene, record.files, self._area()), record)
             self.records[record.scene] = record
             yield record
 
@@ -165,6 +160,9 @@ class Survey:
             holes=out / "holes" / f"{place}{self.config.suffix}" if self.config.holes else None,
         )
 
+    def _area(self) -> dict[str, Any]:
+        return {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
+
     def _identity(self, path: str, belonging: Sequence[str], area: dict[str, Any]) -> str:
         """What a scene's result is made from. Version, device and batch are left out: no reason to run all again."""
         card = self.runner.card
@@ -179,6 +177,7 @@ class Survey:
     def _provenance(self) -> dict[str, Any]:
         card, records = self.runner.card, self.records.values()
         return {
+            "version": lcageo.__version__,
             "model": card.name,
             "model_sha256": card.sha256,
             "trained_on": card.trained_on or "nothing: this model is untrained",

@@ -97,15 +97,17 @@ class SurveyState:
         """Where each scene's results go: as ever, or, for a new scene, where no other's are."""
         known = self._places()
         taken = {place.casefold() for place in known.values()}  # some disks do not tell capitals
-        new = []
         for scene in scenes:
             if _text(scene.path) not in known:
                 place = next(place for place in map(_text, _candidates(scene)) if place.casefold() not in taken)
                 known[_text(scene.path)] = place
                 taken.add(place.casefold())
-                new.append((_text(scene.path), place, place.casefold()))
-        self._database.change("INSERT INTO scenes (scene, place, folded) VALUES (?, ?, ?)", new)
         return {scene.path: PurePosixPath(known[_text(scene.path)]) for scene in scenes}
+
+    def keep_places(self, places: Mapping[str, PurePosixPath]) -> None:
+        """Remembers them."""
+        rows = [(_text(path), str(place), str(place).casefold()) for path, place in places.items()]
+        self._database.change("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
 
     def strangers(self, scenes: Sequence[SurveyScene]) -> set[str]:
         """Paths of the scenes that have no place yet."""

@@ -187,8 +187,9 @@ def test_layers_that_another_made_are_not_replaced(flight: Path, tmp_path: Path)
     stranger = tmp_path / "out" / "scenes" / "part 0 ü.geojson"
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
-    with pytest.raises(OutputError, match="was not made by this survey; give --overwrite"):
-        run(flight, tmp_path / "out")
+    for _ in range(2):
+        with pytest.raises(OutputError, match="was not made by this survey; give --overwrite"):
+            run(flight, tmp_path / "out")
     assert stranger.read_text() == "mine"
 
 
@@ -242,6 +243,7 @@ def test_names_never_collide_and_never_change(tmp_path: Path) -> None:
     first = [scene(path) for path in ("a/x.tif", "b/x.tif", "c/x.tif", "a/x.jp2", "a/X.tif")]
     state = SurveyState(tmp_path)
     named = state.places(first)
+    state.keep_places(named)
     assert [str(place) for place in named.values()] == ["x", "x.tif", "x-2", "x.jp2", "X-3"]
     state.close()
     state = SurveyState(tmp_path)

@@ -11,7 +11,7 @@ import typer
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig
-from lcageo.errors import InterruptedRunError, PartialResultError, SceneError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +132,7 @@ def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool 
                     if record.error is not None:
                         say.note(f"{record.scene}: {record.state.value}: {record.error}")
                 done.append(record)
-    except InterruptedRunError:
+    except (InterruptedRunError, DeviceError):
         survey.summarize()
         raise
     return done
@@ -151,10 +151,10 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
                 survey.finish(say.warn)
                 continue
             jobs = attempts.worth_trying(survey.look(scenes, force, overwrite))
-            force = False
-            for record in _run(survey, jobs, say) if jobs else ():
+            for record in _run(survey, jobs, say, force) if jobs else ():
                 if record.state is State.FAILED:
                     attempts.failed(record.scene)
+            force = False
         survey.finish(say.warn)
 
 

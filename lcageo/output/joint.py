@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from math import log
+from math import inf, isfinite, log
 
 import numpy as np
 import pandas as pd
@@ -110,7 +110,7 @@ class _Survey:
         met = np.flatnonzero(shapely.intersects(near, shapes))
         rows, (shapes, _) = rows.iloc[met], valid_polygons(shapes[met])
         margins = shapely.distance(shapely.centroid(shapes), shapely.boundary(self.footprints[scene]))
-        bucket = np.full(len(rows), round(log(layer.gsd_m) / log(GSD_STEP)))
+        bucket = np.full(len(rows), _bucket(layer.gsd_m), np.float64)
         ranks = np.column_stack([bucket, -margins, -rows["score"].to_numpy()])
         cut = _border_px(rows.geometry.to_numpy(), layer) <= CUT_TOLERANCE_PX
         numbers, labels = met + scene * SCENE_STRIDE, rows["class_id"].to_numpy()
@@ -209,6 +209,11 @@ def _losers(better: Index, worse: Index, yielded: Index) -> Index:
             return np.union1d(yielded, numbers[lost])
         held_up = np.isin(np.arange(len(numbers)), second)
         lost[second[~held_up[first]]] = True
+
+
+def _bucket(gsd_m: float) -> float:
+    """Of a GSD; the last one where it is not known."""
+    return round(log(gsd_m) / log(GSD_STEP)) if isfinite(gsd_m) else inf
 
 
 def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:

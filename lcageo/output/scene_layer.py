@@ -40,6 +40,7 @@ class SceneLayer:
     crs: pyproj.CRS
     """The scene's own."""
     gsd_m: float
+    """Infinite where it is not known."""
     corners: tuple[tuple[float, float], ...]
     """Map x and y in `crs` of the raster's upper-left, upper-right, lower-right and lower-left corner."""
     size: tuple[int, int]

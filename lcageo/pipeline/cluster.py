@@ -8,10 +8,14 @@ as well. What comes back is journalled as everywhere, so the result is the one-m
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,15 @@ from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, SceneError, UsageError
-from lcageo.pipeline.cluster_worker import ModelWork, SceneWork, device_of, run_unit, units
+from lcageo.pipeline.cluster_worker import (
+    ModelWork,
+    SceneWork,
+    device_of,
+    ignore_interrupts,
+    passed_on,
+    run_unit,
+    units,
+)
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import Outcomes, Warn, default_batch
 from lcageo.runtime.catalog import ModelCard
@@ -31,9 +43,9 @@ UNIT_BATCHES = 32
 """Batches in a piece of work, at most: some 30 s on a CPU, less than a second on a GPU."""
 PER_WORKER = 3
 """Pieces of work that each worker has or waits for: it never idles while the next one travels."""
-RETRIES = 3
-"""Attempts at a piece of work whose worker died, before it is the work that is taken to kill workers."""
 ANSWER_S = 60
+COUNT_AFTER_S = 5
+"""Workers are counted anew after so long: each count is a question to the scheduler."""
 SCENES_AT_ONCE = 32
 """At most: each has a thread of the client for its plan, journal and files."""
 
@@ -57,17 +69,23 @@ class ClusterRunner:
         Selection.of(model.card, model.config)
         self.card = model.card
         self._client, self._model = client, model
+        self._counted, self._workers = -math.inf, 1
         try:
             client.wait_for_workers(1, timeout=ANSWER_S)
         except TimeoutError as error:
             raise DeviceError(f"no worker has come to '{client.scheduler.address}'; start some") from error
-        self.device: str = client.submit(device_of, model, pure=False).result()
+        first = min(client.scheduler_info(n_workers=-1)["workers"])  # the same one in every run, while it is there
+        with _failures_told(model.card.name):
+            self.device: str = client.submit(device_of, model, pure=False, workers=[first]).result()
         self.batch = batch or default_batch(self.device)
 
     @property
     def workers(self) -> int:
-        """Those that are there now."""
-        return max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+        """Those that were there within the last seconds."""
+        if time.monotonic() - self._counted > COUNT_AFTER_S:
+            self._workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+            self._counted = time.monotonic()
+        return self._workers
 
     @property
     def scenes_at_once(self) -> int:
@@ -76,34 +94,42 @@ class ClusterRunner:
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """See TileRunner.run; gives an empty list every second in which nothing came."""
-        import distributed
-
-        info = plan.reader.scene.info
+        info, said = plan.reader.scene.info, set[str]()
         in_strips = info.block_shape[1] >= info.width
-        waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
-        work = self._client.scatter(SceneWork.of(plan), hash=False)
         running: set[Any] = set()
-        try:
-            while waiting or running:
-                while waiting and len(running) < PER_WORKER * self.workers:
-                    piece = waiting.popleft()
-                    running.add(
-                        self._client.submit(run_unit, work, self._model, self.batch, piece, pure=False, retries=RETRIES)
-                    )
-                with _failures_told(info.path):
-                    try:
-                        with self._client.as_current():
-                            ended, running = distributed.wait(running, timeout=1, return_when="FIRST_COMPLETED")
-                    except TimeoutError:
+        with _failures_told(info.path):
+            waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
+            scene = SceneWork.of(plan)
+            work = self._client.submit(passed_on, scene, pure=False)
+            try:
+                while waiting or running:
+                    while waiting and len(running) < PER_WORKER * self.workers:
+                        piece = (self._model, self.batch, waiting.popleft())
+                        running.add(self._client.submit(run_unit, work, *piece, pure=False))
+                    ended, running = self._ended(running)
+                    if not ended:
                         yield []
-                        continue
                     for future in ended:
                         outcomes, told = future.result()
-                        for line in told:
-                            warn(line)
-                        yield outcomes
-        finally:
-            self._client.cancel(list(running))
+                        for line in dict.fromkeys(told):  # each worker, and each piece, would say the same
+                            if line not in said:
+                                said.add(line)
+                                warn(line)
+                        yield [replace(one, unread=one.unread.replace(scene.path, info.path)) for one in outcomes]
+            finally:
+                with suppress(Exception):  # of a cluster that is gone
+                    self._client.cancel(list(running))
+
+    def _ended(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
+        """Those that are done, perhaps none within a second, and the others."""
+        import distributed
+
+        try:
+            with self._client.as_current():
+                ended, still = distributed.wait(running, timeout=1, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            return set(), running
+        return ended, still
 
 
 @contextmanager
@@ -115,10 +141,10 @@ def _failures_told(path: str) -> Generator[None, None, None]:
         yield
     except distributed.KilledWorker as error:
         raise SceneError(
-            f"workers died again and again over the same part of scene '{path}': their memory may not suffice, or the "
-            "file crashes GDAL; see the workers' logs"
+            f"workers died again and again over the same part of '{path}': their memory may not suffice, or the file "
+            "crashes GDAL; see the workers' logs"
         ) from error
-    except (OSError, distributed.client.FutureCancelledError) as error:
+    except (OSError, CancelledError, distributed.client.ClosedClientError) as error:
         raise DeviceError(f"the cluster is gone ({error}); the same command goes on from here") from error
 
 
@@ -149,6 +175,9 @@ def cluster_runner(
         except (OSError, ValueError) as error:
             raise DeviceError(f"no scheduler answers at '{address}' ({error}); start one: dask scheduler") from error
         with client:
+            if address.startswith(f"{LOCAL}:"):
+                client.wait_for_workers(int(address.partition(":")[2]), timeout=ANSWER_S)
+                client.run(ignore_interrupts)
             yield ClusterRunner(client, ModelWork(card, config, device), batch)
 
 

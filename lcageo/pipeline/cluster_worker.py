@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 import lcageo
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, ModelError
+from lcageo.pipeline.identity import absolute
 from lcageo.pipeline.journal import TileOutcome
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import LocalRunner
@@ -42,7 +44,19 @@ class SceneWork:
         """What a worker needs to know of a plan."""
         reader = plan.reader
         info = reader.scene.info
-        return cls(info.path, info.bands, reader.stretch, reader.edge, plan.grid, reader.tile_size, reader.fill)
+        return cls(
+            absolute(info.path), info.bands, reader.stretch, reader.edge, plan.grid, reader.tile_size, reader.fill
+        )
+
+
+def passed_on(work: SceneWork) -> SceneWork:
+    """The same: as a task's result, Dask makes it anew when the worker that holds it dies."""
+    return work
+
+
+def ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the client, whose terminal its own workers share."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)

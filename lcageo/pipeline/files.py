@@ -162,17 +162,28 @@ def _together(
     run: Callable[[Job], JobReport], jobs: Sequence[Job], at_once: int, stop: StopRequest
 ) -> Iterator[JobReport]:
     rest, running = iter(jobs), set[Future[JobReport]]()
+    stopped: LcageoError | MemoryError | None = None
     with ThreadPoolExecutor(at_once, thread_name_prefix="lcageo-scene") as pool:
         try:
             while True:
-                running |= {pool.submit(run, job) for job in islice(rest, at_once - len(running))}
+                if stopped is None:
+                    running |= {pool.submit(run, job) for job in islice(rest, at_once - len(running))}
                 if not running:
-                    return
+                    break
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    yield future.result()
-        finally:
-            stop.asked = True  # whatever ended this ends the scenes that still run
+                    try:
+                        report = future.result()
+                    except (DeviceError, InterruptedRunError, MemoryError) as error:
+                        # The others stop at their next batch; those that are through still count.
+                        stopped, stop.asked = stopped or error, True
+                    else:
+                        yield report
+        except BaseException:
+            stop.asked = True  # the threads are not to go on for nobody
+            raise
+    if stopped is not None:
+        raise stopped
 
 
 def _attempt(

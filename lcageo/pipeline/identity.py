@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import lcageo
 from lcageo.config import DetectConfig
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import TileRunner
+from lcageo.runtime.catalog import ModelCard
 
 HEADER_BYTES = 1 << 16
 """Of a file, that tell it from another of the same size and time."""
@@ -33,8 +37,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
         "device": runner.device,
         "version": lcageo.__version__,
         **{f"--{name.replace('_', '-')}": value for name, value in config.parameters().items()},
-        "thresholds": card.thresholds,
-        "sizes": card.size_m,
+        "model card": hashlib.sha256(json.dumps(model_identity(card), sort_keys=True).encode()).hexdigest()[:16],
         "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
         "area": hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16],
         "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
@@ -46,12 +49,22 @@ def file_identity(files: Sequence[str]) -> dict[str, Any]:
     """What tells files from their earlier or later selves, by path; those that are not on a disk have only a name."""
     found: dict[str, Any] = {}
     for name in files:
-        file = Path(name)
-        if file.is_file():
-            status = file.stat()
-            with file.open("rb") as content:
+        path = absolute(name)
+        found[path] = None
+        with suppress(OSError):  # nowhere on a disk, or not to be read: whoever needs it will say so
+            status = Path(path).stat()
+            with Path(path).open("rb") as content:
                 header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
-            found[str(file.absolute())] = [status.st_size, status.st_mtime_ns, header[:16]]
-        else:
-            found[name] = None
+            found[path] = [status.st_size, status.st_mtime_ns, header[:16]]
     return found
+
+
+def absolute(path: str) -> str:
+    """A path as it is from any folder; GDAL's own, /vsis3/ and the like, are that already."""
+    return path if path.startswith("/vsi") or "://" in path else str(Path(path).absolute())
+
+
+def model_identity(card: ModelCard) -> dict[str, Any]:
+    """All of a model that decides what it finds, JSON-ready."""
+    told = ("name", "weights", "licence", "trained_on", "metrics", "recipe")
+    return {name: value for name, value in asdict(card).items() if name not in told}

@@ -175,7 +175,11 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not len(self.done()):
+        try:
+            worthless = error is not None and not len(self.done())
+        except LcageoError:  # the disk fails
+            worthless = False
+        if worthless:
             self.remove()  # nothing to go on with
         else:
             self.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 
-from lcageo.errors import UsageError
+from lcageo.errors import DeviceMemoryError, UsageError
 from lcageo.pipeline.runner import LocalRunner
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES
@@ -38,7 +38,10 @@ def fit_to_memory(predictor: Predictor, batch: int, limit_bytes: int) -> LocalRu
     predictor.predict(tile)  # the first call sets up what stays
     base = psutil.Process().memory_info().rss
     one = _peak_bytes(lambda: predictor.predict(tile))
-    two = one if batch == 1 else _peak_bytes(lambda: predictor.predict(np.concatenate([tile, tile])))
+    try:
+        two = one if batch == 1 else _peak_bytes(lambda: predictor.predict(np.concatenate([tile, tile])))
+    except DeviceMemoryError:
+        two, batch = one, 1
     per_tile = max(one - base, two - one) + 3 * tile.nbytes  # read ahead, waiting, in the batch
     left = limit_bytes - base - MERGING_BYTES - LEAST_CACHE_BYTES
     if left < per_tile:

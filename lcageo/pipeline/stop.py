@@ -28,6 +28,9 @@ class StopRequest:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself gave back
+        around = getattr(self._before.get(signal.SIGINT), "__self__", None)
+        if self.asked and isinstance(around, StopRequest):
+            around.asked = True  # it was meant for all that runs
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,13 +28,13 @@ from lcageo.output.scene_layer import SceneLayer
 from lcageo.output.vector import files_of, write_layer
 from lcageo.pipeline.detect import Progress
 from lcageo.pipeline.files import Job, JobReport, run_jobs
-from lcageo.pipeline.identity import file_identity
+from lcageo.pipeline.identity import absolute, file_identity, model_identity
 from lcageo.pipeline.journal import Earlier
 from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
 from lcageo.pipeline.survey_scenes import SurveyScene
 from lcageo.pipeline.survey_state import SceneRecord, State, SurveyState
-from lcageo.pipeline.survey_summary import SUMMARY, write_summary
+from lcageo.pipeline.survey_summary import SUMMARIES, SUMMARY, write_summary
 
 JOINT_STEM = "survey"
 
@@ -67,6 +67,10 @@ class Survey:
     state: SurveyState
     records: dict[str, SceneRecord] = field(default_factory=dict)
     """By scene: those of the last `look`, as they stand."""
+    _files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By scene: its file at the last `look`."""
+    _area: dict[str, Any] = field(default_factory=dict)
+    """The file of the area of interest at the last `look`."""
 
     def look(self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False) -> list[Job]:
         """What is to be done: scenes whose results are missing, or made from something else.
@@ -79,20 +83,36 @@ class Survey:
         Raises:
             OutputError: if such a file is in the way, or the state cannot be written.
         """
-        known, places = self.state.records(), self.state.places(scenes)
+        known, places = self.state.records(scenes), self.state.places(scenes)
         jobs = {path: self._job(path, str(place)) for path, place in places.items()}
-        if not overwrite:
-            for path in self.state.strangers(scenes):
-                _refuse_existing(jobs[path])
+        self._claim(jobs.values(), overwrite)
         self.state.keep_places(places)
         self.records = {path: SceneRecord(path) for path in jobs}
-        area = self._area()
+        self._area = self._area_identity()
+        self._files = {path: file_identity([path]) for path in jobs}
         for path, job in jobs.items():
             earlier, record = known.get(path, ("", self.records[path]))
-            done = record.state in (State.DONE, State.HOLES) and _all_there(job)
-            if done and not force and earlier == self._identity(path, record.files, area):
+            if force or earlier != self._identity(path, record.files):
+                continue
+            if record.state is State.FAILED or _all_there(job):
                 self.records[path] = record
-        return [job for path, job in jobs.items() if self.records[path].state is State.WAITING]
+        return [job for path, job in jobs.items() if self.records[path].state in (State.WAITING, State.FAILED)]
+
+    def _claim(self, jobs: Iterable[Job], overwrite: bool) -> None:
+        """Refuses what others made, and takes all other places for this survey's own."""
+        vectors = [self.config.joint_layer, *(path for job in jobs for path in job.vectors)]
+        pictures = [job.quicklook for job in jobs if job.quicklook is not None]
+        files = [file for path in vectors for file in files_of(path)] + pictures
+        files += [self.config.out / name for name in SUMMARIES]
+        made = self.state.made()
+        names = {file: file.relative_to(self.config.out).as_posix() for file in files}
+        new = {file: name for file, name in names.items() if name not in made}
+        for file in () if overwrite else new:
+            if file.exists():
+                raise OutputError(
+                    f"'{file}' exists and was not made by this survey; give --overwrite to replace it, or another --out"
+                )
+        self.state.keep_made(new.values())
 
     def run(
         self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[Job, Progress], None], force: bool = False
@@ -101,7 +121,11 @@ class Survey:
         earlier = Earlier.NONE if force else Earlier.ANY
         for report in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
             record = scene_record(report, self.config.out)
-            self.state.keep(self._identity(record.scene, record.files, self._area()), record)
+            # What has changed meanwhile is to be run again.
+            same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area
+            self.state.keep(self._identity(record.scene, record.files) if same else "", record)
+            if record.state is State.FAILED:
+                _remove(report.job)
             self.records[record.scene] = record
             yield record
 
@@ -117,28 +141,28 @@ class Survey:
         there = self.config.joint_layer.exists() or not placed
         if there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists():
             return
+        self.summarize()  # first: it holds even where one layer cannot be joined
         for record in records:
             if record.outputs and record.crs is None:
                 warn(f"scene '{record.scene}' has no place on the map and is not part of the joint layer")
-        with Publication() as publication:
-            if placed:
-                layers = [self._scene_layer(record) for record in placed]
+        path = self.config.joint_layer
+        if placed:
+            layers = [self._scene_layer(record) for record in placed]
+            with Publication() as publication:
                 parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic)
-                path = self.config.joint_layer
                 write_layer(parts, self._provenance(), publication.draft(path, files_of(path)))
-            self._summarize(publication)
-            publication.publish()
+                publication.publish()
+        else:
+            for file in files_of(path):
+                file.unlink(missing_ok=True)  # of scenes that are gone
         self.state.keep_joined(made_of)
 
     def summarize(self) -> None:
-        """Writes the summary alone, of a run that was stopped."""
-        with Publication() as publication:
-            self._summarize(publication)
-            publication.publish()
-
-    def _summarize(self, publication: Publication) -> None:
+        """Writes the summary alone, as far as the scenes are."""
         records = list(self.records.values())
-        write_summary(records, self.runner.card.classes, self._provenance(), publication, self.config.out)
+        with Publication() as publication:
+            write_summary(records, self.runner.card.classes, self._provenance(), publication, self.config.out)
+            publication.publish()
 
     def _scene_layer(self, record: SceneRecord) -> SceneLayer:
         return SceneLayer(
@@ -160,17 +184,16 @@ class Survey:
             holes=out / "holes" / f"{place}{self.config.suffix}" if self.config.holes else None,
         )
 
-    def _area(self) -> dict[str, Any]:
+    def _area_identity(self) -> dict[str, Any]:
         return {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
 
-    def _identity(self, path: str, belonging: Sequence[str], area: dict[str, Any]) -> str:
+    def _identity(self, path: str, belonging: Sequence[str]) -> str:
         """What a scene's result is made from. Version, device and batch are left out: no reason to run all again."""
-        card = self.runner.card
         content = {
-            "files": file_identity(sorted({path, *belonging})),
-            "model": [card.sha256, card.tile_size, card.thresholds, card.size_m],
+            "files": file_identity(sorted({absolute(path), *map(absolute, belonging)})),
+            "model": model_identity(self.runner.card),
             "parameters": self.detect.parameters(),
-            "area": area,
+            "area": self._area,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -225,12 +248,13 @@ def _all_there(job: Job) -> bool:
     return all(path.exists() for path in job.outputs)
 
 
-def _refuse_existing(job: Job) -> None:
-    for path in job.outputs:
-        if path.exists():
-            raise OutputError(
-                f"'{path}' exists and was not made by this survey; give --overwrite to replace it, or another --out"
-            )
+def _remove(job: Job) -> None:
+    """Takes away what an earlier run made of a scene that now fails."""
+    for path in job.vectors:
+        for file in files_of(path):
+            file.unlink(missing_ok=True)
+    if job.quicklook is not None:
+        job.quicklook.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from lcageo.errors import UsageError
+from lcageo.pipeline.identity import absolute
 
 PATTERNS = ("*.tif", "*.tiff", "*.jp2", "*.vrt")
 LIST_SUFFIX = ".txt"
@@ -35,13 +36,13 @@ def find_scenes(
         leave_out: the folder of the results.
 
     Raises:
-        UsageError: if a source does not exist.
+        UsageError: if a source does not exist, or a folder cannot be read.
     """
     patterns = PATTERNS if pattern is None else (pattern,)
     found: dict[str, SurveyScene] = {}
     for source in sources:
         for path, place in _of_source(source, patterns, recursive, leave_out):
-            found.setdefault(path, SurveyScene(path, place))
+            found.setdefault(absolute(path), SurveyScene(path, place))
     return tuple(found.values())
 
 
@@ -64,11 +65,18 @@ def _of_source(
 
 
 def _of_folder(folder: Path, patterns: Sequence[str], recursive: bool, leave_out: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"folder '{folder}' cannot be read ({error.strerror}); mend its rights, or leave it out"
+        ) from error
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            if recursive and entry.resolve() != leave_out:
+            # Links to folders could lead round in circles.
+            if recursive and not entry.is_symlink() and entry.resolve() != leave_out:
                 yield from _of_folder(entry, patterns, recursive, leave_out)
         elif any(fnmatch(entry.name.lower(), pattern.lower()) for pattern in patterns):
             yield entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from typing import Any
 
 from lcageo.errors import DamagedError
 from lcageo.pipeline.database import Database, delete_database
+from lcageo.pipeline.identity import absolute
 from lcageo.pipeline.survey_scenes import SurveyScene
 
 STATE_FILE = ".lcageo-survey"
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS scenes (
     scene TEXT PRIMARY KEY, place TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, identity TEXT, record TEXT
 );
 CREATE TABLE IF NOT EXISTS joined (scenes TEXT);
+CREATE TABLE IF NOT EXISTS made (path TEXT PRIMARY KEY);
 """
 
 
@@ -84,49 +86,60 @@ class SurveyState:
         database = Database("survey", self._path)
         try:
             database.script(_TABLES)
+            self._records(database)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _records(self, database: Database) -> dict[str, tuple[str, SceneRecord]]:
+        rows = database.rows("SELECT scene, identity, record FROM scenes WHERE record IS NOT NULL")
+        try:
+            return {scene: (str(identity), _record(record)) for scene, identity, record in rows}
+        except (ValueError, TypeError, LookupError) as error:
+            raise DamagedError(f"survey '{self._path}' is damaged ({error})") from error
 
     def close(self) -> None:
         """Lets other processes work with the folder."""
         self._database.close()
 
     def places(self, scenes: Sequence[SurveyScene]) -> dict[str, PurePosixPath]:
-        """Where each scene's results go: as ever, or, for a new scene, where no other's are."""
+        """Where each scene's results go, by its path: as ever, or, for a new scene, where no other's are."""
         known = self._places()
         taken = {place.casefold() for place in known.values()}  # some disks do not tell capitals
         for scene in scenes:
-            if _text(scene.path) not in known:
+            if _key(scene.path) not in known:
                 place = next(place for place in map(_text, _candidates(scene)) if place.casefold() not in taken)
-                known[_text(scene.path)] = place
+                known[_key(scene.path)] = place
                 taken.add(place.casefold())
-        return {scene.path: PurePosixPath(known[_text(scene.path)]) for scene in scenes}
+        return {scene.path: PurePosixPath(known[_key(scene.path)]) for scene in scenes}
 
     def keep_places(self, places: Mapping[str, PurePosixPath]) -> None:
         """Remembers them."""
-        rows = [(_text(path), str(place), str(place).casefold()) for path, place in places.items()]
+        rows = [(_key(path), str(place), str(place).casefold()) for path, place in places.items()]
         self._database.change("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
-
-    def strangers(self, scenes: Sequence[SurveyScene]) -> set[str]:
-        """Paths of the scenes that have no place yet."""
-        known = self._places()
-        return {scene.path for scene in scenes if _text(scene.path) not in known}
 
     def _places(self) -> dict[str, str]:
         return dict(self._database.rows("SELECT scene, place FROM scenes"))
 
-    def records(self) -> dict[str, tuple[str, SceneRecord]]:
-        """Identity and record of every scene that was run, by its path."""
-        rows = self._database.rows("SELECT identity, record FROM scenes WHERE record IS NOT NULL")
-        found = ((identity, _record(record)) for identity, record in rows)
-        return {record.scene: (identity, record) for identity, record in found}
+    def records(self, scenes: Sequence[SurveyScene]) -> dict[str, tuple[str, SceneRecord]]:
+        """Identity and record of those scenes that were run, by path."""
+        known = self._records(self._database)
+        found = {scene.path: known[_key(scene.path)] for scene in scenes if _key(scene.path) in known}
+        return {path: (identity, replace(record, scene=path)) for path, (identity, record) in found.items()}
+
+    def made(self) -> set[str]:
+        """The files of the folder that its runs have made or begun to make: paths in it."""
+        return {path for (path,) in self._database.rows("SELECT path FROM made")}
+
+    def keep_made(self, paths: Iterable[str]) -> None:
+        """Remembers that files are this survey's own, before they are written."""
+        self._database.change("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
 
     def keep(self, identity: str, record: SceneRecord) -> None:
         """Remembers how a scene ended, and what its result was made from."""
         statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
-        self._database.change(statement, [(identity, json.dumps(asdict(record)), _text(record.scene))])
+        self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(record.scene))])
 
     def joined(self) -> str:
         """What the joint layer and the summary were last made of; empty if they never were."""
@@ -146,6 +159,11 @@ def _record(text: str) -> SceneRecord:
 def _text(path: object) -> str:
     """A path as SQLite takes it: names of files can be other than UTF-8."""
     return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _key(path: str) -> str:
+    """What a scene is known by, from whatever folder it is named."""
+    return _text(absolute(path))
 
 
 def _candidates(scene: SurveyScene) -> Iterable[PurePosixPath]:

@@ -14,6 +14,7 @@ from lcageo.output.publish import Publication
 from lcageo.pipeline.survey_state import SceneRecord
 
 SUMMARY = "summary.json"
+SUMMARIES = (SUMMARY, "summary.csv")
 TILES = ("planned", "outside_area_of_interest", "without_data", "unreadable", "run")
 
 

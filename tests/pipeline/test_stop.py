@@ -32,3 +32,11 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+def test_what_stops_an_inner_run_stops_the_one_around_it() -> None:
+    with StopRequest() as around:
+        with StopRequest() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert inner.asked and not around.asked
+        assert around.asked

@@ -270,3 +270,40 @@ def test_a_name_that_is_no_text_costs_only_its_scene(flight: Path, tmp_path: Pat
         states = {record.scene: record.state for record in run(flight, tmp_path / "out")[1]}
         assert states[str(odd)] is State.FAILED and list(states.values()).count(State.FAILED) == 1
     assert "odd \\udcff.tif" in (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "summary.json", "survey.geojson"])
+def test_a_summary_that_another_made_is_not_replaced(flight: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(OutputError, match="was not made by this survey"):
+        run(flight, tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "mine"
+
+
+def test_a_scene_that_changes_while_it_is_run_is_run_again(flight: Path, tmp_path: Path) -> None:
+    class Growing(Failing):
+        def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+            if not self.batches:
+                os.utime(flight / "part 0 ü.tif", ns=(1, 1))
+            return super().predict(images)
+
+    run(flight, tmp_path / "out", Growing())
+    assert [Path(record.scene).name for record in run(flight, tmp_path / "out")[1]] == ["part 0 ü.tif"]
+
+
+def test_a_failure_stays_told_and_its_old_layer_goes(flight: Path, tmp_path: Path) -> None:
+    run(flight, tmp_path / "out")
+    (flight / "part 0 ü.tif").write_bytes(b"no raster")
+    run(flight, tmp_path / "out")
+    assert not (tmp_path / "out" / "scenes" / "part 0 ü.geojson").exists()
+    with open_survey(SurveyConfig(tmp_path / "out", ".geojson"), CONFIG, LocalRunner(Failing())) as survey:
+        jobs = survey.look(find_scenes([str(flight)], None, True, tmp_path / "out"))
+        assert [Path(job.scene).name for job in jobs] == ["part 0 ü.tif"]
+        assert [record.state for record in survey.records.values()] == [State.FAILED, *[State.DONE] * 3]
+
+
+def test_a_survey_is_the_same_from_any_folder(flight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(flight, tmp_path / "out")
+    monkeypatch.chdir(flight)
+    assert run(Path(), tmp_path / "out")[1] == [] and len(find_scenes([".", str(flight)], None, False, Path())) == 4

@@ -139,7 +139,7 @@ class Survey:
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
         placed = [record for record in records if record.outputs and record.crs is not None]
         there = self.config.joint_layer.exists() or not placed
-        if there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists():
+        if not records or (there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists()):
             return
         self.summarize()  # first: it holds even where one layer cannot be joined
         for record in records:

@@ -83,6 +83,7 @@ def test_watch_goes_on_with_scenes_that_appear_once_they_are_whole(
     flight: Path, untrained: Path, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "out", flight / "later" / "ç.tif"
+    (flight / "a b.tif").touch()  # not yet whole when the watch begins
     command = [sys.executable, "-m", "lcageo", "batch", str(flight), "--out", str(out), "--model", str(untrained)]
     process = subprocess.Popen([*command, "--watch"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     wait_for(out / "survey.gpkg", process)

@@ -104,7 +104,8 @@ def batch(
     def find() -> tuple[SurveyScene, ...]:
         return find_scenes(sources, pattern, recursive, out)
 
-    if not find() and not watch:
+    scenes = find()
+    if not scenes and not watch:
         raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes)
     with (
@@ -114,7 +115,6 @@ def batch(
         if watch:
             _watch(survey, find, say, force, overwrite)
         else:
-            scenes = find()
             jobs = survey.look(scenes, force, overwrite)
             say.note(f"{len(scenes):,} scenes, {len(scenes) - len(jobs):,} of them up to date")
             _run(survey, jobs, say, force)

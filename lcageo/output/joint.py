@@ -87,6 +87,7 @@ class _Survey:
 
     @classmethod
     def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
+        """The scenes of `layers`, in their order."""
         middles = near(np.array([middle_x(layer, crs) for layer in layers]), middle_x(layers[0], crs), crs)
         outlines = []
         for layer, middle in zip(layers, middles.tolist(), strict=True):

@@ -69,6 +69,17 @@ class SceneReport:
         )
 
 
+def model_provenance(card: ModelCard) -> dict[str, str]:
+    """What a result of any kind says of the tool and the model that made it."""
+    return {
+        "version": lcageo.__version__,
+        "model": card.name,
+        "model_sha256": card.sha256,
+        "trained_on": card.trained_on or "nothing: this model is untrained",
+        "licence": card.licence,
+    }
+
+
 def provenance(
     plan: ScenePlan, card: ModelCard, config: DetectConfig, empty: int, unread: int, impossible: int
 ) -> dict[str, Any]:
@@ -85,11 +96,7 @@ def provenance(
     info, wanted = plan.reader.scene.info, int(plan.wanted.sum())
     crs = info.georeference.crs
     return {
-        "version": lcageo.__version__,
-        "model": card.name,
-        "model_sha256": card.sha256,
-        "trained_on": card.trained_on or "nothing: this model is untrained",
-        "licence": card.licence,
+        **model_provenance(card),
         "scene": info.path,
         "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
         "placed_by": info.georeference.kind,

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyproj
 
-import lcageo
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError
 from lcageo.output.joint import joint_parts
@@ -31,7 +30,7 @@ from lcageo.pipeline.files import Job, JobReport, run_jobs
 from lcageo.pipeline.identity import absolute, file_identity, model_identity
 from lcageo.pipeline.journal import Earlier
 from lcageo.pipeline.runner import TileRunner, Warn
-from lcageo.pipeline.scene_report import SceneReport
+from lcageo.pipeline.scene_report import SceneReport, model_provenance
 from lcageo.pipeline.survey_scenes import SurveyScene
 from lcageo.pipeline.survey_state import SceneRecord, State, SurveyState
 from lcageo.pipeline.survey_summary import SUMMARIES, SUMMARY, write_summary
@@ -189,8 +188,9 @@ class Survey:
 
     def _identity(self, path: str, belonging: Sequence[str]) -> str:
         """What a scene's result is made from. Version, device and batch are left out: no reason to run all again."""
+        others = set(map(absolute, belonging)) - {absolute(path)}
         content = {
-            "files": file_identity(sorted({absolute(path), *map(absolute, belonging)})),
+            "files": {**self._files[path], **file_identity(sorted(others))},
             "model": model_identity(self.runner.card),
             "parameters": self.detect.parameters(),
             "area": self._area,
@@ -198,13 +198,9 @@ class Survey:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def _provenance(self) -> dict[str, Any]:
-        card, records = self.runner.card, self.records.values()
+        records = self.records.values()
         return {
-            "version": lcageo.__version__,
-            "model": card.name,
-            "model_sha256": card.sha256,
-            "trained_on": card.trained_on or "nothing: this model is untrained",
-            "licence": card.licence,
+            **model_provenance(self.runner.card),
             "parameters": self.detect.parameters(),
             "scenes": {state.value: sum(record.state is state for record in records) for state in State},
         }

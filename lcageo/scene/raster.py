@@ -127,13 +127,13 @@ class Scene:
             return True
         dataset, (rows, columns) = self._dataset(), self.info.block_shape
         right, bottom = min(right, self.info.width), min(bottom, self.info.height)
-        blocks = [
-            f"BLOCK_OFFSET_{column}_{row}"
-            for row in range(int(top // rows), math.ceil(bottom / rows))
-            for column in range(int(left // columns), math.ceil(right / columns))
-        ]
         with self._under_way(), rasterio.Env():
-            return any(dataset.get_tag_item(block, "TIFF", band) for band in set(self.info.bands) for block in blocks)
+            return any(  # in most files the first one is
+                dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", band)
+                for row in range(int(top // rows), math.ceil(bottom / rows))
+                for column in range(int(left // columns), math.ceil(right / columns))
+                for band in set(self.info.bands)
+            )
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

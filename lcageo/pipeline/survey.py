@@ -20,7 +20,7 @@ import numpy as np
 import pyproj
 
 from lcageo.config import DetectConfig
-from lcageo.errors import OutputError
+from lcageo.errors import OutputError, SceneError
 from lcageo.output.joint import joint_parts
 from lcageo.output.publish import Publication, make_folder
 from lcageo.output.scene_layer import SceneLayer
@@ -123,7 +123,7 @@ class Survey:
             # What has changed meanwhile is to be run again.
             same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area
             self.state.keep(self._identity(record.scene, record.files) if same else "", record)
-            if record.state is State.FAILED:
+            if isinstance(report.error, SceneError):  # of a full disk, say, the older result is still the best
                 _remove(report.job)
             self.records[record.scene] = record
             yield record

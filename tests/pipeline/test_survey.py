@@ -21,6 +21,7 @@ from scenes import UTM, noise, squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, UsageError
+from lcageo.pipeline import files as pipeline_files
 from lcageo.pipeline.detect import detect_scene
 from lcageo.pipeline.runner import LocalRunner
 from lcageo.pipeline.survey import SurveyConfig, open_survey
@@ -307,3 +308,16 @@ def test_a_survey_is_the_same_from_any_folder(flight: Path, tmp_path: Path, monk
     run(flight, tmp_path / "out")
     monkeypatch.chdir(flight)
     assert run(Path(), tmp_path / "out")[1] == [] and len(find_scenes([".", str(flight)], None, False, Path())) == 4
+
+
+def test_a_failure_to_write_leaves_the_older_layer(
+    flight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    run(flight, tmp_path / "out")
+    before = files(tmp_path / "out" / "scenes")
+    monkeypatch.setattr(pipeline_files, "write_layer", full)
+    assert {record.state for record in run(flight, tmp_path / "out", force=True)[1]} == {State.FAILED}
+    assert files(tmp_path / "out" / "scenes") == before

@@ -30,6 +30,15 @@ class Norm(StrEnum):
     GN = "gn"
 
 
+STRIDES = (8, 16, 32, 64, 128)
+"""Pixels from cell to cell at the pyramid's levels, P3 to P7."""
+
+CANDIDATES_PER_LEVEL = 1000
+"""Of an image's boxes, that NMS looks at.
+
+Source: RetinaNet's test settings (Lin et al., section 4.1), kept by FCOS and LCA-Det.
+"""
+
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
@@ -65,6 +74,43 @@ class NetworkConfig:
         for name, holds in object_checks.items():
             if not holds:
                 raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is outside what is allowed")
+
+
+class Backend(StrEnum):
+    """What runs a trained model."""
+
+    AUTO = "auto"
+    """On a GPU torch; on a CPU the fastest that is installed and works."""
+    OPENVINO = "openvino"
+    ONNX = "onnx"
+    """ONNX Runtime."""
+    TORCH = "torch"
+    COMPILED = "compiled"
+    """torch, compiled for this machine: some minutes at the first start, faster then."""
+
+
+class Precision(StrEnum):
+    """Numbers in which convolutions are computed; losses, scores and boxes are always float32."""
+
+    AUTO = "auto"
+    """The fastest of float32 and bfloat16 on this device: measured before a training, by the model's card otherwise."""
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    """For GPUs without bfloat16; a training scales its losses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs a model, in which numbers, and where. Results of two engines agree, but not to the last bit."""
+
+    backend: Backend = Backend.AUTO
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+    """Such as 'cpu' or 'cuda:0'. 'auto', and AUTO above, only in what a user asks for."""
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision} on {self.device}"
 
 
 class MergeMetric(StrEnum):

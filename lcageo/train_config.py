@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.config import NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import ConfigError
 
 RECIPE_FILE = "recipe.toml"
@@ -35,17 +35,6 @@ class Schedule(StrEnum):
     COSINE = "cosine"
     STEP = "step"
     """To a tenth after 8/12 and again after 11/12 of the run, as in the paper's 12 epochs."""
-
-
-class Precision(StrEnum):
-    """Numbers in which convolutions are computed; losses are always float32."""
-
-    AUTO = "auto"
-    """The fastest of float32 and bfloat16 on this device, measured."""
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-    """With scaled losses: for GPUs without bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)

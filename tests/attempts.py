@@ -11,7 +11,7 @@ import numpy as np
 from bright import BRIGHT, bright_card
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, LcageoError
 from lcageo.pipeline.detect import Progress
@@ -23,7 +23,9 @@ from lcageo.pipeline.runner import LocalRunner
 class BrightPart:
     """One object a tile: all that is bright. Cheap, whatever the pixels are."""
 
-    device = "cpu"
+    engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
+    batch = 2
+    tile_by_tile = False
 
     def __init__(self) -> None:
         self.card = bright_card(128)

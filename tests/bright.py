@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import NetworkConfig, Preset
+from lcageo.config import Backend, Engine, NetworkConfig, Precision, Preset
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
 from lcageo.runtime.catalog import ModelCard
@@ -40,7 +40,9 @@ def bright_card(tile_size: int = 256, largest_object_px: int | None = None) -> M
 class BrightSquares:
     """Every connected patch of pixels of at least BRIGHT is an object; its brightness is its score."""
 
-    device = "cpu"
+    engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
+    batch = 2
+    tile_by_tile = False
 
     def __init__(self, card: ModelCard, largest_batch: int = 1000) -> None:
         self.card = card

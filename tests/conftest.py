@@ -19,6 +19,18 @@ settings.register_profile("lcageo", deadline=None, derandomize="CI" in os.enviro
 settings.load_profile("lcageo")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, also for the commands that they run."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("LCAGEO_CACHE")
+    os.environ["LCAGEO_CACHE"] = str(folder)
+    yield folder
+    del os.environ["LCAGEO_CACHE"]
+    if before is not None:
+        os.environ["LCAGEO_CACHE"] = before
+
+
 @pytest.fixture(scope="session")
 def real_scenes() -> list[Path]:
     """Real GeoTIFF scenes; skips where they are absent."""

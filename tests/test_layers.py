@@ -25,6 +25,9 @@ ONLY_IN = {
     "torch": (
         "detector",
         "runtime.torch_backend",
+        "runtime.cuda_graph",
+        "runtime.onnx_export",
+        "runtime.weights",
         "data.dataset",
         "training",
         "pipeline.train",
@@ -32,6 +35,8 @@ ONLY_IN = {
         "pipeline.train_model",
         "pipeline.train_validation",
     ),
+    "openvino": ("runtime.openvino_backend",),
+    "onnxruntime": ("runtime.onnx_backend",),
     "typer": ("cli",),
     "tqdm": ("cli",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions

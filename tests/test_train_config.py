@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import Norm, Preset
+from lcageo.config import Norm, Precision, Preset
 from lcageo.errors import ConfigError
-from lcageo.train_config import Optimizer, Precision, Schedule, TrainConfig, read_recipe, write_recipe
+from lcageo.train_config import Optimizer, Schedule, TrainConfig, read_recipe, write_recipe
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import typer
 
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import SceneBars
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def batch(
     ] = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    backend: detect_options.RunBy = Backend.AUTO,
+    precision: detect_options.Numbers = Precision.AUTO,
     batch: detect_options.Batch = None,
     score: detect_options.Score = DEFAULTS.score,
     classes: detect_options.Classes = "",
@@ -109,7 +111,9 @@ def batch(
         raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes)
     with (
-        detect_options.open_runner(model, config, device, batch, max_memory, cluster, say) as runner,
+        detect_options.open_runner(
+            model, config, Engine(backend, precision, device), batch, max_memory, cluster, say
+        ) as runner,
         open_survey(survey_config, config, runner) as survey,
     ):
         if watch:

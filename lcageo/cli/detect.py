@@ -10,7 +10,7 @@ import typer
 
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import SceneBars
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def detect(
     ] = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    backend: detect_options.RunBy = Backend.AUTO,
+    precision: detect_options.Numbers = Precision.AUTO,
     batch: detect_options.Batch = None,
     score: detect_options.Score = DEFAULTS.score,
     classes: detect_options.Classes = "",
@@ -93,13 +95,15 @@ def detect(
 
     jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes)
     if dry_run:
-        predictor = detect_options.open_model(model, config, device, say)
+        predictor = detect_options.open_model(model, config, Engine(backend, precision, device), say)
         here = detect_options.local_runner(predictor, batch, max_memory, say)
         _preview(scenes, here, config, as_json, say)
         return
     reports = []
     with (
-        detect_options.open_runner(model, config, device, batch, max_memory, cluster, say) as runner,
+        detect_options.open_runner(
+            model, config, Engine(backend, precision, device), batch, max_memory, cluster, say
+        ) as runner,
         SceneBars(say, len(jobs)) as bars,
     ):
         earlier = Earlier.NONE if restart else Earlier.SAME

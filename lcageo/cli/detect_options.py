@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.config import DetectConfig, EdgeNodata, MergeMetric
+from lcageo.config import Backend, DetectConfig, EdgeNodata, Engine, MergeMetric, Precision
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 Batch = Annotated[
     int | None, typer.Option("--batch", min=1, help="Tiles run at a time. Default: 2 on a CPU, 16 on a GPU.")
+]
+RunBy = Annotated[
+    Backend,
+    typer.Option("--backend", help="What runs the model. auto: torch on a GPU, else the fastest that is installed."),
+]
+Numbers = Annotated[
+    Precision,
+    typer.Option("--precision", help="Numbers to compute in. auto: bf16 if fast here and known to agree, else fp32."),
 ]
 Score = Annotated[
     float | None,
@@ -71,21 +79,24 @@ def build_config(*, classes: str, gsd: str, bands: str, bbox: str | None, **othe
     )
 
 
-def open_model(model: str | None, config: DetectConfig, device: str, say: console.Console) -> Predictor:
-    """The predictor that --model and --device ask for; says what it is."""
-    from lcageo.runtime.predictor import load_predictor
+def open_model(model: str | None, config: DetectConfig, asked: Engine, say: console.Console) -> Predictor:
+    """The predictor that --model, --device, --backend and --precision ask for; says what it is."""
+    from lcageo.runtime.predictor import load_engine
 
-    predictor = load_predictor(_find_card(model, say), config, device)
-    say.detail(f"runs on {predictor.device}")
+    card = _find_card(model, say)
+    predictor = load_engine(card, config, asked)
+    say.detail(f"runs with {predictor.engine}")
+    if not card.agrees_in(predictor.engine.precision):
+        say.warn(f"model '{card.name}' was not measured to find in {predictor.engine.precision} what it finds in fp32")
     return predictor
 
 
 def local_runner(predictor: Predictor, batch: int | None, max_memory: str | None, say: console.Console) -> LocalRunner:
     """The runner that --batch and --max-memory ask for."""
     from lcageo.pipeline.memory import fit_to_memory
-    from lcageo.pipeline.runner import LocalRunner, default_batch
+    from lcageo.pipeline.runner import LocalRunner
 
-    size = batch or default_batch(predictor.device)
+    size = batch or predictor.batch
     limit = options.parse_bytes(max_memory, "--max-memory")
     if limit is None:
         return LocalRunner(predictor, size)
@@ -98,7 +109,7 @@ def local_runner(predictor: Predictor, batch: int | None, max_memory: str | None
 def open_runner(
     model: str | None,
     config: DetectConfig,
-    device: str,
+    asked: Engine,
     batch: int | None,
     max_memory: str | None,
     cluster: str | None,
@@ -106,14 +117,14 @@ def open_runner(
 ) -> Generator[TileRunner, None, None]:
     """What runs the model: this process, or a cluster's workers."""
     if cluster is None:
-        yield local_runner(open_model(model, config, device, say), batch, max_memory, say)
+        yield local_runner(open_model(model, config, asked, say), batch, max_memory, say)
         return
     if max_memory is not None:
         raise UsageError("--max-memory is for one process; with --cluster, give --batch, and workers their own limits")
     from lcageo.pipeline.cluster import cluster_runner
 
-    with cluster_runner(cluster, _find_card(model, say), config, device, batch) as runner:
-        say.note(f"{runner.workers} worker(s) at {cluster}, the first one on {runner.device}")
+    with cluster_runner(cluster, _find_card(model, say), config, asked, batch) as runner:
+        say.note(f"{runner.workers} worker(s) at {cluster}, the first one with {runner.engine}")
         yield runner
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import open_model
+from lcageo.cli.detect_options import Numbers, RunBy, open_model
 from lcageo.cli.evaluate_text import report_text
 from lcageo.cli.progress import Bar
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def evaluate(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse broken records instead of skipping them.")] = False,
     device: options.Device = "auto",
+    backend: RunBy = Backend.AUTO,
+    precision: Numbers = Precision.AUTO,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images run at a time. Default: 2 on a CPU, 16 on a GPU.")
     ] = None,
@@ -117,9 +119,9 @@ def evaluate(
         _prepare_plots(plots, overwrite)
     from lcageo.pipeline.evaluate import kept_of_tiles
 
-    predictor = open_model(model, kept_of_tiles(config), device, say)
+    predictor = open_model(model, kept_of_tiles(config), Engine(backend, precision, device), say)
     labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
-    size = batch or (2 if predictor.device == "cpu" else 16)
+    size = batch or predictor.batch
     evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)
     resampled = evaluation.resampled(bootstrap, seed) if bootstrap else None
     if plots is not None:

@@ -11,9 +11,9 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
-from lcageo.config import BACKBONES, NetworkConfig, Norm, Preset
+from lcageo.config import BACKBONES, NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import UsageError
-from lcageo.train_config import RECIPE_FILE, Optimizer, Precision, Schedule, TrainConfig, read_recipe
+from lcageo.train_config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
     from lcageo.pipeline.train import RunOptions

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcageo.detector.boxes import STRIDES, anchors, cell_centres
+from lcageo.config import STRIDES
+from lcageo.detector.boxes import anchors, cell_centres
 
 BACKGROUND = -1
 """A place that is to find nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lcageo.config import STRIDES
 from lcageo.detector.assign import (
     BACKGROUND,
     IGNORED,
@@ -19,7 +20,6 @@ from lcageo.detector.assign import (
     settle,
     squared_distance,
 )
-from lcageo.detector.boxes import STRIDES
 from lcageo.detector.overlap import pairwise_iou
 from lcageo.detector.truth import Truth
 

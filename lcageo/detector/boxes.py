@@ -11,9 +11,6 @@ import math
 import torch
 from torch import Tensor
 
-STRIDES = (8, 16, 32, 64, 128)
-"""Pixels from cell to cell at P3 to P7."""
-
 ANCHORS_PER_CELL = 9
 _ANCHOR_SCALES = tuple(4 * 2 ** (octave / 3) for octave in range(3))
 """Side of a square anchor, in strides."""

@@ -1,4 +1,4 @@
-"""From dense predictions to the few candidates that non-maximum suppression has to look at."""
+"""From dense predictions to objects on the device, for a whole batch and without waiting for it once."""
 
 from __future__ import annotations
 
@@ -7,64 +7,82 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lcageo.config import CANDIDATES_PER_LEVEL
 from lcageo.detector.outputs import Predictions
+from lcageo.detector.overlap import pairwise_iou
 
-CANDIDATES_PER_LEVEL = 1000
-"""Source: RetinaNet's test settings (Lin et al., section 4.1), kept by FCOS and LCA-Det."""
+CAPACITY = 512
+"""Candidates of an image that are compared on the device; an image with more is left to the host."""
+ROUNDS = 16
+"""Of suppression: a chain of boxes, each dropping the next, that is longer is left to the host."""
 
 
-class Candidates(NamedTuple):
-    """One image's candidates, best score first, equal scores by place."""
+class Selected(NamedTuple):
+    """Every image's candidates, best score first, padded to one length."""
 
     boxes_xyxy: Tensor
-    """(M, 4) image pixels, x1 < x2 and y1 < y2."""
+    """(B, C, 4) image pixels."""
     scores: Tensor
-    """(M,)."""
+    """(B, C); 0 where there is no candidate."""
     labels: Tensor
-    """(M,) int64, 0 to K - 1."""
+    """(B, C) int64."""
+    kept: Tensor
+    """(B, C) True for objects: what class-wise greedy NMS keeps."""
+    whole: Tensor
+    """(B,) True where `kept` is exact; elsewhere the image had too many candidates, or too long a chain of them."""
 
 
-def select_candidates(
-    predictions: Predictions, score_threshold: float, per_level: int = CANDIDATES_PER_LEVEL
-) -> list[Candidates]:
-    """Each level's best pairs of place and class, for every image.
+def select(
+    predictions: Predictions,
+    thresholds: Tensor,
+    iou: float,
+    capacity: int = CAPACITY,
+    per_level: int = CANDIDATES_PER_LEVEL,
+    rounds: int = ROUNDS,
+) -> Selected:
+    """Each level's best pairs of place and class, then class-wise NMS, for every image.
 
-    Ties are broken by place, so that the result depends neither on the device nor on the batch. Boxes without area
-    are left out: their cell lies beyond the image's border.
+    All shapes follow from those of the arguments, so that nothing has to be known on the host before the end. Ties
+    are broken by place. Boxes without area are left out: their cell lies beyond the image's border.
 
     Args:
         predictions: of a batch of B images.
-        score_threshold: only scores above it count.
-        per_level: most pairs of one level.
-
-    Returns:
-        B Candidates.
+        thresholds: (K,); only scores above their class's count.
+        iou: overlap above which the lesser of two boxes of a class is dropped.
+        capacity: C, most candidates of an image.
+        per_level: most candidates of one level.
+        rounds: of suppression, at most.
     """
-    levels = list(
-        zip(
-            torch.split(predictions.scores, list(predictions.level_sizes), dim=1),
-            torch.split(predictions.boxes_xyxy, list(predictions.level_sizes), dim=1),
-            strict=True,
-        )
-    )
-    return [
-        _joined([_best_of_level(scores[i], boxes[i], score_threshold, per_level) for scores, boxes in levels])
-        for i in range(len(predictions.scores))
-    ]
+    levels = _levels(predictions, thresholds, per_level)
+    values, boxes, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
+    values, order = values.sort(dim=1, descending=True, stable=True)
+    fits = (values > 0).sum(dim=1) <= capacity
+    values, order = values[:, :capacity], order[:, :capacity]
+    boxes, labels = _gathered(boxes, order), labels.gather(1, order)
+    valid = values > 0
+    overlapping = torch.stack([pairwise_iou(image, image) for image in boxes]) > iou  # (B, C, C)
+    rivals = (overlapping & (labels[:, :, None] == labels[:, None, :])).triu(diagonal=1)
+    kept, before = valid, valid
+    for _ in range(rounds):  # right from the top on: after n rounds for all whose chain of betters is n long
+        kept, before = valid & ~(rivals & kept[:, :, None]).any(dim=1), kept
+    return Selected(boxes, values, labels, kept, fits & (kept == before).all(dim=1))
 
 
-def _best_of_level(scores: Tensor, boxes_xyxy: Tensor, score_threshold: float, per_level: int) -> Candidates:
-    """The best pairs of scores (N, K) and boxes (N, 4) of one level of one image."""
-    has_area = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1)
-    places, labels = ((scores > score_threshold) & has_area[:, None]).nonzero(as_tuple=True)
-    # Stable, unlike topk, whose choice among equal scores is open.
-    values, order = scores[places, labels].sort(descending=True, stable=True)
-    order = order[:per_level]
-    return Candidates(boxes_xyxy[places[order]], values[:per_level], labels[order])
+def _levels(predictions: Predictions, thresholds: Tensor, per_level: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Scores (B, M), boxes (B, M, 4) and labels (B, M) of each level's candidates, best first; score 0 for none."""
+    sizes = list(predictions.level_sizes)
+    levels = []
+    split = (torch.split(part, sizes, dim=1) for part in (predictions.scores, predictions.boxes_xyxy))
+    for scores, boxes in zip(*split, strict=True):
+        has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
+        wanted = torch.where((scores > thresholds) & has_area, scores, 0).flatten(1)
+        # A stable sort, unlike topk, whose choice among equal scores is open.
+        values, order = wanted.sort(dim=1, descending=True, stable=True)
+        values, order = values[:, :per_level], order[:, :per_level]
+        levels.append((values, _gathered(boxes, order // scores.shape[2]), order % scores.shape[2]))
+    return levels
 
 
-def _joined(levels: list[Candidates]) -> Candidates:
-    """Candidates of several levels in one order; equal scores keep the order of the levels."""
-    boxes, scores, labels = (torch.cat(parts) for parts in zip(*levels, strict=True))
-    scores, order = scores.sort(descending=True, stable=True)
-    return Candidates(boxes[order], scores, labels[order])
+def _gathered(boxes_xyxy: Tensor, order: Tensor) -> Tensor:
+    """Boxes (B, N, 4) at positions (B, M)."""
+    return boxes_xyxy.gather(1, order[..., None].expand(-1, -1, 4))

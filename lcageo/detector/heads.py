@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lcageo.config import STRIDES
 from lcageo.detector.align import aligned_score
 from lcageo.detector.boxes import (
     ANCHORS_PER_CELL,
-    STRIDES,
     anchors,
     decode_deltas,
     decode_distances,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lcageo.config import STRIDES
 from lcageo.detector.backbone import ResNet
-from lcageo.detector.boxes import STRIDES, clip_boxes
+from lcageo.detector.boxes import clip_boxes
 from lcageo.detector.heads import Head
 from lcageo.detector.neck import FeaturePyramid
 from lcageo.detector.outputs import LevelOutput, Predictions

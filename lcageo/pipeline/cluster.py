@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Engine
 from lcageo.errors import DeviceError, SceneError, UsageError
 from lcageo.pipeline.cluster_worker import (
     ModelWork,
     SceneWork,
-    device_of,
+    engine_of,
     ignore_interrupts,
     passed_on,
     run_unit,
     units,
 )
 from lcageo.pipeline.plan import ScenePlan
-from lcageo.pipeline.runner import Outcomes, Warn, default_batch
+from lcageo.pipeline.runner import Outcomes, Warn
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import gpu_count
 from lcageo.runtime.selection import Selection
@@ -76,8 +76,9 @@ class ClusterRunner:
             raise DeviceError(f"no worker has come to '{client.scheduler.address}'; start some") from error
         first = min(client.scheduler_info(n_workers=-1)["workers"])  # the same one in every run, while it is there
         with _failures_told(model.card.name):
-            self.device: str = client.submit(device_of, model, pure=False, workers=[first]).result()
-        self.batch = batch or default_batch(self.device)
+            engine, usual = client.submit(engine_of, model, pure=False, workers=[first]).result()
+        self.engine: Engine = engine
+        self.batch: int = batch or usual
 
     @property
     def workers(self) -> int:
@@ -150,7 +151,7 @@ def _failures_told(path: str) -> Generator[None, None, None]:
 
 @contextmanager
 def cluster_runner(
-    address: str, card: ModelCard, config: DetectConfig, device: str, batch: int | None
+    address: str, card: ModelCard, config: DetectConfig, asked: Engine, batch: int | None
 ) -> Generator[ClusterRunner, None, None]:
     """A runner on the cluster at an address, or on N worker processes that are started here.
 
@@ -158,7 +159,7 @@ def cluster_runner(
         address: of a Dask scheduler, as tcp://host:8786, or 'local:N'.
         card: the model.
         config: which boxes to return.
-        device: of each worker; 'auto': a GPU of its own if there is one.
+        asked: what runs it on each worker; device 'auto': a GPU of its own if there is one.
         batch: tiles run at a time by each worker; None: as suits its device.
 
     Raises:
@@ -178,7 +179,7 @@ def cluster_runner(
             if address.startswith(f"{LOCAL}:"):
                 client.wait_for_workers(int(address.partition(":")[2]), timeout=ANSWER_S)
                 client.run(ignore_interrupts)
-            yield ClusterRunner(client, ModelWork(card, config, device), batch)
+            yield ClusterRunner(client, ModelWork(card, config, asked), batch)
 
 
 @contextmanager

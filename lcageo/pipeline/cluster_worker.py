@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lcageo
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Engine
 from lcageo.errors import DeviceError, ModelError
 from lcageo.pipeline.identity import absolute
 from lcageo.pipeline.journal import TileOutcome
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import LocalRunner
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import Predictor, load_predictor
+from lcageo.runtime.predictor import Predictor, load_engine
 from lcageo.scene.edges import EdgeMask
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import open_scene
@@ -65,11 +65,11 @@ class ModelWork:
 
     card: ModelCard
     config: DetectConfig
-    device: str
+    asked: Engine
     version: str = lcageo.__version__
 
     def __hash__(self) -> int:
-        return hash((self.card.sha256, self.config, self.device))
+        return hash((self.card.sha256, self.config, self.asked))
 
 
 def run_unit(
@@ -95,7 +95,7 @@ def predictor_of(model: ModelWork) -> Predictor:
     """The model, loaded on this worker once; errors as of run_unit."""
     if model.version != lcageo.__version__:
         raise DeviceError(f"a worker has lcageo {lcageo.__version__}, not {model.version}; install the same everywhere")
-    return load_predictor(_card_here(model.card), model.config, model.device)
+    return load_engine(_card_here(model.card), model.config, model.asked)
 
 
 def _card_here(card: ModelCard) -> ModelCard:
@@ -111,9 +111,10 @@ def _card_here(card: ModelCard) -> ModelCard:
     return replace(card, weights=own.weights)
 
 
-def device_of(model: ModelWork) -> str:
-    """What the model runs on here; errors as of run_unit."""
-    return predictor_of(model).device
+def engine_of(model: ModelWork) -> tuple[Engine, int]:
+    """What runs the model here, and how many tiles it likes at a time; errors as of run_unit."""
+    predictor = predictor_of(model)
+    return predictor.engine, predictor.batch
 
 
 def units(

@@ -116,7 +116,7 @@ def detect_planned(
         classes=runner.card.classes,
         counts=journal.counts(len(runner.card.classes)),
         stretch=plan.reader.stretch,
-        provenance=provenance(plan, runner.card, config, empty, len(holes), impossible),
+        provenance=provenance(plan, runner, config, empty, len(holes), impossible),
         holes=holes,
         files=plan.reader.scene.files(),
         seconds=time.monotonic() - started,

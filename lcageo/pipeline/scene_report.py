@@ -12,6 +12,7 @@ import lcageo
 from lcageo.config import DetectConfig
 from lcageo.output.features import covered_px
 from lcageo.pipeline.plan import ScenePlan
+from lcageo.pipeline.runner import TileRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.stretch import Stretch
@@ -81,13 +82,13 @@ def model_provenance(card: ModelCard) -> dict[str, str]:
 
 
 def provenance(
-    plan: ScenePlan, card: ModelCard, config: DetectConfig, empty: int, unread: int, impossible: int
+    plan: ScenePlan, runner: TileRunner, config: DetectConfig, empty: int, unread: int, impossible: int
 ) -> dict[str, Any]:
     """Model, parameters and skipped parts of a run, JSON-ready.
 
     Args:
         plan: of the scene.
-        card: the model's.
+        runner: what ran it.
         config: what was asked for.
         empty: tiles without a valid pixel.
         unread: tiles that could not be read.
@@ -96,7 +97,8 @@ def provenance(
     info, wanted = plan.reader.scene.info, int(plan.wanted.sum())
     crs = info.georeference.crs
     return {
-        **model_provenance(card),
+        **model_provenance(runner.card),
+        "engine": str(runner.engine),
         "scene": info.path,
         "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
         "placed_by": info.georeference.kind,

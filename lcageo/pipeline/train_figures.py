@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lcageo.config import Precision
 from lcageo.data.dataset import CropBatches, CropDataset
 from lcageo.detector.criterion import Losses
 from lcageo.errors import TrainingError
-from lcageo.train_config import Precision
 from lcageo.training.log import TrainingLog
 from lcageo.training.state import TrainState
 

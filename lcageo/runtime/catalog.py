@@ -11,11 +11,12 @@ from typing import Any
 
 import tomli_w
 
-from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.config import NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import ConfigError, ModelError, UsageError
 
 FOLDER_CARD = "model.toml"
 """The card's name in a folder that `train` wrote."""
+WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
 DEFAULT_MODEL = "lca-s"
 DEFAULT_SCORE = 0.3
 
@@ -35,7 +36,7 @@ class ModelCard:
     """Of red, green, blue in the training images, 0 to 255."""
     std: tuple[float, float, float]
     weights: Path
-    """Absolute path of the .safetensors file, in the card's folder."""
+    """Absolute path of the file, in the card's folder: .safetensors, or .onnx where the graph is quantised."""
     sha256: str
     """Of the weights file, 64 hexadecimal digits."""
     licence: str
@@ -43,6 +44,8 @@ class ModelCard:
     """Data it was trained on; empty for a model that was not trained."""
     largest_object_px: int | None = None
     """Longest side of the objects it expects, tile pixels: what neighbouring tiles must share."""
+    precisions: tuple[str, ...] = ()
+    """Numbers, besides fp32, in which its results were measured to agree: mAP50 within 0.002 on validation images."""
     thresholds: dict[str, float] = field(default_factory=dict)
     """Default least score per class; DEFAULT_SCORE where it names none."""
     size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class ModelCard:
             and all(0 <= value <= 1 for value in self.thresholds.values()),
             "size_m (two lengths in metres, rising, of its classes)": set(self.size_m) <= set(self.classes)
             and all(0 <= least < greatest < math.inf for least, greatest in self.size_m.values()),
+            "precisions (of bf16 and fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
         self._refuse_unless(checks)
@@ -99,6 +103,15 @@ class ModelCard:
         """The mean colour, red, green, blue, for where there is no image: the network sees it as zero."""
         red, green, blue = (round(value) for value in self.mean)
         return red, green, blue
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it is a graph of small integers, which torch does not run."""
+        return self.weights.suffix == ".onnx"
+
+    def agrees_in(self, precision: Precision) -> bool:
+        """Whether its results in these numbers were measured to be those of float32."""
+        return precision is Precision.FP32 or precision in self.precisions
 
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of the classes called `names`; of all classes if there are none.
@@ -223,13 +236,14 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
     if "norm" in network:
         network["norm"] = Norm(network["norm"])
     weights = entries["weights"]
-    if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(".safetensors"):
-        raise ConfigError(f"weights must be the name of a .safetensors file beside the card, not {weights!r}")
+    if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(WEIGHTS_SUFFIXES):
+        raise ConfigError(f"weights must be the name of a .safetensors or .onnx file beside the card, not {weights!r}")
     return ModelCard(
         **{
             **entries,
             "network": NetworkConfig(**network),
             "classes": tuple(str(name) for name in entries["classes"]),
+            "precisions": tuple(str(name) for name in entries.get("precisions", ())),
             "gsd_m": _two(entries["gsd_m"]),
             "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
+from lcageo.errors import DeviceError, UsageError
+from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import Selection
 
@@ -21,11 +24,19 @@ class Predictor(Protocol):
         """The model."""
 
     @property
-    def device(self) -> str:
-        """Where it runs, such as 'cpu' or 'cuda:0'."""
+    def engine(self) -> Engine:
+        """What runs it."""
+
+    @property
+    def batch(self) -> int:
+        """Tiles that it had better be given at a time."""
+
+    @property
+    def tile_by_tile(self) -> bool:
+        """Whether it runs each tile by itself: then what it finds in one does not depend on the batch's shape."""
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
-        """Objects in each of a batch of tiles.
+        """Objects in each of a batch of tiles. Callers may come from several threads.
 
         Args:
             images: (B, 3, tile_size, tile_size) uint8 RGB.
@@ -38,22 +49,108 @@ class Predictor(Protocol):
         """
 
 
-def load_predictor(card: ModelCard, config: DetectConfig, device: str = "auto") -> Predictor:
+def load_predictor(
+    card: ModelCard,
+    config: DetectConfig,
+    device: str = "auto",
+    backend: Backend = Backend.AUTO,
+    precision: Precision = Precision.AUTO,
+) -> Predictor:
     """A predictor for a model.
 
     Args:
         card: the model.
         config: which boxes to return; its score, classes, iou and max_per_tile count.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'.
+        backend: what runs it; AUTO: torch on a GPU; on a CPU the first of OpenVINO, ONNX Runtime and torch that is
+            installed and can run it.
+        precision: numbers to compute in; AUTO: bfloat16 where the device is fast in it and the card says that the
+            model's results agree, else float32.
 
     Raises:
-        UsageError: if the config names a class that the model does not have.
+        UsageError: if the config names a class that the model does not have, or backend, precision and device do not
+            go together.
         ModelError: if the weights are missing, altered, or do not fit the network.
-        DeviceError: if the device is not there.
+        DeviceError: if the device, or the backend's package, is not there.
     """
-    from lcageo.runtime.torch_backend import TorchPredictor  # torch takes seconds to import
+    return load_engine(card, config, Engine(backend, precision, device))
 
-    return TorchPredictor.load(card, Selection.of(card, config), device)
+
+def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
+    """The same, for a user's wishes in one piece."""
+    selection = Selection.of(card, config)
+    on_cpu = asked.device == "cpu" or (asked.device == "auto" and not machine.may_have_gpu())
+    if asked.backend is Backend.AUTO:
+        if not on_cpu and not card.is_quantised and _gpu_named(asked.device):
+            return _LOADERS[Backend.TORCH](card, selection, asked.device, asked.precision)
+        return _fastest_on_cpu(card, selection, asked.precision)
+    if asked.backend not in CPU_ONLY:
+        return _LOADERS[asked.backend](card, selection, asked.device, asked.precision)
+    if asked.device not in ("auto", "cpu"):
+        raise UsageError(f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave one of the two out")
+    return _LOADERS[asked.backend](card, selection, "cpu", asked.precision)
+
+
+CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
+"""The fastest first, as `lcageo bench` finds on the machines that README names."""
+
+
+def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
+    for backend in CPU_ONLY:
+        if machine.has_packages(backend):
+            try:
+                return _LOADERS[backend](card, selection, "cpu", precision)
+            except DeviceError:  # installed, but not for this processor or this network
+                continue
+    if card.is_quantised:
+        raise DeviceError(f"model '{card.name}' is quantised and needs OpenVINO: pip install 'lcageo[openvino]'")
+    return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
+
+
+def _gpu_named(device: str) -> bool:
+    """Whether a user's word for a device means a GPU; torch, which takes seconds to import, knows whether 'auto' does.
+
+    Raises:
+        UsageError, DeviceError: if it means nothing, or nothing that is there.
+    """
+    from lcageo.runtime.torch_backend import torch_device
+
+    return torch_device(device).type != "cpu"
+
+
+Loader = Callable[[ModelCard, Selection, str, Precision], Predictor]
+
+
+def _torch(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    from lcageo.runtime.torch_backend import TorchPredictor
+
+    return TorchPredictor.load(card, selection, device, precision)
+
+
+def _compiled(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    from lcageo.runtime.torch_backend import TorchPredictor
+
+    return TorchPredictor.load(card, selection, device, precision, compiled=True)
+
+
+def _openvino(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    from lcageo.runtime.openvino_backend import OpenVinoPredictor
+
+    return OpenVinoPredictor.load(card, selection, precision)
+
+
+def _onnx(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    from lcageo.runtime.onnx_backend import OnnxPredictor
+
+    return OnnxPredictor.load(card, selection, precision)
+
+
+_LOADERS: dict[Backend, Loader] = {
+    Backend.TORCH: _torch,
+    Backend.COMPILED: _compiled,
+    Backend.OPENVINO: _openvino,
+    Backend.ONNX: _onnx,
+}
 
 
 def gpu_count() -> int:

@@ -1,4 +1,4 @@
-"""Which of a network's boxes become detections."""
+"""Which of a network's boxes become detections, on the host: for backends that give arrays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import CANDIDATES_PER_LEVEL, STRIDES, DetectConfig
 from lcageo.detections import Detections
+from lcageo.nms import nms
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
 
 
@@ -34,6 +35,44 @@ class Selection:
             default = card.thresholds.get(card.classes[index], DEFAULT_SCORE)
             thresholds[index] = default if config.score is None else config.score
         return cls(thresholds, config.iou, config.max_per_tile)
+
+    def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:
+        """Objects of a batch of tiles: of each level the best pairs of place and class, then NMS.
+
+        Args:
+            scores: (B, N, K), levels one after the other, finest first.
+            boxes_xyxy: (B, N, 4) tile pixels, inside the tile.
+            side: of the tiles, pixels.
+        """
+        starts = level_starts(scores.shape[1], side)
+        return [self._of_tile(*tile, starts) for tile in zip(scores, boxes_xyxy, strict=True)]
+
+    def _of_tile(
+        self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], starts: NDArray[np.int64]
+    ) -> Detections:
+        places, labels = np.nonzero(scores > self.thresholds)
+        boxes = boxes_xyxy[places]
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # without, their cell lies beyond the image's border
+        places, labels, boxes = places[has_area], labels[has_area], boxes[has_area]
+        values = scores[places, labels]
+        order = np.argsort(-values, kind="stable")  # equal scores by place, whatever the machine
+        if len(order) > CANDIDATES_PER_LEVEL:
+            level = np.searchsorted(starts, places[order], side="right")
+            order = np.concatenate([order[level == one][:CANDIDATES_PER_LEVEL] for one in np.unique(level)])
+        found = Detections(boxes[order], values[order], labels[order].astype(np.int64))
+        return found.selected(nms(found, self.iou)[: self.max_per_tile])
+
+
+def level_starts(places: int, side: int) -> NDArray[np.int64]:
+    """(5,) where each level begins in the row of all places of a square image; each cell has as many.
+
+    Args:
+        places: of all levels together.
+        side: of the image, pixels.
+    """
+    cells = np.array([-((-side // stride) ** 2) for stride in STRIDES], np.int64)
+    per_cell = places // int(cells.sum())
+    return np.concatenate([[0], np.cumsum(cells * per_cell)[:-1]])
 
 
 CUT_PX = 1.0

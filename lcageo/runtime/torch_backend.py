@@ -1,81 +1,182 @@
-"""Runs a model with PyTorch."""
+"""Runs a model with PyTorch, on a CPU or a GPU."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
+from contextlib import nullcontext
+
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from lcageo.config import Backend, Engine, Precision
 from lcageo.detections import Detections
-from lcageo.detector.decode import select_candidates
+from lcageo.detector.decode import Selected, select
+from lcageo.detector.fold import fold_batch_norm
 from lcageo.detector.network import Network
-from lcageo.detector.presets import build_network
-from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
-from lcageo.nms import nms
+from lcageo.detector.outputs import Predictions
+from lcageo.errors import DeviceError, DeviceMemoryError, UsageError
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.cuda_graph import GraphedForward
 from lcageo.runtime.selection import Selection
+from lcageo.runtime.weights import load_network
+
+_TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 
 
 class TorchPredictor:
-    """A Predictor on a torch device, in float32."""
+    """A Predictor on a torch device.
 
-    def __init__(self, card: ModelCard, network: Network, selection: Selection, device: torch.device) -> None:
+    On a GPU a batch travels as bytes from pinned memory on a stream of its own, beside the batch under way; what comes
+    back are a few hundred candidates an image, at the one point where the host waits.
+    """
+
+    tile_by_tile = False
+
+    def __init__(
+        self,
+        card: ModelCard,
+        network: Network,
+        selection: Selection,
+        device: torch.device,
+        precision: Precision = Precision.FP32,
+        compiled: bool = False,
+    ) -> None:
         self.card = card
-        self._device = device
-        self._network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self._selection = selection
+        self.engine = Engine(Backend.COMPILED if compiled else Backend.TORCH, precision, str(device))
+        self.batch = 2 if device.type == "cpu" else 16  # a CPU gains nothing by more
+        self._device, self._selection = device, selection
+        network = network.eval()
+        fold_batch_norm(network)
+        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(card.mean, device=device)[:, None, None]
         self._std = torch.tensor(card.std, device=device)[:, None, None]
+        self._thresholds = torch.from_numpy(selection.thresholds).to(device)
+        self._predict = torch.compile(self._forward, dynamic=False) if compiled else self._forward
+        self._enqueueing = threading.Lock()
+        if device.type == "cuda":
+            self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._predict = GraphedForward(self._predict, device)
 
     @classmethod
-    def load(cls, card: ModelCard, selection: Selection, device: str) -> TorchPredictor:
+    def load(
+        cls, card: ModelCard, selection: Selection, device: str, precision: Precision, compiled: bool = False
+    ) -> TorchPredictor:
         """Builds the network of a card and loads its checked weights.
 
         Raises:
             ModelError: if the weights are missing, altered, or do not fit the network.
-            DeviceError: if the device is not there.
+            DeviceError: if the device is not there, or has no such numbers.
         """
         target = torch_device(device)
-        weights = _checked_weights(card)
-        network = build_network(card.network)
-        network.load_state_dict(weights)
+        if compiled and target.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
+            raise DeviceError("--backend compiled needs a C++ compiler (g++); install one, or use --backend torch")
+        numbers = chosen_precision(precision, card, target)
+        network = load_network(card)
         try:
-            return cls(card, network, selection, target)
+            return cls(card, network, selection, target, numbers, compiled)
         except RuntimeError as error:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(f"{target} has no memory for model '{card.name}'; use --device cpu") from error
             raise
 
-    @property
-    def device(self) -> str:
-        """The torch device's name."""
-        return str(self._device)
-
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""
         try:
             with torch.inference_mode():
-                pixels = torch.from_numpy(images).to(self._device).to(memory_format=torch.channels_last)
-                predictions = self._network.predict((pixels.float() - self._mean) / self._std)
-                floor = float(self._selection.thresholds.min())
-                candidates = select_candidates(predictions, floor)
-                arrays = [tuple(part.cpu().numpy() for part in image) for image in candidates]
+                return self._on_host(images) if self._device.type == "cpu" else self._on_device(images)
         except (RuntimeError, MemoryError) as error:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(
                     f"{self._device} has no memory for a batch of {len(images)} tiles of {self.card.tile_size} pixels"
                 ) from error
             raise
-        return [self._selected(boxes, scores, labels) for boxes, scores, labels in arrays]
 
-    def _selected(
-        self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> Detections:
-        passing = scores > self._selection.thresholds[labels]
-        found = Detections(boxes[passing], scores[passing], labels[passing])
-        return found.selected(nms(found, self._selection.iou)[: self._selection.max_per_tile])
+    def _forward(self, pixels: Tensor) -> Predictions:
+        """(B, 3, S, S) uint8 to scores and boxes."""
+        kind = _TYPES.get(self.engine.precision)
+        with nullcontext() if kind is None else torch.autocast(self._device.type, kind):
+            normalised = (pixels.float() - self._mean) / self._std
+            predictions: Predictions = self._network.predict(normalised.contiguous(memory_format=torch.channels_last))
+            return predictions
+
+    def _on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
+        with self._enqueueing:  # two batches would fight for the cores
+            predictions = self._predict(torch.from_numpy(images))
+        return self._selected_on_host(predictions)
+
+    def _selected_on_host(self, predictions: Predictions) -> list[Detections]:
+        return self._selection.detections(
+            predictions.scores.cpu().numpy(), predictions.boxes_xyxy.cpu().numpy(), self.card.tile_size
+        )
+
+    def _on_device(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """One batch of several that callers' threads may have under way; each waits only for its own candidates."""
+        pixels = self._uploaded(images)
+        with self._enqueueing:  # a graph's memory holds one batch's predictions until all that reads them is enqueued
+            if self._device.type == "cuda":
+                torch.cuda.current_stream(self._device).wait_stream(self._copying)
+            predictions = self._predict(pixels)
+            selected = select(predictions, self._thresholds, self._selection.iou)
+            packed = _packed(selected)
+            if self._device.type == "cuda":
+                there = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
+                packed = there.copy_(packed, non_blocking=True)
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                done.record(torch.cuda.current_stream(self._device))
+        if self._device.type == "cuda":
+            done.synchronize()
+        found = [self._unpacked(image) for image in packed.cpu().numpy()]
+        if any(one is None for one in found):  # crowds beyond what the device compares
+            exact = self._again_on_host(images)
+            return [exact[place] if one is None else one for place, one in enumerate(found)]
+        return [one for one in found if one is not None]
+
+    def _again_on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
+        with self._enqueueing:
+            return self._selected_on_host(self._predict(torch.from_numpy(images).to(self._device)))
+
+    def _uploaded(self, images: NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(images)
+        if self._device.type != "cuda":
+            return pixels.to(self._device)
+        with torch.cuda.stream(self._copying):
+            there = pixels.pin_memory().to(self._device, non_blocking=True)
+        there.record_stream(torch.cuda.current_stream(self._device))
+        return there
+
+    def _unpacked(self, image: NDArray[np.float32]) -> Detections | None:
+        """Objects of one image; None where the device left it to the host."""
+        if not image[0, 7]:
+            return None
+        objects = image[image[:, 6] > 0][: self._selection.max_per_tile]
+        return Detections(objects[:, :4], objects[:, 4], objects[:, 5].astype(np.int64))
+
+
+def _packed(selected: Selected) -> Tensor:
+    """(B, C, 8) float32: box, score, label, whether kept, whether the image is whole. One array travels faster."""
+    boxes, scores, labels, kept, whole = selected
+    columns = (scores, labels, kept, whole[:, None].expand_as(scores))
+    return torch.cat([boxes.float(), torch.stack([column.float() for column in columns], dim=-1)], dim=-1)
+
+
+def chosen_precision(asked: Precision, card: ModelCard, device: torch.device) -> Precision:
+    """The numbers to compute in: bfloat16 of its own accord only on a GPU made for it, and if the card allows it.
+
+    Raises:
+        DeviceError: if the device does not have them.
+    """
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked is Precision.AUTO:
+        return Precision.BF16 if has_bf16 and card.agrees_in(Precision.BF16) else Precision.FP32
+    if asked is Precision.BF16 and device.type == "cuda" and not has_bf16:
+        raise DeviceError(f"{device} has no bfloat16; use --precision fp16 or fp32")
+    if asked is Precision.FP16 and device.type == "cpu":
+        raise DeviceError("a CPU has no fast float16; use --precision fp32 or bf16")
+    return asked
 
 
 def torch_device(name: str, index: int = 0) -> torch.device:
@@ -110,31 +211,6 @@ def torch_device(name: str, index: int = 0) -> torch.device:
 def gpu_count() -> int:
     """CUDA devices of this machine."""
     return torch.cuda.device_count()
-
-
-def _checked_weights(card: ModelCard) -> dict[str, torch.Tensor]:
-    """The weights, which fit the card's network; checked before the network takes memory, which may be gigabytes."""
-    content = card.read_weights()
-    try:
-        weights = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, KeyError) as error:  # the latter: a type that torch does not have
-        raise ModelError(f"{card.weights} is not a safetensors file ({error}); nothing of it was run") from error
-    with torch.device("meta"):
-        wanted = build_network(card.network).state_dict()
-    missing, unexpected = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
-    if missing or unexpected:
-        raise ModelError(
-            f"{card.weights} does not fit the network of model '{card.name}': "
-            f"{len(missing)} tensors missing {missing[:3]}, {len(unexpected)} not known {unexpected[:3]}"
-        )
-    wrong = [name for name in wanted if wanted[name].shape != weights[name].shape]
-    if wrong:
-        name = wrong[0]
-        raise ModelError(
-            f"{card.weights} does not fit the network of model '{card.name}': {name} has shape "
-            f"{tuple(weights[name].shape)}, not {tuple(wanted[name].shape)}"
-        )
-    return weights
 
 
 def _is_out_of_memory(error: Exception) -> bool:

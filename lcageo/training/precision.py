@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from lcageo.config import Precision
 from lcageo.detector.network import Network
-from lcageo.train_config import Precision
 
 _TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 _RUNS = 2

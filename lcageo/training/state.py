@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import Preset
+from lcageo.config import Precision, Preset
 from lcageo.detector.network import Network
-from lcageo.train_config import Precision, TrainConfig
+from lcageo.train_config import TrainConfig
 from lcageo.training.ema import Ema
 from lcageo.training.optimizer import build_optimizers
 from lcageo.training.precision import fastest_precision

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
+from lcageo.config import STRIDES
 from lcageo.detector.assign import Places, anchor_places, point_places
-from lcageo.detector.boxes import STRIDES
 from lcageo.detector.truth import Truth
 
 CLASSES = 3

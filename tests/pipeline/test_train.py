@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from shapes import write_shapes
 
-from lcageo.config import DetectConfig, Norm, Preset
+from lcageo.config import DetectConfig, Norm, Precision, Preset
 from lcageo.data.images import read_image
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
 from lcageo.pipeline.train import Listener, RunOptions, train
@@ -27,7 +27,7 @@ from lcageo.pipeline.train_figures import TrainReport
 from lcageo.pipeline.train_model import publish
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
-from lcageo.train_config import Optimizer, Precision, TrainConfig, write_recipe
+from lcageo.train_config import Optimizer, TrainConfig, write_recipe
 from lcageo.training.checkpoint import load_checkpoint
 from lcageo.training.log import read_metrics
 

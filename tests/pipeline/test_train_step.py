@@ -11,7 +11,7 @@ import torch
 from shapes import write_shapes
 from torch import Tensor, nn
 
-from lcageo.config import Norm, Preset
+from lcageo.config import Norm, Precision, Preset
 from lcageo.data.augment import AugmentConfig
 from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, collate_train
@@ -20,7 +20,7 @@ from lcageo.detector.presets import build_network
 from lcageo.errors import TrainingError, UsageError
 from lcageo.pipeline.train import _step
 from lcageo.pipeline.train_figures import MOST_OVERFLOWS, Figures
-from lcageo.train_config import Optimizer, Precision, TrainConfig
+from lcageo.train_config import Optimizer, TrainConfig
 from lcageo.training.processes import Processes, synchronised
 from lcageo.training.state import TrainState
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lcageo.detections import Detections
-from lcageo.runtime.selection import of_possible_size
+from lcageo.nms import nms
+from lcageo.runtime.selection import Selection, level_starts, of_possible_size
 
 CARD = replace(bright_card(), size_m={"white square": (2.0, 10.0)})
 
@@ -58,3 +59,44 @@ def test_each_object_is_judged_by_itself(lengths: np.ndarray, gsd_m: float) -> N
     wanted = [label == 0 or 2 <= side.max() * gsd_m <= 10 for side, label in zip(sides, labels, strict=True)]
     kept = of_possible_size(objects, CARD, (gsd_m, gsd_m), SIDE, SIDE)
     assert kept.scores.tolist() == objects.scores[wanted].tolist()
+
+
+@given(st.integers(0, 2**31), st.integers(1, 3))
+def test_detections_are_each_levels_best_after_suppression(seed: int, per_cell: int) -> None:
+    rng = np.random.default_rng(seed)
+    side, classes = 96, 3
+    cells = [12 * 12, 6 * 6, 3 * 3, 2 * 2, 1]
+    count = sum(cells) * per_cell
+    scores = rng.random((2, count, classes), np.float32) ** 4
+    corners = rng.uniform(0, 80, (2, count, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(-2, 20, (2, count, 2))], axis=2).astype(np.float32)
+    selection = Selection(np.array([0.3, 0.6, 2.0], np.float32), 0.5, 20)
+    for image, found in enumerate(selection.detections(scores, boxes, side)):
+        chosen = []
+        for place in range(count):
+            x1, y1, x2, y2 = boxes[image, place]
+            for label in range(classes):
+                if scores[image, place, label] > selection.thresholds[label] and x2 > x1 and y2 > y1:
+                    chosen.append((boxes[image, place], scores[image, place, label], label))
+        candidates = Detections(
+            np.array([box for box, _, _ in chosen], np.float32).reshape(-1, 4),
+            np.array([score for _, score, _ in chosen], np.float32),
+            np.array([label for _, _, label in chosen], np.int64),
+        )
+        expected = candidates.selected(nms(candidates, 0.5)[:20])
+        assert found.scores.tolist() == expected.scores.tolist()
+        assert found.boxes_xyxy.tolist() == expected.boxes_xyxy.tolist()
+        assert found.labels.tolist() == expected.labels.tolist()
+
+
+def test_a_level_gives_a_thousand_candidates_at_most() -> None:
+    cells = [80 * 80, 40 * 40, 20 * 20, 10 * 10, 5 * 5]
+    scores = np.linspace(1, 0.5, sum(cells), dtype=np.float32)[None, :, None]
+    places = np.arange(sum(cells), dtype=np.float32)
+    boxes = np.stack([places, 0 * places, places + 1, 0 * places + 1], axis=1)[None]  # none overlaps another
+    (found,) = Selection(np.array([0.1], np.float32), 0.5, 100_000).detections(scores, boxes, 640)
+    starts = level_starts(sum(cells), 640)
+    assert starts.tolist() == [0, 6400, 8000, 8400, 8500]
+    counts = np.bincount(np.searchsorted(starts, found.boxes_xyxy[:, 0], side="right") - 1)
+    assert counts.tolist() == [1000, 1000, 400, 100, 25]
+    assert found.boxes_xyxy[:1000, 0].tolist() == list(range(1000))

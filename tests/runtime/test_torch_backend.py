@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 import struct
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import DetectConfig, NetworkConfig
+from lcageo.config import Backend, DetectConfig, NetworkConfig
 from lcageo.detections import Detections
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
 from lcageo.nms import nms
-from lcageo.runtime import torch_backend
+from lcageo.runtime import torch_backend, weights
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.selection import Selection
@@ -36,7 +38,7 @@ def card(untrained: Path) -> ModelCard:
 
 
 def predictor(card: ModelCard, device: str = "cpu", **settings: object) -> TorchPredictor:
-    loaded = load_predictor(card, DetectConfig(**settings), device)  # type: ignore[arg-type]
+    loaded = load_predictor(card, DetectConfig(**settings), device, Backend.TORCH)  # type: ignore[arg-type]
     assert isinstance(loaded, TorchPredictor)
     return loaded
 
@@ -167,7 +169,7 @@ def test_wrong_weights_are_refused_before_a_network_takes_memory(
         assert all(parameter.is_meta for parameter in network.parameters()), "a card may ask for many gigabytes"
         return network
 
-    monkeypatch.setattr(torch_backend, "build_network", refuse)
+    monkeypatch.setattr(weights, "build_network", refuse)
     with pytest.raises(ModelError, match="SHA-256"):
         predictor(replace(with_weights(card, tmp_path, card.read_weights()), sha256="0" * 64))
     with pytest.raises(ModelError, match="not a safetensors file"):
@@ -175,3 +177,38 @@ def test_wrong_weights_are_refused_before_a_network_takes_memory(
     wide = replace(card, network=replace(card.network, backbone="resnet101", backbone_width=512))
     with pytest.raises(ModelError, match="does not fit the network"):
         predictor(wide)
+
+
+def test_what_is_selected_on_the_device_is_what_the_host_selects(card: ModelCard) -> None:
+    model = predictor(card, score=0.02, max_per_tile=50)
+    with torch.inference_mode():
+        for there, here in zip(model._on_device(IMAGES), model.predict(IMAGES), strict=True):
+            assert len(there) == len(here) == 50
+            assert np.abs(there.scores - here.scores).max() < 1e-6
+            assert there.boxes_xyxy.dtype == here.boxes_xyxy.dtype == np.float32
+
+
+def test_crowds_that_the_device_does_not_hold_are_left_to_the_host(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    model = predictor(card, score=0.02)
+    again = model._again_on_host
+    monkeypatch.setattr(model, "_again_on_host", lambda images: asked.append(len(images)) or again(images))
+    monkeypatch.setattr(torch_backend, "select", partial(torch_backend.select, capacity=30))
+    with torch.inference_mode():
+        found = model._on_device(IMAGES)
+    assert asked == [3]
+    for there, here in zip(found, model.predict(IMAGES), strict=True):
+        assert there.scores.tolist() == here.scores.tolist()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="SKIPPED FOR WANT OF A COMPILER: torch.compile needs g++")
+def test_a_compiled_network_finds_the_same(card: ModelCard) -> None:
+    compiled = load_predictor(card, DetectConfig(score=0.02), "cpu", Backend.COMPILED)
+    assert compiled.engine.backend is Backend.COMPILED
+    expected = predictor(card, score=0.02).predict(IMAGES[:2])
+    for one, other in zip(expected, compiled.predict(IMAGES[:2]), strict=True):
+        assert len(one) == len(other)
+        assert np.abs(one.scores - other.scores).max() < 1e-4

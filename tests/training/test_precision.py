@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lcageo.config import NetworkConfig, Preset
+from lcageo.config import NetworkConfig, Precision, Preset
 from lcageo.detector.presets import build_network
-from lcageo.train_config import Precision
 from lcageo.training.precision import computing_in, fastest_precision
 
 

@@ -1,0 +1,81 @@
+"""What OpenVINO and ONNX Runtime have in common: tiles run side by side, each on cores of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import Engine
+from lcageo.detections import Detections
+from lcageo.errors import DeviceError, DeviceMemoryError
+from lcageo.runtime import machine
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.onnx_graph import onnx_graph
+from lcageo.runtime.selection import Selection
+
+MOST_SIDE_BY_SIDE = 8
+"""Tiles: each takes memory; from there on, several cores share one."""
+Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""(1, 3, S, S) uint8 to scores (1, N, K) and boxes (1, N, 4); called from several threads."""
+
+
+def side_by_side() -> tuple[int, int]:
+    """How many tiles are run at once on this machine, and how many threads each has."""
+    tiles = min(machine.cores(), MOST_SIDE_BY_SIDE)
+    return tiles, max(1, machine.cores() // tiles)
+
+
+class CpuPredictor:
+    """A Predictor that runs each tile by itself.
+
+    One tile a core needs no waiting of cores for each other, and what is found in a tile depends on nothing else.
+    """
+
+    tile_by_tile = True
+
+    def __init__(self, card: ModelCard, engine: Engine, selection: Selection, prepare: Callable[[bytes], Run]) -> None:
+        """Prepares a model's graph.
+
+        Args:
+            card: the model.
+            engine: what is said to run it.
+            selection: which boxes to return.
+            prepare: makes an ONNX graph ready to run; may raise DeviceError.
+        """
+        self.card, self.engine = card, engine
+        tiles, _ = side_by_side()
+        self.batch = 2 * tiles
+        self._selection, self._prepare = selection, prepare
+        self._threads = ThreadPoolExecutor(tiles, thread_name_prefix="lcageo-model")
+        self._runs = {card.tile_size: prepare(onnx_graph(card))}
+        self._preparing = threading.Lock()
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """See Predictor.predict."""
+        run = self._run_for(images.shape[-1])
+        return list(self._threads.map(partial(self._one, run), images))
+
+    def _run_for(self, side: int) -> Run:
+        """What runs tiles of this side: graphs have one size, and `evaluate --as-scene` asks for smaller tiles."""
+        with self._preparing:
+            if side not in self._runs:
+                if self.card.is_quantised:
+                    raise DeviceError(f"model '{self.card.name}' takes tiles of {self.card.tile_size} pixels alone")
+                self._runs[side] = self._prepare(onnx_graph(replace(self.card, tile_size=side)))
+            return self._runs[side]
+
+    def _one(self, run: Run, image: NDArray[np.uint8]) -> Detections:
+        try:
+            scores, boxes = run(image[None])
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                raise DeviceMemoryError(f"cpu has no memory for a tile of {self.card.tile_size} pixels") from error
+            raise
+        (found,) = self._selection.detections(scores, boxes, image.shape[-1])
+        return found

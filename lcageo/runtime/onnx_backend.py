@@ -1,0 +1,48 @@
+"""Runs a model with ONNX Runtime on a CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import Backend, Engine, Precision
+from lcageo.errors import DeviceError
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.cpu_backend import CpuPredictor, Run, side_by_side
+from lcageo.runtime.selection import Selection
+
+
+class OnnxPredictor(CpuPredictor):
+    """A Predictor by ONNX Runtime, in float32."""
+
+    @classmethod
+    def load(cls, card: ModelCard, selection: Selection, precision: Precision) -> OnnxPredictor:
+        """Opens a session for a model's graph.
+
+        Raises:
+            ModelError: if the weights are missing, altered, or do not fit the network.
+            DeviceError: if ONNX Runtime is not installed, cannot run the graph, or other numbers are asked for.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise DeviceError(f"ONNX Runtime is not installed ({error}): pip install 'lcageo[onnx]'") from error
+        if precision not in (Precision.AUTO, Precision.FP32):
+            raise DeviceError(f"--backend onnx computes in fp32; for {precision} use --backend openvino or torch")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = side_by_side()[1]
+        options.log_severity_level = 3  # errors
+
+        def prepare(graph: bytes) -> Run:
+            try:
+                session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            except RuntimeError as error:
+                raise DeviceError(f"ONNX Runtime cannot run '{card.name}': {error}; try --backend torch") from error
+
+            def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+                scores, boxes = session.run(("scores", "boxes"), {"images": image})
+                return scores, boxes
+
+            return run
+
+        return cls(card, Engine(Backend.ONNX, Precision.FP32, "cpu"), selection, prepare)

@@ -1,0 +1,70 @@
+"""Runs a model with OpenVINO on a CPU."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import Backend, Engine, Precision
+from lcageo.errors import DeviceError
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.cpu_backend import CpuPredictor, side_by_side
+from lcageo.runtime.selection import Selection
+
+
+class OpenVinoPredictor(CpuPredictor):
+    """A Predictor by OpenVINO, in float32, or in bfloat16 on processors that have it."""
+
+    @classmethod
+    def load(cls, card: ModelCard, selection: Selection, precision: Precision) -> OpenVinoPredictor:
+        """Compiles a model's graph for this processor.
+
+        Raises:
+            ModelError: if the weights are missing, altered, or do not fit the network.
+            DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor has no such numbers.
+        """
+        try:
+            import openvino
+        except ImportError as error:
+            raise DeviceError(f"OpenVINO is not installed ({error}): pip install 'lcageo[openvino]'") from error
+        core = openvino.Core()
+        numbers = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        tiles, threads = side_by_side()
+        settings = {
+            "NUM_STREAMS": tiles,
+            "INFERENCE_NUM_THREADS": tiles * threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if numbers is Precision.BF16 else "f32",
+        }
+
+        def prepare(graph: bytes) -> _Requests:
+            try:
+                return _Requests(core.compile_model(core.read_model(graph, b""), "CPU", settings))
+            except RuntimeError as error:
+                raise DeviceError(f"OpenVINO cannot run model '{card.name}': {error}; try --backend torch") from error
+
+        return cls(card, Engine(Backend.OPENVINO, numbers, "cpu"), selection, prepare)
+
+
+class _Requests:
+    """An inference request for every thread that asks."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled, self._own = compiled, threading.local()
+
+    def __call__(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._compiled.create_infer_request()
+        request.infer([image], share_inputs=True)
+        return request.get_output_tensor(0).data, request.get_output_tensor(1).data  # read before the next tile
+
+
+def _chosen(asked: Precision, card: ModelCard, has_bf16: bool) -> Precision:
+    if asked is Precision.AUTO:
+        return Precision.BF16 if has_bf16 and card.agrees_in(Precision.BF16) else Precision.FP32
+    if asked is Precision.FP16 or (asked is Precision.BF16 and not has_bf16):
+        raise DeviceError(f"this processor has no fast {asked}; use --precision fp32, or --backend torch to emulate it")
+    return asked

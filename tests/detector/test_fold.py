@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.detector.fold import fold_batch_norm
+from lcageo.detector.presets import build_network
+
+
+@pytest.mark.parametrize("norm", [Norm.BN, Norm.FROZEN_BN])
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+def test_a_folded_network_has_no_batch_norm_and_gives_the_same(backbone: str, norm: Norm) -> None:
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig(Preset.LCA, 3, backbone, 16, 32, norm=norm)).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_mean, -0.2, 0.2)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.uniform_(layer.bias, -0.2, 0.2)
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = network.predict(images)
+    fold_batch_norm(network)
+    with torch.inference_mode():
+        after = network.predict(images)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    assert torch.allclose(before.scores, after.scores, atol=1e-5)
+    assert torch.allclose(before.boxes_xyxy, after.boxes_xyxy, atol=1e-2)

@@ -30,6 +30,9 @@ class BrightPart:
     def __init__(self) -> None:
         self.card = bright_card(128)
 
+    def forward(self, images: NDArray[np.uint8]) -> None:
+        self.predict(images)
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         return [_bright_part(image.min(axis=0) >= BRIGHT) for image in images]
 

@@ -49,6 +49,9 @@ class BrightSquares:
         self.largest_batch = largest_batch
         self.batches: list[int] = []
 
+    def forward(self, images: NDArray[np.uint8]) -> None:
+        self.predict(images)
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         if len(images) > self.largest_batch:
             raise DeviceMemoryError(f"cpu has no memory for a batch of {len(images)} tiles")

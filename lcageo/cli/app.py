@@ -16,6 +16,7 @@ import typer
 import lcageo
 from lcageo.cli import console
 from lcageo.cli.batch import batch
+from lcageo.cli.bench import bench
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
 from lcageo.cli.evaluate import evaluate
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(detect)
 app.command()(batch)
 app.command()(info)
+app.command()(bench)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(models, name="models")

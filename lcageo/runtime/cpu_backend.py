@@ -61,6 +61,11 @@ class CpuPredictor:
         run = self._run_for(images.shape[-1])
         return list(self._threads.map(partial(self._one, run), images))
 
+    def forward(self, images: NDArray[np.uint8]) -> None:
+        """See Predictor.forward."""
+        run = self._run_for(images.shape[-1])
+        list(self._threads.map(lambda image: run(image[None]), images))
+
     def _run_for(self, side: int) -> Run:
         """What runs tiles of this side: graphs have one size, and `evaluate --as-scene` asks for smaller tiles."""
         with self._preparing:

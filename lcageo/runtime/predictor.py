@@ -48,6 +48,9 @@ class Predictor(Protocol):
             DeviceMemoryError: if the device cannot hold the batch.
         """
 
+    def forward(self, images: NDArray[np.uint8]) -> None:
+        """Runs the network and nothing else, for comparison; errors and arguments as of `predict`."""
+
 
 def load_predictor(
     card: ModelCard,

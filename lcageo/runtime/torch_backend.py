@@ -95,6 +95,13 @@ class TorchPredictor:
                 ) from error
             raise
 
+    def forward(self, images: NDArray[np.uint8]) -> None:
+        """See Predictor.forward."""
+        with torch.inference_mode(), self._enqueueing:
+            self._predict(torch.from_numpy(images).to(self._device))
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+
     def _forward(self, pixels: Tensor) -> Predictions:
         """(B, 3, S, S) uint8 to scores and boxes."""
         kind = _TYPES.get(self.engine.precision)

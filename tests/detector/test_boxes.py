@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lcageo.config import STRIDES
 from lcageo.detector.boxes import (
-    STRIDES,
     anchors,
     cell_centres,
     clip_boxes,

@@ -1,0 +1,63 @@
+"""lcageo bench: how fast each backend runs a model on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lcageo.cli import console, options
+
+if TYPE_CHECKING:
+    from lcageo.pipeline.bench import Measurement
+
+
+def bench(
+    scene: Annotated[
+        str | None, typer.Argument(help="Raster whose first tiles are read and run. Default: noise, without reading.")
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    tiles: Annotated[int, typer.Option(min=1, help="Tiles that each backend runs.")] = 32,
+    batch: Annotated[int | None, typer.Option(min=1, help="Tiles run at a time. Default: by backend.")] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measures what runs a model fastest here: tiles a second, the network's share of the time, seconds to first tile.
+
+    Each backend is started anew. The share is the time of the network alone for the same tiles: what is missing from
+    100 % is reading, choosing objects, and waiting. Some seconds a backend on a quiet machine.
+
+    Example: lcageo bench scene.tif --tiles 64
+    """
+    from lcageo.pipeline.bench import candidates, measure_each
+    from lcageo.runtime.catalog import find_card
+
+    say = console.Console(quiet)
+    measured = []
+    for one in measure_each(candidates(device), find_card(model), scene, tiles, batch):
+        say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
+        measured.append(one)
+    console.data(json.dumps([asdict(one) for one in measured], indent=1) if as_json else _text(measured))
+
+
+def _text(measured: list[Measurement]) -> str:
+    ran = sorted((one for one in measured if not one.failure), key=lambda one: -one.tiles_per_second)
+    rows = [("backend", "numbers", "device", "tiles/s", "of the best", "in the network", "first tile s")]
+    for one in ran:
+        share = one.tiles_per_second / ran[0].tiles_per_second
+        rows.append(
+            (
+                one.engine.backend,
+                one.engine.precision,
+                one.engine.device,
+                f"{one.tiles_per_second:.2f}",
+                f"{share:.0%}",
+                f"{one.model_share:.0%}",
+                f"{one.first_tile_s:.1f}",
+            )
+        )
+    return console.table(rows)

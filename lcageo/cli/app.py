@@ -20,6 +20,7 @@ from lcageo.cli.bench import bench
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
 from lcageo.cli.evaluate import evaluate
+from lcageo.cli.export import export
 from lcageo.cli.info import info
 from lcageo.cli.models import models
 from lcageo.cli.train import train
@@ -36,6 +37,7 @@ app.command()(detect)
 app.command()(batch)
 app.command()(info)
 app.command()(bench)
+app.command()(export)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(models, name="models")

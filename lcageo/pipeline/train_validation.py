@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from lcageo.config import Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
@@ -100,7 +101,9 @@ class Validator:
         return card
 
     def _find(self, card: ModelCard) -> list[Detections]:
-        predictor = load_predictor(card, kept_of_tiles(BENCHMARK), self._device)
+        predictor = load_predictor(
+            card, kept_of_tiles(BENCHMARK), self._device, Backend.TORCH
+        )  # no graph is worth one use
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:

@@ -1,17 +1,25 @@
-"""A model as an ONNX graph, by torch's exporter."""
+"""A model as an ONNX graph, by torch's exporter: for our own backends, and for other programs."""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
+import statistics
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from lcageo.config import DetectConfig
 from lcageo.detector.fold import fold_batch_norm
 from lcageo.detector.network import Network
-from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
 from lcageo.runtime.weights import load_network
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 18
 """The first in which every operator that the exporter writes exists; ONNX Runtime 1.14 and OpenVINO 2023 read it."""
@@ -44,10 +52,69 @@ def export_detector(card: ModelCard) -> bytes:
     network = load_network(card)
     fold_batch_norm(network)
     images = torch.zeros((1, 3, card.tile_size, card.tile_size), dtype=torch.uint8)
-    return exported(Detector(network, card), images, "images", ("scores", "boxes"))
+    content: bytes = exported(Detector(network, card), images, "images", ("scores", "boxes")).SerializeToString()
+    return content
 
 
-def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, ...]) -> bytes:
+class YoloDetector(nn.Module):
+    """The same with the input and output that YOLO models have, which other programs run."""
+
+    def __init__(self, network: Network, card: ModelCard) -> None:
+        super().__init__()
+        self.detector = Detector(network, card)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) red, green, blue, 0 to 1, to (B, 4 + K, N): centre x, y, width, height in pixels, scores."""
+        scores, boxes = self.detector(images * 255)
+        corners, opposite = boxes[..., :2], boxes[..., 2:]
+        centred = torch.cat([(corners + opposite) / 2, opposite - corners, scores], dim=-1)
+        return centred.transpose(1, 2)
+
+
+def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
+    """A graph that the QGIS plugin Deepness, GeoDeep and others take for a YOLOv9 detector, with what they read of it.
+
+    Args:
+        card: the model.
+        overlap_px: of neighbouring tiles.
+
+    Raises:
+        ModelError: if the weights are missing, altered, or do not fit the network.
+
+    Source:
+        Deepness's documentation, "Creating new model", and GeoDeep's `inference.py`: names and JSON of the metadata.
+    """
+    network = load_network(card)
+    fold_batch_norm(network)
+    images = torch.zeros((1, 3, card.tile_size, card.tile_size))
+    model = exported(YoloDetector(network, card), images, "images", ("output",))
+    for name, value in yolo_metadata(card, overlap_px).items():
+        model.metadata_props.add(key=name, value=json.dumps(value))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
+    """What programs read of such a graph; `resolution` in cm per pixel, `tiles_overlap` in per cent."""
+    scores = [card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes]
+    return {
+        "model_type": "Detector",
+        "det_type": "YOLO_v9",
+        "class_names": {str(index): name for index, name in enumerate(card.classes)},
+        "resolution": round(100 * math.sqrt(math.prod(card.gsd_m)), 1),
+        "tile_size": card.tile_size,
+        "tiles_size": card.tile_size,
+        "tiles_overlap": round(100 * overlap_px / card.tile_size, 1),
+        "det_conf": round(statistics.median(scores), 2),  # they have one for all classes
+        "det_iou_thresh": DetectConfig().iou,
+        "standardization_mean": [0.0, 0.0, 0.0],
+        "standardization_std": [1.0, 1.0, 1.0],
+        "licence": card.licence,
+        "model": f"{card.name} {card.sha256}",
+    }
+
+
+def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, ...]) -> onnx.ModelProto:
     """The graph of a module for images of one shape.
 
     Args:
@@ -69,5 +136,5 @@ def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, .
             verbose=False,
         )
         assert program is not None, "with dynamo, export gives a program"
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+    model: onnx.ModelProto = program.model_proto
+    return model

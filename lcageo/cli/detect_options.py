@@ -81,9 +81,11 @@ def build_config(*, classes: str, gsd: str, bands: str, bbox: str | None, **othe
 
 def open_model(model: str | None, config: DetectConfig, asked: Engine, say: console.Console) -> Predictor:
     """The predictor that --model, --device, --backend and --precision ask for; says what it is."""
-    from lcageo.runtime.predictor import load_engine
+    from lcageo.runtime.predictor import load_engine, must_prepare
 
     card = _find_card(model, say)
+    if must_prepare(card, asked):
+        say.note(f"preparing model '{card.name}' for this machine, once: some twenty seconds")
     predictor = load_engine(card, config, asked)
     say.detail(f"runs with {predictor.engine}")
     if not card.agrees_in(predictor.engine.precision):

@@ -101,9 +101,8 @@ class Validator:
         return card
 
     def _find(self, card: ModelCard) -> list[Detections]:
-        predictor = load_predictor(
-            card, kept_of_tiles(BENCHMARK), self._device, Backend.TORCH
-        )  # no graph is worth one use
+        config = kept_of_tiles(BENCHMARK)
+        predictor = load_predictor(card, config, self._device, Backend.TORCH)  # no graph is worth making for one use
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:

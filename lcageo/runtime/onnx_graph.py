@@ -31,7 +31,7 @@ def onnx_graph(card: ModelCard) -> bytes:
     weights = card.read_weights()  # checked also where the graph is at hand
     if card.is_quantised:
         return weights
-    path = cache_folder() / f"{card.name}-{_key(card)}.onnx"
+    path = _path(card)
     with suppress(OSError):
         return path.read_bytes()
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
@@ -42,6 +42,15 @@ def onnx_graph(card: ModelCard) -> bytes:
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         _keep(content, path)
     return content
+
+
+def is_kept(card: ModelCard) -> bool:
+    """Whether the graph is at hand; making it takes some twenty seconds."""
+    return card.is_quantised or _path(card).is_file()
+
+
+def _path(card: ModelCard) -> Path:
+    return cache_folder() / f"{card.name}-{_key(card)}.onnx"
 
 
 def cache_folder() -> Path:

@@ -13,6 +13,7 @@ from lcageo.detections import Detections
 from lcageo.errors import DeviceError, UsageError
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.onnx_graph import is_kept
 from lcageo.runtime.selection import Selection
 
 
@@ -92,6 +93,13 @@ def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predict
     if asked.device not in ("auto", "cpu"):
         raise UsageError(f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave one of the two out")
     return _LOADERS[asked.backend](card, selection, "cpu", asked.precision)
+
+
+def must_prepare(card: ModelCard, asked: Engine) -> bool:
+    """Whether loading this will first make the model's graph, once, which a user should be told."""
+    on_cpu = asked.device == "cpu" or (asked.device == "auto" and not machine.may_have_gpu())
+    wanted = [asked.backend] if asked.backend is not Backend.AUTO else (CPU_ONLY if on_cpu else [])
+    return any(one in CPU_ONLY and machine.has_packages(one) for one in wanted) and not is_kept(card)
 
 
 CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)

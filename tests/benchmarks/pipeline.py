@@ -78,9 +78,7 @@ def main() -> None:
     if arguments.run is not None:
         run_once(arguments.run, arguments.model, arguments.backend)
         return
-    print(
-        f"{'Mpx':>7} {'tiles':>6} {'s':>8} {'s/Mpx':>7} {'network alone s':>16} {'ratio':>6} {'peak MB':>8} {'objects':>8}"
-    )
+    print(f"{'Mpx':>7} {'tiles':>6} {'s':>8} {'s/Mpx':>7} {'network s':>10} {'ratio':>6} {'peak MB':>8} {'objects':>8}")
     rows = []
     for side in arguments.sides:
         scene = write_scene(BUILD / f"scene_{side}.tif", side)
@@ -90,7 +88,7 @@ def main() -> None:
         megapixels, tiles, seconds, floor, peak, objects = map(float, done[-6:])
         rows.append((megapixels, seconds, floor, peak))
         print(
-            f"{megapixels:7.0f} {tiles:6.0f} {seconds:8.1f} {seconds / megapixels:7.3f} {floor:16.1f} "
+            f"{megapixels:7.0f} {tiles:6.0f} {seconds:8.1f} {seconds / megapixels:7.3f} {floor:10.1f} "
             f"{seconds / floor:6.3f} {peak:8.0f} {objects:8.0f}",
             flush=True,
         )

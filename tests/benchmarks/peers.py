@@ -67,7 +67,7 @@ Path(sys.argv[2]).write_bytes(export_yolo(card, round(card.tile_size * float(sys
 
 
 def export() -> Path:
-    """Our model as ONNX with the overlap that all have; by a process of its own, whose memory children would inherit."""
+    """Our model as ONNX with the overlap that all have; not made here, since children would inherit the memory."""
     path = BUILD / "peers.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-c", EXPORT, MODEL, str(path), str(OVERLAP)], check=True)

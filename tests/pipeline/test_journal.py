@@ -81,13 +81,15 @@ def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: J
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     again, told = run(job, Failing())
-    assert again == whole and told[0] == 18
+    assert again == whole and told[0] in (12, 15, 18)  # two batches may be under way
 
 
 def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
-    with pytest.raises(InterruptedRunError, match=r"after 9 of \d+ tiles; the same command goes on"):
+    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; the same command goes on") as stopped:
         run(job, Failing(2, signal.SIGTERM))
-    assert run(job, Failing())[1][0] == 9
+    done = int(str(stopped.value).split()[2])
+    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may have been under way
+    assert run(job, Failing())[1][0] == done
 
 
 def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) -> None:

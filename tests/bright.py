@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +70,15 @@ class Failing(BrightSquares):
     def __init__(self, good: int = 10**9, then: signal.Signals | BaseException | None = None) -> None:
         super().__init__(bright_card(64))
         self.good, self.then = good, then or PowerCutError()
+        self._one_by_one = threading.Lock()  # two batches may be under way: a second signal would mean another thing
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
-        if len(self.batches) == self.good:
-            if isinstance(self.then, BaseException):
-                raise self.then
-            os.kill(os.getpid(), self.then)
-        return super().predict(images)
+        with self._one_by_one:
+            if len(self.batches) == self.good:
+                if isinstance(self.then, BaseException):
+                    raise self.then
+                os.kill(os.getpid(), self.then)
+            return super().predict(images)
 
 
 def find_squares(image: NDArray[np.uint8]) -> Detections:

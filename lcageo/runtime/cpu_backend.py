@@ -51,9 +51,10 @@ class CpuPredictor:
         self.card, self.engine = card, engine
         tiles, _ = side_by_side()
         self.batch = 2 * tiles
-        self._selection, self._prepare = selection, prepare
+        self._selection = selection
         self._threads = ThreadPoolExecutor(tiles, thread_name_prefix="lcageo-model")
-        self._runs = {card.tile_size: prepare(onnx_graph(card))}
+        self._prepare = prepare
+        self._runs = {card.tile_size: self._ready(card)}
         self._preparing = threading.Lock()
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
@@ -72,8 +73,15 @@ class CpuPredictor:
             if side not in self._runs:
                 if self.card.is_quantised:
                     raise DeviceError(f"model '{self.card.name}' takes tiles of {self.card.tile_size} pixels alone")
-                self._runs[side] = self._prepare(onnx_graph(replace(self.card, tile_size=side)))
+                self._runs[side] = self._ready(replace(self.card, tile_size=side))
             return self._runs[side]
+
+    def _ready(self, card: ModelCard) -> Run:
+        run = self._prepare(onnx_graph(card))
+        # Once before threads come: OpenVINO 2026.4 sets up tables at its first tile, and two threads that do so at the
+        # same time can wait for each other for ever, one with Python's lock and one with C++'s.
+        run(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))
+        return run
 
     def _one(self, run: Run, image: NDArray[np.uint8]) -> Detections:
         try:

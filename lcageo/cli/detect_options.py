@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lcageo.runtime.predictor import Predictor
 
 Batch = Annotated[
-    int | None, typer.Option("--batch", min=1, help="Tiles run at a time. Default: 2 on a CPU, 16 on a GPU.")
+    int | None, typer.Option("--batch", min=1, help="Tiles run at a time. Default: by backend; 16 on a GPU.")
 ]
 RunBy = Annotated[
     Backend,

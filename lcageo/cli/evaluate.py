@@ -61,7 +61,7 @@ def evaluate(
     backend: RunBy = Backend.AUTO,
     precision: Numbers = Precision.AUTO,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Images run at a time. Default: 2 on a CPU, 16 on a GPU.")
+        int | None, typer.Option(min=1, help="Images run at a time. Default: by backend; 16 on a GPU.")
     ] = None,
     score: Annotated[float, typer.Option(help="Least score of a detection that counts.")] = SCORE,
     iou: Annotated[

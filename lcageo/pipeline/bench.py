@@ -43,9 +43,8 @@ class Measurement:
 
 def candidates(device: str) -> list[Engine]:
     """The engines of this machine that are worth a measurement, for a device as a user names it."""
-    on_cpu = device == "cpu" or (device == "auto" and not machine.may_have_gpu())
     by_torch = [Backend.TORCH, Backend.COMPILED]
-    if not on_cpu:
+    if not machine.stays_on_cpu(device):
         return [Engine(backend, precision, device) for backend in by_torch for precision in (FP32, BF16)]
     openvino = [Engine(Backend.OPENVINO, precision, "cpu") for precision in (FP32, BF16)]
     return openvino + [Engine(backend, FP32, "cpu") for backend in (Backend.ONNX, *by_torch)]

@@ -26,6 +26,11 @@ def may_have_gpu() -> bool:
     return not sys.platform.startswith("linux") or any(Path(name).exists() for name in _GPU_FILES)
 
 
+def stays_on_cpu(device: str) -> bool:
+    """Whether a user's word for a device means the CPU, as far as that can be told without torch."""
+    return device == "cpu" or (device == "auto" and not may_have_gpu())
+
+
 def has_packages(backend: Backend) -> bool:
     """Whether what a backend needs is installed."""
     return all(find_spec(name) is not None for name in PACKAGES[backend])

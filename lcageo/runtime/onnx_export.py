@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from lcageo.config import DetectConfig
 from lcageo.detector.fold import fold_batch_norm
-from lcageo.detector.network import Network
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
 from lcageo.runtime.weights import load_network
 
@@ -31,9 +30,10 @@ class Detector(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: Network, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard) -> None:
         super().__init__()
-        self.network = network
+        self.network = load_network(card)
+        fold_batch_norm(self.network)
         self.register_buffer("mean", torch.tensor(card.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(card.std)[:, None, None])
 
@@ -49,19 +49,17 @@ def export_detector(card: ModelCard) -> bytes:
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
     """
-    network = load_network(card)
-    fold_batch_norm(network)
     images = torch.zeros((1, 3, card.tile_size, card.tile_size), dtype=torch.uint8)
-    content: bytes = exported(Detector(network, card), images, "images", ("scores", "boxes")).SerializeToString()
+    content: bytes = exported(Detector(card), images, "images", ("scores", "boxes")).SerializeToString()
     return content
 
 
 class YoloDetector(nn.Module):
     """The same with the input and output that YOLO models have, which other programs run."""
 
-    def __init__(self, network: Network, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard) -> None:
         super().__init__()
-        self.detector = Detector(network, card)
+        self.detector = Detector(card)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) red, green, blue, 0 to 1, to (B, 4 + K, N): centre x, y, width, height in pixels, scores."""
@@ -84,10 +82,8 @@ def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
     Source:
         Deepness's documentation, "Creating new model", and GeoDeep's `inference.py`: names and JSON of the metadata.
     """
-    network = load_network(card)
-    fold_batch_norm(network)
     images = torch.zeros((1, 3, card.tile_size, card.tile_size))
-    model = exported(YoloDetector(network, card), images, "images", ("output",))
+    model = exported(YoloDetector(card), images, "images", ("output",))
     for name, value in yolo_metadata(card, overlap_px).items():
         model.metadata_props.add(key=name, value=json.dumps(value))
     content: bytes = model.SerializeToString()

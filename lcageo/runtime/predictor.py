@@ -83,7 +83,7 @@ def load_predictor(
 def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
     """The same, for a user's wishes in one piece."""
     selection = Selection.of(card, config)
-    on_cpu = asked.device == "cpu" or (asked.device == "auto" and not machine.may_have_gpu())
+    on_cpu = machine.stays_on_cpu(asked.device)
     if asked.backend is Backend.AUTO:
         if not on_cpu and not card.is_quantised and _gpu_named(asked.device):
             return _LOADERS[Backend.TORCH](card, selection, asked.device, asked.precision)
@@ -97,7 +97,7 @@ def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predict
 
 def must_prepare(card: ModelCard, asked: Engine) -> bool:
     """Whether loading this will first make the model's graph, once, which a user should be told."""
-    on_cpu = asked.device == "cpu" or (asked.device == "auto" and not machine.may_have_gpu())
+    on_cpu = machine.stays_on_cpu(asked.device)
     wanted = [asked.backend] if asked.backend is not Backend.AUTO else (CPU_ONLY if on_cpu else [])
     return any(one in CPU_ONLY and machine.has_packages(one) for one in wanted) and not is_kept(card)
 

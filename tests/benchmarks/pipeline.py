@@ -45,7 +45,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
         return time.perf_counter() - started
 
     stride = side - side // 4
-    guess = max(4, round((path.stat().st_size and _megapixels(path)) * 1e6 / stride**2 / predictor.batch / SHARE))
+    guess = max(4, round(_megapixels(path) * 1e6 / stride**2 / predictor.batch / SHARE))
     before = bare(guess)
     job = Job(str(path), (path.with_suffix(".gpkg"),), None)
     started = time.perf_counter()

@@ -13,8 +13,8 @@ from lcageo.detections import Boxes, Detections
 
 Index = NDArray[np.int64]
 
-PAIR_CHUNK = 2_000_000
-"""Candidate pairs compared at a time: bounds the memory of a dense scene to some 200 MB."""
+PAIR_CHUNK = 32_768
+"""Candidate pairs compared at a time: what is computed of them stays in a core's cache."""
 LARGEST_COORDINATE = 2.0**50
 """Beyond, grid cells of one pixel have no integer of 64 bits, and float64 no fractions of a pixel."""
 
@@ -56,13 +56,18 @@ def decided(
         others is open. Kept boxes are complete.
     """
     order = ranking(detections)
-    boxes = detections.boxes_xyxy[order].astype(np.float64)
-    groups = np.zeros(len(order), np.int64) if agnostic else detections.labels[order]
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    boxes = detections.boxes_xyxy.astype(np.float64)
+    groups = np.zeros(len(order), np.int64) if agnostic else detections.labels
+    near = _by_place(boxes, groups)  # neighbours in memory too: pairs are then read from the cache
+    boxes, groups, rank = boxes.take(near, axis=0), groups[near], rank[near]
     better, worse = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for first, second in touching_pairs(boxes, groups):
-        same = overlap(boxes[first], boxes[second], metric) > threshold
-        better.append(np.minimum(first[same], second[same]))
-        worse.append(np.maximum(first[same], second[same]))
+        same = overlap(boxes.take(first, axis=0), boxes.take(second, axis=0), metric) > threshold
+        one, other = rank[first[same]], rank[second[same]]
+        better.append(np.minimum(one, other))
+        worse.append(np.maximum(one, other))
     kept, dropped = _greedy(complete[order], np.concatenate(better), np.concatenate(worse))
     return order[kept], order[dropped]
 
@@ -70,7 +75,7 @@ def decided(
 def ranking(detections: Detections) -> Index:
     """(N,) positions, best score first; ties by label, x1, y1, x2, y2."""
     boxes, scores, labels = detections.boxes_xyxy, detections.scores, detections.labels
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ordered = scores[order]
     equal = ordered[1:] == ordered[:-1]
     tied = np.concatenate([equal, [False]]) | np.concatenate([[False], equal])
@@ -109,6 +114,18 @@ def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[
     """
     if len(boxes) < 2:
         return
+    levels, centres = _filed(boxes)
+    for level in np.unique(levels):
+        grid = _Grid.of(centres, groups, float(2.0**level))
+        filed = np.flatnonzero(levels == level)
+        filed = filed[np.argsort(grid.keys[filed])]
+        yield from _pairs_within(grid, filed)
+        smaller = np.flatnonzero(levels < level)
+        yield from _pairs_between(grid, filed, smaller[np.argsort(grid.keys[smaller])])
+
+
+def _filed(boxes: NDArray[np.float64]) -> tuple[Index, NDArray[np.float64]]:
+    """(N,) level, the power of two that a box's longer side fits in, and (N, 2) centre, from the least ones on."""
     if not np.isfinite(boxes).all():
         raise ValueError("boxes to merge must be finite")
     if np.abs(boxes).max() > LARGEST_COORDINATE:
@@ -116,14 +133,15 @@ def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).max(axis=1)
     levels = np.ceil(np.log2(np.maximum(sides, 1.0))).astype(np.int64)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    centres -= centres.min(axis=0)
-    for level in np.unique(levels):
-        grid = _Grid.of(centres, groups, float(2.0**level))
-        filed = np.flatnonzero(levels == level)
-        filed = filed[np.argsort(grid.keys[filed], kind="stable")]
-        yield from _pairs_within(grid, filed)
-        smaller = np.flatnonzero(levels < level)
-        yield from _pairs_between(grid, filed, smaller[np.argsort(grid.keys[smaller], kind="stable")])
+    return levels, centres - centres.min(axis=0)
+
+
+def _by_place(boxes: NDArray[np.float64], groups: Index) -> Index:
+    """(N,) positions, group by group and row by row of a grid whose cells are as large as the usual box."""
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
+    levels, centres = _filed(boxes)
+    return np.argsort(_Grid.of(centres, groups, 2.0 ** int(np.median(levels))).keys).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +210,29 @@ def _greedy(complete: NDArray[np.bool_], better: Index, worse: Index) -> tuple[I
     complete hold up their worse rivals to the end.
     """
     count = len(complete)
-    order = np.argsort(better, kind="stable")
+    order = np.argsort(better)
     worse = worse[order]
     first = np.searchsorted(better[order], np.arange(count + 1)).astype(np.int64)
     undecided_rivals = np.bincount(worse, minlength=count)
     kept, dropped = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    seen_at = np.zeros(count, np.int64)
     free = np.flatnonzero((undecided_rivals == 0) & complete)
     while len(free):
         kept[free] = True
         losers = _rivals(first, worse, free)
-        losers = np.unique(losers[~dropped[losers]])
+        losers = _once(losers[~dropped[losers]], seen_at)
         dropped[losers] = True
-        released, times = np.unique(_rivals(first, worse, losers), return_counts=True)
-        undecided_rivals[released] -= times
-        free = released[(undecided_rivals[released] == 0) & ~dropped[released] & complete[released]]
+        released = _rivals(first, worse, losers)
+        np.subtract.at(undecided_rivals, released, 1)
+        free = _once(released[(undecided_rivals[released] == 0) & ~dropped[released] & complete[released]], seen_at)
     return np.flatnonzero(kept), np.flatnonzero(dropped)
+
+
+def _once(of: Index, seen_at: Index) -> Index:
+    """Each of some numbers once; `seen_at` is room for one integer a number."""
+    at = np.arange(len(of))
+    seen_at[of] = at
+    return of[seen_at[of] == at]
 
 
 def _rivals(first: Index, worse: Index, of: Index) -> Index:

@@ -232,7 +232,7 @@ def _once(of: Index, seen_at: Index) -> Index:
     """Each of some numbers once; `seen_at` is room for one integer a number."""
     at = np.arange(len(of))
     seen_at[of] = at
-    return of[seen_at[of] == at]
+    return np.asarray(of[seen_at[of] == at])
 
 
 def _rivals(first: Index, worse: Index, of: Index) -> Index:

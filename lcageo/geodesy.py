@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+WGS84 = "OGC:CRS84"
+"""Longitude and latitude, in that order."""
+
 
 def ground_steps(
     crs: pyproj.CRS, x0: FloatArray, y0: FloatArray, x1: FloatArray, y1: FloatArray
@@ -35,3 +38,12 @@ def ground_steps(
     geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
     azimuths[finite], _, lengths[finite] = geod.inv(lon0[finite], lat0[finite], lon1[finite], lat1[finite])
     return lengths, azimuths
+
+
+def to_longitude_latitude(crs: pyproj.CRS) -> bool:
+    """Whether coordinates in a CRS can be expressed in WGS84: not so for local grids and other planets."""
+    try:
+        pyproj.Transformer.from_crs(crs, WGS84)
+    except pyproj.exceptions.ProjError:
+        return False
+    return True

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
-from lcageo.geodesy import ground_steps
+from lcageo.geodesy import WGS84, ground_steps
 
 FloatArray = NDArray[np.float64]
 ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 """Map x and y of columns and rows (continuous scene pixels), arrays of one shape."""
-
-WGS84 = "OGC:CRS84"
 
 
 def features(
@@ -91,11 +89,6 @@ def hole_features(
     return layer
 
 
-def covered_px(bounds_xyxy: FloatArray) -> float:
-    """Pixels that (N, 4) boxes cover together."""
-    return float(shapely.area(shapely.union_all(shapely.box(*bounds_xyxy.reshape(-1, 4).T))))
-
-
 def corners(detections: Detections, to_map: ToMap) -> tuple[FloatArray, FloatArray]:
     """(N, 4) x and (N, 4) y on the map, float64: upper-left, upper-right, lower-right, lower-left in the scene."""
     x1, y1, x2, y2 = detections.boxes_xyxy.astype(np.float64).T
@@ -143,15 +136,6 @@ def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
         western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
         geometry[crossing] = shapely.union(eastern, western)
     return geopandas.GeoSeries(shapely.orient_polygons(geometry), index=geometries.index, crs=geometries.crs)
-
-
-def to_longitude_latitude(crs: pyproj.CRS) -> bool:
-    """Whether coordinates in a CRS can be expressed in WGS84: not so for local grids and other planets."""
-    try:
-        pyproj.Transformer.from_crs(crs, WGS84)
-    except pyproj.exceptions.ProjError:
-        return False
-    return True
 
 
 def _within_poles(points: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from geopandas import GeoDataFrame, read_parquet
 from numpy.typing import NDArray
 
 from lcageo.errors import OutputError
-from lcageo.output.features import WGS84
+from lcageo.geodesy import WGS84
 from lcageo.output.polygons import Geometries
 from lcageo.output.vector import GDAL_ERRORS
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 import lcageo
 from lcageo.data.classmap import ClassMap
 from lcageo.errors import ConfigError, DataError, UsageError
+from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.output.differences import differences
-from lcageo.output.features import WGS84
+from lcageo.output.formats import files_of
 from lcageo.output.polygons import Geometries, PolygonLayer, read_polygons, valid_polygons
 from lcageo.output.publish import Publication, check_output
-from lcageo.output.vector import files_of, write_layer
+from lcageo.output.vector import write_layer
 from lcageo.pipeline.layer_figures import LayerEvaluation, LayerFigures
 
 Index = NDArray[np.int64]

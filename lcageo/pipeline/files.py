@@ -9,14 +9,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from PIL.Image import Image
-
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
-from lcageo.output.features import feature_parts, hole_features, to_longitude_latitude
-from lcageo.output.publish import Publication, check_output, make_folder
-from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
-from lcageo.output.vector import files_of, write_layer
+from lcageo.geodesy import to_longitude_latitude
+from lcageo.output.formats import files_of
+from lcageo.output.publish import check_output, make_folder
 from lcageo.pipeline.detect import Progress, detect_planned
 from lcageo.pipeline.identity import run_identity
 from lcageo.pipeline.journal import Earlier, Journal, broke_off_publishing, journal_path
@@ -25,8 +22,7 @@ from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
 from lcageo.pipeline.stop import StopRequest
 from lcageo.scene.georef import Georeference
-from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.stretch import reduced_image
+from lcageo.scene.raster import open_scene
 
 DEFAULT_SUFFIX = ".geojson"
 
@@ -234,7 +230,9 @@ def _run(
             for line in plan.warnings:
                 warn(line)
             result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
-            _write(job, scene, result, journal)
+            from lcageo.pipeline.results import write_results  # geopandas: not before the first tile
+
+            write_results(job, scene, result, journal)
             journal.remove()
     return result
 
@@ -253,36 +251,6 @@ def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
                 f"output '{path}' would need longitude and latitude, which the scene's CRS "
                 f"({georeference.crs.name}) does not have; give another format, such as -o {path.with_suffix('.gpkg')}"
             )
-
-
-def _write(job: Job, scene: Scene, report: SceneReport, journal: Journal) -> None:
-    georeference, name = report.info.georeference, report.info.name
-    with Publication() as publication:
-        for path in job.layers:
-            parts = feature_parts(journal.objects(), report.classes, georeference.to_map, georeference.crs, name)
-            write_layer(parts, report.provenance, publication.draft(path, files_of(path)))
-        if job.holes is not None:
-            reasons = [hole.reason for hole in report.holes]
-            holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
-            write_layer([holes], report.provenance, publication.draft(job.holes, files_of(job.holes)))
-        if job.quicklook is not None:
-            save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
-        journal.begin_publishing()
-        publication.publish()
-
-
-def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:
-    image = reduced_image(scene, report.stretch, LONGEST_SIDE)
-    shrink = report.info.width / image.shape[2]
-    size_m = report.info.pixel_size_m
-    return draw_quicklook(
-        image,
-        (found.scaled_and_shifted(1 / shrink, 0, 0) for found in journal.objects()),
-        report.per_class(),
-        report.classes,
-        f"{report.info.name}, objects: {report.objects:,}, model: {report.provenance['model']}",
-        None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
-    )
 
 
 def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:

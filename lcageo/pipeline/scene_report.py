@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 import lcageo
 from lcageo.config import DetectConfig
-from lcageo.output.features import covered_px
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import TileRunner
 from lcageo.runtime.catalog import ModelCard
+from lcageo.scene.aoi import covered_px
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.stretch import Stretch
 

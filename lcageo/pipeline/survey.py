@@ -21,10 +21,11 @@ import pyproj
 
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError, SceneError
+from lcageo.output.formats import files_of
 from lcageo.output.joint import joint_parts
 from lcageo.output.publish import Publication, make_folder
 from lcageo.output.scene_layer import SceneLayer
-from lcageo.output.vector import files_of, write_layer
+from lcageo.output.vector import write_layer
 from lcageo.pipeline.detect import Progress
 from lcageo.pipeline.files import Job, JobReport, run_jobs
 from lcageo.pipeline.identity import absolute, file_identity, model_identity

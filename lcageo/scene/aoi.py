@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import geopandas
 import numpy as np
-import pyogrio
 import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
 from lcageo.scene.describe import SceneInfo
+
+if TYPE_CHECKING:
+    import geopandas
 
 SEGMENTS_PER_SIDE = 64
 """Straight lines of one CRS are curves in another: polygons get at least so many points along their extent."""
@@ -48,6 +50,9 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
     Raises:
         UsageError: if the layer cannot be read, has no polygons, or lies off the scene.
     """
+    import geopandas  # half a second, which most runs need not spend
+    import pyogrio
+
     if not path.exists() and not str(path).startswith("/vsi"):
         raise UsageError(f"--aoi '{path}' does not exist; check the path")
     try:
@@ -65,6 +70,9 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
 
 def _only_layer(path: Path) -> geopandas.GeoDataFrame:
     """The layer of a file that has one with geometry (others, such as styles, are tables)."""
+    import geopandas
+    import pyogrio
+
     names = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
     if len(names) > 1:
         raise UsageError(f"--aoi '{path}' has several layers ({', '.join(names)}); save the one to use by itself")
@@ -132,3 +140,8 @@ def _surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sh
     points = np.column_stack(to_crs.transform(xs, ys))
     points = points[np.isfinite(points).all(axis=1)]
     return shapely.box(*points.min(axis=0), *points.max(axis=0)) if len(points) else shapely.Polygon()
+
+
+def covered_px(bounds_xyxy: NDArray[np.float64]) -> float:
+    """Pixels that (N, 4) boxes cover together."""
+    return float(shapely.area(shapely.union_all(shapely.box(*bounds_xyxy.reshape(-1, 4).T))))

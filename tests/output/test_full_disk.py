@@ -12,9 +12,10 @@ import rasterio
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.output.features import features
+from lcageo.output.formats import FORMATS, files_of
 from lcageo.output.publish import Publication
 from lcageo.output.quicklook import draw_quicklook, save_quicklook
-from lcageo.output.vector import FORMATS, files_of, write_layer
+from lcageo.output.vector import write_layer
 from lcageo.scene.georef import Georeference
 
 

@@ -23,8 +23,9 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.output import joint
 from lcageo.output.features import features
+from lcageo.output.formats import FORMATS
 from lcageo.output.joint import SceneLayer, common_crs, joint_parts
-from lcageo.output.vector import FORMATS, write_layer
+from lcageo.output.vector import write_layer
 from lcageo.scene.georef import Georeference
 
 CLASSES = ("ship", "storage tank")

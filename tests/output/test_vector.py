@@ -18,10 +18,11 @@ from readers import debian_gdal, read_layer
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
+from lcageo.geodesy import to_longitude_latitude
 from lcageo.output import vector
-from lcageo.output.features import features, to_longitude_latitude
+from lcageo.output.features import features
+from lcageo.output.formats import FORMATS, files_of, format_of, sidecar
 from lcageo.output.publish import Publication, check_output
-from lcageo.output.vector import FORMATS, files_of, format_of, sidecar
 from lcageo.scene.georef import Georeference
 
 CLASSES = ("ship", "storage tank")

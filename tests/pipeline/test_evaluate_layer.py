@@ -26,7 +26,8 @@ from lcageo.data.classmap import ClassMap
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, OutputError, UsageError
 from lcageo.output.features import features
-from lcageo.output.vector import FORMATS, write_layer
+from lcageo.output.formats import FORMATS
+from lcageo.output.vector import write_layer
 from lcageo.pipeline.evaluate_layer import Objects, evaluate_layer, match_objects
 
 UTM = "EPSG:32633"

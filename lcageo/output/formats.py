@@ -1,0 +1,62 @@
+"""The vector formats that results can have, and the files that belong to each. Loads nothing that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcageo.errors import UsageError
+
+GEOJSON_DIGITS = 8
+"""Decimals of a degree: 1.1 mm. RFC 7946 suggests fewer, but at 0.02 m per pixel they would move corners."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorFormat:
+    """How one file format is written."""
+
+    driver: str
+    options: Mapping[str, str]
+    metadata_inside: bool
+    """Whether provenance fits into the file; else it goes beside it."""
+
+
+FORMATS: Mapping[str, VectorFormat] = {
+    ".geojson": VectorFormat("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DIGITS)}, True),
+    ".gpkg": VectorFormat("GPKG", {}, True),
+    ".shp": VectorFormat("ESRI Shapefile", {"ENCODING": "UTF-8"}, False),
+    ".fgb": VectorFormat("FlatGeobuf", {}, True),
+    ".parquet": VectorFormat("Parquet", {}, True),
+    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, False),
+}
+"""By the file's suffix."""
+COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
+"""What a shapefile consists of besides .shp, with what other programs put beside it."""
+
+
+def format_of(path: Path) -> VectorFormat:
+    """The format that a path's suffix asks for.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if path.suffix not in FORMATS:
+        raise UsageError(f"output '{path}' has no known suffix; give one of {', '.join(FORMATS)}")
+    return FORMATS[path.suffix]
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Every file that a layer may consist of, the one that names it first."""
+    form = format_of(path)
+    companions = COMPANION_SUFFIXES if form.driver == "ESRI Shapefile" else ()
+    return (
+        path,
+        *(path.with_suffix(suffix) for suffix in companions),
+        *(() if form.metadata_inside else (sidecar(path),)),
+    )
+
+
+def sidecar(path: Path) -> Path:
+    """Where provenance goes for formats that cannot hold it."""
+    return path.with_name(path.name + ".json")

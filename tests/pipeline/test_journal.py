@@ -24,8 +24,8 @@ from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
 from lcageo.nms import ranking
-from lcageo.pipeline import files
 from lcageo.pipeline import journal as journal_module
+from lcageo.pipeline import results
 from lcageo.pipeline.database import delete_database
 from lcageo.pipeline.files import Job, plan_jobs, run_jobs
 from lcageo.pipeline.journal import Earlier, Journal, TileOutcome, journal_path
@@ -271,7 +271,7 @@ def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeyp
 
     pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
     with monkeypatch.context() as patch:
-        patch.setattr(files, "reduced_image", unreachable)
+        patch.setattr(results, "reduced_image", unreachable)
         (report,) = run_jobs([pictured], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
     assert isinstance(report.error, SceneError) and not job.layers[0].exists()
     predictor = Failing()

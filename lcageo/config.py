@@ -98,6 +98,8 @@ class Precision(StrEnum):
     BF16 = "bf16"
     FP16 = "fp16"
     """For GPUs without bfloat16; a training scales its losses."""
+    INT8 = "int8"
+    """What the graph of a quantised model is made of; no other model has it, and none is trained in it."""
 
 
 @dataclass(frozen=True, slots=True)

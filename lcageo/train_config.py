@@ -121,6 +121,7 @@ class TrainConfig:
                 self.backbone_weights is None or self.start_from is None,
                 "left out where a model is fine-tuned, which has its own",
             ),
+            "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),
             "imgsz": (64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0, "64 to 4096, a multiple of 32"),
             "crop": (

@@ -38,7 +38,8 @@ def bench(
 
     say = console.Console(quiet)
     measured = []
-    for one in measure_each(candidates(device), find_card(model), scene, tiles, batch):
+    card = find_card(model)
+    for one in measure_each(candidates(device, card), card, scene, tiles, batch):
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
         measured.append(one)
     console.data(json.dumps([asdict(one) for one in measured], indent=1) if as_json else _text(measured))

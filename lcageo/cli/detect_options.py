@@ -27,7 +27,10 @@ RunBy = Annotated[
 ]
 Numbers = Annotated[
     Precision,
-    typer.Option("--precision", help="Numbers to compute in. auto: bf16 if fast here and known to agree, else fp32."),
+    typer.Option(
+        "--precision",
+        help="Numbers to compute in. auto: int8 if the model is, else bf16 if fast here and known to agree, else fp32.",
+    ),
 ]
 Score = Annotated[
     float | None,

@@ -41,8 +41,10 @@ class Measurement:
     """Why it could not be measured."""
 
 
-def candidates(device: str) -> list[Engine]:
-    """The engines of this machine that are worth a measurement, for a device as a user names it."""
+def candidates(device: str, card: ModelCard) -> list[Engine]:
+    """The engines of this machine that are worth a measurement for a model, on a device as a user names it."""
+    if card.is_quantised:
+        return [Engine(backend, Precision.INT8, "cpu") for backend in (Backend.OPENVINO, Backend.ONNX)]
     by_torch = [Backend.TORCH, Backend.COMPILED]
     if not machine.stays_on_cpu(device):
         return [Engine(backend, precision, device) for backend in by_torch for precision in (FP32, BF16)]

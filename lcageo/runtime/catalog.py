@@ -109,6 +109,10 @@ class ModelCard:
         """Whether it is a graph of small integers, which torch does not run."""
         return self.weights.suffix == ".onnx"
 
+    def has_numbers(self, asked: Precision) -> bool:
+        """Whether the model can be computed in these: a quantised one in its own alone, others in all but those."""
+        return asked is Precision.AUTO or (asked is Precision.INT8) == self.is_quantised
+
     def agrees_in(self, precision: Precision) -> bool:
         """Whether its results in these numbers were measured to be those of float32."""
         return precision is Precision.FP32 or precision in self.precisions

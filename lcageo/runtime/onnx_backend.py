@@ -13,7 +13,7 @@ from lcageo.runtime.selection import Selection
 
 
 class OnnxPredictor(CpuPredictor):
-    """A Predictor by ONNX Runtime, in float32."""
+    """A Predictor by ONNX Runtime, in float32, or in the integers of a quantised model."""
 
     @classmethod
     def load(cls, card: ModelCard, selection: Selection, precision: Precision) -> OnnxPredictor:
@@ -27,7 +27,8 @@ class OnnxPredictor(CpuPredictor):
             import onnxruntime
         except ImportError as error:
             raise DeviceError(f"ONNX Runtime is not installed ({error}): pip install 'lcageo[onnx]'") from error
-        if precision not in (Precision.AUTO, Precision.FP32):
+        numbers = Precision.INT8 if card.is_quantised else Precision.FP32
+        if precision not in (Precision.AUTO, numbers):
             raise DeviceError(f"--backend onnx computes in fp32; for {precision} use --backend openvino or torch")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = side_by_side()[1]
@@ -45,4 +46,4 @@ class OnnxPredictor(CpuPredictor):
 
             return run
 
-        return cls(card, Engine(Backend.ONNX, Precision.FP32, "cpu"), selection, prepare)
+        return cls(card, Engine(Backend.ONNX, numbers, "cpu"), selection, prepare)

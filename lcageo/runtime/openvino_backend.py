@@ -63,6 +63,8 @@ class _Requests:
 
 
 def _chosen(asked: Precision, card: ModelCard, has_bf16: bool) -> Precision:
+    if card.is_quantised:
+        return Precision.INT8
     if asked is Precision.AUTO:
         return Precision.BF16 if has_bf16 and card.agrees_in(Precision.BF16) else Precision.FP32
     if asked is Precision.FP16 or (asked is Precision.BF16 and not has_bf16):

@@ -83,6 +83,9 @@ def load_predictor(
 def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
     """The same, for a user's wishes in one piece."""
     selection = Selection.of(card, config)
+    if not card.has_numbers(asked.precision):
+        of = "is of int8" if card.is_quantised else "is not quantised"
+        raise UsageError(f"model '{card.name}' {of}; leave out --precision {asked.precision}, or give another model")
     on_cpu = machine.stays_on_cpu(asked.device)
     if asked.backend is Backend.AUTO:
         if not on_cpu and not card.is_quantised and _gpu_named(asked.device):

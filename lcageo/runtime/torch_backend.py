@@ -171,19 +171,24 @@ def _packed(selected: Selected) -> Tensor:
 
 
 def chosen_precision(asked: Precision, card: ModelCard, device: torch.device) -> Precision:
-    """The numbers to compute in: bfloat16 of its own accord only on a GPU made for it, and if the card allows it.
+    """The numbers to compute in: bfloat16 of its own accord only on a device made for it, and if the card allows it.
 
     Raises:
         DeviceError: if the device does not have them.
     """
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    on_gpu = device.type == "cuda"
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _cpu_has_bf16(device)
     if asked is Precision.AUTO:
         return Precision.BF16 if has_bf16 and card.agrees_in(Precision.BF16) else Precision.FP32
-    if asked is Precision.BF16 and device.type == "cuda" and not has_bf16:
+    if asked is Precision.BF16 and on_gpu and not has_bf16:
         raise DeviceError(f"{device} has no bfloat16; use --precision fp16 or fp32")
     if asked is Precision.FP16 and device.type == "cpu":
         raise DeviceError("a CPU has no fast float16; use --precision fp32 or bf16")
     return asked
+
+
+def _cpu_has_bf16(device: torch.device) -> bool:
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def torch_device(name: str, index: int = 0) -> torch.device:

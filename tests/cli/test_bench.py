@@ -20,7 +20,7 @@ def test_bench_measures_a_scene_with_what_is_here(
     """The compiled one takes most of a minute, and says nothing of the command."""
     scene = write_scene(tmp_path / "scene.tif", noise(400, 500))
     some = [Engine(Backend.ONNX, Precision.FP32, "cpu"), Engine(Backend.OPENVINO, Precision.FP16, "cpu")]
-    monkeypatch.setattr(measuring, "candidates", lambda device: some)
+    monkeypatch.setattr(measuring, "candidates", lambda device, card: some)
     outcome = run("bench", scene, "--model", untrained, "--tiles", 4, "--json")
     assert outcome.code == 0, outcome.err
     measured, refused = json.loads(outcome.out)
@@ -44,4 +44,6 @@ def test_what_is_not_installed_is_told(untrained: Path, monkeypatch: pytest.Monk
 
 
 def test_every_backend_is_a_candidate_on_a_cpu() -> None:
-    assert {engine.backend for engine in measuring.candidates("cpu")} == set(Backend) - {Backend.AUTO}
+    assert {engine.backend for engine in measuring.candidates("cpu", find_card("lca-s"))} == set(Backend) - {
+        Backend.AUTO
+    }

@@ -57,9 +57,8 @@ def measure_each(
 ) -> Iterator[Measurement]:
     """Measures engines one by one, each in a process of its own, so that none profits from another's imports."""
     for engine in engines:
-        if not machine.has_packages(engine.backend):
-            packages = " and ".join(machine.PACKAGES[engine.backend])
-            yield Measurement(engine, failure=f"{packages} not installed")
+        if not machine.has_package(engine.backend):
+            yield Measurement(engine, failure=f"{machine.PACKAGE[engine.backend]} not installed")
             continue
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             yield process.submit(measure, engine, card, scene, tiles, batch, time.time()).result()

@@ -12,11 +12,11 @@ from lcageo.config import Backend
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """What the drivers of NVIDIA, of AMD, and of either under Windows' Linux put there."""
 
-PACKAGES = {
-    Backend.TORCH: ("torch",),
-    Backend.COMPILED: ("torch",),
-    Backend.OPENVINO: ("openvino",),
-    Backend.ONNX: ("onnxruntime",),
+PACKAGE = {
+    Backend.TORCH: "torch",
+    Backend.COMPILED: "torch",
+    Backend.OPENVINO: "openvino",
+    Backend.ONNX: "onnxruntime",
 }
 """What each backend imports."""
 
@@ -31,9 +31,9 @@ def stays_on_cpu(device: str) -> bool:
     return device == "cpu" or (device == "auto" and not may_have_gpu())
 
 
-def has_packages(backend: Backend) -> bool:
-    """Whether what a backend needs is installed."""
-    return all(find_spec(name) is not None for name in PACKAGES[backend])
+def has_package(backend: Backend) -> bool:
+    """Whether what a backend imports is installed."""
+    return find_spec(PACKAGE[backend]) is not None
 
 
 def cores() -> int:

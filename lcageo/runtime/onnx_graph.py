@@ -34,7 +34,7 @@ def onnx_graph(card: ModelCard) -> bytes:
     path = _path(card)
     with suppress(OSError):
         return path.read_bytes()
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+    if not can_be_made():
         raise DeviceError("making the model's ONNX graph needs onnx and onnxscript: pip install 'lcageo[onnx]'")
     from lcageo.runtime.onnx_export import export_detector
 
@@ -42,6 +42,11 @@ def onnx_graph(card: ModelCard) -> bytes:
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         _keep(content, path)
     return content
+
+
+def can_be_made() -> bool:
+    """Whether what makes a graph is installed."""
+    return find_spec("onnx") is not None and find_spec("onnxscript") is not None
 
 
 def is_kept(card: ModelCard) -> bool:

@@ -13,7 +13,7 @@ from lcageo.detections import Detections
 from lcageo.errors import DeviceError, UsageError
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.onnx_graph import is_kept
+from lcageo.runtime.onnx_graph import can_be_made, is_kept
 from lcageo.runtime.selection import Selection
 
 
@@ -102,7 +102,7 @@ def must_prepare(card: ModelCard, asked: Engine) -> bool:
     """Whether loading this will first make the model's graph, once, which a user should be told."""
     on_cpu = machine.stays_on_cpu(asked.device)
     wanted = [asked.backend] if asked.backend is not Backend.AUTO else (CPU_ONLY if on_cpu else [])
-    return any(one in CPU_ONLY and machine.has_packages(one) for one in wanted) and not is_kept(card)
+    return any(one in CPU_ONLY and machine.has_package(one) for one in wanted) and not is_kept(card) and can_be_made()
 
 
 CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
@@ -111,7 +111,7 @@ CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
 
 def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
     for backend in CPU_ONLY:
-        if machine.has_packages(backend):
+        if machine.has_package(backend):
             try:
                 return _LOADERS[backend](card, selection, "cpu", precision)
             except DeviceError:  # installed, but not for this processor or this network

@@ -37,7 +37,7 @@ def test_noise_is_run_where_no_scene_is_named(untrained: Path) -> None:
 
 
 def test_what_is_not_installed_is_told(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(machine.PACKAGES, Backend.OPENVINO, ("no_such_package",))
+    monkeypatch.setitem(machine.PACKAGE, Backend.OPENVINO, "no_such_package")
     engine = Engine(Backend.OPENVINO, Precision.FP32, "cpu")
     (told,) = measuring.measure_each([engine], find_card(str(untrained)), None, 1, None)
     assert told.failure == "no_such_package not installed"

@@ -74,7 +74,7 @@ def test_smaller_tiles_than_the_card_says_are_run_too(card: ModelCard, backend: 
 
 def test_auto_takes_the_first_that_is_installed_and_works(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_predictor(card, LOOSE, "cpu").engine.backend is Backend.OPENVINO
-    monkeypatch.setitem(machine.PACKAGES, Backend.OPENVINO, ("no_such_package",))
+    monkeypatch.setitem(machine.PACKAGE, Backend.OPENVINO, "no_such_package")
     assert load_predictor(card, LOOSE, "cpu").engine.backend is Backend.ONNX
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # installed, but its import fails
     assert load_predictor(card, LOOSE, "cpu").engine.backend is Backend.TORCH

@@ -114,8 +114,8 @@ class ModelCard:
         return asked is Precision.AUTO or (asked is Precision.INT8) == self.is_quantised
 
     def agrees_in(self, precision: Precision) -> bool:
-        """Whether its results in these numbers were measured to be those of float32."""
-        return precision is Precision.FP32 or precision in self.precisions
+        """Whether its results in these numbers were measured to be those of float32; a card in int8 says its own figures."""
+        return precision in (Precision.FP32, Precision.INT8, *self.precisions)
 
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of the classes called `names`; of all classes if there are none.

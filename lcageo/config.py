@@ -149,6 +149,9 @@ class DetectConfig:
 
     score: float | None = None
     """Least score of an object, 0 to 1. None: the model card's, per class."""
+    keep: float | None = None
+    """Least score of what is written, where that is less: candidates, from which `lcageo filter` chooses. None: as
+    `score`."""
     classes: tuple[str, ...] = ()
     """Classes to look for; empty: all of the model's."""
     max_per_tile: int = 1000
@@ -179,6 +182,8 @@ class DetectConfig:
     def __post_init__(self) -> None:
         if self.score is not None and not 0 <= self.score <= 1:
             raise ConfigError(f"score {self.score} is outside 0 to 1")
+        if self.keep is not None and not 0 <= self.keep <= 1:
+            raise ConfigError(f"keep {self.keep} is outside 0 to 1")
         if not 0 <= self.iou <= 1:
             raise ConfigError(f"iou {self.iou} is outside 0 to 1")
         if self.max_per_tile < 1:

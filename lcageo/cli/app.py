@@ -21,6 +21,7 @@ from lcageo.cli.data import data
 from lcageo.cli.detect import detect
 from lcageo.cli.evaluate import evaluate
 from lcageo.cli.export import export
+from lcageo.cli.filter import filter_
 from lcageo.cli.info import info
 from lcageo.cli.models import models
 from lcageo.cli.train import train
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(detect)
 app.command()(batch)
+app.command("filter")(filter_)
 app.command()(info)
 app.command()(bench)
 app.command()(export)

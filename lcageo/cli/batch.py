@@ -46,6 +46,7 @@ def batch(
     precision: detect_options.Numbers = Precision.AUTO,
     batch: detect_options.Batch = None,
     score: detect_options.Score = DEFAULTS.score,
+    keep: detect_options.Keep = DEFAULTS.keep,
     classes: detect_options.Classes = "",
     max_per_tile: detect_options.MaxPerTile = DEFAULTS.max_per_tile,
     overlap: detect_options.Overlap = DEFAULTS.overlap,
@@ -86,6 +87,7 @@ def batch(
     say = console.Console(quiet, verbose)
     config = detect_options.build_config(
         score=score,
+        keep=keep,
         classes=classes,
         max_per_tile=max_per_tile,
         overlap=overlap,

@@ -36,6 +36,10 @@ Score = Annotated[
     float | None,
     typer.Option("--score", help="Least score of an object, 0 to 1. Default: the model's own per class, else 0.3."),
 ]
+Keep = Annotated[
+    float | None,
+    typer.Option("--keep", metavar="SCORE", help="Also write candidates down to this score, for 'lcageo filter'."),
+]
 Classes = Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to look for. Default: all.")]
 MaxPerTile = Annotated[int, typer.Option("--max-per-tile", min=1, help="Best objects kept of one tile.")]
 Overlap = Annotated[

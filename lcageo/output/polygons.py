@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
+from lcageo.output.layer_reader import geometry_layer
 
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
@@ -128,14 +129,9 @@ def _read(path: Path, name: str) -> geopandas.GeoDataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return geopandas.read_parquet(path)
-        # Other layers, such as styles, are tables without geometry.
-        layers = [str(layer) for layer, geometry in pyogrio.list_layers(path) if geometry is not None]
-        if len(layers) == 1:
-            return geopandas.read_file(path, layer=layers[0])
+        return geopandas.read_file(path, layer=geometry_layer(path, name))
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
-    what = f"several layers ({', '.join(layers)}); save the one to use" if layers else "no layer with geometry; save it"
-    raise DataError(f"{name} has {what} by itself, for instance as .gpkg")
 
 
 def _are_degrees(geometry: Geometries) -> bool:

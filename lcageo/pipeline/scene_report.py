@@ -103,6 +103,7 @@ def provenance(
         "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
         "placed_by": info.georeference.kind,
         "parameters": config.parameters(),
+        "thresholds": runner.card.least_scores(config.score),
         "bands": list(info.bands),
         "stretch": {"low": list(plan.reader.stretch.low), "high": list(plan.reader.stretch.high)},
         "scene_gsd_m": info.gsd_m,

@@ -114,8 +114,12 @@ class ModelCard:
         return asked is Precision.AUTO or (asked is Precision.INT8) == self.is_quantised
 
     def agrees_in(self, precision: Precision) -> bool:
-        """Whether its results in these numbers were measured to be those of float32; a card in int8 says its own figures."""
+        """Whether its results in these numbers were measured to be those of float32; int8 has a card of its own."""
         return precision in (Precision.FP32, Precision.INT8, *self.precisions)
+
+    def least_scores(self, score: float | None) -> dict[str, float]:
+        """Least score of each class: `score`, or where that is None, its own threshold."""
+        return {name: self.thresholds.get(name, DEFAULT_SCORE) if score is None else score for name in self.classes}
 
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of the classes called `names`; of all classes if there are none.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lcageo.config import CANDIDATES_PER_LEVEL, STRIDES, DetectConfig
 from lcageo.detections import Detections
 from lcageo.nms import nms
-from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
+from lcageo.runtime.catalog import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Selection:
         Raises:
             UsageError: if the config names a class that the model does not have.
         """
-        thresholds = np.full(len(card.classes), 2.0, np.float32)
+        thresholds, least = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
         for index in card.class_ids(config.classes):
-            default = card.thresholds.get(card.classes[index], DEFAULT_SCORE)
-            thresholds[index] = default if config.score is None else config.score
+            score = least[card.classes[index]]
+            thresholds[index] = score if config.keep is None else min(score, config.keep)
         return cls(thresholds, config.iou, config.max_per_tile)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:

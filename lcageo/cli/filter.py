@@ -1,0 +1,71 @@
+"""lcageo filter: a layer chosen from anew, without running the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lcageo.cli import console, options
+from lcageo.errors import UsageError
+
+
+def filter_(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Layer that detect, batch or filter wrote, any format.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="File to write, format by suffix: .geojson .gpkg .shp .fgb .parquet .csv"),
+    ],
+    score: Annotated[
+        float | None,
+        typer.Option("--score", help="Least score, 0 to 1. Default: the thresholds that the layer was made with."),
+    ] = None,
+    per_class: Annotated[
+        str, typer.Option("--per-class", metavar="NAME=SCORE,...", help="Least score of some classes.")
+    ] = "",
+    classes: Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to keep. Default: all.")] = "",
+    min_area: Annotated[float | None, typer.Option("--min-area", metavar="M2", help="Least area in m2.")] = None,
+    aoi: Annotated[
+        Path | None, typer.Option("--aoi", metavar="FILE", help="Vector layer: keep objects whose centre lies inside.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="N", help="Keep the N best by score.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="CRS", help="CRS to write in, as EPSG:4326.")] = None,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Chooses from the objects in IN, converts and reprojects them, and writes OUT. No model is run.
+
+    After `detect --keep 0.05`, thresholds can be tried in seconds.
+
+    Example: lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20
+    """
+    say = console.Console(quiet)
+    limits = _limits(per_class)
+    from lcageo.output.choice import Choice  # after the options are known to be good
+    from lcageo.pipeline.filter import filter_layer
+
+    choice = Choice(score, limits, options.split_names(classes), min_area, aoi, top)
+    report = filter_layer(source, target, choice, to, overwrite)
+    for line in report.warnings:
+        say.warn(line)
+    rows = [("class", "read", "kept")]
+    rows += [(name, f"{count:,}", f"{report.kept.get(name, 0):,}") for name, count in sorted(report.read.items())]
+    rows.append(("all", f"{sum(report.read.values()):,}", f"{sum(report.kept.values()):,}"))
+    say.note(console.table(rows))
+    console.data(str(target))
+
+
+def _limits(text: str) -> dict[str, float]:
+    """'airplane=0.5,ship=0.3' -> {'airplane': 0.5, 'ship': 0.3}."""
+    limits = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, score = part.rpartition("=")
+        try:
+            limits[name.strip()] = float(score)
+        except ValueError:
+            limits[""] = 0.0
+        if "" in limits:
+            raise UsageError(f"--per-class '{part}' is not a class and a score, like ship=0.3")
+    return limits

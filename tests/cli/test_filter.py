@@ -1,0 +1,214 @@
+"""`lcageo filter` against pandas, over all formats; `detect --keep` and then `filter` gives what `detect` gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from commands import Run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from readers import read_layer
+from scenes import noise, write_scene
+
+from lcageo.detections import Detections
+from lcageo.errors import DataError
+from lcageo.output import layer_reader
+from lcageo.output.choice import Choice
+from lcageo.output.features import feature_parts
+from lcageo.output.formats import FORMATS, sidecar
+from lcageo.output.layer_reader import open_layer
+from lcageo.output.vector import write_layer
+from lcageo.pipeline.filter import filter_layer
+
+CLASSES = ("ship", "vehicle", "storage tank")
+CRS = "EPSG:32633"
+COUNT = 60
+PROVENANCE = {"model": "m", "crs": CRS, "thresholds": {"ship": 0.5, "vehicle": 0.8, "storage tank": 0.3}}
+FIELDS = ["id", "class", "class_id", "score", "width_m", "height_m", "area_m2", "scene"]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7,))
+
+
+def found(seed: int = 0, count: int = COUNT) -> Detections:
+    """Objects of 4 to 40 pixels; some scores are equal."""
+    rng = np.random.default_rng(seed)
+    corners, sizes = rng.uniform(0, 900, (count, 2)), rng.uniform(4, 40, (count, 2))
+    scores = rng.choice(np.round(np.linspace(0.05, 1, 25), 3), count).astype(np.float32)
+    return Detections(np.hstack([corners, corners + sizes]), scores, rng.integers(0, 3, count))
+
+
+def write(path: Path, objects: Detections, crs: str | None = CRS) -> Path:
+    """A layer of objects, each pixel half a metre wide."""
+    import pyproj
+
+    place = lambda x, y: (500_000 + x / 2, 5_000_000 - y / 2)  # noqa: E731
+    parts = feature_parts([objects], CLASSES, place, None if crs is None else pyproj.CRS(crs), "scene")
+    write_layer(parts, PROVENANCE, path)
+    return path
+
+
+def read(path: Path) -> geopandas.GeoDataFrame:
+    """A layer in the order of its ids, by geopandas."""
+    layer = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
+    return layer.assign(id=pd.to_numeric(layer["id"])).sort_values("id", ignore_index=True)  # CSV has text only
+
+
+@pytest.mark.parametrize("target", FORMATS)
+@pytest.mark.parametrize("source", FORMATS)
+def test_every_format_becomes_every_other(source: str, target: str, tmp_path: Path) -> None:
+    before = write(tmp_path / f"all{source}", found())
+    report = filter_layer(before, tmp_path / f"some{target}", Choice(score=0.0))
+    assert sum(report.read.values()) == sum(report.kept.values()) == COUNT and not report.warnings
+    expected = read(write(tmp_path / "expected.gpkg", found()))
+    after = read(tmp_path / f"some{target}")
+    for name in FIELDS:
+        if name in ("class", "scene"):
+            assert after[name].tolist() == expected[name].tolist()
+        else:
+            assert pd.to_numeric(after[name]).to_numpy(float) == pytest.approx(expected[name].to_numpy(float))
+    degrees = source == ".geojson" or target == ".geojson"
+    own = expected.to_crs("OGC:CRS84") if degrees else expected
+    if target != ".csv":
+        assert after.crs is not None and after.crs.equals(own.crs, ignore_axis_order=True)
+    places = shapely.bounds(after.geometry.to_numpy())
+    assert np.abs(places - shapely.bounds(own.geometry.to_numpy())).max() < (2e-8 if degrees else 1e-6)
+    if target not in (".csv", ".shp"):
+        assert open_layer(tmp_path / f"some{target}", "").provenance["filtered"][0]["from"] == str(before)
+    else:
+        assert sidecar(tmp_path / f"some{target}").exists()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    seed=st.integers(0, 9),
+    score=st.none() | st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    limits=st.dictionaries(st.sampled_from(CLASSES), st.sampled_from([0.1, 0.6, 0.9])),
+    classes=st.sets(st.sampled_from(CLASSES)),
+    area=st.none() | st.sampled_from([0.0, 50.0, 150.0, 1e9]),
+    top=st.none() | st.integers(1, 70),
+)
+def test_a_choice_is_what_pandas_chooses(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    score: float | None,
+    limits: dict[str, float],
+    classes: set[str],
+    area: float | None,
+    top: int | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("choice")
+    rows = read(write(folder / "all.gpkg", found(seed)))
+    choice = Choice(score, limits, tuple(sorted(classes)), area, None, top)
+    report = filter_layer(folder / "all.gpkg", folder / "some.gpkg", choice)
+    default = PROVENANCE["thresholds"] if score is None else dict.fromkeys(CLASSES, score)
+    assert isinstance(default, dict)
+    least = rows["class"].map({**default, **limits})
+    expected = rows[rows["score"] >= least]
+    expected = expected[expected["class"].isin(classes)] if classes else expected
+    expected = expected[expected["area_m2"] >= area] if area is not None else expected
+    if top is not None:  # the layer's order breaks ties
+        expected = expected.sort_values("score", ascending=False, kind="stable").head(top)
+    assert read(folder / "some.gpkg")["id"].tolist() == sorted(expected["id"])
+    assert report.kept == expected["class"].value_counts().to_dict()
+
+
+def test_an_area_of_interest_in_another_crs_keeps_what_lies_inside(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "all.gpkg", found()))
+    area = shapely.box(500_100, 4_999_600, 500_300, 4_999_900)
+    geopandas.GeoSeries([area], crs=CRS).to_crs(4326).to_file(tmp_path / "aoi.geojson")
+    filter_layer(tmp_path / "all.gpkg", tmp_path / "some.fgb", Choice(0.0, aoi=tmp_path / "aoi.geojson"))
+    inside = rows[rows.geometry.centroid.within(area)]
+    assert 3 < len(inside) < COUNT and read(tmp_path / "some.fgb")["id"].tolist() == inside["id"].tolist()
+
+
+def test_gdal_reads_what_was_moved(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "all.gpkg", found())
+    outcome = run("filter", tmp_path / "all.gpkg", tmp_path / "moved.fgb", "--score", 0.5, "--to", "EPSG:25832")
+    assert outcome.code == 0 and outcome.out.strip() == str(tmp_path / "moved.fgb"), outcome.err
+    kept = int((found().scores >= 0.5).sum())
+    assert f"all {COUNT} {kept}" in " ".join(outcome.err.split())
+    layer = read_layer(tmp_path / "moved.fgb")
+    expected = read(tmp_path / "all.gpkg").query("score >= 0.5").to_crs("EPSG:25832").set_index("id")
+    assert len(layer.rows) == kept
+    for row, geometry in zip(layer.rows, layer.geometry, strict=True):
+        assert np.abs(np.array(geometry.bounds) - expected.loc[row["id"]].geometry.bounds).max() < 1e-3
+
+
+def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, untrained: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", noise(200, 200))  # one tile: at a seam, a candidate may stand for a part of itself
+    both: dict[str, Any] = {}
+    for name, more in (("plain", ()), ("kept", ("--keep", 0.015))):
+        path = tmp_path / f"{name}.gpkg"
+        outcome = run("detect", scene, "--model", untrained, "--score", 0.03, "-o", path, *more)
+        assert outcome.code == 0, outcome.err
+        both[name] = read(path)
+    assert len(both["kept"]) > len(both["plain"]) > 0 and both["kept"]["score"].min() < 0.03
+    assert run("filter", tmp_path / "kept.gpkg", tmp_path / "again.gpkg").code == 0
+    again, plain = (
+        {(row["class"], row.geometry.wkt) for _, row in layer.iterrows() if abs(row["score"] - 0.03) > 1e-4}  # rounded
+        for layer in (read(tmp_path / "again.gpkg"), both["plain"])
+    )
+    assert again == plain and len(plain) > 30
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet"])
+def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
+    write(tmp_path / f"none{suffix}", Detections.empty())
+    report = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Choice())
+    assert report.read == {} and len(read(tmp_path / "after.gpkg")) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--score", 2), 2, "score 2.0 is outside 0 to 1"),
+        (("--per-class", "ship"), 2, "is not a class and a score, like ship=0.3"),
+        (("--top", 0), 2, "top 0 is below 1"),
+        (("--to", "EPSG:1"), 2, "is not a CRS that PROJ knows"),
+        (("--aoi", "nowhere.gpkg"), 1, "does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: tuple[Any, ...], code: int, message: str, tmp_path: Path, run: Run
+) -> None:
+    write(tmp_path / "all.gpkg", found())
+    outcome = run("filter", tmp_path / "all.gpkg", tmp_path / "some.gpkg", *arguments)
+    assert outcome.code == code and message in outcome.err and not (tmp_path / "some.gpkg").exists()
+
+
+def test_a_target_that_is_there_or_is_the_source_is_refused(tmp_path: Path, run: Run) -> None:
+    layer, other = write(tmp_path / "all.gpkg", found()), write(tmp_path / "other.gpkg", found(1))
+    assert "exists; give --overwrite" in run("filter", layer, other).err
+    assert "is the layer to choose from" in run("filter", layer, layer, "--overwrite").err
+    assert "not in WGS 84 / UTM zone 33N" in run("filter", layer, tmp_path / "a.geojson", "--to", CRS).err
+    assert run("filter", layer, other, "--overwrite", "--classes", "boat").code == 0
+    assert len(read(other)) == 0
+
+
+def test_a_class_that_is_not_there_is_told(tmp_path: Path, run: Run) -> None:
+    outcome = run("filter", write(tmp_path / "all.gpkg", found()), tmp_path / "some.csv", "--classes", "boat,ship")
+    assert outcome.code == 0 and "has no 'boat'; its classes: ship, storage tank, vehicle" in outcome.err
+
+
+def test_a_layer_without_what_is_needed_is_refused(tmp_path: Path) -> None:
+    geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=CRS).to_file(tmp_path / "own.gpkg")
+    with pytest.raises(DataError, match="no column 'score'"):
+        filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Choice(score=0.5))
+    filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Choice())
+    assert read_names(tmp_path / "some.gpkg") == ["a"]
+    layer = write(tmp_path / "pixels.gpkg", found(), None)
+    with pytest.raises(DataError, match="'area_m2' is empty, but --min-area needs it"):
+        filter_layer(layer, tmp_path / "large.gpkg", Choice(min_area=1.0))
+
+
+def read_names(path: Path) -> list[str]:
+    return [str(name) for name in geopandas.read_file(path)["name"]]

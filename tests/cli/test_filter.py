@@ -144,7 +144,8 @@ def test_gdal_reads_what_was_moved(tmp_path: Path, run: Run) -> None:
 
 
 def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, untrained: Path) -> None:
-    scene = write_scene(tmp_path / "scene.tif", noise(200, 200))  # one tile: at a seam, a candidate may stand for a part of itself
+    # One tile: at a seam, a candidate may make a surer part of itself yield.
+    scene = write_scene(tmp_path / "scene.tif", noise(200, 200))
     both: dict[str, Any] = {}
     for name, more in (("plain", ()), ("kept", ("--keep", 0.015))):
         path = tmp_path / f"{name}.gpkg"

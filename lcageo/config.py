@@ -210,8 +210,9 @@ class ChipConfig:
     """The class of all labels, where no attribute tells it."""
     point_size_m: float | None = None
     """Side of the box around a label that is a point, metres on the ground."""
-    size: int = 512
-    """Side of a chip, pixels."""
+    size: int = 576
+    """Side of a chip, pixels: as the shipped models' tile. Chips are neither enlarged nor reduced by a training at this
+    size."""
     overlap: str = "25%"
     """Pixels ('200') or per cent of the chip ('25%') shared by neighbouring chips."""
     gsd_m: float | None = None

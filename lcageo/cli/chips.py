@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from lcageo.pipeline.chips import ChipReport
 
 DEFAULTS = ChipConfig()
+NEAR_GSD = 0.2
+"""How far a scene's resolution may differ from the chips', as a share of it: crops are scaled more than that."""
+IMGSZ_STEP = 32
+"""Of what training takes as --imgsz."""
 
 
 def chips(
@@ -46,7 +50,7 @@ def chips(
         typer.Option("--aoi", metavar="FILE", help="Polygons inside which all is labelled. Default: the scenes."),
     ] = DEFAULTS.aoi,
     size: Annotated[
-        int, typer.Option("--size", metavar="PX", help="Side of a chip; of use is the --imgsz to train with.")
+        int, typer.Option("--size", metavar="PX", help="Side of a chip; train with the same --imgsz.")
     ] = DEFAULTS.size,
     overlap: Annotated[
         str, typer.Option("--overlap", metavar="PX|%", help="Overlap of chips, as 128 or 25%.")
@@ -111,6 +115,7 @@ def chips(
     with Bar(say, "chips", "tile") as bar:
         report = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
     _tell(report, say)
+    say.note(_next(report, out, size))
     if as_json:
         console.data(json.dumps(_as_json(report), indent=1))
     else:
@@ -130,6 +135,16 @@ def _tell(report: ChipReport, say: console.Console) -> None:
         rows.append((f"labels of {name}", f"{count:,}", f"{report.labels['val'][name]:,}"))
     say.note(console.table(rows))
     say.note(f"split by blocks of {report.block_m:,.4g} m")
+
+
+def _next(report: ChipReport, out: Path, size: int) -> str:
+    """The training that suits the chips: at their own resolution, for scenes of about that resolution."""
+    finest, coarsest = report.gsd_m
+    sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
+    sides = sides if report.chips["val"] else sides.partition(" --val")[0]
+    gsd = f"{finest * (1 - NEAR_GSD):.3g},{coarsest * (1 + NEAR_GSD):.3g}"
+    side = -(-size // IMGSZ_STEP) * IMGSZ_STEP
+    return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --gsd {gsd} --out FOLDER"
 
 
 def _as_json(report: ChipReport) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,11 @@ class PlacedScene:
     boxes_xyxy: FloatArray
     """(M, 4) their boxes, scene pixels."""
 
+    @property
+    def chip_gsd_m(self) -> float:
+        """Ground sampling distance of its chips, metres per pixel."""
+        return math.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]) * self.grid.scale
+
     def with_labels(self) -> Mask:
         """(tiles,) True where a label's box meets a tile."""
         found = np.zeros(len(self.grid), np.bool_)
@@ -77,9 +83,9 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
         UsageError: if it would be enlarged too far, or the area of interest does not meet it.
     """
     info, crs = scene.info, scene.info.georeference.crs
-    if crs is None or info.pixel_size_m is None or info.gsd_m is None:
+    if crs is None or info.pixel_size_m is None:
         raise SceneError(f"{info.warnings()[0]}: labels cannot be placed on it")
-    scale = _scale(info, info.gsd_m, config)
+    scale = _scale(info, math.sqrt(math.prod(info.pixel_size_m)), config)
     overlap = overlap_pixels(config.overlap, config.size)
     check_tiles(info, (config.size - overlap) * scale)
     to_pixel = info.georeference.to_pixel

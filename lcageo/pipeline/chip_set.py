@@ -33,9 +33,8 @@ class ChipSet:
         side = SIDES[chip.validates]
         file = f"{name}_{chip.tile.row_off}_{chip.tile.col_off}_{side}.png"
         (self.folder / IMAGES / file).write_bytes(png)
-        gsd_m = (scene.info.gsd_m or 0.0) * scene.grid.scale
         about = {
-            "gsd_m": round(gsd_m, 6),
+            "gsd_m": round(scene.chip_gsd_m, 6),
             "scene": scene.info.path,
             "scene_xyxy": [round(edge, 3) for edge in chip.tile.bounds],
         }

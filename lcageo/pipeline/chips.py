@@ -59,6 +59,8 @@ class ChipReport:
     """How many of them show no object."""
     labels: dict[str, dict[str, int]]
     """Of each side, how many labels of each class it shows."""
+    gsd_m: tuple[float, float]
+    """Of the finest and the coarsest chips, metres per pixel."""
     block_m: float
     unreadable: tuple[str, ...]
     """Why tiles could not be read, one by one."""
@@ -115,10 +117,12 @@ def make_chips(
         raise OutputError(f"chips cannot be written to '{out}': {error}; is the disk full or read-only?") from error
     for line in _remarks(chips, placed, config):
         warn(line)
+    resolutions = [scene.chip_gsd_m for scene in placed]
     return ChipReport(
         chips={side: len(chips.images[side]) for side in SIDES},
         negatives={side: chips.negatives(side) for side in SIDES},
         labels={side: chips.per_class(side) for side in SIDES},
+        gsd_m=(min(resolutions), max(resolutions)),
         block_m=split.side_m,
         unreadable=tuple(unreadable),
         outputs=outputs,
@@ -197,7 +201,7 @@ def _block_m(
     placed: Sequence[PlacedScene], centres: NDArray[np.float64], plane: BlockPlane, config: ChipConfig
 ) -> float:
     """Four chips, but so many blocks along what the labels cover that both sides get some."""
-    chip_m = max((scene.info.gsd_m or 0.0) * scene.grid.scale for scene in placed) * config.size
+    chip_m = max(scene.chip_gsd_m for scene in placed) * config.size
     extent_m = float(np.ptp(centres, axis=0).max()) * plane.unit_m
     wanted = CHIPS_PER_BLOCK * chip_m
     return min(wanted, extent_m / BLOCKS_PER_EXTENT) if extent_m > 0 else wanted

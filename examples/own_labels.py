@@ -80,8 +80,7 @@ def own_labels(scene: Path, truth: Path, options: argparse.Namespace) -> dict[st
 
     print("3. Chips")
     chips = folder / "chips"
-    fields = ["--class-field", options.class_field] if options.class_field else []
-    lcageo("chips", scene, "--labels", folder / "labels.gpkg", *fields, *where, "--size", options.size, "-o", chips)
+    lcageo("chips", scene, "--labels", folder / "labels.gpkg", *where, "--size", options.size, "-o", chips)
     gsd_m = json.loads((chips / "train.json").read_text())["images"][0]["gsd_m"]
 
     print("4. Fine-tuned")
@@ -107,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of all that is made")
     parser.add_argument("--scene", type=Path, help="default: one that is rendered into the folder")
-    parser.add_argument("--truth", type=Path, help="the objects in it, with their classes")
-    parser.add_argument("--class-field", help="attribute of the truth with the classes")
+    parser.add_argument("--truth", type=Path, help="the objects in it, with their classes in 'class'")
     parser.add_argument("--share", type=float, default=0.5, help="of the scene that is labelled (default: %(default)s)")
     parser.add_argument("--model", default="lca-s", help="to begin with (default: %(default)s)")
     parser.add_argument("--size", type=int, default=576, help="of chips, pixels (default: %(default)s)")

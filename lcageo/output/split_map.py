@@ -20,6 +20,7 @@ TINT = 0.35
 def draw_split(
     image: NDArray[np.uint8],
     validates: NDArray[np.bool_],
+    labelled: NDArray[np.bool_],
     chips: Sequence[tuple[NDArray[np.float64], bool]],
     labels: Detections,
     classes: Sequence[str],
@@ -31,6 +32,7 @@ def draw_split(
     Args:
         image: (3, h, w) uint8.
         validates: (h, w) whether a pixel's ground validates.
+        labelled: (h, w) whether it lies in the labelled area; the rest keeps its own colours.
         chips: bounds x1, y1, x2, y2 in the pixels of `image`, and whether the chip validates.
         labels: in the pixels of `image`.
         classes: their names.
@@ -38,7 +40,7 @@ def draw_split(
         metres_per_pixel: of `image`; None draws no scale bar.
     """
     colours = np.where(validates, np.array(VAL)[:, None, None], np.array(TRAIN)[:, None, None])  # (3, h, w)
-    tinted = (image * (1 - TINT) + colours * TINT).astype(np.uint8)
+    tinted = np.where(labelled, image * (1 - TINT) + colours * TINT, image).astype(np.uint8)
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(tinted, 0, -1)))
     pen = ImageDraw.Draw(picture)
     for (x1, y1, x2, y2), validating in chips:

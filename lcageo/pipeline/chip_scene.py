@@ -66,6 +66,13 @@ class PlacedScene:
         """(M,) True where a label's centre lies in the area of interest."""
         return np.ones(len(self.index), np.bool_) if self.aoi is None else self.aoi.holds_centre(self.boxes_xyxy)
 
+    def inside(self, columns: FloatArray, rows: FloatArray) -> Mask:
+        """Whether scene pixels lie in the area of interest, same shape."""
+        if self.aoi is None:
+            return np.ones(columns.shape, np.bool_)
+        boxes = np.stack([columns, rows, columns, rows], axis=-1).reshape(-1, 4)
+        return self.aoi.holds_centre(boxes).reshape(columns.shape)
+
     def to_crs(self, crs: pyproj.CRS) -> Move:
         """Moves scene pixels to a CRS."""
         to_map = self.info.georeference.to_map
@@ -160,7 +167,8 @@ class ChipCutter:
         if seen is None:
             return
         image, shown = seen
-        shown &= self._inside(tile)
+        if self.placed.aoi is not None:
+            shown &= self.placed.inside(*self._centres(tile))
         validating = self.validating(tile)
         boxes = (self.placed.boxes_xyxy - np.tile(tile.bounds[:2], 2)) / tile.scale
         near = np.flatnonzero((boxes[:, :2] < self.reader.tile_size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
@@ -194,14 +202,6 @@ class ChipCutter:
         if all(np.floor(place.min() - NEAR_BORDER) == np.floor(place.max() + NEAR_BORDER) for place in places):
             return self.split.validates(xs[:1, :1], ys[:1, :1])
         return self.split.validates(*to_plane(*self._centres(tile)))
-
-    def _inside(self, tile: Tile) -> Mask:
-        """(size, size) whether pixels lie in the area of interest."""
-        if self.placed.aoi is None:
-            return np.ones((1, 1), np.bool_)
-        columns, rows = self._centres(tile)
-        boxes = np.stack([columns, rows, columns, rows], axis=-1).reshape(-1, 4)
-        return self.placed.aoi.holds_centre(boxes).reshape(columns.shape)
 
     def _centres(self, tile: Tile) -> tuple[FloatArray, FloatArray]:
         """Columns and rows of all pixels' centres, (size, size), scene pixels."""

@@ -297,6 +297,7 @@ def _map(scene: Scene, cutter: ChipCutter, drawn: Sequence[tuple[Tile, bool]], l
     return draw_split(
         image,
         validates,
+        placed.inside(columns, rows),
         [(np.array(tile.bounds) / shrink, val) for tile, val in drawn],
         Detections(placed.boxes_xyxy / shrink, np.ones(len(shown), np.float32), shown),
         labels.classes,

@@ -152,6 +152,8 @@ class DetectConfig:
     keep: float | None = None
     """Least score of what is written, where that is less: candidates, from which `lcageo filter` chooses. None: as
     `score`."""
+    review: bool = False
+    """Whether less certain candidates are looked for as well, to be labelled next; what is found stays the same."""
     classes: tuple[str, ...] = ()
     """Classes to look for; empty: all of the model's."""
     max_per_tile: int = 1000
@@ -198,7 +200,64 @@ class DetectConfig:
             raise ConfigError("bbox-crs says nothing without bbox; give both")
 
 
-def overlap_pixels(overlap: str, tile_size: int) -> int:
+@dataclass(frozen=True, slots=True)
+class ChipConfig:
+    """Everything that decides which chips are made of scenes and their labels."""
+
+    class_field: str | None = None
+    """The labels' attribute with their classes; None: `class`, `label`, `name` or `category`."""
+    class_name: str | None = None
+    """The class of all labels, where no attribute tells it."""
+    point_size_m: float | None = None
+    """Side of the box around a label that is a point, metres on the ground."""
+    size: int = 576
+    """Side of a chip, pixels: as the shipped models' tile. Chips are neither enlarged nor reduced by a training at this
+    size."""
+    overlap: str = "25%"
+    """Pixels ('200') or per cent of the chip ('25%') shared by neighbouring chips."""
+    gsd_m: float | None = None
+    """Metres per pixel to resample to; None: each scene's own."""
+    min_visible: float = 0.4
+    """An object of which less than this share of its box shows in a chip is to be ignored there."""
+    negatives: float = 0.2
+    """Greatest share of chips without any object, of train and val each."""
+    val: float = 0.2
+    """Share of the labels that validate, block by block; 0: none."""
+    block_m: float | None = None
+    """Side of the blocks that belong to train or val as a whole, metres. None: four chips, or less where the labels
+    lie closer together."""
+    bands: tuple[int, ...] = ()
+    """As in DetectConfig; so are stretch, edge_nodata and aoi."""
+    stretch: str = "auto"
+    edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    aoi: Path | None = None
+    """Polygons inside which everything is labelled; nothing else is shown. None: the scenes are labelled whole."""
+    seed: int = 0
+
+    def parameters(self) -> dict[str, Any]:
+        """All settings by name, JSON-ready."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+    def __post_init__(self) -> None:
+        if self.class_field is not None and self.class_name is not None:
+            raise ConfigError("class-field and class exclude each other; give one")
+        if not 32 <= self.size <= SCENE_SIDE_PX:
+            raise ConfigError(f"size {self.size} is outside 32 to {SCENE_SIDE_PX:,} pixels")
+        overlap_pixels(self.overlap, self.size, "the chip")
+        lengths = {"point-size": self.point_size_m, "gsd": self.gsd_m, "block": self.block_m}
+        for name, metres in lengths.items():
+            if metres is not None and not 0 < metres < float("inf"):
+                raise ConfigError(f"{name} {metres} is not a positive number of metres")
+        if not 0 < self.min_visible <= 1:
+            raise ConfigError(f"min-visible {self.min_visible} is not above 0 and at most 1")
+        for name, share in {"negatives": self.negatives, "val": self.val}.items():
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name} {share} is not a share from 0 to below 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed} is below 0")
+
+
+def overlap_pixels(overlap: str, tile_size: int, what: str = "the model's tile") -> int:
     """Pixels of an overlap given as '200' or '25%'.
 
     Raises:
@@ -210,5 +269,5 @@ def overlap_pixels(overlap: str, tile_size: int) -> int:
     except (ValueError, OverflowError):
         raise ConfigError(f"overlap '{overlap}' is neither pixels like 200 nor per cent like 25%") from None
     if not 0 <= pixels <= tile_size * MAX_OVERLAP:
-        raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of the model's tile of {tile_size} pixels")
+        raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of {what} of {tile_size} pixels")
     return pixels

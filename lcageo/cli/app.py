@@ -17,6 +17,7 @@ import lcageo
 from lcageo.cli import console
 from lcageo.cli.batch import batch
 from lcageo.cli.bench import bench
+from lcageo.cli.chips import chips
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
 from lcageo.cli.evaluate import evaluate
@@ -40,6 +41,7 @@ app.command("filter")(filter_)
 app.command()(info)
 app.command()(bench)
 app.command()(export)
+app.command()(chips)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(models, name="models")

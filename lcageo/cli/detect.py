@@ -58,6 +58,10 @@ def detect(
         Path | None,
         typer.Option(metavar="FILE", help="Also write what could not be read as a layer (file or folder)."),
     ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write what to label next, least certain first (file or folder)."),
+    ] = None,
     max_memory: options.MaxMemory = None,
     cluster: options.Cluster = None,
     restart: options.Restart = False,
@@ -91,11 +95,12 @@ def detect(
         aoi=aoi,
         bbox=bbox,
         bbox_crs=bbox_crs,
+        review=review is not None,
     )
     from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
     from lcageo.pipeline.journal import Earlier
 
-    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes)
+    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes, review)
     if dry_run:
         predictor = detect_options.open_model(model, config, Engine(backend, precision, device), say)
         here = detect_options.local_runner(predictor, batch, max_memory, say)
@@ -176,6 +181,7 @@ def _as_json(report: JobReport) -> dict[str, Any]:
         "outputs": [str(path) for path in report.job.layers],
         "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
         "holes": None if report.job.holes is None else str(report.job.holes),
+        "review": None if report.job.review is None else str(report.job.review),
         "objects": result.objects,
         "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),

@@ -9,6 +9,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pyogrio
 import pyproj
 import shapely
@@ -21,6 +22,8 @@ Geometries = NDArray[Any]
 """Array of shapely geometries."""
 POLE_TOLERANCE_DEG = 1.0
 """A row of pixels of a global raster may lie beyond a pole."""
+CLASS_COLUMNS = ("class", "label", "name", "category")
+"""Where a layer may keep its classes; the first that it has is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +32,8 @@ class PolygonLayer:
 
     path: Path
     frame: geopandas.GeoDataFrame
-    """Valid polygons and multipolygons with an area, in two dimensions; the index is the place in the file, from 0."""
+    """Valid polygons and multipolygons with an area, in two dimensions; the index is the place in the file, from 0.
+    Where points are welcome, also these, one by one."""
     warnings: tuple[str, ...]
     """What was mended or left out."""
 
@@ -65,13 +69,13 @@ class PolygonLayer:
         lost = int((~np.isfinite(shapely.bounds(frame.geometry.to_numpy()))).any(axis=1).sum())
         if lost:
             raise DataError(
-                f"{lost:,} of {len(frame):,} polygons in '{self.path}' have no place in {crs.name}; "
+                f"{lost:,} of {len(frame):,} features in '{self.path}' have no place in {crs.name}; "
                 "check the CRS of both layers"
             )
         return replace(self, frame=frame)
 
 
-def read_polygons(path: Path, option: str) -> PolygonLayer:
+def read_polygons(path: Path, option: str, points: bool = False) -> PolygonLayer:
     """All polygons of a vector file, in any format.
 
     What has no geometry or no area is left out, what is invalid is made valid, and the warnings count both.
@@ -79,24 +83,32 @@ def read_polygons(path: Path, option: str) -> PolygonLayer:
     Args:
         path: the file.
         option: what the user named it with, for messages.
+        points: whether points are welcome; those that a feature holds together become features of their own.
 
     Raises:
-        DataError: if it cannot be read, has several layers, or holds points or lines.
+        DataError: if it cannot be read, has several layers, or holds lines, or points that are not welcome.
     """
     frame = _read(path, f"{option} '{path}'").reset_index(drop=True)
+    if points:
+        frame = _one_by_one(frame)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
     usable = np.asarray(
         np.isfinite(shapely.bounds(geometry)).all(axis=1)
     )  # not so where there is none, or an empty one
-    flat = usable & (shapely.get_dimensions(geometry) < 2)
+    is_point = (shapely.get_type_id(geometry) == shapely.GeometryType.POINT) & points
+    flat = usable & ~is_point & (shapely.get_dimensions(geometry) < 2)
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
+        what, need = "points or lines", "overlap needs polygons"
+        if points:
+            what, need = "lines", "labels must be polygons or points"
         raise DataError(
-            f"{option} '{path}' holds {int(flat.sum()):,} points or lines (the first is feature {first + 1}, a "
-            f"{geometry[first].geom_type}); overlap needs polygons, such as a buffer around them"
+            f"{option} '{path}' holds {int(flat.sum()):,} {what} (the first is feature {frame.index[first] + 1}, a "
+            f"{geometry[first].geom_type}); {need}, such as a buffer around them"
         )
-    geometry[usable], mended = valid_polygons(geometry[usable])
-    usable[usable] = shapely.area(geometry[usable]) > 0
+    areas = usable & ~is_point
+    geometry[areas], mended = valid_polygons(geometry[areas])
+    usable[areas] = shapely.area(geometry[areas]) > 0
     warnings = [
         f"{option} '{path}': {int(count):,} features {what}"
         for count, what in (
@@ -112,6 +124,13 @@ def read_polygons(path: Path, option: str) -> PolygonLayer:
     return PolygonLayer(path, frame[usable], tuple(warnings))
 
 
+def class_text(value: Any) -> str:
+    """A class as text, empty where there is none; numbers that a table with gaps made fractions are whole again."""
+    if pd.isna(value):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip()
+
+
 def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
     """The same areas as polygons or multipolygons (empty: no area), and how many were invalid."""
     polygons = geometry.copy()
@@ -121,6 +140,12 @@ def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
     invalid = ~shapely.is_valid(polygons)
     polygons[invalid] = shapely.make_valid(polygons[invalid], method="structure", keep_collapsed=False)
     return polygons, int(invalid.sum())
+
+
+def _one_by_one(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The features with several points in one, which some programs make of all points, taken apart."""
+    several = frame.geometry.geom_type == "MultiPoint"
+    return frame if not several.any() else pd.concat([frame[~several], frame[several].explode()]).sort_index()
 
 
 def _read(path: Path, name: str) -> geopandas.GeoDataFrame:

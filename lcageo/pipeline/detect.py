@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
@@ -20,6 +21,7 @@ from lcageo.pipeline.runner import LocalRunner, TileRunner, Warn
 from lcageo.pipeline.scene_report import Hole, SceneReport, provenance
 from lcageo.pipeline.stop import StopRequest
 from lcageo.runtime.predictor import Predictor
+from lcageo.runtime.selection import written_scores
 from lcageo.scene.raster import Scene
 
 
@@ -110,7 +112,8 @@ def detect_planned(
         raise SceneError(holes[0].reason)
     if empty and empty == plan.wanted.sum():
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
-    merge(plan, config, journal)
+    # What was found only to be reviewed is left out before merging: at a seam, it could make an object yield.
+    merge(plan, config, journal, written_scores(runner.card, config) if config.review else None)
     return SceneReport(
         info=plan.reader.scene.info,
         classes=runner.card.classes,
@@ -149,19 +152,35 @@ def run_tiles(
                 )
 
 
-def merge(plan: ScenePlan, config: DetectConfig, journal: Journal) -> None:
-    """Puts the scene's objects, from those of its tiles, into the journal: those inside the area of interest."""
+def merge(plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None) -> None:
+    """Puts the scene's objects, from those of its tiles, into the journal; arguments as of `merged`."""
+    journal.forget_objects()
+    for part in merged(plan, config, journal, least):
+        journal.keep(part)
+
+
+def merged(
+    plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None
+) -> Iterator[Detections]:
+    """The scene's objects inside the area of interest, from those of its tiles, part by part.
+
+    Args:
+        plan: of the scene.
+        config: how to merge.
+        journal: with the tiles.
+        least: (K,) scores that they must exceed, per class; None: all count.
+    """
     merger = Merger(_merge_rule(plan, config))
     frontier = 0.0
-    journal.forget_objects()
     for outcome in journal.outcomes():
         tile = plan.grid[outcome.tile]
         if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
             frontier = tile.bounds[1]
-            journal.keep(_inside(plan, merger.final(frontier)))
-        if outcome.found is not None:
-            merger.add(outcome.found, tile.index, tile.bounds)
-    journal.keep(_inside(plan, merger.final()))
+            yield _inside(plan, merger.final(frontier))
+        if (found := outcome.found) is not None:
+            counts = found if least is None else found.selected(found.scores > least[found.labels])
+            merger.add(counts, tile.index, tile.bounds)
+    yield _inside(plan, merger.final())
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,14 @@ from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.output.differences import differences
 from lcageo.output.formats import files_of
-from lcageo.output.polygons import Geometries, PolygonLayer, read_polygons, valid_polygons
+from lcageo.output.polygons import (
+    CLASS_COLUMNS,
+    Geometries,
+    PolygonLayer,
+    class_text,
+    read_polygons,
+    valid_polygons,
+)
 from lcageo.output.publish import Publication, check_output
 from lcageo.output.vector import write_layer
 from lcageo.pipeline.layer_figures import LayerEvaluation, LayerFigures
@@ -29,8 +35,6 @@ from lcageo.pipeline.layer_figures import LayerEvaluation, LayerFigures
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CLASS_COLUMNS = ("class", "label", "name", "category")
-"""Where a layer may keep its classes; the first that it has is taken."""
 ONLY_CLASS = "object"
 """What everything is where one of the layers has no classes."""
 NO_CLASS = "(no class)"
@@ -221,7 +225,7 @@ def _classes(
             told.append(f"'{layer.path}' has no column {missing}; objects are matched whatever their class")
         elif column is not None and column.lower() != CLASS_COLUMNS[0]:
             told.append(f"the classes of '{layer.path}' are those in its column '{column}'")
-        names.append([] if column is None else [_text(value) for value in layer.frame[column]])
+        names.append([] if column is None else [class_text(value) or NO_CLASS for value in layer.frame[column]])
     known = set(names[0]) | set(names[1])
     told += [f"class map: no object is called '{name}'" for name in class_map.targets if name not in known]
     if any(len(own) < len(layer) for own, layer in zip(names, (found, truth), strict=True)):
@@ -235,13 +239,6 @@ def _classes(
     place = {name: label for label, name in enumerate(classes)}
     of_found, of_truth = (np.array([place[name] for name in own], np.int64) for own in mapped)
     return classes, (of_found, of_truth), told
-
-
-def _text(value: Any) -> str:
-    """A class as text; numbers that a table with gaps made fractions are whole again."""
-    if pd.isna(value):
-        return NO_CLASS
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _some(names: list[str]) -> str:

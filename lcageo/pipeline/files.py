@@ -36,11 +36,13 @@ class Job:
     quicklook: Path | None
     holes: Path | None = None
     """A layer of what could not be read."""
+    review: Path | None = None
+    """A layer of what to label next."""
 
     @property
     def vectors(self) -> tuple[Path, ...]:
         """All vector files to make."""
-        return (*self.layers, *([self.holes] if self.holes else []))
+        return (*self.layers, *(path for path in (self.holes, self.review) if path is not None))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -66,6 +68,7 @@ def plan_jobs(
     overwrite: bool,
     dry_run: bool = False,
     holes: Path | None = None,
+    review: Path | None = None,
 ) -> tuple[Job, ...]:
     """Decides every output's path, and refuses what could not be written, before any work is done.
 
@@ -77,6 +80,7 @@ def plan_jobs(
         overwrite: whether existing files may be replaced.
         dry_run: nothing will be written, so nothing is made or refused.
         holes: a vector file, or a folder (made if it is missing) for NAME-holes.geojson.
+        review: likewise, for NAME-review.geojson.
 
     Raises:
         UsageError: if several scenes would write one file, or a file exists and may not be replaced.
@@ -85,9 +89,16 @@ def plan_jobs(
     if dry_run:
         return tuple(Job(scene, (), None) for scene in scenes)
     jobs = tuple(
-        Job(scene, _layers(scene, outputs), _picture(scene, quicklook), _hole_layer(scene, holes)) for scene in scenes
+        Job(
+            scene,
+            _layers(scene, outputs),
+            _picture(scene, quicklook),
+            _further_layer(scene, holes, "holes"),
+            _further_layer(scene, review, "review"),
+        )
+        for scene in scenes
     )
-    made = {folder for folder in (*outputs, quicklook, holes) if folder is not None and not folder.suffix}
+    made = {folder for folder in (*outputs, quicklook, holes, review) if folder is not None and not folder.suffix}
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
         raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
@@ -99,12 +110,11 @@ def plan_jobs(
             check_output(path, files_of(path), ours, path.parent in made)
         if job.quicklook is not None:
             check_output(job.quicklook, [job.quicklook], ours, job.quicklook.parent in made)
-        if job.holes is not None and job.holes.absolute() in {path.absolute() for path in job.layers}:
-            raise UsageError(f"-o and --holes would both write '{job.holes}'; give another file with --holes")
+        _refuse_shared(job)
         for path in job.outputs:
             if path.resolve() in inputs:
                 raise UsageError(
-                    f"output '{path}' is one of the scenes; give another file with -o, --holes or --quicklook"
+                    f"output '{path}' is one of the scenes; give another file with -o, --holes, --review or --quicklook"
                 )
             other = claimed.setdefault(path.absolute(), index)
             if other != index:
@@ -231,8 +241,10 @@ def _run(
                 warn(line)
             result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
             from lcageo.pipeline.results import write_results  # geopandas: not before the first tile
+            from lcageo.pipeline.review import review_scene
 
-            write_results(job, scene, result, journal)
+            review = None if job.review is None else review_scene(plan, config, runner.card, journal)
+            write_results(job, scene, result, journal, review)
             journal.remove()
     return result
 
@@ -258,8 +270,18 @@ def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(_layer(path, name) for path in outputs) or (Path(name),)
 
 
-def _hole_layer(scene: str, holes: Path | None) -> Path | None:
-    return None if holes is None else _layer(holes, f"{Path(scene).stem}-holes{DEFAULT_SUFFIX}")
+def _further_layer(scene: str, path: Path | None, what: str) -> Path | None:
+    return None if path is None else _layer(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}")
+
+
+def _refuse_shared(job: Job) -> None:
+    """Refuses that two of a job's layers would be one file."""
+    taken = {path.absolute(): "-o" for path in job.layers}
+    for option, path in (("--holes", job.holes), ("--review", job.review)):
+        if path is not None:
+            other = taken.setdefault(path.absolute(), option)
+            if other != option:
+                raise UsageError(f"{other} and {option} would both write '{path}'; give another file with {option}")
 
 
 def _layer(output: Path, name: str) -> Path:

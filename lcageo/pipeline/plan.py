@@ -62,27 +62,39 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
         SceneError: if the sample of the scene cannot be read, or the scene has more than MAX_TILES tiles.
     """
     info = scene.info
-    stretch = parse_stretch(config.stretch)
+    parse_stretch(config.stretch)  # what cannot be is told before anything is read
     scale, notes = choose_scale(info, card, config.gsd)
     overlap = choose_overlap(card, config.overlap)
-    _check_tiles(info, (card.tile_size - overlap) * scale)
+    check_tiles(info, (card.tile_size - overlap) * scale)
     grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
     aoi = _area(info, config)
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
-    edge = None
-    if stretch is None and info.dtype == "uint8":
-        stretch = IDENTITY
-    untagged = info.mask == "none" and config.edge_nodata is EdgeNodata.AUTO
-    if stretch is None or untagged:
-        sample = sample_scene(scene)
-        stretch = stretch or estimate_stretch(sample)
-        edge = find_edge(sample, info.width, info.height) if untagged else None
-    reader = TileReader(scene, stretch, edge, card.tile_size, card.fill)
+    reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
     told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
     return ScenePlan(reader, grid, wanted, aoi, told)
 
 
-def _check_tiles(info: SceneInfo, stride: float) -> None:
+def open_reader(
+    scene: Scene, stretch: str, edge_nodata: EdgeNodata, tile_size: int, fill: tuple[int, int, int]
+) -> TileReader:
+    """What reads a scene's tiles; the scene is sampled where its stretch or its edge depend on it.
+
+    Raises:
+        UsageError: if the stretch is none.
+        SceneError: if the scene cannot be sampled.
+    """
+    info, chosen, edge = scene.info, parse_stretch(stretch), None
+    if chosen is None and info.dtype == "uint8":
+        chosen = IDENTITY
+    untagged = info.mask == "none" and edge_nodata is EdgeNodata.AUTO
+    if chosen is None or untagged:
+        sample = sample_scene(scene)
+        chosen = chosen or estimate_stretch(sample)
+        edge = find_edge(sample, info.width, info.height) if untagged else None
+    return TileReader(scene, chosen, edge, tile_size, fill)
+
+
+def check_tiles(info: SceneInfo, stride: float) -> None:
     """Counts tiles that begin every `stride` scene pixels, before any memory is taken for them."""
     tiles = math.ceil(info.width / stride) * math.ceil(info.height / stride)
     if tiles > MAX_TILES:

@@ -8,6 +8,7 @@ from lcageo.output.features import feature_parts, hole_features
 from lcageo.output.formats import files_of
 from lcageo.output.publish import Publication
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
+from lcageo.output.review_layer import Review, review_features
 from lcageo.output.vector import write_layer
 from lcageo.pipeline.files import Job
 from lcageo.pipeline.journal import Journal
@@ -16,8 +17,15 @@ from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
 
 
-def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal) -> None:
+def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal, review: Review | None = None) -> None:
     """Writes all files of a job, which appear together.
+
+    Args:
+        job: with their places.
+        scene: open.
+        report: of the run.
+        journal: with the objects.
+        review: what to label next, if the job asks for it.
 
     Raises:
         OutputError: if one cannot be written; then none is.
@@ -31,6 +39,9 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal)
             reasons = [hole.reason for hole in report.holes]
             holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
             write_layer([holes], report.provenance, publication.draft(job.holes, files_of(job.holes)))
+        if job.review is not None and review is not None:
+            layer = review_features(review, report.classes, georeference.to_map, georeference.crs, name)
+            write_layer([layer], report.provenance, publication.draft(job.review, files_of(job.review)))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
         journal.begin_publishing()

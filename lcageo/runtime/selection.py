@@ -12,6 +12,22 @@ from lcageo.detections import Detections
 from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard
 
+REVIEWED_SHARE = 0.5
+"""Of a class's threshold: down to it, candidates are worth a review."""
+
+
+def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]:
+    """(K,) the score that what is written must exceed, per class; above 1 for classes that are not wanted.
+
+    Raises:
+        UsageError: if the config names a class that the model does not have.
+    """
+    thresholds, least = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
+    for index in card.class_ids(config.classes):
+        score = least[card.classes[index]]
+        thresholds[index] = score if config.keep is None else min(score, config.keep)
+    return thresholds
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -30,10 +46,10 @@ class Selection:
         Raises:
             UsageError: if the config names a class that the model does not have.
         """
-        thresholds, least = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
-        for index in card.class_ids(config.classes):
-            score = least[card.classes[index]]
-            thresholds[index] = score if config.keep is None else min(score, config.keep)
+        thresholds = written_scores(card, config)
+        if config.review:
+            doubted = np.array(list(card.least_scores(config.score).values()), np.float32) * REVIEWED_SHARE
+            thresholds = np.where(thresholds <= 1, np.minimum(thresholds, doubted), thresholds)
         return cls(thresholds, config.iou, config.max_per_tile)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:

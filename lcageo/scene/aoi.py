@@ -118,7 +118,7 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
 
 def _moved(area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS) -> shapely.Geometry:
     """What of the area is near the scene, in the scene's CRS: the whole world in degrees has no place in a UTM zone."""
-    near = shapely.intersection(area, _surroundings(info, scene_crs, crs))
+    near = shapely.intersection(area, surroundings(info, scene_crs, crs))
     if shapely.is_empty(near):
         return near
     left, bottom, right, top = shapely.bounds(near)
@@ -130,7 +130,7 @@ def _moved(area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: 
     return moved
 
 
-def _surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
+def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
     """A rectangle in `crs` that holds the scene and a tenth of its size around it."""
     margin = max(info.width, info.height) / 10
     frame = shapely.box(-margin, -margin, info.width + margin, info.height + margin)

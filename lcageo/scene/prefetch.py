@@ -43,10 +43,16 @@ class TileReader:
         Raises:
             SceneError: if the file cannot be decoded there.
         """
+        seen = self.read_with_mask(tile)
+        return None if seen is None else seen[0]
+
+    def read_with_mask(self, tile: Tile) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+        """As `read`, with (tile_size, tile_size) bool, True where a pixel shows the scene."""
         if not self.scene.is_stored(*tile.bounds):
             return None
         image = np.empty((3, self.tile_size, self.tile_size), np.uint8)
         image[:] = np.array(self.fill, np.uint8)[:, None, None]
+        shown = np.zeros(image.shape[1:], np.bool_)
         left, top = tile.bounds[:2]
         any_valid = False
         for x, width, columns in _spans(left, tile.width, tile.scale, self.scene.info.width):
@@ -59,7 +65,8 @@ class TileReader:
                     if self.scene.info.nodata_is_a_colour:
                         valid = ~without_specks(~valid)
                     np.copyto(image[:, rows, columns], self.stretch.apply(pixels), where=valid)
-        return image if any_valid else None
+                    shown[rows, columns] = valid
+        return (image, shown) if any_valid else None
 
 
 def _spans(start: float, pixels: int, scale: float, side: int) -> list[tuple[float, float, slice]]:

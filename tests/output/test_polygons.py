@@ -105,10 +105,22 @@ def test_moving_says_what_has_no_place_in_the_other_crs(tmp_path: Path) -> None:
     east, north = pyproj.Transformer.from_crs(4326, UTM, always_xy=True).transform([0, 0, 1, 1], [1, 2, 2, 1])
     corners = shapely.Polygon(zip(east, north, strict=True))
     assert shapely.equals_exact(layer.moved(pyproj.CRS(UTM)).shapes[1], corners, 1e-6, normalize=True)
-    with pytest.raises(DataError, match=r"1 of 2 polygons in '.*' have no place in RGF93 v1 / Lambert-93"):
+    with pytest.raises(DataError, match=r"1 of 2 features in '.*' have no place in RGF93 v1 / Lambert-93"):
         layer.moved(pyproj.CRS("EPSG:2154"))
     local = pyproj.CRS(
         'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
     )
     with pytest.raises(DataError, match=r"cannot be brought from EPSG:4326 to site"):
         layer.moved(local)
+
+
+def test_points_are_taken_one_by_one_where_they_are_welcome(tmp_path: Path) -> None:
+    several, one = shapely.MultiPoint([(1, 2), (3, 4)]), shapely.Point(5, 6, 7)
+    path = written(tmp_path / "a.gpkg", SQUARE, several, one, shapely.Point(), label=["a", "b", "c", "d"])
+    layer = read_polygons(path, "--labels", points=True)
+    assert [shape.wkt for shape in layer.shapes[1:]] == ["POINT (1 2)", "POINT (3 4)", "POINT (5 6)"]
+    assert layer.frame["label"].tolist() == ["a", "b", "b", "c"] and layer.frame.index.tolist() == [0, 1, 1, 2]
+    assert layer.warnings == (f"--labels '{path}': 1 features have no geometry or no area; left out",)
+    lines = written(tmp_path / "b.gpkg", several, shapely.LineString([(0, 0), (1, 1)]))
+    with pytest.raises(DataError, match=r"holds 1 lines \(the first is feature 2, a LineString\); labels must be"):
+        read_polygons(lines, "--labels", points=True)

@@ -1,0 +1,54 @@
+"""Labelled images -> COCO JSON, as `coco` reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BOX_DIGITS = 3
+"""Decimals of a pixel."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoImage:
+    """One image and its objects."""
+
+    file_name: str
+    width: int
+    height: int
+    boxes_xyxy: NDArray[np.float64]
+    """(N, 4) pixels."""
+    labels: NDArray[np.int64]
+    """(N,) indices into the classes."""
+    ignored: NDArray[np.bool_]
+    """(N,) True for objects that are neither to be found nor background: COCO's crowds."""
+    about: Mapping[str, Any]
+    """Further members of its record, JSON-ready."""
+
+
+def coco_text(images: Sequence[CocoImage], classes: Sequence[str], info: Mapping[str, Any]) -> str:
+    """A COCO file's text; all images are annotated for all classes, whose ids begin at 1."""
+    boxes = [{"image_id": number, **box} for number, image in enumerate(images, 1) for box in _boxes(image)]
+    content = {
+        "info": dict(info),
+        "images": [_record(number, image, classes) for number, image in enumerate(images, 1)],
+        "categories": [{"id": label, "name": name} for label, name in enumerate(classes, 1)],
+        "annotations": [{"id": number, **box} for number, box in enumerate(boxes, 1)],
+    }
+    return json.dumps(content)
+
+
+def _record(number: int, image: CocoImage, classes: Sequence[str]) -> dict[str, Any]:
+    size = {"width": image.width, "height": image.height}
+    return {"id": number, "file_name": image.file_name, **size, **image.about, "labelled_categories": list(classes)}
+
+
+def _boxes(image: CocoImage) -> Iterator[dict[str, Any]]:
+    for box, label, ignored in zip(image.boxes_xyxy, image.labels.tolist(), image.ignored.tolist(), strict=True):
+        x, y, width, height = np.round([*box[:2], *(box[2:] - box[:2])], BOX_DIGITS).tolist()
+        yield {"category_id": label + 1, "bbox": [x, y, width, height], "area": width * height, "iscrowd": int(ignored)}

@@ -1,0 +1,145 @@
+"""Which ground trains and which validates: square blocks of it, so that neighbours do not leak between the two.
+
+Chips of one object or one car park look alike. Drawn one by one into train and val, they would show in validation what
+was learned by heart.
+
+Source:
+    Roberts et al., "Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic
+    structure", Ecography 40 (2017): blocks in space, larger than what is alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from lcageo.geodesy import WGS84
+from lcageo.scene.describe import SceneInfo
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Block = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPlane:
+    """Where blocks are measured: the first scene's own map, or an equal-area plane around it where that is no plane."""
+
+    crs: pyproj.CRS
+    unit_m: float
+    """Metres on the ground of a unit, at the first scene."""
+
+    @classmethod
+    def around(cls, info: SceneInfo, pixel_size_m: tuple[float, float], crs: pyproj.CRS) -> BlockPlane:
+        """The plane of a scene, from the ground length of its pixels."""
+        columns, rows = np.array([0.0, 1.0]) + info.width / 2, np.full(2, info.height / 2)
+        xs, ys = info.georeference.to_map(columns, rows)
+        if not crs.is_geographic:
+            return cls(crs, pixel_size_m[0] / float(np.hypot(xs[1] - xs[0], ys[1] - ys[0])))
+        longitude, latitude = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(xs[0], ys[0])
+        return cls(pyproj.CRS(f"+proj=laea +lon_0={longitude:.6f} +lat_0={latitude:.6f} +datum=WGS84 +units=m"), 1.0)
+
+    def mover(self, crs: pyproj.CRS) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Moves positions in a CRS to the plane."""
+        if crs == self.crs:
+            return lambda xs, ys: (xs, ys)
+        transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
+        return lambda xs, ys: transformer.transform(xs, ys)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSplit:
+    """Which blocks validate; all others train."""
+
+    plane: BlockPlane
+    side_m: float
+    """Of a block, metres."""
+    chosen: Mapping[Block, bool]
+    """Of the blocks with labels, column and row, whether they validate."""
+    share: float
+    """Of the other blocks, how many validate."""
+    seed: int
+
+    def places(self, xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Fractional block columns and rows of positions on the plane, same shape."""
+        units = self.side_m / self.plane.unit_m
+        return xs / units, ys / units
+
+    def validates(self, xs: FloatArray, ys: FloatArray) -> Mask:
+        """Whether positions on the plane validate, same shape."""
+        columns, rows = (np.floor(place).astype(np.int64) for place in self.places(xs, ys))
+        blocks, which = np.unique(columns * (1 << 32) + rows, return_inverse=True)
+        rows_of = (blocks + (1 << 31)) % (1 << 32) - (1 << 31)
+        columns_of = (blocks - rows_of) >> 32
+        answers = [self._block(block) for block in zip(columns_of.tolist(), rows_of.tolist(), strict=True)]
+        return np.array(answers, np.bool_)[which].reshape(xs.shape)
+
+    def _block(self, block: Block) -> bool:
+        if block in self.chosen:
+            return self.chosen[block]
+        key = [self.seed, *(value % (1 << 32) for value in block)]  # a block's chance does not depend on the others
+        return float(np.random.default_rng(key).random()) < self.share
+
+
+def split_blocks(
+    plane: BlockPlane, side_m: float, centres: FloatArray, labels: NDArray[np.int64], share: float, seed: int
+) -> BlockSplit:
+    """Decides which blocks validate, so that each class has about `share` of its labels there.
+
+    Args:
+        plane: where the blocks lie.
+        side_m: of a block, metres.
+        centres: (N, 2) of the labels, on the plane.
+        labels: (N,) their classes.
+        share: of the labels that validate; 0: none.
+        seed: of all chance.
+    """
+    empty = BlockSplit(plane, side_m, {}, share, seed)
+    places = np.floor(np.stack(empty.places(*centres.T), axis=-1)).astype(np.int64)
+    blocks, which = np.unique(places, axis=0, return_inverse=True)
+    counts = np.zeros((len(blocks), int(labels.max(initial=0)) + 1), np.int64)
+    np.add.at(counts, (which.ravel(), labels), 1)
+    order = np.random.default_rng(seed).permutation(len(blocks))
+    validates = np.zeros(len(blocks), np.bool_)
+    validates[order] = stratified(counts[order], share)
+    chosen = {(int(x), int(y)): bool(val) for (x, y), val in zip(blocks, validates, strict=True)}
+    return BlockSplit(plane, side_m, chosen, share, seed)
+
+
+def stratified(counts: NDArray[np.int64], share: float) -> Mask:
+    """Groups of labelled objects into two parts, each class in both as far as it can be.
+
+    The class with the fewest groups left goes first, its fullest group before others; a group goes to the part that
+    lacks most of what it is to have of that class, the first part where both lack as much.
+
+    Args:
+        counts: (B, K) objects of each class in each group; of equal groups the first counts first.
+        share: of the second part, 0 to 1.
+
+    Returns:
+        (B,) True for the groups of the second part.
+
+    Source:
+        Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011, algorithm 1; we
+        compare relative needs, since groups differ in size, where they compare absolute ones.
+    """
+    second, left = np.zeros(len(counts), np.bool_), np.ones(len(counts), np.bool_)
+    wanted = np.outer([1 - share, share], counts.sum(axis=0)).astype(np.float64)  # (2, K)
+    lacking = wanted.copy()
+    while left.any() and share > 0:
+        groups = (counts[left] > 0).sum(axis=0)
+        if not groups.any():
+            break
+        label = int(np.argmin(np.where(groups > 0, groups, len(counts) + 1)))
+        own = np.flatnonzero(left & (counts[:, label] > 0))
+        for group in own[np.argsort(-counts[own, label], kind="stable")].tolist():
+            need = lacking[:, label] / wanted[:, label]
+            part = int(need[1] > need[0])
+            second[group] = bool(part)
+            lacking[part] -= counts[group]
+            left[group] = False
+    return second

@@ -17,8 +17,8 @@ LAYER = {
 }  # fmt: skip
 ONLY_IN = {
     "rasterio": ("scene",),
-    "shapely": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
-    "geopandas": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
+    "shapely": ("scene.aoi", "output", "pipeline.evaluate_layer"),
+    "geopandas": ("scene.aoi", "output", "pipeline.evaluate_layer", "pipeline.filter"),
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
     "tensorboard": ("training",),

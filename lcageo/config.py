@@ -39,6 +39,9 @@ CANDIDATES_PER_LEVEL = 1000
 Source: RetinaNet's test settings (Lin et al., section 4.1), kept by FCOS and LCA-Det.
 """
 
+PAGE_SIDE = 4096
+"""Pixels of the longer side of a report's picture, unless it is asked for otherwise: some MB."""
+
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 

@@ -25,6 +25,7 @@ from lcageo.cli.export import export
 from lcageo.cli.filter import filter_
 from lcageo.cli.info import info
 from lcageo.cli.models import models
+from lcageo.cli.report import report
 from lcageo.cli.train import train
 from lcageo.errors import InterruptedRunError, LcageoError
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(detect)
 app.command()(batch)
 app.command("filter")(filter_)
+app.command()(report)
 app.command()(info)
 app.command()(bench)
 app.command()(export)

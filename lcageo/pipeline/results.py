@@ -13,6 +13,7 @@ from lcageo.output.vector import write_layer
 from lcageo.pipeline.files import Job
 from lcageo.pipeline.journal import Journal
 from lcageo.pipeline.scene_report import SceneReport
+from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
 
@@ -59,4 +60,5 @@ def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:
         report.classes,
         f"{report.info.name}, objects: {report.objects:,}, model: {report.provenance['model']}",
         None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
+        north_in_picture(report.info.georeference, report.info.width, report.info.height),
     )

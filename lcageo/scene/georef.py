@@ -103,12 +103,36 @@ def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[f
     Measured along the ellipsoid, so that it holds for degrees, feet, rotated grids and for Mercator, whose map
     metres are longer than metres on the ground. None where the scene cannot be placed.
     """
+    steps = _steps_at_centre(georeference, width, height)
+    return None if steps is None else (float(steps[0][0]), float(steps[0][1]))
+
+
+def north_in_picture(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
+    """Where true north is at the scene's centre, as it is seen: a unit vector, to the right and downwards.
+
+    (0, -1) in a north-up scene. None where the scene cannot be placed.
+    """
+    steps = _steps_at_centre(georeference, width, height)
+    if steps is None:
+        return None
+    (column_m, row_m), (column_azimuth, row_azimuth) = steps[0], np.radians(steps[1])
+    # East and north of a column step and of a row step; wanted are the columns and rows that lead to (0, 1).
+    east = column_m * np.sin(column_azimuth), row_m * np.sin(row_azimuth)
+    north = column_m * np.cos(column_azimuth), row_m * np.cos(row_azimuth)
+    turn = np.sign(east[0] * north[1] - east[1] * north[0])  # -1 unless the picture is mirrored
+    right, down = -turn * east[1], turn * east[0]
+    length = float(np.hypot(right, down))
+    return (float(right) / length, float(down) / length) if length > 0 else None
+
+
+def _steps_at_centre(georeference: Georeference, width: int, height: int) -> tuple[FloatArray, FloatArray] | None:
+    """(2,) lengths in metres and (2,) azimuths in degrees of one column step and one row step."""
     if georeference.crs is None:
         return None
     span_col, span_row = max(1.0, width / 100), max(1.0, height / 100)
     cols = width / 2 + np.array([-span_col / 2, span_col / 2, 0.0, 0.0])
     rows = height / 2 + np.array([0.0, 0.0, -span_row / 2, span_row / 2])
     xs, ys = georeference.to_map(cols, rows)
-    lengths, _ = ground_steps(georeference.crs, xs[[0, 2]], ys[[0, 2]], xs[[1, 3]], ys[[1, 3]])
-    col_m, row_m = float(lengths[0] / span_col), float(lengths[1] / span_row)
-    return (col_m, row_m) if np.isfinite([col_m, row_m]).all() and min(col_m, row_m) > 0 else None
+    lengths, azimuths = ground_steps(georeference.crs, xs[[0, 2]], ys[[0, 2]], xs[[1, 3]], ys[[1, 3]])
+    lengths = lengths / np.array([span_col, span_row])
+    return (lengths, azimuths) if np.isfinite(lengths).all() and lengths.min() > 0 else None

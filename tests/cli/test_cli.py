@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,20 +97,21 @@ def test_a_suffix_in_capitals_is_the_same_format(run: Run, scene: Path, untraine
     assert (tmp_path / "a.shp").exists()
 
 
-def test_a_picture_of_degrees_has_a_scale_along_its_rows(run: Run, untrained: Path, tmp_path: Path) -> None:
+def test_a_picture_of_degrees_has_a_scale_along_its_rows(
+    run: Run, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rasterio import Affine
 
-    from lcageo.pipeline import files
+    from lcageo.pipeline import results
 
     write_scene(tmp_path / "north.tif", noise(200, 200), "EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 70))
-    seen: list[float | None] = []
-    drawn = files.draw_quicklook
-    files.draw_quicklook = lambda *arguments: (seen.append(arguments[-1]), drawn(*arguments))[1]  # type: ignore[assignment]
-    try:
-        assert run("detect", "north.tif", "--model", untrained, "--quicklook", "q.png").code == 0
-    finally:
-        files.draw_quicklook = drawn
-    assert seen == [pytest.approx(1e-5 * 111_319.49 * np.cos(np.radians(70)), rel=0.01)]
+    seen: list[Any] = []
+    drawn = results.draw_quicklook
+    monkeypatch.setattr(results, "draw_quicklook", lambda *given: (seen.append(given[-2:]), drawn(*given))[1])
+    assert run("detect", "north.tif", "--model", untrained, "--quicklook", "q.png").code == 0
+    ((metres, north),) = seen
+    assert metres == pytest.approx(1e-5 * 111_319.49 * np.cos(np.radians(70)), rel=0.01)
+    assert north == pytest.approx((0, -1))
 
 
 def test_dry_run_says_what_a_run_would_take_and_writes_nothing(

@@ -11,7 +11,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from scenes import UTM, noise, write_scene
 
-from lcageo.scene.georef import Georeference, pixel_size_m
+from lcageo.scene.georef import Georeference, north_in_picture, pixel_size_m
 from lcageo.scene.raster import open_scene
 
 COORDINATES = st.floats(-10_000, 300_000)
@@ -101,3 +101,36 @@ def test_without_crs_or_transform_map_coordinates_are_pixels(
 def test_gsd_is_in_metres_on_the_ground(tmp_path: Path, crs: str, transform: rasterio.Affine, gsd_m: float) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), crs, transform)) as scene:
         assert scene.info.gsd_m == pytest.approx(gsd_m, rel=5e-4)
+
+
+NORTHS = {
+    **{name: ("EPSG:32633", place) for name, place in PLACES.items()},
+    "mirrored": ("EPSG:32633", rasterio.Affine(-0.5, 0, 500_000, 0, -0.5, 5_000_000)),
+    "oblong pixels, turned": (
+        "EPSG:32633",
+        rasterio.Affine.translation(7e5, 5e6) @ rasterio.Affine.rotation(-70) @ rasterio.Affine.scale(0.3, -0.9),
+    ),
+    "degrees, turned": (
+        "EPSG:4326",
+        rasterio.Affine.translation(11, 60) @ rasterio.Affine.rotation(40) @ rasterio.Affine.scale(1e-5, -1e-5),
+    ),
+    "a grid turned against north": ("EPSG:3413", rasterio.Affine(10, 0, 1_500_000, 0, -10, -1_500_000)),
+}
+
+
+@pytest.mark.parametrize("name", NORTHS)
+def test_going_the_way_of_the_arrow_is_going_north(name: str) -> None:
+    import pyproj
+
+    crs, place = NORTHS[name]
+    reference = Georeference(pyproj.CRS(crs), place)
+    north = north_in_picture(reference, 400, 300)
+    assert north is not None and np.hypot(*north) == pytest.approx(1)
+    xs, ys = reference.to_map(np.array([200, 200 + 50 * north[0]]), np.array([150, 150 + 50 * north[1]]))
+    longitude, latitude = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True).transform(xs, ys)
+    azimuth, _, _ = pyproj.Geod(ellps="WGS84").inv(longitude[0], latitude[0], longitude[1], latitude[1])
+    assert azimuth == pytest.approx(0, abs=0.05)
+
+
+def test_a_scene_without_place_has_no_north() -> None:
+    assert north_in_picture(Georeference(None), 10, 10) is None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lcageo.detections import Detections
     from lcageo.errors import LcageoError
     from lcageo.pipeline.detect import detect_scene
+    from lcageo.pipeline.detect_features import detect
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
     from lcageo.scene.raster import open_scene
@@ -23,6 +24,7 @@ __all__ = [
     "Detections",
     "LcageoError",
     "__version__",
+    "detect",
     "detect_scene",
     "find_card",
     "load_predictor",
@@ -33,6 +35,7 @@ _HOME = {
     "DetectConfig": "lcageo.config",
     "Detections": "lcageo.detections",
     "LcageoError": "lcageo.errors",
+    "detect": "lcageo.pipeline.detect_features",
     "detect_scene": "lcageo.pipeline.detect",
     "find_card": "lcageo.runtime.catalog",
     "load_predictor": "lcageo.runtime.predictor",

@@ -15,7 +15,8 @@ from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, LcageoError
 from lcageo.pipeline.detect import Progress
-from lcageo.pipeline.files import Job, plan_jobs, run_jobs
+from lcageo.pipeline.files import run_jobs
+from lcageo.pipeline.jobs import Job, plan_jobs
 from lcageo.pipeline.journal import Earlier
 from lcageo.pipeline.runner import LocalRunner
 

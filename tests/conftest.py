@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgis_server import Server, running_server
 from untrained import make_untrained_model
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,6 +45,13 @@ def real_scenes() -> list[Path]:
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a seeded, untrained model with tiles of 256 pixels."""
     return make_untrained_model(tmp_path_factory.mktemp("untrained"), tile_size=256)
+
+
+@pytest.fixture(scope="session")
+def postgis() -> Iterator[Server]:
+    """A PostgreSQL server of the tests' own, with PostGIS; skips where Debian's packages are absent."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture

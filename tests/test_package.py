@@ -17,8 +17,8 @@ import lcageo
 
 def test_the_public_names_are_deliberate() -> None:
     assert sorted(lcageo.__all__) == [
-        "DetectConfig", "Detections", "LcageoError", "__version__", "detect_scene", "find_card", "load_predictor",
-        "open_scene",
+        "DetectConfig", "Detections", "LcageoError", "__version__", "detect", "detect_scene", "find_card",
+        "load_predictor", "open_scene",
     ]  # fmt: skip
     for name in lcageo.__all__:
         assert getattr(lcageo, name) is not None

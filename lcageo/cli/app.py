@@ -91,7 +91,7 @@ def main() -> None:
 def _leave(line: str, code: int, say: Callable[[str], None] = console.error) -> None:
     # Read from the arguments, not from the command: the error may have struck before they were parsed.
     if "--debug" in sys.argv:
-        traceback.print_exc()
+        console.trace(traceback.format_exc())
     say(line)
     sys.exit(code)
 

@@ -16,7 +16,7 @@ from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lcageo.pipeline.files import Job
+    from lcageo.pipeline.jobs import Job
     from lcageo.pipeline.survey import Survey
     from lcageo.pipeline.survey_scenes import SurveyScene
     from lcageo.pipeline.survey_state import SceneRecord

@@ -26,12 +26,17 @@ class Console:
 
     def warn(self, line: str) -> None:
         """What a user should read even with -q."""
-        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+        print(f"warning: {_shown(line)}", file=sys.stderr)  # noqa: T201
 
 
 def error(line: str) -> None:
     """The last line of a command that failed."""
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    print(f"error: {_shown(line)}", file=sys.stderr)  # noqa: T201
+
+
+def trace(text: str) -> None:
+    """How it came to an error, for --debug."""
+    print(_shown(text), file=sys.stderr)  # noqa: T201
 
 
 def stopped(line: str) -> None:
@@ -42,6 +47,13 @@ def stopped(line: str) -> None:
 def data(text: str) -> None:
     """Standard output: a path, a table that was asked for, JSON."""
     print(text)  # noqa: T201
+
+
+def _shown(text: str) -> str:
+    """Without the password of a database that was named where none belongs."""
+    from lcageo.output.table import without_password
+
+    return without_password(text)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -23,11 +23,12 @@ DEFAULTS = DetectConfig()
 def detect(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help=options.SCENE_HELP)],
     output: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "-o",
             "--output",
-            help="Result file, format by suffix (.geojson .gpkg .shp .fgb .parquet .csv), or a folder. "
+            metavar="FILE|FOLDER|TABLE",
+            help=f"Result file, format by suffix ({options.FORMATS_HELP}), a folder, or {options.TABLE_HELP}. "
             "May be repeated. Default: NAME.geojson in the current folder.",
         ),
     ] = None,
@@ -66,6 +67,7 @@ def detect(
     cluster: options.Cluster = None,
     restart: options.Restart = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
+    append: options.Append = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -97,10 +99,13 @@ def detect(
         bbox_crs=bbox_crs,
         review=review is not None,
     )
-    from lcageo.pipeline.files import plan_jobs, run_jobs  # after the options are known to be good: it takes a second
+    from lcageo.output.table import parse_output
+    from lcageo.pipeline.files import run_jobs  # after the options are known to be good: it takes a second
+    from lcageo.pipeline.jobs import plan_jobs
     from lcageo.pipeline.journal import Earlier
 
-    jobs = plan_jobs(scenes, output or [], quicklook, overwrite, dry_run, holes, review)
+    outputs = [parse_output(text) for text in output or []]
+    jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append)
     if dry_run:
         predictor = detect_options.open_model(model, config, Engine(backend, precision, device), say)
         here = detect_options.local_runner(predictor, batch, max_memory, say)
@@ -168,8 +173,8 @@ def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
     say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
     say.detail(f"{result.provenance['scene_pixels_per_tile_pixel']:.6g} scene pixels per tile pixel")
     if not as_json:
-        for path in report.job.outputs:
-            console.data(str(path))
+        for target in (*report.job.outputs, *report.job.tables):
+            console.data(str(target))
 
 
 def _as_json(report: JobReport) -> dict[str, Any]:
@@ -178,7 +183,7 @@ def _as_json(report: JobReport) -> dict[str, Any]:
     result = report.result
     return {
         "scene": report.job.scene,
-        "outputs": [str(path) for path in report.job.layers],
+        "outputs": [str(target) for target in (*report.job.layers, *report.job.tables)],
         "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
         "holes": None if report.job.holes is None else str(report.job.holes),
         "review": None if report.job.review is None else str(report.job.review),

@@ -14,8 +14,11 @@ from lcageo.errors import UsageError
 def filter_(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Layer that detect, batch or filter wrote, any format.")],
     target: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="File to write, format by suffix: .geojson .gpkg .shp .fgb .parquet .csv"),
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help=f"File to write, format by suffix ({options.FORMATS_HELP}), or table: {options.TABLE_HELP}",
+        ),
     ],
     score: Annotated[
         float | None,
@@ -31,6 +34,7 @@ def filter_(
     ] = None,
     top: Annotated[int | None, typer.Option("--top", metavar="N", help="Keep the N best by score.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="CRS", help="CRS to write in, as EPSG:4326.")] = None,
+    append: options.Append = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -44,17 +48,19 @@ def filter_(
     say = console.Console(quiet)
     limits = _limits(per_class)
     from lcageo.output.choice import Choice  # after the options are known to be good
+    from lcageo.output.table import parse_output
     from lcageo.pipeline.filter import filter_layer
 
+    output = parse_output(target)
     choice = Choice(score, limits, options.split_names(classes), min_area, aoi, top)
-    report = filter_layer(source, target, choice, to, overwrite)
+    report = filter_layer(source, output, choice, to, overwrite, append)
     for line in report.warnings:
         say.warn(line)
     rows = [("class", "read", "kept")]
     rows += [(name, f"{count:,}", f"{report.kept.get(name, 0):,}") for name, count in sorted(report.read.items())]
     rows.append(("all", f"{sum(report.read.values()):,}", f"{sum(report.kept.values()):,}"))
     say.note(console.table(rows))
-    console.data(str(target))
+    console.data(str(output))
 
 
 def _limits(text: str) -> dict[str, float]:

@@ -9,6 +9,8 @@ import typer
 from lcageo.config import AUTO_GSD, NATIVE_GSD
 from lcageo.errors import UsageError
 
+FORMATS_HELP = ".geojson .gpkg .shp .fgb .parquet .csv; .coco.json .yolo.txt in pixels"
+TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG2000, or a GDAL path such as /vsicurl/..."
 
 Model = Annotated[
@@ -35,6 +37,9 @@ Cluster = Annotated[
     ),
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")]
+Append = Annotated[
+    bool, typer.Option("--append", help="Add to a .gpkg file or PostGIS table, in its CRS, ids going on from its last.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 
 

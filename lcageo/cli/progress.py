@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from lcageo.pipeline.detect import Progress
-    from lcageo.pipeline.files import Job
+    from lcageo.pipeline.jobs import Job
 
 
 class Bar:

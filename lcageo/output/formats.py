@@ -1,4 +1,4 @@
-"""The vector formats that results can have, and the files that belong to each. Loads nothing that writes them."""
+"""The formats that results can have, and the files that belong to each. Loads nothing that writes them."""
 
 from __future__ import annotations
 
@@ -35,19 +35,37 @@ COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".
 """What a shapefile consists of besides .shp, with what other programs put beside it."""
 
 
+COCO, YOLO = ".coco.json", ".yolo.txt"
+LABEL_SUFFIXES = (COCO, YOLO)
+"""Boxes in pixels of the scene, for labelling tools: no map layers."""
+
+
+def is_label_file(path: Path) -> bool:
+    """Whether a path's suffix asks for boxes in pixels."""
+    return path.name.lower().endswith(LABEL_SUFFIXES)
+
+
 def format_of(path: Path) -> VectorFormat:
-    """The format that a path's suffix asks for.
+    """The vector format that a path's suffix asks for.
 
     Raises:
         UsageError: if there is none.
     """
+    if is_label_file(path):
+        raise UsageError(f"output '{path}' would hold boxes in pixels, but a map layer is needed: {', '.join(FORMATS)}")
     if path.suffix not in FORMATS:
-        raise UsageError(f"output '{path}' has no known suffix; give one of {', '.join(FORMATS)}")
+        raise UsageError(f"output '{path}' has no known suffix; give one of {', '.join((*FORMATS, *LABEL_SUFFIXES))}")
     return FORMATS[path.suffix]
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Every file that a layer may consist of, the one that names it first."""
+    """Every file that a layer, or boxes in pixels, may consist of, the one that names it first.
+
+    Raises:
+        UsageError: if the path has no known suffix.
+    """
+    if is_label_file(path):
+        return (path, names_file(path), sidecar(path)) if path.name.lower().endswith(YOLO) else (path,)
     form = format_of(path)
     companions = COMPANION_SUFFIXES if form.driver == "ESRI Shapefile" else ()
     return (
@@ -60,3 +78,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def sidecar(path: Path) -> Path:
     """Where provenance goes for formats that cannot hold it."""
     return path.with_name(path.name + ".json")
+
+
+def names_file(path: Path) -> Path:
+    """Where the class names of a YOLO file go, as Darknet has them: found.yolo.names beside found.yolo.txt."""
+    return path.with_suffix(".names")

@@ -19,6 +19,8 @@ class _Draft:
     folder: Path
     """Beside the path, so that moving its files there is one step of the file system."""
     belongs: tuple[Path, ...]
+    made_from: tuple[int, int, int] | None
+    """What `_state` said of the path's file when it was copied; None if the draft has nothing of it."""
 
 
 class Publication:
@@ -43,29 +45,36 @@ class Publication:
     ) -> None:
         self._stack.close()
 
-    def draft(self, path: Path, belongs: Sequence[Path] = ()) -> Path:
+    def draft(self, path: Path, belongs: Sequence[Path] = (), extends: bool = False) -> Path:
         """Where to write the file that will be at `path`; whatever is written beside it moves along.
 
         Args:
             path: the file's place.
             belongs: files of an older result there; those that are not written anew are removed.
+            extends: whether what is there will be part of the new file, so that it must not change meanwhile.
 
         Raises:
             OutputError: if nothing can be written there.
         """
         try:
+            state = _state(path) if extends else None
             folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent))
         except OSError as error:
             raise OutputError(f"output '{path}' cannot be written: {error.strerror}; choose another folder") from error
-        self._drafts.append(_Draft(path, Path(folder), tuple(belongs)))
+        self._drafts.append(_Draft(path, Path(folder), tuple(belongs), state))
         return Path(folder) / path.name
 
     def publish(self) -> None:
         """Moves all files to their places.
 
         Raises:
-            OutputError: if one cannot be moved.
+            OutputError: if one cannot be moved, or what it extends is no longer as it was.
         """
+        for draft in self._drafts:
+            if draft.made_from is not None and draft.made_from != _state(draft.path):
+                raise OutputError(
+                    f"'{draft.path}' has been changed while it was appended to; run the same command again"
+                )
         for draft in self._drafts:
             try:
                 _publish(draft)
@@ -107,6 +116,12 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What tells a file from its later self."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _publish(draft: _Draft) -> None:

@@ -120,7 +120,7 @@ def middle_x(layer: SceneLayer, crs: pyproj.CRS) -> float:
     return float(shapely.get_x(place)[0])
 
 
-def near(xs: Floats, at_x: float, crs: pyproj.CRS) -> Floats:
+def near(xs: Floats, at_x: float | Floats, crs: pyproj.CRS) -> Floats:
     """The same places with x within half a turn around the globe from `at_x`, where the CRS goes round it."""
     if crs.is_geographic:
         turn = 2 * pi / crs.axis_info[0].unit_conversion_factor

@@ -42,17 +42,17 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str
         OutputError: if it cannot be written, for instance because the disk is full.
     """
     form = format_of(path)
-    counted = _Counted(parts)
+    counted = CountedParts(parts)
     try:
         _write(counted, provenance, path, form)
         if not form.metadata_inside:
             sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
-        _check_complete(path, form, counted.features)
+        check_complete(path, form.driver, counted.features)
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
 
-class _Counted:
+class CountedParts:
     """Parts of a layer, and how many features have passed."""
 
     def __init__(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
@@ -66,7 +66,7 @@ class _Counted:
             yield part
 
 
-def _write(parts: _Counted, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
+def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
     record, options, crs = json.dumps(provenance), dict(form.options), parts.first.crs
     if form.driver == "Parquet":
         _write_parquet(parts, record, draft)
@@ -85,12 +85,11 @@ def _write(parts: _Counted, provenance: Mapping[str, Any], draft: Path, form: Ve
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS, and the user has been told.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        pyogrio.write_arrow(
-            _record_batches(moved),
+        write_stream(
+            moved,
             draft,
             layer=draft.stem,
             driver=form.driver,
-            geometry_name="geometry",
             geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
             layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
@@ -104,6 +103,25 @@ def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
     return "Unknown" if mixed or form.driver == "GeoJSON" else "Polygon"  # the antimeridian cuts boxes in GeoJSON
 
 
+def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any) -> None:
+    """Writes at least one part as a stream, with `how` as of pyogrio.write_arrow; errors of the parts come through."""
+    failed: list[Exception] = []
+
+    def watched() -> Iterator[geopandas.GeoDataFrame]:
+        try:
+            yield from parts
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    try:
+        pyogrio.write_arrow(_record_batches(watched()), path, geometry_name="geometry", **how)
+    except RuntimeError as error:
+        if failed:  # Arrow's stream only says that there was an error
+            raise failed[0] from error
+        raise
+
+
 def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:
     """The parts as a stream of Arrow batches, made when GDAL asks for them."""
     tables = (pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB")) for part in parts)
@@ -112,7 +130,7 @@ def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBa
     return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
 
 
-def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
+def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
     """GeoParquet: geopandas encodes each part; what describes the whole file is written at its end."""
     bounds, types = [], set[str]()
     geo: dict[str, Any] = {}
@@ -136,11 +154,15 @@ def _write_parquet(parts: _Counted, record: str, draft: Path) -> None:
         writer.add_key_value_metadata({"geo": json.dumps(geo)})
 
 
-def _check_complete(path: Path, form: VectorFormat, count: int) -> None:
-    """GDAL reports some failed writes, of a full disk for instance, only on standard error."""
-    if form.driver == "Parquet":
+def check_complete(path: Path, driver: str, count: int, layer: str | None = None) -> None:
+    """GDAL reports some failed writes, of a full disk for instance, only on standard error.
+
+    Raises:
+        OSError: if a layer (of the file's, the only one) has not as many features as it should.
+    """
+    if driver == "Parquet":
         found = pyarrow.parquet.read_metadata(path).num_rows
     else:
-        found = pyogrio.read_info(path, force_feature_count=True)["features"]
+        found = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
     if found != count:
         raise OSError(f"{found} of {count} features arrived")

@@ -19,7 +19,7 @@ from lcageo.errors import ConfigError, DataError, UsageError
 from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.output.differences import differences
-from lcageo.output.formats import files_of
+from lcageo.output.formats import files_of, format_of
 from lcageo.output.polygons import (
     CLASS_COLUMNS,
     Geometries,
@@ -170,6 +170,7 @@ def _overlapping(found: Objects, truth: Objects, least: float) -> Iterator[tuple
 def _checked_output(output: Path, layers: tuple[Path, Path], overwrite: bool) -> Path:
     """The output with its suffix in small letters, since GDAL's drivers know it so; refused if it cannot be written."""
     output = output.with_suffix(output.suffix.lower())
+    format_of(output)  # a map layer: differences have no place among boxes
     check_output(output, files_of(output), overwrite)
     if output.resolve() in {layer.resolve() for layer in layers}:
         raise UsageError(f"output '{output}' is one of the layers to compare; give another file")

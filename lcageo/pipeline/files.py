@@ -10,44 +10,19 @@ from itertools import islice
 from pathlib import Path
 
 from lcageo.config import DetectConfig
-from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError
 from lcageo.geodesy import to_longitude_latitude
-from lcageo.output.formats import files_of
-from lcageo.output.publish import check_output, make_folder
+from lcageo.output.publish import make_folder
 from lcageo.pipeline.detect import Progress, detect_planned
-from lcageo.pipeline.identity import run_identity
-from lcageo.pipeline.journal import Earlier, Journal, broke_off_publishing, journal_path
+from lcageo.pipeline.identity import run_identity, run_name
+from lcageo.pipeline.jobs import DEFAULT_SUFFIX, Job
+from lcageo.pipeline.journal import Earlier, Journal
 from lcageo.pipeline.plan import plan_scene
 from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport
 from lcageo.pipeline.stop import StopRequest
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import open_scene
-
-DEFAULT_SUFFIX = ".geojson"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One scene and the files to make of it."""
-
-    scene: str
-    layers: tuple[Path, ...]
-    quicklook: Path | None
-    holes: Path | None = None
-    """A layer of what could not be read."""
-    review: Path | None = None
-    """A layer of what to label next."""
-
-    @property
-    def vectors(self) -> tuple[Path, ...]:
-        """All vector files to make."""
-        return (*self.layers, *(path for path in (self.holes, self.review) if path is not None))
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """All files to make."""
-        return (*self.vectors, *([self.quicklook] if self.quicklook else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +36,6 @@ class JobReport:
     """What the user was told of it."""
 
 
-def plan_jobs(
-    scenes: Sequence[str],
-    outputs: Sequence[Path],
-    quicklook: Path | None,
-    overwrite: bool,
-    dry_run: bool = False,
-    holes: Path | None = None,
-    review: Path | None = None,
-) -> tuple[Job, ...]:
-    """Decides every output's path, and refuses what could not be written, before any work is done.
-
-    Args:
-        scenes: paths of rasters.
-        outputs: files, whose suffixes choose the format, or a folder (made if it is missing) for NAME.geojson; none:
-            the current folder.
-        quicklook: a PNG, or a folder (made if it is missing) for NAME.png.
-        overwrite: whether existing files may be replaced.
-        dry_run: nothing will be written, so nothing is made or refused.
-        holes: a vector file, or a folder (made if it is missing) for NAME-holes.geojson.
-        review: likewise, for NAME-review.geojson.
-
-    Raises:
-        UsageError: if several scenes would write one file, or a file exists and may not be replaced.
-        OutputError: if a folder is missing or read-only.
-    """
-    if dry_run:
-        return tuple(Job(scene, (), None) for scene in scenes)
-    jobs = tuple(
-        Job(
-            scene,
-            _layers(scene, outputs),
-            _picture(scene, quicklook),
-            _further_layer(scene, holes, "holes"),
-            _further_layer(scene, review, "review"),
-        )
-        for scene in scenes
-    )
-    made = {folder for folder in (*outputs, quicklook, holes, review) if folder is not None and not folder.suffix}
-    twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
-    if twice:
-        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
-    inputs = {Path(scene).resolve() for scene in scenes}
-    claimed: dict[Path, int] = {}
-    for index, job in enumerate(jobs):
-        ours = overwrite or broke_off_publishing(journal_path(job.layers[0]))
-        for path in job.vectors:
-            check_output(path, files_of(path), ours, path.parent in made)
-        if job.quicklook is not None:
-            check_output(job.quicklook, [job.quicklook], ours, job.quicklook.parent in made)
-        _refuse_shared(job)
-        for path in job.outputs:
-            if path.resolve() in inputs:
-                raise UsageError(
-                    f"output '{path}' is one of the scenes; give another file with -o, --holes, --review or --quicklook"
-                )
-            other = claimed.setdefault(path.absolute(), index)
-            if other != index:
-                raise UsageError(
-                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{path}'; give a folder with -o, "
-                    "or run scenes of the same name one by one"
-                )
-    return jobs
-
-
 def run_jobs(
     jobs: Sequence[Job],
     runner: TileRunner,
@@ -135,8 +46,8 @@ def run_jobs(
 ) -> Iterator[JobReport]:
     """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
 
-    What is done of a scene is kept in a journal beside its first layer until the result is in its place: a job that
-    was stopped or killed goes on from there. A device that fails and an interruption end the run: they would end every
+    What is done of a scene is kept in a journal (see `Job.journal`) until the result is in its place: a job that was
+    stopped or killed goes on from there. A device that fails and an interruption end the run: they would end every
     other scene as well.
 
     Args:
@@ -151,14 +62,15 @@ def run_jobs(
         DeviceError: if the device cannot run the model.
         InterruptedRunError: when stopped by a signal.
     """
-    for folder in {path.parent for job in jobs for path in job.outputs}:
+    for folder in {path.parent for job in jobs for path in (*job.outputs, job.journal)}:
         make_folder(folder)
+    appending = any(job.append for job in jobs)  # one after the other: to the same layer, as a rule
     with StopRequest() as stop:
 
         def run(job: Job) -> JobReport:
             return _attempt(job, runner, config, warn, partial(on_progress, job), earlier, stop)
 
-        if runner.scenes_at_once == 1:
+        if runner.scenes_at_once == 1 or appending:
             yield from map(run, jobs)
         else:
             yield from _together(run, jobs, runner.scenes_at_once, stop)
@@ -236,9 +148,14 @@ def _run(
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, runner.card, config)
-        with Journal.open(journal_path(job.layers[0]), run_identity(plan, runner, config), earlier) as journal:
+        identity = run_identity(plan, runner, config)
+        with Journal.open(job.journal, identity, earlier) as journal:
             for line in plan.warnings:
                 warn(line)
+            if job.append or job.tables:
+                from lcageo.pipeline.results import check_fit
+
+                check_fit(job, scene.info, runner.card.classes, run_name(identity), journal, warn)
             result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
             from lcageo.pipeline.results import write_results  # geopandas: not before the first tile
             from lcageo.pipeline.review import review_scene
@@ -263,40 +180,3 @@ def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
                 f"output '{path}' would need longitude and latitude, which the scene's CRS "
                 f"({georeference.crs.name}) does not have; give another format, such as -o {path.with_suffix('.gpkg')}"
             )
-
-
-def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
-    name = Path(scene).stem + DEFAULT_SUFFIX
-    return tuple(_layer(path, name) for path in outputs) or (Path(name),)
-
-
-def _further_layer(scene: str, path: Path | None, what: str) -> Path | None:
-    return None if path is None else _layer(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}")
-
-
-def _refuse_shared(job: Job) -> None:
-    """Refuses that two of a job's layers would be one file."""
-    taken = {path.absolute(): "-o" for path in job.layers}
-    for option, path in (("--holes", job.holes), ("--review", job.review)):
-        if path is not None:
-            other = taken.setdefault(path.absolute(), option)
-            if other != option:
-                raise UsageError(f"{other} and {option} would both write '{path}'; give another file with {option}")
-
-
-def _layer(output: Path, name: str) -> Path:
-    """The file that a user means: what was named, or `name` in that folder."""
-    if output.is_dir() or not output.suffix:
-        return output / name
-    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
-    return output.with_suffix(output.suffix.lower())
-
-
-def _picture(scene: str, quicklook: Path | None) -> Path | None:
-    if quicklook is None:
-        return None
-    if quicklook.is_dir() or not quicklook.suffix:
-        return quicklook / f"{Path(scene).stem}.png"
-    if quicklook.suffix.lower() != ".png":
-        raise UsageError(f"quicklook '{quicklook}' is neither a folder nor a .png file")
-    return quicklook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -45,6 +45,11 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
         "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
         "collar": None if edge is None else hashlib.sha256(edge.cells.tobytes()).hexdigest()[:16],
     }
+
+
+def run_name(identity: Mapping[str, Any]) -> str:
+    """A short name, the same for all runs that must find the same."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def file_identity(files: Sequence[str]) -> dict[str, Any]:

@@ -243,6 +243,10 @@ class Journal:
         """Remembers that files of the result go to their places from now on, over whatever is there."""
         self._database.change("INSERT INTO publishing VALUES (1)", [()])
 
+    def has_begun_publishing(self) -> bool:
+        """Whether some of the result may be in its place."""
+        return any(self._database.rows("SELECT begun FROM publishing"))
+
     def counts(self, classes: int) -> tuple[int, ...]:
         """How many objects of each class there are."""
         found = dict(self._database.rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))

@@ -1,25 +1,73 @@
-"""A scene's results as files: layers, what could not be read, a picture."""
+"""A scene's results as files and tables: layers, boxes in pixels, what could not be read, a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from PIL.Image import Image
 
+from lcageo.errors import UsageError
+from lcageo.output.existing import ExistingLayer
 from lcageo.output.features import feature_parts, hole_features
-from lcageo.output.formats import files_of
+from lcageo.output.formats import files_of, is_label_file
+from lcageo.output.geopackage import append_layer, look_at_geopackage
+from lcageo.output.pixel_labels import PixelGrid, write_labels
+from lcageo.output.postgis import TableTransaction, check_crs
 from lcageo.output.publish import Publication
 from lcageo.output.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
 from lcageo.output.review_layer import Review, review_features
 from lcageo.output.vector import write_layer
-from lcageo.pipeline.files import Job
+from lcageo.pipeline.jobs import Job
 from lcageo.pipeline.journal import Journal
+from lcageo.pipeline.runner import Warn
 from lcageo.pipeline.scene_report import SceneReport
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
 
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+
+def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journal: Journal, warn: Warn) -> None:
+    """Refuses objects that do not fit what they are to be appended to, before any tile is run.
+
+    Args:
+        job: what is to be made.
+        info: of its scene.
+        classes: of the model.
+        run: name of the run, which a layer is not to hold twice.
+        journal: of the run; one that broke off while its result was put in place may be in some of the layers.
+        warn: receives lines that the user should read.
+
+    Raises:
+        UsageError: if they do not fit, or are in the layer already.
+        OutputError: if a table can have no such CRS, or what is there cannot be read.
+    """
+    crs = info.georeference.crs
+    for there in _existing(job):
+        there.check_crs(crs)
+        there.check_classes({name: label for label, name in enumerate(classes)})
+        if there.has_run(run) and not journal.has_begun_publishing():
+            raise UsageError(
+                f"'{there.name}' already has what this run would find in scene '{info.path}'; give other settings, or "
+                "another output"
+            )
+        if there.has_scene(info.path) and not there.has_run(run):
+            warn(f"'{there.name}' has objects of scene '{info.path}' already, from a run with other settings")
+    for table in job.tables:
+        check_crs(crs, table)
+
 
 def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal, review: Review | None = None) -> None:
-    """Writes all files of a job, which appear together.
+    """Writes all files and tables of a job, which appear together.
+
+    A table is whole or as it was, and so is a file. Should the machine fail just between one and the next, the same
+    command completes the rest, as the journal tells.
 
     Args:
         job: with their places.
@@ -30,12 +78,12 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal,
 
     Raises:
         OutputError: if one cannot be written; then none is.
+        UsageError: if what is there has come to differ from what it was when the job began.
     """
     georeference, name = report.info.georeference, report.info.name
-    with Publication() as publication:
+    with Publication() as publication, ExitStack() as stack:
         for path in job.layers:
-            parts = feature_parts(journal.objects(), report.classes, georeference.to_map, georeference.crs, name)
-            write_layer(parts, report.provenance, publication.draft(path, files_of(path)))
+            _write_file(path, job, report, journal, publication)
         if job.holes is not None:
             reasons = [hole.reason for hole in report.holes]
             holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
@@ -45,8 +93,51 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal,
             write_layer([layer], report.provenance, publication.draft(job.review, files_of(job.review)))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
+        transactions = [stack.enter_context(TableTransaction(table)) for table in job.tables]
+        for transaction in transactions:
+            _write_table(transaction, job, report, journal)
         journal.begin_publishing()
+        for transaction in transactions:
+            transaction.commit()
         publication.publish()
+
+
+def _existing(job: Job) -> Iterator[ExistingLayer]:
+    """What there is to append to."""
+    if not job.append:
+        return
+    for path in job.layers:
+        if path.exists():
+            yield look_at_geopackage(path)
+    for table in job.tables:
+        with TableTransaction(table) as transaction:
+            if transaction.exists():
+                yield transaction.look()
+
+
+def _write_file(path: Path, job: Job, report: SceneReport, journal: Journal, publication: Publication) -> None:
+    if is_label_file(path):
+        grid = PixelGrid(Path(report.info.path).name, report.info.width, report.info.height)
+        draft = publication.draft(path, files_of(path))
+        write_labels(journal.objects(), report.classes, grid, report.provenance, draft)
+    elif job.append and path.exists():
+        if not (journal.has_begun_publishing() and look_at_geopackage(path).has_run(report.provenance["run"])):
+            append_layer(_features(report, journal), report.provenance, path, publication)
+    else:
+        write_layer(_features(report, journal), report.provenance, publication.draft(path, files_of(path)))
+
+
+def _write_table(transaction: TableTransaction, job: Job, report: SceneReport, journal: Journal) -> None:
+    if job.append and transaction.exists():
+        if not (journal.has_begun_publishing() and transaction.look().has_run(report.provenance["run"])):
+            transaction.append(_features(report, journal), report.provenance)
+    else:
+        transaction.write(_features(report, journal), report.provenance)
+
+
+def _features(report: SceneReport, journal: Journal) -> Iterator[GeoDataFrame]:
+    place = report.info.georeference
+    return feature_parts(journal.objects(), report.classes, place.to_map, place.crs, report.info.name)
 
 
 def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:

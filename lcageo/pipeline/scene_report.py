@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 import lcageo
 from lcageo.config import DetectConfig
+from lcageo.pipeline.identity import run_identity, run_name
 from lcageo.pipeline.plan import ScenePlan
 from lcageo.pipeline.runner import TileRunner
 from lcageo.runtime.catalog import ModelCard
@@ -95,12 +97,13 @@ def provenance(
         impossible: boxes left out for their size.
     """
     info, wanted = plan.reader.scene.info, int(plan.wanted.sum())
-    crs = info.georeference.crs
     return {
         **model_provenance(runner.card),
         "engine": str(runner.engine),
+        "run": run_name(run_identity(plan, runner, config)),
         "scene": info.path,
-        "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt()),
+        "scene_grid": _grid(info, runner.card),
+        "crs": _named(info.georeference.crs),
         "placed_by": info.georeference.kind,
         "parameters": config.parameters(),
         "thresholds": runner.card.least_scores(config.score),
@@ -118,3 +121,19 @@ def provenance(
         "boxes_of_impossible_size": impossible,
         "edge_nodata": None if plan.reader.edge is None else ("black" if plan.reader.edge.black else "white"),
     }
+
+
+def _grid(info: SceneInfo, card: ModelCard) -> dict[str, Any]:
+    """What brings map features back into boxes in the scene's pixels; transform None: none that is affine."""
+    place = info.georeference
+    affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0) if place.crs is None else place.affine and tuple(place.affine)[:6]
+    return {
+        "size": [info.width, info.height],
+        "crs": _named(place.crs),
+        "transform": None if affine is None else list(affine),
+        "classes": list(card.classes),
+    }
+
+
+def _named(crs: pyproj.CRS | None) -> str | None:
+    return None if crs is None else (crs.to_string() if crs.to_authority() else crs.to_wkt())

@@ -27,8 +27,9 @@ from lcageo.output.publish import Publication, make_folder
 from lcageo.output.scene_layer import SceneLayer
 from lcageo.output.vector import write_layer
 from lcageo.pipeline.detect import Progress
-from lcageo.pipeline.files import Job, JobReport, run_jobs
+from lcageo.pipeline.files import JobReport, run_jobs
 from lcageo.pipeline.identity import absolute, file_identity, model_identity
+from lcageo.pipeline.jobs import Job
 from lcageo.pipeline.journal import Earlier
 from lcageo.pipeline.runner import TileRunner, Warn
 from lcageo.pipeline.scene_report import SceneReport, model_provenance

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lcageo.errors import UsageError
-from lcageo.pipeline.files import Job
+from lcageo.pipeline.jobs import Job
 from lcageo.pipeline.stop import StopRequest
 from lcageo.pipeline.survey_scenes import SurveyScene
 

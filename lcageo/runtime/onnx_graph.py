@@ -59,7 +59,7 @@ def _path(card: ModelCard) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where graphs are kept between runs."""
+    """Where graphs are kept between runs, and journals of runs without a file."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else platformdirs.user_cache_path("lcageo")
 

@@ -53,7 +53,8 @@ def run_once(path: Path, model: str | None) -> None:
     from bright import BrightSquares, bright_card
 
     from lcageo.config import DetectConfig
-    from lcageo.pipeline.files import Job, run_jobs
+    from lcageo.pipeline.files import run_jobs
+    from lcageo.pipeline.jobs import Job
     from lcageo.pipeline.plan import plan_scene
     from lcageo.pipeline.runner import LocalRunner
     from lcageo.runtime.catalog import find_card

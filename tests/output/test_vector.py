@@ -265,11 +265,11 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkey
     write_layer(layer_at("utm"), RECORD, path)
     before = path.read_bytes()
 
-    def fails(draft: Path, form: vector.VectorFormat, count: int) -> None:
+    def fails(draft: Path, driver: str, count: int) -> None:
         assert draft.exists()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(vector, "_check_complete", fails)
+    monkeypatch.setattr(vector, "check_complete", fails)
     with pytest.raises(OutputError, match=r"cannot be written: No space left .* disk full"):
         write_layer(layer_at("utm"), RECORD, path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -27,7 +27,8 @@ from lcageo.nms import ranking
 from lcageo.pipeline import journal as journal_module
 from lcageo.pipeline import results
 from lcageo.pipeline.database import delete_database
-from lcageo.pipeline.files import Job, plan_jobs, run_jobs
+from lcageo.pipeline.files import run_jobs
+from lcageo.pipeline.jobs import Job, plan_jobs
 from lcageo.pipeline.journal import Earlier, Journal, TileOutcome, journal_path
 from lcageo.pipeline.runner import LocalRunner
 
@@ -72,7 +73,7 @@ def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: J
     whole, _ = run(job, Failing())
     job.layers[0].unlink()
     code = (
-        "import signal, test_journal as t; from pathlib import Path; from lcageo.pipeline.files import Job;"
+        "import signal, test_journal as t; from pathlib import Path; from lcageo.pipeline.jobs import Job;"
         f"t.run(Job({job.scene!r}, (Path({str(job.layers[0])!r}),), None), t.Failing(6, signal.SIGKILL))"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]

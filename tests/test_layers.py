@@ -18,7 +18,7 @@ LAYER = {
 ONLY_IN = {
     "rasterio": ("scene",),
     "shapely": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
-    "geopandas": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer"),
+    "geopandas": ("scene.aoi", "output", "pipeline.chips", "pipeline.evaluate_layer", "pipeline.filter"),
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
     "tensorboard": ("training",),

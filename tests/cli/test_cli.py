@@ -99,16 +99,16 @@ def test_a_suffix_in_capitals_is_the_same_format(run: Run, scene: Path, untraine
 def test_a_picture_of_degrees_has_a_scale_along_its_rows(run: Run, untrained: Path, tmp_path: Path) -> None:
     from rasterio import Affine
 
-    from lcageo.pipeline import files
+    from lcageo.pipeline import results
 
     write_scene(tmp_path / "north.tif", noise(200, 200), "EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 70))
     seen: list[float | None] = []
-    drawn = files.draw_quicklook
-    files.draw_quicklook = lambda *arguments: (seen.append(arguments[-1]), drawn(*arguments))[1]  # type: ignore[assignment]
+    drawn = results.draw_quicklook
+    results.draw_quicklook = lambda *arguments: (seen.append(arguments[-1]), drawn(*arguments))[1]  # type: ignore[assignment]
     try:
         assert run("detect", "north.tif", "--model", untrained, "--quicklook", "q.png").code == 0
     finally:
-        files.draw_quicklook = drawn
+        results.draw_quicklook = drawn
     assert seen == [pytest.approx(1e-5 * 111_319.49 * np.cos(np.radians(70)), rel=0.01)]
 
 

@@ -21,7 +21,7 @@ from scenes import UTM, noise, squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, UsageError
-from lcageo.pipeline import files as pipeline_files
+from lcageo.pipeline import results
 from lcageo.pipeline.detect import detect_scene
 from lcageo.pipeline.runner import LocalRunner
 from lcageo.pipeline.survey import SurveyConfig, open_survey
@@ -318,6 +318,6 @@ def test_a_failure_to_write_leaves_the_older_layer(
 
     run(flight, tmp_path / "out")
     before = files(tmp_path / "out" / "scenes")
-    monkeypatch.setattr(pipeline_files, "write_layer", full)
+    monkeypatch.setattr(results, "write_layer", full)
     assert {record.state for record in run(flight, tmp_path / "out", force=True)[1]} == {State.FAILED}
     assert files(tmp_path / "out" / "scenes") == before

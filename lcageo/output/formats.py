@@ -20,11 +20,13 @@ class VectorFormat:
     options: Mapping[str, str]
     metadata_inside: bool
     """Whether provenance fits into the file; else it goes beside it."""
+    style_inside: bool = False
+    """Whether QGIS takes a style from the file itself; else it goes beside it."""
 
 
 FORMATS: Mapping[str, VectorFormat] = {
     ".geojson": VectorFormat("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DIGITS)}, True),
-    ".gpkg": VectorFormat("GPKG", {}, True),
+    ".gpkg": VectorFormat("GPKG", {}, True, style_inside=True),
     ".shp": VectorFormat("ESRI Shapefile", {"ENCODING": "UTF-8"}, False),
     ".fgb": VectorFormat("FlatGeobuf", {}, True),
     ".parquet": VectorFormat("Parquet", {}, True),
@@ -33,6 +35,9 @@ FORMATS: Mapping[str, VectorFormat] = {
 """By the file's suffix."""
 COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
 """What a shapefile consists of besides .shp, with what other programs put beside it."""
+STYLE_SUFFIX = ".qml"
+STYLE_MARK = "Made by lcageo with the layer, and anew with each; a style that you save with QGIS is left alone."
+"""Tells our styles from those that somebody may have worked on."""
 
 
 def format_of(path: Path) -> VectorFormat:
@@ -47,7 +52,7 @@ def format_of(path: Path) -> VectorFormat:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Every file that a layer may consist of, the one that names it first."""
+    """Every file that a layer may consist of, the one that names it first; its style is not one of them."""
     form = format_of(path)
     companions = COMPANION_SUFFIXES if form.driver == "ESRI Shapefile" else ()
     return (
@@ -60,3 +65,16 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def sidecar(path: Path) -> Path:
     """Where provenance goes for formats that cannot hold it."""
     return path.with_name(path.name + ".json")
+
+
+def style_beside(path: Path) -> Path | None:
+    """Where QGIS looks for a layer's style: one for all layers of that stem. None: inside the layer's file."""
+    return None if format_of(path).style_inside else path.with_suffix(STYLE_SUFFIX)
+
+
+def is_saved_style(path: Path) -> bool:
+    """Whether a file is a style that is not ours: what somebody saved must not be lost."""
+    if path.suffix != STYLE_SUFFIX or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return STYLE_MARK.encode() not in file.read(1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -81,9 +82,31 @@ def debian_gdal(*command: str, target: Path) -> Path:
         pytest.skip(f"SKIPPED FOR WANT OF A TOOL: {command[0]} is not installed (Debian package gdal-bin)")
     converted = target.with_name(target.name + ".converted")
     converted.unlink(missing_ok=True)
-    # The coordinates are wanted as they are in the file, not moved to WGS84 as GeoJSON would have it.
-    subprocess.run([*command, "-a_srs", "EPSG:4326", str(converted), str(target)], check=True, capture_output=True)
+    # The coordinates are wanted as they are in the file, not moved to WGS84 as GeoJSON would have it; the layer is
+    # named, since a GeoPackage has a table of styles, too.
+    layer = [str(converted), str(target), target.stem]
+    subprocess.run([*command, "-a_srs", "EPSG:4326", *layer], check=True, capture_output=True)
     return converted
+
+
+def qgis_opens(uris: list[str], home: Path) -> dict[str, Any]:
+    """What QGIS makes of layers, by `output/qgis_probe.py`, which says what that is; QGIS keeps its settings in `home`.
+
+    It runs in Debian's own Python, which has QGIS's modules.
+    """
+    python = "/usr/bin/python3"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GDAL", "PROJ"))}
+    environment = kept | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([python, *arguments], env=environment, capture_output=True, text=True)
+
+    if not Path(python).exists() or run("-c", "import qgis.core").returncode:
+        pytest.skip("SKIPPED FOR WANT OF A TOOL: QGIS is not installed (Debian package python3-qgis)")
+    told = run(str(Path(__file__).parent / "output" / "qgis_probe.py"), *uris)
+    assert told.returncode == 0, told.stderr
+    opened: dict[str, Any] = json.loads(told.stdout)
+    return opened
 
 
 READERS = {

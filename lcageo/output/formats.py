@@ -20,11 +20,13 @@ class VectorFormat:
     options: Mapping[str, str]
     metadata_inside: bool
     """Whether provenance fits into the file; else it goes beside it."""
+    style_inside: bool = False
+    """Whether QGIS takes a style from the file itself; else it goes beside it."""
 
 
 FORMATS: Mapping[str, VectorFormat] = {
     ".geojson": VectorFormat("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DIGITS)}, True),
-    ".gpkg": VectorFormat("GPKG", {}, True),
+    ".gpkg": VectorFormat("GPKG", {}, True, style_inside=True),
     ".shp": VectorFormat("ESRI Shapefile", {"ENCODING": "UTF-8"}, False),
     ".fgb": VectorFormat("FlatGeobuf", {}, True),
     ".parquet": VectorFormat("Parquet", {}, True),
@@ -33,6 +35,9 @@ FORMATS: Mapping[str, VectorFormat] = {
 """By the file's suffix."""
 COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
 """What a shapefile consists of besides .shp, with what other programs put beside it."""
+STYLE_SUFFIX = ".qml"
+STYLE_MARK = "Made by lcageo with the layer, and anew with each; a style that you save with QGIS is left alone."
+"""Tells our styles from those that somebody may have worked on."""
 
 
 COCO, YOLO = ".coco.json", ".yolo.txt"
@@ -59,7 +64,7 @@ def format_of(path: Path) -> VectorFormat:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Every file that a layer, or boxes in pixels, may consist of, the one that names it first.
+    """Every file that a layer, or boxes in pixels, may consist of, the one that names it first; no style is among them.
 
     Raises:
         UsageError: if the path has no known suffix.
@@ -83,3 +88,16 @@ def sidecar(path: Path) -> Path:
 def names_file(path: Path) -> Path:
     """Where the class names of a YOLO file go, as Darknet has them: found.yolo.names beside found.yolo.txt."""
     return path.with_suffix(".names")
+
+
+def style_beside(path: Path) -> Path | None:
+    """Where QGIS looks for a layer's style: one for all layers of that stem. None: inside the layer's file."""
+    return None if format_of(path).style_inside else path.with_suffix(STYLE_SUFFIX)
+
+
+def is_saved_style(path: Path) -> bool:
+    """Whether a file is a style that is not ours: what somebody saved must not be lost."""
+    if path.suffix != STYLE_SUFFIX or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return STYLE_MARK.encode() not in file.read(1000)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lcageo.errors import OutputError, UsageError
+from lcageo.output.formats import files_of, is_saved_style, style_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,13 @@ def check_output(path: Path, files: Sequence[Path], overwrite: bool, folder_is_m
         raise OutputError(f"output folder '{path.parent}' cannot be written to; choose another")
 
 
+def remove_layer(path: Path) -> None:
+    """Removes a layer with all its files, if it is there; a style that somebody saved stays."""
+    style = style_beside(path)
+    for file in (*files_of(path), *([style] if style is not None and not is_saved_style(style) else [])):
+        file.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder for results, if it is missing.
 
@@ -131,4 +139,5 @@ def _publish(draft: _Draft) -> None:
             older.unlink(missing_ok=True)  # another layer's projection or index would falsify the new one
     # The file that is looked for comes last: when it is there, all is.
     for name in sorted(written, key=lambda name: name == draft.path.name):
-        (draft.folder / name).replace(draft.path.parent / name)
+        if not is_saved_style(draft.path.parent / name):
+            (draft.folder / name).replace(draft.path.parent / name)

@@ -79,7 +79,8 @@ def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
         if layer.path.suffix == ".parquet":
             rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
         else:
-            rows = pyogrio.read_dataframe(layer.path, columns=list(NUMBERS), use_arrow=True)
+            name = layer.path.stem  # a GeoPackage has a table of styles, too
+            rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(NUMBERS), use_arrow=True)
         if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
             rows = rows.reindex(columns=[*NUMBERS, "geometry"])
         numbers = rows[list(NUMBERS)].apply(pd.to_numeric).astype(NUMBERS)  # CSV has text only

@@ -23,6 +23,7 @@ from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.output.features import to_wgs84
 from lcageo.output.formats import VectorFormat, format_of, sidecar
+from lcageo.output.style import COLUMNS, classes_in, write_style
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
@@ -30,7 +31,8 @@ GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, py
 def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any], path: Path) -> None:
     """Writes a layer and how it came about, in the format of the path's suffix; nothing may be there yet.
 
-    GeoJSON is written in WGS84, every other format in the layer's own CRS.
+    GeoJSON is written in WGS84, every other format in the layer's own CRS. Objects with class and score get a style
+    for QGIS.
 
     Args:
         parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
@@ -48,21 +50,26 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str
         if not form.metadata_inside:
             sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
         check_complete(path, form.driver, counted.features)
+        if counted.classes is not None:
+            write_style(counted.classes, path)
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
 
 class CountedParts:
-    """Parts of a layer, and how many features have passed."""
+    """Parts of a layer, how many features have passed, and of which classes."""
 
     def __init__(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         self._parts = iter(parts)
         self.first = next(self._parts)
         self.features = 0
+        self.classes: dict[str, int] | None = {} if set(self.first.columns) >= COLUMNS else None
 
     def __iter__(self) -> Iterator[geopandas.GeoDataFrame]:
         for part in chain([self.first], self._parts):
             self.features += len(part)
+            if self.classes is not None:
+                self.classes |= classes_in(part)
             yield part
 
 

@@ -23,7 +23,7 @@ from lcageo.config import DetectConfig
 from lcageo.errors import OutputError, SceneError
 from lcageo.output.formats import files_of
 from lcageo.output.joint import joint_parts
-from lcageo.output.publish import Publication, make_folder
+from lcageo.output.publish import Publication, make_folder, remove_layer
 from lcageo.output.scene_layer import SceneLayer
 from lcageo.output.vector import write_layer
 from lcageo.pipeline.detect import Progress
@@ -154,8 +154,7 @@ class Survey:
                 write_layer(parts, self._provenance(), publication.draft(path, files_of(path)))
                 publication.publish()
         else:
-            for file in files_of(path):
-                file.unlink(missing_ok=True)  # of scenes that are gone
+            remove_layer(path)  # of scenes that are gone
         self.state.keep_joined(made_of)
 
     def summarize(self) -> None:
@@ -249,8 +248,7 @@ def _all_there(job: Job) -> bool:
 def _remove(job: Job) -> None:
     """Takes away what an earlier run made of a scene that now fails."""
     for path in job.vectors:
-        for file in files_of(path):
-            file.unlink(missing_ok=True)
+        remove_layer(path)
     if job.quicklook is not None:
         job.quicklook.unlink(missing_ok=True)
 

@@ -49,7 +49,9 @@ def test_several_scenes_go_into_a_folder_with_pictures(run: Run, scene: Path, un
     write_scene(tmp_path / "other.tif", noise(100, 100, seed=1))
     outcome = run("detect", scene, "other.tif", "--model", untrained, "-o", "results", "--quicklook", "pictures")
     assert outcome.code == 0
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"scene.geojson", "other.geojson"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {
+        f"{name}{suffix}" for name in ("scene", "other") for suffix in (".geojson", ".qml")
+    }
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"scene.png", "other.png"}
 
 

@@ -58,7 +58,7 @@ def write(path: Path, objects: Detections, crs: str | None = CRS) -> Path:
 
 def read(path: Path) -> geopandas.GeoDataFrame:
     """A layer in the order of its ids, by geopandas."""
-    layer = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
+    layer = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=path.stem)
     return layer.assign(id=pd.to_numeric(layer["id"])).sort_values("id", ignore_index=True)  # CSV has text only
 
 

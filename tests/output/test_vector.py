@@ -160,7 +160,7 @@ def test_no_detections_give_a_valid_empty_layer_with_fields_and_crs(tmp_path: Pa
     path = tmp_path / f"none{suffix}"
     write_layer(layer_at("utm", Detections.empty()), RECORD, path)
     assert read_layer(path).rows == []
-    empty = geopandas.read_parquet(path) if suffix == ".parquet" else geopandas.read_file(path)
+    empty = geopandas.read_parquet(path) if suffix == ".parquet" else geopandas.read_file(path, layer=path.stem)
     if suffix != ".geojson":  # GeoJSON has no place for the fields of no features
         assert {"id", "class", "class_id", "score", "width_m", "height_m", "area_m2", "scene"} <= set(empty.columns)
     if suffix != ".csv":

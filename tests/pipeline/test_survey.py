@@ -68,7 +68,7 @@ def files(out: Path) -> dict[str, bytes]:
 
 def test_the_joint_layer_shows_what_one_scene_of_all_would(flight: Path, tmp_path: Path) -> None:
     run(flight, tmp_path / "out", suffix=".gpkg")
-    joint = geopandas.read_file(tmp_path / "out" / "survey.gpkg")
+    joint = geopandas.read_file(tmp_path / "out" / "survey.gpkg", layer="survey")
     whole = write_scene(tmp_path / "whole.tif", squares(400, 500, PLACES))
     with open_scene(whole) as scene:
         found = detect_scene(scene, Failing(), CONFIG).detections
@@ -101,7 +101,9 @@ def test_a_scene_that_is_gone_leaves_the_joint_layer(flight: Path, tmp_path: Pat
     run(flight, tmp_path / "out", suffix=".gpkg")
     (flight / "part 3 ü.tif").unlink()
     assert run(flight, tmp_path / "out", suffix=".gpkg")[1] == []
-    assert set(geopandas.read_file(tmp_path / "out" / "survey.gpkg")["scene"]) == {f"part {n} ü" for n in range(3)}
+    assert set(geopandas.read_file(tmp_path / "out" / "survey.gpkg", layer="survey")["scene"]) == {
+        f"part {n} ü" for n in range(3)
+    }
 
 
 def test_one_bad_file_costs_only_itself_and_is_tried_again(flight: Path, tmp_path: Path) -> None:

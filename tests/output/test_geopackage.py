@@ -69,7 +69,7 @@ def test_ids_go_on_and_records_are_kept(path: Path) -> None:
 
 def test_objects_are_brought_to_the_layers_crs(path: Path) -> None:
     append(path, layer(UTM32))
-    rows = geopandas.read_file(path)
+    rows = geopandas.read_file(path, layer="all")
     assert rows.crs == "EPSG:32633"
     expected = layer(UTM32).to_crs(32633).geometry.to_numpy()
     assert shapely.bounds(rows.geometry.to_numpy()[3:]) == pytest.approx(shapely.bounds(expected), abs=1e-6)
@@ -84,21 +84,21 @@ def test_a_box_over_the_antimeridian_stays_in_one_piece(tmp_path: Path) -> None:
     write_layer([layer(degrees)], FIRST, tmp_path / "all.gpkg")
     x, y = pyproj.Transformer.from_crs(4326, 32760, always_xy=True).transform(179.9999, -17)
     append(tmp_path / "all.gpkg", layer(Georeference(pyproj.CRS(32760), rasterio.Affine(1, 0, x, 0, -1, y))))
-    shapes = geopandas.read_file(tmp_path / "all.gpkg").geometry
+    shapes = geopandas.read_file(tmp_path / "all.gpkg", layer="all").geometry
     assert (shapes.bounds.maxx - shapes.bounds.minx).max() < 0.01 and shapes[3].bounds[2] > 180
 
 
 def test_other_tables_and_columns_stay(path: Path) -> None:
     with closing(sqlite3.connect(path)) as base:
-        base.execute("CREATE TABLE layer_styles (name TEXT)")
-        base.execute("INSERT INTO layer_styles VALUES ('red')")
+        base.execute("CREATE TABLE own_notes (name TEXT)")
+        base.execute("INSERT INTO own_notes VALUES ('red')")
         base.execute("ALTER TABLE 'all' ADD COLUMN checked_by TEXT")
         base.commit()
     rows = geopandas.read_file(path, layer="all")
     assert "checked_by" in rows
     append(path, layer())
     with closing(sqlite3.connect(path)) as base:
-        assert base.execute("SELECT name FROM layer_styles").fetchall() == [("red",)]
+        assert base.execute("SELECT name FROM own_notes").fetchall() == [("red",)]
         assert base.execute("SELECT COUNT(*) FROM 'all' WHERE checked_by IS NULL").fetchone() == (6,)
 
 

@@ -146,6 +146,27 @@ def test_boxes_lie_where_the_objects_are(
         assert max(browser.colour_at((x1 + x2) / 2, (y1 + y2) / 2)) < 140, "the ground is seen inside"
 
 
+@pytest.mark.parametrize("transform", [UTM, TURNED], ids=["north up", "turned"])
+def test_outlines_lie_on_what_is_seen(transform: rasterio.Affine, tmp_path: Path, run: Run, browser: Browser) -> None:
+    pixels = np.zeros((3, 200, 300), np.uint8)
+    pixels[:, 30:80, 20:60] = 255
+    browser.show(report(run, tmp_path, FOUND.selected(slice(1)), transform, pixels=pixels))
+
+    def extent(mask: NDArray[np.bool_]) -> list[int]:
+        rows, columns = np.nonzero(mask[:-80])  # above the scale bar
+        return [int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())]
+
+    browser.tab.locator("#none").click()
+    browser.tab.evaluate("element('buttons').hidden = true")
+    browser.settle()
+    seen = extent((browser.picture() > 128).all(axis=-1))
+    browser.tab.locator("#all").click()
+    browser.settle()
+    outline = (np.abs(browser.picture() - class_colour(0)) < 40).all(axis=-1)
+    outline[: seen[1] - 2] = False  # its name
+    assert seen[2] - seen[0] > 100 and np.abs(np.subtract(extent(outline), seen)).max() <= 2
+
+
 def test_the_slider_changes_counts_list_and_picture(tmp_path: Path, run: Run, browser: Browser) -> None:
     browser.show(report(run, tmp_path))
     assert browser.text("#shown") == "4 of 4 objects" and len(browser.listed()) == 4

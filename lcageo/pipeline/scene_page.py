@@ -19,11 +19,12 @@ from lcageo.output.placed import Frame, PlacedLayer, place_areas, place_layer
 from lcageo.output.publish import Publication, check_output
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
-from lcageo.scene.raster import open_scene
+from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import Stretch, estimate_stretch, reduced_image
 
 PAGE_SUFFIX = ".html"
+SCRIPTS = ("page.js", "view.js", "list.js", "scene.js", "scene_map.js")
 SIDES = (256, 16_384)
 """The least and the most: browsers draw nothing larger."""
 MOST_OBJECTS = 200_000
@@ -88,7 +89,7 @@ def check_side(side: int) -> None:
 def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, side: int) -> ScenePage:
     """What report_scene does, without its checks."""
     found = open_layer(layer, "")
-    with open_scene(scene, _bands(found.provenance)) as opened:
+    with _open(scene, _bands(found.provenance)) as opened:
         frame = _frame(opened.info)
         placed = place_layer(found, frame, MOST_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
@@ -111,7 +112,7 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
         "provenance": provenance_rows({name: value for name, value in found.provenance.items() if name != "tiles"})
         or [("layer", "says nothing of how it was made")],
     }
-    text = make_page("scene.html", ["page.js", "scene.js"], opened.info.name, data, picture_address(picture))
+    text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
     write_text(text, target)
     return ScenePage(placed.counts.total(), placed.counts, picture, colours, opened.info, warnings)
 
@@ -129,6 +130,13 @@ def write_text(text: str, target: Path) -> None:
         except OSError as error:
             raise OutputError(f"page '{target}' cannot be written: {error.strerror}; make space there") from error
         publication.publish()
+
+
+def _open(scene: str, bands: tuple[int, int, int] | None) -> Scene:
+    try:
+        return open_scene(scene, bands)
+    except UsageError:  # a copy of the scene that has fewer bands
+        return open_scene(scene)
 
 
 def _frame(info: SceneInfo) -> Frame:

@@ -28,6 +28,7 @@ from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 
 INDEX = "index.html"
+SCRIPTS = ("page.js", "view.js", "list.js", "survey.js")
 THUMBNAIL_PIXELS = 4_000_000
 """Of all thumbnails of an index together: about 1 MB, however many scenes there are."""
 THUMBNAIL_SIDES = (16, 512)
@@ -211,7 +212,7 @@ def _write_index(
         "provenance": provenance_rows({name: value for name, value in summary.items() if name != "per_scene"}),
     }
     title = f"Survey {folder.resolve().name}"
-    write_text(make_page("survey.html", ["page.js", "survey.js"], title, data), target)
+    write_text(make_page("survey.html", SCRIPTS, title, data), target)
 
 
 def _footprint(info: SceneInfo) -> FloatArray | None:

@@ -68,11 +68,12 @@ def test_the_picture_is_what_the_detector_saw(tmp_path: Path, monkeypatch: pytes
     )
     told = {"crs": "EPSG:32633", "bands": [4, 3, 2], "stretch": {"low": [0, 1, 2], "high": [100, 200, 300]}}
     broken = {"crs": "EPSG:32633", "bands": "all", "stretch": {"low": [5, 5, 5], "high": [1, 2, "x"]}}
-    for name, provenance in (("told", told), ("broken", broken)):
+    other = {"crs": "EPSG:32633", "bands": [7, 3, 2]}
+    for name, provenance in (("told", told), ("broken", broken), ("other", other)):
         layer = write(tmp_path / f"{name}.gpkg", provenance)
         assert run("report", scene, layer, "-o", f"{name}.html", "--side", 256).code == 0
     assert seen[0] == ((4, 3, 2), Stretch((0, 1, 2), (100, 200, 300)), 256)
-    assert seen[1][0] == (1, 2, 3) and seen[1][1].low == pytest.approx((80, 80, 80), abs=25)
+    assert seen[2][0] == seen[1][0] == (1, 2, 3) and seen[1][1].low == pytest.approx((80, 80, 80), abs=25)
 
 
 def test_the_slider_starts_where_the_layer_s_thresholds_are(tmp_path: Path, run: Run) -> None:
@@ -83,6 +84,12 @@ def test_the_slider_starts_where_the_layer_s_thresholds_are(tmp_path: Path, run:
         layer = write(tmp_path / f"{number}.gpkg", {"crs": "EPSG:32633", "thresholds": thresholds})
         assert run("report", scene, layer, "-o", f"{number}.html").code == 0
         assert data_of(tmp_path / f"{number}.html")["least"] == least
+
+
+def test_a_page_is_not_left_half_written(small_disk: Path, tmp_path: Path, run: Run) -> None:
+    scene, layer = write_scene(tmp_path / "scene.tif", noise(900, 900)), write(tmp_path / "found.gpkg")
+    outcome = run("report", scene, layer, "-o", small_disk / "page.html")
+    assert outcome.code == 1 and "cannot be written" in outcome.err and not list(small_disk.iterdir())
 
 
 def test_only_the_surest_are_shown_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

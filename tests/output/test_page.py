@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from lcageo.output.page import make_page, picture_address, provenance_rows
+from lcageo.pipeline import scene_page, survey_page
 
 EVIL = "</script><script>alert(1)</script><!--<script>{{data}}&amp;\"'\u2028"
-TEMPLATES = {"scene.html": ["page.js", "scene.js"], "survey.html": ["page.js", "survey.js"]}
+TEMPLATES = {"scene.html": scene_page.SCRIPTS, "survey.html": survey_page.SCRIPTS}
 
 
 class Reader(HTMLParser):

@@ -60,6 +60,7 @@ function makeClasses() {
       refresh();
     });
     text.append(box, swatch(one.colour), node("span", "", one.name));
+    text.title = one.name;
     row.insertCell().append(text);
     const counts = page.scenes.map((scene) => scene.counts[label]);
     row.insertCell().textContent = grouped(counts.reduce((sum, number) => sum + number, 0));

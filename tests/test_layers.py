@@ -38,7 +38,7 @@ ONLY_IN = {
         "pipeline.train_validation",
     ),
     "openvino": ("runtime.openvino_backend",),
-    "onnxruntime": ("runtime.onnx_backend",),
+    "onnxruntime": ("runtime.onnx_backend", "runtime.arcgis_function"),
     "typer": ("cli",),
     "tqdm": ("cli",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions

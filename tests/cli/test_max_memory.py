@@ -34,11 +34,22 @@ def test_a_run_stays_within_the_memory_that_is_allowed(run: Run, tmp_path: Path)
     least = re.search(r"give at least ([\d,]+)M", refused.err)
     assert refused.code == 2 and least is not None
     megabytes = int(least[1].replace(",", "")) + 100
-    command = [sys.executable, "-c", PEAK, "detect", str(scene), "-v", "--batch", "64", "--max-memory", f"{megabytes}M"]
+    command = [
+        sys.executable,
+        "-c",
+        PEAK,
+        "detect",
+        str(scene),
+        "-v",
+        "--batch",
+        "1024",
+        "--max-memory",
+        f"{megabytes}M",
+    ]
     outcome = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     peak_kb = int(outcome.stdout.splitlines()[-1].split()[0])
     fitted = re.search(r"(\d+) tiles at a time", outcome.stderr)
-    assert fitted is not None and 1 <= int(fitted[1]) < 64 and peak_kb * 1024 < megabytes * 1e6
+    assert fitted is not None and 1 <= int(fitted[1]) < 1024 and peak_kb * 1024 < megabytes * 1e6
 
 
 @pytest.mark.parametrize(("text", "size"), [("800M", 800_000_000), ("4g", 4_000_000_000), ("1.5GB", 1_500_000_000)])

@@ -113,7 +113,9 @@ def test_a_stopped_run_goes_on_from_any_folder(
     all_batches = BrightSquares(bright_card(64))
     run_job(plan_jobs([str(path)], [tmp_path / "whole.gpkg"], None, overwrite=False)[0], all_batches)
     assert 0 < len(rest.batches) < len(all_batches.batches)
-    assert postgis.rows("SELECT count(*) FROM resumed") == [[str(len(geopandas.read_file(tmp_path / "whole.gpkg")))]]
+    assert postgis.rows("SELECT count(*) FROM resumed") == [
+        [str(len(geopandas.read_file(tmp_path / "whole.gpkg", layer="whole")))]
+    ]
     assert not job.journal.exists() and list((tmp_path / "elsewhere").iterdir()) == []
 
 

@@ -35,9 +35,10 @@ def test_a_quantised_model_runs_wherever_it_can_and_finds_nearly_the_same(
     assert small.is_quantised and small.metrics["chips"]["images"] == 6
     assert small.weights.stat().st_size < 0.7 * card.weights.stat().st_size
     images = np.stack([item.image.numpy() for item in EvalDataset(read_coco(chips), card.tile_size)])
-    exact = load_predictor(card, DetectConfig(), "cpu", Backend.TORCH).predict(images)
+    loose = DetectConfig(score=0.3)  # what is sure in one may just miss its class's threshold in the other
+    exact = load_predictor(card, loose, "cpu", Backend.TORCH, Precision.FP32).predict(images)
     for backend in (Backend.AUTO, Backend.OPENVINO, Backend.ONNX):
-        predictor = load_predictor(small, DetectConfig(), "auto", backend)
+        predictor = load_predictor(small, loose, "auto", backend)
         assert predictor.engine.precision is Precision.INT8
         found = predictor.predict(images)
         for one, other in zip(exact, found, strict=True):

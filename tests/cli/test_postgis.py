@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from urllib.parse import quote
 
 import geopandas
 import pytest
 import rasterio
-from bright import BrightSquares, Failing, bright_card
+from bright import BrightSquares, Failing, PowerCutError, bright_card
 from commands import Run
 from postgis_server import PASSWORD, Server
 from scenes import noise, squares, write_scene
 
 from lcageo.config import DetectConfig
 from lcageo.errors import InterruptedRunError, UsageError
+from lcageo.output.publish import Publication
 from lcageo.output.table import parse_output
 from lcageo.pipeline.files import run_jobs
 from lcageo.pipeline.jobs import Job, plan_jobs
@@ -85,6 +85,28 @@ def test_nothing_is_left_where_a_file_cannot_be_written(
     assert postgis.rows("SELECT to_regclass('undone') IS NULL") == [["t"]]
 
 
+@pytest.mark.parametrize("more", [(), ("--append",)])
+def test_a_run_that_died_after_the_commit_is_completed_once(
+    more: tuple[str, ...], tmp_path: Path, scene: Path, detect: Run, postgis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"died{len(more)}"
+    outputs = ("-o", "found.gpkg", "-o", postgis.url(name), *more)
+    if more:
+        first = write_scene(tmp_path / "first.tif", noise(200, 200, seed=1), transform=ELSEWHERE)
+        assert detect(first, *outputs).code == 0
+
+    def power_cut(self: Publication) -> None:
+        raise PowerCutError
+
+    with monkeypatch.context() as broken, pytest.raises(PowerCutError):
+        broken.setattr(Publication, "publish", power_cut)
+        detect(scene, *outputs)
+    ((committed,),) = postgis.rows(f"SELECT count(*) FROM {name}")
+    assert detect(scene, *outputs).code == 0
+    assert postgis.rows(f"SELECT count(*), count(DISTINCT id) FROM {name}") == [[committed, committed]]
+    assert str(len(geopandas.read_file(tmp_path / "found.gpkg", layer="found"))) == committed
+
+
 CONFIG = DetectConfig(overlap="0")
 
 
@@ -100,8 +122,8 @@ def test_a_stopped_run_goes_on_from_any_folder(
     path = write_scene(tmp_path / "scene.tif", squares(300, 300, [(20, 20, 12, 240), (200, 210, 20, 220)]))
     (job,) = plan_jobs([str(path)], [parse_output(postgis.url("resumed"))], None, overwrite=False)
     assert job.layers == () and job.journal.is_relative_to(cache)
-    with pytest.raises(InterruptedRunError, match="the same command goes on"):
-        run_job(job, Failing(3, signal.SIGINT))
+    with pytest.raises(InterruptedRunError):
+        run_job(job, Failing(3, InterruptedRunError("stopped by the user")))
     assert job.journal.exists() and PASSWORD.encode() not in job.journal.read_bytes()
     assert postgis.rows("SELECT to_regclass('resumed') IS NULL") == [["t"]]
     (tmp_path / "elsewhere").mkdir()

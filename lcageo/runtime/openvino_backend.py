@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -27,10 +28,10 @@ class OpenVinoPredictor(CpuPredictor):
             DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor has no such numbers.
         """
         try:
-            import openvino
+            import openvino  # noqa: F401
         except ImportError as error:
             raise DeviceError(f"OpenVINO is not installed ({error}): pip install 'lcageo[openvino]'") from error
-        core = openvino.Core()
+        core = _core()
         numbers = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         tiles, threads = side_by_side()
         settings = {
@@ -46,6 +47,19 @@ class OpenVinoPredictor(CpuPredictor):
                 raise DeviceError(f"OpenVINO cannot run model '{card.name}': {error}; try --backend torch") from error
 
         return cls(card, Engine(Backend.OPENVINO, numbers, "cpu"), selection, prepare)
+
+
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's one core of this process.
+
+    Never a second: a core gives its thread a signal stack of its own and, when it goes, puts back what was there when
+    it came (SigAltStackSetup in OpenVINO's src/plugins/intel_cpu). Two that do not go in the opposite order of coming
+    leave the thread with memory that is no longer there, and the next Ctrl-C is a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class _Requests:

@@ -127,6 +127,28 @@ def test_a_kept_graph_spares_torch(card: ModelCard, untrained: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_ctrl_c_is_survived_after_two_predictors(card: ModelCard, untrained: Path) -> None:
+    load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)  # the graph is made once
+    program = (
+        "import faulthandler, gc, os, signal, numpy as np\n"
+        "from lcageo.config import DetectConfig\n"
+        "from lcageo.runtime.catalog import find_card\n"
+        "from lcageo.runtime.predictor import load_predictor\n"
+        "def load():\n"
+        f"    return load_predictor(find_card({str(untrained)!r}), DetectConfig(), 'cpu', 'openvino')\n"
+        "faulthandler.enable()  # Python's handlers run on the signal stack that there is\n"
+        "first = load()\n"
+        "second = load()\n"
+        "del first; gc.collect()\n"
+        "del second; gc.collect()\n"
+        "came = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: came.append(1))\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "assert came == [1]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_altered_weights_are_refused_though_their_graph_is_kept(card: ModelCard, tmp_path: Path) -> None:
     load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
     (tmp_path / "model.safetensors").write_bytes(card.read_weights()[:-1] + b"x")

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--truth", type=Path, help="the objects in it, with their classes in 'class'")
     parser.add_argument("--share", type=float, default=0.5, help="of the scene that is labelled (default: %(default)s)")
     parser.add_argument("--model", default="lca-s", help="to begin with (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=576, help="of chips, pixels (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=640, help="of chips, pixels (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=2.0, help="of fine-tuning (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="crops a step (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -213,7 +213,7 @@ class ChipConfig:
     """The class of all labels, where no attribute tells it."""
     point_size_m: float | None = None
     """Side of the box around a label that is a point, metres on the ground."""
-    size: int = 576
+    size: int = 640
     """Side of a chip, pixels: as the shipped models' tile. Chips are neither enlarged nor reduced by a training at this
     size."""
     overlap: str = "25%"

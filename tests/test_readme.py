@@ -34,8 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     area = shapely.box(UTM.c, UTM.f - 100, UTM.c + 100, UTM.f)
     geopandas.GeoDataFrame(geometry=[area], crs="EPSG:32633").to_file(place / "port.gpkg")
     geopandas.GeoDataFrame({"class": ["ship"]}, geometry=[area], crs="EPSG:32633").to_file(place / "truth.gpkg")
-    huts = [shapely.Point(UTM.c + x, UTM.f - y).buffer(4) for x in range(10, 150, 20) for y in range(10, 150, 20)]
-    geopandas.GeoDataFrame({"type": ["hut"] * len(huts)}, geometry=huts, crs="EPSG:32633").to_file(place / "labels.gpkg")
+    circles = [shapely.Point(UTM.c + x, UTM.f - y).buffer(4) for x in range(10, 150, 20) for y in range(10, 150, 20)]
+    huts = geopandas.GeoDataFrame({"type": ["hut"] * len(circles)}, geometry=circles, crs="EPSG:32633")
+    huts.to_file(place / "labels.gpkg")
     record = voc_xml(voc_object("ship"), voc_object("airplane", (10, 10, 30, 25)))
     write_dior(place / "DIOR", {"00001": record, "00002": record})
     for empty in ("00101", "00201"):

@@ -14,7 +14,7 @@ from lcageo.errors import SceneError, UsageError
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
 from lcageo.scene.describe import SceneInfo
-from lcageo.scene.edges import find_edge
+from lcageo.scene.edges import find_edge, may_have_edge
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
@@ -86,7 +86,7 @@ def open_reader(
     info, chosen, edge = scene.info, parse_stretch(stretch), None
     if chosen is None and info.dtype == "uint8":
         chosen = IDENTITY
-    untagged = info.mask == "none" and edge_nodata is EdgeNodata.AUTO
+    untagged = info.mask == "none" and edge_nodata is EdgeNodata.AUTO and may_have_edge(scene)
     if chosen is None or untagged:
         sample = sample_scene(scene)
         chosen = chosen or estimate_stretch(sample)

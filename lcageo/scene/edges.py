@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.scene.sample import SceneSample
+from lcageo.errors import SceneError
+from lcageo.scene.raster import Scene
+from lcageo.scene.sample import SceneSample, sample_border
 
 JPEG_TOLERANCE = 8
 """uint8 values this close to 0 or 255 count as black or white: lossy compression blurs a collar's border."""
@@ -46,6 +48,17 @@ class EdgeMask:
         if not in_cells.any():
             return np.ones((rows, columns), np.bool_)
         return ~(in_cells & _is_extreme(pixels, self.black))
+
+
+def may_have_edge(scene: Scene) -> bool:
+    """False if the outermost cells, a tenth of the reading, show that `find_edge` would find nothing."""
+    try:
+        border = sample_border(scene)
+    except SceneError:
+        return True
+    if border is None:
+        return True
+    return any((_is_extreme(border.pixels, black) & border.valid).all(axis=-1).any() for black in (True, False))
 
 
 def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:

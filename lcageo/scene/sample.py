@@ -40,12 +40,24 @@ class SceneSample:
 
 def sample_scene(scene: Scene) -> SceneSample:
     """Views the scene through its coarsest overview if that is small enough to be decoded, else by a grid of probes."""
+    if _is_probed(scene):
+        return _probe(scene)
+    pixels, valid = read_reduced(scene, SAMPLE_SIDE)
+    return SceneSample(pixels[..., None], valid[..., None])
+
+
+def sample_border(scene: Scene) -> SceneSample | None:
+    """The outermost cells of `sample_scene`, all others not valid; None where it does not probe: that is no cheaper.
+
+    Raises:
+        SceneError: if none of them can be read.
+    """
+    return _probe(scene, border_only=True) if _is_probed(scene) else None
+
+
+def _is_probed(scene: Scene) -> bool:
     info = scene.info
-    coarsest = max(info.overviews, default=1)
-    if info.width * info.height <= WHOLE_READ_LIMIT * coarsest**2:
-        pixels, valid = read_reduced(scene, SAMPLE_SIDE)
-        return SceneSample(pixels[..., None], valid[..., None])
-    return _probe(scene)
+    return info.width * info.height > WHOLE_READ_LIMIT * max(info.overviews, default=1) ** 2
 
 
 def read_reduced(scene: Scene, longest_side: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -89,7 +101,7 @@ def _parts(length: int, side: int, block: int) -> list[tuple[int, int]]:
     return list(pairwise(np.unique(np.linspace(0, length, parts + 1, dtype=int)).tolist()))
 
 
-def _probe(scene: Scene) -> SceneSample:
+def _probe(scene: Scene, border_only: bool = False) -> SceneSample:
     info = scene.info
     affordable = math.isqrt(max(1, PROBED_PIXELS // math.prod(info.block_shape)))
     cell = max(info.width, info.height) / min(PROBES, affordable)
@@ -98,18 +110,19 @@ def _probe(scene: Scene) -> SceneSample:
     pixels = np.zeros((3, rows, columns, width * height), info.dtype)
     valid = np.zeros((rows, columns, width * height), np.bool_)
     errors: list[SceneError] = []
-    for row in range(rows):
-        for column in range(columns):
-            left = _probe_start(column, columns, info.width, width)
-            top = _probe_start(row, rows, info.height, height)
-            try:
-                window_pixels, window_valid = scene.read(left, top, width, height, width, height)
-            except SceneError as error:
-                errors.append(error)
-                continue
-            pixels[:, row, column] = window_pixels.reshape(3, -1)
-            valid[row, column] = window_valid.ravel()
-    if len(errors) == rows * columns:
+    wanted = np.ones((rows, columns), np.bool_)
+    wanted[1:-1, 1:-1] = not border_only
+    for row, column in np.argwhere(wanted):
+        left = _probe_start(column, columns, info.width, width)
+        top = _probe_start(row, rows, info.height, height)
+        try:
+            window_pixels, window_valid = scene.read(left, top, width, height, width, height)
+        except SceneError as error:
+            errors.append(error)
+            continue
+        pixels[:, row, column] = window_pixels.reshape(3, -1)
+        valid[row, column] = window_valid.ravel()
+    if len(errors) == wanted.sum():
         raise errors[-1]
     return SceneSample(pixels, valid)
 

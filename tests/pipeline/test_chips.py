@@ -357,7 +357,7 @@ def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
     [
         ({"class_field": "a", "class_name": "b"}, "exclude each other"),
         ({"size": 16}, "size 16 is outside 32 to 2,000"),
-        ({"overlap": "90%"}, "of the chip of 576 pixels"),
+        ({"overlap": "90%"}, "of the chip of 640 pixels"),
         ({"point_size_m": 0.0}, r"point-size 0\.0 is not a positive number"),
         ({"block_m": float("nan")}, "block nan is not a positive"),
         ({"min_visible": 0.0}, "min-visible"),

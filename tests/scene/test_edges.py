@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scenes import damaged_scene, noise, write_scene
 
+from lcageo.errors import SceneError
 from lcageo.scene import sample
-from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, valid_share, without_specks
+from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, may_have_edge, valid_share, without_specks
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
 
@@ -67,6 +68,30 @@ def test_probed_scenes_find_it_as_well(tmp_path: Path, monkeypatch: pytest.Monke
     edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
     assert edge is not None
     assert (edge.valid(pixels, 0, 0, 800, 600) == ~collar).all()
+
+
+@pytest.mark.parametrize("collar", ["none", "slanted", "inside", "unreadable"])
+def test_the_border_tells_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collar: str) -> None:
+    monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
+    pixels = noise(800, 800)
+    if collar == "slanted":
+        pixels[:, slanted(800, 800)] = 255
+    if collar == "inside":
+        pixels[:, 200:500, 200:500] = 0
+    path = write_scene(tmp_path / "a.tif", pixels)
+    with open_scene(path) as scene:
+        read, windows = scene.read, []
+
+        def counted(*window: float) -> object:
+            windows.append(window)
+            if collar == "unreadable":
+                raise SceneError("damaged")
+            return read(*window)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(scene, "read", counted)
+        assert may_have_edge(scene) is (collar in ("slanted", "unreadable"))
+    assert len(windows) == 4 * 47
+    assert (edge_of(path) is not None) is (collar == "slanted")
 
 
 def test_the_share_with_data_is_that_of_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,11 @@
-"""SAHI with our network on a scene: python peer_sahi.py SCENE MODEL SCORE OVERLAP PATH..., in the peers' environment.
+"""SAHI with our network on a scene: python peer_sahi.py SCENE MODEL SCORE OVERLAP PRECISION PATH..., in the peers' environment.
 
 PATHs lead to lcageo and to torch; they come after the environment's own packages.
 """
 
 import sys
 
-scene, model_name, score, overlap, *paths = sys.argv[1:]
+scene, model_name, score, overlap, precision, *paths = sys.argv[1:]
 sys.path += paths
 
 import numpy as np
@@ -14,7 +14,7 @@ from sahi.models.base import DetectionModel
 from sahi.predict import get_sliced_prediction
 from sahi.prediction import ObjectPrediction
 
-from lcageo.config import Backend, DetectConfig
+from lcageo.config import Backend, DetectConfig, Precision
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 
@@ -23,7 +23,8 @@ class Ours(DetectionModel):
     """Our network as SAHI's base class wants it."""
 
     def load_model(self):
-        self.model = load_predictor(find_card(model_name), DetectConfig(score=float(score)), "cpu", Backend.TORCH)
+        config = DetectConfig(score=float(score))
+        self.model = load_predictor(find_card(model_name), config, "cpu", Backend.TORCH, Precision(precision))
         self.category_mapping = {str(index): name for index, name in enumerate(self.model.card.classes)}
 
     def perform_inference(self, image):

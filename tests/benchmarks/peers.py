@@ -4,7 +4,7 @@
 
 The peers are installed into an environment of their own, build/peers. Times are those of whole processes, from
 the start of the interpreter to the written file; memory is their greatest resident size. GeoDeep runs our ONNX export,
-SAHI our PyTorch network.
+SAHI our PyTorch network, in float32 as PyTorch has it, and in the bfloat16 that lcageo chooses where the processor has it.
 With --truth, what each finds in a generated scene is compared with what is there (`make demo` makes one).
 """
 
@@ -47,12 +47,13 @@ def commands(scene: Path, onnx: Path) -> dict[str, list[str]]:
     own = [str(ROOT), sysconfig.get_path("purelib")]
     peer, output = str(peer_python()), str(BUILD / "{}.geojson")
     geodeep = [peer, str(HERE / "peer_geodeep.py"), str(scene), str(onnx), str(SCORE), output.format("geodeep")]
-    sahi = [peer, str(HERE / "peer_sahi.py"), str(scene), MODEL, str(SCORE), str(OVERLAP), *own]
+    sahi = [peer, str(HERE / "peer_sahi.py"), str(scene), MODEL, str(SCORE), str(OVERLAP)]
     return {
         "lcageo": [*detect, "-o", output.format("lcageo")],
         "lcageo, torch": [*detect, "--backend", "torch", "-o", output.format("torch")],
         "GeoDeep": geodeep,
-        "SAHI": sahi,
+        "SAHI": [*sahi, "fp32", *own],
+        "SAHI, bfloat16": [*sahi, "auto", *own],
     }
 
 

@@ -1,6 +1,6 @@
-"""SAHI with our network on a scene: python peer_sahi.py SCENE MODEL SCORE OVERLAP PRECISION PATH..., in the peers' environment.
+"""SAHI with our network on a scene: python peer_sahi.py SCENE MODEL SCORE OVERLAP PRECISION PATH...
 
-PATHs lead to lcageo and to torch; they come after the environment's own packages.
+It runs in the peers' environment. PATHs lead to lcageo and to torch; they come after the environment's own packages.
 """
 
 import sys

@@ -4,7 +4,8 @@
 
 The peers are installed into an environment of their own, build/peers. Times are those of whole processes, from
 the start of the interpreter to the written file; memory is their greatest resident size. GeoDeep runs our ONNX export,
-SAHI our PyTorch network, in float32 as PyTorch has it, and in the bfloat16 that lcageo chooses where the processor has it.
+SAHI our PyTorch network, in float32 as PyTorch has it, and in the bfloat16 that lcageo chooses where the processor
+has it.
 With --truth, what each finds in a generated scene is compared with what is there (`make demo` makes one).
 """
 

@@ -35,6 +35,8 @@ FORMATS: Mapping[str, VectorFormat] = {
 """By the file's suffix."""
 COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
 """What a shapefile consists of besides .shp, with what other programs put beside it."""
+RESERVED_TABLES = ("gpkg", "sqlite_", "layer_styles")
+"""How no table of objects in a GeoPackage may begin: GDAL refuses the first two, QGIS keeps styles in the third."""
 STYLE_SUFFIX = ".qml"
 STYLE_MARK = "Made by lcageo with the layer, and anew with each; a style that you save with QGIS is left alone."
 """Tells our styles from those that somebody may have worked on."""
@@ -78,6 +80,13 @@ def files_of(path: Path) -> tuple[Path, ...]:
         *(path.with_suffix(suffix) for suffix in companions),
         *(() if form.metadata_inside else (sidecar(path),)),
     )
+
+
+def layer_name(path: Path) -> str:
+    """What a layer is called inside its file: its stem, after a "_" where a GeoPackage's table may not begin so."""
+    begins = path.stem.lower()
+    allowed = (begins[0].isalnum() or begins[0] == "_") and not begins.startswith(RESERVED_TABLES)
+    return path.stem if allowed or not format_of(path).style_inside else f"_{path.stem}"
 
 
 def sidecar(path: Path) -> Path:

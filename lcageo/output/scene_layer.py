@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
+from lcageo.output.formats import layer_name
 from lcageo.output.polygons import Geometries
 from lcageo.output.vector import GDAL_ERRORS
 
@@ -79,7 +80,7 @@ def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
         if layer.path.suffix == ".parquet":
             rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
         else:
-            name = layer.path.stem  # a GeoPackage has a table of styles, too
+            name = layer_name(layer.path)  # a GeoPackage has a table of styles, too
             rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(NUMBERS), use_arrow=True)
         if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
             rows = rows.reindex(columns=[*NUMBERS, "geometry"])

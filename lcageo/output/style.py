@@ -15,7 +15,7 @@ import geopandas
 import pandas as pd
 import pyogrio
 
-from lcageo.output.formats import STYLE_MARK, style_beside
+from lcageo.output.formats import STYLE_MARK, layer_name, style_beside
 from lcageo.output.quicklook import PANEL, class_colour
 
 LABEL_SCALE = 2500
@@ -123,7 +123,7 @@ def _keep_inside(style: str, layer: Path) -> None:
     row = {
         "f_table_catalog": "",
         "f_table_schema": "",
-        "f_table_name": layer.stem,
+        "f_table_name": layer_name(layer),
         "f_geometry_column": pyogrio.read_info(layer)["geometry_name"],
         "styleName": layer.stem,
         "styleQML": style,

@@ -22,7 +22,7 @@ import shapely
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.output.features import to_wgs84
-from lcageo.output.formats import VectorFormat, format_of, sidecar
+from lcageo.output.formats import VectorFormat, format_of, layer_name, sidecar
 from lcageo.output.style import COLUMNS, classes_in, write_style
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
@@ -95,7 +95,7 @@ def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form
         write_stream(
             moved,
             draft,
-            layer=draft.stem,
+            layer=layer_name(draft),
             driver=form.driver,
             geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,19 @@ def test_provenance_is_inside_where_the_format_has_a_place_else_beside(tmp_path:
     for suffix in (".shp", ".csv"):
         assert json.loads(sidecar(tmp_path / f"found{suffix}").read_text()) == RECORD
     assert json.dumps(RECORD).encode() in (tmp_path / "found.fgb").read_bytes()
+
+
+@pytest.mark.parametrize("stem", ["<b>a", "(1) copy", "+x", "gpkg-of-may", "SQLite_x", "layer_styles", "ü b'c", "1a"])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_any_file_name_will_do(tmp_path: Path, stem: str, suffix: str) -> None:
+    path = tmp_path / f"{stem}{suffix}"
+    write_layer(layer_at("utm"), RECORD, path)
+    assert len(read_layer(path).rows) == 3
+    if suffix == ".gpkg":
+        with closing(sqlite3.connect(path)) as base:
+            (named,) = base.execute("SELECT table_name FROM gpkg_geometry_columns")
+            assert base.execute("SELECT f_table_name FROM layer_styles").fetchall() == [named]
+        assert named[0] in (stem, f"_{stem}") and (named[0] == stem) is stem.startswith(("ü", "1"))
 
 
 def test_debians_gdal_opens_every_format_it_knows(tmp_path: Path) -> None:

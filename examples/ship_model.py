@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--trained-on", required=True)
     parser.add_argument("--tile", type=int, help="side of a tile, pixels, if not the run's")
     parser.add_argument("--gsd", help="MIN,MAX metres per pixel, if not the run's")
+    parser.add_argument("--largest", type=int, help="side that nearly all objects stay below, if not the run's")
     arguments = parser.parse_args()
     card = halved(find_card(arguments.run), arguments.card)
     if arguments.tile:
@@ -112,6 +113,8 @@ def main() -> None:
     if arguments.gsd:
         least, greatest = map(float, arguments.gsd.split(","))
         card = replace(card, gsd_m=(least, greatest))
+    if arguments.largest:
+        card = replace(card, largest_object_px=arguments.largest)
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None
     card = shipped(card, dict(arguments.val), class_map, arguments.trained_on)
     write_card(card, arguments.card)

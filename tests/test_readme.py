@@ -79,7 +79,7 @@ def commands() -> dict[str, str]:
 @pytest.mark.parametrize("name", commands())
 def test_every_command_is_named_and_has_help(name: str) -> None:
     assert f"| `lcageo {name}` |" in README
-    assert commands()[name]
+    assert f"Example: lcageo {name}" in " ".join(commands()[name].split())
 
 
 def test_it_names_no_command_that_does_not_exist() -> None:

@@ -62,6 +62,7 @@ def batch(
     bbox_crs: detect_options.BboxCrs = DEFAULTS.bbox_crs,
     quicklooks: Annotated[bool, typer.Option("--quicklooks", help="Also draw every scene with its boxes.")] = False,
     holes: Annotated[bool, typer.Option("--holes", help="Also write layers of what could not be read.")] = False,
+    review: Annotated[bool, typer.Option("--review", help="Also write layers of what to label next.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with scenes that appear, once they are whole; Ctrl-C ends it.")
     ] = False,
@@ -101,6 +102,7 @@ def batch(
         aoi=aoi,
         bbox=bbox,
         bbox_crs=bbox_crs,
+        review=review,
     )
     from lcageo.pipeline.survey import SurveyConfig, open_survey
     from lcageo.pipeline.survey_scenes import find_scenes
@@ -111,7 +113,7 @@ def batch(
     scenes = find()
     if not scenes and not watch:
         raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
-    survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes)
+    survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes, review)
     with (
         detect_options.open_runner(
             model, config, Engine(backend, precision, device), batch, max_memory, cluster, say

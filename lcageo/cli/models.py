@@ -17,7 +17,10 @@ models = typer.Typer(no_args_is_help=True, help="Lists, describes and checks mod
 
 @models.command("list")
 def list_models(as_json: options.Json = False) -> None:
-    """Lists the shipped models."""
+    """Lists the shipped models.
+
+    Example: lcageo models list
+    """
     cards = shipped_cards()
     if as_json:
         console.data(json.dumps([_entries(card) for card in cards], indent=1))
@@ -38,7 +41,10 @@ def list_models(as_json: options.Json = False) -> None:
 def model_info(
     model: Annotated[str, typer.Argument(help="Name, card, or folder.")], as_json: options.Json = False
 ) -> None:
-    """Describes one model: classes, resolution, licence, figures."""
+    """Describes one model: classes, resolution, licence, figures.
+
+    Example: lcageo models info lca-s
+    """
     card = find_card(model)
     console.data(json.dumps(_entries(card), indent=1) if as_json else _text(card))
 
@@ -47,7 +53,10 @@ def model_info(
 def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="All shipped models if none.")] = None,
 ) -> None:
-    """Checks that weights are the ones their cards describe (SHA-256)."""
+    """Checks that weights are the ones their cards describe (SHA-256).
+
+    Example: lcageo models verify lca-s
+    """
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
         card.read_weights()

@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What objects must be like to be kept."""
+    """What objects must be like to be kept. One without a score, which somebody drew, counts as certain."""
 
     score: float | None = None
     """Least score, for classes that `per_class` does not name. None: `thresholds`."""
@@ -55,6 +55,42 @@ class Choice:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Where objects must be."""
+
+    shape: shapely.Geometry
+    """In the CRS of its file, which may be too large for the layer's; prepared."""
+    to_area: pyproj.Transformer | None
+    """From the layer's CRS, where that is another."""
+
+    @classmethod
+    def read(cls, path: Path, crs: pyproj.CRS | None) -> Area:
+        """The polygons of a file, for a layer in `crs`.
+
+        Raises:
+            DataError: if there are none, or either has no CRS but the other does.
+        """
+        polygons = read_polygons(path, "--aoi")
+        if len(polygons) == 0:
+            raise DataError(f"--aoi '{path}' holds no polygons")
+        if (polygons.crs is None) != (crs is None):
+            which = f"--aoi '{path}'" if polygons.crs is None else "the layer"
+            raise DataError(f"{which} has no CRS, but the other has; give both one")
+        shape = shapely.union_all(polygons.shapes)
+        shapely.prepare(shape)
+        moves = polygons.crs is not None and polygons.crs != crs
+        return cls(shape, pyproj.Transformer.from_crs(crs, polygons.crs, always_xy=True) if moves else None)
+
+    def holds(self, shapes: NDArray[Any]) -> Mask:
+        """(N,) Whether the centres of shapes, in the layer's CRS, lie in it."""
+        centres = shapely.centroid(shapes)
+        x, y = shapely.get_x(centres), shapely.get_y(centres)
+        if self.to_area is not None:
+            x, y = self.to_area.transform(x, y)
+        return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
+
+
 @dataclass(slots=True)
 class Chooser:
     """Applies a choice to the parts of one layer, and counts."""
@@ -62,14 +98,15 @@ class Chooser:
     choice: Choice
     thresholds: Mapping[str, float]
     """Least score per class where the choice names none; 0 for classes it lacks."""
-    area: shapely.Geometry | None
-    """The area of interest in the layer's CRS, prepared."""
+    area: Area | None
     read: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     least: float = -np.inf
     """Score below which an object is not among the best."""
     at_least: int = 0
     """How many objects of just that score are."""
+    sized: bool = False
+    """Whether any object had an area: what somebody drew has none, of a scene without CRS none has."""
 
     @classmethod
     def of(cls, choice: Choice, thresholds: Mapping[str, float], crs: pyproj.CRS | None) -> Chooser:
@@ -83,7 +120,7 @@ class Chooser:
         Raises:
             DataError: if the area of interest cannot be read, or brought to the CRS.
         """
-        return cls(choice, thresholds, None if choice.aoi is None else _area(choice.aoi, crs))
+        return cls(choice, thresholds, None if choice.aoi is None else Area.read(choice.aoi, crs))
 
     def look_at(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         """Finds the score that the best `top` have, among those that are kept otherwise; once, before `chosen`."""
@@ -101,7 +138,7 @@ class Chooser:
     def chosen(self, part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
         """Those of a part that are kept; parts come in the layer's order, of equal scores the first count as better."""
         mask = self._mask(part)
-        if np.isfinite(self.least):
+        if self.least > -np.inf:
             scores = _scores(part)
             equal = mask & (scores == self.least)
             first = equal & (np.cumsum(equal) <= self.at_least)
@@ -112,19 +149,28 @@ class Chooser:
         self.kept.update(names[mask].tolist())
         return part[mask]
 
+    def reached(self) -> dict[str, float]:
+        """Per class, the score that what was kept reaches: the thresholds of the layer that comes of it."""
+        usual = self.thresholds if self.choice.score is None else dict.fromkeys(self.thresholds, self.choice.score)
+        return {**usual, **self.choice.per_class}
+
     def _mask(self, part: geopandas.GeoDataFrame) -> Mask:
         choice, mask, names = self.choice, np.ones(len(part), np.bool_), _names(part)
         if choice.classes:
             mask &= np.isin(names, choice.classes)
-        limits = {**({} if choice.score is not None else self.thresholds), **choice.per_class}
+        own = {} if choice.score is not None or "score" not in part else self.thresholds
+        limits = {**own, **choice.per_class}
         if limits or choice.score is not None:
             least = pd.Series(names, dtype="str").map(limits).fillna(choice.score or 0.0).to_numpy(np.float64)
             mask &= _scores(part) >= least
         if choice.min_area is not None:
-            mask &= _numbers(part, "area_m2", "--min-area") >= choice.min_area
+            areas = _numbers(part, "area_m2", "--min-area")
+            self.sized |= not np.isnan(areas).all()
+            if len(areas) and not self.sized:
+                raise DataError("the layer's column 'area_m2' is empty, but --min-area needs it")
+            mask &= areas >= choice.min_area
         if self.area is not None:
-            centres = shapely.centroid(part.geometry.to_numpy())
-            mask &= shapely.intersects_xy(self.area, shapely.get_x(centres), shapely.get_y(centres))
+            mask &= self.area.holds(part.geometry.to_numpy())
         return np.asarray(mask, np.bool_)
 
 
@@ -135,24 +181,11 @@ def _names(part: geopandas.GeoDataFrame) -> NDArray[Any]:
 
 
 def _scores(part: geopandas.GeoDataFrame) -> NDArray[np.float64]:
-    return _numbers(part, "score", "a choice by score")
+    scores = _numbers(part, "score", "a choice by score")
+    return np.where(np.isnan(scores), np.inf, scores)
 
 
 def _numbers(part: geopandas.GeoDataFrame, column: str, wanted_by: str) -> NDArray[np.float64]:
     if column not in part:
         raise DataError(f"the layer has no column '{column}', which {wanted_by} needs")
-    numbers = part[column].to_numpy(np.float64, na_value=np.nan)
-    if len(numbers) and np.isnan(numbers).all():
-        raise DataError(f"the layer's column '{column}' is empty, but {wanted_by} needs it")
-    return np.asarray(numbers)
-
-
-def _area(path: Path, crs: pyproj.CRS | None) -> shapely.Geometry:
-    polygons = read_polygons(path, "--aoi")
-    if len(polygons) == 0:
-        raise DataError(f"--aoi '{path}' holds no polygons")
-    if polygons.crs is not None and crs is not None and polygons.crs != crs:
-        polygons = polygons.moved(crs)
-    area = shapely.union_all(polygons.shapes)
-    shapely.prepare(area)
-    return area
+    return np.asarray(part[column].to_numpy(np.float64, na_value=np.nan))

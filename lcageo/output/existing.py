@@ -109,7 +109,7 @@ class ExistingLayer:
                 self.check_crs(part.crs)
                 self.check_columns([name for name in part.columns if name != part.geometry.name])
             if {"class", "class_id"} <= set(part.columns):
-                pairs = part[["class", "class_id"]].drop_duplicates()
+                pairs = part[["class", "class_id"]].drop_duplicates().dropna()  # somebody drew an object
                 self.check_classes(dict(zip(pairs["class"].tolist(), pairs["class_id"].tolist(), strict=True)))
             fits = part if self.crs is None else moved(part, self.crs)
             if "id" in self.columns:

@@ -16,6 +16,7 @@ from lcageo.errors import OutputError, UsageError
 from lcageo.output.existing import ExistingLayer
 from lcageo.output.layer_reader import open_layer
 from lcageo.output.publish import Publication
+from lcageo.output.style import renew_style
 from lcageo.output.vector import GDAL_ERRORS, CountedParts, check_complete, write_stream
 
 BUSY_S = 10.0
@@ -70,6 +71,7 @@ def append_layer(
             layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(before.joined(provenance))},
         )
         check_complete(draft, "GPKG", before.features + counted.features, layer)
+        renew_style({**before.class_ids, **(counted.classes or {})}, draft, str(layer))
 
 
 def _settle(path: Path) -> None:
@@ -90,6 +92,8 @@ def _contents(path: Path, known_as: Path) -> ExistingLayer:
     with _told(known_as), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
         ((features,),) = base.execute(f"SELECT COUNT(*) FROM {table}")
         last = base.execute(f"SELECT MAX(id) FROM {table}").fetchone()[0] if "id" in columns else 0
+        if not isinstance(last, int | None):
+            raise UsageError(f"'{known_as}' cannot be appended to: its column 'id' is no number; give another")
         both = {"class", "class_id"} <= set(columns)
         pairs = base.execute(f"SELECT DISTINCT class, class_id FROM {table}").fetchall() if both else []
     class_ids = {str(name): int(number) for name, number in pairs if name is not None and number is not None}

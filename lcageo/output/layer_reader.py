@@ -31,7 +31,15 @@ READ_ERRORS = (
 )
 _HEAD = 1 << 20
 """Bytes of a GeoJSON file in which its foreign members are looked for: GDAL writes them first."""
-_NUMBERS = ("id", "class_id", "score", "width_m", "height_m", "area_m2")
+_WHOLE = frozenset(("id", "class_id"))
+_NUMBERS = _WHOLE | {"score", "width_m", "height_m", "area_m2"}
+_NULLABLE = {
+    pyarrow.int16(): pd.Int16Dtype(),
+    pyarrow.int32(): pd.Int32Dtype(),
+    pyarrow.int64(): pd.Int64Dtype(),
+    pyarrow.bool_(): pd.BooleanDtype(),
+}
+"""Types that stay what they are where an object that somebody drew has no value: all parts must have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +76,13 @@ class LayerFile:
             raise DataError(f"'{self.path}' cannot be read to its end ({error})") from error
 
     def _frame(self, batch: pyarrow.RecordBatch, geometry: str) -> geopandas.GeoDataFrame:
-        table = batch.to_pandas()
+        table = batch.to_pandas(types_mapper=_NULLABLE.get)
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
-        if self.path.suffix.lower() == ".csv":
+        if self.path.suffix.lower() == ".csv":  # has text only
             table = table.drop(columns="WKT", errors="ignore")  # the geometry as the file has it
-        for name in _NUMBERS:  # CSV has text only
-            if name in table and not pd.api.types.is_numeric_dtype(table[name]):
-                table[name] = pd.to_numeric(table[name])
+            for name in _NUMBERS.intersection(table.columns):
+                kind = "Int64" if name in _WHOLE else "float64"
+                table[name] = pd.to_numeric(table[name], errors="coerce").astype(kind)
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
 
 

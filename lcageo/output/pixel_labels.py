@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -43,8 +44,9 @@ def write_labels(
     COCO: `bbox` is x, y, width, height in pixels from the image's upper-left corner; `category_id` is the label + 1,
     since 0 is the background in many tools; each annotation has a `score`. Provenance is the member `lcageo`.
 
-    YOLO: a line an object, `class x y width height score`, the centre and size as shares of the image; class names,
-    in the order of their numbers from 0, and provenance are in files beside it.
+    YOLO: a line an object, `class x y width height`, the centre and size as shares of the image. A sixth number is what
+    labelling tools refuse, so `scores` stand, line by line, beside provenance in a file beside it; another has the
+    class names, in the order of their numbers from 0.
 
     Args:
         parts: scene pixels; one part is in memory at a time.
@@ -59,13 +61,15 @@ def write_labels(
     Source:
         https://cocodataset.org/#format-results and #format-data; https://docs.ultralytics.com/datasets/detect
     """
-    write = _write_yolo if path.name.lower().endswith(YOLO) else _write_coco
+    inside = (_cut(part, grid) for part in parts)
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            write((_cut(part, grid) for part in parts), classes, grid, provenance, file)
-        if write is _write_yolo:
-            names_file(path).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
-            sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
+            if not path.name.lower().endswith(YOLO):
+                _write_coco(inside, classes, grid, provenance, file)
+                return
+            scores = _write_yolo(inside, grid, file)
+        names_file(path).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        sidecar(path).write_text(json.dumps({**provenance, "scores": scores}), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
@@ -88,22 +92,24 @@ def _write_coco(
             area = round(bbox[2] * bbox[3], PIXEL_DIGITS)
             annotation = {
                 "id": number, "image_id": 1, "category_id": label + 1, "bbox": bbox, "area": area, "iscrowd": 0,
-                "score": score,
             }  # fmt: skip
+            if score is not None:
+                annotation["score"] = score
             file.write(("," if number > 1 else "") + "\n" + json.dumps(annotation))
     file.write("\n]}\n")
 
 
-def _write_yolo(
-    parts: Iterator[Detections], classes: Sequence[str], grid: PixelGrid, provenance: Mapping[str, Any], file: TextIO
-) -> None:
+def _write_yolo(parts: Iterator[Detections], grid: PixelGrid, file: TextIO) -> list[float | None]:
+    """Returns the score of each line, None of what somebody drew."""
+    scores: list[float | None] = []
     image = np.array([grid.width, grid.height] * 2, np.float64)
     for part in parts:
         sizes = _sizes(part)
         shares = np.hstack([part.boxes_xyxy[:, :2] + sizes / 2, sizes]) / image
-        for label, share, score in zip(part.labels.tolist(), shares.tolist(), _scores(part), strict=True):
-            numbers = " ".join(f"{number:.{SHARE_DIGITS}f}" for number in share)
-            file.write(f"{label} {numbers} {score:.{SCORE_DIGITS}f}\n")
+        for label, share in zip(part.labels.tolist(), shares.tolist(), strict=True):
+            file.write(f"{label} {' '.join(f'{number:.{SHARE_DIGITS}f}' for number in share)}\n")
+        scores += _scores(part)
+    return scores
 
 
 def _cut(part: Detections, grid: PixelGrid) -> Detections:
@@ -118,6 +124,7 @@ def _sizes(part: Detections) -> NDArray[np.float64]:
     return np.asarray(part.boxes_xyxy[:, 2:] - part.boxes_xyxy[:, :2], np.float64)
 
 
-def _scores(part: Detections) -> list[float]:
-    rounded: list[float] = np.round(part.scores.astype(np.float64), SCORE_DIGITS).tolist()
-    return rounded
+def _scores(part: Detections) -> list[float | None]:
+    """None of an object that somebody drew."""
+    rounded = np.round(part.scores.astype(np.float64), SCORE_DIGITS).tolist()
+    return [score if math.isfinite(score) else None for score in rounded]

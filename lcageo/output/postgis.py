@@ -96,6 +96,8 @@ class TableTransaction:
             self._execute("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             count = self._value("SELECT count(*) FROM {table}")
             last = self._value("SELECT max(id) FROM {table}") if "id" in names else 0
+            if not isinstance(last, int | None):
+                raise UsageError(f"'{self.table}' cannot be appended to: its column 'id' is no number; give another")
             both = {"class", "class_id"} <= set(names)
             pairs = self._rows("SELECT DISTINCT class, class_id FROM {table}") if both else []
             srid = self._value("SELECT Find_SRID({schema}, {name}, 'geometry')")
@@ -108,7 +110,7 @@ class TableTransaction:
     def write(self, parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any]) -> None:
         """Makes the table, in place of one that is there.
 
-        Its primary key is `id`, provenance is the comment on it.
+        Its primary key is `id` where every object has its own; provenance is the comment on it.
 
         Args:
             parts: as of `write_layer`.
@@ -128,9 +130,10 @@ class TableTransaction:
             kind = "Geometry" if mixed else "Polygon"  # of no features, geopandas cannot know
             srid = 0 if first.crs is None else first.crs.to_epsg()
             self._execute(f"ALTER TABLE {{table}} ALTER geometry TYPE geometry({kind}, {srid})")
-            if "id" in first:
-                self._execute("ALTER TABLE {table} ADD PRIMARY KEY (id)")
             self._add_all(chain([first], rest))
+            # Objects that somebody drew may have no id, or that of the one they were copied from.
+            if "id" in first and self._value("SELECT count(*) = count(DISTINCT id) FROM {table}"):
+                self._execute("ALTER TABLE {table} ADD PRIMARY KEY (id)")
             self._describe(provenance)
 
     def append(self, parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any]) -> None:

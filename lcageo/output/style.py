@@ -6,7 +6,9 @@ Source: what QGIS 3.22 itself saves for such a style (QML), cut down to what dif
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -49,6 +51,22 @@ def write_style(classes: Mapping[str, int], layer: Path) -> None:
         _keep_inside(qml(classes), layer)
     else:
         beside.write_text(qml(classes), encoding="utf-8")
+
+
+def renew_style(classes: Mapping[str, int], file: Path, layer: str) -> None:
+    """Gives a GeoPackage's layer the style of all classes that it now has; one that somebody saved stays.
+
+    Args:
+        classes: as of `write_style`.
+        file: the GeoPackage.
+        layer: its table.
+    """
+    with closing(sqlite3.connect(file)) as base, base:
+        if base.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (QGIS_STYLES,)).fetchone():
+            base.execute(
+                f"UPDATE {QGIS_STYLES} SET styleQML = ? WHERE f_table_name = ? AND instr(styleQML, ?) > 0",
+                (qml(classes), layer, STYLE_MARK),
+            )
 
 
 def qml(classes: Mapping[str, int]) -> str:

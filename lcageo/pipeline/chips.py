@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import lcageo
 from lcageo.config import ChipConfig
-from lcageo.detections import Detections
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 from lcageo.output.labels import Labels, read_labels
 from lcageo.output.publish import make_folder
-from lcageo.output.quicklook import LONGEST_SIDE, save_quicklook
-from lcageo.output.split_map import draw_split
 from lcageo.pipeline.chip_blocks import BlockPlane, BlockSplit, split_blocks
-from lcageo.pipeline.chip_scene import Chip, ChipCutter, PlacedScene, open_cutter, place_scene
+from lcageo.pipeline.chip_cutting import cut_all
+from lcageo.pipeline.chip_scene import PlacedScene, place_scene
 from lcageo.pipeline.chip_set import IMAGES, MAPS, SIDES, ChipSet
-from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.stretch import reduced_image
-from lcageo.scene.tiles import Tile
+from lcageo.scene.raster import open_scene
 
 MADE_BY = "made by lcageo chips"
 """In a COCO file's info: how we know our own."""
@@ -38,13 +29,6 @@ CHIPS_PER_BLOCK = 4
 """Along a block's side."""
 BLOCKS_PER_EXTENT = 4
 """Along the longer side of what the labels cover, at least."""
-THREADS = 4
-"""That read, resample and compress; GDAL and zlib let others run meanwhile."""
-AHEAD = 4 * THREADS
-"""Tiles whose chips are in memory at a time."""
-
-Cut = list[tuple[Chip, bytes]]
-"""A tile's chips with their PNGs."""
 Warn = Callable[[str], None]
 Tell = Callable[[int, int], None]
 
@@ -107,7 +91,7 @@ def make_chips(
     try:
         with tempfile.TemporaryDirectory(prefix=".chips-", dir=out) as folder:
             chips = ChipSet(Path(folder), labels)
-            unreadable = _cut_all(chips, placed, split, owner, config, on_progress)
+            unreadable = cut_all(chips, placed, split, owner, config, on_progress)
             if not chips.shown["train"]:
                 raise DataError(f"no label of '{labels_path}' shows well enough to train on; is there data under them?")
             about = {"labels": str(labels_path), "scenes": list(scenes), "parameters": config.parameters()}
@@ -207,113 +191,14 @@ def _block_m(
     return min(wanted, extent_m / BLOCKS_PER_EXTENT) if extent_m > 0 else wanted
 
 
-def _cut_all(
-    chips: ChipSet,
-    placed: Sequence[PlacedScene],
-    split: BlockSplit,
-    owner: NDArray[np.bool_],
-    config: ChipConfig,
-    on_progress: Tell,
-) -> list[str]:
-    """Cuts, writes and draws all scenes; returns why tiles could not be read."""
-    for name in (IMAGES, MAPS):
-        (chips.folder / name).mkdir()
-    labelled = [np.flatnonzero(scene.wanted() & scene.with_labels()) for scene in placed]
-    others = [np.flatnonzero(scene.wanted() & ~scene.with_labels()) for scene in placed]
-    quota = _quota([len(tiles) for tiles in labelled], [len(tiles) for tiles in others], config.negatives)
-    total, done = sum(map(len, labelled)) + sum(quota), 0
-    unreadable: list[str] = []
-    for number, (scene, name) in enumerate(zip(placed, _names(placed), strict=True)):
-        if not len(labelled[number]) + quota[number]:
-            continue
-        shuffled = np.random.default_rng([config.seed, number]).permutation(others[number])
-        with open_scene(scene.info.path, config.bands) as opened:
-            cutter = open_cutter(opened, scene, split, owner, config)
-            drawn: list[tuple[Tile, bool]] = []
-            for cut in chain(_in_turn(cutter, labelled[number]), _first(_in_turn(cutter, shuffled), quota[number])):
-                if isinstance(cut, SceneError):
-                    unreadable.append(str(cut))
-                    continue
-                for chip, png in cut:
-                    chips.add(name, scene, chip, png)
-                    drawn.append((chip.tile, chip.validates))
-                done += 1
-                on_progress(min(done, total), total)
-            save_quicklook(_map(opened, cutter, drawn, chips.labels), chips.folder / MAPS / f"{name}.png")
-    on_progress(total, total)
-    return unreadable
-
-
-def _first(cuts: Iterator[Cut | SceneError], most: int) -> Iterator[Cut | SceneError]:
-    """Of tiles without labels so many that give a chip: some hold no data."""
-    return islice((cut for cut in cuts if cut), most)
-
-
-def _quota(labelled: Sequence[int], others: Sequence[int], share: float) -> list[int]:
-    """Tiles without labels to take from each scene, evenly, so that about `share` of all tiles are such."""
-    wanted = min(share / (1 - share) * sum(labelled), sum(others))
-    ends = np.round(np.cumsum(others) * wanted / max(sum(others), 1)).astype(int)
-    return [int(count) for count in np.diff(ends, prepend=0)]
-
-
-def _names(placed: Sequence[PlacedScene]) -> list[str]:
-    """Names for files, one a scene: the scenes' own, with a number where an earlier scene has the same."""
-    stems = [scene.info.name for scene in placed]
-    return [stem if stem not in stems[:index] else f"{stem}-{index + 1}" for index, stem in enumerate(stems)]
-
-
-def _in_turn(cutter: ChipCutter, tiles: NDArray[np.int64]) -> Iterator[Cut | SceneError]:
-    """Each tile's chips with their PNGs, or why it cannot be read; cut on threads, some ahead."""
-    rest = iter(tiles.tolist())
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="lcageo-chip") as pool:
-        while some := list(islice(rest, AHEAD)):
-            yield from pool.map(partial(_cut, cutter), some)
-
-
-def _cut(cutter: ChipCutter, tile: int) -> Cut | SceneError:
-    try:
-        return [(chip, _png(chip)) for chip in cutter.cut(cutter.placed.grid[tile])]
-    except SceneError as error:
-        return error
-
-
-def _png(chip: Chip) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(np.moveaxis(chip.pixels, 0, -1))).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _map(scene: Scene, cutter: ChipCutter, drawn: Sequence[tuple[Tile, bool]], labels: Labels) -> Image.Image:
-    """The picture of a scene's split."""
-    placed = cutter.placed
-    image = reduced_image(scene, cutter.reader.stretch, LONGEST_SIDE)
-    shrink = np.array([placed.info.width / image.shape[2], placed.info.height / image.shape[1]] * 2)
-    columns, rows = np.meshgrid(
-        (np.arange(image.shape[2]) + 0.5) * shrink[0], (np.arange(image.shape[1]) + 0.5) * shrink[1]
-    )
-    validates = cutter.split.validates(*placed.to_crs(cutter.split.plane.crs)(columns, rows))
-    shown = labels.labels[placed.index]
-    validating = sum(val for _, val in drawn)
-    return draw_split(
-        image,
-        validates,
-        placed.inside(columns, rows),
-        [(np.array(tile.bounds) / shrink, val) for tile, val in drawn],
-        Detections(placed.boxes_xyxy / shrink, np.ones(len(shown), np.float32), shown),
-        labels.classes,
-        f"{placed.info.name}, chips: {len(drawn) - validating:,} train (blue), {validating:,} validate (orange)",
-        placed.pixel_size_m[0] * float(shrink[0]),
-    )
-
-
 def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
-    """Moves all to its place, over what was there: the COCO files, which are looked for, at last."""
+    """Moves all to its place, over what was there: the COCO files, which are looked for, go first and come last."""
+    for name in (f"{side}.json" for side in SIDES):
+        (out / name).unlink(missing_ok=True)
     for name in (IMAGES, MAPS):
         if (out / name).exists():
             shutil.rmtree(out / name)
         (draft / name).rename(out / name)
-    for name in (f"{side}.json" for side in SIDES):
-        (out / name).unlink(missing_ok=True)
     files = sorted(draft.glob("*.json"))
     for file in files:
         file.rename(out / file.name)

@@ -76,6 +76,8 @@ def filter_layer(
     chooser.look_at(layer.parts())
     how = {**choice.as_json(), "from": str(source), "version": lcageo.__version__}
     provenance = {**layer.provenance, "filtered": [*layer.provenance.get("filtered", []), how]}
+    if chooser.thresholds:
+        provenance["thresholds"] = chooser.reached()
     if to is not None:
         provenance["crs"] = to.to_string()
     parts = _parts(layer, chooser, to)

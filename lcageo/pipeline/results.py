@@ -81,16 +81,18 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal,
         UsageError: if what is there has come to differ from what it was when the job began.
     """
     georeference, name = report.info.georeference, report.info.name
+    # No object of these two has to reach a threshold.
+    about = {name: value for name, value in report.provenance.items() if name != "thresholds"}
     with Publication() as publication, ExitStack() as stack:
         for path in job.layers:
             _write_file(path, job, report, journal, publication)
         if job.holes is not None:
             reasons = [hole.reason for hole in report.holes]
             holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
-            write_layer([holes], report.provenance, publication.draft(job.holes, files_of(job.holes)))
+            write_layer([holes], about, publication.draft(job.holes, files_of(job.holes)))
         if job.review is not None and review is not None:
             layer = review_features(review, report.classes, georeference.to_map, georeference.crs, name)
-            write_layer([layer], report.provenance, publication.draft(job.review, files_of(job.review)))
+            write_layer([layer], about, publication.draft(job.review, files_of(job.review)))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
         transactions = [stack.enter_context(TableTransaction(table)) for table in job.tables]

@@ -195,7 +195,7 @@ def _least(provenance: Mapping[str, Any], placed: PlacedLayer) -> int:
     lowest = np.min(placed.objects.scores, initial=1.0, where=np.isfinite(placed.objects.scores))
     wanted = min(scores, default=0.0)
     # At or below what the layer has, the slider's step would hide some.
-    return 0 if wanted <= lowest + 1 / SCORE_STEPS else round(wanted * 100) * (SCORE_STEPS // 100)
+    return 0 if wanted <= lowest + 1 / SCORE_STEPS else int(wanted * 100 + 1e-9) * (SCORE_STEPS // 100)
 
 
 def _coverage(provenance: Mapping[str, Any], has_holes: bool) -> list[tuple[str, str]]:

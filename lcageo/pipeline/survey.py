@@ -51,6 +51,8 @@ class SurveyConfig:
     """A picture of every scene, in OUT/quicklooks."""
     holes: bool = False
     """A layer of what could not be read of every scene, in OUT/holes."""
+    review: bool = False
+    """A layer of what to label next of every scene, in OUT/review; the DetectConfig must say so, too."""
 
     @property
     def joint_layer(self) -> Path:
@@ -182,6 +184,7 @@ class Survey:
             layers=(out / "scenes" / f"{place}{self.config.suffix}",),
             quicklook=out / "quicklooks" / f"{place}.png" if self.config.quicklooks else None,
             holes=out / "holes" / f"{place}{self.config.suffix}" if self.config.holes else None,
+            review=out / "review" / f"{place}{self.config.suffix}" if self.config.review else None,
         )
 
     def _area_identity(self) -> dict[str, Any]:

@@ -107,6 +107,49 @@ def test_filtered_objects_are_appended(tmp_path: Path, scenes: tuple[Path, Path]
     assert record["filtered"][0]["top"] == record["appended"][0]["filtered"][0]["top"] == 5
 
 
+def style(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as base:
+        ((text,),) = base.execute("SELECT styleQML FROM layer_styles")
+    return str(text)
+
+
+def test_the_style_knows_classes_that_came_later_and_a_saved_one_stays(
+    tmp_path: Path, scenes: tuple[Path, Path], detect: Run
+) -> None:
+    assert detect(scenes[0], "-o", "all.gpkg").code == 0
+    classes = sorted(set(rows(tmp_path / "all.gpkg")["class"]))
+    assert detect(scenes[0], "-o", "all.gpkg", "--classes", classes[0], "--overwrite").code == 0
+    assert f'value="{classes[0]}"' in style(tmp_path / "all.gpkg") and f'value="{classes[1]}"' not in style(
+        tmp_path / "all.gpkg"
+    )
+    assert detect(scenes[1], "-o", "all.gpkg", "--append").code == 0
+    assert all(f'value="{name}"' in style(tmp_path / "all.gpkg") for name in classes)
+    with closing(sqlite3.connect(tmp_path / "all.gpkg")) as base, base:
+        base.execute("UPDATE layer_styles SET styleQML = '<qgis/>'")
+    assert detect(scenes[0], "-o", "all.gpkg", "--append", "--score", 0.04).code == 0
+    assert style(tmp_path / "all.gpkg") == "<qgis/>"
+
+
+def test_what_somebody_drew_is_no_class_of_another_number(
+    tmp_path: Path, scenes: tuple[Path, Path], detect: Run, run: Run
+) -> None:
+    for scene in scenes:
+        assert detect(scene, "-o", f"{scene.stem}.gpkg").code == 0
+    second = rows(tmp_path / "second.gpkg")
+    for name in ("id", "class_id"):
+        second[name] = second[name].astype("Int64").mask(second.index < 3)
+    second["score"] = second["score"].mask(second.index < 3)
+    second.to_file(tmp_path / "corrected.gpkg", layer="corrected")
+    outcome = run("filter", "corrected.gpkg", "first.gpkg", "--append")
+    assert outcome.code == 0, outcome.err
+    both = rows(tmp_path / "first.gpkg")
+    assert both["score"].isna().sum() == 3 and both["id"].is_unique
+    text = rows(tmp_path / "second.gpkg").assign(id="w1")
+    text.to_file(tmp_path / "text.gpkg", layer="text")
+    outcome = run("filter", "corrected.gpkg", "text.gpkg", "--append")
+    assert outcome.code == 2 and "its column 'id' is no number" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -45,6 +45,16 @@ def test_a_survey_gives_layers_a_joint_one_and_a_summary(
     assert [scene["objects"] for scene in json.loads(again.out)] == counts
 
 
+def test_what_to_label_next_is_written_of_every_scene(run: Run, flight: Path, untrained: Path, tmp_path: Path) -> None:
+    outcome = run("batch", flight, "--out", "out", "--recursive", "--model", untrained, "--score", "0.02", "--review")
+    assert outcome.code == 0, outcome.err
+    for name in ("a b", "later/ç"):
+        kinds = {row["kind"] for row in read_layer(tmp_path / "out" / "review" / f"{name}.gpkg").rows}
+        assert kinds == {"tile", "object"}
+        written = read_layer(tmp_path / "out" / "scenes" / f"{name}.gpkg").rows
+        assert written and min(row["score"] for row in written) >= 0.02
+
+
 def test_failed_scenes_are_named_and_the_exit_code_tells(
     run: Run, flight: Path, untrained: Path, tmp_path: Path
 ) -> None:

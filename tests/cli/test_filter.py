@@ -130,6 +130,83 @@ def test_an_area_of_interest_in_another_crs_keeps_what_lies_inside(tmp_path: Pat
     assert 3 < len(inside) < COUNT and read(tmp_path / "some.fgb")["id"].tolist() == inside["id"].tolist()
 
 
+def test_an_area_of_interest_too_large_for_the_layers_crs_keeps_all(tmp_path: Path) -> None:
+    layer = write(tmp_path / "all.gpkg", found())
+    world = geopandas.GeoDataFrame(geometry=[shapely.box(-180, -90, 180, 90)], crs="EPSG:4326")
+    world.to_file(tmp_path / "world.gpkg")
+    report = filter_layer(layer, tmp_path / "some.gpkg", Choice(score=0.0, aoi=tmp_path / "world.gpkg"))
+    assert sum(report.kept.values()) == COUNT
+    pixels = write(tmp_path / "pixels.gpkg", found(), None)
+    with pytest.raises(DataError, match="the layer has no CRS, but the other has"):
+        filter_layer(pixels, tmp_path / "none.gpkg", Choice(aoi=tmp_path / "world.gpkg"))
+
+
+def drawn(tmp_path: Path) -> Path:
+    """A layer of 20 objects whose 8th to 14th, all of one part, somebody drew: they have a class and a place."""
+    rows = read(write(tmp_path / "all.gpkg", found(count=20)))
+    by_hand = rows.index.isin(range(7, 14))
+    for name in ("id", "class_id"):
+        rows[name] = rows[name].astype("Int64").mask(by_hand)
+    for name in ("score", "width_m", "height_m", "area_m2"):
+        rows[name] = rows[name].mask(by_hand)
+    rows["checked"] = pd.array([None if one else True for one in by_hand], "boolean")
+    rows.to_file(tmp_path / "drawn.gpkg", layer="drawn")
+    return tmp_path / "drawn.gpkg"
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_what_somebody_drew_stays_and_leaves_the_others_as_they_were(target: str, tmp_path: Path) -> None:
+    filter_layer(drawn(tmp_path), tmp_path / f"some{target}", Choice(score=0.9))
+    before, after = (
+        geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=path.stem)
+        for path in (tmp_path / "drawn.gpkg", tmp_path / f"some{target}")
+    )
+    expected = before[before["score"].isna() | (before["score"] >= 0.9)]
+    assert len(after) == len(expected) > 7
+    ids, true = (pd.to_numeric(layer["id"].replace("", None)).astype(float) for layer in (after, expected))
+    assert sorted(ids.dropna()) == sorted(true.dropna()) and ids.isna().sum() == 7
+    assert sorted(after["class"]) == sorted(expected["class"])
+    if target not in (".csv", ".fgb"):
+        assert pd.api.types.is_integer_dtype(pyogrio_types(tmp_path / f"some{target}")["class_id"])
+
+
+def pyogrio_types(path: Path) -> dict[str, Any]:
+    """The columns' types in the file."""
+    import pyarrow.parquet
+    import pyogrio
+
+    if path.suffix == ".parquet":
+        schema = pyarrow.parquet.read_schema(path)
+        return {name: schema.field(name).type.to_pandas_dtype() for name in schema.names if name != "geometry"}
+    info = pyogrio.read_info(path, layer=path.stem)
+    return {name: np.dtype(kind) for name, kind in zip(info["fields"], info["dtypes"], strict=True)}
+
+
+def test_what_somebody_drew_counts_among_the_best(tmp_path: Path) -> None:
+    for top in (3, 7, 9):
+        report = filter_layer(drawn(tmp_path), tmp_path / f"top{top}.gpkg", Choice(score=0.0, top=top))
+        after = geopandas.read_file(tmp_path / f"top{top}.gpkg", layer=f"top{top}")
+        assert sum(report.kept.values()) == len(after) == top and after["score"].isna().sum() == min(top, 7)
+        (tmp_path / "all.gpkg").unlink(), (tmp_path / "drawn.gpkg").unlink()
+
+
+def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
+    layer = write(tmp_path / "all.gpkg", found())
+    low = filter_layer(layer, tmp_path / "low.gpkg", Choice(score=0.1, per_class={"ship": 0.2}))
+    again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Choice())
+    assert again.kept == low.kept and sum(low.kept.values()) > 40
+    assert open_layer(tmp_path / "low.fgb", "").provenance["thresholds"] == {
+        "ship": 0.2, "vehicle": 0.1, "storage tank": 0.1,
+    }  # fmt: skip
+
+
+def test_a_text_as_id_is_one(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "all.gpkg", found())).assign(id=lambda rows: "w" + rows["id"].astype(str))
+    rows.to_file(tmp_path / "ways.gpkg", layer="ways")
+    filter_layer(tmp_path / "ways.gpkg", tmp_path / "some.fgb", Choice(score=0.0))
+    assert sorted(geopandas.read_file(tmp_path / "some.fgb")["id"]) == sorted(rows["id"])
+
+
 def test_gdal_reads_what_was_moved(tmp_path: Path, run: Run) -> None:
     write(tmp_path / "all.gpkg", found())
     outcome = run("filter", tmp_path / "all.gpkg", tmp_path / "moved.fgb", "--score", 0.5, "--to", "EPSG:25832")

@@ -33,11 +33,12 @@ def read_coco(path: Path) -> COCO:
 def read_yolo(path: Path, grid: PixelGrid) -> tuple[list[int], np.ndarray, list[float]]:
     """Classes, corners in pixels, scores."""
     rows = [[float(word) for word in line.split()] for line in path.read_text().splitlines()]
+    scores = json.loads(path.with_name(path.name + ".json").read_text())["scores"]
     boxes = [
         ((x - w / 2) * grid.width, (y - h / 2) * grid.height, (x + w / 2) * grid.width, (y + h / 2) * grid.height)
-        for _, x, y, w, h, _ in rows
+        for _, x, y, w, h in rows
     ]
-    return [int(row[0]) for row in rows], np.array(boxes).reshape(-1, 4), [row[5] for row in rows]
+    return [int(row[0]) for row in rows], np.array(boxes).reshape(-1, 4), scores
 
 
 def test_pycocotools_reads_the_boxes(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_yolo_has_shares_of_the_image_and_names_beside_it(tmp_path: Path) -> Non
     assert labels == [1, 0, 1] and scores == [0.91, 0.5, 0.3]
     assert np.abs(boxes - BOXES).max() < 1e-3
     assert (tmp_path / "found.yolo.names").read_text() == "ship\nstorage tank\n"
-    assert json.loads((tmp_path / "found.yolo.txt.json").read_text()) == RECORD
+    assert json.loads((tmp_path / "found.yolo.txt.json").read_text()) == {**RECORD, "scores": scores}
     assert sorted(files_of(path)) == sorted(tmp_path.iterdir())
 
 

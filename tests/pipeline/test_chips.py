@@ -287,6 +287,18 @@ def test_tiles_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
     assert report.labels["train"] == {"a": 1}
 
 
+def test_scenes_of_one_name_have_chips_of_their_own(tmp_path: Path) -> None:
+    scenes = []
+    for number, name in enumerate(["a/x.tif", "b/x.tif", "x-2.tif", "c/X.tif"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        scenes.append(write_scene(tmp_path / name, noise(130, 130, seed=number), transform=UTM))
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map((70, 70, 90, 90))])
+    make(tmp_path / "chips", scenes, labels, class_name="a", overlap="0")
+    images = [image["file_name"].casefold() for image, _ in coco(tmp_path / "chips" / "train.json")]
+    assert len(set(images)) == len(images) >= 4
+    assert len(list((tmp_path / "chips" / "split").iterdir())) == 4
+
+
 def test_earlier_chips_are_replaced_and_nothing_else(place: Path, tmp_path: Path) -> None:
     def again(folder: Path, **config: Any) -> Any:
         scenes = [str(place / "scene.tif")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,9 @@ class OnnxPredictor(CpuPredictor):
             except RuntimeError as error:
                 raise DeviceError(f"ONNX Runtime cannot run '{card.name}': {error}; try --backend torch") from error
 
+            if len(session.get_outputs()) == 1:
+                return _exported(session)
+
             def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
                 scores, boxes = session.run(("scores", "boxes"), {"images": image})
                 return scores, boxes
@@ -47,3 +52,16 @@ class OnnxPredictor(CpuPredictor):
             return run
 
         return cls(card, Engine(Backend.ONNX, numbers, "cpu"), selection, prepare)
+
+
+def _exported(session: Any) -> Run:
+    """Runs what `lcageo export` writes for other programs, which a card may name as its weights, too."""
+    (given,) = session.get_inputs()
+
+    def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        (found,) = session.run(None, {given.name: image.astype(np.float32) / 255})
+        points = found.transpose(0, 2, 1)
+        centres, halves = points[..., :2], points[..., 2:4] / 2
+        return points[..., 4:], np.concatenate([centres - halves, centres + halves], axis=-1)
+
+    return run

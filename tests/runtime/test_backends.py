@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from lcageo.detections import Detections
 from lcageo.errors import DeviceError, ModelError, UsageError
 from lcageo.runtime import machine, onnx_graph
 from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.onnx_export import export_yolo
 from lcageo.runtime.predictor import load_predictor
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (5, 3, 256, 256), dtype=np.uint8)
@@ -103,6 +105,14 @@ def test_bfloat16_of_torch_is_near_float32(card: ModelCard) -> None:
     found = coarse.predict(IMAGES[:1])[0]
     assert found.scores.max() == pytest.approx(exact.scores.max(), abs=0.02)
     assert (found.scores != exact.scores[: len(found)]).any() if len(found) <= len(exact) else True
+
+
+def test_the_exported_file_gives_the_same(card: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "exported.onnx"
+    path.write_bytes(export_yolo(card, 64))
+    exported = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    expected = load_predictor(card, LOOSE, "cpu", Backend.TORCH, Precision.FP32).predict(IMAGES)
+    assert same(load_predictor(exported, LOOSE, "cpu", Backend.ONNX).predict(IMAGES), expected)
 
 
 def test_a_missing_package_names_the_extra(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:

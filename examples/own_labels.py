@@ -2,11 +2,13 @@
 
     python examples/own_labels.py build/own
     python examples/own_labels.py build/own --scene ortho.tif --truth trees.gpkg --share 0.6 --minutes 2
+    python examples/own_labels.py build/trees --scene neon_OSBS_029_utm17.tif --truth OSBS_029.csv --size 256
 
 own_labels.md tells the same step by step, for work with QGIS. Here the corrections come from a true layer: inside the
 labelled part of the scene, the west of it, they are what an analyst would leave after deleting what is wrong and
 drawing what is missing. The rest of the scene was seen by nobody; there both models are measured. Without a scene, one
-is rendered, whose cars the shipped model hardly finds.
+is rendered, whose cars the shipped model hardly finds. A true layer may also be a table of boxes in pixels, as the
+DeepForest project distributes them: columns xmin, ymin, xmax, ymax, label.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 
 import geopandas
 import make_scene
+import pandas as pd
 import rasterio
 import shapely
 
@@ -47,6 +50,18 @@ def parts_of(scene: Path, share: float) -> tuple[shapely.Polygon, shapely.Polygo
         return shapely.box(left, bottom, middle, top), shapely.box(middle, bottom, right, top), dataset.crs.to_wkt()
 
 
+def true_objects(path: Path, scene: Path) -> geopandas.GeoDataFrame:
+    """A true layer, in any CRS, or a table of boxes in the scene's pixels."""
+    if path.suffix != ".csv":
+        return geopandas.read_file(path)
+    table = pd.read_csv(path)
+    with rasterio.open(scene) as dataset:
+        x, y = zip(*(dataset.transform @ corner for corner in table[["xmin", "ymin"]].to_numpy()), strict=True)
+        ends = zip(*(dataset.transform @ corner for corner in table[["xmax", "ymax"]].to_numpy()), strict=True)
+        boxes = shapely.box(x, y, *ends)
+        return geopandas.GeoDataFrame({"class": table["label"].str.lower()}, geometry=boxes, crs=dataset.crs)
+
+
 def write_part(truth: geopandas.GeoDataFrame, area: shapely.Polygon, folder: Path, name: str) -> int:
     """Writes an area, and the true objects whose middles lie in it; returns how many these are."""
     inside = truth[truth.centroid.within(area)]
@@ -65,7 +80,7 @@ def own_labels(scene: Path, truth: Path, options: argparse.Namespace) -> dict[st
     """Runs the loop; average precision at an IoU of 0.5 of each class before and after, in the rest of the scene."""
     folder: Path = options.folder
     west, east, crs = parts_of(scene, options.share)
-    objects = geopandas.read_file(truth).to_crs(crs)
+    objects = true_objects(truth, scene).to_crs(crs)
     labelled, unseen = (write_part(objects, area, folder, name) for area, name in ((west, "labels"), (east, "rest")))
     print(f"{labelled} objects to label in the west, {unseen} in the rest of the scene")
 
@@ -106,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of all that is made")
     parser.add_argument("--scene", type=Path, help="default: one that is rendered into the folder")
-    parser.add_argument("--truth", type=Path, help="the objects in it, with their classes in 'class'")
+    parser.add_argument("--truth", type=Path, help="the objects in it, with their classes in 'class', or a .csv")
     parser.add_argument("--share", type=float, default=0.5, help="of the scene that is labelled (default: %(default)s)")
     parser.add_argument("--model", default="lca-s", help="to begin with (default: %(default)s)")
     parser.add_argument("--size", type=int, default=640, help="of chips, pixels (default: %(default)s)")

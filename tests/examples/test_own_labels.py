@@ -46,6 +46,14 @@ def test_the_loop_runs_and_keeps_the_rest_of_the_scene_apart(
         assert ends and max(ends) <= 256
 
 
+def test_boxes_in_pixels_are_where_the_scene_has_them(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", squares(256, 512, PLACES))
+    (tmp_path / "boxes.csv").write_text("image_path,xmin,ymin,xmax,ymax,label\nscene.tif,20,30,60,50,Tree\n")
+    (row,) = own_labels.true_objects(tmp_path / "boxes.csv", scene).itertuples()
+    assert row.geometry.bounds == (UTM.c + 10, UTM.f - 25, UTM.c + 30, UTM.f - 15)
+    assert row[1] == "tree"
+
+
 def test_its_walk_through_names_commands_and_options_that_exist() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     text = (REPOSITORY / "examples" / "own_labels.md").read_text()

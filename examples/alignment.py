@@ -141,7 +141,7 @@ def alignment(options: argparse.Namespace) -> None:
     for model in options.models:
         card = find_card(model)
         if card.name in figures:
-            raise UsageError(f"'{model}' is the second model called {card.name}; rename its folder")
+            raise UsageError(f"'{model}' is the second model called {card.name}; name another or change its card")
         labelled = read_sets(options.val, options.split, card.classes)
         figures[card.name], column = measured(card, labelled, options.pictures, options.device)
         columns.append(column)

@@ -98,7 +98,7 @@ class Finished:
     """What they gave, by METRICS."""
 
 
-def perform(run: Run, data: TrainingData, device: str, say: Callable[[str], object]) -> None:
+def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[str], object]) -> None:
     """Trains a run, or goes on with it, then evaluates and times its last weights.
 
     The last, not the best of several validations on the very images that decide: that would favour what fluctuates.
@@ -112,9 +112,9 @@ def perform(run: Run, data: TrainingData, device: str, say: Callable[[str], obje
         say(f"{run.folder.name}: step {validation.step:,}, mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}")
 
     listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=tell)
-    train(run.config, data, run.folder, RunOptions(device), resume=True, listener=listener)
+    train(run.config, data, run.folder, options, resume=True, listener=listener)
     card = find_card(str(run.folder / LAST))
-    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), device, Backend.TORCH)
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH)
     found = find_objects(predictor, data.val)
     evaluation = evaluate_found(data.val, found).as_json()
     state = load_checkpoint(run.folder / CHECKPOINT_FILE)
@@ -125,7 +125,7 @@ def perform(run: Run, data: TrainingData, device: str, say: Callable[[str], obje
         "train_seconds": state["seconds"],
         "precision": state["precision"],
         **_counts(run.config, card),
-        **_speed(card, device),
+        **_speed(card, options.device),
         **{name: evaluation[name] for name in METRICS},
         "per_class": evaluation["per_class"],
     }

@@ -112,7 +112,7 @@ def rank_boxes(options: argparse.Namespace) -> None:
     for name in options.models:
         card = find_card(name)
         if card.name in figures:
-            raise UsageError(f"'{name}' is the second model called {card.name}; rename its folder")
+            raise UsageError(f"'{name}' is the second model called {card.name}; name another or change its card")
         labelled = read_sets(options.val, options.split, card.classes)
         shown = largest_of_classes(labelled, options.pictures)
         figures[card.name], picture = measured(DenseModel(card, options.device), labelled, shown)

@@ -44,7 +44,17 @@ def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
     for number, (box, label) in enumerate(zip(objects.tolist(), labels.tolist(), strict=True)):
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         away = [((x - middle[0]) ** 2 + (y - middle[1]) ** 2) ** 0.5 for x, y in points.tolist()]
-        inside = [n for n, (x, y) in enumerate(points.tolist()) if box[0] < x < box[2] and box[1] < y < box[3]]
+        inside = [
+            n
+            for n, (x, y) in enumerate(points.tolist())
+            if box[0] < x < box[2]
+            and box[1] < y < box[3]
+            and all(
+                slow_iou(boxes[n].tolist(), box) >= slow_iou(boxes[n].tolist(), other)
+                for other, kind in zip(objects.tolist(), labels.tolist(), strict=True)
+                if kind == label
+            )
+        ]
         candidates = inside or [n for n, length in enumerate(away) if length == min(away)]
         iou = {n: slow_iou(boxes[n].tolist(), box) for n in candidates}
         scored, located = max(candidates, key=lambda n: scores[n, label]), max(candidates, key=lambda n: iou[n])
@@ -53,6 +63,19 @@ def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
         dx, dy = (points[scored] - points[located]).tolist()
         apart = ((dx / (box[2] - box[0])) ** 2 + (dy / (box[3] - box[1])) ** 2) ** 0.5
         assert found.distance[number] == pytest.approx(apart)
+
+
+def test_a_place_that_finds_the_neighbour_is_not_the_objects_own() -> None:
+    points = alignment.points_of(128, 341)
+    objects = np.array([[10.0, 10.0, 60.0, 60.0], [40.0, 40.0, 90.0, 90.0]])
+    scores, boxes = np.full((341, 1), 0.1), np.repeat(objects[:1], 341, axis=0)
+    middle = 6 * 16 + 6  # the point (52, 52), which lies inside both
+    scores[middle], boxes[middle] = 0.9, objects[1]
+    found = find_peaks(scores, boxes, points, objects, np.zeros(2, np.int64))
+    assert found.scored[0] != middle and found.scored[1] == found.located[1] == middle
+    assert found.scored_iou.tolist() == [1, 1]
+    apart = find_peaks(np.repeat(scores, 2, axis=1), boxes, points, objects, np.arange(2))
+    assert apart.scored[0] == middle  # another class is no rival
 
 
 @pytest.mark.parametrize("per_cell", [1, 9])
@@ -112,7 +135,7 @@ def test_an_object_between_all_points_gets_the_nearest() -> None:
     points = alignment.points_of(128, 341)
     scores, boxes = np.zeros((341, 1)), np.tile([7.0, 7.0, 9.0, 9.0], (341, 1))
     scores[16 + 1] = 0.9  # the point (12, 12)
-    found = find_peaks(scores, boxes, points, np.array([[9.0, 9.0, 10.0, 10.0]]), np.zeros(1, np.int64))
+    found = find_peaks(scores, boxes, points, np.array([[11.0, 11.0, 11.5, 11.5]]), np.zeros(1, np.int64))
     assert found.scored_xy.tolist() == [[12.0, 12.0]] and found.located_xy.tolist() == [[12.0, 12.0]]
 
 

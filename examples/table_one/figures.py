@@ -22,6 +22,8 @@ PAPER: dict[str, tuple[float, float, float]] = {
     Preset.LCA: (72.0, 52.9, 49.3),
 }
 """mAP50, mAP75 and mAP50:95 on DIOR, per cent, as Table I of the LCA-Det paper prints them."""
+ABLATIONS = tuple((str(half), str(Preset.LCA_BASELINE)) for half in (Preset.LCA_H, Preset.LCA_SA))
+"""Systems that change one thing, and what they change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,15 @@ def last_quarter(row: Row, metric: str) -> float:
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything, JSON-ready: the systems, and `lca` minus each other one."""
-    first = next((row for row in rows if row.name == Preset.LCA), None)
-    differences = {row.name: difference(first, row) for row in rows if first and row is not first}
-    return {
-        "systems": {row.name: _system(row) for row in rows},
-        "lca_minus": {name: one for name, one in differences.items() if one is not None},
-    }
+    """Everything, JSON-ready: the systems, `lca` minus each other one, and what each of its halves gains by itself."""
+    by_name = {row.name: row for row in rows}
+    pairs = [(str(Preset.LCA), name) for name in by_name if name != Preset.LCA] + list(ABLATIONS)
+    found = []
+    for first, second in pairs:
+        if first in by_name and second in by_name:
+            one = difference(by_name[first], by_name[second])
+            found += [] if one is None else [{"first": first, "second": second, **one}]
+    return {"systems": {row.name: _system(row) for row in rows}, "differences": found}
 
 
 def _system(row: Row) -> dict[str, Any]:

@@ -7,12 +7,16 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import table1
 import torch
+from cli.test_bare_node import MISSING
+from conftest import REPOSITORY
 from metrics.reference import random_case
 from safetensors.torch import load_file
 from shapes import write_shapes
@@ -78,7 +82,11 @@ def made(place: Path) -> Path:
 def test_the_table_has_all_systems(made: Path) -> None:
     found = json.loads((made / "table1.json").read_text())
     assert list(found["systems"]) == [str(preset) for preset in table1.SYSTEMS]
-    assert list(found["lca_minus"]) == ["retinanet", "fcos", "lca-baseline", "lca-h", "lca-sa"]
+    assert [(one["first"], one["second"]) for one in found["differences"]] == [
+        *(("lca", name) for name in ("retinanet", "fcos", "lca-baseline", "lca-h", "lca-sa")),
+        ("lca-h", "lca-baseline"),
+        ("lca-sa", "lca-baseline"),
+    ]
     text = (made / "table1.md").read_text()
     for preset in table1.SYSTEMS:
         assert f"| `{preset}` | 0 | 0." in text
@@ -148,7 +156,21 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     first, second = (load_file(find_card(str(out / "lca-s0" / "last")).weights) for out in (made, tmp_path))
     assert all(torch.equal(first[name], second[name]) for name in first)
     found = json.loads((tmp_path / "table1.json").read_text())
-    assert found["systems"]["lca"]["curves"]["steps"] == [2, 4] and found["lca_minus"] == {}
+    assert found["systems"]["lca"]["curves"]["steps"] == [2, 4] and found["differences"] == []
+
+
+def test_it_runs_where_only_torch_and_small_packages_are(made: Path, place: Path, tmp_path: Path) -> None:
+    program = f"import sys; sys.modules.update(dict.fromkeys({MISSING!r})); import table1; table1.main()"
+    options = ["--data", place / "train.json", "--val", place / "val.json", "--schedule", place / "recipe.toml"]
+    small = ["--out", tmp_path, "--preset", "lca", "--seeds", "1", "--device", "cpu", "--workers", "0"]
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "examples")])
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, options + small)],
+        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, other = (json.loads((out / "table1.json").read_text())["systems"]["lca"] for out in (tmp_path, made))
+    assert one["mAP50"] == other["mAP50"] and not (tmp_path / "table1.png").exists()
 
 
 def test_no_run_is_begun_after_the_limit(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +258,8 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
         for name, seed in (("fcos", 1), ("lca-h", 0), ("lca", 0), ("lca", 2))
     ]
     found = as_json(rows_of(finished))
-    assert list(found["lca_minus"]) == ["lca-h"] and found["lca_minus"]["lca-h"]["seeds"] == [0]
+    (one,) = found["differences"]
+    assert (one["first"], one["second"], one["seeds"]) == ("lca", "lca-h", [0])
     assert found["systems"]["lca"]["mAP50"] == {"mean": 0.5, "spread": 0.0, "by_seed": [0.5, 0.5]}
     assert found["systems"]["lca"]["last_quarter"]["mAP50"] == pytest.approx(0.2 - 0.1 + 0.0)
 

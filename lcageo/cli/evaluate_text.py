@@ -46,6 +46,7 @@ def _lines(evaluation: Evaluation, resampled: Resampled | None) -> str:
         count = len(resampled.map50)
         for name, value, values in (
             ("mAP50", evaluation.map50, resampled.map50_interval),
+            ("mAP75", evaluation.map75, resampled.map75_interval),
             ("mAP50:95", evaluation.map50_95, resampled.map50_95_interval),
         ):
             lines.append(f"{name} {_number(value)}, {_interval(values)} in 95 % of {count:,} resamples")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.metrics.curves import COCO_RECALLS
-from lcageo.metrics.match import IOUS, Matches
+from lcageo.metrics.match import IOU_75, IOUS, Matches
 from lcageo.metrics.truth import Counted, Floats
 
 CHUNK = 1_000_000
@@ -48,17 +48,24 @@ class Resampled:
     seed: int
     map50: Floats
     """(B,)."""
+    map75: Floats
+    """(B,)."""
     map50_95: Floats
     """(B,)."""
 
     def __sub__(self, other: Resampled) -> Resampled:
         """The differences, resample by resample: meaningful where both drew the same images."""
-        return Resampled(self.seed, self.map50 - other.map50, self.map50_95 - other.map50_95)
+        return Resampled(self.seed, self.map50 - other.map50, self.map75 - other.map75, self.map50_95 - other.map50_95)
 
     @property
     def map50_interval(self) -> Interval:
         """Of `map50`."""
         return Interval.of(self.map50)
+
+    @property
+    def map75_interval(self) -> Interval:
+        """Of `map75`."""
+        return Interval.of(self.map75)
 
     @property
     def map50_95_interval(self) -> Interval:
@@ -71,6 +78,7 @@ class Resampled:
             "resamples": len(self.map50),
             "seed": self.seed,
             "mAP50": self.map50_interval.as_json(),
+            "mAP75": self.map75_interval.as_json(),
             "mAP50_95": self.map50_95_interval.as_json(),
         }
 
@@ -87,7 +95,8 @@ def resample(matches: Matches, resamples: int = 1000, seed: int = 0) -> Resample
         rng = np.random.default_rng(seed)
         times = rng.multinomial(images, np.full(images, 1 / images), resamples).astype(np.int32)
     figures = average_precisions(matches, times)
-    return Resampled(seed, _mean_of_known(figures[:, :, 0]), _mean_of_known(figures.mean(axis=2)))
+    means = (_mean_of_known(values) for values in (figures[:, :, 0], figures[:, :, IOU_75], figures.mean(axis=2)))
+    return Resampled(seed, *means)
 
 
 def paired_difference(first: Matches, second: Matches, resamples: int = 1000, seed: int = 0) -> Resampled:

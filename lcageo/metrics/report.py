@@ -14,11 +14,8 @@ from lcageo.metrics.bootstrap import Resampled, resample
 from lcageo.metrics.coco import SIZES, CocoFigures, coco_figures, size_counts
 from lcageo.metrics.confusion import BACKGROUND, Confusion, confusion
 from lcageo.metrics.curves import COCO_RECALLS, Curve, OperatingPoint
-from lcageo.metrics.match import Matches, match
+from lcageo.metrics.match import IOU_75, Matches, match
 from lcageo.metrics.truth import Counted, Floats, ImageTruth, counted
-
-IOU_75 = 5
-"""Place of 0.75 among the IoUs."""
 
 
 @dataclass(frozen=True, slots=True)

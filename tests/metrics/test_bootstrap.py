@@ -51,6 +51,7 @@ def test_resamples_are_sets_of_images_drawn_with_repetition() -> None:
     times = np.random.default_rng(3).multinomial(10, np.full(10, 0.1), 40)
     slow = [evaluate(repeated(case, some)) for some in times]
     assert resampled.map50 == pytest.approx(np.array([one.map50 for one in slow]))
+    assert resampled.map75 == pytest.approx(np.array([one.map75 for one in slow]))
     assert resampled.map50_95 == pytest.approx(np.array([one.map50_95 for one in slow]))
     low, high = np.percentile([one.map50 for one in slow], [2.5, 97.5])
     assert resampled.map50_interval == Interval(pytest.approx(low), pytest.approx(high))
@@ -87,4 +88,4 @@ def test_without_objects_nothing_is_known(truths: list[object]) -> None:
     evaluation = evaluate_detections(("a", "b", "c"), truths, [found()] * len(truths))  # type: ignore[arg-type]
     resampled = evaluation.resampled(20)
     assert np.isnan(resampled.map50).all() and len(resampled.map50_95) == 20
-    assert resampled.as_json() == {"resamples": 20, "seed": 0, "mAP50": None, "mAP50_95": None}
+    assert resampled.as_json() == {"resamples": 20, "seed": 0, "mAP50": None, "mAP75": None, "mAP50_95": None}

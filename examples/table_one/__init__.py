@@ -1,0 +1,1 @@
+"""The parts of table1.py and alignment.py: runs, what their figures say, tables and pictures."""

@@ -1,0 +1,178 @@
+"""table1.json, table1.md and table1.png: all anew from whatever runs are finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lcageo.pipeline.train_data import TrainingData
+from lcageo.train_config import TrainConfig, recipe_entries
+from lcageo.training.curves import curves_available
+from table_one.figures import PAPER, Row, as_json, rows_of
+from table_one.runs import METRICS, RESAMPLES, Finished
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
+COLOURS = ("#56B4E9", "#0072B2", "#404040", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#A08000")
+"""Okabe and Ito's, which colour-blind readers can tell apart, but for their yellow; six systems and two variants."""
+OF_A_RUN = ("preset", "seed", "geometric_warmup")
+"""Settings in which the runs differ."""
+
+
+def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, config: TrainConfig) -> None:
+    """Writes the three files.
+
+    Args:
+        out: the folder of the runs.
+        finished: at least one.
+        data: what they learned from and are judged by.
+        config: of any of them.
+    """
+    rows = rows_of(finished)
+    found = {
+        "train": {"images": len(data.train), "objects": _objects(data.train.annotations)},
+        "val": {"images": len(data.val), "objects": _objects(data.val.annotations)},
+        "settings": {name: value for name, value in recipe_entries(config).items() if name not in OF_A_RUN},
+        "steps": finished[0].facts["steps"],
+        "machines": sorted({one.facts["machine"] for one in finished}),
+        "resamples": RESAMPLES,
+        **as_json(rows),
+    }
+    _replace(out / "table1.json", json.dumps(found, indent=1) + "\n")
+    _replace(out / "table1.md", markdown(found))
+    if curves_available():  # not on a bare GPU node
+        draw(rows, found["differences"], out / "table1.png")
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table, the differences and what they rest on, from what table1.json holds."""
+    settings = found["settings"]
+    crop = settings.get("crop", settings["imgsz"])
+    lines = [
+        "# Table I",
+        "",
+        f"Trained on {found['train']['images']:,} images with {found['train']['objects']:,} objects, evaluated on "
+        f"{found['val']['images']:,} with {found['val']['objects']:,}: {found['steps']:,} steps of "
+        f"{settings['batch']} crops of {crop} pixels in {settings['precision']}, images seen at {settings['imgsz']} "
+        f"pixels, the last weights. Figures are means over the seeds, ± their standard deviation.",
+        "",
+        "| system | seeds | mAP50 | mAP75 | mAP50:95 | the paper's, on DIOR | Params (M) | FLOPs (G), the paper's rule "
+        "| true GMAC | images/s | training, min |",
+        "|---" * 11 + "|",
+        *[_row(name, one) for name, one in found["systems"].items()],
+        "",
+        f"Images a second in inference by {'; '.join(found['machines'])}.",
+        "",
+    ]
+    if found["differences"]:
+        lines += [
+            f"Differences, with 95 % intervals of {found['resamples']:,} resamples of the images, the same for both "
+            "sides and all seeds; in brackets the least and greatest difference of a seed, then the step from which "
+            "the mean curve of the first stays above:",
+            "",
+            "| first minus second | mAP50 | mAP75 | mAP50:95 |",
+            "|---" * 4 + "|",
+            *[_difference(one) for one in found["differences"]],
+            "",
+        ]
+    rises = [one["last_quarter"]["mAP50"] for one in found["systems"].values()]
+    lines += [f"In the last quarter of the run mAP50 changed by {min(rises):+.3f} to {max(rises):+.3f}.", ""]
+    return "\n".join([*lines, "![validation over the steps](table1.png)", ""])
+
+
+def _row(name: str, one: dict[str, Any]) -> str:
+    paper = PAPER.get(name)
+    cells = [
+        f"`{name}`",
+        ", ".join(map(str, one["seeds"])),
+        *[_with_spread(one[metric]) for metric in METRICS],
+        " / ".join(f"{value:.1f}" for value in paper) if paper else "-",
+        f"{one['params'] / 1e6:.3f}",
+        f"{one['paper_flops'] / 1e9:.3f}",
+        f"{one['true_macs'] / 1e9:.3f}",
+        f"{one['images_per_second']:.1f}",
+        f"{one['train_seconds'] / 60:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _with_spread(figure: dict[str, Any]) -> str:
+    return f"{figure['mean']:.3f}" + ("" if figure["spread"] is None else f" ± {figure['spread']:.3f}")
+
+
+def _difference(one: dict[str, Any]) -> str:
+    cells = []
+    for metric in METRICS:
+        figure = one[metric]
+        low, high = figure["interval"]
+        seeds = f"{min(figure['by_seed']):+.3f} to {max(figure['by_seed']):+.3f}"
+        ahead = "never" if figure["ahead_from_step"] is None else f"{figure['ahead_from_step']:,}"
+        cells.append(f"{figure['mean']:+.3f} ({low:+.3f} to {high:+.3f}) [{seeds}], {ahead}")
+    return f"| `{one['first']}` - `{one['second']}` | {' | '.join(cells)} |"
+
+
+def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Path) -> None:
+    """Validation over the steps, and below the differences with their intervals; a column per metric.
+
+    Args:
+        rows: the systems.
+        differences: as in table1.json.
+        picture: the PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15.0, 5.5 + 0.4 * len(differences)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, len(METRICS), height_ratios=(5.0, 0.5 + 0.4 * len(differences)))
+    for metric, curves, bars in zip(METRICS, upper, lower, strict=True):
+        _draw_curves(curves, rows, metric)
+        _draw_differences(bars, differences, metric)
+        for axes in (curves, bars):
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+    upper[0].legend(fontsize="small", frameon=False)
+    part = picture.with_name(picture.name + ".part")
+    figure.savefig(part, format="png")
+    part.replace(picture)
+
+
+def _draw_curves(axes: Axes, rows: Sequence[Row], metric: str) -> None:
+    """The mean of each system's seeds, and what lies between its least and greatest."""
+    for row, colour in zip(rows, COLOURS, strict=False):
+        steps, curves = row.runs[0].steps, row.curve(metric)
+        axes.plot(steps, curves.mean(axis=0), color=colour, linewidth=1.8, marker=".", label=row.name)
+        axes.fill_between(steps, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    axes.set_title(NAMES[metric], loc="left", fontsize="medium")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _draw_differences(axes: Axes, differences: Sequence[dict[str, Any]], metric: str) -> None:
+    """The mean and its 95 % interval, and each seed as a small ring."""
+    for place, one in enumerate(differences):
+        figure = one[metric]
+        axes.plot(figure["interval"], [place, place], color="#0072B2", linewidth=2.0)
+        axes.plot(figure["mean"], place, "o", color="#0072B2", markersize=6)
+        axes.plot(
+            figure["by_seed"], [place] * len(figure["by_seed"]), "o", color="#D55E00", markersize=4, fillstyle="none"
+        )
+    axes.axvline(0.0, color="#404040", linewidth=0.8)
+    axes.set_yticks(range(len(differences)), [f"{one['first']} - {one['second']}" for one in differences])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"difference in {NAMES[metric]}")
+
+
+def _objects(annotations: Sequence[Any]) -> int:
+    return sum(len(annotation) for annotation in annotations)
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,215 @@
+"""One row's one seed: trained, evaluated and timed into a folder of its own, once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lcageo.config import Backend, Precision, Preset
+from lcageo.data.annotations import LabelledSet
+from lcageo.detections import Detections
+from lcageo.detector.count import count_params, paper_flops, true_macs
+from lcageo.detector.presets import build_network
+from lcageo.errors import DataError, UsageError
+from lcageo.metrics.bootstrap import Resampled
+from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.pipeline.train import Listener, RunOptions, train
+from lcageo.pipeline.train_data import TrainingData
+from lcageo.pipeline.train_model import LAST
+from lcageo.pipeline.train_validation import Validation
+from lcageo.runtime import machine
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import Predictor, load_predictor
+from lcageo.train_config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, read_recipe, recipe_entries
+from lcageo.training.checkpoint import load_checkpoint
+from lcageo.training.log import METRICS_FILE, read_metrics
+
+RESULT_FILE = "result.json"
+"""In a run's folder, once the run is finished."""
+FOUND_FILE = "detections.npz"
+"""What it found in each validation image, likewise."""
+METRICS = {"mAP50": "map50", "mAP75": "map75", "mAP50_95": "map50_95"}
+"""Figures by their names in files and in Python."""
+TIMED_IMAGES, ROUNDS = 32, 2
+"""For the speed in inference; the faster round counts."""
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A row of the table."""
+
+    name: str
+    preset: Preset
+    geometric_warmup: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A system with a seed."""
+
+    system: System
+    seed: int
+    config: TrainConfig
+    folder: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return (self.folder / RESULT_FILE).exists()
+
+    def refuse_other_settings(self) -> None:
+        """Rows are compared only if all were made with the same settings.
+
+        Raises:
+            UsageError: if the folder holds a run with others.
+        """
+        path = self.folder / RECIPE_FILE
+        if not path.exists():
+            return
+        before, now = recipe_entries(read_recipe(path)), recipe_entries(self.config)
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise UsageError(
+                    f"the run in '{self.folder}' has {name} = {before.get(name)!r}, not {now.get(name)!r}; put the "
+                    "setting back or name another --out"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A finished run and what it gave."""
+
+    run: Run
+    facts: dict[str, Any]
+    """As in its result.json."""
+    resampled: Resampled
+    """Of its detections; of all runs on the same images."""
+    steps: tuple[int, ...]
+    """Of its validations."""
+    curves: dict[str, tuple[float, ...]]
+    """What they gave, by METRICS."""
+
+
+def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[str], object]) -> None:
+    """Trains a run, or goes on with it, then evaluates and times its last weights.
+
+    The last, not the best of several validations on the very images that decide: that would favour what fluctuates.
+
+    Raises:
+        LcageoError: as `train`.
+    """
+
+    def tell(validation: Validation) -> None:
+        found = validation.evaluation
+        say(f"{run.folder.name}: step {validation.step:,}, mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}")
+
+    listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=tell)
+    train(run.config, data, run.folder, options, resume=True, listener=listener)
+    card = find_card(str(run.folder / LAST))
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
+    found = find_objects(predictor, data.val)
+    evaluation = evaluate_found(data.val, found).as_json()
+    state = load_checkpoint(run.folder / CHECKPOINT_FILE)
+    facts = {
+        "system": run.system.name,
+        "seed": run.seed,
+        "steps": state["step"],
+        "train_seconds": state["seconds"],
+        "precision": state["precision"],
+        **_counts(run.config, card),
+        **_speed(predictor),
+        **{name: evaluation[name] for name in METRICS},
+        "per_class": evaluation["per_class"],
+    }
+    _write_found(data.val, found, run.folder / FOUND_FILE)
+    part = run.folder / f"{RESULT_FILE}.part"
+    part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    part.replace(run.folder / RESULT_FILE)  # last and whole: it says that the run is finished
+
+
+def read_finished(run: Run, val: LabelledSet) -> Finished:
+    """What a finished run gave.
+
+    Raises:
+        DataError: if it was evaluated on other images.
+    """
+    facts = json.loads((run.folder / RESULT_FILE).read_text("utf-8"))
+    found = _read_found(val, run.folder / FOUND_FILE)
+    rows = [row for row in read_metrics(run.folder / METRICS_FILE) if row["mAP50"]]
+    return Finished(
+        run,
+        facts,
+        evaluate_found(val, found).resampled(RESAMPLES),
+        tuple(int(row["step"]) for row in rows),
+        {name: tuple(float(row[name]) for row in rows) for name in METRICS},
+    )
+
+
+def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
+    """Trainable parameters, and the work of one image at the size that it is seen at."""
+    with torch.device("meta"):
+        network = build_network(card.network)
+    if config.frozen_stages is not None:
+        network.backbone.freeze(config.frozen_stages)
+    side = config.imgsz
+    return {
+        "params": count_params(network),
+        "paper_flops": paper_flops(network, side, side),
+        "true_macs": true_macs(network, side, side),
+    }
+
+
+def _speed(predictor: Predictor) -> dict[str, Any]:
+    """Images a second in inference, from pixels to objects, and what ran them.
+
+    `lcageo bench` measures the same, but needs what reads maps, which a GPU node may lack.
+    """
+    shape = (predictor.batch, 3, predictor.card.tile_size, predictor.card.tile_size)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    predictor.predict(noise)  # GPUs choose kernels for each shape
+    batches, seconds = -(-TIMED_IMAGES // predictor.batch), []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for _ in range(batches):
+            predictor.predict(noise)
+        seconds.append(time.perf_counter() - started)
+    device = predictor.engine.device
+    where = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{machine.cores()} cores"
+    return {
+        "images_per_second": batches * predictor.batch / min(seconds),
+        "machine": f"{predictor.engine}, {where}",
+    }
+
+
+def _names(val: LabelledSet) -> list[str]:
+    return [annotation.image.name for annotation in val.annotations]
+
+
+def _write_found(val: LabelledSet, found: list[Detections], path: Path) -> None:
+    every = Detections.joined(found)
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            images=np.array(_names(val)),
+            counts=np.array([len(one) for one in found]),
+            boxes_xyxy=every.boxes_xyxy,
+            scores=every.scores,
+            labels=every.labels,
+        )
+
+
+def _read_found(val: LabelledSet, path: Path) -> list[Detections]:
+    with np.load(path, allow_pickle=False) as kept:
+        if kept["images"].tolist() != _names(val):
+            raise DataError(f"'{path}' is of other images than '{val.name}'; put those back or name another --out")
+        every = Detections(kept["boxes_xyxy"], kept["scores"], kept["labels"])
+        ends = kept["counts"].cumsum().tolist()
+    return [every.selected(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,0 +1,164 @@
+"""Alignment against slow plain versions, and once on a real model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import alignment
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from metrics.reference import random_case
+from shapes import write_shapes
+from table_one.peaks import find_peaks, pearson, score_and_iou, spearman, summary
+
+from lcageo.config import STRIDES
+from lcageo.metrics.truth import counted
+
+Box = list[float]
+
+
+def slow_iou(first: Box, second: Box) -> float:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return width * height / (sum(areas) - width * height)
+
+
+def random_boxes(rng: np.random.Generator, count: int, least: float = 1.0) -> np.ndarray:
+    corner = rng.uniform(0, 80, (count, 2))
+    return np.concatenate([corner, corner + rng.uniform(least, 40, (count, 2))], axis=1)
+
+
+@given(st.integers(0, 10_000))
+def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = alignment.points_of(128, 341)
+    scores, boxes = rng.random((341, 3)), random_boxes(rng, 341)
+    objects, labels = random_boxes(rng, 6), rng.integers(0, 3, 6)
+    found = find_peaks(scores, boxes, points, objects, labels)
+    for number, (box, label) in enumerate(zip(objects.tolist(), labels.tolist(), strict=True)):
+        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        away = [((x - middle[0]) ** 2 + (y - middle[1]) ** 2) ** 0.5 for x, y in points.tolist()]
+        inside = [
+            n
+            for n, (x, y) in enumerate(points.tolist())
+            if box[0] < x < box[2]
+            and box[1] < y < box[3]
+            and all(
+                slow_iou(boxes[n].tolist(), box) >= slow_iou(boxes[n].tolist(), other)
+                for other, kind in zip(objects.tolist(), labels.tolist(), strict=True)
+                if kind == label
+            )
+        ]
+        candidates = inside or [n for n, length in enumerate(away) if length == min(away)]
+        iou = {n: slow_iou(boxes[n].tolist(), box) for n in candidates}
+        scored, located = max(candidates, key=lambda n: scores[n, label]), max(candidates, key=lambda n: iou[n])
+        assert (found.scored[number], found.located[number]) == (scored, located)
+        assert (found.scored_iou[number], found.located_iou[number]) == pytest.approx((iou[scored], iou[located]))
+        dx, dy = (points[scored] - points[located]).tolist()
+        apart = ((dx / (box[2] - box[0])) ** 2 + (dy / (box[3] - box[1])) ** 2) ** 0.5
+        assert found.distance[number] == pytest.approx(apart)
+
+
+def test_a_place_that_finds_the_neighbour_is_not_the_objects_own() -> None:
+    points = alignment.points_of(128, 341)
+    objects = np.array([[10.0, 10.0, 60.0, 60.0], [40.0, 40.0, 90.0, 90.0]])
+    scores, boxes = np.full((341, 1), 0.1), np.repeat(objects[:1], 341, axis=0)
+    middle = 6 * 16 + 6  # the point (52, 52), which lies inside both
+    scores[middle], boxes[middle] = 0.9, objects[1]
+    found = find_peaks(scores, boxes, points, objects, np.zeros(2, np.int64))
+    assert found.scored[0] != middle and found.scored[1] == found.located[1] == middle
+    assert found.scored_iou.tolist() == [1, 1]
+    apart = find_peaks(np.repeat(scores, 2, axis=1), boxes, points, objects, np.arange(2))
+    assert apart.scored[0] == middle  # another class is no rival
+
+
+@pytest.mark.parametrize("per_cell", [1, 9])
+def test_points_are_the_cells_middles_level_by_level(per_cell: int) -> None:
+    slow = [
+        ((column + 0.5) * stride, (row + 0.5) * stride)
+        for stride in STRIDES
+        for row in range(-(-160 // stride))
+        for column in range(-(-160 // stride))
+        for _ in range(per_cell)
+    ]
+    assert alignment.points_of(160, len(slow)).tolist() == [list(point) for point in slow]
+
+
+@given(st.integers(0, 10_000))
+def test_ious_are_those_of_a_plain_search(seed: int) -> None:
+    case = random_case(seed, images=4, difficult=0.3, partial=True)
+    scores, ious = score_and_iou(counted(3, case.truths, case.found, 100))
+    slow = []
+    for truth, found in zip(case.truths, case.found, strict=True):
+        for box, score, label in zip(found.boxes_xyxy.tolist(), found.scores, found.labels, strict=True):
+            if label not in truth.labelled_classes:
+                continue
+            best, forgiven = 0.0, 0.0
+            for other, kind, difficult in zip(truth.boxes_xyxy.tolist(), truth.labels, truth.difficult, strict=True):
+                if kind == label and not difficult:
+                    best = max(best, slow_iou(box, other))
+                elif kind == label:
+                    width = min(box[2], other[2]) - max(box[0], other[0])
+                    height = min(box[3], other[3]) - max(box[1], other[1])
+                    share = max(width, 0) * max(height, 0) / ((box[2] - box[0]) * (box[3] - box[1]))
+                    forgiven = max(forgiven, share)
+            if forgiven < 0.5 or best >= 0.5:
+                slow.append((float(score), best))
+    ours = sorted(zip(scores.tolist(), ious.tolist(), strict=True))
+    assert [pair[0] for pair in ours] == pytest.approx([pair[0] for pair in sorted(slow)])
+    assert sum(ious) == pytest.approx(sum(pair[1] for pair in slow), abs=1e-5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=30))
+def test_correlations_are_those_of_the_formula(pairs: list[tuple[int, int]]) -> None:
+    def slow(first: list[float], second: list[float]) -> float:
+        one, other = ([value - sum(values) / len(values) for value in values] for values in (first, second))
+        below = (sum(a * a for a in one) * sum(b * b for b in other)) ** 0.5
+        return sum(a * b for a, b in zip(one, other, strict=True)) / below if below > 1e-9 else float("nan")
+
+    def ranks(values: list[float]) -> list[float]:
+        return [sum(b < a for b in values) + (sum(b == a for b in values) + 1) / 2 for a in values]
+
+    first, second = ([float(pair[side]) for pair in pairs] for side in (0, 1))
+    arrays = np.array(first), np.array(second)
+    assert pearson(*arrays) == pytest.approx(slow(first, second), nan_ok=True)
+    assert spearman(*arrays) == pytest.approx(slow(ranks(first), ranks(second)), nan_ok=True)
+
+
+def test_an_object_between_all_points_gets_the_nearest() -> None:
+    points = alignment.points_of(128, 341)
+    scores, boxes = np.zeros((341, 1)), np.tile([7.0, 7.0, 9.0, 9.0], (341, 1))
+    scores[16 + 1] = 0.9  # the point (12, 12)
+    found = find_peaks(scores, boxes, points, np.array([[11.0, 11.0, 11.5, 11.5]]), np.zeros(1, np.int64))
+    assert found.scored_xy.tolist() == [[12.0, 12.0]] and found.located_xy.tolist() == [[12.0, 12.0]]
+
+
+def test_without_objects_nothing_is_known() -> None:
+    nothing = find_peaks(
+        np.zeros((341, 1)), np.zeros((341, 4)), alignment.points_of(128, 341), np.zeros((0, 4)), np.zeros(0, np.int64)
+    )
+    figures = summary(np.zeros(0), np.zeros(0), nothing)
+    assert figures["objects"] == 0 and figures["distance_mean"] is None
+    assert figures["kept_boxes"] == {"boxes": 0, "pearson": None, "spearman": None}
+
+
+def test_a_models_figures_are_measured_and_drawn(
+    untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = write_shapes(tmp_path / "val.json", 4)
+    alignment.main([str(untrained), "--val", str(labels), "--out", str(tmp_path / "out"), "--device", "cpu"])
+    content = json.loads(labels.read_text())
+    one = json.loads((tmp_path / "out" / "alignment.json").read_text())["untrained"]
+    assert one["objects"] == sum(box["category_id"] == 0 for box in content["annotations"])  # it knows ships only
+    assert 0 <= one["best_scored_iou"] <= one["best_located_iou"] <= 1 and one["distance_mean"] >= 0
+    assert (tmp_path / "out" / "alignment.md").read_text().count("\n") == 3
+    assert (tmp_path / "out" / "alignment.png").stat().st_size > 10_000
+    with pytest.raises(SystemExit):
+        alignment.main([str(untrained), str(untrained), "--val", str(labels), "--out", str(tmp_path / "again")])
+    assert "is the second model called untrained" in capsys.readouterr().err

@@ -56,9 +56,10 @@ def true_objects(path: Path, scene: Path) -> geopandas.GeoDataFrame:
         return geopandas.read_file(path)
     table = pd.read_csv(path)
     with rasterio.open(scene) as dataset:
-        x, y = zip(*(dataset.transform @ corner for corner in table[["xmin", "ymin"]].to_numpy()), strict=True)
-        ends = zip(*(dataset.transform @ corner for corner in table[["xmax", "ymax"]].to_numpy()), strict=True)
-        boxes = shapely.box(x, y, *ends)
+        boxes = [
+            shapely.box(*(dataset.transform @ (row.xmin, row.ymin)), *(dataset.transform @ (row.xmax, row.ymax)))
+            for row in table.itertuples()
+        ]
         return geopandas.GeoDataFrame({"class": table["label"].str.lower()}, geometry=boxes, crs=dataset.crs)
 
 
@@ -96,12 +97,11 @@ def own_labels(scene: Path, truth: Path, options: argparse.Namespace) -> dict[st
     print("3. Chips")
     chips = folder / "chips"
     lcageo("chips", scene, "--labels", folder / "labels.gpkg", *where, "--size", options.size, "-o", chips)
-    gsd_m = json.loads((chips / "train.json").read_text())["images"][0]["gsd_m"]
 
     print("4. Fine-tuned")
     lcageo(
         *("train", "--data", chips / "train.json", "--val", chips / "val.json", "--from", options.model),
-        *("--imgsz", options.size, "--gsd", f"{0.8 * gsd_m:.4g},{1.2 * gsd_m:.4g}", "--minutes", options.minutes),
+        *("--imgsz", options.size, "--minutes", options.minutes),
         *("--batch", options.batch, "--validations", 4, "--workers", 0, "--out", folder / "tuned", "--overwrite"),
     )
 

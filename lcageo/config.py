@@ -189,6 +189,8 @@ class DetectConfig:
             raise ConfigError(f"score {self.score} is outside 0 to 1")
         if self.keep is not None and not 0 <= self.keep <= 1:
             raise ConfigError(f"keep {self.keep} is outside 0 to 1")
+        if self.keep is not None and self.score is not None and self.keep > self.score:
+            raise ConfigError(f"keep {self.keep} is above score {self.score}; it also keeps what scores less")
         if not 0 <= self.iou <= 1:
             raise ConfigError(f"iou {self.iou} is outside 0 to 1")
         if self.max_per_tile < 1:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lcageo.pipeline.chips import ChipReport
 
 DEFAULTS = ChipConfig()
-NEAR_GSD = 0.2
-"""How far a scene's resolution may differ from the chips', as a share of it: crops are scaled more than that."""
 IMGSZ_STEP = 32
 """Of what training takes as --imgsz."""
 
@@ -138,13 +136,11 @@ def _tell(report: ChipReport, say: console.Console) -> None:
 
 
 def _next(report: ChipReport, out: Path, size: int) -> str:
-    """The training that suits the chips: at their own resolution, for scenes of about that resolution."""
-    finest, coarsest = report.gsd_m
+    """The training that suits the chips: as large as they are. It takes their resolution from the files."""
     sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
     sides = sides if report.chips["val"] else sides.partition(" --val")[0]
-    gsd = f"{finest * (1 - NEAR_GSD):.3g},{coarsest * (1 + NEAR_GSD):.3g}"
     side = -(-size // IMGSZ_STEP) * IMGSZ_STEP
-    return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --gsd {gsd} --out FOLDER"
+    return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --out FOLDER"
 
 
 def _as_json(report: ChipReport) -> dict[str, Any]:

@@ -63,7 +63,10 @@ def evaluate(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images run at a time. Default: by backend; 16 on a GPU.")
     ] = None,
-    score: Annotated[float, typer.Option(help="Least score of a detection that counts.")] = SCORE,
+    score: Annotated[
+        float | None,
+        typer.Option(help=f"Least score of a detection that counts. Default: {SCORE}; with --layer, all count."),
+    ] = None,
     iou: Annotated[
         float | None,
         typer.Option(
@@ -111,10 +114,16 @@ def evaluate(
             raise UsageError("--layer and --truth compare layers, --model and --data run a model; give either pair")
         if layer is None or truth is None:
             raise UsageError("--layer and --truth go together; give both")
-        _layers(layer, truth, LAYER_IOU if iou is None else iou, _class_map(class_map), output, overwrite, as_json, say)
+        least = LAYER_IOU if iou is None else iou
+        _layers(layer, truth, score, least, _class_map(class_map), output, overwrite, as_json, say)
         return
     _check(data, output, tile, as_scene)
-    config = DetectConfig(score=score, iou=NMS_IOU if iou is None else iou, max_per_tile=max_per_image, overlap=overlap)
+    config = DetectConfig(
+        score=SCORE if score is None else score,
+        iou=NMS_IOU if iou is None else iou,
+        max_per_tile=max_per_image,
+        overlap=overlap,
+    )
     if plots is not None:
         _prepare_plots(plots, overwrite)
     from lcageo.pipeline.evaluate import kept_of_tiles
@@ -154,6 +163,7 @@ def _class_map(path: Path | None) -> ClassMap | None:
 def _layers(
     layer: Path,
     truth: Path,
+    score: float | None,
     iou: float,
     class_map: ClassMap | None,
     output: Path | None,
@@ -163,7 +173,7 @@ def _layers(
 ) -> None:
     from lcageo.pipeline.evaluate_layer import evaluate_layer
 
-    report = evaluate_layer(layer, truth, iou=iou, class_map=class_map, output=output, overwrite=overwrite)
+    report = evaluate_layer(layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite)
     for line in report.warnings:
         say.warn(line)
     if as_json:

@@ -127,7 +127,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help=_text("seed", "Of all chance."))] = None,
     validations: Annotated[int | None, typer.Option(help=_text("validations", "How often to validate."))] = None,
     gsd_m: Annotated[
-        str | None, typer.Option("--gsd", metavar="MIN,MAX", help="Metres per pixel the model is for. Default: 0.1,2.")
+        str | None,
+        typer.Option(
+            "--gsd",
+            metavar="MIN,MAX",
+            help="Metres per pixel the model is for. Default: the images' (chips say it), else --from's, else 0.1,2.",
+        ),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of the weights, for the card.")] = None,
     device: options.Device = "auto",
@@ -206,7 +211,7 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 
 def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
     from lcageo.pipeline.train import Listener, train
-    from lcageo.pipeline.train_data import load_training_data
+    from lcageo.pipeline.train_data import load_training_data, seen_gsd_m
     from lcageo.pipeline.train_model import DEFAULT_GSD_M
     from lcageo.training.processes import Processes
 
@@ -216,11 +221,11 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
-    if config.gsd_m is None and config.start_from is None and not resume:
-        low, high = DEFAULT_GSD_M
-        say.note(
-            f"the model's card will say that it works at {low:g} to {high:g} m per pixel; --gsd MIN,MAX says better"
-        )
+    seen = seen_gsd_m(data.train.annotations, config.imgsz)
+    if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
+        low, high = seen or DEFAULT_GSD_M
+        better = ", as its images" if seen else "; --gsd MIN,MAX says better"
+        say.note(f"the model's card will say that it works at {low:.3g} to {high:.3g} m per pixel{better}")
     with Bar(say, "training", "%") as bar:
         listener = Listener(bar.note, lambda report: _show(bar, report), lambda validation: _tell(bar, validation))
         card = train(config, data, out, how, resume, listener)

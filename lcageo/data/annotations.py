@@ -68,6 +68,8 @@ class Annotation:
     """Classes that this image is annotated for, ascending. Of the others nothing is known, not even absence."""
     difficult: NDArray[np.bool_]
     """(N,) bool: objects that count neither as found nor as missed (VOC's difficult, COCO's crowds)."""
+    gsd_m: float | None = None
+    """Metres per pixel, where the set says it (chips do)."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -132,6 +134,7 @@ class ObjectList:
 
     width: int
     height: int
+    gsd_m: float | None = None
     boxes: list[Box] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
@@ -155,6 +158,7 @@ class ObjectList:
             np.array(self.labels, np.int64),
             tuple(sorted(labelled_classes)),
             np.array(self.difficult, np.bool_),
+            self.gsd_m,
         )
 
 

@@ -121,6 +121,7 @@ def _relabelled(
         labels[kept],
         tuple(sorted(labelled)),
         annotation.difficult[kept],
+        annotation.gsd_m,
     )
 
 

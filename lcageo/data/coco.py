@@ -124,7 +124,8 @@ class _Reader:
                 if number in self.images or number in self._left_out:
                     raise DataError(f"id {_short(number)} was used before")
                 self._left_out.add(number)  # until its record proves good
-                name, objects = _text(record, "file_name"), ObjectList(_side(record, "width"), _side(record, "height"))
+                name = _text(record, "file_name")
+                objects = ObjectList(_side(record, "width"), _side(record, "height"), _gsd_m(record))
                 labelled = self._labelled(place, record)
             except DataError as error:
                 self._report(ProblemKind.BROKEN_RECORD, "images", place, record, f"{error}; image skipped")
@@ -204,6 +205,14 @@ def _id(record: Any, key: str) -> Id:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise DataError(f"{key} is {_short(value)}, not a whole number or text")
     return value
+
+
+def _gsd_m(record: Record) -> float | None:
+    """Metres per pixel, as `lcageo chips` writes it; other sets may mean other things by the name."""
+    value = record.get("gsd_m")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < float("inf") else None
 
 
 def _text(record: Any, key: str) -> str:

@@ -75,8 +75,8 @@ class Area:
         if len(polygons) == 0:
             raise DataError(f"--aoi '{path}' holds no polygons")
         if (polygons.crs is None) != (crs is None):
-            which = f"--aoi '{path}'" if polygons.crs is None else "the layer"
-            raise DataError(f"{which} has no CRS, but the other has; give both one")
+            lacks, has = (f"--aoi '{path}'", "the layer")[:: 1 if polygons.crs is None else -1]
+            raise DataError(f"{lacks} has no CRS, but {has} has; save it with its CRS")
         shape = shapely.union_all(polygons.shapes)
         shapely.prepare(shape)
         moves = polygons.crs is not None and polygons.crs != crs

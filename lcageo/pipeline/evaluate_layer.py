@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 
@@ -71,6 +71,7 @@ def evaluate_layer(
     layer: Path,
     truth: Path,
     *,
+    score: float | None = None,
     iou: float = 0.5,
     class_map: ClassMap | None = None,
     output: Path | None = None,
@@ -78,11 +79,12 @@ def evaluate_layer(
 ) -> LayerEvaluation:
     """Matches found with true objects in map units, class by class, and counts.
 
-    Every found object counts, so both layers must be about the same area.
+    Every found object counts that scores enough, so both layers must be about the same area.
 
     Args:
         layer: found objects: polygons in any format and CRS, with `class` and `score` if they have them.
         truth: true objects, likewise, with their classes in `class`, `label`, `name` or `category`.
+        score: least score of a found object that counts; None: all count.
         iou: intersection over union from which a found object is right.
         class_map: names to put together, in both layers.
         output: where to write all found and missed objects as one layer; the suffix chooses the format.
@@ -98,7 +100,7 @@ def evaluate_layer(
         raise ConfigError(f"iou {iou} is not above 0 and at most 1")
     output = None if output is None else _checked_output(output, (layer, truth), overwrite)
     true = read_polygons(truth, "--truth")
-    found = _in_crs_of(true, read_polygons(layer, "--layer"))
+    found = _in_crs_of(true, _scoring(read_polygons(layer, "--layer"), score))
     classes, labels, told = _classes(found, true, class_map or ClassMap())
     scores = _scores(found)
     plane = _plane(true if len(true) else found)
@@ -245,6 +247,16 @@ def _classes(
 def _some(names: list[str]) -> str:
     distinct = sorted(set(names))
     return ", ".join(distinct[:5]) + (", ..." if len(distinct) > 5 else "")
+
+
+def _scoring(found: PolygonLayer, least: float | None) -> PolygonLayer:
+    """The found objects that score enough."""
+    scores = None if least is None else _scores(found)
+    if least is None or (scores is None and not len(found)):
+        return found
+    if scores is None:
+        raise DataError(f"--layer '{found.path}' has no column 'score', which --score needs")
+    return replace(found, frame=found.frame[scores >= least])
 
 
 def _scores(found: PolygonLayer) -> Floats | None:

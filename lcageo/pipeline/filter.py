@@ -88,6 +88,8 @@ def filter_layer(
     missing = [name for name in (*choice.classes, *choice.per_class) if name not in chooser.read]
     there = ", ".join(sorted(chooser.read)) or "none"
     warnings = tuple(f"'{source}' has no '{name}'; its classes: {there}" for name in dict.fromkeys(missing))
+    if chooser.read and not chooser.kept:
+        warnings += (f"none of the {sum(chooser.read.values()):,} objects of '{source}' is kept",)
     return FilterReport(dict(chooser.read), dict(chooser.kept), warnings)
 
 

@@ -22,6 +22,8 @@ from lcageo.train_config import TrainConfig
 HELD_OUT_SHARE = 0.1
 """Of the images, where no validation data is named."""
 PROBLEMS_SHOWN = 3
+NEAR_GSD = 0.2
+"""How far a scene's resolution may differ from the images', as a share of it: crops are scaled more than that."""
 LARGE_OBJECT_QUANTILE = 0.95
 """The largest object that neighbouring tiles must share: not the very largest, or tiles would hardly advance."""
 
@@ -122,6 +124,18 @@ def largest_object_px(annotations: Sequence[Annotation], imgsz: int) -> int | No
     ]
     every = np.concatenate([np.zeros(0), *sides])
     return min(int(np.ceil(np.quantile(every, LARGE_OBJECT_QUANTILE))), imgsz // 2) if len(every) else None
+
+
+def seen_gsd_m(annotations: Sequence[Annotation], imgsz: int) -> tuple[float, float] | None:
+    """Metres per pixel at which images are seen, least and greatest with a margin; None if any does not say its own."""
+    seen = [
+        annotation.gsd_m * (1.0 if annotation.is_scene else max(annotation.width, annotation.height) / imgsz)
+        for annotation in annotations
+        if annotation.gsd_m is not None
+    ]
+    if not seen or len(seen) < len(annotations):
+        return None
+    return min(seen) * (1 - NEAR_GSD), max(seen) * (1 + NEAR_GSD)
 
 
 def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:

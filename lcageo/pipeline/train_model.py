@@ -13,7 +13,7 @@ import lcageo
 from lcageo.config import NetworkConfig
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import OutputError
-from lcageo.pipeline.train_data import TrainingData, largest_object_px
+from lcageo.pipeline.train_data import TrainingData, largest_object_px, seen_gsd_m
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
 from lcageo.train_config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
 from lcageo.training.log import EVENTS_FOLDER, METRICS_FILE
@@ -50,7 +50,9 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         network=network,
         classes=data.classes,
         tile_size=config.imgsz,
-        gsd_m=config.gsd_m or (start.gsd_m if start else DEFAULT_GSD_M),
+        gsd_m=config.gsd_m
+        or seen_gsd_m(data.train.annotations, config.imgsz)
+        or (start.gsd_m if start else DEFAULT_GSD_M),
         mean=start.mean if start else _three(AugmentConfig().fill),
         std=start.std if start else IMAGENET_STD,
         weights=Path("model.safetensors"),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import CANDIDATES_PER_LEVEL, STRIDES, DetectConfig
 from lcageo.detections import Detections
+from lcageo.errors import UsageError
 from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard
 
@@ -23,6 +24,11 @@ def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]
         UsageError: if the config names a class that the model does not have.
     """
     thresholds, least = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
+    if config.keep is not None and config.keep > (lowest := min(least.values())):
+        raise UsageError(
+            f"--keep {config.keep:g} is above a threshold of '{card.name}' ({lowest:.2f}), but asks for what scores "
+            "less; give --score for what scores more"
+        )
     for index in card.class_ids(config.classes):
         score = least[card.classes[index]]
         thresholds[index] = score if config.keep is None else min(score, config.keep)

@@ -62,6 +62,18 @@ def test_names_are_put_together_by_a_class_map_and_oddities_are_told(run: Run, t
     assert (figures["class"], figures["recall"], figures["average_precision"]) == ("thing", 1.0, None)
 
 
+def test_objects_that_score_too_little_do_not_count(run: Run, truth: Path) -> None:
+    frame = geopandas.read_file(truth)
+    scores = [0.9 if number % 3 else 0.2 for number in range(len(frame))]
+    frame.assign(score=scores).to_file("found.gpkg")
+    for asked, expected in (((), len(frame)), (("--score", "0.5"), scores.count(0.9)), (("--score", "1"), 0)):
+        outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "--json", *asked)
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["overall"]["found"] == expected
+    outcome = run("evaluate", "--layer", truth, "--truth", truth, "--score", "0.5")
+    assert outcome.code == 1 and "has no column 'score', which --score needs" in outcome.err
+
+
 def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> None:
     Path("there.gpkg").write_text("precious")
     cases: dict[tuple[object, ...], tuple[int, str]] = {

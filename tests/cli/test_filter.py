@@ -137,7 +137,7 @@ def test_an_area_of_interest_too_large_for_the_layers_crs_keeps_all(tmp_path: Pa
     report = filter_layer(layer, tmp_path / "some.gpkg", Choice(score=0.0, aoi=tmp_path / "world.gpkg"))
     assert sum(report.kept.values()) == COUNT
     pixels = write(tmp_path / "pixels.gpkg", found(), None)
-    with pytest.raises(DataError, match="the layer has no CRS, but the other has"):
+    with pytest.raises(DataError, match=r"the layer has no CRS, but --aoi '.*' has"):
         filter_layer(pixels, tmp_path / "none.gpkg", Choice(aoi=tmp_path / "world.gpkg"))
 
 
@@ -198,6 +198,11 @@ def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
     assert open_layer(tmp_path / "low.fgb", "").provenance["thresholds"] == {
         "ship": 0.2, "vehicle": 0.1, "storage tank": 0.1,
     }  # fmt: skip
+
+
+def test_a_layer_of_nothing_kept_is_told(tmp_path: Path) -> None:
+    report = filter_layer(write(tmp_path / "all.gpkg", found()), tmp_path / "none.gpkg", Choice(classes=("boat",)))
+    assert report.warnings[-1] == f"none of the {COUNT} objects of '{tmp_path / 'all.gpkg'}' is kept"
 
 
 def test_a_text_as_id_is_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lcageo.config import SCENE_SIDE_PX
 from lcageo.data.annotations import Annotation
 from lcageo.data.coco import read_coco
 from lcageo.errors import DataError, UsageError
-from lcageo.pipeline.train_data import TrainingData, held_out, largest_object_px, load_training_data
+from lcageo.pipeline.train_data import TrainingData, held_out, largest_object_px, load_training_data, seen_gsd_m
 from lcageo.train_config import TrainConfig
 
 
@@ -124,3 +124,19 @@ def test_classes_left_out_by_choice_are_not_told(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "a.json")
     data, said = load(path, val=path, classes=("car",))
     assert data.classes == ("car",) and not said
+
+
+def test_the_resolution_is_that_at_which_images_are_seen(tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "a.json", count=3)
+    content = json.loads(path.read_text())
+    for image, gsd_m in zip(content["images"], (0.5, 0.25, 0.4), strict=True):
+        image["gsd_m"] = gsd_m
+    path.write_text(json.dumps(content))
+    side = max(content["images"][0]["width"], content["images"][0]["height"])
+    known = read_coco(path).annotations
+    assert seen_gsd_m(known, side) == pytest.approx((0.2, 0.6))
+    assert seen_gsd_m(known, 2 * side) == pytest.approx((0.1, 0.3))
+    assert seen_gsd_m([*known, annotation(100, 5)], side) is None
+    content["images"][0]["gsd_m"] = "fine"
+    path.write_text(json.dumps(content))
+    assert seen_gsd_m(read_coco(path).annotations, side) is None

@@ -3,14 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from bright import bright_card
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lcageo.config import DetectConfig
 from lcageo.detections import Detections
+from lcageo.errors import ConfigError, UsageError
 from lcageo.nms import nms
-from lcageo.runtime.selection import Selection, level_starts, of_possible_size
+from lcageo.runtime.selection import Selection, level_starts, of_possible_size, written_scores
 
 CARD = replace(bright_card(), size_m={"white square": (2.0, 10.0)})
 
@@ -21,6 +24,16 @@ SIDE = 200.0
 def found(lengths: list[float], labels: list[int]) -> Detections:
     boxes = np.array([(3, 5, 3 + length, 5 + length / 4) for length in lengths], np.float32).reshape(-1, 4)
     return Detections(boxes, np.linspace(1, 0.5, len(lengths), dtype=np.float32), np.array(labels, np.int64))
+
+
+def test_candidates_score_less_than_objects() -> None:
+    card = bright_card()
+    card = replace(card, thresholds=dict(zip(card.classes, (0.6, 0.4), strict=True)))
+    assert written_scores(card, DetectConfig(keep=0.4)).tolist() == pytest.approx([0.4, 0.4])
+    with pytest.raises(UsageError, match=r"--keep 0\.5 is above a threshold of .* \(0\.40\)"):
+        written_scores(card, DetectConfig(keep=0.5))
+    with pytest.raises(ConfigError, match=r"keep 0\.5 is above score 0\.3"):
+        DetectConfig(keep=0.5, score=0.3)
 
 
 def test_what_no_object_of_its_class_can_be_is_left_out() -> None:

@@ -33,7 +33,7 @@ def test_a_box_goes_where_its_pixels_go(angle: float, x: int, y: int, width: int
     image, box = painted(x, y, width, height)
     picture, (found,) = turned(image, [box], angle)
     assert found["iscrowd"] == 0 and found["category_id"] == 1
-    assert found["bbox"] == pytest.approx(bright(picture), abs=1.6)
+    assert found["bbox"] == pytest.approx(bright(picture), abs=2.5)  # corners are faint
     assert picture.size[0] == picture.size[1] >= 120 / np.sqrt(2) - 1
 
 

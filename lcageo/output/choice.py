@@ -75,7 +75,8 @@ class Area:
         if len(polygons) == 0:
             raise DataError(f"--aoi '{path}' holds no polygons")
         if (polygons.crs is None) != (crs is None):
-            lacks, has = (f"--aoi '{path}'", "the layer")[:: 1 if polygons.crs is None else -1]
+            area, layer = f"--aoi '{path}'", "the layer"
+            lacks, has = (area, layer) if polygons.crs is None else (layer, area)
             raise DataError(f"{lacks} has no CRS, but {has} has; save it with its CRS")
         shape = shapely.union_all(polygons.shapes)
         shapely.prepare(shape)

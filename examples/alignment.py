@@ -16,28 +16,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from table_one.command import models_of, run
 from table_one.peaks import Peaks, find_peaks, score_and_iou, summary
 from table_one.peaks_picture import Column, Shown, draw
 
 from lcageo.config import STRIDES, Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset, EvalSample
-from lcageo.data.dior import DiorSplit
-from lcageo.data.sets import read_sets
 from lcageo.detector.boxes import cell_centres
 from lcageo.detector.network import Network
-from lcageo.errors import LcageoError, UsageError
 from lcageo.metrics.truth import Floats, counted
 from lcageo.pipeline.evaluate import BENCHMARK, as_truth, find_objects, kept_of_tiles
-from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.torch_backend import torch_device
 from lcageo.runtime.weights import load_network
@@ -138,14 +134,9 @@ def _number(value: float | None) -> str:
 def alignment(options: argparse.Namespace) -> None:
     """Measures each model and writes the three files."""
     figures, columns = {}, []
-    for model in options.models:
-        card = find_card(model)
-        if card.name in figures:
-            raise UsageError(f"'{model}' is the second model called {card.name}; name another or change its card")
-        labelled = read_sets(options.val, options.split, card.classes)
+    for card, labelled in models_of(options):
         figures[card.name], column = measured(card, labelled, options.pictures, options.device)
         columns.append(column)
-        print(f"{card.name}: measured", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "alignment.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     (options.out / "alignment.md").write_text(markdown(figures), encoding="utf-8")
@@ -153,20 +144,7 @@ def alignment(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model folders, a column each")
-    parser.add_argument("--val", type=Path, action="append", required=True, help="COCO file or DIOR folder")
-    splits = list(DiorSplit)
-    parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="of DIOR folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the three files")
-    parser.add_argument("--pictures", type=int, default=3, help="images to show (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    try:
-        alignment(options)
-    except LcageoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(alignment, __doc__, 3, "images", arguments)
 
 
 if __name__ == "__main__":

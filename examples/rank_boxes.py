@@ -17,22 +17,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from table_one.command import models_of, run
 from table_one.dense import Dense, DenseModel
 from table_one.maps_picture import draw_maps
 from table_one.rivals import rivals_of, summary
 
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
-from lcageo.data.sets import read_sets
-from lcageo.errors import LcageoError, UsageError
 from lcageo.metrics.coco import SIZES
-from lcageo.runtime.catalog import find_card
 
 
 def largest_of_classes(labelled: LabelledSet, count: int) -> list[tuple[int, int]]:
@@ -109,15 +104,10 @@ def _places(one: dict[str, Any]) -> str:
 def rank_boxes(options: argparse.Namespace) -> None:
     """Measures each model and writes the three files."""
     figures, pictures = {}, []
-    for name in options.models:
-        card = find_card(name)
-        if card.name in figures:
-            raise UsageError(f"'{name}' is the second model called {card.name}; name another or change its card")
-        labelled = read_sets(options.val, options.split, card.classes)
+    for card, labelled in models_of(options):
         shown = largest_of_classes(labelled, options.pictures)
         figures[card.name], picture = measured(DenseModel(card, options.device), labelled, shown)
         pictures.append(picture)
-        print(f"{card.name}: measured", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "rank_boxes.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     (options.out / "rank_boxes.md").write_text(markdown(figures), encoding="utf-8")
@@ -126,20 +116,7 @@ def rank_boxes(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="model folders")
-    parser.add_argument("--val", type=Path, action="append", required=True, help="COCO file or DIOR folder")
-    splits = list(DiorSplit)
-    parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="of DIOR folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the three files")
-    parser.add_argument("--pictures", type=int, default=4, help="objects to show (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    try:
-        rank_boxes(options)
-    except LcageoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(rank_boxes, __doc__, 4, "objects", arguments)
 
 
 if __name__ == "__main__":

@@ -216,8 +216,8 @@ class ChipConfig:
     point_size_m: float | None = None
     """Side of the box around a label that is a point, metres on the ground."""
     size: int = 640
-    """Side of a chip, pixels: as the shipped models' tile. Chips are neither enlarged nor reduced by a training at this
-    size."""
+    """Side of a chip, pixels: about the default model's tile. A training at this size neither enlarges nor reduces
+    chips."""
     overlap: str = "25%"
     """Pixels ('200') or per cent of the chip ('25%') shared by neighbouring chips."""
     gsd_m: float | None = None

@@ -88,7 +88,7 @@ def table1(options: argparse.Namespace) -> None:
         if time.monotonic() - began > 60 * options.minutes_limit:
             say(f"{len(runs) - len(finished)} of {len(runs)} runs are left; the same command goes on")
             break
-        perform(run, data, RunOptions(options.device, options.workers), say)
+        perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
         finished[run] = read_finished(run, data.val)
         report()
         say(f"{run.folder.name}: finished; {len(finished)} of {len(runs)} runs are in {options.out / 'table1.md'}")
@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that make crops (default: by the cores)")
+    parser.add_argument("--cache", choices=("none", "ram"), default="none", help="where to keep decoded images")
     options = parser.parse_args(arguments)
     if options.seeds < 1:
         parser.error("--seeds must be 1 or more")

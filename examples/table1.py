@@ -20,6 +20,7 @@ from pathlib import Path
 
 from table_one.report import write_report
 from table_one.runs import Run, System, perform, read_finished
+from table_one.speed import measure_speed
 
 from lcageo.config import Preset
 from lcageo.errors import InterruptedRunError, LcageoError, UsageError
@@ -82,6 +83,12 @@ def table1(options: argparse.Namespace) -> None:
     def report() -> None:
         write_report(options.out, [finished[run] for run in runs if run in finished], data, config)
 
+    if options.time:
+        # Any seed that has its weights: they do not change how long a network takes.
+        models = {run.system.name: run.model for run in runs if run in finished and run.model.exists()}
+        if not models:
+            raise UsageError(f"'{options.out}' has no finished run with weights to time")
+        measure_speed(models, data.val, options.device, options.out)
     if finished:
         report()
     for run in [one for one in runs if one not in finished]:
@@ -113,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that make crops (default: by the cores)")
+    parser.add_argument("--time", action="store_true", help="first time finished systems; let nothing else run then")
     parser.add_argument("--cache", choices=("none", "ram"), default="none", help="where to keep decoded images")
     options = parser.parse_args(arguments)
     if options.seeds < 1:

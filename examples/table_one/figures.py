@@ -131,8 +131,8 @@ def _system(row: Row) -> dict[str, Any]:
         "params": facts["params"],
         "paper_flops": facts["paper_flops"],
         "true_macs": facts["true_macs"],
-        "images_per_second": float(np.median(row.values("images_per_second"))),
         "train_seconds": float(row.values("train_seconds").mean()),
         "last_quarter": {metric: last_quarter(row, metric) for metric in METRICS},
+        "agreement": {str(seed): one.facts["agreement"] for seed, one in row.seeds.items()},
         "curves": {"steps": list(row.runs[0].steps), **{metric: row.curve(metric).tolist() for metric in METRICS}},
     }

@@ -1,4 +1,4 @@
-"""rank_boxes.png: where a model's score peaks over an object, and where the IoU of its boxes does, as maps."""
+"""maps.png: where a model's score peaks over an object, and where the IoU of its boxes does, as maps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib.patches import Rectangle
 from lcageo.config import STRIDES
 from lcageo.metrics.truth import Floats
 from table_one.dense import Dense
+from table_one.peaks_picture import LOCATED, SCORED
 
 CELL_INCHES = 2.4
 MARGIN = 0.5
 """Shown around an object, in its sides."""
-SCORED, LOCATED = "#D55E00", "#56B4E9"
 
 
 def draw_maps(models: Sequence[str], shown: Sequence[Sequence[tuple[Dense, int]]], picture: Path) -> None:

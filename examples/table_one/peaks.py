@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import MergeMetric
 from lcageo.metrics.match import LEAST_IOU, overlapping
 from lcageo.metrics.truth import Counted, Floats, Index
-from lcageo.nms import overlap
+from table_one.dense import Dense
 
 _TOUCHING = 1e-9
 """Least overlap that is looked at."""
@@ -47,41 +46,35 @@ class Peaks:
         return apart
 
 
-def find_peaks(scores: Floats, boxes_xyxy: Floats, points_xy: Floats, objects_xyxy: Floats, labels: Index) -> Peaks:
-    """The two best places of each object, before any suppression, among those of all levels whose point lies in it.
+def find_peaks(dense: Dense) -> Peaks:
+    """The two best places of each object of an image, among those of all levels whose point lies in it.
 
     Places whose box fits another object of the class better are that one's, and left out: where upright boxes overlap,
     as around tilted courts side by side, a neighbour's middle lies inside. Where no place is left, the nearest points
     are looked at; of equals the first, on the finest level, is best.
-
-    Args:
-        scores: (N, K) of all places.
-        boxes_xyxy: (N, 4) likewise.
-        points_xy: (N, 2) likewise.
-        objects_xyxy: (G, 4).
-        labels: (G,) their classes.
     """
-    scored, located = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
-    ious = np.zeros((2, len(labels)))
-    for place, (box, label) in enumerate(zip(objects_xyxy, labels.tolist(), strict=True)):
-        near = np.flatnonzero(((points_xy > box[:2]) & (points_xy < box[2:])).all(axis=1))
-        near = near[_fits_best(boxes_xyxy[near], box, objects_xyxy[labels == label])]
+    count = len(dense.labels)
+    scored, located = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for place, (box, label) in enumerate(zip(dense.objects_xyxy, dense.labels.tolist(), strict=True)):
+        fits_best = dense.iou[place] >= dense.iou[dense.labels == label].max(axis=0)
+        near = np.flatnonzero(dense.inside[place] & fits_best)
         if not len(near):
-            away = np.hypot(*(points_xy - (box[:2] + box[2:]) / 2).T)
+            away = np.hypot(*(dense.points_xy - (box[:2] + box[2:]) / 2).T)
             near = np.flatnonzero(away == away.min())
-        iou = overlap(boxes_xyxy[near], box[None], MergeMetric.IOU)
-        best = int(scores[near, label].argmax()), int(iou.argmax())
-        scored[place], located[place] = near[best[0]], near[best[1]]
-        ious[:, place] = iou[list(best)]
-    points, boxes = (points_xy[scored], points_xy[located]), (boxes_xyxy[scored], boxes_xyxy[located])
-    return Peaks(objects_xyxy, scored, located, *points, *boxes, *ious)
-
-
-def _fits_best(boxes_xyxy: Floats, own: Floats, objects_xyxy: Floats) -> NDArray[np.bool_]:
-    """(N,) whether boxes overlap no object (M, 4) more than their own, which is one of them."""
-    with_own = overlap(boxes_xyxy, own[None], MergeMetric.IOU)
-    with_each = [overlap(boxes_xyxy, other[None], MergeMetric.IOU) for other in objects_xyxy]
-    return np.asarray(with_own >= np.max(with_each, axis=0))
+        scored[place] = near[dense.scores[place, near].argmax()]
+        located[place] = near[dense.iou[place, near].argmax()]
+    objects = np.arange(count)
+    return Peaks(
+        objects_xyxy=dense.objects_xyxy,
+        scored=scored,
+        located=located,
+        scored_xy=dense.points_xy[scored],
+        located_xy=dense.points_xy[located],
+        scored_xyxy=dense.boxes_xyxy[scored],
+        located_xyxy=dense.boxes_xyxy[located],
+        scored_iou=dense.iou[objects, scored],
+        located_iou=dense.iou[objects, located],
+    )
 
 
 def score_and_iou(what: Counted) -> tuple[Floats, Floats]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from lcageo.pipeline.train_data import TrainingData
 from lcageo.train_config import TrainConfig, recipe_entries
 from lcageo.training.curves import curves_available
+from table_one import agreement_text
 from table_one.figures import PAPER, Row, as_json, rows_of
 from table_one.runs import METRICS, RESAMPLES, Finished
+from table_one.speed import read_speed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
         "val": {"images": len(data.val), "objects": _objects(data.val.annotations)},
         "settings": {name: value for name, value in recipe_entries(config).items() if name not in OF_A_RUN},
         "steps": finished[0].facts["steps"],
-        "machines": sorted({one.facts["machine"] for one in finished}),
+        "speed": read_speed(out),
         "resamples": RESAMPLES,
         **as_json(rows),
     }
@@ -50,7 +52,7 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
 
 def markdown(found: dict[str, Any]) -> str:
     """The table, the differences and what they rest on, from what table1.json holds."""
-    settings = found["settings"]
+    settings, speed = found["settings"], found["speed"]
     crop = settings.get("crop", settings["imgsz"])
     lines = [
         "# Table I",
@@ -63,10 +65,9 @@ def markdown(found: dict[str, Any]) -> str:
         "| system | seeds | mAP50 | mAP75 | mAP50:95 | the paper's, on DIOR | Params (M) | FLOPs (G), the paper's rule "
         "| true GMAC | images/s | training, min |",
         "|---" * 11 + "|",
-        *[_row(name, one) for name, one in found["systems"].items()],
+        *[_row(name, one, speed["images_per_second"].get(name)) for name, one in found["systems"].items()],
         "",
-        f"Images a second in inference by {'; '.join(found['machines'])}.",
-        "",
+        *([f"Images a second in inference by {speed['machine']}.", ""] if speed["machine"] else []),
     ]
     if found["differences"]:
         lines += [
@@ -81,10 +82,20 @@ def markdown(found: dict[str, Any]) -> str:
         ]
     rises = [one["last_quarter"]["mAP50"] for one in found["systems"].values()]
     lines += [f"In the last quarter of the run mAP50 changed by {min(rises):+.3f} to {max(rises):+.3f}.", ""]
-    return "\n".join([*lines, "![validation over the steps](table1.png)", ""])
+    agreement = {name: list(one["agreement"].values()) for name, one in found["systems"].items()}
+    return "\n".join(
+        [
+            *lines,
+            "![validation over the steps](table1.png)",
+            "",
+            "How well scores and places agree; `alignment.py` says what the columns are:",
+            "",
+            agreement_text.markdown(agreement),
+        ]
+    )
 
 
-def _row(name: str, one: dict[str, Any]) -> str:
+def _row(name: str, one: dict[str, Any], images_per_second: float | None) -> str:
     paper = PAPER.get(name)
     cells = [
         f"`{name}`",
@@ -94,7 +105,7 @@ def _row(name: str, one: dict[str, Any]) -> str:
         f"{one['params'] / 1e6:.3f}",
         f"{one['paper_flops'] / 1e9:.3f}",
         f"{one['true_macs'] / 1e9:.3f}",
-        f"{one['images_per_second']:.1f}",
+        "-" if images_per_second is None else f"{images_per_second:.1f}",
         f"{one['train_seconds'] / 60:.1f}",
     ]
     return f"| {' | '.join(cells)} |"

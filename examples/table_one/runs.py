@@ -1,9 +1,8 @@
-"""One row's one seed: trained, evaluated and timed into a folder of its own, once."""
+"""One row's one seed: trained and evaluated into a folder of its own, once."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,13 @@ from lcageo.pipeline.train import Listener, RunOptions, train
 from lcageo.pipeline.train_data import TrainingData
 from lcageo.pipeline.train_model import LAST
 from lcageo.pipeline.train_validation import Validation
-from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import Predictor, load_predictor
+from lcageo.runtime.predictor import load_predictor
 from lcageo.train_config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, read_recipe, recipe_entries
 from lcageo.training.checkpoint import load_checkpoint
 from lcageo.training.log import METRICS_FILE, read_metrics
+from table_one.agreement import measure_agreement
+from table_one.dense import DenseModel
 
 RESULT_FILE = "result.json"
 """In a run's folder, once the run is finished."""
@@ -37,8 +37,6 @@ FOUND_FILE = "detections.npz"
 """What it found in each validation image, likewise."""
 METRICS = {"mAP50": "map50", "mAP75": "map75", "mAP50_95": "map50_95"}
 """Figures by their names in files and in Python."""
-TIMED_IMAGES, ROUNDS = 32, 2
-"""For the speed in inference; the faster round counts."""
 RESAMPLES = 1000
 
 
@@ -59,6 +57,11 @@ class Run:
     seed: int
     config: TrainConfig
     folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of its last weights."""
+        return self.folder / LAST
 
     @property
     def is_finished(self) -> bool:
@@ -99,7 +102,7 @@ class Finished:
 
 
 def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[str], object]) -> None:
-    """Trains a run, or goes on with it, then evaluates and times its last weights.
+    """Trains a run, or goes on with it, then evaluates its last weights.
 
     The last, not the best of several validations on the very images that decide: that would favour what fluctuates.
 
@@ -113,7 +116,7 @@ def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[st
 
     listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=tell)
     train(run.config, data, run.folder, options, resume=True, listener=listener)
-    card = find_card(str(run.folder / LAST))
+    card = find_card(str(run.model))
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
     found = find_objects(predictor, data.val)
     evaluation = evaluate_found(data.val, found).as_json()
@@ -125,9 +128,9 @@ def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[st
         "train_seconds": state["seconds"],
         "precision": state["precision"],
         **_counts(run.config, card),
-        **_speed(predictor),
         **{name: evaluation[name] for name in METRICS},
         "per_class": evaluation["per_class"],
+        "agreement": measure_agreement(DenseModel(card, options.device), data.val, found).figures,
     }
     _write_found(data.val, found, run.folder / FOUND_FILE)
     part = run.folder / f"{RESULT_FILE}.part"
@@ -164,28 +167,6 @@ def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
         "params": count_params(network),
         "paper_flops": paper_flops(network, side, side),
         "true_macs": true_macs(network, side, side),
-    }
-
-
-def _speed(predictor: Predictor) -> dict[str, Any]:
-    """Images a second in inference, from pixels to objects, and what ran them.
-
-    `lcageo bench` measures the same, but needs what reads maps, which a GPU node may lack.
-    """
-    shape = (predictor.batch, 3, predictor.card.tile_size, predictor.card.tile_size)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    predictor.predict(noise)  # GPUs choose kernels for each shape
-    batches, seconds = -(-TIMED_IMAGES // predictor.batch), []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        for _ in range(batches):
-            predictor.predict(noise)
-        seconds.append(time.perf_counter() - started)
-    device = predictor.engine.device
-    where = torch.cuda.get_device_name(device) if device.startswith("cuda") else f"{machine.cores()} cores"
-    return {
-        "images_per_second": batches * predictor.batch / min(seconds),
-        "machine": f"{predictor.engine}, {where}",
     }
 
 

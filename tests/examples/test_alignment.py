@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import alignment
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics.reference import random_case
 from shapes import write_shapes
+from table_one.agreement_text import markdown
+from table_one.dense import Dense
 from table_one.peaks import find_peaks, pearson, score_and_iou, spearman, summary
 
 from lcageo.config import STRIDES
+from lcageo.metrics.coco import SIZES
 from lcageo.metrics.truth import counted
 
 Box = list[float]
@@ -34,13 +38,48 @@ def random_boxes(rng: np.random.Generator, count: int, least: float = 1.0) -> np
     return np.concatenate([corner, corner + rng.uniform(least, 40, (count, 2))], axis=1)
 
 
+def points_of(side: int) -> np.ndarray:
+    """The middles of a square image's cells, level by level."""
+    return np.array(
+        [
+            ((column + 0.5) * stride, (row + 0.5) * stride)
+            for stride in STRIDES
+            for row in range(-(-side // stride))
+            for column in range(-(-side // stride))
+        ]
+    )
+
+
+def dense_of(
+    scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, objects: np.ndarray, labels: np.ndarray
+) -> Dense:
+    """An image with (N, K) scores; what peaks do not look at is empty."""
+    iou = [[slow_iou(box, own) for box in boxes.tolist()] for own in objects.tolist()]
+    inside = [[own[0] < x < own[2] and own[1] < y < own[3] for x, y in points.tolist()] for own in objects.tolist()]
+    shape = (len(labels), len(boxes))
+    return Dense(
+        index=0,
+        pixels=np.zeros((128, 128, 3), np.uint8),
+        objects_xyxy=objects,
+        labels=labels,
+        boxes_xyxy=boxes,
+        points_xy=points,
+        level_sizes=(len(boxes),),
+        class_scores=np.zeros(shape),
+        scores=scores[:, labels].T,
+        iou=np.array(iou, np.float64).reshape(shape),
+        inside=np.array(inside, np.bool_).reshape(shape),
+        positives=np.zeros(len(labels), np.int64),
+    )
+
+
 @given(st.integers(0, 10_000))
 def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    points = alignment.points_of(128, 341)
+    points = points_of(128)
     scores, boxes = rng.random((341, 3)), random_boxes(rng, 341)
     objects, labels = random_boxes(rng, 6), rng.integers(0, 3, 6)
-    found = find_peaks(scores, boxes, points, objects, labels)
+    found = find_peaks(dense_of(scores, boxes, points, objects, labels))
     for number, (box, label) in enumerate(zip(objects.tolist(), labels.tolist(), strict=True)):
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         away = [((x - middle[0]) ** 2 + (y - middle[1]) ** 2) ** 0.5 for x, y in points.tolist()]
@@ -66,28 +105,16 @@ def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
 
 
 def test_a_place_that_finds_the_neighbour_is_not_the_objects_own() -> None:
-    points = alignment.points_of(128, 341)
+    points = points_of(128)
     objects = np.array([[10.0, 10.0, 60.0, 60.0], [40.0, 40.0, 90.0, 90.0]])
     scores, boxes = np.full((341, 1), 0.1), np.repeat(objects[:1], 341, axis=0)
     middle = 6 * 16 + 6  # the point (52, 52), which lies inside both
     scores[middle], boxes[middle] = 0.9, objects[1]
-    found = find_peaks(scores, boxes, points, objects, np.zeros(2, np.int64))
+    found = find_peaks(dense_of(scores, boxes, points, objects, np.zeros(2, np.int64)))
     assert found.scored[0] != middle and found.scored[1] == found.located[1] == middle
     assert found.scored_iou.tolist() == [1, 1]
-    apart = find_peaks(np.repeat(scores, 2, axis=1), boxes, points, objects, np.arange(2))
+    apart = find_peaks(dense_of(np.repeat(scores, 2, axis=1), boxes, points, objects, np.arange(2)))
     assert apart.scored[0] == middle  # another class is no rival
-
-
-@pytest.mark.parametrize("per_cell", [1, 9])
-def test_points_are_the_cells_middles_level_by_level(per_cell: int) -> None:
-    slow = [
-        ((column + 0.5) * stride, (row + 0.5) * stride)
-        for stride in STRIDES
-        for row in range(-(-160 // stride))
-        for column in range(-(-160 // stride))
-        for _ in range(per_cell)
-    ]
-    assert alignment.points_of(160, len(slow)).tolist() == [list(point) for point in slow]
 
 
 @given(st.integers(0, 10_000))
@@ -132,17 +159,17 @@ def test_correlations_are_those_of_the_formula(pairs: list[tuple[int, int]]) -> 
 
 
 def test_an_object_between_all_points_gets_the_nearest() -> None:
-    points = alignment.points_of(128, 341)
+    points = points_of(128)
     scores, boxes = np.zeros((341, 1)), np.tile([7.0, 7.0, 9.0, 9.0], (341, 1))
     scores[16 + 1] = 0.9  # the point (12, 12)
-    found = find_peaks(scores, boxes, points, np.array([[11.0, 11.0, 11.5, 11.5]]), np.zeros(1, np.int64))
+    objects = np.array([[11.0, 11.0, 11.5, 11.5]])
+    found = find_peaks(dense_of(scores, boxes, points, objects, np.zeros(1, np.int64)))
     assert found.scored_xy.tolist() == [[12.0, 12.0]] and found.located_xy.tolist() == [[12.0, 12.0]]
 
 
 def test_without_objects_nothing_is_known() -> None:
-    nothing = find_peaks(
-        np.zeros((341, 1)), np.zeros((341, 4)), alignment.points_of(128, 341), np.zeros((0, 4)), np.zeros(0, np.int64)
-    )
+    scores, boxes = np.zeros((341, 1)), np.zeros((341, 4))
+    nothing = find_peaks(dense_of(scores, boxes, points_of(128), np.zeros((0, 4)), np.zeros(0, np.int64)))
     figures = summary(np.zeros(0), np.zeros(0), nothing)
     assert figures["objects"] == 0 and figures["distance_mean"] is None
     assert figures["kept_boxes"] == {"boxes": 0, "pearson": None, "spearman": None}
@@ -151,14 +178,33 @@ def test_without_objects_nothing_is_known() -> None:
 def test_a_models_figures_are_measured_and_drawn(
     untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = write_shapes(tmp_path / "val.json", 4)
-    alignment.main([str(untrained), "--val", str(labels), "--out", str(tmp_path / "out"), "--device", "cpu"])
+    labels, out = write_shapes(tmp_path / "val.json", 4), tmp_path / "out"
+    alignment.main([str(untrained), "--val", str(labels), "--out", str(out), "--device", "cpu"])
     content = json.loads(labels.read_text())
-    one = json.loads((tmp_path / "out" / "alignment.json").read_text())["untrained"]
+    one = json.loads((out / "alignment.json").read_text())["untrained"]
     assert one["objects"] == sum(box["category_id"] == 0 for box in content["annotations"])  # it knows ships only
+    assert sum(size["objects"] for size in one["positives"].values()) == one["objects"]
     assert 0 <= one["best_scored_iou"] <= one["best_located_iou"] <= 1 and one["distance_mean"] >= 0
-    assert (tmp_path / "out" / "alignment.md").read_text().count("\n") == 3
-    assert (tmp_path / "out" / "alignment.png").stat().st_size > 10_000
+    assert (out / "alignment.md").read_text().count("| `untrained` |") == 3
+    assert (out / "alignment.png").stat().st_size > 10_000 < (out / "maps.png").stat().st_size
     with pytest.raises(SystemExit):
         alignment.main([str(untrained), str(untrained), "--val", str(labels), "--out", str(tmp_path / "again")])
     assert "is the second model called untrained" in capsys.readouterr().err
+
+
+def test_a_rows_cells_are_means_over_its_seeds() -> None:
+    def of_seed(value: float) -> dict[str, Any]:
+        both = {"pearson": value, "spearman": value}
+        gain = {"mean": value, "interval": [value - 0.5, value + 0.5]}
+        places = {size: {"objects": 3, "mean": value, "median": value, "least": 1} for size in SIZES}
+        names = ("distance_mean", "distance_median", "same_place_share", "best_scored_iou", "best_located_iou",
+                 "rank_of_S", "rank_of_S*", "iou_chosen_by_S", "iou_chosen_by_S*", "iou_best")  # fmt: skip
+        return dict.fromkeys(names, value) | {
+            "kept_boxes": both, "kept_boxes_on_objects": both, "objects_ranked": 3, "rank_gain": gain,
+            "iou_gain": gain, "positives": places,
+        }  # fmt: skip
+
+    two, one = markdown({"lca": [of_seed(1.0), of_seed(2.0)]}), markdown({"lca": [of_seed(1.0)]})
+    assert two.count("1.500 ± 0.707") == 9 + 7 + 3 and "| `lca` | 3 |" in two
+    assert one.count("1.000") == 9 + 5 + 2 and one.count("+1.000 (+0.500 to +1.500)") == 2
+    assert one.count("1.0, median 1 (3 objects)") == 3

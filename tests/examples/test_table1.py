@@ -95,7 +95,8 @@ def test_the_table_has_all_systems(made: Path) -> None:
             network = build_network(NetworkConfig(preset, 2, "resnet18", backbone_width=16, channels=16, norm=Norm.GN))
         assert one["params"] == count_params(network) and one["true_macs"] > 0 < one["paper_flops"]
         assert one["curves"]["steps"] == [2, 4] and len(one["curves"]["mAP75"][0]) == 2
-        assert one["images_per_second"] > 0 < one["train_seconds"] and one["mAP50"]["spread"] is None
+        assert one["train_seconds"] > 0 and one["mAP50"]["spread"] is None
+        assert sum(size["objects"] for size in one["agreement"]["0"]["positives"].values()) > 0
         card = find_card(str(made / f"{preset}-s0" / "last"))
         assert one["mAP50"]["by_seed"] == [pytest.approx(card.metrics["mAP50"], abs=6e-5)]
     assert "4 steps of 2 crops of 128 pixels in fp32" in text and "68.1 / 47.0 / 44.4" in text
@@ -111,6 +112,25 @@ def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: p
     monkeypatch.setattr(table1, "perform", None)  # would fail if it were called
     make(place, made)
     assert state() == before and (made / "table1.json").read_text() == table
+
+
+def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) -> None:
+    assert "Images a second" not in (made / "table1.md").read_text()
+    make(place, made, "--time")
+    found = json.loads((made / "table1.json").read_text())["speed"]
+    assert list(found["images_per_second"]) == [str(preset) for preset in table1.SYSTEMS]
+    assert min(found["images_per_second"].values()) > 0 and "fp32 on cpu" in found["machine"]
+    text = (made / "table1.md").read_text()
+    assert f"Images a second in inference by {found['machine']}." in text
+    assert f"| {found['images_per_second']['lca']:.1f} |" in text
+
+
+def test_nothing_can_be_timed_before_a_run_is_finished(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        make(place, tmp_path, "--time")
+    assert "has no finished run with weights to time" in capsys.readouterr().err
 
 
 def test_other_settings_or_images_are_refused(made: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,7 +268,7 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
     case = random_case(4)
     evaluation = evaluate_detections(case.classes, case.truths, case.found)
     facts = dict.fromkeys(METRICS, 0.5) | {
-        "params": 1, "paper_flops": 1, "true_macs": 1, "images_per_second": 1.0, "train_seconds": 1.0,
+        "params": 1, "paper_flops": 1, "true_macs": 1, "train_seconds": 1.0, "agreement": {},
     }  # fmt: skip
     curves = dict.fromkeys(METRICS, (0.1, 0.2, 0.3))
     finished = [

@@ -1,14 +1,12 @@
-"""S and S* against plain loops on a real network's outputs, and once from the command line."""
+"""S and S* against plain loops on a real network's outputs."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rank_boxes
 import torch
 from shapes import write_shapes
 from table_one.dense import Dense, DenseModel
@@ -188,7 +186,6 @@ def test_without_objects_nothing_is_known() -> None:
     figures = summary(rivals_of([dense_of(0, *[np.zeros((0, 5))] * 3, [])]))
     assert figures["objects"] == 0 and figures["rank_of_S"] is None
     assert figures["rank_gain"] == {"mean": None, "interval": None}
-    assert "| `m` | 0 | - | - | - | - | - | - | - |" in rank_boxes.markdown({"m": figures})
 
 
 @pytest.mark.parametrize("preset", [Preset.RETINANET, Preset.LCA])
@@ -203,22 +200,6 @@ def test_maps_have_each_cell_where_its_point_is(preset: Preset, labels: Path, tm
     assert [level_of(dense, int(end) - 1) for end in ends] == list(range(5)) == [
         level_of(dense, int(end - size)) for end, size in zip(ends, dense.level_sizes, strict=True)
     ]  # fmt: skip
-
-
-def test_a_models_figures_are_measured_and_drawn(
-    labels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = make_untrained_model(tmp_path / "model", tile_size=SIDE)
-    out = tmp_path / "out"
-    rank_boxes.main([str(model), "--val", str(labels), "--out", str(out), "--device", "cpu"])
-    ships = sum(box["category_id"] == 0 for box in json.loads(labels.read_text())["annotations"])
-    one = json.loads((out / "rank_boxes.json").read_text())["untrained"]
-    assert one["objects"] == ships and one["images"] == 4 and one["preset"] == "lca"  # it knows no cars
-    assert (out / "rank_boxes.md").read_text().count("| `untrained` |") == 2
-    assert (out / "rank_boxes.png").stat().st_size > 5_000
-    with pytest.raises(SystemExit):
-        rank_boxes.main([str(model), str(model), "--val", str(labels), "--out", str(tmp_path / "again")])
-    assert "is the second model called untrained" in capsys.readouterr().err
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,7 +6,14 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 DEMO_SCENE := $(DEMO)/scene.tif
 
-.PHONY: demo test check pins clean
+# For the chores of a GPU, which run without .venv: where the data lies, where results go, the minutes of one call.
+VHR10 ?= VHR10
+OPENMIX ?= OPENMIX
+RUNS ?= runs
+MINUTES ?= 10
+NODE := PYTHONPATH=$(CURDIR):$$PYTHONPATH timeout --preserve-status --signal=INT $(MINUTES)m $(PYTHON)
+
+.PHONY: demo test check pins clean gpu-model gpu-table1 gpu-bench gpu-agree
 
 # A generated scene, detection on it, the layer and a picture, and how much of it is right.
 demo: $(READY) $(DEMO_SCENE)
@@ -37,6 +44,34 @@ $(DEMO_SCENE): $(READY) examples/make_scene.py $(wildcard examples/demo_scene/*.
 pins: $(READY)
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
+
+# Below: a GPU node needs torch, numpy, pillow, safetensors, tqdm, typer and faster-coco-eval. Each goes on where it was
+# stopped; ARGS adds options.
+
+# The default model at full length: 22 minutes of training in all, however many calls that takes.
+gpu-model: $(VHR10)/train.json $(OPENMIX)/train.json
+	@$(NODE) examples/curate_labels.py $(VHR10)/train.json $(RUNS)/curated/vhr10.json
+	@$(NODE) examples/curate_labels.py $(OPENMIX)/train.json $(RUNS)/curated/openmix.json
+	@$(NODE) -m lcageo train --recipe examples/lca-s.toml --data $(RUNS)/curated/vhr10.json \
+	  --data $(RUNS)/curated/openmix.json --val $(VHR10)/val.json --val $(OPENMIX)/val.json --cache ram --minutes 22 \
+	  $(if $(wildcard $(RUNS)/gpu-model/checkpoint.pt),--resume) --out $(RUNS)/gpu-model $(ARGS)
+	@for model in $(RUNS)/gpu-model lca-s; do $(NODE) -m lcageo evaluate --model $$model --data $(VHR10)/val.json; done
+
+# Table I with ResNet-50 at 800 x 800, a run at a time; training's images a second stand in each run's metrics.csv.
+gpu-table1: $(VHR10)/train.json
+	@$(NODE) examples/table1.py --schedule gpu --data $(VHR10)/train.json --val $(VHR10)/val.json --seeds 2 --cache ram \
+	  --out $(RUNS)/table1-r50 $(ARGS)
+
+# Images a second and the share of the card's matrix rate.
+gpu-bench:
+	@$(NODE) tests/benchmarks/gpu.py --out $(RUNS)/gpu-bench $(ARGS)
+
+# What the GPU finds against what the CPU finds.
+gpu-agree: $(VHR10)/val.json
+	@$(NODE) tests/benchmarks/gpu_agreement.py --val $(VHR10)/val.json --out $(RUNS)/gpu-agree $(ARGS)
+
+$(VHR10)/%.json $(OPENMIX)/%.json:
+	@echo "there is no '$@': name the folders of the data with VHR10=... and OPENMIX=..." >&2; exit 2
 
 clean:
 	rm -rf $(VENV) build

@@ -9,10 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from lcageo.config import NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import ConfigError
+from lcageo.toml import toml_text
 
 RECIPE_FILE = "recipe.toml"
 """The settings of a run, in its folder."""
@@ -261,5 +260,5 @@ def recipe_entries(config: TrainConfig) -> dict[str, Any]:
 def write_recipe(config: TrainConfig, path: Path) -> None:
     """Writes what `read_recipe` reads back equal."""
     part = path.with_name(path.name + ".part")
-    part.write_text(tomli_w.dumps(recipe_entries(config)), encoding="utf-8")
+    part.write_text(toml_text(recipe_entries(config)), encoding="utf-8")
     part.replace(path)  # whole or not at all: a run that is gone on with trusts it

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 LAYER = {
-    "errors": 0, "detections": 0, "config": 0, "train_config": 0, "geodesy": 0, "nms": 0,
+    "errors": 0, "detections": 0, "config": 0, "train_config": 0, "geodesy": 0, "nms": 0, "toml": 0,
     "scene": 1, "detector": 1, "output": 1, "merge": 1, "metrics": 1,
     "runtime": 2, "data": 2, "training": 2,
     "pipeline": 3,

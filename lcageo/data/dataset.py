@@ -171,7 +171,7 @@ def train_loader(
         num_workers=workers,
         collate_fn=collate_train,
         pin_memory=pin_memory,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_ignore_signals,
         prefetch_factor=4 if workers else None,
         # Forked workers share the images kept in memory; other ways would copy them to each.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
@@ -179,10 +179,13 @@ def train_loader(
     )
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the trainer alone decides when to stop."""
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal, and the SIGTERM of batch systems and `timeout` every one of a job.
+
+    The trainer alone decides when to stop; it tells the workers, and without it they end by themselves.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

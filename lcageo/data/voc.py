@@ -12,9 +12,6 @@ from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl, Locator
 
-import defusedxml.sax
-from defusedxml.common import DefusedXmlException
-
 from lcageo.data.annotations import MAX_SIDE_PX, Box
 from lcageo.errors import DataError
 
@@ -76,6 +73,9 @@ def read_voc(path: Path) -> Node:
     Raises:
         DataError: if the file cannot be read, is no XML, or declares entities (they can fill any memory).
     """
+    import defusedxml.sax  # here, because a GPU node that trains on COCO files may lack it
+    from defusedxml.common import DefusedXmlException
+
     tree = _Tree()
     try:
         defusedxml.sax.parseString(path.read_bytes(), tree)

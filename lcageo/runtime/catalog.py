@@ -9,10 +9,9 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from lcageo.config import NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import ConfigError, ModelError, UsageError
+from lcageo.toml import toml_text
 
 FOLDER_CARD = "model.toml"
 """The card's name in a folder that `train` wrote."""
@@ -226,7 +225,7 @@ def write_card(card: ModelCard, path: Path) -> None:
     entries = {name: value for name, value in asdict(card).items() if value is not None}
     entries["network"] = {name: value for name, value in entries["network"].items() if value is not None}
     entries["weights"] = card.weights.name
-    path.write_text(tomli_w.dumps(entries), encoding="utf-8")
+    path.write_text(toml_text(entries), encoding="utf-8")
 
 
 def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:

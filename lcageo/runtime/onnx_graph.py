@@ -10,8 +10,6 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-import platformdirs
-
 from lcageo.errors import DeviceError
 from lcageo.runtime.catalog import ModelCard
 
@@ -61,7 +59,11 @@ def _path(card: ModelCard) -> Path:
 def cache_folder() -> Path:
     """Where graphs are kept between runs, and journals of runs without a file."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("lcageo")
+    if named:
+        return Path(named)
+    import platformdirs  # here, because a GPU node may lack it, and keeps no graphs
+
+    return platformdirs.user_cache_path("lcageo")
 
 
 def _key(card: ModelCard) -> str:

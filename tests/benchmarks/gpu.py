@@ -1,21 +1,28 @@
-"""Throughput on a GPU: images a second for batches, numbers and ways to run, and the share of the card's matrix rate.
+"""Throughput on a GPU: images a second by batch, numbers and way to run, and the share of the card's matrix rate.
 
-    python tests/benchmarks/gpu.py [--preset lca --backbone resnet50 --side 800] [--batches 1 2 4 8 16] [--scene FILE]
+    python tests/benchmarks/gpu.py --out runs/gpu-bench [--compiled] [--scene COG]
 
-Needs torch, numpy and safetensors; with --scene, a local COG, also rasterio: then megapixels a second from end to end.
-The rate is that of a large product of bfloat16 matrices, measured first. Without a GPU it runs on the CPU, slower:
-`--preset lca --backbone resnet18 --width 16 --side 64 --batches 1 2` tries it.
+Of `lca` with ResNet-50 at 800 x 800 and of the default model (--models names others: PRESET:BACKBONE:SIDE, untrained,
+or a model). The rate is that of a large product of bfloat16 matrices, measured first. Each row goes into OUT/rows.jsonl
+when it is measured; the same command goes on with what is missing there. OUT/throughput.md is the table.
+
+Needs torch, numpy, safetensors and typer; with --scene, a local COG, also what reads and writes maps: then megapixels a
+second from end to end. Without a GPU it runs on the CPU; `--models lca:resnet18:64 --batches 1 2 --seconds 0.1` tries
+it there.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +32,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lcageo.config import DetectConfig, NetworkConfig, Precision, Preset
 from lcageo.detector.count import true_macs
 from lcageo.detector.presets import build_network
-from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor, chosen_precision, torch_device
 
 SECONDS = 2.0
 """Of each measurement."""
+NUMBERS = {"fp32": (Precision.FP32, False), "tf32": (Precision.FP32, True), "bf16": (Precision.BF16, False)}
+"""Names of rows, what is asked for, and whether float32 products may be rounded to TF32 first."""
 
 
 def rate_per_second(work: Callable[[], object], device: torch.device, least_s: float = SECONDS) -> float:
@@ -59,78 +68,147 @@ def matrix_rate(device: torch.device) -> float:
         return rate_per_second(lambda: left @ left, device) * side**3
 
 
-def a_card(arguments: argparse.Namespace, folder: Path) -> ModelCard:
-    """A card of an untrained network: how fast it is does not depend on its weights."""
-    network = NetworkConfig(Preset(arguments.preset), 20, arguments.backbone, arguments.width, arguments.channels)
+def card_of(name: str, folder: Path) -> ModelCard:
+    """A model's card, or that of an untrained network: how fast it is does not depend on its weights."""
+    if ":" not in name:
+        return find_card(name)
+    preset, backbone, side = name.split(":")
     weights = folder / "none.safetensors"
     weights.touch()
     return ModelCard(
-        name=f"{arguments.preset}-{arguments.backbone}", network=network, classes=tuple(map(str, range(20))),
-        tile_size=arguments.side, gsd_m=(0.1, 2.0), mean=(124.0, 116.0, 104.0), std=(58.4, 57.1, 57.4), weights=weights,
-        sha256=hashlib.sha256(b"").hexdigest(), licence="none needed", trained_on="",
+        name=f"{preset}-{backbone}", network=NetworkConfig(Preset(preset), 20, backbone),
+        classes=tuple(map(str, range(20))), tile_size=int(side), gsd_m=(0.1, 2.0), mean=(124.0, 116.0, 104.0),
+        std=(58.4, 57.1, 57.4), weights=weights, sha256=hashlib.sha256(b"").hexdigest(), licence="none needed",
+        trained_on="",
     )  # fmt: skip
 
 
-def throughput(model: TorchPredictor, batch: int, seconds: float, device: torch.device) -> tuple[float, float]:
+def measured(card: ModelCard, numbers: str, compiled: bool, batch: int, seconds: float) -> dict[str, Any]:
     """Images a second of the network alone, and with what belongs to it: upload, decoding, suppression."""
-    side = model.card.tile_size
-    images = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
-    bare = batch * rate_per_second(lambda: model.forward(images), device, seconds)
-    return bare, batch * rate_per_second(lambda: model.predict(images), device, seconds)
+    device = torch_device("auto")
+    asked, tf32 = NUMBERS[numbers]
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    selection = Selection.of(card, DetectConfig(score=0.5))
+    precision = chosen_precision(asked, card, device)
+    # A predictor for each batch: it records a CUDA graph for its first shapes only.
+    model = TorchPredictor(card, build_network(card.network), selection, device, precision, compiled)
+    images = np.random.default_rng(0).integers(0, 256, (batch, 3, card.tile_size, card.tile_size), dtype=np.uint8)
+    alone = batch * rate_per_second(lambda: model.forward(images), device, seconds)
+    whole = batch * rate_per_second(lambda: model.predict(images), device, seconds)
+    return {"network_images_per_second": alone, "images_per_second": whole}
+
+
+def attempt(*way: Any) -> dict[str, Any]:
+    """What was measured, or why nothing could be."""
+    try:
+        return measured(*way)
+    except (torch.OutOfMemoryError, MemoryError):
+        return {"failed": "no memory"}
+
+
+def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
+    """Megapixels and tiles a second of a whole scene, as `detect` runs it, but for writing."""
+    from lcageo.pipeline.detect import detect_scene
+    from lcageo.scene.raster import open_scene
+
+    device = torch_device("auto")
+    config = DetectConfig(score=0.5, gsd="native")
+    precision = chosen_precision(Precision.BF16, card, device)
+    model = TorchPredictor(card, build_network(card.network), Selection.of(card, config), device, precision)
+    with open_scene(path) as scene:
+        started = time.perf_counter()
+        result = detect_scene(scene, model, config, model.batch, print)
+        seconds = time.perf_counter() - started
+        megapixels = scene.info.width * scene.info.height / 1e6
+    tiles = result.report.provenance["tiles"]["run"]
+    return {"megapixels_per_second": megapixels / seconds, "tiles_per_second": tiles / seconds, "batch": model.batch}
+
+
+class Rows:
+    """What was measured, in a file that grows by a line a row."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+
+    def get(self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The row of a key, measured if it is not there."""
+        for row in self.rows:
+            if row.items() >= key.items():
+                return row
+        row = key | measure()
+        self.rows.append(row)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(row, flush=True)
+        return row
+
+
+def markdown(machine: dict[str, Any], rate: float, rows: list[dict[str, Any]]) -> str:
+    """The table."""
+    lines = [
+        f"{machine['device']}, torch {machine['torch']}; {rate / 1e12:.2f} T multiply-accumulates/s in bfloat16.",
+        "",
+        "| model | GMAC | numbers | how | batch | network, images/s | share of the rate | with objects, images/s |",
+        "|---" * 8 + "|",
+    ]
+    for row in rows:
+        if "how" not in row:
+            continue
+        cells = [row["model"], f"{row['macs'] / 1e9:.1f}", row["numbers"], row["how"], row["batch"]]
+        if "failed" in row:
+            cells += [row["failed"], "-", "-"]
+        else:
+            share = row["network_images_per_second"] * row["macs"] / rate
+            cells += [f"{row['network_images_per_second']:.1f}", f"{share:.1%}", f"{row['images_per_second']:.1f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for row in rows:
+        if "scene" in row:
+            alone = max(
+                (one["network_images_per_second"] for one in rows
+                 if one["model"] == row["model"] and one.get("numbers") == "bf16" and "failed" not in one),
+                default=float("nan"),
+            )  # fmt: skip
+            lines += [
+                "",
+                f"{row['scene']} with {row['model']}: {row['megapixels_per_second']:.1f} megapixels/s, "
+                f"{row['tiles_per_second']:.1f} tiles/s, {row['tiles_per_second'] / alone:.0%} of the network alone.",
+            ]
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
-    """Prints a table."""
+    """Measures what is missing and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="lca")
-    parser.add_argument("--backbone", default="resnet50")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--channels", type=int, default=256)
-    parser.add_argument("--side", type=int, default=800)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the rows and the table")
+    parser.add_argument("--models", nargs="+", default=["lca:resnet50:800", DEFAULT_MODEL])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--compiled", action="store_true", help="also compiled: minutes more")
+    parser.add_argument("--compiled", action="store_true", help="also compiled: a minute more for each row")
     parser.add_argument("--scene", type=Path)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement")
     arguments = parser.parse_args()
     device = torch_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    peak = matrix_rate(device)
+    machine = {"device": name, "torch": torch.__version__}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    rows = Rows(arguments.out / "rows.jsonl")
+    rate = rows.get(machine | {"model": "product"}, lambda: {"rate": matrix_rate(device)})["rate"]
     with tempfile.TemporaryDirectory() as folder:
-        card = a_card(arguments, Path(folder))
-        macs = true_macs(build_network(card.network), arguments.side, arguments.side)
-        print(f"{name}, torch {torch.__version__}; {card.name} at {arguments.side}: {macs / 1e9:.1f} GMAC")
-        print(f"matrix rate in bf16: {peak / 1e12:.2f} T multiply-accumulates/s")
-        print(f"{'numbers':<8}{'how':<10}{'batch':>6}{'network/s':>11}{'with objects/s':>16}{'of the rate':>13}")
-        best = 0.0
-        for precision in (Precision.FP32, Precision.BF16):
-            for compiled in (False, True) if arguments.compiled else (False,):
-                numbers = chosen_precision(precision, card, device)
-                selection = Selection.of(card, DetectConfig(score=0.5))
-                model = TorchPredictor(card, build_network(card.network), selection, device, numbers, compiled)
-                for batch in arguments.batches:
-                    bare, whole = throughput(model, batch, arguments.seconds, device)
-                    best = max(best, bare)
-                    way = "compiled" if compiled else "as it is"
-                    share = bare * macs / peak
-                    print(f"{numbers:<8}{way:<10}{batch:>6}{bare:>11.1f}{whole:>16.1f}{share:>12.1%}", flush=True)
-        if arguments.scene is not None:
-            end_to_end(arguments.scene, model, best)
-
-
-def end_to_end(path: Path, model: TorchPredictor, best: float) -> None:
-    """Megapixels a second of a whole scene, and tiles a second over those of the network alone."""
-    from lcageo.pipeline.detect import detect_scene
-    from lcageo.scene.raster import open_scene
-
-    with open_scene(path) as scene:
-        started = time.perf_counter()
-        result = detect_scene(scene, model, DetectConfig(score=0.5, gsd="native"), model.batch, print)
-        seconds = time.perf_counter() - started
-        megapixels = scene.info.width * scene.info.height / 1e6
-    tiles = result.report.provenance["tiles"]["run"]
-    print(
-        f"{path}: {megapixels / seconds:.1f} megapixels/s, {tiles / seconds:.1f} tiles/s, {tiles / seconds / best:.0%}"
-    )
+        for card in [card_of(model, Path(folder)) for model in arguments.models]:
+            macs = true_macs(build_network(card.network), card.tile_size, card.tile_size)
+            hows = ("as it is", "compiled") if arguments.compiled else ("as it is",)
+            for how, numbers, batch in itertools.product(hows, NUMBERS, arguments.batches):
+                key = {"model": card.name, "macs": macs, "numbers": numbers, "how": how, "batch": batch}
+                way = card, numbers, how == "compiled", batch, arguments.seconds
+                rows.get(machine | key, lambda way=way: attempt(*way))
+            if arguments.scene is not None:
+                key = {"model": card.name, "scene": arguments.scene.name}
+                rows.get(machine | key, lambda card=card: end_to_end(arguments.scene, card))
+    ours = [row for row in rows.rows if row.items() >= machine.items()]
+    table = markdown(machine, rate, ours)
+    (arguments.out / "throughput.md").write_text(table, encoding="utf-8")
+    print(table)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import table1
 import torch
-from cli.test_bare_node import MISSING
+from bare import bare_environment
 from conftest import REPOSITORY
 from metrics.reference import random_case
 from safetensors.torch import load_file
@@ -180,13 +180,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
 
 def test_it_runs_where_only_torch_and_small_packages_are(made: Path, place: Path, tmp_path: Path) -> None:
-    program = f"import sys; sys.modules.update(dict.fromkeys({MISSING!r})); import table1; table1.main()"
     options = ["--data", place / "train.json", "--val", place / "val.json", "--schedule", place / "recipe.toml"]
     small = ["--out", tmp_path, "--preset", "lca", "--seeds", "1", "--device", "cpu", "--workers", "0"]
-    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "examples")])
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, options + small)],
-        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True,
+        [sys.executable, REPOSITORY / "examples" / "table1.py", *map(str, options + small)],
+        env=bare_environment(tmp_path / "bare"), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     one, other = (json.loads((out / "table1.json").read_text())["systems"]["lca"] for out in (tmp_path, made))

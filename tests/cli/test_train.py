@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -145,16 +146,19 @@ def test_a_run_is_neither_overwritten_nor_changed_by_mistake(run: Run, shapes: P
     assert run(*arguments, "--overwrite").code == 0
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
+    number: signal.Signals, shapes: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "lcageo", "train", "--data", str(shapes), "--val", str(shapes), "--out", "a"]
     process = subprocess.Popen(
         [*command, *SMALL, "--workers", "1", "--epochs", "400", "--checkpoint-minutes", "0"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     end = time.monotonic() + 120
     while not (tmp_path / "a/checkpoint.pt").exists() and time.monotonic() < end:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)  # as a terminal's Ctrl-C, and as batch systems and `timeout` end a job
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "the same command with --resume goes on" in said and "Traceback" not in said

@@ -1,16 +1,18 @@
 """Assignments and their parts written one number at a time, to compare the fast ones with; and small random scenes."""
 
 import math
+import statistics
 
 import numpy as np
 import torch
 
 from lcageo.config import STRIDES
-from lcageo.detector.assign import Places, anchor_places, point_places
+from lcageo.detector.assign import RESCUED_QUALITY, Places, anchor_places, point_places
 from lcageo.detector.truth import Truth
 
 CLASSES = 3
 BACKGROUND, IGNORED = -1, -2
+FCOS_LIMITS = [0, 64, 128, 256, 512, math.inf]
 
 Box = list[float]
 
@@ -94,3 +96,79 @@ def slow_distance_to_home(places: Places, box: Box) -> list[float]:
         abs(int(level) - home) * 1e5 + math.sqrt((px - x) ** 2 + (py - y) ** 2)
         for (px, py), level in zip(places.points_xy.tolist(), places.levels, strict=True)
     ]
+
+
+def slow_anchors(places: Places, boxes: list[Box]) -> list[int]:
+    iou = [[slow_iou(box, anchor) for anchor in places.anchors_xyxy.tolist()] for box in boxes]
+    number = len(places.points_xy)
+    wanted = [{n for n in range(number) if row[n] >= 0.5} for row in iou]
+    objects = slow_settle(wanted, iou, number)
+    for n in range(number):
+        if objects[n] == BACKGROUND and any(row[n] >= 0.4 for row in iou):
+            objects[n] = IGNORED
+    return slow_rescue(objects, [[-value for value in row] for row in iou])[0]
+
+
+def slow_by_centerness(objects: list[int], places: Places, boxes: list[Box]) -> tuple[list[int], list[float]]:
+    objects, rescued = slow_rescue(objects, [slow_distance_to_home(places, box) for box in boxes])
+    quality = []
+    for n, (m, point) in enumerate(zip(objects, places.points_xy.tolist(), strict=True)):
+        value = slow_centerness(point, boxes[m]) if m >= 0 else 0
+        quality.append(max(value, RESCUED_QUALITY) if n in rescued else value)
+    return objects, quality
+
+
+def slow_fcos(places: Places, boxes: list[Box]) -> tuple[list[int], list[float]]:
+    wanted = []
+    for x1, y1, x2, y2 in boxes:
+        wants = set()
+        for n, (x, y) in enumerate(places.points_xy.tolist()):
+            level, sides = int(places.levels[n]), (x - x1, y - y1, x2 - x, y2 - y)
+            radius = 1.5 * 8 * 2**level
+            central = abs(x - (x1 + x2) / 2) < radius and abs(y - (y1 + y2) / 2) < radius
+            if min(sides) > 0 and central and FCOS_LIMITS[level] <= max(sides) <= FCOS_LIMITS[level + 1]:
+                wants.add(n)
+        wanted.append(wants)
+    areas = [[-(x2 - x1) * (y2 - y1)] * len(places.points_xy) for x1, y1, x2, y2 in boxes]
+    return slow_by_centerness(slow_settle(wanted, areas, len(places.points_xy)), places, boxes)
+
+
+def slow_atss(places: Places, boxes: list[Box]) -> tuple[list[int], list[float]]:
+    points, squares = places.points_xy.tolist(), places.anchors_xyxy.tolist()
+    iou = [[slow_iou(box, square) for square in squares] for box in boxes]
+    wanted = []
+    for box, row in zip(boxes, iou, strict=True):
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        candidates, start = [], 0
+        for size in places.level_sizes:
+            near = [-((px - x) ** 2 + (py - y) ** 2) for px, py in points[start : start + size]]
+            candidates += [start + n for n in slow_best(near, 9)]
+            start += size
+        values = [row[n] for n in candidates]
+        threshold = statistics.mean(values) + statistics.stdev(values)
+        wanted.append({n for n in candidates if row[n] >= threshold and slow_inside(points[n], box)})
+    return slow_by_centerness(slow_settle(wanted, iou, len(points)), places, boxes)
+
+
+def slow_aligned(
+    places: Places, scores: torch.Tensor, predicted: torch.Tensor, truth: Truth
+) -> tuple[list[int], list[float]]:
+    points, number = places.points_xy.tolist(), len(places.points_xy)
+    boxes, labels = truth.boxes_xyxy.tolist(), truth.labels.tolist()
+    iou = [[slow_iou(box, other) for other in predicted.tolist()] for box in boxes]
+    metric = [[float(scores[n, label]) * iou[m][n] ** 6 for n in range(number)] for m, label in enumerate(labels)]
+    wanted = [
+        {n for n in slow_best(row, 13) if row[n] > 0 and slow_inside(points[n], box)}
+        for row, box in zip(metric, boxes, strict=True)
+    ]
+    objects = slow_settle(wanted, iou, number)
+    objects, rescued = slow_rescue(objects, [slow_distance_to_home(places, box) for box in boxes])
+    quality = [0.0] * number
+    for m in range(len(boxes)):
+        own = [n for n in range(number) if objects[n] == m]
+        for n in own:
+            if n in rescued:
+                quality[n] = max(iou[m][n], RESCUED_QUALITY)
+            else:
+                quality[n] = metric[m][n] / max(metric[m][k] for k in own) * max(iou[m][k] for k in own)
+    return objects, quality

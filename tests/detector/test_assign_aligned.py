@@ -1,17 +1,6 @@
 import pytest
 import torch
-from detector.slow_assign import (
-    BACKGROUND,
-    CLASSES,
-    level_maps,
-    random_scene,
-    slow_best,
-    slow_distance_to_home,
-    slow_inside,
-    slow_iou,
-    slow_rescue,
-    slow_settle,
-)
+from detector.slow_assign import BACKGROUND, CLASSES, level_maps, random_scene, slow_aligned, slow_inside, slow_iou
 
 from lcageo.detector.assign import RESCUED_QUALITY, point_places
 from lcageo.detector.assign_aligned import assign_aligned
@@ -32,28 +21,6 @@ def random_predictions(places, truth, rng):
         shifts = torch.from_numpy(rng.integers(-2, 3, (number, 4)).astype(float))
         boxes = torch.where(near[:, None], truth.boxes_xyxy[chosen] + shifts, boxes)
     return scores, boxes
-
-
-def slow_aligned(places, scores, predicted, truth):
-    points, number = places.points_xy.tolist(), len(places.points_xy)
-    boxes, labels = truth.boxes_xyxy.tolist(), truth.labels.tolist()
-    iou = [[slow_iou(box, other) for other in predicted.tolist()] for box in boxes]
-    metric = [[float(scores[n, label]) * iou[m][n] ** 6 for n in range(number)] for m, label in enumerate(labels)]
-    wanted = [
-        {n for n in slow_best(row, 13) if row[n] > 0 and slow_inside(points[n], box)}
-        for row, box in zip(metric, boxes, strict=True)
-    ]
-    objects = slow_settle(wanted, iou, number)
-    objects, rescued = slow_rescue(objects, [slow_distance_to_home(places, box) for box in boxes])
-    quality = [0.0] * number
-    for m in range(len(boxes)):
-        own = [n for n in range(number) if objects[n] == m]
-        for n in own:
-            if n in rescued:
-                quality[n] = max(iou[m][n], RESCUED_QUALITY)
-            else:
-                quality[n] = metric[m][n] / max(metric[m][k] for k in own) * max(iou[m][k] for k in own)
-    return objects, quality
 
 
 def one_truth(*boxes: list[float]) -> Truth:

@@ -1,5 +1,4 @@
 import math
-import statistics
 
 import pytest
 import torch
@@ -8,13 +7,10 @@ from detector.slow_assign import (
     IGNORED,
     level_maps,
     random_scene,
-    slow_best,
-    slow_centerness,
-    slow_distance_to_home,
-    slow_inside,
+    slow_anchors,
+    slow_atss,
+    slow_fcos,
     slow_iou,
-    slow_rescue,
-    slow_settle,
 )
 
 from lcageo.detector.assign import RESCUED_QUALITY, anchor_places, point_places
@@ -24,64 +20,11 @@ from lcageo.detector.truth import Truth
 
 SCENES = range(40)
 POINTS = [assign_fcos, assign_atss]
-LIMITS = [0, 64, 128, 256, 512, math.inf]
 
 
 def truth_of(*boxes: list[float], dtype: torch.dtype = torch.float64) -> Truth:
     boxes_xyxy = torch.tensor(boxes, dtype=dtype).reshape(-1, 4)
     return Truth(boxes_xyxy, torch.zeros(len(boxes), dtype=torch.int64), torch.ones(1, dtype=torch.bool))
-
-
-def slow_anchors(places, boxes):
-    iou = [[slow_iou(box, anchor) for anchor in places.anchors_xyxy.tolist()] for box in boxes]
-    number = len(places.points_xy)
-    wanted = [{n for n in range(number) if row[n] >= 0.5} for row in iou]
-    objects = slow_settle(wanted, iou, number)
-    for n in range(number):
-        if objects[n] == BACKGROUND and any(row[n] >= 0.4 for row in iou):
-            objects[n] = IGNORED
-    return slow_rescue(objects, [[-value for value in row] for row in iou])[0]
-
-
-def slow_by_centerness(objects, places, boxes):
-    objects, rescued = slow_rescue(objects, [slow_distance_to_home(places, box) for box in boxes])
-    quality = []
-    for n, (m, point) in enumerate(zip(objects, places.points_xy.tolist(), strict=True)):
-        value = slow_centerness(point, boxes[m]) if m >= 0 else 0
-        quality.append(max(value, RESCUED_QUALITY) if n in rescued else value)
-    return objects, quality
-
-
-def slow_fcos(places, boxes):
-    wanted = []
-    for x1, y1, x2, y2 in boxes:
-        wants = set()
-        for n, (x, y) in enumerate(places.points_xy.tolist()):
-            level, sides = int(places.levels[n]), (x - x1, y - y1, x2 - x, y2 - y)
-            radius = 1.5 * 8 * 2**level
-            central = abs(x - (x1 + x2) / 2) < radius and abs(y - (y1 + y2) / 2) < radius
-            if min(sides) > 0 and central and LIMITS[level] <= max(sides) <= LIMITS[level + 1]:
-                wants.add(n)
-        wanted.append(wants)
-    areas = [[-(x2 - x1) * (y2 - y1)] * len(places.points_xy) for x1, y1, x2, y2 in boxes]
-    return slow_by_centerness(slow_settle(wanted, areas, len(places.points_xy)), places, boxes)
-
-
-def slow_atss(places, boxes):
-    points, squares = places.points_xy.tolist(), places.anchors_xyxy.tolist()
-    iou = [[slow_iou(box, square) for square in squares] for box in boxes]
-    wanted = []
-    for box, row in zip(boxes, iou, strict=True):
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        candidates, start = [], 0
-        for size in places.level_sizes:
-            near = [-((px - x) ** 2 + (py - y) ** 2) for px, py in points[start : start + size]]
-            candidates += [start + n for n in slow_best(near, 9)]
-            start += size
-        values = [row[n] for n in candidates]
-        threshold = statistics.mean(values) + statistics.stdev(values)
-        wanted.append({n for n in candidates if row[n] >= threshold and slow_inside(points[n], box)})
-    return slow_by_centerness(slow_settle(wanted, iou, len(points)), places, boxes)
 
 
 @pytest.mark.parametrize("seed", SCENES)

@@ -22,6 +22,8 @@ PAPER: dict[str, tuple[float, float, float]] = {
     Preset.LCA: (72.0, 52.9, 49.3),
 }
 """mAP50, mAP75 and mAP50:95 on DIOR, per cent, as Table I of the LCA-Det paper prints them."""
+CLASS_METRICS = ("AP50", "AP75", "AP50_95")
+"""What is told of each class."""
 ABLATIONS = tuple((str(half), str(Preset.LCA_BASELINE)) for half in (Preset.LCA_H, Preset.LCA_SA))
 """Systems that change one thing, and what they change."""
 
@@ -133,6 +135,19 @@ def _system(row: Row) -> dict[str, Any]:
         "true_macs": facts["true_macs"],
         "train_seconds": float(row.values("train_seconds").mean()),
         "last_quarter": {metric: last_quarter(row, metric) for metric in METRICS},
+        "per_class": _per_class([one.facts["per_class"] for one in row.runs]),
         "agreement": {str(seed): one.facts["agreement"] for seed, one in row.seeds.items()},
         "curves": {"steps": list(row.runs[0].steps), **{metric: row.curve(metric).tolist() for metric in METRICS}},
+    }
+
+
+def _per_class(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of each class that the images have: its objects, and the means over the seeds."""
+    return {
+        name: {
+            "objects": first["objects"],
+            **{ap: float(np.mean([one[name][ap] for one in seeds])) for ap in CLASS_METRICS},
+        }
+        for name, first in seeds[0].items()
+        if first["objects"]
     }

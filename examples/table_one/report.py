@@ -88,11 +88,28 @@ def markdown(found: dict[str, Any]) -> str:
             *lines,
             "![validation over the steps](table1.png)",
             "",
+            "AP50 / AP75 of each class, and how many objects it has to be judged by:",
+            "",
+            *_class_table(found["systems"]),
+            "",
             "How well scores and places agree; `alignment.py` says what the columns are:",
             "",
             agreement_text.markdown(agreement),
         ]
     )
+
+
+def _class_table(systems: dict[str, Any]) -> list[str]:
+    """A row per class, a column per system."""
+    rows = [
+        f"| class | objects | {' | '.join(f'`{name}`' for name in systems)} |",
+        "|---" * (2 + len(systems)) + "|",
+    ]
+    for name, first in next(iter(systems.values()))["per_class"].items():
+        of_all = [one["per_class"][name] for one in systems.values()]
+        cells = [f"{one['AP50']:.3f} / {one['AP75']:.3f}" for one in of_all]
+        rows.append(f"| {name} | {first['objects']} | {' | '.join(cells)} |")
+    return rows
 
 
 def _row(name: str, one: dict[str, Any], images_per_second: float | None) -> str:
@@ -176,6 +193,7 @@ def _draw_differences(axes: Axes, differences: Sequence[dict[str, Any]], metric:
     axes.axvline(0.0, color="#404040", linewidth=0.8)
     axes.set_yticks(range(len(differences)), [f"{one['first']} - {one['second']}" for one in differences])
     axes.invert_yaxis()
+    axes.locator_params(axis="x", nbins=5)  # or the labels of negative numbers run into each other
     axes.set_xlabel(f"difference in {NAMES[metric]}")
 
 

@@ -99,7 +99,9 @@ def test_the_table_has_all_systems(made: Path) -> None:
         assert sum(size["objects"] for size in one["agreement"]["0"]["positives"].values()) > 0
         card = find_card(str(made / f"{preset}-s0" / "last"))
         assert one["mAP50"]["by_seed"] == [pytest.approx(card.metrics["mAP50"], abs=6e-5)]
+        assert one["mAP75"]["mean"] == pytest.approx(np.mean([each["AP75"] for each in one["per_class"].values()]))
     assert "4 steps of 2 crops of 128 pixels in fp32" in text and "68.1 / 47.0 / 44.4" in text
+    assert re.search(r"\| ship \| \d+ \|( \d\.\d{3} / \d\.\d{3} \|){6}\n", text)
     assert (made / "table1.png").stat().st_size > 10_000
 
 
@@ -269,9 +271,20 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
         "params": 1, "paper_flops": 1, "true_macs": 1, "train_seconds": 1.0, "agreement": {},
     }  # fmt: skip
     curves = dict.fromkeys(METRICS, (0.1, 0.2, 0.3))
+    classes = [
+        {
+            "ship": {"objects": 3, "AP50": seed / 4, "AP75": 0.1, "AP50_95": 0.2},
+            "dam": {"objects": 0, "AP50": None, "AP75": None, "AP50_95": None},
+        }
+        for seed in range(3)
+    ]
     finished = [
         Finished(
-            Run(System(name, Preset(name)), seed, config, folder), facts, evaluation.resampled(5), (1, 2, 3), curves
+            Run(System(name, Preset(name)), seed, config, folder),
+            facts | {"per_class": classes[seed]},
+            evaluation.resampled(5),
+            (1, 2, 3),
+            curves,
         )
         for name, seed in (("fcos", 1), ("lca-h", 0), ("lca", 0), ("lca", 2))
     ]
@@ -279,6 +292,7 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
     (one,) = found["differences"]
     assert (one["first"], one["second"], one["seeds"]) == ("lca", "lca-h", [0])
     assert found["systems"]["lca"]["mAP50"] == {"mean": 0.5, "spread": 0.0, "by_seed": [0.5, 0.5]}
+    assert found["systems"]["lca"]["per_class"] == {"ship": {"objects": 3, "AP50": 0.25, "AP75": 0.1, "AP50_95": 0.2}}
     assert found["systems"]["lca"]["last_quarter"]["mAP50"] == pytest.approx(0.2 - 0.1 + 0.0)
 
 

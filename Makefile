@@ -20,8 +20,9 @@ demo: $(READY) $(DEMO_SCENE)
 	@$(BIN)/lcageo detect $(DEMO_SCENE) --overwrite -o $(DEMO)/scene.gpkg --quicklook $(DEMO)/scene.png
 	@$(BIN)/lcageo evaluate --layer $(DEMO)/scene.gpkg --truth $(DEMO)/truth.geojson
 
+# A process per core, each with one thread; `--dist loadfile` keeps what a file's tests share in one process.
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -28,6 +28,11 @@ MAX_LOG_DISTANCE = math.log(1000)
 class Head(nn.Module, ABC):
     """Turns pyramid levels into raw maps, and raw maps into scores and boxes."""
 
+    @property
+    @abstractmethod
+    def predictors(self) -> tuple[nn.Conv2d, ...]:
+        """The layers that make the raw maps: outputs, which some optimisers must not treat as hidden layers."""
+
     @abstractmethod
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
         """Five maps (B, channels, H_l, W_l), finest first, to as many raw outputs."""
@@ -71,6 +76,11 @@ class RetinaHead(Head):
         init_normal(self)
         init_prior(self.class_logits)
 
+    @property
+    def predictors(self) -> tuple[nn.Conv2d, ...]:
+        """Of classes and anchors' deltas."""
+        return self.class_logits, self.deltas
+
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
         """Class logits and deltas of each level."""
         return tuple(
@@ -105,6 +115,11 @@ class FcosHead(Head):
         self.scales = nn.Parameter(torch.ones(len(STRIDES)))
         init_normal(self)
         init_prior(self.class_logits)
+
+    @property
+    def predictors(self) -> tuple[nn.Conv2d, ...]:
+        """Of classes, centerness and distances."""
+        return self.class_logits, self.centerness, self.log_distances
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
         """Class logits, distances and centerness logits of each level."""
@@ -147,6 +162,11 @@ class BaselineHead(Head):
         self.scales = nn.Parameter(torch.ones(len(STRIDES)))
         init_normal(self)
         init_prior(self.class_logits)
+
+    @property
+    def predictors(self) -> tuple[nn.Conv2d, ...]:
+        """Of classes and distances."""
+        return self.class_logits, self.log_distances
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
         """Class logits and distances of each level."""

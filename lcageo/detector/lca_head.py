@@ -15,6 +15,7 @@ from lcageo.detector.heads import Head, scaled_exp
 from lcageo.detector.layers import conv_gn_relu, group_norm, init_normal, init_prior, widen
 from lcageo.detector.outputs import LevelOutput
 
+_CONV_STD = 0.01
 _ALIGNMENT_STD = 0.001
 """Attention and offset layers start ten times smaller: features equally weighted, boxes hardly moved."""
 
@@ -37,7 +38,7 @@ class TaskDecomposition(nn.Module):
         self.norm = group_norm(channels)
         self.relu = nn.ReLU(inplace=True)
         init_normal(self, _ALIGNMENT_STD)
-        nn.init.normal_(self.weight, std=0.01)
+        nn.init.normal_(self.weight, std=_CONV_STD)
 
     def forward(self, stacked: Tensor, pooled: Tensor) -> Tensor:
         """Mixes one level's features.
@@ -62,11 +63,11 @@ class SpatialMap(nn.Module):
     The ReLU is no module: the paper's FLOPs, which count modules, have no room for it.
     """
 
-    def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, hidden: int, out_channels: int, std: float) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(in_channels, hidden, 1)
         self.predict = nn.Conv2d(hidden, out_channels, 3, padding=1)
-        init_normal(self, _ALIGNMENT_STD)
+        init_normal(self, std)
 
     def forward(self, stacked: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H, W)."""
@@ -97,9 +98,14 @@ class LcaHead(Head):
         init_prior(self.class_logits)
         self.class_task = TaskDecomposition(channels, convs)
         self.box_task = TaskDecomposition(channels, convs)
-        self.probability = SpatialMap(convs * channels, channels // 4, 1)
-        self.offsets = SpatialMap(convs * channels, channels // 4, 8)
+        self.probability = SpatialMap(convs * channels, channels // 4, 1, _CONV_STD)
+        self.offsets = SpatialMap(convs * channels, channels // 4, 8, _ALIGNMENT_STD)
         init_prior(self.probability.predict)
+
+    @property
+    def predictors(self) -> tuple[nn.Conv2d, ...]:
+        """Of classes, distances, P and O."""
+        return self.class_logits, self.log_distances, self.probability.predict, self.offsets.predict
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
         """Class logits, distances, logits of P, and O of each level."""

@@ -62,6 +62,17 @@ def test_scores_start_at_one_in_a_hundred(preset):
     assert scores.min() > 0.004 and scores.max() < 0.025
 
 
+@pytest.mark.parametrize("preset", [Preset.LCA, Preset.LCA_H])
+def test_only_attention_and_offsets_start_ten_times_smaller(preset):
+    head = tiny(preset, channels=128).head
+    small = {"class_task.squeeze", "class_task.excite", "box_task.squeeze", "box_task.excite", "offsets.reduce"}
+    for name, parameter in head.named_parameters():
+        layer = name.removesuffix(".weight")
+        if parameter.ndim > 2:
+            std = 0.001 if layer in small | {"offsets.predict"} else 0.01
+            assert parameter.std().item() == pytest.approx(std, rel=0.25), name  # the smallest has 96 values
+
+
 @torch.inference_mode()
 def test_lca_predicts_the_aligned_scores_and_boxes_of_its_raw_maps():
     network, images = tiny(Preset.LCA), torch.randn(1, 3, 128, 192)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.detector.presets import build_network
 from lcageo.train_config import Optimizer, TrainConfig
 from lcageo.training.optimizer import build_optimizers, set_learning_rate
 
@@ -19,11 +21,26 @@ def groups(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
-def test_muon_takes_large_weights_and_adamw_the_rest() -> None:
-    model = network()
+OUTPUTS = {
+    Preset.RETINANET: ("class_logits", "deltas"),
+    Preset.FCOS: ("class_logits", "centerness", "log_distances"),
+    Preset.LCA_BASELINE: ("class_logits", "log_distances"),
+    Preset.LCA_BASELINE_4X4: ("class_logits", "log_distances"),
+    Preset.LCA_H: ("class_logits", "log_distances", "probability.predict", "offsets.predict"),
+    Preset.LCA_SA: ("class_logits", "log_distances"),
+    Preset.LCA: ("class_logits", "log_distances", "probability.predict", "offsets.predict"),
+}
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_muon_takes_the_weights_of_hidden_layers_and_adamw_the_rest(preset: Preset) -> None:
+    model = build_network(NetworkConfig(preset, 40, "resnet18", 16, 16, norm=Norm.BN))
     adamw, muon = build_optimizers(model, TrainConfig(optimizer=Optimizer.MUON))
     assert isinstance(adamw, torch.optim.AdamW)
-    assert [id(p) for p in muon.param_groups[0]["params"]] == [id(model[0].weight)]
+    taken = {id(p) for p in muon.param_groups[0]["params"]}
+    left = {name for name, p in model.named_parameters() if id(p) not in taken and p.ndim > 1}
+    assert left == {f"head.{name}.weight" for name in OUTPUTS[preset]}
+    assert not any(id(p) in taken for p in model.parameters() if p.ndim < 2)
 
 
 @pytest.mark.parametrize("kind", Optimizer)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from lcageo.data.annotations import LabelledSet
 from lcageo.pipeline.train_data import TrainingData
 from lcageo.train_config import TrainConfig, recipe_entries
 from lcageo.training.curves import curves_available
@@ -37,7 +41,11 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
     rows = rows_of(finished)
     found = {
         "train": {"images": len(data.train), "objects": _objects(data.train.annotations)},
-        "val": {"images": len(data.val), "objects": _objects(data.val.annotations)},
+        "val": {
+            "images": len(data.val),
+            "objects": _objects(data.val.annotations),
+            "images_with": _images_with(data.val),
+        },
         "settings": {name: value for name, value in recipe_entries(config).items() if name not in OF_A_RUN},
         "steps": finished[0].facts["steps"],
         "speed": read_speed(out),
@@ -71,44 +79,56 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     if found["differences"]:
         lines += [
-            f"Differences, with 95 % intervals of {found['resamples']:,} resamples of the images, the same for both "
-            "sides and all seeds; in brackets the least and greatest difference of a seed, then the step from which "
-            "the mean curve of the first stays above:",
+            f"Differences over the seeds that both have, with 95 % intervals of {found['resamples']:,} resamples of "
+            "the images, the same for both sides and all seeds; in brackets the least and greatest difference of a "
+            "seed, then the step from which the mean curve of the first stays above. The intervals tell what other "
+            "images would change and not what other seeds would, and none is widened for their number:",
             "",
             "| first minus second | mAP50 | mAP75 | mAP50:95 |",
             "|---" * 4 + "|",
             *[_difference(one) for one in found["differences"]],
             "",
         ]
-    rises = [one["last_quarter"]["mAP50"] for one in found["systems"].values()]
-    lines += [f"In the last quarter of the run mAP50 changed by {min(rises):+.3f} to {max(rises):+.3f}.", ""]
+    lines += [_flattening(found["systems"], settings["schedule"]), ""]
     agreement = {name: list(one["agreement"].values()) for name, one in found["systems"].items()}
     return "\n".join(
         [
             *lines,
             "![validation over the steps](table1.png)",
             "",
-            "AP50 / AP75 of each class, and how many objects it has to be judged by:",
+            "AP50 / AP75 of each class, and how many objects in how many images it is judged by:",
             "",
-            *_class_table(found["systems"]),
+            *_class_table(found["systems"], found["val"]["images_with"]),
             "",
-            "How well scores and places agree; `alignment.py` says what the columns are:",
+            "## Do scores and places agree?",
             "",
             agreement_text.markdown(agreement),
         ]
     )
 
 
-def _class_table(systems: dict[str, Any]) -> list[str]:
+def _flattening(systems: dict[str, Any], schedule: str) -> str:
+    """How much the curves still rise."""
+    changes = []
+    for metric, name in NAMES.items():
+        rises = [one["last_quarter"][metric] for one in systems.values()]
+        changes.append(f"{name} by {min(rises):+.3f} to {max(rises):+.3f}")
+    return (
+        f"Over the last quarter of the run, in which the {schedule} schedule lowers the rate, {', '.join(changes)}: "
+        "the least and greatest change of a system's mean."
+    )
+
+
+def _class_table(systems: dict[str, Any], images_with: dict[str, int]) -> list[str]:
     """A row per class, a column per system."""
     rows = [
-        f"| class | objects | {' | '.join(f'`{name}`' for name in systems)} |",
-        "|---" * (2 + len(systems)) + "|",
+        f"| class | objects | images | {' | '.join(f'`{name}`' for name in systems)} |",
+        "|---" * (3 + len(systems)) + "|",
     ]
     for name, first in next(iter(systems.values()))["per_class"].items():
         of_all = [one["per_class"][name] for one in systems.values()]
         cells = [f"{one['AP50']:.3f} / {one['AP75']:.3f}" for one in of_all]
-        rows.append(f"| {name} | {first['objects']} | {' | '.join(cells)} |")
+        rows.append(f"| {name} | {first['objects']} | {images_with[name]} | {' | '.join(cells)} |")
     return rows
 
 
@@ -164,7 +184,7 @@ def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Pa
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
     upper[0].legend(fontsize="small", frameon=False)
-    part = picture.with_name(picture.name + ".part")
+    part = _part(picture)
     figure.savefig(part, format="png")
     part.replace(picture)
 
@@ -201,7 +221,20 @@ def _objects(annotations: Sequence[Any]) -> int:
     return sum(len(annotation) for annotation in annotations)
 
 
+def _images_with(labelled: LabelledSet) -> dict[str, int]:
+    """In how many images each class has an object that counts."""
+    counts = np.zeros(len(labelled.classes), np.int64)
+    for one in labelled.annotations:
+        counts[np.unique(one.labels[~one.difficult])] += 1
+    return dict(zip(labelled.classes, counts.tolist(), strict=True))
+
+
+def _part(path: Path) -> Path:
+    """Beside a file, for this process alone: several may write the table of one folder."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
+
+
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
+    part = _part(path)
     part.write_text(text, encoding="utf-8")
     part.replace(path)

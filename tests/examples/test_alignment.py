@@ -205,6 +205,11 @@ def test_a_rows_cells_are_means_over_its_seeds() -> None:
         }  # fmt: skip
 
     two, one = markdown({"lca": [of_seed(1.0), of_seed(2.0)]}), markdown({"lca": [of_seed(1.0)]})
-    assert two.count("1.500 ± 0.707") == 9 + 7 + 3 and "| `lca` | 3 |" in two
+    assert two.count("1.500 ± 0.707") == 9 + 7 and "| `lca` | 3 |" in two
+    assert two.count("+1.500 ± 0.707 (+0.500 to +2.500)") == 2 and two.count("1.5 ± 0.7 (3 objects)") == 3
     assert one.count("1.000") == 9 + 5 + 2 and one.count("+1.000 (+0.500 to +1.500)") == 2
-    assert one.count("1.0, median 1 (3 objects)") == 3
+    assert one.count("1.0 (3 objects)") == 3
+    assert "| 0.000 |" in one and "| 0.000 ± 0.000 |" in two  # lost between equal places
+    assert one.count("| - |") == 0
+    ungated = of_seed(1.0) | {key: {"mean": 0.0, "interval": [0.0, 0.0]} for key in ("rank_gain", "iou_gain")}
+    assert markdown({"fcos": [ungated]}).count("| - |") == 2

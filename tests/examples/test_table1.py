@@ -79,7 +79,7 @@ def made(place: Path) -> Path:
     return place / "out"
 
 
-def test_the_table_has_all_systems(made: Path) -> None:
+def test_the_table_has_all_systems(made: Path, place: Path) -> None:
     found = json.loads((made / "table1.json").read_text())
     assert list(found["systems"]) == [str(preset) for preset in table1.SYSTEMS]
     assert [(one["first"], one["second"]) for one in found["differences"]] == [
@@ -101,7 +101,10 @@ def test_the_table_has_all_systems(made: Path) -> None:
         assert one["mAP50"]["by_seed"] == [pytest.approx(card.metrics["mAP50"], abs=6e-5)]
         assert one["mAP75"]["mean"] == pytest.approx(np.mean([each["AP75"] for each in one["per_class"].values()]))
     assert "4 steps of 2 crops of 128 pixels in fp32" in text and "68.1 / 47.0 / 44.4" in text
-    assert re.search(r"\| ship \| \d+ \|( \d\.\d{3} / \d\.\d{3} \|){6}\n", text)
+    truths = [one for one in json.loads((place / "val.json").read_text())["annotations"] if one["category_id"] == 0]
+    with_ships = len({one["image_id"] for one in truths})
+    assert re.search(rf"\| ship \| {len(truths)} \| {with_ships} \|( \d\.\d{{3}} / \d\.\d{{3}} \|){{6}}\n", text)
+    assert re.search(r"cosine schedule lowers the rate, mAP50 by [+-]0\.\d{3} to .*, mAP75 by .*, mAP50:95 by ", text)
     assert (made / "table1.png").stat().st_size > 10_000
 
 

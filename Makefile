@@ -10,7 +10,7 @@ DEMO_SCENE := $(DEMO)/scene.tif
 VHR10 ?= VHR10
 OPENMIX ?= OPENMIX
 RUNS ?= runs
-MINUTES ?= 10
+MINUTES ?= 8
 NODE := PYTHONPATH=$(CURDIR):$$PYTHONPATH timeout --preserve-status --signal=INT $(MINUTES)m $(PYTHON)
 
 .PHONY: demo test check pins clean gpu-model gpu-table1 gpu-bench gpu-agree
@@ -55,7 +55,7 @@ gpu-model: $(VHR10)/train.json $(OPENMIX)/train.json
 	@$(NODE) examples/curate_labels.py $(OPENMIX)/train.json $(RUNS)/curated/openmix.json
 	@$(NODE) -m lcageo train --recipe examples/lca-s.toml --data $(RUNS)/curated/vhr10.json \
 	  --data $(RUNS)/curated/openmix.json --val $(VHR10)/val.json --val $(OPENMIX)/val.json --cache ram --minutes 22 \
-	  $(if $(wildcard $(RUNS)/gpu-model/checkpoint.pt),--resume) --out $(RUNS)/gpu-model $(ARGS)
+	  $(if $(wildcard $(RUNS)/gpu-model/recipe.toml),--resume) --out $(RUNS)/gpu-model $(ARGS)
 	@for model in $(RUNS)/gpu-model lca-s; do $(NODE) -m lcageo evaluate --model $$model --data $(VHR10)/val.json; done
 
 # Table I with ResNet-50 at 800 x 800, a run at a time; training's images a second stand in each run's metrics.csv.

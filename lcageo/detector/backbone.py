@@ -116,6 +116,7 @@ class ResNet(nn.Module):
             stages.append(nn.Sequential(first, *rest))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.out_channels = (channels[2], channels[3], channels[4])
+        self.strides_as_torchvision = block is BasicBlock or stride_in is StrideIn.MIDDLE_3X3
         self._frozen: tuple[nn.Module, ...] = ()
         self._init_from_scratch(norm)
 

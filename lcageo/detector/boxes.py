@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 
 ANCHORS_PER_CELL = 9
-_ANCHOR_SCALES = tuple(4 * 2 ** (octave / 3) for octave in range(3))
-"""Side of a square anchor, in strides."""
-_ANCHOR_RATIOS = (0.5, 1.0, 2.0)
-"""Height over width."""
+"""Three sizes of each of three ratios."""
 
 _MAX_LOG_RATIO = math.log(1000 / 16)
 """An anchor grows 62.5-fold at most: keeps exp finite. Source: the limit of Faster R-CNN's public code (Detectron)."""
@@ -50,12 +47,11 @@ def anchors(level: Tensor, stride: int) -> Tensor:
     Source:
         Lin et al., "Focal Loss for Dense Object Detection", section 4: areas (4 s)^2 at three octave parts.
     """
-    sides = [
-        (scale * stride / math.sqrt(ratio), scale * stride * math.sqrt(ratio))
-        for ratio in _ANCHOR_RATIOS
-        for scale in _ANCHOR_SCALES
-    ]
-    half = torch.tensor(sides, device=level.device, dtype=level.dtype) / 2  # (9, 2)
+    # Reckoned where they are needed: nine pairs sent from the host would make a GPU wait for each level.
+    places = torch.arange(ANCHORS_PER_CELL, device=level.device, dtype=level.dtype)
+    sides = 4 * stride * 2.0 ** (places % 3 / 3)
+    stretch = 2.0 ** ((places.div(3, rounding_mode="floor") - 1) / 2)  # root of height over width
+    half = torch.stack((sides / stretch, sides * stretch), dim=-1) / 2  # (9, 2)
     centres = cell_centres(level, stride).flatten(1).T[:, None]  # (H * W, 1, 2)
     return torch.cat((centres - half, centres + half), dim=-1).flatten(0, 1)
 

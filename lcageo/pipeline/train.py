@@ -172,6 +172,11 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
     elif config.backbone_weights:
         load_backbone_weights(network.backbone, Path(config.backbone_weights))
         listener.note(f"backbone weights from {config.backbone_weights}")
+        if not network.backbone.strides_as_torchvision:
+            listener.note(
+                f"warning: '{settings.preset}' halves the resolution in a block's first convolution, torchvision's "
+                "weights in its second: this body starts from less than other systems'"
+            )
     elif any(isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad for module in network.modules()):
         raise ConfigError(
             f"preset '{settings.preset}' has fixed batch norms, which need --backbone-weights (a torchvision "

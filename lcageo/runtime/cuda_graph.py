@@ -51,7 +51,8 @@ class GraphedForward:
         torch.cuda.current_stream(self._device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            # Other threads may pin memory for their batches meanwhile, which the default mode forbids.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 outputs = self._forward(inputs)
         except torch.OutOfMemoryError:
             raise

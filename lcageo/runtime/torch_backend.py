@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from lcageo.detector.network import Network
 from lcageo.detector.outputs import Predictions
 from lcageo.errors import DeviceError, DeviceMemoryError, UsageError
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.cuda_graph import GraphedForward
+from lcageo.runtime.cuda_graph import Forward, GraphedForward
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.weights import load_network
 
@@ -51,11 +52,12 @@ class TorchPredictor:
         self._device, self._selection = device, selection
         network = network.eval()
         fold_batch_norm(network)
-        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = torch.tensor(card.mean, device=device)[:, None, None]
-        self._std = torch.tensor(card.std, device=device)[:, None, None]
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._thresholds = torch.from_numpy(selection.thresholds).to(device)
-        self._predict = torch.compile(self._forward, dynamic=False) if compiled else self._forward
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (card.mean, card.std))
+        # No method: a predictor that held itself would keep a GPU's memory until Python looks for cycles.
+        forward = partial(_forward, network, mean, std, precision)
+        self._predict: Forward = torch.compile(forward, dynamic=False) if compiled else forward
         self._enqueueing = threading.Lock()
         if device.type == "cuda":
             self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -97,18 +99,14 @@ class TorchPredictor:
 
     def forward(self, images: NDArray[np.uint8]) -> None:
         """See Predictor.forward."""
+        self.run(torch.from_numpy(images).to(self._device))
+
+    def run(self, pixels: Tensor) -> None:
+        """Runs the network and nothing else on (B, 3, S, S) uint8 pixels that are on its device, and waits for it."""
         with torch.inference_mode(), self._enqueueing:
-            self._predict(torch.from_numpy(images).to(self._device))
+            self._predict(pixels)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
-
-    def _forward(self, pixels: Tensor) -> Predictions:
-        """(B, 3, S, S) uint8 to scores and boxes."""
-        kind = _TYPES.get(self.engine.precision)
-        with nullcontext() if kind is None else torch.autocast(self._device.type, kind):
-            normalised = (pixels.float() - self._mean) / self._std
-            predictions: Predictions = self._network.predict(normalised.contiguous(memory_format=torch.channels_last))
-            return predictions
 
     def _on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
         with self._enqueueing:  # two batches would fight for the cores
@@ -161,6 +159,14 @@ class TorchPredictor:
             return None
         objects = image[image[:, 6] > 0][: self._selection.max_per_tile]
         return Detections(objects[:, :4], objects[:, 4], objects[:, 5].astype(np.int64))
+
+
+def _forward(network: Network, mean: Tensor, std: Tensor, precision: Precision, pixels: Tensor) -> Predictions:
+    """(B, 3, S, S) uint8 to scores and boxes."""
+    kind = _TYPES.get(precision)
+    with nullcontext() if kind is None else torch.autocast(pixels.device.type, kind):
+        normalised = (pixels.float() - mean) / std
+        return network.predict(normalised.contiguous(memory_format=torch.channels_last))
 
 
 def _packed(selected: Selected) -> Tensor:

@@ -1,10 +1,10 @@
 """Throughput on a GPU: images a second by batch, numbers and way to run, and the share of the card's matrix rate.
 
-    python tests/benchmarks/gpu.py --out runs/gpu-bench [--compiled] [--scene COG]
+    python tests/benchmarks/gpu.py --out runs/gpu-bench [--compiled] [--numbers bf16] [--scene COG]
 
 Of `lca` with ResNet-50 at 800 x 800 and of the default model (--models names others: PRESET:BACKBONE:SIDE, untrained,
 or a model). The rate is that of a large product of bfloat16 matrices, measured first. Each row goes into OUT/rows.jsonl
-when it is measured; the same command goes on with what is missing there. OUT/throughput.md is the table.
+when it is measured, and OUT/throughput.md, the table, anew; the same command goes on with what is missing there.
 
 Needs torch, numpy, safetensors and typer; with --scene, a local COG, also what reads and writes maps: then megapixels a
 second from end to end. Without a GPU it runs on the CPU; `--models lca:resnet18:64 --batches 1 2 --seconds 0.1` tries
@@ -14,6 +14,7 @@ it there.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import itertools
 import json
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lcageo.config import DetectConfig, NetworkConfig, Precision, Preset
 from lcageo.detector.count import true_macs
 from lcageo.detector.presets import build_network
+from lcageo.errors import DeviceMemoryError, LcageoError
 from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor, chosen_precision, torch_device
 
 SECONDS = 2.0
 """Of each measurement."""
-NUMBERS = {"fp32": (Precision.FP32, False), "tf32": (Precision.FP32, True), "bf16": (Precision.BF16, False)}
-"""Names of rows, what is asked for, and whether float32 products may be rounded to TF32 first."""
+NUMBERS = {"bf16": (Precision.BF16, False), "tf32": (Precision.FP32, True), "fp32": (Precision.FP32, False)}
+"""Names of rows, what is asked for, and whether float32 products may be rounded to TF32; what matters most first."""
+THREADS = 2
+"""That hand batches to the model, as `detect` does: one batch travels while another is computed."""
 
 
 def rate_per_second(work: Callable[[], object], device: torch.device, least_s: float = SECONDS) -> float:
@@ -88,22 +93,31 @@ def measured(card: ModelCard, numbers: str, compiled: bool, batch: int, seconds:
     device = torch_device("auto")
     asked, tf32 = NUMBERS[numbers]
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch._dynamo.reset()  # it compiles one function for a few shapes only, and then no more
     selection = Selection.of(card, DetectConfig(score=0.5))
     precision = chosen_precision(asked, card, device)
     # A predictor for each batch: it records a CUDA graph for its first shapes only.
     model = TorchPredictor(card, build_network(card.network), selection, device, precision, compiled)
     images = np.random.default_rng(0).integers(0, 256, (batch, 3, card.tile_size, card.tile_size), dtype=np.uint8)
-    alone = batch * rate_per_second(lambda: model.forward(images), device, seconds)
-    whole = batch * rate_per_second(lambda: model.predict(images), device, seconds)
-    return {"network_images_per_second": alone, "images_per_second": whole}
+    there = torch.from_numpy(images).to(device)
+    alone = batch * rate_per_second(lambda: model.run(there), device, seconds)
+    batches = [images] * 2 * THREADS
+    with ThreadPoolExecutor(THREADS) as pool:
+        work = rate_per_second(lambda: list(pool.map(model.predict, batches)), device, seconds)
+    return {"network_images_per_second": alone, "images_per_second": batch * len(batches) * work}
 
 
 def attempt(*way: Any) -> dict[str, Any]:
     """What was measured, or why nothing could be."""
     try:
         return measured(*way)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, DeviceMemoryError):
         return {"failed": "no memory"}
+    except (RuntimeError, LcageoError) as error:  # one way that does not run costs its own row, not those after it
+        return {"failed": str(error).splitlines()[0]}
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
@@ -127,8 +141,8 @@ def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
 class Rows:
     """What was measured, in a file that grows by a line a row."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, changed: Callable[[list[dict[str, Any]]], object]) -> None:
+        self._path, self._changed = path, changed
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
@@ -142,11 +156,14 @@ class Rows:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
+        self._changed(self.rows)
         return row
 
 
-def markdown(machine: dict[str, Any], rate: float, rows: list[dict[str, Any]]) -> str:
-    """The table."""
+def markdown(machine: dict[str, Any], every: list[dict[str, Any]]) -> str:
+    """The table of a machine's rows, of which the first is the rate."""
+    rows = [row for row in every if row.items() >= machine.items()]
+    rate = rows[0]["rate"]
     lines = [
         f"{machine['device']}, torch {machine['torch']}; {rate / 1e12:.2f} T multiply-accumulates/s in bfloat16.",
         "",
@@ -184,6 +201,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the rows and the table")
     parser.add_argument("--models", nargs="+", default=["lca:resnet50:800", DEFAULT_MODEL])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--numbers", nargs="+", choices=NUMBERS, default=list(NUMBERS))
     parser.add_argument("--compiled", action="store_true", help="also compiled: a minute more for each row")
     parser.add_argument("--scene", type=Path)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement")
@@ -192,23 +210,23 @@ def main() -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     machine = {"device": name, "torch": torch.__version__}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = Rows(arguments.out / "rows.jsonl")
-    rate = rows.get(machine | {"model": "product"}, lambda: {"rate": matrix_rate(device)})["rate"]
+    rows = Rows(
+        arguments.out / "rows.jsonl",
+        lambda every: (arguments.out / "throughput.md").write_text(markdown(machine, every), encoding="utf-8"),
+    )
+    rows.get(machine | {"model": "product"}, lambda: {"rate": matrix_rate(device)})
     with tempfile.TemporaryDirectory() as folder:
         for card in [card_of(model, Path(folder)) for model in arguments.models]:
             macs = true_macs(build_network(card.network), card.tile_size, card.tile_size)
             hows = ("as it is", "compiled") if arguments.compiled else ("as it is",)
-            for how, numbers, batch in itertools.product(hows, NUMBERS, arguments.batches):
+            for numbers, how, batch in itertools.product(arguments.numbers, hows, arguments.batches):
                 key = {"model": card.name, "macs": macs, "numbers": numbers, "how": how, "batch": batch}
                 way = card, numbers, how == "compiled", batch, arguments.seconds
                 rows.get(machine | key, lambda way=way: attempt(*way))
             if arguments.scene is not None:
                 key = {"model": card.name, "scene": arguments.scene.name}
                 rows.get(machine | key, lambda card=card: end_to_end(arguments.scene, card))
-    ours = [row for row in rows.rows if row.items() >= machine.items()]
-    table = markdown(machine, rate, ours)
-    (arguments.out / "throughput.md").write_text(table, encoding="utf-8")
-    print(table)
+    print(markdown(machine, rows.rows))
 
 
 if __name__ == "__main__":

@@ -39,14 +39,14 @@ REFERENCE = "cpu-fp32"
 
 
 def ways(device: torch.device) -> dict[str, tuple[str, Precision, bool]]:
-    """Name of each way, its device and numbers, and whether float32 may be rounded to TF32 in convolutions."""
+    """Name of each way, its device and numbers, and whether convolutions may round to TF32, PyTorch's default."""
     both: dict[str, tuple[str, Precision, bool]] = {REFERENCE: ("cpu", Precision.FP32, False)}
     if device.type == "cpu":
         return both | {"cpu-bf16": ("cpu", Precision.BF16, False)}
     return both | {
-        "gpu-fp32": (str(device), Precision.FP32, False),
-        "gpu-tf32": (str(device), Precision.FP32, True),
-        "gpu-bf16": (str(device), Precision.BF16, False),
+        "gpu-fp32": (str(device), Precision.FP32, True),
+        "gpu-fp32-unrounded": (str(device), Precision.FP32, False),
+        "gpu-bf16": (str(device), Precision.BF16, True),
     }
 
 
@@ -58,7 +58,7 @@ def found_by(way: tuple[str, Precision, bool], card: ModelCard, labelled: Labell
             ends = arrays["counts"].cumsum().tolist()
         return [every.selected(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     device, precision, tf32 = way
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), device, Backend.TORCH, precision)
     found = find_objects(predictor, labelled)
     every = Detections.joined(found)

@@ -69,6 +69,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
             found[f"{preset}, {name}"] = by_name | {"total": total / world_size}
     if rank == 0:
         torch.save(found, folder / "gradients.pt")
+    dist.barrier()  # gloo aborts a process whose peer has left before it has
     dist.destroy_process_group()
 
 

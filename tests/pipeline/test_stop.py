@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -17,7 +18,10 @@ def test_the_first_signal_asks_and_the_second_stops_at_once(number: signal.Signa
         assert not stop.asked
         os.kill(os.getpid(), number)
         assert stop.asked
+        os.kill(os.getpid(), number)  # at once: what runs around it passes on what it has met already
+        time.sleep(0.6)
         os.kill(os.getpid(), number)
+        raise AssertionError("it went on")
     assert signal.getsignal(number) is before
 
 

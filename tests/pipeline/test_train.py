@@ -20,6 +20,7 @@ from shapes import write_shapes
 
 from lcageo.config import DetectConfig, Norm, Precision, Preset
 from lcageo.data.images import read_image
+from lcageo.detector.backbone import ResNet
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
 from lcageo.pipeline.train import Listener, RunOptions, train
 from lcageo.pipeline.train_data import TrainingData, load_training_data
@@ -235,8 +236,6 @@ def test_fixed_batch_norms_without_weights_are_refused(shapes: TrainConfig, tmp_
 
 
 def test_a_pretrained_body_is_loaded_and_its_first_stage_frozen(shapes: TrainConfig, tmp_path: Path) -> None:
-    from lcageo.detector.backbone import ResNet
-
     torch.manual_seed(7)
     body = ResNet("resnet18", 16)
     checkpoint = {**body.state_dict(), "fc.weight": torch.zeros(1000, 64), "fc.bias": torch.zeros(1000)}
@@ -246,6 +245,20 @@ def test_a_pretrained_body_is_loaded_and_its_first_stage_frozen(shapes: TrainCon
     for name, tensor in body.state_dict().items():
         fixed = name.startswith(("conv1", "bn1", "layer1")) or "running" in name or "tracked" in name
         assert torch.equal(trained[f"backbone.{name}"], tensor) == fixed or name.endswith("bn2.bias"), name
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone", "warned"),
+    [(Preset.FCOS, "resnet50", True), (Preset.FCOS, "resnet18", False), (Preset.LCA, "resnet50", False)],
+)
+def test_a_body_whose_strides_lie_elsewhere_is_told_of(
+    preset: Preset, backbone: str, warned: bool, shapes: TrainConfig, tmp_path: Path
+) -> None:
+    torch.save(ResNet(backbone, 16).state_dict(), tmp_path / "body.pth")
+    weights, notes = str(tmp_path / "body.pth"), list[str]()
+    config = replace(shapes, preset=preset, backbone=backbone, norm=None, backbone_weights=weights, epochs=1)
+    train(config, data_of(config), tmp_path / "run", ALONE, listener=Listener(note=notes.append))
+    assert any("halves the resolution in a block's first convolution" in note for note in notes) == warned
 
 
 def test_fine_tuning_keeps_what_is_known(shapes: TrainConfig, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import Backend, DetectConfig, NetworkConfig
+from lcageo.config import Backend, DetectConfig, NetworkConfig, Precision
 from lcageo.detections import Detections
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
@@ -28,6 +28,7 @@ from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor
+from lcageo.runtime.weights import load_network
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 3, 256, 256), dtype=np.uint8)
 
@@ -73,9 +74,10 @@ def test_the_input_is_normalised_by_the_card(card: ModelCard) -> None:
     shifted = replace(card, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     seen: list[torch.Tensor] = []
     for one in (card, shifted):
-        model = predictor(one, score=0.02)
-        model._network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-        model.predict(IMAGES)
+        network = load_network(one)
+        network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        selection = Selection.of(one, DetectConfig())
+        TorchPredictor(one, network, selection, torch.device("cpu"), Precision.FP32, compiled=False).predict(IMAGES)
     expected = (IMAGES - np.array(card.mean)[:, None, None]) / np.array(card.std)[:, None, None]
     assert np.abs(seen[0].numpy() - expected).max() < 1e-4
     assert (seen[1].numpy() == IMAGES).all()

@@ -211,30 +211,35 @@ def _fit(
     saved_at = state.elapsed
     _to_training_mode(state)
     progress, stopping = _place(state, stop)
-    while progress < 1:
-        waiting = time.monotonic()
-        batch = next(loader)
-        figures.waited(time.monotonic() - waiting)
-        lr = config.peak_lr * learning_rate_factor(config.schedule, config.warmup, state.step, progress)
-        losses, norm = _step(state, batch, lr, geometric=progress < config.geometric_warmup)
-        state.step += 1
-        state.ema.update(state.network, state.step)
-        figures.add(losses, norm)
-        before, (progress, stopping) = progress, _place(state, stop)
-        due = math.floor(progress * config.validations) > math.floor(before * config.validations)
-        stopping = stopping and progress < 1
-        save = due or stopping or state.elapsed - saved_at > 60 * options.checkpoint_minutes
-        if save or state.step % LOOK_EVERY == 0:
-            listener.step(figures.look(lr, progress, log))
-        state.owes_validation = due
-        if due and not stopping:
-            _validate(state, validator, log, listener)
-            figures.restart()
-        if validator is not None and save:
-            save_checkpoint(state.saved(), out / CHECKPOINT_FILE)
-            saved_at = state.elapsed
-        if stopping:
-            raise InterruptedRunError(f"stopped after step {state.step:,}; the same command with --resume goes on")
+    try:
+        while progress < 1:
+            waiting = time.monotonic()
+            batch = next(loader)
+            figures.waited(time.monotonic() - waiting)
+            lr = config.peak_lr * learning_rate_factor(config.schedule, config.warmup, state.step, progress)
+            losses, norm = _step(state, batch, lr, geometric=progress < config.geometric_warmup)
+            state.step += 1
+            state.ema.update(state.network, state.step)
+            figures.add(losses, norm)
+            before, (progress, stopping) = progress, _place(state, stop)
+            due = math.floor(progress * config.validations) > math.floor(before * config.validations)
+            stopping = stopping and progress < 1
+            save = due or stopping or state.elapsed - saved_at > 60 * options.checkpoint_minutes
+            if save or state.step % LOOK_EVERY == 0:
+                listener.step(figures.look(lr, progress, log))
+            state.owes_validation = due
+            if due and not stopping:
+                _validate(state, validator, log, listener)
+                figures.restart()
+            if validator is not None and save:
+                save_checkpoint(state.saved(), out / CHECKPOINT_FILE)
+                saved_at = state.elapsed
+            if stopping:
+                raise InterruptedRunError(f"stopped after step {state.step:,}; the same command with --resume goes on")
+    finally:
+        del (
+            loader
+        )  # its workers end with it, and not with a traceback that holds this frame for as long as a program runs
     if state.best < 0:  # the run was shortened to where it already is
         _validate(state, validator, log, listener)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -245,6 +246,16 @@ def test_a_pretrained_body_is_loaded_and_its_first_stage_frozen(shapes: TrainCon
     for name, tensor in body.state_dict().items():
         fixed = name.startswith(("conv1", "bn1", "layer1")) or "running" in name or "tracked" in name
         assert torch.equal(trained[f"backbone.{name}"], tensor) == fixed or name.endswith("bn2.bias"), name
+
+
+def test_workers_end_though_what_stopped_the_run_is_kept(shapes: TrainConfig, tmp_path: Path) -> None:
+    def fail(report: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="the disk is full") as kept:
+        train(shapes, data_of(shapes), tmp_path / "run", replace(ALONE, workers=1), listener=Listener(step=fail))
+    assert "_fit" in [frame.name for frame in kept.traceback]  # as an interpreter keeps what it has shown last
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ from lcageo.runtime.predictor import load_predictor
 
 MOST_OBJECTS, LEAST_SIDE_PX = 6, 24
 """Of images that are shown: more objects, or smaller ones in a tile, would hide each other's points."""
+GREY = 72
+"""In the place of pixels that are not to be shown: both marks and the white frames stand out from it."""
 
 
 def models_of(options: argparse.Namespace) -> Iterator[tuple[ModelCard, LabelledSet]]:
@@ -94,8 +97,8 @@ def _evenly(things: int, count: int) -> list[int]:
 class Exhibit:
     """Keeps what is drawn of a model, while it runs over the images."""
 
-    def __init__(self, labelled: LabelledSet, count: int, tile: int) -> None:
-        self._labelled = labelled
+    def __init__(self, labelled: LabelledSet, count: int, tile: int, hides_pixels: bool) -> None:
+        self._labelled, self._hides_pixels = labelled, hides_pixels
         self._images = images_to_show(labelled, count, tile)
         self._objects = objects_to_show(labelled, count)
         self._dense: dict[int, Dense] = {}
@@ -103,6 +106,8 @@ class Exhibit:
 
     def look(self, dense: Dense, peaks: Peaks) -> None:
         """Takes an image, if it is to be shown."""
+        if self._hides_pixels:
+            dense = replace(dense, pixels=np.full_like(dense.pixels, GREY))
         if dense.index in {index for index, _ in self._objects}:
             self._dense[dense.index] = dense
         if dense.index in self._images:
@@ -126,7 +131,7 @@ def alignment(options: argparse.Namespace) -> None:
     """Measures each model and writes the four files."""
     figures, columns, maps = {}, [], []
     for card, labelled in models_of(options):
-        exhibit = Exhibit(labelled, options.pictures, card.tile_size)
+        exhibit = Exhibit(labelled, options.pictures, card.tile_size, options.hide_pixels)
         predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
         found = find_objects(predictor, labelled)
         agreement = measure_agreement(DenseModel(card, options.device), labelled, found, exhibit.look)
@@ -151,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="of DIOR folders")
     parser.add_argument("--out", type=Path, required=True, help="folder of the four files")
     parser.add_argument("--pictures", type=int, default=3, help="images, and objects, to show (default: %(default)s)")
+    parser.add_argument("--hide-pixels", action="store_true", help="draw on grey: for images that may not be passed on")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:

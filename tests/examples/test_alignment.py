@@ -192,6 +192,20 @@ def test_a_models_figures_are_measured_and_drawn(
     assert "is the second model called untrained" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_pixels_are_hidden_when_asked(
+    hidden: bool, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(alignment, "draw", lambda columns, picture: seen.extend(x.image for x in columns[0].shown))
+    monkeypatch.setattr(alignment, "draw_maps", lambda names, maps, picture: seen.extend(x.pixels for x, _ in maps[0]))
+    labels = write_shapes(tmp_path / "val.json", 4)
+    command = [str(untrained), "--val", str(labels), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    alignment.main([*command, *["--hide-pixels"] * hidden])
+    assert len(seen) > 1
+    assert all((image == alignment.GREY).all() == hidden for image in seen)
+
+
 def test_a_rows_cells_are_means_over_its_seeds() -> None:
     def of_seed(value: float) -> dict[str, Any]:
         both = {"pearson": value, "spearman": value}

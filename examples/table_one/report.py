@@ -75,7 +75,7 @@ def markdown(found: dict[str, Any]) -> str:
         "|---" * 11 + "|",
         *[_row(name, one, speed["images_per_second"].get(name)) for name, one in found["systems"].items()],
         "",
-        *([f"Images a second in inference by {speed['machine']}.", ""] if speed["machine"] else []),
+        *([f"Images a second through the network alone by {speed['machine']}.", ""] if speed["machine"] else []),
     ]
     if found["differences"]:
         lines += [

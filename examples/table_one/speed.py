@@ -1,4 +1,4 @@
-"""Images a second in inference, of all systems in turn."""
+"""Images a second in inference, of all systems' networks in turn."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ TIMED_IMAGES, ROUNDS = 32, 5
 
 
 def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out: Path) -> None:
-    """Times models from pixels to objects, on the first images of a set, and writes `SPEED_FILE`.
+    """Times networks on the first images of a set, and writes `SPEED_FILE`.
 
-    Rounds go through all models, so that what else the machine does meets all alike. `lcageo bench` measures the same,
-    but needs what reads maps, which a GPU node may lack.
+    What comes after the network is left out: it takes the longer the more boxes score above nearly nothing, so that the
+    same system is slower the less it has been trained. Rounds go through all models, so that what else the machine does
+    meets all alike. `lcageo bench` measures whole models, but needs what reads maps, which a GPU node may lack.
 
     Args:
         models: folders by the systems' names, which see images at one size.
@@ -50,7 +51,7 @@ def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out
         for name, predictor in predictors.items():
             started = time.perf_counter()
             for start in range(0, len(tiles), predictor.batch):
-                predictor.predict(tiles[start : start + predictor.batch])
+                predictor.forward(tiles[start : start + predictor.batch])
             if round_:  # GPUs choose kernels in the first
                 seconds[name].append(time.perf_counter() - started)
     on_gpu = one.engine.device.startswith("cuda")

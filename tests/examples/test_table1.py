@@ -126,7 +126,7 @@ def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) 
     assert list(found["images_per_second"]) == [str(preset) for preset in table1.SYSTEMS]
     assert min(found["images_per_second"].values()) > 0 and "fp32 on cpu" in found["machine"]
     text = (made / "table1.md").read_text()
-    assert f"Images a second in inference by {found['machine']}." in text
+    assert f"Images a second through the network alone by {found['machine']}." in text
     assert f"| {found['images_per_second']['lca']:.1f} |" in text
 
 

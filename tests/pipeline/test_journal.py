@@ -65,7 +65,9 @@ def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(job: Job, good: i
     assert not job.layers[0].exists()
     predictor = Failing()
     again, told = run(job, predictor)
-    assert again == whole and told[0] == 3 * good and sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
+    # Of the two batches under way the later may be the last good one: it is lost with the one before it.
+    assert again == whole and told[0] in (3 * good, 3 * max(0, good - 1))
+    assert sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
     assert not journal_path(job.layers[0]).exists()
 
 

@@ -28,7 +28,7 @@ RECIPE = TrainConfig(
     validations=1,
 )  # fmt: skip
 EPOCHS = 250
-"""Of two steps each, with sixteen images: about a minute and a half on two cores."""
+"""Of two steps each, with sixteen images."""
 
 
 def some_images(labelled: LabelledSet, count: int) -> LabelledSet:

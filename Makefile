@@ -51,16 +51,16 @@ pins: $(READY)
 
 # The default model at full length: 22 minutes of training in all, however many calls that takes.
 gpu-model: $(VHR10)/train.json $(OPENMIX)/train.json
-	@$(NODE) examples/curate_labels.py $(VHR10)/train.json $(RUNS)/curated/vhr10.json
-	@$(NODE) examples/curate_labels.py $(OPENMIX)/train.json $(RUNS)/curated/openmix.json
-	@$(NODE) -m lcageo train --recipe examples/lca-s.toml --data $(RUNS)/curated/vhr10.json \
+	@$(NODE) examples/lca_s/curate_labels.py $(VHR10)/train.json $(RUNS)/curated/vhr10.json
+	@$(NODE) examples/lca_s/curate_labels.py $(OPENMIX)/train.json $(RUNS)/curated/openmix.json
+	@$(NODE) -m lcageo train --recipe examples/lca_s/lca-s.toml --data $(RUNS)/curated/vhr10.json \
 	  --data $(RUNS)/curated/openmix.json --val $(VHR10)/val.json --val $(OPENMIX)/val.json --cache ram --minutes 22 \
 	  $(if $(wildcard $(RUNS)/gpu-model/recipe.toml),--resume) --out $(RUNS)/gpu-model $(ARGS)
 	@for model in $(RUNS)/gpu-model lca-s; do $(NODE) -m lcageo evaluate --model $$model --data $(VHR10)/val.json; done
 
 # Table I with ResNet-50 at 800 x 800, a run at a time; training's images a second stand in each run's metrics.csv.
 gpu-table1: $(VHR10)/train.json
-	@$(NODE) examples/table1.py --schedule gpu --data $(VHR10)/train.json --val $(VHR10)/val.json --seeds 2 --cache ram \
+	@$(NODE) examples/table1/table1.py --schedule gpu --data $(VHR10)/train.json --val $(VHR10)/val.json --seeds 2 --cache ram \
 	  --out $(RUNS)/table1-r50 $(ARGS)
 
 # Images a second and the share of the card's matrix rate.

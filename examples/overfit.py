@@ -17,10 +17,10 @@ import numpy as np
 from lcageo.config import Norm, Preset
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.coco import read_coco
-from lcageo.pipeline.train import Listener, RunOptions, train
-from lcageo.pipeline.train_data import TrainingData
 from lcageo.runtime.catalog import ModelCard
-from lcageo.train_config import Optimizer, TrainConfig
+from lcageo.training.config import Optimizer, TrainConfig
+from lcageo.training.data import TrainingData
+from lcageo.training.loop import Listener, RunOptions, train
 
 RECIPE = TrainConfig(
     backbone="resnet18", backbone_width=32, channels=64, head_convs=4, norm=Norm.BN, imgsz=256, scale=(1.0, 1.0),

@@ -8,17 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lcageo.version import __version__
+
 if TYPE_CHECKING:
     from lcageo.config import DetectConfig
     from lcageo.detections import Detections
     from lcageo.errors import LcageoError
-    from lcageo.pipeline.detect import detect_scene
-    from lcageo.pipeline.detect_features import detect
+    from lcageo.inference.api import detect
+    from lcageo.inference.scene import detect_scene
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
     from lcageo.scene.raster import open_scene
 
-__version__ = "0.1.0"
 __all__ = [
     "DetectConfig",
     "Detections",
@@ -35,8 +36,8 @@ _HOME = {
     "DetectConfig": "lcageo.config",
     "Detections": "lcageo.detections",
     "LcageoError": "lcageo.errors",
-    "detect": "lcageo.pipeline.detect_features",
-    "detect_scene": "lcageo.pipeline.detect",
+    "detect": "lcageo.inference.api",
+    "detect_scene": "lcageo.inference.scene",
     "find_card": "lcageo.runtime.catalog",
     "load_predictor": "lcageo.runtime.predictor",
     "open_scene": "lcageo.scene.raster",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from postgis_server import Server, running_server
-from untrained import make_untrained_model
+from support.postgis_server import Server, running_server
+from support.untrained import make_untrained_model
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LCAGEO_DATA", REPOSITORY.parent / "shared" / "data"))

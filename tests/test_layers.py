@@ -1,49 +1,84 @@
-"""The layers of the design (CONTRIBUTING.md): who may import what, read from the source."""
+"""The house as CONTRIBUTING.md draws it: its rooms, which may use which, and what only some of them may import."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
-LAYER = {
-    "errors": 0, "detections": 0, "config": 0, "train_config": 0, "geodesy": 0, "nms": 0, "toml": 0,
-    "scene": 1, "detector": 1, "output": 1, "merge": 1, "metrics": 1,
-    "runtime": 2, "data": 2, "training": 2,
-    "pipeline": 3,
-    "cli": 4, "__main__": 5, "__init__": 5,
-}  # fmt: skip
+
+GROUND = "errors version config detections geodesy palette toml nms stop database"
+TRADES = """
+    vector     ->
+    pictures   ->
+    scene      ->
+    data       ->
+    detector   ->
+    runtime    -> detector
+    metrics    ->
+"""
+TASKS = """
+    inference  ->
+    survey     -> inference
+    selection  -> inference
+    report     -> survey
+    chips      -> inference
+    evaluation -> inference
+    training   -> evaluation
+    export     -> inference
+"""
+"""A room may use the rooms behind its arrow, and all below: tasks stand on trades, trades on the ground."""
+
 ONLY_IN = {
     "rasterio": ("scene",),
-    "shapely": ("scene.aoi", "output", "pipeline.evaluate_layer"),
-    "geopandas": ("scene.aoi", "output", "pipeline.evaluate_layer", "pipeline.filter"),
-    "sqlalchemy": ("output.postgis",),
-    "psycopg": ("output.postgis",),
+    "shapely": ("scene.aoi", "vector", "survey", "selection", "chips", "evaluation", "report"),
+    "geopandas": ("scene.aoi", "vector", "survey", "selection", "chips", "evaluation", "report", "inference"),
+    "sqlalchemy": ("vector.postgis",),
+    "psycopg": ("vector.postgis",),
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
-    "tensorboard": ("training",),
-    "torch": (
-        "detector",
-        "runtime.torch_backend",
-        "runtime.cuda_graph",
-        "runtime.onnx_export",
-        "runtime.weights",
-        "data.dataset",
-        "training",
-        "pipeline.train",
-        "pipeline.train_figures",
-        "pipeline.train_model",
-        "pipeline.train_validation",
-    ),
+    "tensorboard": ("training.log",),
+    "torch": ("detector", "training", "data.dataset", "runtime"),
     "openvino": ("runtime.openvino_backend",),
-    "onnxruntime": ("runtime.onnx_backend", "runtime.arcgis_function"),
+    "onnxruntime": ("runtime.onnx_backend", "export.arcgis_function"),
+    "distributed": ("inference.cluster", "inference.cluster_worker"),
     "typer": ("cli",),
     "tqdm": ("cli",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions
 }
+HEAVY = ("numpy", "tqdm", "lcageo.scene", "lcageo.vector", "lcageo.inference", "lcageo.runtime.predictor")
+"""What a command imports only when it runs, so that `lcageo --help` answers at once."""
+MOST_LINES = 350
+MOST_MODULES = 21
+
+
+def _drawn(picture: str) -> dict[str, set[str]]:
+    rows = [line.split("->") for line in picture.strip().splitlines()]
+    return {room.strip(): set(others.split()) for room, others in rows}
+
+
+def _allowed() -> dict[str, set[str]]:
+    """What each room may import besides itself."""
+    ground, trades, tasks = set(GROUND.split()), _drawn(TRADES), _drawn(TASKS)
+    rooms = {name: ground - {name} for name in ground}
+    rooms |= {name: others | ground for name, others in trades.items()}
+    rooms |= {name: others | set(trades) | ground for name, others in tasks.items()}
+    rooms["cli"] = set(tasks) | set(trades) | ground
+    rooms["__main__"] = {"cli"}
+    rooms["__init__"] = set(tasks) | set(trades) | ground
+    return rooms
+
+
+ALLOWED = _allowed()
 FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 class _WithoutTypes(ast.NodeTransformer):
@@ -54,6 +89,7 @@ class _WithoutTypes(ast.NodeTransformer):
         return None if is_for_types else node
 
 
+@cache
 def imports(path: Path, for_types: bool = True) -> set[str]:
     """Full names of the modules a file imports, wherever in it."""
     found = set()
@@ -66,27 +102,61 @@ def imports(path: Path, for_types: bool = True) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_follow_the_layers(path: Path) -> None:
-    own = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    top = own.split(".")[0]
-    for name in imports(path):
-        root, *rest = name.split(".")
-        if root == "lcageo" and rest and rest[0] in LAYER:
-            below = LAYER[rest[0]] < LAYER[top] or LAYER[rest[0]] == LAYER[top] == 0
-            assert rest[0] == top or below, f"{own} must not import {name}"
-    for root in {name.split(".")[0] for name in imports(path, for_types=False)}:
-        allowed = ONLY_IN.get(root)
-        if allowed is not None:
-            assert any(own == place or own.startswith(f"{place}.") for place in allowed), (
-                f"{own} must not import {root}"
-            )
+def _rooms_used(path: Path) -> set[str]:
+    parts = [name.split(".") for name in imports(path)]
+    return {part[1] for part in parts if part[0] == "lcageo" and len(part) > 1 and part[1] in ALLOWED}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "cli"], ids=lambda path: path.name)
+def test_every_room_is_drawn() -> None:
+    assert {_name(path).split(".")[0] for path in FILES} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    room = _name(path).split(".")[0]
+    wrong = _rooms_used(path) - ALLOWED[room] - {room}
+    assert not wrong, f"{_name(path)} imports {', '.join(sorted(wrong))}; {room} may not"
+
+
+def test_no_rooms_use_each_other() -> None:
+    used: dict[str, set[str]] = {}
+    for path in FILES:
+        room = _name(path).split(".")[0]
+        used[room] = used.get(room, set()) | _rooms_used(path) - {room}
+    graphlib.TopologicalSorter(used).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even inside a room, other than for types."""
+    names = {f"lcageo.{_name(path)}".removesuffix(".__init__") for path in FILES}
+    used = {
+        name: imports(path, for_types=False) & names - {name}
+        for path in FILES
+        if (name := f"lcageo.{_name(path)}".removesuffix(".__init__")) != "lcageo"
+    }
+    graphlib.TopologicalSorter(used).prepare()
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_a_package_stays_in_the_rooms_that_are_for_it(path: Path) -> None:
+    own = _name(path)
+    for root in {name.split(".")[0] for name in imports(path, for_types=False)} & ONLY_IN.keys():
+        assert any(own == place or own.startswith(f"{place}.") for place in ONLY_IN[root]), f"{own} imports {root}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "cli"], ids=_name)
 def test_commands_import_heavy_packages_only_when_run(path: Path) -> None:
-    heavy = {"lcageo.pipeline", "lcageo.scene", "lcageo.output", "numpy", "tqdm", "lcageo.runtime.predictor"}
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module or ""}
-            assert not any(name == bad or name.startswith(f"{bad}.") for name in names for bad in heavy), names
+            assert not any(name == bad or name.startswith(f"{bad}.") for name in names for bad in HEAVY), names
+
+
+def test_modules_and_rooms_stay_small() -> None:
+    long = [_name(path) for path in FILES if len(path.read_text().splitlines()) > MOST_LINES]
+    full = [
+        room.name
+        for room in (path.parent for path in FILES if path.name == "__init__.py")
+        if len([path for path in room.glob("*.py") if path.name != "__init__.py"]) > MOST_MODULES
+    ]
+    assert not long and not full

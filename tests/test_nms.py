@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crowds import as_rows, plain_nms, plain_overlap, random_detections
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.crowds import as_rows, plain_nms, plain_overlap, random_detections
 
 from lcageo import nms as module
 from lcageo.config import MergeMetric

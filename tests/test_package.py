@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from untrained import make_untrained_model
+from support.untrained import make_untrained_model
 
 import lcageo
 
@@ -50,8 +50,8 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    pages = {file.name for file in (REPOSITORY / "lcageo" / "output" / "page").iterdir()}
-    assert {file.name for file in (site / "lcageo" / "output" / "page").iterdir()} == pages
+    pages = {file.name for file in (REPOSITORY / "lcageo" / "report" / "assets").iterdir()}
+    assert {file.name for file in (site / "lcageo" / "report" / "assets").iterdir()} == pages
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}
 

@@ -13,8 +13,8 @@ import pytest
 import shapely
 import typer.main
 from conftest import REPOSITORY
-from data.makers import voc_object, voc_xml, write_dior
-from scenes import UTM, noise, write_scene
+from support.makers import voc_object, voc_xml, write_dior
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.cli.app import app
 

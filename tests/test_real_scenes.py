@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from readers import read_layer
+from support.readers import read_layer
 
 from lcageo.config import DetectConfig
-from lcageo.output.features import features
-from lcageo.output.vector import write_layer
-from lcageo.pipeline.detect import SceneResult, detect_scene
+from lcageo.inference.scene import SceneResult, detect_scene
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import Predictor, load_predictor
 from lcageo.scene.raster import open_scene
+from lcageo.vector.features import features
+from lcageo.vector.write import write_layer
 
 NAMES = [
     "dg_coast_epsg4326",

@@ -13,7 +13,7 @@ from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detector.count import count_params, true_macs
 from lcageo.detector.presets import build_network
-from lcageo.pipeline.evaluate import BENCHMARK, evaluate_set, kept_of_tiles
+from lcageo.evaluation.images import BENCHMARK, evaluate_set, kept_of_tiles
 from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
 from lcageo.runtime.predictor import load_predictor
 

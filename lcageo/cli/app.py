@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-import lcageo
 from lcageo.cli import console
 from lcageo.cli.batch import batch
 from lcageo.cli.bench import bench
@@ -28,6 +27,7 @@ from lcageo.cli.models import models
 from lcageo.cli.report import report
 from lcageo.cli.train import train
 from lcageo.errors import InterruptedRunError, LcageoError
+from lcageo.version import __version__
 
 app = typer.Typer(
     name="lcageo",
@@ -52,7 +52,7 @@ app.add_typer(data, name="data")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        console.data(f"lcageo {lcageo.__version__}")
+        console.data(f"lcageo {__version__}")
         raise typer.Exit
 
 

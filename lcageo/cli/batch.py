@@ -16,10 +16,10 @@ from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lcageo.pipeline.jobs import Job
-    from lcageo.pipeline.survey import Survey
-    from lcageo.pipeline.survey_scenes import SurveyScene
-    from lcageo.pipeline.survey_state import SceneRecord
+    from lcageo.inference.jobs import Job
+    from lcageo.survey.scenes import SurveyScene
+    from lcageo.survey.state import SceneRecord
+    from lcageo.survey.survey import Survey
 
 DEFAULTS = DetectConfig()
 FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
@@ -104,8 +104,8 @@ def batch(
         bbox_crs=bbox_crs,
         review=review,
     )
-    from lcageo.pipeline.survey import SurveyConfig, open_survey
-    from lcageo.pipeline.survey_scenes import find_scenes
+    from lcageo.survey.scenes import find_scenes
+    from lcageo.survey.survey import SurveyConfig, open_survey
 
     def find() -> tuple[SurveyScene, ...]:
         return find_scenes(sources, pattern, recursive, out)
@@ -147,9 +147,9 @@ def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool 
 
 
 def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwrite: bool) -> None:
-    from lcageo.pipeline.stop import StopRequest
-    from lcageo.pipeline.survey_state import State
-    from lcageo.pipeline.survey_watch import Attempts, Watch
+    from lcageo.stop import StopRequest
+    from lcageo.survey.state import State
+    from lcageo.survey.watch import Attempts, Watch
 
     attempts = Attempts()
     say.note("waiting for scenes; Ctrl-C ends it")
@@ -170,9 +170,9 @@ def _tell(survey: Survey, say: console.Console, as_json: bool) -> None:
     """The table, the paths, and how it ended."""
     import json
 
-    from lcageo.pipeline.survey_state import State
-    from lcageo.pipeline.survey_summary import SUMMARY
-    from lcageo.pipeline.survey_summary import as_json as record_as_json
+    from lcageo.survey.state import State
+    from lcageo.survey.summary import SUMMARY
+    from lcageo.survey.summary import as_json as record_as_json
 
     records = list(survey.records.values())
     say.note(_table(records))

@@ -11,7 +11,7 @@ import typer
 from lcageo.cli import console, options
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.bench import Measurement
+    from lcageo.inference.bench import Measurement
 
 
 def bench(
@@ -33,7 +33,7 @@ def bench(
 
     Example: lcageo bench scene.tif --tiles 64
     """
-    from lcageo.pipeline.bench import candidates, measure_each
+    from lcageo.inference.bench import candidates, measure_each
     from lcageo.runtime.catalog import find_card
 
     say = console.Console(quiet)

@@ -15,7 +15,7 @@ from lcageo.config import ChipConfig
 from lcageo.errors import PartialResultError
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.chips import ChipReport
+    from lcageo.chips.chips import ChipReport
 
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
@@ -108,7 +108,7 @@ def chips(
         aoi=aoi,
         seed=seed,
     )
-    from lcageo.pipeline.chips import make_chips  # after the options are known to be good
+    from lcageo.chips.chips import make_chips  # after the options are known to be good
 
     with Bar(say, "chips", "tile") as bar:
         report = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)

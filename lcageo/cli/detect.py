@@ -14,8 +14,8 @@ from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.files import JobReport
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.inference.run import JobReport
+    from lcageo.inference.runner import LocalRunner
 
 DEFAULTS = DetectConfig()
 
@@ -99,10 +99,10 @@ def detect(
         bbox_crs=bbox_crs,
         review=review is not None,
     )
-    from lcageo.output.table import parse_output
-    from lcageo.pipeline.files import run_jobs  # after the options are known to be good: it takes a second
-    from lcageo.pipeline.jobs import plan_jobs
-    from lcageo.pipeline.journal import Earlier
+    from lcageo.inference.jobs import plan_jobs
+    from lcageo.inference.journal import Earlier
+    from lcageo.inference.run import run_jobs  # after the options are known to be good: it takes a second
+    from lcageo.vector.table import parse_output
 
     outputs = [parse_output(text) for text in output or []]
     jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append)
@@ -131,7 +131,7 @@ def detect(
 def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_json: bool, say: console.Console) -> None:
     from dataclasses import asdict
 
-    from lcageo.pipeline.preview import preview_scene
+    from lcageo.inference.preview import preview_scene
     from lcageo.scene.raster import open_scene
 
     previews = []

@@ -14,7 +14,7 @@ from lcageo.config import Backend, DetectConfig, EdgeNodata, Engine, MergeMetric
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.runner import LocalRunner, TileRunner
+    from lcageo.inference.runner import LocalRunner, TileRunner
     from lcageo.runtime.catalog import ModelCard
     from lcageo.runtime.predictor import Predictor
 
@@ -102,8 +102,8 @@ def open_model(model: str | None, config: DetectConfig, asked: Engine, say: cons
 
 def local_runner(predictor: Predictor, batch: int | None, max_memory: str | None, say: console.Console) -> LocalRunner:
     """The runner that --batch and --max-memory ask for."""
-    from lcageo.pipeline.memory import fit_to_memory
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.inference.memory import fit_to_memory
+    from lcageo.inference.runner import LocalRunner
 
     size = batch or predictor.batch
     limit = options.parse_bytes(max_memory, "--max-memory")
@@ -130,7 +130,7 @@ def open_runner(
         return
     if max_memory is not None:
         raise UsageError("--max-memory is for one process; with --cluster, give --batch, and workers their own limits")
-    from lcageo.pipeline.cluster import cluster_runner
+    from lcageo.inference.cluster import cluster_runner
 
     with cluster_runner(cluster, _find_card(model, say), config, asked, batch) as runner:
         say.note(f"{runner.workers} worker(s) at {cluster}, the first one with {runner.engine}")

@@ -126,7 +126,7 @@ def evaluate(
     )
     if plots is not None:
         _prepare_plots(plots, overwrite)
-    from lcageo.pipeline.evaluate import kept_of_tiles
+    from lcageo.evaluation.images import kept_of_tiles
 
     predictor = open_model(model, kept_of_tiles(config), Engine(backend, precision, device), say)
     labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
@@ -171,7 +171,7 @@ def _layers(
     as_json: bool,
     say: console.Console,
 ) -> None:
-    from lcageo.pipeline.evaluate_layer import evaluate_layer
+    from lcageo.evaluation.layers import evaluate_layer
 
     report = evaluate_layer(layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite)
     for line in report.warnings:
@@ -216,7 +216,7 @@ def _read(
 
 
 def _tile(predictor: Predictor, tile: int | None) -> int:
-    from lcageo.pipeline.evaluate_scenes import default_tile
+    from lcageo.evaluation.scenes import default_tile
 
     return default_tile(predictor.card) if tile is None else tile
 
@@ -229,7 +229,7 @@ def _run(
     tile: int | None,
     say: console.Console,
 ) -> Evaluation:
-    from lcageo.pipeline.evaluate import evaluate_set
+    from lcageo.evaluation.images import evaluate_set
 
     done = 0
     with Bar(say, "evaluating", "image") as bar:
@@ -246,7 +246,7 @@ def _run(
 
 def _prepare_plots(folder: Path, overwrite: bool) -> None:
     """Refuses pictures that could not be written, before the work of an hour."""
-    from lcageo.output.publish import check_output, make_folder
+    from lcageo.vector.publish import check_output, make_folder
 
     for name in PICTURES:
         check_output(folder / name, [folder / name], overwrite, folder_is_made=True)
@@ -255,7 +255,7 @@ def _prepare_plots(folder: Path, overwrite: bool) -> None:
 
 def _draw(evaluation: Evaluation, folder: Path) -> None:
     from lcageo.metrics.plots import draw_confusion, draw_curves
-    from lcageo.output.publish import Publication
+    from lcageo.vector.publish import Publication
 
     with Publication() as publication:
         curves, confusion = (publication.draft(folder / name) for name in PICTURES)

@@ -37,7 +37,7 @@ def export(
 
     if output.suffix.lower() != ".onnx":
         raise UsageError(f"'{output}' does not end in .onnx")
-    from lcageo.pipeline.export import Description, export_model, exported_files
+    from lcageo.export.export import Description, export_model, exported_files
 
     unknown = [name for name in options.split_names(formats) if name not in list(Description)]
     if unknown:

@@ -47,9 +47,9 @@ def filter_(
     """
     say = console.Console(quiet)
     limits = _limits(per_class)
-    from lcageo.output.choice import Choice  # after the options are known to be good
-    from lcageo.output.table import parse_output
-    from lcageo.pipeline.filter import filter_layer
+    from lcageo.selection.choice import Choice  # after the options are known to be good
+    from lcageo.selection.filter import filter_layer
+    from lcageo.vector.table import parse_output
 
     output = parse_output(target)
     choice = Choice(score, limits, options.split_names(classes), min_area, aoi, top)

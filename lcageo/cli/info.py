@@ -21,7 +21,7 @@ def info(
 
     Example: lcageo info scene.tif
     """
-    from lcageo.pipeline.preview import describe_scene
+    from lcageo.inference.preview import describe_scene
     from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
     from lcageo.scene.raster import open_scene
 

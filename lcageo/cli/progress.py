@@ -14,8 +14,8 @@ from lcageo.cli.console import Console
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from lcageo.pipeline.detect import Progress
-    from lcageo.pipeline.jobs import Job
+    from lcageo.inference.jobs import Job
+    from lcageo.inference.scene import Progress
 
 
 class Bar:

@@ -52,7 +52,7 @@ def report(
         return
     if layer is None:
         raise UsageError(f"'{source}' is no folder of a survey; for a scene, give the layer that detect wrote as well")
-    from lcageo.pipeline.scene_page import report_scene
+    from lcageo.report.scene import report_scene
 
     page = report_scene(source, layer, output, holes, side, overwrite)
     for line in page.warnings:
@@ -64,7 +64,7 @@ def report(
 def _survey(folder: Path, output: Path, holes: Path | None, side: int, overwrite: bool, say: console.Console) -> None:
     if holes is not None:
         raise UsageError("--holes is for a scene; those of a survey are found in its folder")
-    from lcageo.pipeline.survey_page import INDEX, report_survey
+    from lcageo.report.survey import INDEX, report_survey
 
     with Bar(say, "pages", "page") as bar:
         result = report_survey(folder, output, side, overwrite, bar.at, bar.warn)

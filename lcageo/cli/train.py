@@ -13,12 +13,12 @@ from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
 from lcageo.config import BACKBONES, NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import UsageError
-from lcageo.train_config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
+from lcageo.training.config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
-    from lcageo.pipeline.train import RunOptions
-    from lcageo.pipeline.train_figures import TrainReport
-    from lcageo.pipeline.train_validation import Validation
+    from lcageo.training.figures import TrainReport
+    from lcageo.training.loop import RunOptions
+    from lcageo.training.validation import Validation
 
 DEFAULTS = TrainConfig()
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
@@ -159,7 +159,7 @@ def train(
     named = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in named.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
-    from lcageo.pipeline.train import RunOptions  # torch takes seconds: after the settings are known to be good
+    from lcageo.training.loop import RunOptions  # torch takes seconds: after the settings are known to be good
 
     how = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
     _run(config, out, how, resume, strict, console.Console(quiet))
@@ -167,7 +167,7 @@ def train(
 
 def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: bool) -> TrainConfig:
     """The settings of a new run, for a folder that holds none."""
-    from lcageo.pipeline.train_model import holds_run
+    from lcageo.training.model_folder import holds_run
 
     if holds_run(out) and not overwrite:
         raise UsageError(
@@ -210,9 +210,9 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 
 
 def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
-    from lcageo.pipeline.train import Listener, train
-    from lcageo.pipeline.train_data import load_training_data, seen_gsd_m
-    from lcageo.pipeline.train_model import DEFAULT_GSD_M
+    from lcageo.training.data import load_training_data, seen_gsd_m
+    from lcageo.training.loop import Listener, train
+    from lcageo.training.model_folder import DEFAULT_GSD_M
     from lcageo.training.processes import Processes
 
     first = Processes.of_environment().is_first

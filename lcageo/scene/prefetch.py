@@ -13,11 +13,13 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.config import EdgeNodata
 from lcageo.errors import SceneError
-from lcageo.scene.edges import EdgeMask, without_specks
+from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, without_specks
 from lcageo.scene.order import ReadingOrder
 from lcageo.scene.raster import Scene
-from lcageo.scene.stretch import Stretch
+from lcageo.scene.sample import sample_scene
+from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch
 from lcageo.scene.tiles import Tile, TileGrid
 
 RETRY_AFTER_S = 0.5
@@ -68,6 +70,26 @@ class TileReader:
                     np.copyto(image[:, rows, columns], self.stretch.apply(pixels), where=everywhere or valid)
                     shown[rows, columns] = valid
         return (image, shown) if any_valid else None
+
+
+def open_reader(
+    scene: Scene, stretch: str, edge_nodata: EdgeNodata, tile_size: int, fill: tuple[int, int, int]
+) -> TileReader:
+    """What reads a scene's tiles; the scene is sampled where its stretch or its edge depend on it.
+
+    Raises:
+        UsageError: if the stretch is none.
+        SceneError: if the scene cannot be sampled.
+    """
+    info, chosen, edge = scene.info, parse_stretch(stretch), None
+    if chosen is None and info.dtype == "uint8":
+        chosen = IDENTITY
+    untagged = info.mask == "none" and edge_nodata is EdgeNodata.AUTO and may_have_edge(scene)
+    if chosen is None or untagged:
+        sample = sample_scene(scene)
+        chosen = chosen or estimate_stretch(sample)
+        edge = find_edge(sample, info.width, info.height) if untagged else None
+    return TileReader(scene, chosen, edge, tile_size, fill)
 
 
 def _spans(start: float, pixels: int, scale: float, side: int) -> list[tuple[float, float, slice]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.detections import Detections
-from lcageo.errors import ConfigError
+from lcageo.errors import ConfigError, SceneError
+from lcageo.scene.describe import SceneInfo
+
+MAX_ENLARGEMENT = 4.0
+"""A scene is enlarged at most so many times: beyond, there is nothing in it for the model to see."""
+MAX_TILES = 10_000_000
+"""Of a scene. With tiles of 512 pixels that is the Netherlands at 0.2 m; beyond, a damaged header is more likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,16 @@ def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: flo
         scene_width=width,
         scene_height=height,
     )
+
+
+def check_tiles(info: SceneInfo, stride: float) -> None:
+    """Counts tiles that begin every `stride` scene pixels, before any memory is taken for them."""
+    tiles = math.ceil(info.width / stride) * math.ceil(info.height / stride)
+    if tiles > MAX_TILES:
+        raise SceneError(
+            f"scene '{info.path}' has {info.width:,} x {info.height:,} pixels, that is {tiles:,} tiles, more than "
+            f"{MAX_TILES:,}; if its size is right, cut it into parts with gdal_translate -srcwin"
+        )
 
 
 def _starts(length: int, tile_size: int, overlap: int) -> tuple[int, ...]:

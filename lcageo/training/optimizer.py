@@ -1,17 +1,28 @@
-"""The optimisers over a network's trainable parameters."""
+"""What moves a network's weights: the optimisers, the learning rate and the running mean of the weights.
+
+The learning rate is a function of where the run stands, and of nothing else: a resumed run needs no history.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lcageo.detector.heads import Head
-from lcageo.train_config import Optimizer, TrainConfig
+from lcageo.training.config import Optimizer, Schedule, TrainConfig
 from lcageo.training.muon import Muon
 
 MOMENTUM = 0.9
+WARMUP_SHARE = 0.1
+"""A warm-up takes at most this share of the run."""
+STEP_PLACES = (8 / 12, 11 / 12)
+"""Source: the 1x schedule of Detectron, 12 epochs with steps after 8 and 11."""
+STEP_FACTOR = 0.1
+COSINE_END = 0.01
+"""What is left of the learning rate at the end: the last steps should still do something."""
 
 
 def build_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -34,6 +45,50 @@ def set_learning_rate(optimizers: Sequence[torch.optim.Optimizer], lr: float) ->
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr
+
+
+def learning_rate_factor(schedule: Schedule, warmup: int, step: int, progress: float) -> float:
+    """What the greatest learning rate is multiplied by.
+
+    Args:
+        schedule: how it falls.
+        warmup: steps in which it rises, evenly.
+        step: steps done.
+        progress: share of the run done, 0 to 1.
+    """
+    risen = 1.0 if warmup == 0 else max((step + 1) / warmup, progress / WARMUP_SHARE)
+    if schedule is Schedule.STEP:
+        fallen = STEP_FACTOR ** sum(progress >= place for place in STEP_PLACES)
+    else:
+        fallen = COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+    return min(risen, 1.0) * fallen
+
+
+class Ema:
+    """An exponential moving average of all floating state; counters are copied.
+
+    The decay starts low (a mean over about a tenth of the steps so far), to forget the initial weights soon.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Takes in the weights after step number `step` (from 1 on)."""
+        decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
+        state = network.state_dict()
+        names = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self.weights[name] for name in names], [state[name] for name in names], 1 - decay)
+        for name in state.keys() - set(names):
+            self.weights[name].copy_(state[name])
+
+    @torch.no_grad()
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from `weights` of the same network."""
+        for name, tensor in self.weights.items():
+            tensor.copy_(weights[name])
 
 
 def _hidden(network: nn.Module) -> list[nn.Parameter]:

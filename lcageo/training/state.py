@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from lcageo.config import Precision, Preset
 from lcageo.detector.network import Network
-from lcageo.train_config import TrainConfig
-from lcageo.training.ema import Ema
-from lcageo.training.optimizer import build_optimizers
+from lcageo.training.config import TrainConfig
+from lcageo.training.optimizer import Ema, build_optimizers
 from lcageo.training.precision import fastest_precision
 from lcageo.training.processes import Processes, synchronised
 

@@ -27,17 +27,17 @@ import numpy as np
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.output.features import feature_parts
-from lcageo.output.vector import write_layer
-from lcageo.pipeline.cluster import UNIT_BATCHES, cluster_runner
-from lcageo.pipeline.detect import merge, run_tiles
-from lcageo.pipeline.journal import Journal, TileOutcome
-from lcageo.pipeline.plan import plan_scene
-from lcageo.pipeline.runner import LocalRunner
+from lcageo.inference.cluster import UNIT_BATCHES, cluster_runner
+from lcageo.inference.journal import Journal, TileOutcome
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.runner import LocalRunner
+from lcageo.inference.scene import merge, run_tiles
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene
 from lcageo.scene.tiles import Tile
+from lcageo.vector.features import feature_parts
+from lcageo.vector.write import write_layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from memory import write_large_scene

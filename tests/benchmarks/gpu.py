@@ -122,7 +122,7 @@ def attempt(*way: Any) -> dict[str, Any]:
 
 def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
     """Megapixels and tiles a second of a whole scene, as `detect` runs it, but for writing."""
-    from lcageo.pipeline.detect import detect_scene
+    from lcageo.inference.scene import detect_scene
     from lcageo.scene.raster import open_scene
 
     device = torch_device("auto")

@@ -28,8 +28,8 @@ from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
+from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
 from lcageo.nms import overlap
-from lcageo.pipeline.evaluate import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.torch_backend import torch_device

@@ -50,13 +50,13 @@ def write_large_scene(path: Path, side: int, stored: int) -> None:
 def run_once(path: Path, model: str | None) -> None:
     """Detects, merges and writes, in this process; prints peak MB, objects, seconds in all and of planning."""
     sys.path.insert(0, str(HERE.parent))
-    from bright import BrightSquares, bright_card
+    from support.bright import BrightSquares, bright_card
 
     from lcageo.config import DetectConfig
-    from lcageo.pipeline.files import run_jobs
-    from lcageo.pipeline.jobs import Job
-    from lcageo.pipeline.plan import plan_scene
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.inference.jobs import Job
+    from lcageo.inference.plan import plan_scene
+    from lcageo.inference.run import run_jobs
+    from lcageo.inference.runner import LocalRunner
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import Predictor, load_predictor
     from lcageo.scene.raster import open_scene

@@ -27,9 +27,9 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     import resource
 
     from lcageo.config import Backend, DetectConfig
-    from lcageo.pipeline.files import run_jobs
-    from lcageo.pipeline.jobs import Job
-    from lcageo.pipeline.runner import LocalRunner
+    from lcageo.inference.jobs import Job
+    from lcageo.inference.run import run_jobs
+    from lcageo.inference.runner import LocalRunner
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
 

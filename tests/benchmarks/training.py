@@ -20,10 +20,10 @@ import torch
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
-from lcageo.pipeline.train import Listener, RunOptions, train
-from lcageo.pipeline.train_data import TrainingData
-from lcageo.pipeline.train_figures import TrainReport
-from lcageo.train_config import TrainConfig, read_recipe
+from lcageo.training.config import TrainConfig, read_recipe
+from lcageo.training.data import TrainingData
+from lcageo.training.figures import TrainReport
+from lcageo.training.loop import Listener, RunOptions, train
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 20, 8

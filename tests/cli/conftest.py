@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome, Run
+from support.commands import Outcome, Run
 
 from lcageo.cli import app
 

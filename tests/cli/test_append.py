@@ -10,13 +10,13 @@ from pathlib import Path
 import geopandas
 import pytest
 import rasterio
-from bright import PowerCutError
-from commands import Run
-from scenes import noise, write_scene
+from support.bright import PowerCutError
+from support.commands import Run
+from support.scenes import noise, write_scene
 
-from lcageo.output.layer_reader import open_layer
-from lcageo.output.publish import Publication
-from lcageo.pipeline.journal import journal_path
+from lcageo.inference.journal import journal_path
+from lcageo.vector.publish import Publication
+from lcageo.vector.read import open_layer
 
 ELSEWHERE = rasterio.Affine(0.5, 0.0, 500_500.0, 0.0, -0.5, 5_000_000.0)
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bare import MISSING, bare_environment
-from shapes import write_shapes
+from support.bare import MISSING, bare_environment
+from support.shapes import write_shapes
 
 from lcageo.runtime.catalog import find_card
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Run
-from readers import read_layer
-from scenes import UTM, noise, write_scene
+from support.commands import Run
+from support.readers import read_layer
+from support.scenes import UTM, noise, write_scene
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Run
-from scenes import noise, write_scene
+from support.commands import Run
+from support.scenes import noise, write_scene
 
 from lcageo.config import Backend, Engine, Precision
-from lcageo.pipeline import bench as measuring
+from lcageo.inference import bench as measuring
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import find_card
 

@@ -10,11 +10,11 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
-from commands import Run
 from PIL import Image
-from scenes import UTM, damaged_scene, squares, write_scene
+from support.commands import Run
+from support.scenes import UTM, damaged_scene, squares, write_scene
 
-from lcageo.output.split_map import TINT, TRAIN, VAL
+from lcageo.chips.split_map import TINT, TRAIN, VAL
 from lcageo.scene import prefetch
 
 PLACES = [(x, y, 20, 250) for x in range(20, 500, 80) for y in range(20, 500, 80)]

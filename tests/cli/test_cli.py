@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Run
-from readers import read_layer
-from scenes import noise, write_scene
+from support.commands import Run
+from support.readers import read_layer
+from support.scenes import noise, write_scene
 
 from lcageo.runtime.catalog import find_card
 
@@ -104,7 +104,7 @@ def test_a_picture_of_degrees_has_a_scale_along_its_rows(
 ) -> None:
     from rasterio import Affine
 
-    from lcageo.pipeline import results
+    from lcageo.inference import results
 
     write_scene(tmp_path / "north.tif", noise(200, 200), "EPSG:4326", Affine(1e-5, 0, 20, 0, -1e-5, 70))
     seen: list[Any] = []
@@ -212,7 +212,7 @@ def test_debug_shows_the_traceback(run: Run) -> None:
 def test_a_bug_of_ours_is_still_one_line(
     run: Run, scene: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lcageo.pipeline import files
+    from lcageo.inference import run as files
 
     monkeypatch.setattr(files, "detect_planned", lambda *arguments: 1 / 0)
     outcome = run("detect", scene, "--model", untrained, "-q")

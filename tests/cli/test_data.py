@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Run
 from conftest import DATA
-from data.makers import voc_object, voc_xml, write_coco, write_dior, write_image
+from support.commands import Run
+from support.makers import voc_object, voc_xml, write_coco, write_dior, write_image
 
 SHIP = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 4, 9]}
 

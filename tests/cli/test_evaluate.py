@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Run
-from data.makers import annotation, labelled_set, write_dior, write_image
-from metrics.reference import Case, means, pycocotools_run
 from PIL import Image
+from support.commands import Run
+from support.makers import annotation, labelled_set, write_dior, write_image
+from support.reference import Case, means, pycocotools_run
 
 from lcageo.cli import evaluate as command
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
-from lcageo.pipeline.evaluate import BENCHMARK, as_truth, evaluate_set, find_objects
+from lcageo.evaluation.images import BENCHMARK, as_truth, evaluate_set, find_objects
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import Predictor, load_predictor
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import geopandas
 import make_scene
 import pytest
-from commands import Run
-from readers import debian_gdal, read_layer
+from support.commands import Run
+from support.readers import debian_gdal, read_layer
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from commands import Run
+from support.commands import Run
 
 from lcageo.config import Backend, DetectConfig
 from lcageo.detections import Detections

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Run
 from numpy.typing import NDArray
+from support.commands import Run
 
 from lcageo.config import Backend, DetectConfig, MergeMetric, Precision
 from lcageo.detections import Detections
+from lcageo.inference.scene import detect_scene
 from lcageo.nms import overlap
-from lcageo.pipeline.detect import detect_scene
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene

@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from commands import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from readers import read_layer
-from scenes import noise, write_scene
+from support.commands import Run
+from support.readers import read_layer
+from support.scenes import noise, write_scene
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
-from lcageo.output import layer_reader
-from lcageo.output.choice import Choice
-from lcageo.output.features import feature_parts
-from lcageo.output.formats import FORMATS, sidecar
-from lcageo.output.layer_reader import open_layer
-from lcageo.output.vector import write_layer
-from lcageo.pipeline.filter import filter_layer
+from lcageo.selection.choice import Choice
+from lcageo.selection.filter import filter_layer
+from lcageo.vector import read as layer_reader
+from lcageo.vector.features import feature_parts
+from lcageo.vector.formats import FORMATS, sidecar
+from lcageo.vector.read import open_layer
+from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "vehicle", "storage tank")
 CRS = "EPSG:32633"

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import Run
-from scenes import noise, write_scene
+from support.commands import Run
+from support.scenes import noise, write_scene
 
 
 @pytest.mark.parametrize("free", [40_000, 110_000, 160_000])

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Run
-from readers import read_layer
-from scenes import damaged_scene, noise, write_scene
+from support.commands import Run
+from support.readers import read_layer
+from support.scenes import damaged_scene, noise, write_scene
 
 from lcageo.scene import prefetch
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
-from commands import Run
 from pycocotools.coco import COCO
 from rasterio.transform import rowcol
-from scenes import UTM, noise, write_scene
+from support.commands import Run
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.data.coco import read_coco
 from lcageo.errors import DataError
-from lcageo.output.choice import Choice
-from lcageo.pipeline.filter import filter_layer
+from lcageo.selection.choice import Choice
+from lcageo.selection.filter import filter_layer
 
 PLACES: dict[str, tuple[str, rasterio.Affine]] = {
     "utm": ("EPSG:32633", UTM),
@@ -138,8 +138,8 @@ def test_objects_that_a_user_changed_are_told(tmp_path: Path, run: Run, untraine
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
     """Changes columns of all objects, and keeps the provenance."""
-    from lcageo.output.layer_reader import open_layer
-    from lcageo.output.vector import write_layer
+    from lcageo.vector.read import open_layer
+    from lcageo.vector.write import write_layer
 
     record, rows = open_layer(path, "").provenance, geopandas.read_file(path)
     path.unlink()

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Run
-from scenes import noise, write_scene
+from support.commands import Run
+from support.scenes import noise, write_scene
 
 from lcageo.cli.options import parse_bytes
 from lcageo.errors import UsageError

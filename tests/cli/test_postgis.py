@@ -8,18 +8,18 @@ from urllib.parse import quote
 import geopandas
 import pytest
 import rasterio
-from bright import BrightSquares, Failing, PowerCutError, bright_card
-from commands import Run
-from postgis_server import PASSWORD, Server
-from scenes import noise, squares, write_scene
+from support.bright import BrightSquares, Failing, PowerCutError, bright_card
+from support.commands import Run
+from support.postgis_server import PASSWORD, Server
+from support.scenes import noise, squares, write_scene
 
 from lcageo.config import DetectConfig
 from lcageo.errors import InterruptedRunError, UsageError
-from lcageo.output.publish import Publication
-from lcageo.output.table import parse_output
-from lcageo.pipeline.files import run_jobs
-from lcageo.pipeline.jobs import Job, plan_jobs
-from lcageo.pipeline.runner import LocalRunner
+from lcageo.inference.jobs import Job, plan_jobs
+from lcageo.inference.run import run_jobs
+from lcageo.inference.runner import LocalRunner
+from lcageo.vector.publish import Publication
+from lcageo.vector.table import parse_output
 
 ELSEWHERE = rasterio.Affine(0.5, 0.0, 500_500.0, 0.0, -0.5, 5_000_000.0)
 
@@ -80,7 +80,7 @@ def test_nothing_is_left_where_a_file_cannot_be_written(
     outcome = detect(scene, "-o", "found.gpkg", "-o", postgis.url("views_base"), "--overwrite")
     assert outcome.code == 1 and "other objects depend on it" in outcome.err
     assert not (tmp_path / "found.gpkg").exists()
-    monkeypatch.setattr("lcageo.pipeline.results.draw_quicklook", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("lcageo.inference.results.draw_quicklook", lambda *arguments: 1 / 0)
     assert detect(scene, "-o", postgis.url("undone"), "--quicklook", "picture.png").code == 1
     assert postgis.rows("SELECT to_regclass('undone') IS NULL") == [["t"]]
 

@@ -13,15 +13,15 @@ import pyproj
 import pytest
 import rasterio
 import shapely
-from commands import Run
-from scenes import UTM, damaged_scene, noise, write_scene
+from support.commands import Run
+from support.scenes import UTM, damaged_scene, noise, write_scene
 
 from lcageo.detections import Detections
-from lcageo.output.features import feature_parts
-from lcageo.output.vector import write_layer
-from lcageo.pipeline import scene_page
+from lcageo.report import scene as scene_page
 from lcageo.scene import prefetch
 from lcageo.scene.stretch import Stretch
+from lcageo.vector.features import feature_parts
+from lcageo.vector.write import write_layer
 
 FOUND = Detections(
     np.array([[20, 30, 60, 80], [100, 100, 150, 120], [10, 150, 30, 170]], np.float64),
@@ -237,7 +237,7 @@ def test_a_summary_that_is_none_is_refused(summary: str, message: str, tmp_path:
 
 
 def test_a_survey_across_the_antimeridian_stays_together() -> None:
-    from lcageo.pipeline.survey_page import _on_map
+    from lcageo.report.survey import _on_map
 
     west = np.array([[179.9, 10.1], [180.0, 10.1], [180.0, 10.0], [179.9, 10.0]])
     corners, (width, height) = _on_map([west, None, west - [359.9, 0]])

@@ -13,16 +13,16 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
-from commands import Run
 from numpy.typing import NDArray
 from PIL import Image
-from scenes import UTM, noise, write_scene
+from support.commands import Run
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.detections import Detections
-from lcageo.output.features import feature_parts, hole_features
-from lcageo.output.quicklook import class_colour
-from lcageo.output.vector import write_layer
+from lcageo.palette import class_colour
 from lcageo.scene.georef import Georeference
+from lcageo.vector.features import feature_parts, hole_features
+from lcageo.vector.write import write_layer
 
 CHROMIUM = shutil.which("chromium")
 TURNED = rasterio.Affine.translation(5e5, 5e6) @ rasterio.Affine.rotation(30) @ rasterio.Affine.scale(0.5, -0.5)

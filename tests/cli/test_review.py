@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from commands import Run
-from readers import read_layer
-from scenes import noise, write_scene
+from support.commands import Run
+from support.readers import read_layer
+from support.scenes import noise, write_scene
 
 
 def test_the_least_certain_come_first(run: Run, untrained: Path, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from commands import Run
 from conftest import DATA
-from scenes import noise, write_scene
-from shapes import write_shapes
+from support.commands import Run
+from support.scenes import noise, write_scene
+from support.shapes import write_shapes
 
 SMALL = (
     "--backbone", "resnet18", "--backbone-width", "16", "--channels", "16", "--head-convs", "1", "--norm", "gn",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.makers import annotation, labelled_set
 from hypothesis import given
 from hypothesis import strategies as st
+from support.makers import annotation, labelled_set
 
 from lcageo.data.annotations import ObjectList, Problem, ProblemKind, clip_to_image, refuse
 from lcageo.errors import DataError

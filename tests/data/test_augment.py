@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from data.makers import boxes_in_pixels, painted
 from hypothesis import given
 from hypothesis import strategies as st
+from support.makers import boxes_in_pixels, painted
 
 from lcageo.data.augment import AugmentConfig, Chip, cropped, mosaic, resized, symmetric, window_start
 from lcageo.errors import ConfigError

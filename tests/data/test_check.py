@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import DATA
-from data.makers import annotation, labelled_set, write_image
+from support.makers import annotation, labelled_set, write_image
 
 from lcageo.data.annotations import ProblemKind
 from lcageo.data.check import (

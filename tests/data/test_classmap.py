@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import DATA
-from data.makers import annotation, labelled_set
+from support.makers import annotation, labelled_set
 
 from lcageo.data.annotations import LabelledSet, ProblemKind
 from lcageo.data.classmap import ClassMap, joined, load_class_map

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from conftest import DATA
-from data.makers import write_coco, write_image
 from hypothesis import given
 from hypothesis import strategies as st
+from support.makers import write_coco, write_image
 
 from lcageo.data.annotations import ProblemKind
 from lcageo.data.coco import read_coco

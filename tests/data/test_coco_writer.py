@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from data.makers import write_image
 from pycocotools.coco import COCO
+from support.makers import write_image
 
 from lcageo.data.coco import read_coco
 from lcageo.data.coco_writer import CocoImage, coco_text

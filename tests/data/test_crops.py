@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.makers import annotation, labelled_set
 from PIL import Image
+from support.makers import annotation, labelled_set
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.augment import AugmentConfig, Chip

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import DATA
-from data.makers import annotation, labelled_set, write_image
 from PIL import Image
+from support.makers import annotation, labelled_set, write_image
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.augment import AugmentConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import DATA
-from data.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
+from support.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 
 from lcageo.data.annotations import ProblemKind
 from lcageo.data.dior import DIOR_CLASSES, DiorSplit, is_dior, read_dior

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.makers import annotation, write_image
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.makers import annotation, write_image
 
 from lcageo.data.images import ImageStore, image_size, is_file, read_image, reduced_size
 from lcageo.errors import DataError

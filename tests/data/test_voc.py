@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 from hypothesis import given
 from hypothesis import strategies as st
+from support.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 
 from lcageo.data.dior import DiorSplit, read_dior
 from lcageo.data.voc import read_voc, voc_box, voc_size

@@ -1,6 +1,8 @@
 import pytest
 import torch
-from detector.slow_assign import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.slow_assign import (
     level_maps,
     random_scene,
     slow_best,
@@ -10,8 +12,6 @@ from detector.slow_assign import (
     slow_rescue,
     slow_settle,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lcageo.detector.assign import (
     BACKGROUND,

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from detector.slow_assign import BACKGROUND, CLASSES, level_maps, random_scene, slow_aligned, slow_inside, slow_iou
+from support.slow_assign import BACKGROUND, CLASSES, level_maps, random_scene, slow_aligned, slow_inside, slow_iou
 
 from lcageo.detector.assign import RESCUED_QUALITY, point_places
 from lcageo.detector.assign_aligned import assign_aligned

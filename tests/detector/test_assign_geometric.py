@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from detector.slow_assign import (
+from support.slow_assign import (
     BACKGROUND,
     IGNORED,
     level_maps,

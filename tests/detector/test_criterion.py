@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from detector.slow_assign import slow_inside
-from detector.slow_losses import ALIGNED, SOFT, places_of, slow_losses
+from support.slow_assign import slow_inside
+from support.slow_losses import ALIGNED, SOFT, places_of, slow_losses
 
 from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.align import aligned_score

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from detector import ddp_worker
+from support import ddp_worker
 
 from lcageo.config import Preset
 

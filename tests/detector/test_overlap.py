@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from detector.slow_assign import slow_iou
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.slow_assign import slow_iou
 
 from lcageo.detector.overlap import paired_giou, pairwise_iou
 

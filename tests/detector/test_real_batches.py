@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import DATA
-from detector.slow_assign import slow_iou
-from detector.slow_losses import slow_losses
+from support.slow_assign import slow_iou
+from support.slow_losses import slow_losses
 
 from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.data.augment import AugmentConfig

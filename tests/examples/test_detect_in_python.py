@@ -6,7 +6,7 @@ from pathlib import Path
 import detect_in_python
 import geopandas
 import pytest
-from scenes import noise, write_scene
+from support.scenes import noise, write_scene
 
 import lcageo
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bare import bare_environment
 from conftest import REPOSITORY
-from shapes import write_shapes
-from untrained import CLASSES
+from support.bare import bare_environment
+from support.shapes import write_shapes
+from support.untrained import CLASSES
 
 from lcageo.detections import Detections
 from lcageo.runtime.catalog import find_card

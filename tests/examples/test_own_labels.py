@@ -12,7 +12,7 @@ import pytest
 import shapely
 import typer.main
 from conftest import REPOSITORY
-from scenes import UTM, squares, write_scene
+from support.scenes import UTM, squares, write_scene
 
 from lcageo.cli.app import app
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import Case, found, random_case, truth
+from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics import bootstrap
 from lcageo.metrics.bootstrap import Interval, average_precisions, paired_difference, resample

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import Case, found, random_case, truth
+from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics.confusion import UNKNOWN_SCORE
 from lcageo.metrics.report import evaluate_detections

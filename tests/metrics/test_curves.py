@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import pycocotools_run, random_case
 from numpy.typing import NDArray
+from support.reference import pycocotools_run, random_case
 
 from lcageo.metrics.curves import COCO_RECALLS, Curve, curve_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import Case, found, pycocotools_run, random_case, truth
+from support.reference import Case, found, pycocotools_run, random_case, truth
 
 from lcageo.metrics import match as module
 from lcageo.metrics.match import IOUS, Matches, match

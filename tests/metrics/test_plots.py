@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from metrics.reference import Case, found, random_case, truth
 from PIL import Image
+from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics.plots import draw_confusion, draw_curves
 from lcageo.metrics.report import Evaluation, evaluate_detections

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.reference import Case, found, means, pycocotools_run, random_case, truth
+from support.reference import Case, found, means, pycocotools_run, random_case, truth
 
 from lcageo.metrics.report import Evaluation, evaluate_detections
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metrics.reference import found, truth
+from support.reference import found, truth
 
 from lcageo.metrics.truth import ImageTruth, counted
 

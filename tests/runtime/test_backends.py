@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from untrained import make_untrained_model
+from support.untrained import make_untrained_model
 
 from lcageo.config import Backend, DetectConfig, Engine, Precision, Preset
 from lcageo.detections import Detections

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bright import bright_card
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support.bright import bright_card
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections

@@ -7,7 +7,7 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
-from scenes import noise, write_scene
+from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file

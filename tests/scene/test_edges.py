@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenes import damaged_scene, noise, write_scene
+from support.scenes import damaged_scene, noise, write_scene
 
 from lcageo.errors import SceneError
 from lcageo.scene import sample

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
-from scenes import UTM, noise, write_scene
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.scene.georef import Georeference, north_in_picture, pixel_size_m
 from lcageo.scene.raster import open_scene

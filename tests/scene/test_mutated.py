@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attempts import attempt
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import HEIGHT, KINDS, WIDTH, Tiff, mutate, write_sources
-from scenes import noise, write_scene
+from support.attempts import attempt
+from support.mutations import HEIGHT, KINDS, WIDTH, Tiff, mutate, write_sources
+from support.scenes import noise, write_scene
 
 from lcageo.errors import SceneError
-from lcageo.pipeline.plan import MAX_TILES
 from lcageo.scene import prefetch, sample
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import read_reduced, sample_scene
+from lcageo.scene.tiles import MAX_TILES
 
 
 class Sources(dict[str, bytes]):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import noise, write_scene
+from support.scenes import noise, write_scene
 
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import Georeference

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import noise, write_scene
+from support.scenes import noise, write_scene
 
 from lcageo.errors import SceneError
 from lcageo.scene import prefetch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.enums import ColorInterp
-from scenes import UTM, noise, write_scene
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.errors import SceneError, UsageError
 from lcageo.scene.raster import Scene, open_scene

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scenes import noise, write_scene
+from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
 from lcageo.scene import sample

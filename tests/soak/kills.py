@@ -21,8 +21,8 @@ from pathlib import Path
 import geopandas
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from scenes import UTM, noise, write_scene
-from untrained import make_untrained_model
+from support.scenes import UTM, noise, write_scene
+from support.untrained import make_untrained_model
 
 FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
 LET_THROUGH = 0.15

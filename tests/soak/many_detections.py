@@ -24,16 +24,16 @@ import rasterio
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.output.features import feature_parts
-from lcageo.output.vector import write_layer
-from lcageo.pipeline.detect import merge
-from lcageo.pipeline.journal import Journal, TileOutcome
-from lcageo.pipeline.plan import ScenePlan
+from lcageo.inference.journal import Journal, TileOutcome
+from lcageo.inference.plan import ScenePlan
+from lcageo.inference.scene import merge
 from lcageo.scene.georef import Georeference
 from lcageo.scene.tiles import Tile, plan_tiles
+from lcageo.vector.features import feature_parts
+from lcageo.vector.write import write_layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bright import CLASSES
+from support.bright import CLASSES
 
 TILE, OVERLAP, SIDE, STEP = 576, 144, 20.0, 40
 SEEN = 16 / 9

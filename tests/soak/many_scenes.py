@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 from lcageo.config import DetectConfig
-from lcageo.pipeline.runner import LocalRunner
-from lcageo.pipeline.survey import SurveyConfig, open_survey
-from lcageo.pipeline.survey_scenes import find_scenes
+from lcageo.inference.runner import LocalRunner
+from lcageo.survey.scenes import find_scenes
+from lcageo.survey.survey import SurveyConfig, open_survey
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bright import BrightSquares, bright_card
-from scenes import squares, write_scene
+from support.bright import BrightSquares, bright_card
+from support.scenes import squares, write_scene
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-from mutations import KINDS, Mutation, mutate, write_sources  # noqa: E402 - after the path it is found on
+from support.mutations import KINDS, Mutation, mutate, write_sources  # noqa: E402 - after the path it is found on
 
 GRACE_S = 10
 """For a run that was told to stop, and for the start of a process."""
@@ -112,7 +112,7 @@ def work(scratch: Path, megabytes: int) -> None:
     import faulthandler
     import traceback
 
-    from attempts import attempt
+    from support.attempts import attempt
 
     faulthandler.enable()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one that comes late; a run under way has a handler of its own

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lcageo.training.ema import Ema
+from lcageo.training.optimizer import Ema
 
 
 def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.presets import build_network
-from lcageo.train_config import Optimizer, TrainConfig
+from lcageo.training.config import Optimizer, TrainConfig
 from lcageo.training.optimizer import build_optimizers, set_learning_rate
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.train_config import Schedule
-from lcageo.training.schedule import learning_rate_factor
+from lcageo.training.config import Schedule
+from lcageo.training.optimizer import learning_rate_factor
 
 
 def test_warmup_rises_evenly_to_the_full_rate() -> None:

@@ -1,0 +1,64 @@
+"""Says of more classes whether images were annotated for them, which makes the background of one set teach the others.
+
+    python examples/lca_s/curate_labels.py OPENMIX/train.json build/openmix.json
+    python examples/lca_s/curate_labels.py VHR10/train.json build/vhr10.json
+
+openmix boxes one or two classes per image and is silent on the rest: nothing says that glittering water has no
+airplanes. What can hardly occur in the images of one of its sources is therefore declared absent. NWPU VHR-10 leaves
+out small cars in most images, so that only images with a boxed vehicle count as annotated for vehicles, and images of
+ports and tank farms, where a vehicle would hardly be seen: without them, ships and tanks were taken for vehicles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SPORTS = ("baseball diamond", "tennis court", "basketball court", "ground track field")
+ABSENT = {
+    "Ships in Google Earth (Roboflow robin-public)": ("airplane", *SPORTS),
+    "GDIT Aerial Airport": ("ship", "harbor", *SPORTS),
+    "HRPlanesV2": ("ship", "harbor", *SPORTS),
+    "KIT AIS via jekhor": ("airplane", "ship", "harbor", "storage tank", "baseball diamond", "ground track field"),
+}
+"""Source of an image -> classes that it does not show."""
+INCOMPLETE = {"NWPU VHR-10": ("vehicle", {"vehicle", "ship", "harbor", "storage tank"})}
+"""Source -> the class of which it leaves out objects, but in images that show one of these."""
+
+
+def curated(content: dict[str, Any], images: Path) -> dict[str, Any]:
+    """A COCO file's content with `labelled_categories` as above, and with the full paths of its images."""
+    name = {category["id"]: category["name"] for category in content["categories"]}
+    shown: dict[int, set[str]] = {image["id"]: set() for image in content["images"]}
+    for annotation in content["annotations"]:
+        shown[annotation["image_id"]].add(name[annotation["category_id"]])
+    records = []
+    for image in content["images"]:
+        labelled = dict.fromkeys(image.get("labelled_categories", name.values()))
+        labelled |= dict.fromkeys(ABSENT.get(image["source"], ()))
+        missed, complete = INCOMPLETE.get(image["source"], ("", set()))
+        if not complete & shown[image["id"]]:
+            labelled.pop(missed, None)
+        path = str((images / image["file_name"]).absolute())
+        records.append({**image, "file_name": path, "labelled_categories": list(labelled)})
+    added = dict.fromkeys(one for record in records for one in record["labelled_categories"])
+    missing = [one for one in added if one not in name.values()]
+    first = 1 + max(name)
+    categories = [*content["categories"], *({"id": first + n, "name": one} for n, one in enumerate(missing))]
+    return {**content, "categories": categories, "images": records}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="COCO file whose images have a source, in a folder images beside it")
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    content = curated(json.loads(arguments.source.read_text("utf-8")), arguments.source.parent / "images")
+    arguments.target.parent.mkdir(parents=True, exist_ok=True)
+    arguments.target.write_text(json.dumps(content), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

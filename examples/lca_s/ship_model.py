@@ -1,0 +1,126 @@
+"""Makes a trained run a model to ship: float16 weights, with the thresholds and figures of these very weights.
+
+    python examples/lca_s/ship_model.py runs/lca-s models/lca-s.toml --trained-on "NWPU VHR-10 and openmix"
+        --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json --class-map examples/lca_s/lca-s-classes.toml
+
+Thresholds come from all validation sets together, figures from each by itself; sizes on the ground are those below. The
+card has no paths of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.classmap import ClassMap, load_class_map
+from lcageo.data.dior import DiorSplit
+from lcageo.data.sets import read_sets
+from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.metrics.report import Evaluation
+from lcageo.runtime.catalog import ModelCard, find_card, write_card
+from lcageo.runtime.predictor import load_predictor
+
+SIZE_M = {
+    "airplane": (6.0, 100.0),  # a two-seater's span is 7 m or more, an An-225's 88 m
+    "ship": (3.0, 500.0),  # the longest was 458 m
+    "storage tank": (3.0, 130.0),
+    "baseball diamond": (15.0, 250.0),  # an infield's side is 18 to 27 m; some boxes hold the outfield
+    "tennis court": (10.0, 80.0),  # 24 m of lines, 36 m with its run-off
+    "basketball court": (10.0, 70.0),  # 28 m; half courts are boxed too
+    "ground track field": (60.0, 350.0),  # 177 m around a 400 m track; school tracks have 200 m
+    "harbor": (8.0, 2_000.0),
+    "bridge": (5.0, 20_000.0),
+    "vehicle": (1.5, 40.0),  # a road train in parts
+}
+"""Least and greatest longer side of a box around such a thing, metres, generously: nothing real may be lost."""
+
+
+def halved(card: ModelCard, target: Path) -> ModelCard:
+    """The card with its weights beside `target`, in float16."""
+    weights = safetensors.torch.load_file(card.weights)
+    content = safetensors.torch.save(
+        {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    )
+    path = target.with_suffix(".safetensors").absolute()
+    path.write_bytes(content)
+    return replace(card, name=target.stem, weights=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """What a card says of one validation set."""
+    interval = evaluation.resampled().map50_interval
+    return {
+        "images": evaluation.images,
+        "mAP50": round(evaluation.map50, 4),
+        "mAP50_interval": [round(interval.low, 3), round(interval.high, 3)],
+        "mAP75": round(evaluation.map75, 4),
+        "mAP50_95": round(evaluation.map50_95, 4),
+        "per_class_AP50": {one.name: round(one.ap50, 4) for one in evaluation.per_class if one.objects},
+    }
+
+
+def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, trained_on: str) -> ModelCard:
+    """The card with thresholds and figures, and without paths."""
+
+    def read(paths: list[Path]) -> LabelledSet:
+        return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
+
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "auto")
+    labelled = {name: read([path]) for name, path in sets.items()}
+    found = {name: find_objects(predictor, images) for name, images in labelled.items()}
+    metrics = {name: figures(evaluate_found(images, found[name])) for name, images in labelled.items()}
+    together = evaluate_found(read(list(sets.values())), [one for part in found.values() for one in part])
+    recipe = {
+        name: ["/".join(Path(path).parts[-2:]) for path in value] if name in ("data", "val") else value
+        for name, value in card.recipe.items()
+    }
+    return replace(
+        card,
+        metrics=metrics,
+        thresholds=together.thresholds(),
+        size_m={name: SIZE_M[name] for name in card.classes if name in SIZE_M},
+        recipe=recipe,
+        trained_on=trained_on,
+    )
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """'vhr10=VHR10/val.json' -> ('vhr10', path)."""
+    name, _, path = text.partition("=")
+    return name, Path(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="folder that 'lcageo train' wrote")
+    parser.add_argument("card", type=Path, help="the card to write; the weights go beside it")
+    parser.add_argument("--val", type=named_path, action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--class-map", type=Path)
+    parser.add_argument("--trained-on", required=True)
+    parser.add_argument("--tile", type=int, help="side of a tile, pixels, if not the run's")
+    parser.add_argument("--gsd", help="MIN,MAX metres per pixel, if not the run's")
+    parser.add_argument("--largest", type=int, help="side that nearly all objects stay below, if not the run's")
+    arguments = parser.parse_args()
+    card = halved(find_card(arguments.run), arguments.card)
+    if arguments.tile:
+        card = replace(card, tile_size=arguments.tile)
+    if arguments.gsd:
+        least, greatest = map(float, arguments.gsd.split(","))
+        card = replace(card, gsd_m=(least, greatest))
+    if arguments.largest:
+        card = replace(card, largest_object_px=arguments.largest)
+    class_map = load_class_map(arguments.class_map) if arguments.class_map else None
+    card = shipped(card, dict(arguments.val), class_map, arguments.trained_on)
+    write_card(card, arguments.card)
+    for name, values in card.metrics.items():
+        print(f"{name}: mAP50 {values['mAP50']:.3f} {values['mAP50_interval']}, mAP50:95 {values['mAP50_95']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""table1.json, table1.md and table1.png: all anew from whatever runs are finished."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agreement_text
+import numpy as np
+from figures import PAPER, Row, as_json, rows_of
+from runs import METRICS, RESAMPLES, Finished
+from speed import read_speed
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.training.config import TrainConfig, recipe_entries
+from lcageo.training.curves import curves_available
+from lcageo.training.data import TrainingData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
+COLOURS = ("#56B4E9", "#0072B2", "#404040", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#A08000")
+"""Okabe and Ito's, which colour-blind readers can tell apart, but for their yellow; six systems and two variants."""
+OF_A_RUN = ("preset", "seed", "geometric_warmup")
+"""Settings in which the runs differ."""
+
+
+def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, config: TrainConfig) -> None:
+    """Writes the three files.
+
+    Args:
+        out: the folder of the runs.
+        finished: at least one.
+        data: what they learned from and are judged by.
+        config: of any of them.
+    """
+    rows = rows_of(finished)
+    found = {
+        "train": {"images": len(data.train), "objects": _objects(data.train.annotations)},
+        "val": {
+            "images": len(data.val),
+            "objects": _objects(data.val.annotations),
+            "images_with": _images_with(data.val),
+        },
+        "settings": {name: value for name, value in recipe_entries(config).items() if name not in OF_A_RUN},
+        "steps": finished[0].facts["steps"],
+        "speed": read_speed(out),
+        "resamples": RESAMPLES,
+        **as_json(rows),
+    }
+    _replace(out / "table1.json", json.dumps(found, indent=1) + "\n")
+    _replace(out / "table1.md", markdown(found))
+    if curves_available():  # not on a bare GPU node
+        draw(rows, found["differences"], out / "table1.png")
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table, the differences and what they rest on, from what table1.json holds."""
+    settings, speed = found["settings"], found["speed"]
+    crop = settings.get("crop", settings["imgsz"])
+    lines = [
+        "# Table I",
+        "",
+        f"Trained on {found['train']['images']:,} images with {found['train']['objects']:,} objects, evaluated on "
+        f"{found['val']['images']:,} with {found['val']['objects']:,}: {found['steps']:,} steps of "
+        f"{settings['batch']} crops of {crop} pixels in {settings['precision']}, images seen at {settings['imgsz']} "
+        f"pixels, the last weights. Figures are means over the seeds, ± their standard deviation.",
+        "",
+        "| system | seeds | mAP50 | mAP75 | mAP50:95 | the paper's, on DIOR | Params (M) | FLOPs (G), the paper's rule "
+        "| true GMAC | images/s | training, min |",
+        "|---" * 11 + "|",
+        *[_row(name, one, speed["images_per_second"].get(name)) for name, one in found["systems"].items()],
+        "",
+        *([f"Images a second through the network alone by {speed['machine']}.", ""] if speed["machine"] else []),
+    ]
+    if found["differences"]:
+        lines += [
+            f"Differences over the seeds that both have, with 95 % intervals of {found['resamples']:,} resamples of "
+            "the images, the same for both sides and all seeds; in brackets the least and greatest difference of a "
+            "seed, then the step from which the mean curve of the first stays above. The intervals tell what other "
+            "images would change and not what other seeds would, and none is widened for their number:",
+            "",
+            "| first minus second | mAP50 | mAP75 | mAP50:95 |",
+            "|---" * 4 + "|",
+            *[_difference(one) for one in found["differences"]],
+            "",
+        ]
+    lines += [_flattening(found["systems"], settings["schedule"]), ""]
+    agreement = {name: list(one["agreement"].values()) for name, one in found["systems"].items()}
+    return "\n".join(
+        [
+            *lines,
+            "![validation over the steps](table1.png)",
+            "",
+            "AP50 / AP75 of each class, and how many objects in how many images it is judged by:",
+            "",
+            *_class_table(found["systems"], found["val"]["images_with"]),
+            "",
+            "## Do scores and places agree?",
+            "",
+            agreement_text.markdown(agreement),
+        ]
+    )
+
+
+def _flattening(systems: dict[str, Any], schedule: str) -> str:
+    """How much the curves still rise."""
+    changes = []
+    for metric, name in NAMES.items():
+        rises = [one["last_quarter"][metric] for one in systems.values()]
+        changes.append(f"{name} by {min(rises):+.3f} to {max(rises):+.3f}")
+    return (
+        f"Over the last quarter of the run, in which the {schedule} schedule lowers the rate, {', '.join(changes)}: "
+        "the least and greatest change of a system's mean."
+    )
+
+
+def _class_table(systems: dict[str, Any], images_with: dict[str, int]) -> list[str]:
+    """A row per class, a column per system."""
+    rows = [
+        f"| class | objects | images | {' | '.join(f'`{name}`' for name in systems)} |",
+        "|---" * (3 + len(systems)) + "|",
+    ]
+    for name, first in next(iter(systems.values()))["per_class"].items():
+        of_all = [one["per_class"][name] for one in systems.values()]
+        cells = [f"{one['AP50']:.3f} / {one['AP75']:.3f}" for one in of_all]
+        rows.append(f"| {name} | {first['objects']} | {images_with[name]} | {' | '.join(cells)} |")
+    return rows
+
+
+def _row(name: str, one: dict[str, Any], images_per_second: float | None) -> str:
+    paper = PAPER.get(name)
+    cells = [
+        f"`{name}`",
+        ", ".join(map(str, one["seeds"])),
+        *[_with_spread(one[metric]) for metric in METRICS],
+        " / ".join(f"{value:.1f}" for value in paper) if paper else "-",
+        f"{one['params'] / 1e6:.3f}",
+        f"{one['paper_flops'] / 1e9:.3f}",
+        f"{one['true_macs'] / 1e9:.3f}",
+        "-" if images_per_second is None else f"{images_per_second:.1f}",
+        f"{one['train_seconds'] / 60:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _with_spread(figure: dict[str, Any]) -> str:
+    return f"{figure['mean']:.3f}" + ("" if figure["spread"] is None else f" ± {figure['spread']:.3f}")
+
+
+def _difference(one: dict[str, Any]) -> str:
+    cells = []
+    for metric in METRICS:
+        figure = one[metric]
+        low, high = figure["interval"]
+        seeds = f"{min(figure['by_seed']):+.3f} to {max(figure['by_seed']):+.3f}"
+        ahead = "never" if figure["ahead_from_step"] is None else f"{figure['ahead_from_step']:,}"
+        cells.append(f"{figure['mean']:+.3f} ({low:+.3f} to {high:+.3f}) [{seeds}], {ahead}")
+    return f"| `{one['first']}` - `{one['second']}` | {' | '.join(cells)} |"
+
+
+def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Path) -> None:
+    """Validation over the steps, and below the differences with their intervals; a column per metric.
+
+    Args:
+        rows: the systems.
+        differences: as in table1.json.
+        picture: the PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15.0, 5.5 + 0.4 * len(differences)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, len(METRICS), height_ratios=(5.0, 0.5 + 0.4 * len(differences)))
+    for metric, curves, bars in zip(METRICS, upper, lower, strict=True):
+        _draw_curves(curves, rows, metric)
+        _draw_differences(bars, differences, metric)
+        for axes in (curves, bars):
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+    upper[0].legend(fontsize="small", frameon=False)
+    part = _part(picture)
+    figure.savefig(part, format="png")
+    part.replace(picture)
+
+
+def _draw_curves(axes: Axes, rows: Sequence[Row], metric: str) -> None:
+    """The mean of each system's seeds, and what lies between its least and greatest."""
+    for row, colour in zip(rows, COLOURS, strict=False):
+        steps, curves = row.runs[0].steps, row.curve(metric)
+        axes.plot(steps, curves.mean(axis=0), color=colour, linewidth=1.8, marker=".", label=row.name)
+        axes.fill_between(steps, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    axes.set_title(NAMES[metric], loc="left", fontsize="medium")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _draw_differences(axes: Axes, differences: Sequence[dict[str, Any]], metric: str) -> None:
+    """The mean and its 95 % interval, and each seed as a small ring."""
+    for place, one in enumerate(differences):
+        figure = one[metric]
+        axes.plot(figure["interval"], [place, place], color="#0072B2", linewidth=2.0)
+        axes.plot(figure["mean"], place, "o", color="#0072B2", markersize=6)
+        axes.plot(
+            figure["by_seed"], [place] * len(figure["by_seed"]), "o", color="#D55E00", markersize=4, fillstyle="none"
+        )
+    axes.axvline(0.0, color="#404040", linewidth=0.8)
+    axes.set_yticks(range(len(differences)), [f"{one['first']} - {one['second']}" for one in differences])
+    axes.invert_yaxis()
+    axes.locator_params(axis="x", nbins=5)  # or the labels of negative numbers run into each other
+    axes.set_xlabel(f"difference in {NAMES[metric]}")
+
+
+def _objects(annotations: Sequence[Any]) -> int:
+    return sum(len(annotation) for annotation in annotations)
+
+
+def _images_with(labelled: LabelledSet) -> dict[str, int]:
+    """In how many images each class has an object that counts."""
+    counts = np.zeros(len(labelled.classes), np.int64)
+    for one in labelled.annotations:
+        counts[np.unique(one.labels[~one.difficult])] += 1
+    return dict(zip(labelled.classes, counts.tolist(), strict=True))
+
+
+def _part(path: Path) -> Path:
+    """Beside a file, for this process alone: several may write the table of one folder."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
+
+
+def _replace(path: Path, text: str) -> None:
+    part = _part(path)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,196 @@
+"""One row's one seed: trained and evaluated into a folder of its own, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from agreement import measure_agreement
+from dense import DenseModel
+
+from lcageo.config import Backend, Precision, Preset
+from lcageo.data.annotations import LabelledSet
+from lcageo.detections import Detections
+from lcageo.detector.count import count_params, paper_flops, true_macs
+from lcageo.detector.presets import build_network
+from lcageo.errors import DataError, UsageError
+from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.metrics.bootstrap import Resampled
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.training.checkpoint import load_checkpoint
+from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, read_recipe, recipe_entries
+from lcageo.training.data import TrainingData
+from lcageo.training.log import METRICS_FILE, read_metrics
+from lcageo.training.loop import Listener, RunOptions, train
+from lcageo.training.model_folder import LAST
+from lcageo.training.validation import Validation
+
+RESULT_FILE = "result.json"
+"""In a run's folder, once the run is finished."""
+FOUND_FILE = "detections.npz"
+"""What it found in each validation image, likewise."""
+METRICS = {"mAP50": "map50", "mAP75": "map75", "mAP50_95": "map50_95"}
+"""Figures by their names in files and in Python."""
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A row of the table."""
+
+    name: str
+    preset: Preset
+    geometric_warmup: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A system with a seed."""
+
+    system: System
+    seed: int
+    config: TrainConfig
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of its last weights."""
+        return self.folder / LAST
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return (self.folder / RESULT_FILE).exists()
+
+    def refuse_other_settings(self) -> None:
+        """Rows are compared only if all were made with the same settings.
+
+        Raises:
+            UsageError: if the folder holds a run with others.
+        """
+        path = self.folder / RECIPE_FILE
+        if not path.exists():
+            return
+        before, now = recipe_entries(read_recipe(path)), recipe_entries(self.config)
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise UsageError(
+                    f"the run in '{self.folder}' has {name} = {before.get(name)!r}, not {now.get(name)!r}; put the "
+                    "setting back or name another --out"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A finished run and what it gave."""
+
+    run: Run
+    facts: dict[str, Any]
+    """As in its result.json."""
+    resampled: Resampled
+    """Of its detections; of all runs on the same images."""
+    steps: tuple[int, ...]
+    """Of its validations."""
+    curves: dict[str, tuple[float, ...]]
+    """What they gave, by METRICS."""
+
+
+def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[str], object]) -> None:
+    """Trains a run, or goes on with it, then evaluates its last weights.
+
+    The last, not the best of several validations on the very images that decide: that would favour what fluctuates.
+
+    Raises:
+        LcageoError: as `train`.
+    """
+
+    def tell(validation: Validation) -> None:
+        found = validation.evaluation
+        say(f"{run.folder.name}: step {validation.step:,}, mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}")
+
+    listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=tell)
+    train(run.config, data, run.folder, options, resume=True, listener=listener)
+    card = find_card(str(run.model))
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
+    found = find_objects(predictor, data.val)
+    evaluation = evaluate_found(data.val, found).as_json()
+    state = load_checkpoint(run.folder / CHECKPOINT_FILE)
+    facts = {
+        "system": run.system.name,
+        "seed": run.seed,
+        "steps": state["step"],
+        "train_seconds": state["seconds"],
+        "precision": state["precision"],
+        **_counts(run.config, card),
+        **{name: evaluation[name] for name in METRICS},
+        "per_class": evaluation["per_class"],
+        "agreement": measure_agreement(DenseModel(card, options.device), data.val, found).figures,
+    }
+    _write_found(data.val, found, run.folder / FOUND_FILE)
+    part = run.folder / f"{RESULT_FILE}.part"
+    part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    part.replace(run.folder / RESULT_FILE)  # last and whole: it says that the run is finished
+
+
+def read_finished(run: Run, val: LabelledSet) -> Finished:
+    """What a finished run gave.
+
+    Raises:
+        DataError: if it was evaluated on other images.
+    """
+    facts = json.loads((run.folder / RESULT_FILE).read_text("utf-8"))
+    found = _read_found(val, run.folder / FOUND_FILE)
+    rows = [row for row in read_metrics(run.folder / METRICS_FILE) if row["mAP50"]]
+    return Finished(
+        run,
+        facts,
+        evaluate_found(val, found).resampled(RESAMPLES),
+        tuple(int(row["step"]) for row in rows),
+        {name: tuple(float(row[name]) for row in rows) for name in METRICS},
+    )
+
+
+def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
+    """Trainable parameters, and the work of one image at the size that it is seen at."""
+    with torch.device("meta"):
+        network = build_network(card.network)
+    if config.frozen_stages is not None:
+        network.backbone.freeze(config.frozen_stages)
+    side = config.imgsz
+    return {
+        "params": count_params(network),
+        "paper_flops": paper_flops(network, side, side),
+        "true_macs": true_macs(network, side, side),
+    }
+
+
+def _names(val: LabelledSet) -> list[str]:
+    return [annotation.image.name for annotation in val.annotations]
+
+
+def _write_found(val: LabelledSet, found: list[Detections], path: Path) -> None:
+    every = Detections.joined(found)
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            images=np.array(_names(val)),
+            counts=np.array([len(one) for one in found]),
+            boxes_xyxy=every.boxes_xyxy,
+            scores=every.scores,
+            labels=every.labels,
+        )
+
+
+def _read_found(val: LabelledSet, path: Path) -> list[Detections]:
+    with np.load(path, allow_pickle=False) as kept:
+        if kept["images"].tolist() != _names(val):
+            raise DataError(f"'{path}' is of other images than '{val.name}'; put those back or name another --out")
+        every = Detections(kept["boxes_xyxy"], kept["scores"], kept["labels"])
+        ends = kept["counts"].cumsum().tolist()
+    return [every.selected(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -1,0 +1,69 @@
+"""Images a second in inference, of all systems' networks in turn."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lcageo.config import Backend, Precision
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.dataset import EvalDataset
+from lcageo.evaluation.images import BENCHMARK, kept_of_tiles
+from lcageo.runtime import machine
+from lcageo.runtime.catalog import find_card
+from lcageo.runtime.predictor import load_predictor
+
+SPEED_FILE = "speed.json"
+"""Beside the table."""
+TIMED_IMAGES, ROUNDS = 32, 5
+"""A system's fastest round counts."""
+
+
+def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out: Path) -> None:
+    """Times networks on the first images of a set, and writes `SPEED_FILE`.
+
+    What comes after the network is left out: it takes the longer the more boxes score above nearly nothing, so that the
+    same system is slower the less it has been trained. Rounds go through all models, so that what else the machine does
+    meets all alike. `lcageo bench` measures whole models, but needs what reads maps, which a GPU node may lack.
+
+    Args:
+        models: folders by the systems' names, which see images at one size.
+        val: images.
+        device: where to run.
+        out: the folder to write into.
+    """
+    kept = kept_of_tiles(BENCHMARK)
+    predictors = {
+        name: load_predictor(find_card(str(model)), kept, device, Backend.TORCH, Precision.FP32)
+        for name, model in models.items()
+    }
+    one = next(iter(predictors.values()))
+    images = EvalDataset(val, one.card.tile_size, fill=one.card.fill)
+    tiles = np.stack([images[index].image.numpy() for index in range(min(TIMED_IMAGES, len(val)))])
+    seconds: dict[str, list[float]] = {name: [] for name in predictors}
+    for round_ in range(1 + ROUNDS):
+        for name, predictor in predictors.items():
+            started = time.perf_counter()
+            for start in range(0, len(tiles), predictor.batch):
+                predictor.forward(tiles[start : start + predictor.batch])
+            if round_:  # GPUs choose kernels in the first
+                seconds[name].append(time.perf_counter() - started)
+    on_gpu = one.engine.device.startswith("cuda")
+    where = torch.cuda.get_device_name(one.engine.device) if on_gpu else f"{machine.cores()} cores"
+    found: dict[str, Any] = {
+        "machine": f"{one.engine}, {where}",
+        "images_per_second": {name: len(tiles) / min(taken) for name, taken in seconds.items()},
+    }
+    (out / SPEED_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def read_speed(out: Path) -> dict[str, Any]:
+    """What was measured; nothing, if nothing was."""
+    path = out / SPEED_FILE
+    return json.loads(path.read_text("utf-8")) if path.exists() else {"machine": None, "images_per_second": {}}

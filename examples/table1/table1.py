@@ -1,0 +1,139 @@
+"""Table I of the LCA-Det paper anew: all systems under one budget, on the same images, with seeds and intervals.
+
+    python examples/table1/table1.py --data VHR10/train.json --val VHR10/val.json --out runs/table1
+    python examples/table1/table1.py --schedule 1x --data DIOR --backbone-weights resnet50.pth --out runs/table1-dior
+
+Trains each system with each seed into OUT/SYSTEM-sSEED, all systems with seed 0 first; data, steps, schedule and
+augmentation are the same for all. After each run OUT/table1.json, table1.md and table1.png are written anew. The same
+command goes on with a run that was stopped or killed, and leaves alone those that are finished.
+
+`--warm-up 0.1` adds rows for `lca-sa` and `lca` that assign objects by geometry in the first tenth of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from report import write_report
+from runs import Run, System, perform, read_finished
+from speed import measure_speed
+
+from lcageo.config import Preset
+from lcageo.errors import InterruptedRunError, LcageoError, UsageError
+from lcageo.training.config import TrainConfig, read_recipe
+from lcageo.training.data import load_training_data
+from lcageo.training.loop import RunOptions
+
+SYSTEMS = (Preset.RETINANET, Preset.FCOS, Preset.LCA_BASELINE, Preset.LCA_H, Preset.LCA_SA, Preset.LCA)
+WARMED_UP = (Preset.LCA_SA, Preset.LCA)
+"""Those that a geometric warm-up changes."""
+SCHEDULES = ("cpu", "gpu", "1x")
+"""Recipes beside this file, NAME.toml."""
+
+
+def recipe(options: argparse.Namespace) -> TrainConfig:
+    """The settings that all runs share.
+
+    Raises:
+        UsageError: if they are not the same for all, or one of the systems cannot be trained with them.
+    """
+    beside = options.schedule in SCHEDULES
+    path = Path(__file__).with_name(f"{options.schedule}.toml") if beside else Path(options.schedule)
+    given = {"data": options.data, "val": options.val, "backbone_weights": options.backbone_weights}
+    config = read_recipe(path).changed({name: value for name, value in given.items() if value})
+    for name in ("minutes", "start_from"):
+        if getattr(config, name) is not None:
+            raise UsageError(f"recipe '{path}' has {name}, with which systems are not comparable; leave it out")
+    if config.norm is None and config.backbone_weights is None and Preset.FCOS in options.preset:
+        raise UsageError(
+            f"recipe '{path}' leaves norms to the systems, and fcos has fixed ones; give --backbone-weights (a "
+            "torchvision checkpoint), or set norm in the recipe"
+        )
+    return config
+
+
+def planned(config: TrainConfig, options: argparse.Namespace) -> list[Run]:
+    """All runs, in the order in which they are done."""
+    systems = [System(str(preset), preset) for preset in options.preset]
+    if options.warm_up:
+        warmed = [preset for preset in WARMED_UP if preset in options.preset]
+        systems += [System(f"{preset}+warmup", preset, options.warm_up) for preset in warmed]
+    runs = []
+    for seed in range(options.seeds):
+        for one in systems:
+            changes = {"preset": one.preset, "seed": seed, "geometric_warmup": one.geometric_warmup}
+            runs.append(Run(one, seed, config.changed(changes), options.out / f"{one.name}-s{seed}"))
+    return runs
+
+
+def table1(options: argparse.Namespace) -> None:
+    """Does what is left to do, as far as the time goes."""
+    began = time.monotonic()
+    config = recipe(options)
+    runs = planned(config, options)
+    for run in runs:
+        run.refuse_other_settings()
+    data = load_training_data(config, strict=False, warn=say)
+    finished = {run: read_finished(run, data.val) for run in runs if run.is_finished}
+
+    def report() -> None:
+        write_report(options.out, [finished[run] for run in runs if run in finished], data, config)
+
+    if options.time:
+        # Any seed that has its weights: they do not change how long a network takes.
+        models = {run.system.name: run.model for run in runs if run in finished and run.model.exists()}
+        if not models:
+            raise UsageError(f"'{options.out}' has no finished run with weights to time")
+        measure_speed(models, data.val, options.device, options.out)
+    if finished:
+        report()
+    for run in [one for one in runs if one not in finished]:
+        if time.monotonic() - began > 60 * options.minutes_limit:
+            say(f"{len(runs) - len(finished)} of {len(runs)} runs are left; the same command goes on")
+            break
+        perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
+        finished[run] = read_finished(run, data.val)
+        report()
+        say(f"{run.folder.name}: finished; {len(finished)} of {len(runs)} runs are in {options.out / 'table1.md'}")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # a log in a file is looked at while the runs go on
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", required=True, help="COCO file or DIOR folder; may be repeated")
+    parser.add_argument("--val", action="append", help="what to evaluate on (default: DIOR's own split)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of all runs and of the table")
+    schedule = f"{', '.join(SCHEDULES)}, or a recipe file (default: %(default)s)"
+    parser.add_argument("--schedule", default="cpu", metavar="NAME", help=schedule)
+    parser.add_argument("--backbone-weights", metavar="FILE", help="torchvision checkpoint of the body")
+    parser.add_argument("--preset", type=Preset, choices=list(Preset), nargs="*", default=list(SYSTEMS))
+    parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
+    parser.add_argument("--warm-up", type=float, metavar="SHARE", help="of the run, for rows with a geometric warm-up")
+    limit = "begin no further run after so many"
+    parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes that make crops (default: by the cores)")
+    parser.add_argument("--time", action="store_true", help="first time finished systems; let nothing else run then")
+    parser.add_argument("--cache", choices=("none", "ram"), default="none", help="where to keep decoded images")
+    options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        parser.error("--seeds must be 1 or more")
+    try:
+        table1(options)
+    except InterruptedRunError as stop:
+        print("stopped; the same command goes on", file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except LcageoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Images to train on, cut from scenes: `lcageo chips`."""

@@ -1,0 +1,217 @@
+"""Scenes and the labels on them -> chips and COCO files to train on, split by blocks of ground."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.chips.blocks import BlockPlane, BlockSplit, split_blocks
+from lcageo.chips.chip_set import IMAGES, MAPS, SIDES, ChipSet
+from lcageo.chips.cutting import cut_all
+from lcageo.chips.labels import Labels, read_labels
+from lcageo.chips.scene import PlacedScene, place_scene
+from lcageo.config import ChipConfig
+from lcageo.errors import DataError, OutputError, SceneError, UsageError
+from lcageo.scene.raster import open_scene
+from lcageo.vector.publish import make_folder
+from lcageo.version import __version__
+
+MADE_BY = "made by lcageo chips"
+"""In a COCO file's info: how we know our own."""
+CHIPS_PER_BLOCK = 4
+"""Along a block's side."""
+BLOCKS_PER_EXTENT = 4
+"""Along the longer side of what the labels cover, at least."""
+Warn = Callable[[str], None]
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChipReport:
+    """What was made."""
+
+    chips: dict[str, int]
+    """Of each side, train and val."""
+    negatives: dict[str, int]
+    """How many of them show no object."""
+    labels: dict[str, dict[str, int]]
+    """Of each side, how many labels of each class it shows."""
+    gsd_m: tuple[float, float]
+    """Of the finest and the coarsest chips, metres per pixel."""
+    block_m: float
+    unreadable: tuple[str, ...]
+    """Why tiles could not be read, one by one."""
+    outputs: tuple[Path, ...]
+
+
+def make_chips(
+    scenes: Sequence[str],
+    labels_path: Path,
+    out: Path,
+    config: ChipConfig,
+    overwrite: bool = False,
+    warn: Warn = lambda line: None,
+    on_progress: Tell = lambda done, total: None,
+) -> ChipReport:
+    """Cuts chips from scenes, and writes them with COCO files for `lcageo train`.
+
+    Args:
+        scenes: paths of rasters, which may overlap.
+        labels_path: polygons or points, in any format and CRS.
+        out: a folder, made if it is missing: train.json, val.json, images/, and a map of the split per scene in split/.
+        config: how.
+        overwrite: whether earlier chips there may be replaced.
+        warn: receives lines that the user should read.
+        on_progress: called with the tiles that are done, and all of them.
+
+    Raises:
+        UsageError: if `out` holds something already, or options do not fit the scenes or labels.
+        DataError: if labels cannot be read or used, or none shows on the scenes.
+        SceneError: if a scene cannot be opened, or has no place on the ground.
+        OutputError: if something cannot be written.
+    """
+    _check_out(out, overwrite)
+    twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
+    if twice:
+        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
+    labels = read_labels(labels_path, config.class_field, config.class_name)
+    _check_points(labels, labels_path, config)
+    placed = [_placed(path, labels, config) for path in scenes]
+    for line in (*labels.warnings, *_off_scenes(labels, labels_path, placed)):
+        warn(line)
+    split, owner = _split(labels, labels_path, placed, config)
+    make_folder(out)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".chips-", dir=out) as folder:
+            chips = ChipSet(Path(folder), labels)
+            unreadable = cut_all(chips, placed, split, owner, config, on_progress)
+            if not chips.shown["train"]:
+                raise DataError(f"no label of '{labels_path}' shows well enough to train on; is there data under them?")
+            about = {"labels": str(labels_path), "scenes": list(scenes), "parameters": config.parameters()}
+            chips.write_coco({"description": MADE_BY, "version": __version__, **about})
+            outputs = _publish(Path(folder), out)
+    except OSError as error:
+        raise OutputError(f"chips cannot be written to '{out}': {error}; is the disk full or read-only?") from error
+    for line in _remarks(chips, placed, config):
+        warn(line)
+    resolutions = [scene.chip_gsd_m for scene in placed]
+    return ChipReport(
+        chips={side: len(chips.images[side]) for side in SIDES},
+        negatives={side: chips.negatives(side) for side in SIDES},
+        labels={side: chips.per_class(side) for side in SIDES},
+        gsd_m=(min(resolutions), max(resolutions)),
+        block_m=split.side_m,
+        unreadable=tuple(unreadable),
+        outputs=outputs,
+    )
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    """Refuses to mix chips with others, or to remove what is not ours."""
+    files = [out / f"{side}.json" for side in SIDES]
+    there = [path for path in (*files, out / IMAGES, out / MAPS) if path.exists()]
+    if there and not overwrite:
+        raise UsageError(f"output '{there[0]}' exists; give --overwrite to replace it, or another folder with -o")
+    if there and not any(path.is_file() and _is_ours(path) for path in files):
+        raise UsageError(f"'{there[0]}' was not made by lcageo chips, so it is not replaced; give another folder")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))["info"]
+        return bool(info["description"] == MADE_BY)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _check_points(labels: Labels, path: Path, config: ChipConfig) -> None:
+    if labels.points and config.point_size_m is None:
+        raise UsageError(
+            f"--labels '{path}' holds {labels.points:,} points; give the size of their objects with --point-size METRES"
+        )
+    if config.point_size_m is not None and not labels.points:
+        raise UsageError(f"--labels '{path}' holds no points; leave out --point-size")
+
+
+def _placed(path: str, labels: Labels, config: ChipConfig) -> PlacedScene:
+    with open_scene(path, config.bands) as scene:
+        return place_scene(scene, labels, config)
+
+
+def _off_scenes(labels: Labels, path: Path, placed: Sequence[PlacedScene]) -> Iterator[str]:
+    on = np.unique(np.concatenate([scene.index for scene in placed]))
+    if not len(on):
+        raise DataError(
+            f"none of the {len(labels):,} labels in '{path}' lies on a scene; compare its coordinates and CRS "
+            f"({labels.crs.name}) with 'lcageo info {placed[0].info.path}'"
+        )
+    if len(on) < len(labels):
+        yield f"{len(labels) - len(on):,} of {len(labels):,} labels in '{path}' lie on no scene; left out"
+
+
+def _split(
+    labels: Labels, path: Path, placed: Sequence[PlacedScene], config: ChipConfig
+) -> tuple[BlockSplit, NDArray[np.bool_]]:
+    """The split of the ground, and (N,) whether labels validate; False for those that lie on no scene."""
+    first = placed[0]
+    plane = BlockPlane.around(first.info, first.pixel_size_m, first.crs)
+    used = np.unique(np.concatenate([scene.index[scene.shown()] for scene in placed]))
+    if not len(used):
+        raise DataError(f"no label of '{path}' lies inside --aoi '{config.aoi}'")
+    centres = labels.centres(plane.mover(labels.crs))
+    if not np.isfinite(centres[used]).all():
+        raise SceneError(f"scenes lie too far from '{first.info.path}' to be split together; make chips one by one")
+    side_m = config.block_m or _block_m(placed, centres[used], plane, config)
+    split = split_blocks(plane, side_m, centres[used], labels.labels[used], config.val, config.seed)
+    if config.val > 0 and not any(split.chosen.values()):
+        raise UsageError(
+            f"all labels lie in one block of {side_m:g} m, so that none is left to validate; give a smaller --block, "
+            "or --val 0"
+        )
+    owner = np.zeros(len(labels), np.bool_)
+    finite = np.isfinite(centres).all(axis=1)
+    owner[finite] = split.validates(*centres[finite].T)
+    return split, owner
+
+
+def _block_m(
+    placed: Sequence[PlacedScene], centres: NDArray[np.float64], plane: BlockPlane, config: ChipConfig
+) -> float:
+    """Four chips, but so many blocks along what the labels cover that both sides get some."""
+    chip_m = max(scene.chip_gsd_m for scene in placed) * config.size
+    extent_m = float(np.ptp(centres, axis=0).max()) * plane.unit_m
+    wanted = CHIPS_PER_BLOCK * chip_m
+    return min(wanted, extent_m / BLOCKS_PER_EXTENT) if extent_m > 0 else wanted
+
+
+def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
+    """Moves all to its place, over what was there: the COCO files, which are looked for, go first and come last."""
+    for name in (f"{side}.json" for side in SIDES):
+        (out / name).unlink(missing_ok=True)
+    for name in (IMAGES, MAPS):
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+        (draft / name).rename(out / name)
+    files = sorted(draft.glob("*.json"))
+    for file in files:
+        file.rename(out / file.name)
+    return (*(out / file.name for file in files), *sorted((out / MAPS).iterdir()))
+
+
+def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) -> Iterator[str]:
+    """What is not as the user may think."""
+    on = set(np.concatenate([scene.index[scene.shown()] for scene in placed]).tolist())
+    hidden = len(on - chips.shown["train"] - chips.shown["val"])
+    if hidden:
+        yield f"{hidden:,} labels show in no chip well enough to be learned (no data, or cut by a border of the split)"
+    for side in SIDES if config.val > 0 else ():
+        lacking = [name for name, count in chips.per_class(side).items() if not count]
+        if lacking:
+            yield f"no label of {', '.join(lacking)} in {side}: they lie too close together; try a smaller --block"

@@ -1,0 +1,97 @@
+"""Labels that people drew: polygons or points of any layer with their classes, and where they lie in a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import DataError
+from lcageo.vector.polygons import CLASS_COLUMNS, PolygonLayer, class_text, read_polygons
+
+FloatArray = NDArray[np.float64]
+Move = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+"""x and y in the labels' CRS -> x and y elsewhere, arrays of one shape."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """N labelled objects."""
+
+    layer: PolygonLayer
+    """(N,) valid polygons and points."""
+    crs: pyproj.CRS
+    classes: tuple[str, ...]
+    """By name."""
+    labels: NDArray[np.int64]
+    """(N,) indices into the classes."""
+    warnings: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def points(self) -> int:
+        """How many of them are points."""
+        return int((shapely.get_type_id(self.layer.shapes) == shapely.GeometryType.POINT).sum())
+
+    def centres(self, move: Move) -> FloatArray:
+        """(N, 2) the middles of their bounds, moved; not finite where there is no such place."""
+        x1, y1, x2, y2 = shapely.bounds(self.layer.shapes).T
+        return np.column_stack(move((x1 + x2) / 2, (y1 + y2) / 2))
+
+    def boxes(self, near: shapely.Geometry, move: Move) -> tuple[NDArray[np.int64], FloatArray]:
+        """Which of them meet an area, (M,), and the bounds of those once moved, (M, 4) x1, y1, x2, y2.
+
+        Args:
+            near: the area, in their CRS.
+            move: moves their corners.
+        """
+        index = np.flatnonzero(shapely.intersects(shapely.box(*shapely.bounds(self.layer.shapes).T), near))
+        moved = shapely.transform(self.layer.shapes[index], lambda xy: np.column_stack(move(xy[:, 0], xy[:, 1])))
+        return index, np.asarray(shapely.bounds(moved), np.float64).reshape(-1, 4)
+
+
+def read_labels(path: Path, class_field: str | None, class_name: str | None) -> Labels:
+    """The labels of a vector file.
+
+    Args:
+        path: the file, in any format and CRS.
+        class_field: the attribute with the classes; None: `class`, `label`, `name` or `category`.
+        class_name: the class of all, whatever their attributes.
+
+    Raises:
+        DataError: if it cannot be read, is empty, has no CRS, or lacks a class.
+    """
+    layer = read_polygons(path, "--labels", points=True)
+    if not len(layer):
+        raise DataError(f"--labels '{path}' holds no polygons or points to learn from")
+    if layer.crs is None:
+        raise DataError(f"--labels '{path}' has no CRS, so that its place is not known; save it with one")
+    warnings = list(layer.warnings)
+    if class_name is not None:
+        return Labels(layer, layer.crs, (class_name,), np.zeros(len(layer), np.int64), tuple(warnings))
+    column = layer.column(CLASS_COLUMNS if class_field is None else (class_field.lower(),))
+    if column is None:
+        wanted = f"attribute '{class_field}'" if class_field else f"attribute {', '.join(CLASS_COLUMNS)}"
+        there = ", ".join(str(name) for name in layer.frame.columns if name != layer.frame.geometry.name) or "none"
+        raise DataError(
+            f"--labels '{path}' has no {wanted}; it has {there}: name one with --class-field, or the class of all "
+            "labels with --class"
+        )
+    if class_field is None and column.lower() != CLASS_COLUMNS[0]:
+        warnings.append(f"the classes of '{path}' are those in its attribute '{column}' (--class-field names another)")
+    names = np.array([class_text(value) for value in layer.frame[column]], object)
+    missing = np.flatnonzero(names == "")
+    if len(missing):
+        raise DataError(
+            f"--labels '{path}': {len(missing):,} of {len(names):,} features have no class in '{column}' (the first is "
+            f"feature {layer.frame.index[missing[0]] + 1}); fill it in, or delete them"
+        )
+    classes, labels = np.unique(names.astype(str), return_inverse=True)
+    return Labels(layer, layer.crs, tuple(classes.tolist()), labels.astype(np.int64), tuple(warnings))

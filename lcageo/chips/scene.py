@@ -1,0 +1,242 @@
+"""Chips of one scene: which labels lie on it, and what of them shows in each tile on either side of the split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from lcageo.chips.blocks import BlockSplit
+from lcageo.chips.labels import Labels, Move
+from lcageo.config import ChipConfig, overlap_pixels
+from lcageo.data.augment import AugmentConfig
+from lcageo.errors import SceneError, UsageError
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_file, surroundings
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.prefetch import TileReader, open_reader
+from lcageo.scene.raster import Scene
+from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+LEAST_SHOWN = 0.5
+"""Share of a chip without objects that must show the scene: there is little to learn from the rest."""
+NEAR_BORDER = 0.02
+"""Of a block: a tile that stays further from all borders than this, in a lattice of its positions, crosses none."""
+_LATTICE = np.linspace(0.0, 1.0, 9)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedScene:
+    """A scene with its tiles and the labels that lie on it."""
+
+    info: SceneInfo
+    crs: pyproj.CRS
+    pixel_size_m: tuple[float, float]
+    grid: TileGrid
+    aoi: AreaOfInterest | None
+    index: NDArray[np.int64]
+    """(M,) which labels."""
+    boxes_xyxy: FloatArray
+    """(M, 4) their boxes, scene pixels."""
+
+    @property
+    def chip_gsd_m(self) -> float:
+        """Ground sampling distance of its chips, metres per pixel."""
+        return math.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]) * self.grid.scale
+
+    def with_labels(self) -> Mask:
+        """(tiles,) True where a label's box meets a tile."""
+        found = np.zeros(len(self.grid), np.bool_)
+        tiles = self.grid.bounds()
+        for x1, y1, x2, y2 in self.boxes_xyxy.tolist():
+            found |= (tiles[:, 0] < x2) & (tiles[:, 2] > x1) & (tiles[:, 1] < y2) & (tiles[:, 3] > y1)
+        return found
+
+    def wanted(self) -> Mask:
+        """(tiles,) True where a tile meets the area of interest."""
+        return np.ones(len(self.grid), np.bool_) if self.aoi is None else self.aoi.meets(self.grid.bounds())
+
+    def shown(self) -> Mask:
+        """(M,) True where a label's centre lies in the area of interest."""
+        return np.ones(len(self.index), np.bool_) if self.aoi is None else self.aoi.holds_centre(self.boxes_xyxy)
+
+    def inside(self, columns: FloatArray, rows: FloatArray) -> Mask:
+        """Whether scene pixels lie in the area of interest, same shape."""
+        if self.aoi is None:
+            return np.ones(columns.shape, np.bool_)
+        boxes = np.stack([columns, rows, columns, rows], axis=-1).reshape(-1, 4)
+        return self.aoi.holds_centre(boxes).reshape(columns.shape)
+
+    def to_crs(self, crs: pyproj.CRS) -> Move:
+        """Moves scene pixels to a CRS."""
+        to_map = self.info.georeference.to_map
+        if crs == self.crs:
+            return to_map
+        transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
+        return lambda columns, rows: transformer.transform(*to_map(columns, rows))
+
+
+def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene:
+    """Finds the labels that lie on a scene.
+
+    Raises:
+        SceneError: if the scene has no place on the ground, or too many tiles.
+        UsageError: if it would be enlarged too far, or the area of interest does not meet it.
+    """
+    info, crs = scene.info, scene.info.georeference.crs
+    if crs is None or info.pixel_size_m is None:
+        raise SceneError(f"{info.warnings()[0]}: labels cannot be placed on it")
+    scale = _scale(info, math.sqrt(math.prod(info.pixel_size_m)), config)
+    overlap = overlap_pixels(config.overlap, config.size)
+    check_tiles(info, (config.size - overlap) * scale)
+    to_pixel = info.georeference.to_pixel
+    if labels.crs == crs:
+        move = to_pixel
+    else:
+        to_map = pyproj.Transformer.from_crs(labels.crs, crs, always_xy=True)
+        move = lambda xs, ys: to_pixel(*to_map.transform(xs, ys))  # noqa: E731  # one of two
+    index, boxes = labels.boxes(surroundings(info, crs, labels.crs), move)
+    is_point = (boxes[:, 2:] == boxes[:, :2]).all(axis=1)  # polygons have an area
+    half = (config.point_size_m or 0.0) / 2 / np.array(info.pixel_size_m * 2) * np.array([-1, -1, 1, 1])
+    boxes[is_point] += half
+    inside = (boxes[:, :2] < [info.width, info.height]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    grid = plan_tiles(info.width, info.height, config.size, overlap, scale)
+    aoi = None if config.aoi is None else aoi_from_file(config.aoi, info)
+    return PlacedScene(info, crs, info.pixel_size_m, grid, aoi, index[inside], boxes[inside])
+
+
+def _scale(info: SceneInfo, own: float, config: ChipConfig) -> float:
+    """Scene pixels per chip pixel."""
+    if config.gsd_m is None:
+        return 1.0
+    if own / config.gsd_m > MAX_ENLARGEMENT:
+        raise UsageError(
+            f"--gsd {config.gsd_m:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) "
+            f"{own / config.gsd_m:,.0f} times; give at least {own / MAX_ENLARGEMENT:.3g}"
+        )
+    return config.gsd_m / own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """What a tile shows on one side of the split."""
+
+    tile: Tile
+    validates: bool
+    pixels: NDArray[np.uint8]
+    """(3, size, size); what belongs to the other side, or holds no data, has one even colour."""
+    index: NDArray[np.int64]
+    """(M,) the labels that show."""
+    boxes_xyxy: FloatArray
+    """(M, 4) what shows of their boxes, chip pixels."""
+    ignored: Mask
+    """(M,) True where that is too little."""
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether any label shows well enough."""
+        return bool((~self.ignored).any())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipCutter:
+    """Cuts chips from an open scene. Safe from several threads."""
+
+    placed: PlacedScene
+    reader: TileReader
+    split: BlockSplit
+    owner: Mask
+    """(M,) whether the scene's labels validate."""
+    min_visible: float
+
+    def cut(self, tile: Tile) -> Iterator[Chip]:
+        """A tile's chips: one, two where it crosses a border of the split, none where nothing of use shows.
+
+        A label belongs to the side where its centre lies; the other side sees nothing of its box.
+
+        Raises:
+            SceneError: if the scene cannot be read there.
+        """
+        seen = self.reader.read_with_mask(tile)
+        if seen is None:
+            return
+        image, shown = seen
+        if self.placed.aoi is not None:
+            shown &= self.placed.inside(*self._centres(tile))
+        validating = self.validating(tile)
+        boxes = (self.placed.boxes_xyxy - np.tile(tile.bounds[:2], 2)) / tile.scale
+        near = np.flatnonzero((boxes[:, :2] < self.reader.tile_size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
+        for side in (False, True):
+            visible = shown & (validating == side)
+            for box in boxes[near[self.owner[near] != side]]:
+                visible[_pixels(box)] = False
+            own = near[self.owner[near] == side]
+            chip = self._chip(tile, side, image, visible, own, boxes[own])
+            if chip.has_objects or (not len(near) and visible.sum() >= LEAST_SHOWN * tile.width * tile.height):
+                yield chip
+
+    def _chip(
+        self, tile: Tile, side: bool, image: NDArray[np.uint8], visible: Mask, own: NDArray[np.int64], boxes: FloatArray
+    ) -> Chip:
+        parts = [visible_part(visible, box) for box in boxes]
+        shares = np.array([share for share, _ in parts])
+        some = shares > 0
+        shapes = np.array([part for _, part in parts], np.float64).reshape(-1, 4)
+        fill = np.array(self.reader.fill, np.uint8)[:, None, None]
+        pixels = np.where(visible, image, fill)
+        ignored = np.asarray(shares[some] < self.min_visible, np.bool_)
+        return Chip(tile, side, pixels, self.placed.index[own[some]], shapes[some], ignored)
+
+    def validating(self, tile: Tile) -> Mask:
+        """(size, size) whether pixels lie in blocks that validate; one value where all do as one."""
+        to_plane = self.placed.to_crs(self.split.plane.crs)
+        x1, y1, x2, y2 = tile.bounds
+        xs, ys = to_plane(*np.meshgrid(x1 + (x2 - x1) * _LATTICE, y1 + (y2 - y1) * _LATTICE))
+        places = self.split.places(xs, ys)
+        if all(np.floor(place.min() - NEAR_BORDER) == np.floor(place.max() + NEAR_BORDER) for place in places):
+            return self.split.validates(xs[:1, :1], ys[:1, :1])
+        return self.split.validates(*to_plane(*self._centres(tile)))
+
+    def _centres(self, tile: Tile) -> tuple[FloatArray, FloatArray]:
+        """Columns and rows of all pixels' centres, (size, size), scene pixels."""
+        steps = (np.arange(self.reader.tile_size) + 0.5) * tile.scale
+        columns, rows = np.meshgrid(tile.bounds[0] + steps, tile.bounds[1] + steps)
+        return columns, rows
+
+
+def open_cutter(scene: Scene, placed: PlacedScene, split: BlockSplit, owner: Mask, config: ChipConfig) -> ChipCutter:
+    """A cutter that sees the scene as `detect` does; `owner` tells whether labels validate. Errors as open_reader's."""
+    reader = open_reader(scene, config.stretch, config.edge_nodata, config.size, AugmentConfig().fill)
+    return ChipCutter(placed, reader, split, owner[placed.index], config.min_visible)
+
+
+def visible_part(visible: Mask, box: FloatArray) -> tuple[float, FloatArray]:
+    """Which share of a box shows in a chip, and the box of what shows.
+
+    Args:
+        visible: (size, size) bool.
+        box: x1, y1, x2, y2, chip pixels; may reach beyond it.
+    """
+    part = visible[_pixels(box)]
+    if not part.any():
+        return 0.0, box
+    cut = np.clip(box, 0, visible.shape[0])
+    share = (cut[2:] - cut[:2]).prod() / (box[2:] - box[:2]).prod() * part.mean()
+    if not part.all():
+        rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
+        left, top = np.floor(cut[:2])
+        seen = np.array([left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1])
+        cut = np.concatenate([np.maximum(cut[:2], seen[:2]), np.minimum(cut[2:], seen[2:])])
+    return float(share), cut
+
+
+def _pixels(box: FloatArray) -> tuple[slice, slice]:
+    """The rows and columns that a box touches."""
+    left, top = np.floor(np.maximum(box[:2], 0)).astype(int)
+    right, bottom = np.ceil(np.maximum(box[2:], 0)).astype(int)
+    return slice(top, bottom), slice(left, right)

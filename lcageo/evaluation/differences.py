@@ -1,0 +1,63 @@
+"""What a layer of found objects has right, wrong and missed, as one layer to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lcageo.vector.polygons import PolygonLayer
+
+
+def differences(
+    found: PolygonLayer,
+    truth: PolygonLayer,
+    names: Sequence[Sequence[str]],
+    matched: NDArray[np.int64],
+    iou: NDArray[np.float64],
+    scores: NDArray[np.float64] | None,
+) -> geopandas.GeoDataFrame:
+    """All N found objects, then the missed ones, in the CRS that both layers have.
+
+    Args:
+        found: N objects.
+        truth: M objects.
+        names: classes of the found objects, and of the true ones.
+        matched: (N,) position of the true object that each found one is; -1: none.
+        iou: (N,) their overlap; nan: none.
+        scores: (N,), if the found objects have any.
+
+    Returns:
+        Their polygons with id, result ("true positive", "false positive", "miss"), class, score, iou, found_id and
+        truth_id (the layers' own ids, else the places of their features, from 1). Shapefiles take no longer names.
+    """
+    missed = np.setdiff1d(np.arange(len(truth)), matched)
+    nothing = np.full(len(missed), np.nan)
+    results = np.where(matched >= 0, "true positive", "false positive").tolist()
+    of_found = np.concatenate([np.arange(len(found)), np.full(len(missed), -1)])
+    of_truth = np.concatenate([matched, missed])
+    return geopandas.GeoDataFrame(
+        {
+            "id": np.arange(1, len(of_found) + 1),
+            "result": pd.Series([*results, *["miss"] * len(missed)], dtype="str"),
+            "class": pd.Series([*names[0], *(names[1][index] for index in missed.tolist())], dtype="str"),
+            "score": np.concatenate([np.full(len(found), np.nan) if scores is None else scores, nothing]),
+            "iou": np.round(np.concatenate([iou, nothing]), 4),
+            "found_id": _ids(found).take(of_found, allow_fill=True),
+            "truth_id": _ids(truth).take(of_truth, allow_fill=True),
+        },
+        geometry=np.concatenate([found.shapes, truth.shapes[missed]]),
+        crs=truth.frame.crs,
+    )
+
+
+def _ids(layer: PolygonLayer) -> Any:
+    """(N,) pandas array, whole numbers or text, in which a position of -1 takes "none"."""
+    column = layer.column(("id",))
+    ids = layer.frame.index.to_series() + 1 if column is None else layer.frame[column]
+    whole = pd.api.types.is_numeric_dtype(ids) and (ids.isna() | (ids % 1 == 0)).all()
+    return ids.astype("Int64" if whole else "str").array

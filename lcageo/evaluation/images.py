@@ -1,0 +1,250 @@
+"""A model on labelled images, from files to figures. Only images that are cut into tiles need what reads maps."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import DetectConfig
+from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.data.dataset import EvalDataset, EvalSample, to_original
+from lcageo.detections import Detections
+from lcageo.errors import DataError, DeviceMemoryError, SceneError
+from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.truth import ImageTruth
+from lcageo.runtime.predictor import Predictor
+
+BENCHMARK = DetectConfig(score=0.05, iou=0.6, max_per_tile=100)
+"""What detection benchmarks keep: everything that scores more than 0.05, at most 100 objects an image."""
+MAX_PER_SCENE = 10_000
+"""Best objects of a scene that count: there may be thousands of cars in it."""
+READ_THREADS = min(8, os.cpu_count() or 1)
+
+OnProgress = Callable[[int], object]
+"""Called with how many images are done since the last call."""
+OnUnreadable = Callable[[int, DataError | SceneError], object]
+"""Called with the index of an image that cannot be read, and why."""
+
+
+def kept_of_tiles(config: DetectConfig) -> DetectConfig:
+    """For the predictor: as many objects of a tile as `detect` keeps, since those of an image are counted later."""
+    return replace(config, max_per_tile=max(config.max_per_tile, DetectConfig().max_per_tile))
+
+
+def evaluate_set(
+    predictor: Predictor,
+    labelled: LabelledSet,
+    *,
+    config: DetectConfig = BENCHMARK,
+    batch: int = 4,
+    images: EvalDataset | None = None,
+    tile: int | None = None,
+    warn: Callable[[str], object] | None = None,
+    on_progress: OnProgress = lambda images: None,
+) -> Evaluation:
+    """Runs a model over labelled images and measures what it finds.
+
+    Args:
+        predictor: the model; its own thresholds apply.
+        labelled: the images, read with the model's classes.
+        config: as find_objects has it, likewise batch, images, tile and on_progress.
+        batch: see there.
+        images: see there.
+        tile: see there.
+        warn: receives a line about each image that cannot be read and is left out. None: that is an error.
+        on_progress: see there.
+
+    Raises:
+        DataError: if the set is empty or has other classes than the model, or an image cannot be read.
+        SceneError: likewise, of an image in tiles.
+        DeviceMemoryError: if the device cannot hold a single image.
+    """
+    left_out: set[int] = set()
+
+    def leave_out(index: int, error: DataError | SceneError) -> None:
+        if warn is None:
+            raise error
+        left_out.add(index)
+        warn(f"{error}; image left out")
+
+    found = find_objects(
+        predictor,
+        labelled,
+        config=config,
+        batch=batch,
+        images=images,
+        tile=tile,
+        on_progress=on_progress,
+        on_unreadable=leave_out,
+    )
+    return evaluate_found(labelled, found, max_per_image=config.max_per_tile, left_out=left_out)
+
+
+def evaluate_found(
+    labelled: LabelledSet, found: Sequence[Detections], *, max_per_image: int = 100, left_out: Collection[int] = ()
+) -> Evaluation:
+    """Measures what was found in labelled images.
+
+    Args:
+        labelled: the images.
+        found: in each of them, in pixels of the original image.
+        max_per_image: best objects of an image that count, of each class; of scenes MAX_PER_SCENE.
+        left_out: indices of images that do not count.
+    """
+    kept = [index for index in range(len(labelled)) if index not in left_out]
+    annotations = [labelled.annotations[index] for index in kept]
+    most = max([max_per_image, *(MAX_PER_SCENE for annotation in annotations if annotation.is_scene)])
+    truths = [as_truth(annotation) for annotation in annotations]
+    return evaluate_detections(labelled.classes, truths, [found[index] for index in kept], most)
+
+
+def find_objects(
+    predictor: Predictor,
+    labelled: LabelledSet,
+    *,
+    config: DetectConfig = BENCHMARK,
+    batch: int = 4,
+    images: EvalDataset | None = None,
+    tile: int | None = None,
+    on_progress: OnProgress = lambda images: None,
+    on_unreadable: OnUnreadable | None = None,
+) -> list[Detections]:
+    """What a model finds in each image of a set, in pixels of the original image, best first.
+
+    An image is seen as a whole, its longer side scaled to the model's tile. Scenes are cut into tiles of the model's
+    size at their own resolution, as `detect` does it. With `tile`, other images are cut too: at the scale at which they
+    would be seen as a whole, so that the difference is what tiling and merging cost.
+
+    Args:
+        predictor: the model; its own thresholds apply.
+        labelled: the images, read with the model's classes.
+        config: max_per_tile says how many objects of an image are kept (of a scene MAX_PER_SCENE); overlap, iou and
+            what else concerns scenes counts for images in tiles.
+        batch: images or tiles run at a time, at most.
+        images: the set's images fitted into the model's tile, if they are at hand.
+        tile: side of the tiles that images which are no scenes are cut into, pixels; None: they are seen whole.
+        on_progress: called with how many images are done since the last call.
+        on_unreadable: told of images that cannot be read, in which nothing is found. None: that is an error.
+
+    Raises:
+        DataError, SceneError, DeviceMemoryError: as evaluate_set.
+        ConfigError: if the tile or the overlap is not allowed.
+    """
+    _check(predictor, labelled)
+    annotations = labelled.annotations
+    found = [Detections.empty()] * len(annotations)
+    in_tiles = [index for index, one in enumerate(annotations) if tile is not None or one.is_scene]
+    whole = sorted(set(range(len(annotations))) - set(in_tiles))
+    if images is None:
+        images = EvalDataset(labelled, predictor.card.tile_size, fill=predictor.card.fill)
+    with closing(_read_ahead(images, whole, on_unreadable, on_progress, ahead=2 * batch)) as samples:
+        for some in _batches(samples, batch):
+            detections = _predict(predictor, np.stack([sample.image.numpy() for sample in some]))
+            for sample, one in zip(some, detections, strict=True):
+                best = one.selected(slice(config.max_per_tile))  # as if the predictor had kept no more
+                found[sample.index] = _in_original(best, sample, annotations[sample.index])
+            on_progress(len(some))
+    if in_tiles:
+        from lcageo.evaluation.scenes import find_in_tiles  # needs rasterio, which a trainer may lack
+
+    for index in in_tiles:
+        limit = MAX_PER_SCENE if annotations[index].is_scene else config.max_per_tile
+        try:
+            found[index] = find_in_tiles(annotations[index], predictor, config, batch, tile).selected(slice(limit))
+        except (DataError, SceneError) as error:
+            _tell(on_unreadable, index, error)
+        on_progress(1)
+    return found
+
+
+def as_truth(annotation: Annotation) -> ImageTruth:
+    """An annotation as the metrics take it."""
+    return ImageTruth(
+        annotation.width,
+        annotation.height,
+        annotation.boxes_xyxy,
+        annotation.labels,
+        annotation.difficult,
+        annotation.labelled_classes,
+    )
+
+
+def _check(predictor: Predictor, labelled: LabelledSet) -> None:
+    if labelled.classes != predictor.card.classes:
+        raise DataError(
+            f"'{labelled.name}' was read with the classes {', '.join(labelled.classes)}, model '{predictor.card.name}' "
+            f"has {', '.join(predictor.card.classes)}; read it with the model's classes"
+        )
+    if not len(labelled):
+        raise DataError(f"'{labelled.name}' has no usable image to evaluate; 'lcageo data check' tells why")
+
+
+def _read_ahead(
+    images: EvalDataset,
+    indices: Iterable[int],
+    on_unreadable: OnUnreadable | None,
+    on_progress: OnProgress,
+    ahead: int,
+) -> Generator[EvalSample, None, None]:
+    """The images at `indices` that can be read, in order, while threads read those that follow."""
+    waiting: deque[tuple[int, Future[EvalSample]]] = deque()
+    rest = iter(indices)
+    with ThreadPoolExecutor(READ_THREADS, thread_name_prefix="lcageo-read") as pool:
+        try:
+            while True:
+                while len(waiting) <= max(ahead, READ_THREADS) and (index := next(rest, None)) is not None:
+                    waiting.append((index, pool.submit(images.__getitem__, index)))
+                if not waiting:
+                    return
+                index, sample = waiting.popleft()
+                try:
+                    yield sample.result()
+                except DataError as error:
+                    _tell(on_unreadable, index, error)
+                    on_progress(1)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _tell(on_unreadable: OnUnreadable | None, index: int, error: DataError | SceneError) -> None:
+    if on_unreadable is None:
+        raise error
+    on_unreadable(index, error)
+
+
+def _batches(samples: Iterable[EvalSample], size: int) -> Generator[list[EvalSample], None, None]:
+    some: list[EvalSample] = []
+    for sample in samples:
+        some.append(sample)
+        if len(some) == size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _predict(predictor: Predictor, images: NDArray[np.uint8]) -> list[Detections]:
+    """Detections in each of (B, 3, S, S), in halves where the device's memory does not hold them all."""
+    try:
+        return predictor.predict(images)
+    except DeviceMemoryError:
+        if len(images) == 1:
+            raise
+        half = len(images) // 2
+        return _predict(predictor, images[:half]) + _predict(predictor, images[half:])
+
+
+def _in_original(detections: Detections, sample: EvalSample, annotation: Annotation) -> Detections:
+    """Detections in the original image's pixels, cut at its border; those wholly in the fill beyond it are gone."""
+    limits = np.array([annotation.width, annotation.height] * 2, np.float64)
+    boxes = np.clip(to_original(detections.boxes_xyxy, sample.scale_xy), 0.0, limits)
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return Detections(boxes, detections.scores, detections.labels).selected(np.asarray(inside, np.bool_))

@@ -1,0 +1,1 @@
+"""Finding objects in one scene or several: `lcageo detect`."""

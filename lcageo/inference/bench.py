@@ -1,0 +1,130 @@
+"""How fast each backend runs a model here, and where its time goes: measured one after the other, each from a start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import Backend, DetectConfig, Engine, Precision
+from lcageo.errors import LcageoError
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.runner import IN_FLIGHT, LocalRunner
+from lcageo.runtime import machine
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import Predictor, load_engine
+from lcageo.scene.raster import open_scene
+
+FP32, BF16 = Precision.FP32, Precision.BF16
+ROUNDS = 2
+"""Of the same tiles; the faster one counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one engine took."""
+
+    engine: Engine
+    """What ran; what was asked for where it did not run."""
+    tiles_per_second: float = 0.0
+    """With all that belongs to a tile: reading, where there is a scene, and choosing its objects."""
+    model_share: float = 0.0
+    """Time of the network alone, for the same batches, over the time of all."""
+    first_tile_s: float = 0.0
+    """From the start of the interpreter until a tile's objects are there."""
+    failure: str = ""
+    """Why it could not be measured."""
+
+
+def candidates(device: str, card: ModelCard) -> list[Engine]:
+    """The engines of this machine that are worth a measurement for a model, on a device as a user names it."""
+    if card.is_quantised:
+        return [Engine(backend, Precision.INT8, "cpu") for backend in (Backend.OPENVINO, Backend.ONNX)]
+    by_torch = [Backend.TORCH, Backend.COMPILED]
+    if not machine.stays_on_cpu(device):
+        return [Engine(backend, precision, device) for backend in by_torch for precision in (FP32, BF16)]
+    openvino = [Engine(Backend.OPENVINO, precision, "cpu") for precision in (FP32, BF16)]
+    return openvino + [Engine(backend, FP32, "cpu") for backend in (Backend.ONNX, *by_torch)]
+
+
+def measure_each(
+    engines: list[Engine], card: ModelCard, scene: str | None, tiles: int, batch: int | None
+) -> Iterator[Measurement]:
+    """Measures engines one by one, each in a process of its own, so that none profits from another's imports."""
+    for engine in engines:
+        if not machine.has_package(engine.backend):
+            yield Measurement(engine, failure=f"{machine.PACKAGE[engine.backend]} not installed")
+            continue
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            yield process.submit(measure, engine, card, scene, tiles, batch, time.time()).result()
+
+
+def measure(
+    asked: Engine, card: ModelCard, scene: str | None, tiles: int, batch: int | None, started: float
+) -> Measurement:
+    """Measures one engine in this process.
+
+    Args:
+        asked: what runs the model.
+        card: the model.
+        scene: path of a raster whose first tiles are run; None: noise.
+        tiles: how many.
+        batch: tiles at a time; None: as many as suit the engine.
+        started: `time.time()` when this process was started.
+    """
+    try:
+        predictor = load_engine(card, DetectConfig(), asked)
+        size = batch or predictor.batch
+        noise = np.random.default_rng(0).integers(0, 256, (size, 3, card.tile_size, card.tile_size), dtype=np.uint8)
+        predictor.predict(noise[:1])
+        first_tile_s = time.time() - started
+        predictor.predict(noise)  # GPUs choose kernels for each shape
+        seconds = [
+            _on_noise(predictor, noise, tiles) if scene is None else _on_scene(predictor, scene, tiles, size)
+            for _ in range(ROUNDS)
+        ]
+    except LcageoError as error:
+        return Measurement(asked, failure=str(error))
+    bare, whole = (min(times) for times in zip(*(one[:2] for one in seconds), strict=True))
+    count = seconds[0][2]
+    return Measurement(predictor.engine, count / whole, bare / whole, first_tile_s)
+
+
+def _on_noise(predictor: Predictor, batch: NDArray[np.uint8], tiles: int) -> tuple[float, float, int]:
+    """Seconds of the network alone, seconds of all, tiles."""
+    times = -(-tiles // len(batch))
+    bare = _bare(predictor, [batch] * times)
+    with ThreadPoolExecutor(IN_FLIGHT) as threads:
+        whole = _seconds(lambda: list(threads.map(predictor.predict, [batch] * times)))
+    return bare, whole, times * len(batch)
+
+
+def _on_scene(predictor: Predictor, path: str, tiles: int, size: int) -> tuple[float, float, int]:
+    """The same for tiles of a scene, read as detect reads them; those without data do not count."""
+    with open_scene(path) as scene:
+        plan = plan_scene(scene, predictor.card, DetectConfig())
+        todo = np.flatnonzero(plan.wanted)[:tiles]
+        images = [image for index in todo if (image := plan.reader.read(plan.grid[int(index)])) is not None]
+        batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
+        bare = _bare(predictor, batches)
+        runner = LocalRunner(predictor, size)
+        whole = _seconds(lambda: list(runner.run(plan, todo, lambda line: None)))
+    return bare, whole, len(images)
+
+
+def _bare(predictor: Predictor, batches: list[NDArray[np.uint8]]) -> float:
+    started = time.perf_counter()
+    for batch in batches:
+        predictor.forward(batch)
+    return time.perf_counter() - started
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

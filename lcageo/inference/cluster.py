@@ -1,0 +1,216 @@
+"""Tiles run by the workers of a Dask cluster, on this machine or on many.
+
+The client plans, keeps the journal, merges and writes; workers read and infer. A piece of work is some hundred tiles
+that lie together, or all of a small scene, so one scene of any size spreads over all workers, and many small ones do
+as well. What comes back is journalled as everywhere, so the result is the one-machine result whatever happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import DetectConfig, Engine
+from lcageo.errors import DeviceError, SceneError, UsageError
+from lcageo.inference.cluster_worker import (
+    ModelWork,
+    SceneWork,
+    engine_of,
+    ignore_interrupts,
+    passed_on,
+    run_unit,
+    units,
+)
+from lcageo.inference.plan import ScenePlan
+from lcageo.inference.runner import Outcomes, Warn
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import gpu_count
+from lcageo.runtime.selection import Selection
+
+LOCAL = "local"
+UNIT_BATCHES = 32
+"""Batches in a piece of work, at most: some 30 s on a CPU, less than a second on a GPU."""
+PER_WORKER = 3
+"""Pieces of work that each worker has or waits for: it never idles while the next one travels."""
+ANSWER_S = 60
+COUNT_AFTER_S = 5
+"""Workers are counted anew after so long: each count is a question to the scheduler."""
+SCENES_AT_ONCE = 32
+"""At most: each has a thread of the client for its plan, journal and files."""
+
+
+class ClusterRunner:
+    """A TileRunner on the workers of a cluster."""
+
+    def __init__(self, client: Any, model: ModelWork, batch: int | None) -> None:
+        """Waits for a worker and asks what it runs on.
+
+        Args:
+            client: a `distributed.Client`.
+            model: what workers run.
+            batch: tiles that each runs at a time; None: as many as suit its device.
+
+        Raises:
+            UsageError: if the config names a class that the model does not have.
+            DeviceError: if there is no worker, or one that cannot run it.
+            ModelError: if a worker does not have the model.
+        """
+        Selection.of(model.card, model.config)
+        self.card = model.card
+        self._client, self._model = client, model
+        self._counted, self._workers = -math.inf, 1
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_S)
+        except TimeoutError as error:
+            raise DeviceError(f"no worker has come to '{client.scheduler.address}'; start some") from error
+        first = min(client.scheduler_info(n_workers=-1)["workers"])  # the same one in every run, while it is there
+        with _failures_told(model.card.name):
+            engine, usual = client.submit(engine_of, model, pure=False, workers=[first]).result()
+        self.engine: Engine = engine
+        self.batch: int = batch or usual
+
+    @property
+    def workers(self) -> int:
+        """Those that were there within the last seconds."""
+        if time.monotonic() - self._counted > COUNT_AFTER_S:
+            self._workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+            self._counted = time.monotonic()
+        return self._workers
+
+    @property
+    def scenes_at_once(self) -> int:
+        """Two a worker, so that none waits while the client plans and writes."""
+        return min(SCENES_AT_ONCE, 2 * self.workers)
+
+    def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
+        """See TileRunner.run; gives an empty list every second in which nothing came."""
+        info, said = plan.reader.scene.info, set[str]()
+        in_strips = info.block_shape[1] >= info.width
+        running: set[Any] = set()
+        with _failures_told(info.path):
+            waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
+            scene = SceneWork.of(plan)
+            work = self._client.submit(passed_on, scene, pure=False)
+            try:
+                while waiting or running:
+                    while waiting and len(running) < PER_WORKER * self.workers:
+                        piece = (self._model, self.batch, waiting.popleft())
+                        running.add(self._client.submit(run_unit, work, *piece, pure=False))
+                    ended, running = self._ended(running)
+                    if not ended:
+                        yield []
+                    for future in ended:
+                        outcomes, told = future.result()
+                        for line in dict.fromkeys(told):  # each worker, and each piece, would say the same
+                            if line not in said:
+                                said.add(line)
+                                warn(line)
+                        yield [replace(one, unread=one.unread.replace(scene.path, info.path)) for one in outcomes]
+            finally:
+                with suppress(Exception):  # of a cluster that is gone
+                    self._client.cancel(list(running))
+
+    def _ended(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
+        """Those that are done, perhaps none within a second, and the others."""
+        import distributed
+
+        try:
+            with self._client.as_current():
+                ended, still = distributed.wait(running, timeout=1, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            return set(), running
+        return ended, still
+
+
+@contextmanager
+def _failures_told(path: str) -> Generator[None, None, None]:
+    """Turns Dask's errors into ours."""
+    import distributed
+
+    try:
+        yield
+    except distributed.KilledWorker as error:
+        raise SceneError(
+            f"workers died again and again over the same part of '{path}': their memory may not suffice, or the file "
+            "crashes GDAL; see the workers' logs"
+        ) from error
+    except (OSError, CancelledError, distributed.client.ClosedClientError) as error:
+        raise DeviceError(f"the cluster is gone ({error}); the same command goes on from here") from error
+
+
+@contextmanager
+def cluster_runner(
+    address: str, card: ModelCard, config: DetectConfig, asked: Engine, batch: int | None
+) -> Generator[ClusterRunner, None, None]:
+    """A runner on the cluster at an address, or on N worker processes that are started here.
+
+    Args:
+        address: of a Dask scheduler, as tcp://host:8786, or 'local:N'.
+        card: the model.
+        config: which boxes to return.
+        asked: what runs it on each worker; device 'auto': a GPU of its own if there is one.
+        batch: tiles run at a time by each worker; None: as suits its device.
+
+    Raises:
+        UsageError: if the address is neither.
+        DeviceError: if Dask is not installed, or nothing answers.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise DeviceError("--cluster needs Dask: pip install 'lcageo[cluster]'") from error
+    with _cluster(address, distributed) as where:
+        try:
+            client = distributed.Client(where, timeout=ANSWER_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise DeviceError(f"no scheduler answers at '{address}' ({error}); start one: dask scheduler") from error
+        with client:
+            if address.startswith(f"{LOCAL}:"):
+                client.wait_for_workers(int(address.partition(":")[2]), timeout=ANSWER_S)
+                client.run(ignore_interrupts)
+            yield ClusterRunner(client, ModelWork(card, config, asked), batch)
+
+
+@contextmanager
+def _cluster(address: str, distributed: Any) -> Generator[Any, None, None]:
+    """The address of a scheduler, or worker processes of our own: they share the cores, and each has a GPU if any."""
+    import dask
+
+    name, _, count = address.partition(":")
+    if name != LOCAL:
+        if "://" not in address and not count:
+            raise UsageError(f"--cluster '{address}' is neither an address like tcp://host:8786 nor local:N")
+        yield address
+        return
+    if not count.isdigit() or not 1 <= int(count) <= 1024:
+        raise UsageError(f"--cluster '{address}' names no number of workers; give local:2, for instance")
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": None, "host": "127.0.0.1", "port": 0}}
+    # Before a worker starts, since torch reads it at once. Dask would set other things instead: one thread, and memory
+    # given back at every free, which makes inference a third slower.
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // int(count)))}
+    workers = {number: _worker(number, distributed) for number in range(int(count))}
+    with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": environment}),
+        distributed.SpecCluster(workers, scheduler, silence_logs=logging.CRITICAL) as cluster,
+    ):
+        yield cluster
+
+
+def _worker(number: int, distributed: Any) -> dict[str, Any]:
+    gpus = gpu_count()
+    environment = {"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}
+    options = {
+        "nthreads": 1, "env": environment, "dashboard": False, "host": "127.0.0.1", "silence_logs": logging.CRITICAL,
+    }  # fmt: skip
+    return {"cls": distributed.Nanny, "options": options}

@@ -1,0 +1,77 @@
+"""All that decides what a run finds in a scene, so that parts of different runs are never put together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lcageo.config import DetectConfig
+from lcageo.inference.plan import ScenePlan
+from lcageo.inference.runner import TileRunner
+from lcageo.runtime.catalog import ModelCard
+from lcageo.version import __version__
+
+HEADER_BYTES = 1 << 16
+"""Of a file, that tell it from another of the same size and time."""
+
+
+def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> dict[str, Any]:
+    """Scene, model, parameters and what follows from them, JSON-ready, by names that a user understands.
+
+    Batches count because convolutions of another batch differ in their last bits.
+    """
+    card, grid, scene = runner.card, plan.grid, plan.reader.scene
+    edge = plan.reader.edge
+    return {
+        **{f"file {name}": value for name, value in file_identity(sorted({scene.info.path, *scene.files()})).items()},
+        "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
+        "the scene's pixel in metres": scene.info.pixel_size_m,
+        "--batch": runner.batch,
+        "model": card.name,
+        "model's SHA-256": card.sha256,
+        "--backend": runner.engine.backend,
+        "--precision": runner.engine.precision,
+        "device": runner.engine.device,
+        "version": __version__,
+        **{f"--{name.replace('_', '-')}": value for name, value in config.parameters().items()},
+        "model card": hashlib.sha256(json.dumps(model_identity(card), sort_keys=True).encode()).hexdigest()[:16],
+        "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
+        "area": hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16],
+        "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
+        "collar": None if edge is None else hashlib.sha256(edge.cells.tobytes()).hexdigest()[:16],
+    }
+
+
+def run_name(identity: Mapping[str, Any]) -> str:
+    """A short name, the same for all runs that must find the same."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_identity(files: Sequence[str]) -> dict[str, Any]:
+    """What tells files from their earlier or later selves, by path; those that are not on a disk have only a name."""
+    found: dict[str, Any] = {}
+    for name in files:
+        path = absolute(name)
+        found[path] = None
+        with suppress(OSError):  # nowhere on a disk, or not to be read: whoever needs it will say so
+            status = Path(path).stat()
+            with Path(path).open("rb") as content:
+                header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
+            found[path] = [status.st_size, status.st_mtime_ns, header[:16]]
+    return found
+
+
+def absolute(path: str) -> str:
+    """A path as it is from any folder; GDAL's own, /vsis3/ and the like, are that already."""
+    return path if path.startswith("/vsi") or "://" in path else str(Path(path).absolute())
+
+
+def model_identity(card: ModelCard) -> dict[str, Any]:
+    """All of a model that decides what it finds, JSON-ready."""
+    told = ("name", "weights", "licence", "trained_on", "metrics", "recipe")
+    return {name: value for name, value in asdict(card).items() if name not in told}

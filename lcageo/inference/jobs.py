@@ -1,0 +1,192 @@
+"""Which files and tables to make of which scenes: decided, and refused if they could not be written, beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcageo.errors import UsageError
+from lcageo.inference.identity import absolute
+from lcageo.inference.journal import broke_off_publishing, journal_path
+from lcageo.runtime.onnx_graph import cache_folder
+from lcageo.vector.formats import files_of, format_of
+from lcageo.vector.publish import check_output
+from lcageo.vector.table import DatabaseTable, is_database
+
+DEFAULT_SUFFIX = ".geojson"
+APPENDABLE = ".gpkg"
+"""Suffix of the one file format that objects can be appended to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scene and the files and tables to make of it."""
+
+    scene: str
+    layers: tuple[Path, ...]
+    """Map layers, and boxes in pixels."""
+    quicklook: Path | None
+    holes: Path | None = None
+    """A layer of what could not be read."""
+    review: Path | None = None
+    """A layer of what to label next."""
+    tables: tuple[DatabaseTable, ...] = ()
+    append: bool = False
+    """Whether objects are added to layers and tables that are there."""
+
+    @property
+    def vectors(self) -> tuple[Path, ...]:
+        """All files of objects and of what concerns them."""
+        return (*self.layers, *(path for path in (self.holes, self.review) if path is not None))
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All files to make."""
+        return (*self.vectors, *([self.quicklook] if self.quicklook else []))
+
+    @property
+    def journal(self) -> Path:
+        """Where the run is kept until its result is in place: beside the first layer.
+
+        Where all objects go to a database, in the user's cache: the run is found again from any folder, and a database
+        is no place that this machine's disk could be replaced by.
+        """
+        if self.layers:
+            return journal_path(self.layers[0])
+        key = hashlib.sha256("\n".join([absolute(self.scene), *map(str, self.tables)]).encode()).hexdigest()
+        return journal_path(cache_folder() / "journals" / f"{Path(self.scene).stem}-{key[:16]}")
+
+
+def plan_jobs(
+    scenes: Sequence[str],
+    outputs: Sequence[Path | DatabaseTable],
+    quicklook: Path | None,
+    overwrite: bool,
+    dry_run: bool = False,
+    holes: Path | None = None,
+    review: Path | None = None,
+    append: bool = False,
+) -> tuple[Job, ...]:
+    """Decides every output's path, and refuses what could not be written, before any work is done.
+
+    Args:
+        scenes: paths of rasters.
+        outputs: tables, and files, whose suffixes choose the format, or a folder (made if it is missing) for
+            NAME.geojson; none: the current folder.
+        quicklook: a PNG, or a folder (made if it is missing) for NAME.png.
+        overwrite: whether existing files and tables may be replaced.
+        dry_run: nothing will be written, so nothing is made or refused.
+        holes: a vector file, or a folder (made if it is missing) for NAME-holes.geojson.
+        review: likewise, for NAME-review.geojson.
+        append: whether objects are added to existing GeoPackages and tables, which then may be several scenes' own.
+
+    Raises:
+        UsageError: if several scenes would write one file, or a file or table exists and may not be replaced.
+        OutputError: if a folder is missing or read-only, or a database cannot be reached.
+    """
+    if append and overwrite:
+        raise UsageError("--append and --overwrite exclude each other; give one")
+    for option, path in (("--quicklook", quicklook), ("--holes", holes), ("--review", review)):
+        if is_database(str(path)):
+            raise UsageError(f"{option} takes a file or folder; only objects go into a table, with -o")
+    if dry_run:
+        return tuple(Job(scene, (), None) for scene in scenes)
+    paths = [path for path in outputs if isinstance(path, Path)]
+    tables = tuple(dict.fromkeys(table for table in outputs if isinstance(table, DatabaseTable)))
+    jobs = tuple(
+        Job(
+            scene,
+            () if tables and not paths else tuple(dict.fromkeys(_layers(scene, paths))),
+            _picture(scene, quicklook),
+            _further_layer(scene, holes, "holes"),
+            _further_layer(scene, review, "review"),
+            tables,
+            append,
+        )
+        for scene in scenes
+    )
+    made = {folder for folder in (*paths, quicklook, holes, review) if folder is not None and not folder.suffix}
+    twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
+    if twice:
+        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
+    for job in jobs:
+        _check(job, overwrite or broke_off_publishing(job.journal), made)
+    _check_claims(jobs)
+    return jobs
+
+
+def _check(job: Job, ours: bool, made: Set[Path]) -> None:
+    """Refuses a job whose files or tables could not be written; `ours` says whether what is there may be replaced."""
+    for path in job.layers:
+        if job.append and path.suffix != APPENDABLE:
+            raise UsageError(f"--append adds to {APPENDABLE} files and PostGIS tables, not to '{path}'; give one")
+        check_output(path, files_of(path), ours or job.append, path.parent in made)
+    for path in job.vectors[len(job.layers) :]:
+        format_of(path)  # what could not be read, or is uncertain, has no place among boxes
+        check_output(path, files_of(path), ours, path.parent in made)
+    if job.quicklook is not None:
+        check_output(job.quicklook, [job.quicklook], ours, job.quicklook.parent in made)
+    _refuse_shared(job)
+    for table in job.tables:
+        from lcageo.vector.postgis import check_table  # geopandas: only where it is needed
+
+        check_table(table, ours or job.append)
+
+
+def _check_claims(jobs: Sequence[Job]) -> None:
+    """Refuses results that would be one another's, or a scene."""
+    inputs = {Path(job.scene).resolve() for job in jobs}
+    claimed: dict[object, int] = {}
+    for index, job in enumerate(jobs):
+        for path in job.outputs:
+            if path.resolve() in inputs:
+                raise UsageError(
+                    f"output '{path}' is one of the scenes; give another file with -o, --holes, --review or --quicklook"
+                )
+        alone = job.outputs if not job.append else job.outputs[len(job.layers) :]
+        for target in (*alone, *(() if job.append else job.tables)):
+            other = claimed.setdefault(target.absolute() if isinstance(target, Path) else target, index)
+            if other != index:
+                raise UsageError(
+                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{target}'; give a folder with "
+                    "-o, or run scenes of the same name one by one"
+                )
+
+
+def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
+    name = Path(scene).stem + DEFAULT_SUFFIX
+    return tuple(_layer(path, name) for path in outputs) or (Path(name),)
+
+
+def _further_layer(scene: str, path: Path | None, what: str) -> Path | None:
+    return None if path is None else _layer(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}")
+
+
+def _refuse_shared(job: Job) -> None:
+    """Refuses that two of a job's layers would be one file."""
+    taken = {path.absolute(): "-o" for path in job.layers}
+    for option, path in (("--holes", job.holes), ("--review", job.review)):
+        if path is not None:
+            other = taken.setdefault(path.absolute(), option)
+            if other != option:
+                raise UsageError(f"{other} and {option} would both write '{path}'; give another file with {option}")
+
+
+def _layer(output: Path, name: str) -> Path:
+    """The file that a user means: what was named, or `name` in that folder."""
+    if output.is_dir() or not output.suffix:
+        return output / name
+    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
+    return output.with_suffix(output.suffix.lower())
+
+
+def _picture(scene: str, quicklook: Path | None) -> Path | None:
+    if quicklook is None:
+        return None
+    if quicklook.is_dir() or not quicklook.suffix:
+        return quicklook / f"{Path(scene).stem}.png"
+    if quicklook.suffix.lower() != ".png":
+        raise UsageError(f"quicklook '{quicklook}' is neither a folder nor a .png file")
+    return quicklook

@@ -1,0 +1,114 @@
+"""What will be read of a scene, and how: resolution, tiles, stretch, area, decided before any tile is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, overlap_pixels
+from lcageo.errors import UsageError
+from lcageo.runtime.catalog import ModelCard
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.prefetch import TileReader, open_reader
+from lcageo.scene.raster import Scene
+from lcageo.scene.stretch import parse_stretch
+from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
+
+DEFAULT_OVERLAP = 0.25
+"""Share of a tile, where the card names no largest object."""
+NATIVE_TOLERANCE = 0.005
+"""A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePlan:
+    """What will be read of a scene, and how."""
+
+    reader: TileReader
+    grid: TileGrid
+    wanted: NDArray[np.bool_]
+    """(tiles,) True where a tile meets the area of interest."""
+    aoi: AreaOfInterest | None
+    warnings: tuple[str, ...]
+
+    @property
+    def tile_pixel_m(self) -> tuple[float, float] | None:
+        """Metres on the ground of a tile pixel along rows and columns; None where the scene's are not known."""
+        own = self.reader.scene.info.pixel_size_m
+        return None if own is None else (own[0] * self.grid.scale, own[1] * self.grid.scale)
+
+    def tiles(self) -> Iterator[Tile]:
+        """The wanted tiles, in order."""
+        return (self.grid[int(index)] for index in np.flatnonzero(self.wanted))
+
+
+def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan:
+    """Decides resolution, tiles, stretch and area before any tile is read.
+
+    Raises:
+        UsageError: if the area of interest misses the scene, or an option does not fit it.
+        SceneError: if the sample of the scene cannot be read, or the scene has more than MAX_TILES tiles.
+    """
+    info = scene.info
+    parse_stretch(config.stretch)  # what cannot be is told before anything is read
+    scale, notes = choose_scale(info, card, config.gsd)
+    overlap = choose_overlap(card, config.overlap)
+    check_tiles(info, (card.tile_size - overlap) * scale)
+    grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
+    aoi = _area(info, config)
+    wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
+    reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
+    told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
+    return ScenePlan(reader, grid, wanted, aoi, told)
+
+
+def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
+    """Scene pixels per tile pixel, and what to tell the user about it.
+
+    'auto' keeps the scene's own pixels while they are inside the model's range, else goes to the nearer end of it,
+    by the exact ratio.
+    """
+    own = info.gsd_m
+    if own is None:
+        if gsd == NATIVE_GSD:
+            return 1.0, []
+        asked = "" if isinstance(gsd, str) else f"; --gsd {gsd} cannot be reached"
+        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is used as it is{asked}"]
+    if not isinstance(gsd, str):
+        if own / gsd > MAX_ENLARGEMENT:
+            raise UsageError(
+                f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
+                f"give at least {own / MAX_ENLARGEMENT:.3g}"
+            )
+        least, greatest = card.gsd_m
+        outside = not least * (1 - NATIVE_TOLERANCE) <= gsd <= greatest * (1 + NATIVE_TOLERANCE)
+        told = f"--gsd {gsd:g} is outside what model '{card.name}' works at, {least:g} to {greatest:g} m per pixel"
+        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [told] if outside else []
+    least, greatest = card.gsd_m
+    if gsd == NATIVE_GSD or least <= own <= greatest:
+        return 1.0, []
+    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {least:g} to {greatest:g} m"
+    if own > greatest * MAX_ENLARGEMENT:
+        return 1.0, [f"{what}: its objects are too small to be seen here; the scene is used as it is"]
+    target = least if own < least else greatest
+    return target / own, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
+
+
+def choose_overlap(card: ModelCard, overlap: str | None) -> int:
+    """Tile pixels shared by neighbouring tiles: as asked, else the largest object's side, else a quarter."""
+    if overlap is not None:
+        return overlap_pixels(overlap, card.tile_size)
+    share = round(card.tile_size * DEFAULT_OVERLAP)
+    if card.largest_object_px is None:
+        return share
+    return min(card.largest_object_px, int(card.tile_size * MAX_OVERLAP))
+
+
+def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:
+    if config.aoi is not None:
+        return aoi_from_file(config.aoi, info)
+    return None if config.bbox is None else aoi_from_bbox(config.bbox, config.bbox_crs, info)

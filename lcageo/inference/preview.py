@@ -1,0 +1,130 @@
+"""What a scene is and what a run over it would take, without running it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import psutil
+
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceMemoryError, SceneError
+from lcageo.inference.plan import choose_overlap, choose_scale, plan_scene
+from lcageo.inference.runner import READ_THREADS
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import Predictor
+from lcageo.scene.edges import find_edge, valid_share
+from lcageo.scene.order import reading_order
+from lcageo.scene.raster import Scene
+from lcageo.scene.sample import sample_scene
+from lcageo.scene.tiles import plan_tiles
+
+MEGABYTE = 1_000_000
+MOST_TRIED = 16
+"""Tiles of a damaged scene, until one can be read and timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run over a scene would take."""
+
+    scene: str
+    tiles: int
+    """Tiles that would be read."""
+    outside_aoi: int
+    """Tiles outside the area of interest."""
+    empty_share: float
+    """Share of the scene without data, 0 to 1, estimated from a sample; its tiles are skipped."""
+    seconds: float
+    """Estimated from one batch, timed here and now."""
+    memory_mb: float
+    """Estimated peak of this process, megabytes."""
+    warnings: tuple[str, ...]
+
+
+def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batch: int) -> Preview:
+    """Plans a scene and times one batch of its tiles.
+
+    Raises:
+        UsageError, SceneError, DeviceMemoryError: as detect_scene would.
+    """
+    plan = plan_scene(scene, predictor.card, config)
+    side = predictor.card.tile_size
+    tiles = int(plan.wanted.sum())
+    images = np.zeros((max(1, min(batch, tiles)), 3, side, side), np.uint8)
+    while True:
+        try:
+            predictor.predict(images)  # the first call sets things up and says nothing about the others
+            break
+        except DeviceMemoryError:
+            if len(images) == 1:
+                raise
+            images = images[: len(images) // 2]
+    sample = sample_scene(scene)
+    share = valid_share(sample, plan.reader.edge)
+    started = time.monotonic()
+    for tile in islice(plan.tiles(), MOST_TRIED):
+        try:
+            plan.reader.read(tile)
+            break
+        except SceneError:  # of a damaged scene; what can be read tells how long it takes
+            started = time.monotonic()
+    reading = (time.monotonic() - started) / READ_THREADS
+    started = time.monotonic()
+    predictor.predict(images)
+    inference = (time.monotonic() - started) / len(images)
+    waiting = (2 * len(images) + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
+    cache = reading_order(scene.info, plan.grid, np.flatnonzero(plan.wanted), READ_THREADS).cache_bytes
+    return Preview(
+        scene=scene.info.path,
+        tiles=tiles,
+        outside_aoi=len(plan.grid) - tiles,
+        empty_share=1.0 - share,
+        seconds=tiles * max(inference * share, reading),
+        memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,
+        warnings=plan.warnings,
+    )
+
+
+def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
+    """What the tool sees in a scene, JSON-ready; with a model, also how it would be tiled."""
+    info = scene.info
+    crs = info.georeference.crs
+    sample = sample_scene(scene)
+    edge = find_edge(sample, info.width, info.height) if info.mask == "none" else None
+    left_top, right_bottom = info.georeference.to_map(
+        np.array([0.0, float(info.width)]), np.array([0.0, float(info.height)])
+    )
+    described: dict[str, Any] = {
+        "scene": info.path,
+        "driver": info.driver,
+        "size": [info.width, info.height],
+        "bands": {"count": info.count, "used_as_rgb": list(info.bands), "dtype": info.dtype},
+        "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.name),
+        "georeference": info.georeference.kind,
+        "corners": [[float(left_top[0]), float(right_bottom[0])], [float(left_top[1]), float(right_bottom[1])]],
+        "gsd_m": info.gsd_m,
+        "pixel_size_m": None if info.pixel_size_m is None else list(info.pixel_size_m),
+        "mask": info.mask,
+        "untagged_edge": None if edge is None else ("black" if edge.black else "white"),
+        "valid_share": valid_share(sample, edge),
+        "blocks": list(info.block_shape),
+        "compression": info.compression,
+        "overviews": list(info.overviews),
+        "warnings": info.warnings(),
+    }
+    if card is not None:
+        scale, notes = choose_scale(info, card, DetectConfig().gsd)
+        overlap = choose_overlap(card, None)
+        described["tiling"] = {
+            "model": card.name,
+            "tile_size": card.tile_size,
+            "overlap": overlap,
+            "scene_pixels_per_tile_pixel": scale,
+            "tiles": len(plan_tiles(info.width, info.height, card.tile_size, overlap, scale)),
+        }
+        described["warnings"] += notes
+    return described

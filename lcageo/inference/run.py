@@ -1,0 +1,182 @@
+"""Several scenes from paths to files: where results go, one scene's failure kept to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError
+from lcageo.geodesy import to_longitude_latitude
+from lcageo.inference.identity import run_identity, run_name
+from lcageo.inference.jobs import DEFAULT_SUFFIX, Job
+from lcageo.inference.journal import Earlier, Journal
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.record import SceneReport
+from lcageo.inference.runner import TileRunner, Warn
+from lcageo.inference.scene import Progress, detect_planned
+from lcageo.scene.georef import Georeference
+from lcageo.scene.raster import open_scene
+from lcageo.stop import StopRequest
+from lcageo.vector.publish import make_folder
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How a job ended: with a result, or with the error that stopped it."""
+
+    job: Job
+    result: SceneReport | None
+    error: LcageoError | None
+    warnings: tuple[str, ...] = ()
+    """What the user was told of it."""
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    runner: TileRunner,
+    config: DetectConfig,
+    warn: Warn,
+    on_progress: Callable[[Job, Progress], None],
+    earlier: Earlier = Earlier.SAME,
+) -> Iterator[JobReport]:
+    """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
+
+    What is done of a scene is kept in a journal (see `Job.journal`) until the result is in its place: a job that was
+    stopped or killed goes on from there. A device that fails and an interruption end the run: they would end every
+    other scene as well.
+
+    Args:
+        jobs: what to do; reports come as they end.
+        runner: the model.
+        config: what to find and how.
+        warn: receives lines that the user should read; it and on_progress may be called from several threads.
+        on_progress: called at a scene's start and after every batch.
+        earlier: what becomes of the journals of runs that broke off.
+
+    Raises:
+        DeviceError: if the device cannot run the model.
+        InterruptedRunError: when stopped by a signal.
+    """
+    for folder in {path.parent for job in jobs for path in (*job.outputs, job.journal)}:
+        make_folder(folder)
+    appending = any(job.append for job in jobs)  # one after the other: to the same layer, as a rule
+    with StopRequest() as stop:
+
+        def run(job: Job) -> JobReport:
+            return _attempt(job, runner, config, warn, partial(on_progress, job), earlier, stop)
+
+        if runner.scenes_at_once == 1 or appending:
+            yield from map(run, jobs)
+        else:
+            yield from _together(run, jobs, runner.scenes_at_once, stop)
+
+
+def _together(
+    run: Callable[[Job], JobReport], jobs: Sequence[Job], at_once: int, stop: StopRequest
+) -> Iterator[JobReport]:
+    rest, running = iter(jobs), set[Future[JobReport]]()
+    stopped: LcageoError | MemoryError | None = None
+    with ThreadPoolExecutor(at_once, thread_name_prefix="lcageo-scene") as pool:
+        try:
+            while True:
+                if stopped is None:
+                    running |= {pool.submit(run, job) for job in islice(rest, at_once - len(running))}
+                if not running:
+                    break
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    try:
+                        report = future.result()
+                    except (DeviceError, InterruptedRunError, MemoryError) as error:
+                        # The others stop at their next batch; those that are through still count.
+                        stopped, stop.asked = stopped or error, True
+                    else:
+                        yield report
+        except BaseException:
+            stop.asked = True  # the threads are not to go on for nobody
+            raise
+    if stopped is not None:
+        raise stopped
+
+
+def _attempt(
+    job: Job,
+    runner: TileRunner,
+    config: DetectConfig,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    earlier: Earlier,
+    stop: StopRequest,
+) -> JobReport:
+    if stop.asked:
+        raise InterruptedRunError(f"stopped before scene '{job.scene}'")
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        warn(line)
+
+    try:
+        result = _run(job, runner, config, tell, on_progress, earlier, stop)
+    except (DeviceError, InterruptedRunError):
+        raise
+    except LcageoError as error:
+        return JobReport(job, None, error, tuple(told))
+    except MemoryError:
+        raise
+    except Exception as error:  # a bug of ours costs its scene, not all the others
+        bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
+        bug.__cause__ = error
+        return JobReport(job, None, bug, tuple(told))
+    return JobReport(job, result, None, tuple(told))
+
+
+def _run(
+    job: Job,
+    runner: TileRunner,
+    config: DetectConfig,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    earlier: Earlier,
+    stop: StopRequest,
+) -> SceneReport:
+    with open_scene(job.scene, config.bands) as scene:
+        check_placeable(scene.info.georeference, job.vectors)
+        plan = plan_scene(scene, runner.card, config)
+        identity = run_identity(plan, runner, config)
+        with Journal.open(job.journal, identity, earlier) as journal:
+            for line in plan.warnings:
+                warn(line)
+            if job.append or job.tables:
+                from lcageo.inference.results import check_fit
+
+                check_fit(job, scene.info, runner.card.classes, run_name(identity), journal, warn)
+            result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
+            from lcageo.inference.results import write_results  # geopandas: not before the first tile
+            from lcageo.inference.review import review_scene
+
+            review = None if job.review is None else review_scene(plan, config, runner.card, journal)
+            write_results(job, scene, result, journal, review)
+            journal.remove()
+    return result
+
+
+def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
+    """Refuses GeoJSON for a scene that has no longitude and latitude, before any tile is run.
+
+    Raises:
+        OutputError: naming a format that keeps the scene's own CRS.
+    """
+    if georeference.crs is None:
+        return
+    for path in layers:
+        if path.suffix == DEFAULT_SUFFIX and not to_longitude_latitude(georeference.crs):
+            raise OutputError(
+                f"output '{path}' would need longitude and latitude, which the scene's CRS "
+                f"({georeference.crs.name}) does not have; give another format, such as -o {path.with_suffix('.gpkg')}"
+            )

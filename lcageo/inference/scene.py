@@ -1,0 +1,200 @@
+"""One scene from file to detections: the main path, top to bottom."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import DetectConfig
+from lcageo.detections import Detections
+from lcageo.errors import InterruptedRunError, SceneError
+from lcageo.inference.journal import Journal
+from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
+from lcageo.inference.plan import ScenePlan, plan_scene
+from lcageo.inference.record import Hole, SceneReport, provenance
+from lcageo.inference.runner import LocalRunner, TileRunner, Warn
+from lcageo.runtime.predictor import Predictor
+from lcageo.runtime.selection import written_scores
+from lcageo.scene.raster import Scene
+from lcageo.stop import StopRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scene is."""
+
+    done: int
+    """Tiles."""
+    total: int
+    found: int
+    """Detections of this run so far, before merging."""
+    resumed: int = 0
+    """Tiles that an earlier, interrupted run had done."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneResult:
+    """What was found in a scene, and how."""
+
+    report: SceneReport
+    detections: Detections
+    """Scene pixels, best first."""
+
+
+def detect_scene(
+    scene: Scene,
+    predictor: Predictor,
+    config: DetectConfig,
+    batch: int = 2,
+    warn: Warn = warnings.warn,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> SceneResult:
+    """Runs a model over a scene.
+
+    Args:
+        scene: an open scene.
+        predictor: the model; its own thresholds apply.
+        config: what to find and how.
+        batch: tiles run at a time, at most; halved when the device's memory does not hold them.
+        warn: receives lines that the user should read.
+        on_progress: called at the start and after every batch.
+
+    Raises:
+        SceneError: if no part of the scene can be read.
+        DeviceMemoryError: if the device cannot hold a single tile.
+    """
+    plan = plan_scene(scene, predictor.card, config)
+    for line in plan.warnings:
+        warn(line)
+    with Journal.in_memory() as journal:
+        report = detect_planned(plan, LocalRunner(predictor, batch), config, journal, warn, on_progress)
+        return SceneResult(report, Detections.joined(list(journal.objects())))
+
+
+def detect_planned(
+    plan: ScenePlan,
+    runner: TileRunner,
+    config: DetectConfig,
+    journal: Journal,
+    warn: Warn = warnings.warn,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stop: StopRequest | None = None,
+) -> SceneReport:
+    """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
+
+    The scene's objects are in the journal then.
+
+    Args:
+        plan: what to read, and how; its own warnings are left to the caller.
+        runner: the model; it must take tiles of the size that the plan reads.
+        config: how to merge: its iou, merge_metric and agnostic count.
+        journal: of this scene, model and config; takes every batch that is done.
+        warn: receives lines that the user should read.
+        on_progress: called at the start and after every batch.
+        stop: looked at after every batch.
+
+    Raises:
+        InterruptedRunError: when asked to stop; the journal holds what is done.
+        OutputError: if the journal cannot be written.
+        SceneError, DeviceMemoryError: as detect_scene.
+    """
+    started = time.monotonic()
+    run_tiles(plan, runner, journal, warn, on_progress, stop)
+    empty, impossible = journal.totals()
+    holes = tuple(Hole(plan.grid[tile].bounds, reason) for tile, reason in journal.unread())
+    if holes and len(holes) == plan.wanted.sum():
+        raise SceneError(holes[0].reason)
+    if empty and empty == plan.wanted.sum():
+        warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
+    # What was found only to be reviewed is left out before merging: at a seam, it could make an object yield.
+    merge(plan, config, journal, written_scores(runner.card, config) if config.review else None)
+    return SceneReport(
+        info=plan.reader.scene.info,
+        classes=runner.card.classes,
+        counts=journal.counts(len(runner.card.classes)),
+        stretch=plan.reader.stretch,
+        provenance=provenance(plan, runner, config, empty, len(holes), impossible),
+        holes=holes,
+        files=plan.reader.scene.files(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def run_tiles(
+    plan: ScenePlan,
+    runner: TileRunner,
+    journal: Journal,
+    warn: Warn,
+    on_progress: Callable[[Progress], None],
+    stop: StopRequest | None,
+) -> None:
+    """Runs the tiles that the journal lacks; arguments and errors as of detect_planned."""
+    total, done = int(plan.wanted.sum()), journal.done()
+    count, progress = 0, Progress(len(done), total, 0, resumed=len(done))
+    todo = plan.wanted.copy()
+    todo[done] = False
+    on_progress(progress)
+    with closing(runner.run(plan, np.flatnonzero(todo), warn)) as batches:  # no thread reads on
+        for outcomes in batches:
+            journal.add(outcomes)
+            count += sum(len(one.found) for one in outcomes if one.found is not None)
+            progress = Progress(progress.done + len(outcomes), total, count, progress.resumed)
+            on_progress(progress)
+            if stop is not None and stop.asked and progress.done < total:
+                raise InterruptedRunError(
+                    f"stopped after {progress.done:,} of {total:,} tiles; the same command goes on from there"
+                )
+
+
+def merge(plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None) -> None:
+    """Puts the scene's objects, from those of its tiles, into the journal; arguments as of `merged`."""
+    journal.forget_objects()
+    for part in merged(plan, config, journal, least):
+        journal.keep(part)
+
+
+def merged(
+    plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None
+) -> Iterator[Detections]:
+    """The scene's objects inside the area of interest, from those of its tiles, part by part.
+
+    Args:
+        plan: of the scene.
+        config: how to merge.
+        journal: with the tiles.
+        least: (K,) scores that they must exceed, per class; None: all count.
+    """
+    merger = Merger(_merge_rule(plan, config))
+    frontier = 0.0
+    for outcome in journal.outcomes():
+        tile = plan.grid[outcome.tile]
+        if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
+            frontier = tile.bounds[1]
+            yield _inside(plan, merger.final(frontier))
+        if (found := outcome.found) is not None:
+            counts = found if least is None else found.selected(found.scores > least[found.labels])
+            merger.add(counts, tile.index, tile.bounds)
+    yield _inside(plan, merger.final())
+
+
+def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
+    grid = plan.grid
+    return MergeRule(
+        grid.scene_width,
+        grid.scene_height,
+        config.iou,
+        config.merge_metric,
+        config.agnostic,
+        SEAM_TOLERANCE_PX * grid.scale,
+    )
+
+
+def _inside(plan: ScenePlan, found: Detections) -> Detections:
+    """The objects whose centre lies in the area of interest."""
+    return found if plan.aoi is None else found.selected(plan.aoi.holds_centre(found.boxes_xyxy.astype(np.float64)))

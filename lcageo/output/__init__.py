@@ -1,1 +1,0 @@
-"""Writing: map features in any vector format, and pictures to look at."""

@@ -1,0 +1,35 @@
+"""The colours of classes: the same in pictures, styles and pages."""
+
+from __future__ import annotations
+
+PALETTE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+    (255, 255, 255),
+    (136, 34, 85),
+    (170, 170, 170),
+    (204, 51, 17),
+    (68, 170, 153),
+    (17, 119, 51),
+    (153, 153, 51),
+    (221, 204, 119),
+    (204, 102, 119),
+    (170, 68, 153),
+    (51, 34, 136),
+    (187, 204, 238),
+    (102, 51, 0),
+)
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white in place of their black; then from
+Paul Tol's schemes, which come near to that: as many as DIOR has classes."""
+PANEL = (24, 28, 34)
+"""The background of a legend."""
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """The colour of class `label`; repeats after twenty classes."""
+    return PALETTE[label % len(PALETTE)]

@@ -1,1 +1,0 @@
-"""Whole tasks, free of argument parsing."""

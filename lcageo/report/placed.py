@@ -1,0 +1,220 @@
+"""Objects of a layer, of any format and CRS, brought back to where they lie in a scene's pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import DataError
+from lcageo.palette import class_colour
+from lcageo.vector.polygons import Geometries
+from lcageo.vector.read import LayerFile
+from lcageo.vector.reproject import near
+
+FloatArray = NDArray[np.float64]
+ToPixel = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
+"""Columns and rows (continuous scene pixels) of map x and y, arrays of one shape."""
+ToMap = ToPixel
+"""The other way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A scene as what is placed in it needs it."""
+
+    crs: pyproj.CRS | None
+    width: int
+    """Pixels."""
+    height: int
+    to_pixel: ToPixel
+    to_map: ToMap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedObjects:
+    """N objects in scene pixels, those without a score first, then the surest first, else in the layer's order."""
+
+    shapes: Geometries
+    """(N,) polygons and multipolygons."""
+    ids: NDArray[np.int64]
+    """(N,) the layer's own, or places in it, from 1."""
+    names: NDArray[Any]
+    """(N,) str: the class of each; empty where the layer has none."""
+    scores: FloatArray
+    """(N,) 0 to 1; not a number where the layer has none."""
+    areas_m2: FloatArray
+    """(N,) not a number where the layer has none."""
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def surest(self, count: int) -> PlacedObjects:
+        """The first `count` of the order."""
+        order = np.argsort(-np.nan_to_num(self.scores, nan=np.inf), kind="stable")[:count]
+        return PlacedObjects(
+            self.shapes[order], self.ids[order], self.names[order], self.scores[order], self.areas_m2[order]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[PlacedObjects]) -> PlacedObjects:
+        """The objects of several parts, one after the other; at least one."""
+        return cls(
+            np.concatenate([part.shapes for part in parts]),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.names for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.areas_m2 for part in parts]),
+        )
+
+
+@dataclass(slots=True)
+class PlacedLayer:
+    """What a scene's frame shows of a layer."""
+
+    objects: PlacedObjects
+    counts: Counter[str] = field(default_factory=Counter)
+    """Objects in the frame by class, also those beyond the most that are kept."""
+    outside: int = 0
+    """Features outside the frame."""
+    shapeless: int = 0
+    """Features without an area, or without a place."""
+    labels: dict[str, int] = field(default_factory=dict)
+    """The model's number of each class, as far as the layer has it."""
+
+    def colours(self) -> dict[str, tuple[int, int, int]]:
+        """A colour for each class: a quicklook's, where the layer has the model's numbers."""
+        names = sorted(self.counts, key=lambda name: (self.labels.get(name, len(self.labels)), name))
+        numbers = [self.labels.get(name) for name in names]
+        known = [number for number in numbers if number is not None]
+        if len(set(known)) < len(names):  # of several models, or of none
+            known = list(range(len(names)))
+        return {name: class_colour(number) for name, number in zip(names, known, strict=True)}
+
+
+def place_layer(layer: LayerFile, frame: Frame, most: int) -> PlacedLayer:
+    """Reads a layer's features into a scene's pixels, part by part.
+
+    Args:
+        layer: of objects, of any origin: polygons, with class, score, id, area_m2 as far as it has them.
+        frame: of the scene.
+        most: how many to keep, the surest.
+
+    Raises:
+        DataError: if it cannot be read, or cannot be of this scene.
+    """
+    move = _mover(layer, frame)
+    placed = PlacedLayer(_empty())
+    rows = 0
+    for part in layer.parts():
+        rows += len(part)
+        placed.objects = PlacedObjects.joined([placed.objects, _in_frame(part, rows, move, frame, placed)])
+        if len(placed.objects) > most:
+            placed.objects = placed.objects.surest(most)
+    placed.objects = placed.objects.surest(most)
+    if rows and not placed.counts and placed.outside:
+        raise DataError(
+            f"none of the {rows:,} features of '{layer.path}' lies in the scene; give the layer of this scene"
+        )
+    return placed
+
+
+def place_areas(layer: LayerFile, frame: Frame, column: str) -> tuple[Geometries, list[str]]:
+    """The polygons of a small layer in scene pixels, and what a column says of each.
+
+    Raises:
+        DataError: as place_layer.
+    """
+    move = _mover(layer, frame)
+    shapes, texts = [np.empty(0, object)], list[str]()
+    for part in layer.parts():
+        shapes.append(move(part.geometry.to_numpy()))
+        texts += _texts(part, column).tolist()
+    return np.concatenate(shapes), texts
+
+
+def _in_frame(
+    part: geopandas.GeoDataFrame, rows: int, move: Callable[[Geometries], Geometries], frame: Frame, placed: PlacedLayer
+) -> PlacedObjects:
+    """The objects of a part that the frame shows; counts the others in `placed`."""
+    shapes = move(part.geometry.to_numpy())
+    bounds = shapely.bounds(shapes)
+    usable = np.isfinite(bounds).all(axis=1) & (shapely.area(shapes) > 0)
+    shown = usable & (bounds[:, :2] < [frame.width, frame.height]).all(axis=1) & (bounds[:, 2:] > 0).all(axis=1)
+    placed.shapeless += int((~usable).sum())
+    placed.outside += int((usable & ~shown).sum())
+    names = _texts(part, "class")
+    placed.counts.update(names[shown].tolist())
+    if "class_id" in part:
+        known = part["class_id"].notna().to_numpy()
+        numbers = part["class_id"].to_numpy(np.float64, na_value=np.nan)[known].astype(int).tolist()
+        for name, number in set(zip(names[known].tolist(), numbers, strict=True)):
+            placed.labels.setdefault(name, number)
+    ids = _numbers(part, "id")
+    ids = np.where(np.isfinite(ids), ids, np.arange(rows - len(part), rows) + 1)
+    return PlacedObjects(
+        shapes[shown],
+        ids.astype(np.int64)[shown],
+        names[shown],
+        _numbers(part, "score")[shown],
+        _numbers(part, "area_m2")[shown],
+    )
+
+
+def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]:
+    """What brings a layer's geometries into the frame's pixels."""
+    # GDAL takes the pixels in our GeoJSON for longitudes; the layer itself says that it has no CRS.
+    crs = None if layer.provenance.get("crs", "") is None else layer.crs
+    if (crs is None) != (frame.crs is None):
+        lacks, has = ("scene", "layer") if crs is not None else ("layer", "scene")
+        raise DataError(
+            f"'{layer.path}' cannot be placed: the {lacks} has no CRS, but the {has} has one; "
+            "assign it with 'ogr2ogr -a_srs EPSG:CODE' or 'rio edit-info --crs EPSG:CODE'"
+        )
+    if crs is None or frame.crs is None:
+        return shapely.force_2d
+    try:
+        to_scene = None if crs == frame.crs else pyproj.Transformer.from_crs(crs, frame.crs, always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise DataError(
+            f"'{layer.path}' cannot be brought from {crs.name} to the scene's {frame.crs.name}: {error}"
+        ) from error
+    scene_crs, middle_x = (
+        frame.crs,
+        float(frame.to_map(np.array([frame.width / 2]), np.array([frame.height / 2]))[0][0]),
+    )
+
+    def move(shapes: Geometries) -> Geometries:
+        shapes = shapely.force_2d(shapes)
+        xs, ys = shapely.get_coordinates(shapes).T
+        if to_scene is not None:
+            xs, ys = to_scene.transform(xs, ys)
+        xs, ys = frame.to_pixel(near(xs, middle_x, scene_crs), ys)
+        return np.asarray(shapely.set_coordinates(shapes, np.column_stack([xs, ys])))
+
+    return move
+
+
+def _texts(part: geopandas.GeoDataFrame, column: str) -> NDArray[Any]:
+    if column not in part:
+        return np.full(len(part), "", object)
+    return np.asarray(part[column].fillna("").astype(str).to_numpy(), object)
+
+
+def _numbers(part: geopandas.GeoDataFrame, column: str) -> FloatArray:
+    if column not in part:
+        return np.full(len(part), np.nan)
+    return np.asarray(pd.to_numeric(part[column], errors="coerce").to_numpy(np.float64, na_value=np.nan))
+
+
+def _empty() -> PlacedObjects:
+    none = np.empty(0, object)
+    return PlacedObjects(none, np.empty(0, np.int64), none, np.empty(0), np.empty(0))

@@ -1,0 +1,239 @@
+"""A scene and a layer of what was found in it -> a page to look at: one file, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.config import PAGE_SIDE
+from lcageo.errors import OutputError, UsageError
+from lcageo.report.packed import pack, pack_polygons
+from lcageo.report.page import make_page, picture_address, provenance_rows
+from lcageo.report.placed import Frame, PlacedLayer, place_areas, place_layer
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.georef import north_in_picture
+from lcageo.scene.raster import Scene, open_scene
+from lcageo.scene.sample import sample_scene
+from lcageo.scene.stretch import Stretch, estimate_stretch, reduced_image
+from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.read import LayerFile, open_layer
+
+PAGE_SUFFIX = ".html"
+SCRIPTS = ("page.js", "view.js", "list.js", "scene.js", "scene_map.js")
+SIDES = (256, 16_384)
+"""The least and the most: browsers draw nothing larger."""
+MOST_OBJECTS = 200_000
+"""In a page, the surest of them: 4 MB, and as much as a browser draws while one drags."""
+NO_SCORE = 65_535
+"""Of an object without one, which is shown at any least score; scene.js has the same."""
+SCORE_STEPS = 10_000
+"""Of the score 1: as many digits as layers have, and whole, since 0.3 in 32 bits is not 0.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePage:
+    """What was put into a page."""
+
+    objects: int
+    """In the scene's frame."""
+    counts: Mapping[str, int]
+    """By class."""
+    picture: NDArray[np.uint8]
+    """(3, h, w) uint8."""
+    colours: Mapping[str, str]
+    """Of each class, as #rrggbb."""
+    info: SceneInfo
+    warnings: tuple[str, ...]
+
+
+def report_scene(
+    scene: str, layer: Path, target: Path, holes: Path | None = None, side: int = PAGE_SIDE, overwrite: bool = False
+) -> ScenePage:
+    """Writes the page of a scene.
+
+    Args:
+        scene: as `detect` takes it.
+        layer: what was found in it: of any format, CRS and origin, as long as it holds polygons.
+        target: the page, .html.
+        holes: the layer that `detect --holes` wrote.
+        side: most pixels of the picture's longer side.
+        overwrite: whether the target may be replaced.
+
+    Raises:
+        UsageError: if the target exists or is no .html, or the side is out of range.
+        SceneError, DataError: if scene or layer cannot be read, or do not belong together.
+        OutputError: if the page cannot be written.
+    """
+    if target.suffix.lower() != PAGE_SUFFIX:
+        raise UsageError(f"output '{target}' is not a page; give a file that ends in {PAGE_SUFFIX}")
+    check_side(side)
+    check_output(target, [target], overwrite)
+    return write_scene_page(scene, layer, target, holes, side)
+
+
+def check_side(side: int) -> None:
+    """Refuses pictures that browsers do not draw.
+
+    Raises:
+        UsageError: if it is out of range.
+    """
+    if not SIDES[0] <= side <= SIDES[1]:
+        raise UsageError(f"--side {side} is not from {SIDES[0]:,} to {SIDES[1]:,} pixels")
+
+
+def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, side: int) -> ScenePage:
+    """What report_scene does, without its checks."""
+    found = open_layer(layer, "")
+    with _open(scene, _bands(found.provenance)) as opened:
+        frame = _frame(opened.info)
+        placed = place_layer(found, frame, MOST_OBJECTS)
+        areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
+        picture = reduced_image(opened, _stretch(found.provenance) or estimate_stretch(sample_scene(opened)), side)
+    warnings = _warnings(found, placed)
+    colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
+    data = {
+        **_place(opened.info),
+        "about": f"{opened.info.width:,} x {opened.info.height:,} pixels, {found.path.name}",
+        "classes": [
+            {"name": name or "no class", "colour": colour, "count": placed.counts[name]}
+            for name, colour in colours.items()
+        ],
+        "least": _least(found.provenance, placed),
+        "objects": _pack(placed, list(colours)),
+        "holes": pack_polygons(np.empty(0, object) if areas is None else areas),
+        "reasons": reasons,
+        "warnings": list(warnings),
+        "coverage": _coverage(found.provenance, holes is not None),
+        "provenance": provenance_rows({name: value for name, value in found.provenance.items() if name != "tiles"})
+        or [("layer", "says nothing of how it was made")],
+    }
+    text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
+    write_text(text, target)
+    return ScenePage(placed.counts.total(), placed.counts, picture, colours, opened.info, warnings)
+
+
+def write_text(text: str, target: Path) -> None:
+    """Writes a page, which appears whole.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with Publication() as publication:
+        try:
+            # Names of files can be other than UTF-8.
+            publication.draft(target).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise OutputError(f"page '{target}' cannot be written: {error.strerror}; make space there") from error
+        publication.publish()
+
+
+def _open(scene: str, bands: tuple[int, int, int] | None) -> Scene:
+    try:
+        return open_scene(scene, bands)
+    except UsageError:  # a copy of the scene that has fewer bands
+        return open_scene(scene)
+
+
+def _frame(info: SceneInfo) -> Frame:
+    georeference = info.georeference
+    return Frame(georeference.crs, info.width, info.height, georeference.to_pixel, georeference.to_map)
+
+
+def _place(info: SceneInfo) -> dict[str, Any]:
+    """What a page knows of where a scene is."""
+    georeference = info.georeference
+    affine, crs = georeference.affine, georeference.crs
+    name = None if crs is None else (crs.to_string() if crs.to_authority() else crs.name)
+    return {
+        "size": [info.width, info.height],
+        "metres": None if info.pixel_size_m is None else info.pixel_size_m[0],  # the bar lies along the rows
+        "north": north_in_picture(georeference, info.width, info.height),
+        "crs": name,
+        "affine": None if crs is None or affine is None else list(affine)[:6],
+    }
+
+
+def _pack(placed: PlacedLayer, classes: list[str]) -> dict[str, str]:
+    objects = placed.objects
+    numbers = {name: number for number, name in enumerate(classes)}
+    scores = np.rint(np.clip(objects.scores, 0, 1) * SCORE_STEPS)
+    return {
+        **pack_polygons(objects.shapes),
+        "ids": pack(np.clip(objects.ids, -(2**31), 2**31 - 1), "<i4"),
+        "labels": pack(np.array([numbers[name] for name in objects.names], np.int64), "<u2"),
+        "scores": pack(np.nan_to_num(scores, nan=NO_SCORE), "<u2"),
+        "areas": pack(objects.areas_m2, "<f4"),
+    }
+
+
+def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
+    lines = []
+    if placed.counts.total() > len(placed.objects):
+        lines.append(
+            f"the page shows the {len(placed.objects):,} surest of {placed.counts.total():,} objects; "
+            "'lcageo filter' makes layers of parts"
+        )
+    if placed.outside:
+        lines.append(f"{placed.outside:,} features of '{layer.path}' lie outside the scene; left out")
+    if placed.shapeless:
+        lines.append(f"{placed.shapeless:,} features of '{layer.path}' have no area or no place; left out")
+    return tuple(lines)
+
+
+def _least(provenance: Mapping[str, Any], placed: PlacedLayer) -> int:
+    """Where the slider stands first, in SCORE_STEPS: at the least threshold of those that the layer was made with.
+
+    With `detect --keep` a layer has surer and less sure objects.
+    """
+    thresholds = provenance.get("thresholds")
+    scores = [one for one in thresholds.values() if _is_number(one)] if isinstance(thresholds, Mapping) else []
+    lowest = np.min(placed.objects.scores, initial=1.0, where=np.isfinite(placed.objects.scores))
+    wanted = min(scores, default=0.0)
+    # At or below what the layer has, the slider's step would hide some.
+    return 0 if wanted <= lowest + 1 / SCORE_STEPS else int(wanted * 100 + 1e-9) * (SCORE_STEPS // 100)
+
+
+def _coverage(provenance: Mapping[str, Any], has_holes: bool) -> list[tuple[str, str]]:
+    """How much of the scene was looked at, in tiles, as rows of a table."""
+    tiles = provenance.get("tiles")
+    if not isinstance(tiles, Mapping) or not all(map(_is_number, tiles.values())):
+        return [("tiles", "the layer says nothing of them")]
+    planned = tiles.get("planned", 0)
+    rows = [
+        (name.replace("_", " "), f"{count:,} ({count / planned:.1%})" if planned else f"{count:,}")
+        for name, count in tiles.items()
+    ]
+    if tiles.get("unreadable") and not has_holes:
+        rows.append(("where", "detect --holes and report --holes show it"))
+    return rows
+
+
+def _stretch(provenance: Mapping[str, Any]) -> Stretch | None:
+    """What the detector saw, if the layer tells."""
+    told = provenance.get("stretch")
+    low, high = (_three(told.get(end) if isinstance(told, Mapping) else None) for end in ("low", "high"))
+    if low is None or high is None or not all(start < end for start, end in zip(low, high, strict=True)):
+        return None
+    return Stretch(low, high)
+
+
+def _bands(provenance: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """What the detector saw as red, green and blue, if the layer tells."""
+    bands = _three(provenance.get("bands"))
+    return None if bands is None else (int(bands[0]), int(bands[1]), int(bands[2]))
+
+
+def _three(told: object) -> tuple[float, float, float] | None:
+    """Three numbers, if it is that: a layer may have passed through other hands."""
+    if not isinstance(told, list) or len(told) != 3 or not all(map(_is_number, told)):
+        return None
+    return (told[0], told[1], told[2])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,256 @@
+"""A survey's folder -> a folder of pages: an index with a map of its scenes, and a page for each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from lcageo.config import PAGE_SIDE
+from lcageo.errors import DataError, LcageoError, SceneError, UsageError
+from lcageo.geodesy import WGS84, to_longitude_latitude
+from lcageo.palette import class_colour
+from lcageo.report.page import make_page, picture_address, provenance_rows
+from lcageo.report.scene import PAGE_SUFFIX, ScenePage, check_side, write_scene_page, write_text
+from lcageo.scene.describe import SceneInfo
+from lcageo.scene.raster import open_scene
+from lcageo.survey.state import State
+from lcageo.survey.summary import SUMMARY
+from lcageo.vector.publish import check_output, make_folder
+
+INDEX = "index.html"
+SCRIPTS = ("page.js", "view.js", "list.js", "survey.js")
+THUMBNAIL_PIXELS = 4_000_000
+"""Of all thumbnails of an index together: about 1 MB, however many scenes there are."""
+THUMBNAIL_SIDES = (16, 512)
+"""The least and the most."""
+
+FloatArray = NDArray[np.float64]
+OnProgress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyPages:
+    """What was made of a survey."""
+
+    pages: int
+    objects: int
+    missing: tuple[str, ...]
+    """Scenes whose page could not be made, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One scene of a survey's summary."""
+
+    path: str
+    state: str
+    counts: Mapping[str, int]
+    notes: tuple[str, ...]
+    layer: Path | None
+    """What was found in it; None where nothing was looked at."""
+    holes: Path | None
+    place: PurePosixPath | None
+    """Of its page in the folder of pages."""
+
+    @property
+    def name(self) -> str:
+        """As its results are called, else as its file is."""
+        return Path(self.path).stem if self.place is None else str(self.place.relative_to("scenes").with_suffix(""))
+
+
+def report_survey(
+    folder: Path,
+    out: Path,
+    side: int = PAGE_SIDE,
+    overwrite: bool = False,
+    on_progress: OnProgress = lambda done, total, text: None,
+    warn: Callable[[str], None] = lambda line: None,
+) -> SurveyPages:
+    """Writes the pages of a survey; a scene that fails costs only its own.
+
+    Args:
+        folder: what `batch` wrote.
+        out: for the pages, made if it is missing: index.html and scenes/NAME.html.
+        side: most pixels of a picture's longer side.
+        overwrite: whether pages may be replaced.
+        on_progress: told how many scenes are done, of how many, and which is next.
+        warn: receives lines that the user should read.
+
+    Raises:
+        UsageError: if a page exists, or `out` is named like one.
+        DataError: if the folder is not a survey's.
+        OutputError: if pages cannot be written.
+    """
+    if out.suffix.lower() == PAGE_SUFFIX:
+        raise UsageError(f"output '{out}' looks like one page, but a survey has many; give a folder")
+    check_side(side)
+    summary = _read_summary(folder)
+    scenes = [_scene(entry, folder) for entry in summary["per_scene"]]
+    for target in [out / INDEX, *(out / scene.place for scene in scenes if scene.place is not None)]:
+        check_output(target, [target], overwrite, folder_is_made=True)
+    make_folder(out)
+    for parent in {(out / scene.place).parent for scene in scenes if scene.place is not None}:
+        make_folder(parent)
+    thumbnail = int(np.clip(math.sqrt(THUMBNAIL_PIXELS / max(1, len(scenes))), *THUMBNAIL_SIDES))
+    colours: dict[str, str] = {}
+    entries: list[dict[str, Any]] = []
+    footprints: list[FloatArray | None] = []
+    missing: list[str] = []
+    for done, scene in enumerate(scenes):
+        on_progress(done, len(scenes), scene.name)
+        page, info = None, None
+        try:
+            page = _write_page(scene, out, side)
+        except (SceneError, DataError) as error:
+            missing.append(f"{scene.path}: {error}{_hint(scene.path)}")
+        if page is None:
+            with suppress(LcageoError), open_scene(scene.path) as opened:
+                info = opened.info
+        else:
+            info = page.info
+            colours = {**page.colours, **colours}
+            for line in page.warnings:
+                warn(f"{scene.name}: {line}")
+        footprints.append(None if info is None else _footprint(info))
+        entries.append(_entry(scene, page, None if footprints[-1] is None else thumbnail))
+    on_progress(len(scenes), len(scenes), "")
+    _write_index(folder, out / INDEX, summary, scenes, entries, footprints, colours)
+    pages = sum(entry["href"] is not None for entry in entries)
+    return SurveyPages(pages, sum(sum(scene.counts.values()) for scene in scenes), tuple(missing))
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+        if not isinstance(summary["per_scene"], list):
+            raise TypeError("per_scene is no list")
+    except FileNotFoundError as error:
+        raise DataError(f"'{folder}' has no {SUMMARY}; give the folder that 'lcageo batch --out' wrote") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"'{path}' is not a survey's summary ({error}); run 'lcageo batch' again") from error
+    return dict(summary)
+
+
+def _scene(entry: Any, folder: Path) -> _Scene:
+    try:
+        outputs = [PurePosixPath(output) for output in entry["outputs"]]
+        if any(output.is_absolute() or ".." in output.parts for output in outputs):
+            raise ValueError("results lie outside the folder")
+        layer = next((output for output in outputs if output.parts[0] == "scenes"), None)
+        holes = next((output for output in outputs if output.parts[0] == "holes"), None)
+        return _Scene(
+            path=str(entry["scene"]),
+            state=State(entry["state"]),
+            counts={str(name): int(count) for name, count in entry["per_class"].items()},
+            notes=tuple(str(note) for note in [entry["error"], *entry["warnings"]] if note),
+            layer=None if layer is None else folder / layer,
+            holes=None if holes is None else folder / holes,
+            place=None if layer is None else layer.with_suffix(PAGE_SUFFIX),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"'{folder / SUMMARY}' is not a survey's summary ({error}); run 'lcageo batch' again"
+        ) from error
+
+
+def _write_page(scene: _Scene, out: Path, side: int) -> ScenePage | None:
+    if scene.layer is None or scene.place is None:
+        return None
+    return write_scene_page(scene.path, scene.layer, out / scene.place, scene.holes, side)
+
+
+def _hint(path: str) -> str:
+    """For the commonest reason why a scene is not found."""
+    here = Path(path).is_absolute() or Path(path).exists()
+    return "" if here else " (paths are as 'lcageo batch' was given them: run report in the same folder)"
+
+
+def _entry(scene: _Scene, page: ScenePage | None, thumbnail: int | None) -> dict[str, Any]:
+    """What the index says of a scene, but for its corners."""
+    drawn = page is not None and thumbnail is not None
+    return {
+        "name": scene.name,
+        "state": scene.state,
+        "notes": list(scene.notes),
+        "href": None if page is None else quote(str(scene.place)),
+        "thumbnail": picture_address(page.picture, thumbnail) if page is not None and drawn else None,
+    }
+
+
+def _write_index(
+    folder: Path,
+    target: Path,
+    summary: Mapping[str, Any],
+    scenes: Sequence[_Scene],
+    entries: Sequence[dict[str, Any]],
+    footprints: Sequence[FloatArray | None],
+    colours: Mapping[str, str],
+) -> None:
+    names = list(dict.fromkeys(name for scene in scenes for name in scene.counts))
+    spare = {name: "#{:02x}{:02x}{:02x}".format(*class_colour(label)) for label, name in enumerate(names)}
+    corners, size = _on_map(footprints)
+    states = {state: sum(scene.state == state for scene in scenes) for state in State}
+    data = {
+        "about": ", ".join(f"{count:,} {state}" for state, count in states.items() if count) or "no scenes",
+        "size": size,
+        "classes": [{"name": name, "colour": colours.get(name, spare[name])} for name in names],
+        "scenes": [
+            {**entry, "corners": place, "counts": [scene.counts.get(name, 0) for name in names]}
+            for scene, entry, place in zip(scenes, entries, corners, strict=True)
+        ],
+        "provenance": provenance_rows({name: value for name, value in summary.items() if name != "per_scene"}),
+    }
+    title = f"Survey {folder.resolve().name}"
+    write_text(make_page("survey.html", SCRIPTS, title, data), target)
+
+
+def _footprint(info: SceneInfo) -> FloatArray | None:
+    """(4, 2) longitude and latitude of a raster's corners, from the upper left one clockwise in the picture."""
+    crs = info.georeference.crs
+    if crs is None or not to_longitude_latitude(crs):
+        return None
+    columns, rows = np.array([0.0, info.width, info.width, 0.0]), np.array([0.0, 0.0, info.height, info.height])
+    to_globe = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True)
+    corners = np.stack(to_globe.transform(*info.georeference.to_map(columns, rows)), axis=-1)
+    return corners if np.isfinite(corners).all() else None
+
+
+def _on_map(
+    footprints: Sequence[FloatArray | None],
+) -> tuple[list[list[list[float]] | None], tuple[float, float]]:
+    """Corners in metres, to the right and downwards, and the map's width and height.
+
+    The map is azimuthal equidistant about the survey's middle: north is up and lengths are right there, on any
+    continent and across the antimeridian.
+    """
+    placed = [corners for corners in footprints if corners is not None]
+    if not placed:
+        return [None] * len(footprints), (1.0, 1.0)
+    longitude, latitude = np.radians(np.concatenate(placed)).T
+    x, y, z = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
+    middle = {
+        "lon_0": math.degrees(math.atan2(y.mean(), x.mean())),
+        "lat_0": math.degrees(math.atan2(z.mean(), math.hypot(x.mean(), y.mean()))),
+    }
+    plane = pyproj.CRS.from_dict({"proj": "aeqd", "ellps": "WGS84", **middle})
+    to_plane = pyproj.Transformer.from_crs(WGS84, plane, always_xy=True)
+    moved = [None if one is None else np.stack(to_plane.transform(*one.T), axis=-1) for one in footprints]
+    every = np.concatenate([one for one in moved if one is not None])
+    margin = 0.04 * float(np.ptp(every, axis=0).max())
+    west, north = every[:, 0].min() - margin, every[:, 1].max() + margin
+    width, height = np.ptp(every, axis=0) + 2 * margin
+    corners = [
+        None if one is None else np.column_stack([one[:, 0] - west, north - one[:, 1]]).tolist() for one in moved
+    ]
+    return corners, (float(width), float(height))

@@ -1,0 +1,1 @@
+"""Choosing from layers of objects: `lcageo filter`."""

@@ -1,0 +1,107 @@
+"""Map features -> boxes in the pixels of the scene that they were found in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyproj
+import shapely
+
+from lcageo.detections import Detections
+from lcageo.errors import DataError
+from lcageo.vector.pixel_labels import PixelGrid
+from lcageo.vector.read import LayerFile
+from lcageo.vector.reproject import near
+
+_HOW = "; run 'lcageo detect' with this output instead"
+
+
+@dataclass(frozen=True, slots=True)
+class MapToPixels:
+    """Brings the features of a layer back into its scene's pixels."""
+
+    source: Path
+    grid: PixelGrid
+    classes: tuple[str, ...]
+    _crs: pyproj.CRS | None
+    """The scene's."""
+    _transform: tuple[float, ...]
+    """a, b, c, d, e, f of the scene: x = a * column + b * row + c, y = d * column + e * row + f."""
+
+    @classmethod
+    def of(cls, layer: LayerFile) -> MapToPixels:
+        """From what a layer says of how it came about.
+
+        Raises:
+            DataError: if it is no layer of one scene that an affine transform places.
+        """
+        record = layer.provenance
+        if record.get("appended") or "scene" not in record:
+            raise DataError(f"'{layer.path}' is no layer of one scene, so that its objects have no pixels{_HOW}")
+        scene = record.get("scene_grid")
+        if not isinstance(scene, dict) or not scene.get("transform"):
+            raise DataError(f"'{layer.path}' does not say by what transform its scene is placed on the map{_HOW}")
+        crs = None if scene["crs"] is None else pyproj.CRS.from_user_input(scene["crs"])
+        # GeoJSON has no way to say that its coordinates are pixels.
+        if (layer.crs is None) != (crs is None) and layer.path.suffix != ".geojson":
+            raise DataError(f"'{layer.path}' has lost its CRS, so that its objects' pixels are not known{_HOW}")
+        grid = PixelGrid(Path(record["scene"]).name, *scene["size"])
+        return cls(layer.path, grid, tuple(scene["classes"]), crs, tuple(scene["transform"]))
+
+    def detections(self, parts: Iterator[geopandas.GeoDataFrame]) -> Iterator[Detections]:
+        """Part by part, the boxes around features in scene pixels.
+
+        Raises:
+            DataError: if one has no class or score, lies outside the scene, or is of a class that it has not.
+        """
+        for part in parts:
+            missing = [name for name in ("class", "score") if name not in part]
+            if len(part) and missing:
+                raise DataError(f"'{self.source}' has no column '{missing[0]}', which boxes in pixels need")
+            if len(part):
+                labels = _labels(part["class"].astype(str).tolist(), self.classes, self.source)
+                yield Detections(self._boxes(part), part["score"].to_numpy(np.float32), labels)
+
+    def _boxes(self, part: geopandas.GeoDataFrame) -> Any:
+        """(N, 4) float64."""
+        points, of = shapely.get_coordinates(part.geometry.to_numpy(), return_index=True)
+        starts = np.flatnonzero(np.diff(of, prepend=-1))
+        if len(starts) != len(part):
+            raise DataError(f"'{self.source}' has {len(part) - len(starts):,} objects without a geometry; remove them")
+        xs, ys = points.T
+        a, b, c, d, e, f = self._transform
+        if self._crs is not None:
+            if part.crs != self._crs:
+                try:
+                    to_scene = pyproj.Transformer.from_crs(part.crs, self._crs, always_xy=True)
+                    xs, ys = to_scene.transform(xs, ys, errcheck=True)
+                except pyproj.exceptions.ProjError as error:
+                    raise DataError(f"objects of '{self.source}' have no place in {self._crs.name}: {error}") from error
+            middle = a * self.grid.width / 2 + b * self.grid.height / 2 + c
+            xs = near(xs, middle, self._crs)  # a box may have been cut at the antimeridian
+        determinant = a * e - b * d
+        columns = (e * (xs - c) - b * (ys - f)) / determinant
+        rows = (a * (ys - f) - d * (xs - c)) / determinant
+        boxes = np.empty((len(part), 4))
+        for place, values in enumerate((columns, rows)):
+            boxes[:, place] = np.minimum.reduceat(values, starts)
+            boxes[:, place + 2] = np.maximum.reduceat(values, starts)
+        outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > [self.grid.width, self.grid.height]).any(axis=1)
+        if outside.any():
+            raise DataError(
+                f"{outside.sum():,} objects of '{self.source}' lie outside its scene; filter them with --aoi"
+            )
+        return boxes
+
+
+def _labels(names: Sequence[str], classes: Sequence[str], source: Path) -> Any:
+    numbers = {name: label for label, name in enumerate(classes)}
+    unknown = next((name for name in names if name not in numbers), None)
+    if unknown is not None:
+        raise DataError(f"'{source}' has objects of class '{unknown}', which its model has not; choose with --classes")
+    return np.array([numbers[name] for name in names], np.int64)

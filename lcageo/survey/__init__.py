@@ -1,0 +1,1 @@
+"""Folders of scenes: `lcageo batch`."""

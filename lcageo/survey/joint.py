@@ -1,0 +1,240 @@
+"""The layers of a survey's scenes -> one joint layer, in which an object that several scenes show stands once.
+
+Two objects of different scenes and of one class (of any, if asked for) are one when the IoU of their polygons in the
+common CRS exceeds JOINT_IOU. Besides, an object cut by its scene's border yields to a larger one that holds more than
+CUT_IOS of it, whatever the ranks (a cut one to a whole one, if they are equally large). Those that yield go first, and
+may still make others yield, as at the seams of tiles (`lcageo.inference.merge`). Of the rest, an object goes if it is
+one with a better one that stays. Better is the finer GSD, if it differs by more than GSD_STEP; then the larger margin
+(distance from the polygon's centroid to its scene's border, in the common CRS); then the higher score, the earlier
+scene, the smaller id. Source: our own design.
+
+Only objects that meet another scene's footprint are compared, a pair of scenes at a time. In memory are the objects of
+a few scenes, and two integers for every two objects that are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from math import inf, isfinite, log
+
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from geopandas import GeoDataFrame
+from numpy.typing import NDArray
+
+from lcageo.survey.scene_layer import NUMBERS, SceneLayer, common_crs, middle_x, moved, read_objects
+from lcageo.vector.polygons import Geometries, valid_polygons
+from lcageo.vector.reproject import near
+
+Index = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+JOINT_IOU = 0.4
+"""Less than the 0.6 within a scene: orthoimages of one place are registered to a metre or so, and a car is 4 m long."""
+CUT_IOS = 0.6
+"""Share of a cut object that must lie in the larger one."""
+CUT_TOLERANCE_PX = 4.0
+"""An object that comes this close (scene pixels) to its scene's border may be cut by it, as at the seams of tiles."""
+GSD_STEP = 1.1
+"""Ratio of GSDs in one bucket: buckets can be put in order, pairs that differ by less than 10 % cannot."""
+SEGMENTS_PER_SIDE = 32  # straight borders of one CRS are curves in another
+OBJECTS_AT_ONCE = 100_000  # kept in memory; pairs of scenes come in blocks of half as many by half as many
+BLOCK = 5_000  # objects whose partners are looked up at a time
+PART_ROWS = 20_000
+SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
+
+
+def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: bool = False) -> Iterator[GeoDataFrame]:
+    """All objects of a survey in its common CRS, each once, part by part, for `write_layer`.
+
+    Args:
+        layers: the scenes, at least one. A file is read twice or a few times.
+        classes: the model's class names.
+        agnostic: whether objects of different classes can be one.
+
+    Yields:
+        At most PART_ROWS objects with the columns of `features`, ids from 1 on: scenes in the order given, within a
+        scene by its layer's ids. If there is none at all, a part without any.
+
+    Raises:
+        OutputError: if a layer cannot be read or has other classes, or a scene has no place in the common CRS.
+    """
+    crs = common_crs(layers)
+    lost = _lost(_Survey.of(layers, crs, len(classes)), agnostic)
+    first_id = 1
+    for scene, layer in enumerate(layers):
+        begin, end = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
+        rows = read_objects(layer, len(classes)).drop(index=lost[begin:end] - scene * SCENE_STRIDE)
+        for start in range(0, len(rows) or int(first_id == 1 and scene == len(layers) - 1), PART_ROWS):
+            part = rows.iloc[start : start + PART_ROWS]
+            yield _part(part, layer, classes, crs, first_id)
+            first_id += len(part)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """N scenes in one frame: the common CRS, all in one turn around the globe."""
+
+    layers: Sequence[SceneLayer]
+    classes: int
+    crs: pyproj.CRS
+    footprints: Geometries
+    """(N,) valid polygons."""
+    pairs: Index
+    """(P, 2) scenes whose footprints meet, the earlier one first."""
+
+    @classmethod
+    def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
+        """The scenes of `layers`, in their order."""
+        middles = near(np.array([middle_x(layer, crs) for layer in layers]), middle_x(layers[0], crs), crs)
+        outlines = []
+        for layer, middle in zip(layers, middles.tolist(), strict=True):
+            outline = shapely.Polygon(layer.corners)
+            outline = shapely.segmentize(outline, outline.length / 4 / SEGMENTS_PER_SIDE)
+            outlines.append(moved(np.array([outline]), layer, layer.crs, crs, middle))
+        footprints, _ = valid_polygons(np.concatenate(outlines))
+        pairs = shapely.STRtree(footprints).query(footprints, predicate="intersects").T
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        blocks = np.cumsum([layer.objects for layer in layers]) // (OBJECTS_AT_ONCE // 2)
+        in_blocks = np.lexsort((*pairs.T[::-1], *blocks[pairs].T[::-1]))
+        return cls(layers, classes, crs, footprints, pairs[in_blocks])
+
+    def objects(self, scene: int) -> _Objects:
+        """The objects of a scene that meet another one's footprint."""
+        layer, rows = self.layers[scene], read_objects(self.layers[scene], self.classes)
+        shapes = moved(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
+        others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
+        near = shapely.union_all(self.footprints[others])
+        shapely.prepare(near)
+        met = np.flatnonzero(shapely.intersects(near, shapes))
+        rows, (shapes, _) = rows.iloc[met], valid_polygons(shapes[met])
+        margins = shapely.distance(shapely.centroid(shapes), shapely.boundary(self.footprints[scene]))
+        bucket = np.full(len(rows), _bucket(layer.gsd_m), np.float64)
+        ranks = np.column_stack([bucket, -margins, -rows["score"].to_numpy()])
+        cut = _border_px(rows.geometry.to_numpy(), layer) <= CUT_TOLERANCE_PX
+        numbers, labels = met + scene * SCENE_STRIDE, rows["class_id"].to_numpy()
+        return _Objects(numbers, labels, shapes, shapely.area(shapes), cut, ranks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Objects:
+    """N objects of one scene."""
+
+    numbers: Index
+    """(N,) in the survey, increasing with scene and id."""
+    labels: NDArray[np.int32]
+    shapes: Geometries
+    """(N,) valid polygons in the survey's frame."""
+    areas: Floats
+    cut: NDArray[np.bool_]
+    """(N,) True where the scene's border may cut it."""
+    ranks: Floats
+    """(N, 3) the least is the best, earlier columns before later ones."""
+
+    def selected(self, index: NDArray[np.intp]) -> _Objects:
+        """Those at `index`, in its order."""
+        return _Objects(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+class _Kept:
+    """The objects of the scenes used last, some OBJECTS_AT_ONCE of them."""
+
+    def __init__(self, survey: _Survey) -> None:
+        self._survey = survey
+        self._scenes: dict[int, _Objects] = {}
+        """The one used last comes last."""
+        self._count = 0
+
+    def objects(self, scene: int) -> _Objects:
+        """Those of a scene."""
+        found = self._scenes.pop(scene, None)
+        if found is None:
+            found = self._survey.objects(scene)
+            self._count += len(found.numbers)
+        self._scenes[scene] = found
+        while len(self._scenes) > 2 and self._count > OBJECTS_AT_ONCE:
+            self._count -= len(self._scenes.pop(next(iter(self._scenes))).numbers)
+        return found
+
+
+def _lost(survey: _Survey, agnostic: bool) -> Index:
+    """Numbers of the objects that the joint layer leaves out."""
+    kept = _Kept(survey)
+    yielding, better, worse = ([np.zeros(0, np.int64)] for _ in range(3))
+    for scene, later in survey.pairs.tolist():
+        for one, other, common in _overlaps(kept.objects(scene), kept.objects(later), agnostic):
+            yielding += [_yielding(one, other, common), _yielding(other, one, common)]
+            same = common > JOINT_IOU * (one.areas + other.areas - common)
+            wins = _wins(one, other)
+            better.append(np.where(wins, one.numbers, other.numbers)[same])
+            worse.append(np.where(wins, other.numbers, one.numbers)[same])
+    return _losers(np.concatenate(better), np.concatenate(worse), np.unique(np.concatenate(yielding)))
+
+
+def _overlaps(scene: _Objects, later: _Objects, agnostic: bool) -> Iterator[tuple[_Objects, _Objects, Floats]]:
+    """M pairs of objects of two scenes that can be one, and the areas that they share, block by block."""
+    tree = shapely.STRtree(later.shapes)
+    for start in range(0, len(scene.numbers), BLOCK):
+        first, second = tree.query(scene.shapes[start : start + BLOCK])
+        first += start
+        can_be = agnostic | (scene.labels[first] == later.labels[second])
+        one, other = scene.selected(first[can_be]), later.selected(second[can_be])
+        yield one, other, shapely.area(shapely.intersection(one.shapes, other.shapes))
+
+
+def _yielding(part: _Objects, whole: _Objects, common: Floats) -> Index:
+    """Numbers of those of `part` that are cut and lie in the larger one beside them."""
+    larger = (part.areas < whole.areas) | ((part.areas == whole.areas) & ~whole.cut)
+    return np.compress(part.cut & larger & (common > CUT_IOS * part.areas), part.numbers)
+
+
+def _wins(one: _Objects, other: _Objects) -> NDArray[np.bool_]:
+    """(M,) True where the first of two objects ranks better."""
+    wins: NDArray[np.bool_] = one.numbers < other.numbers
+    for mine, its in zip(one.ranks.T[::-1], other.ranks.T[::-1], strict=True):
+        wins = np.where(mine == its, wins, mine < its)
+    return wins
+
+
+def _losers(better: Index, worse: Index, yielded: Index) -> Index:
+    """What has yielded, and what the greedy loop drops of the rest, given (M,) and (M,) numbers that are one."""
+    numbers = np.unique(np.concatenate([better, worse]))
+    first, second = np.searchsorted(numbers, better), np.searchsorted(numbers, worse)
+    lost = np.isin(numbers, yielded)
+    while True:  # what has no better one left stays, and what is one with it goes, which frees others
+        undecided = ~(lost[first] | lost[second])
+        first, second = first[undecided], second[undecided]
+        if len(first) == 0:
+            return np.union1d(yielded, numbers[lost])
+        held_up = np.isin(np.arange(len(numbers)), second)
+        lost[second[~held_up[first]]] = True
+
+
+def _bucket(gsd_m: float) -> float:
+    """Of a GSD; the last one where it is not known."""
+    return round(log(gsd_m) / log(GSD_STEP)) if isfinite(gsd_m) else inf
+
+
+def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
+    """Some rows of a scene's layer as rows of the joint one."""
+    polygons = shapely.orient_polygons(moved(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs)))
+    part = GeoDataFrame(rows[list(NUMBERS)].reset_index(drop=True), geometry=polygons, crs=crs)
+    part["id"] = np.arange(first, first + len(rows))
+    part.insert(1, "class", pd.Series(np.array(names, dtype=object)[rows["class_id"]], dtype="str"))
+    part.insert(len(NUMBERS) + 1, "scene", pd.Series([layer.name] * len(rows), dtype="str"))
+    return part
+
+
+def _border_px(shapes: Geometries, layer: SceneLayer) -> Floats:
+    """(N,) how close polygons in a scene's CRS come to its raster's border, in its pixels."""
+    points, owners = shapely.get_coordinates(shapes, return_index=True)
+    closest = np.full(len(shapes), np.inf)
+    for side in range(4):
+        start, end, opposite, _ = np.roll(np.array(layer.corners), -side, axis=0)
+        (dx, dy), (ox, oy), (px, py) = end - start, opposite - start, (points - start).T
+        share = (dx * py - dy * px) / (dx * oy - dy * ox)  # 0 on this side of the raster, 1 on the opposite one
+        np.minimum.at(closest, owners, share * layer.size[1 - side % 2])
+    return closest

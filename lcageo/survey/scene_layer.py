@@ -1,0 +1,119 @@
+"""The layer of one scene, as its survey reads it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import shapely
+from geopandas import GeoDataFrame, read_parquet
+
+from lcageo.errors import OutputError
+from lcageo.geodesy import WGS84
+from lcageo.vector.formats import layer_name
+from lcageo.vector.polygons import Geometries
+from lcageo.vector.reproject import near
+from lcageo.vector.write import GDAL_ERRORS
+
+ZONE_MARGIN = 6.0
+"""Degrees beyond its area in which a CRS is still good: a UTM zone serves its neighbours, too."""
+NUMBERS = {"id": "int64", "class_id": "int32", "score": "f8", "width_m": "f8", "height_m": "f8", "area_m2": "f8"}
+"""What is taken from a scene's layer besides the polygons; classes and scenes are named anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLayer:
+    """What was found in one scene of a survey, and where that lies."""
+
+    name: str
+    """Tells it from the survey's others; the attribute `scene` of its objects."""
+    path: Path
+    """Its layer in any format, as `write_layer` left it."""
+    crs: pyproj.CRS
+    """The scene's own."""
+    gsd_m: float
+    """Infinite where it is not known."""
+    corners: tuple[tuple[float, float], ...]
+    """Map x and y in `crs` of the raster's upper-left, upper-right, lower-right and lower-left corner."""
+    size: tuple[int, int]
+    """Width and height of the raster, pixels."""
+    objects: int
+    """In the layer."""
+
+
+def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
+    """The CRS that most of the scenes (at least one) have, of several equally common ones the first.
+
+    Where some scenes lie outside the area that it is made for, longitude and latitude: a zone has no place for them.
+    """
+    counts = Counter(layer.crs for layer in layers)  # by wording, where equal ones may differ
+    usual = max(counts, key=lambda crs: sum(count for other, count in counts.items() if crs == other))
+    if len(counts) == 1 or usual.area_of_use is None:
+        return usual
+    west, south, east, north = usual.area_of_use.bounds
+    for layer in layers:
+        try:
+            to_globe = pyproj.Transformer.from_crs(layer.crs, WGS84, always_xy=True)
+        except pyproj.exceptions.ProjError:
+            continue  # a local grid; it will be named when it is to be moved
+        x, y = to_globe.transform(*np.mean(layer.corners, axis=0))
+        turned = (x - west) % 360 + west  # east of the western border
+        if not (west - ZONE_MARGIN <= turned <= east + ZONE_MARGIN or turned - 360 >= west - ZONE_MARGIN):
+            return pyproj.CRS(WGS84)
+        if not south - ZONE_MARGIN <= y <= north + ZONE_MARGIN:
+            return pyproj.CRS(WGS84)
+    return usual
+
+
+def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
+    """A scene's layer, by id: NUMBERS, and polygons in the scene's CRS whatever the file's."""
+    try:
+        if layer.path.suffix == ".parquet":
+            rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
+        else:
+            name = layer_name(layer.path)  # a GeoPackage has a table of styles, too
+            rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(NUMBERS), use_arrow=True)
+        if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
+            rows = rows.reindex(columns=[*NUMBERS, "geometry"])
+        numbers = rows[list(NUMBERS)].apply(pd.to_numeric).astype(NUMBERS)  # CSV has text only
+        shapes: Geometries = rows["geometry"].to_numpy()
+        if not np.isfinite(shapely.bounds(shapes)).all():
+            raise ValueError("some polygons are missing")
+        if not numbers["class_id"].between(0, classes - 1).all():
+            raise ValueError(f"it has classes beyond the {classes} of the model")
+    except (OSError, ValueError, LookupError, *GDAL_ERRORS) as error:  # IndexError is a damaged FlatGeobuf's
+        raise OutputError(
+            f"layer '{layer.path}' of scene '{layer.name}' cannot be used: {error}; give --force to make it anew"
+        ) from error
+    if layer.path.suffix == ".geojson":
+        shapes = moved(shapes, layer, pyproj.CRS(WGS84), layer.crs, middle_x(layer, layer.crs))
+        cut = shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON  # by the antimeridian
+        shapes[cut] = shapely.convex_hull(shapes[cut])  # objects are boxes
+    # FlatGeobuf sorts features by place.
+    return GeoDataFrame(numbers, geometry=shapes).sort_values("id", kind="stable", ignore_index=True)
+
+
+def moved(shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj.CRS, at_x: float) -> Geometries:
+    """Geometries of a scene in another CRS, no further than half a turn around the globe from x `at_x`."""
+    xs, ys = shapely.get_coordinates(shapes).T
+    try:
+        if source != crs:
+            xs, ys = pyproj.Transformer.from_crs(source, crs, always_xy=True).transform(xs, ys, errcheck=True)
+    except pyproj.exceptions.ProjError as error:
+        raise OutputError(
+            f"scene '{layer.name}' has no place in {crs.name}, the joint layer's CRS ({error}); leave the scene out"
+        ) from error
+    return np.asarray(shapely.set_coordinates(shapes.copy(), np.column_stack([near(xs, at_x, crs), ys])))
+
+
+def middle_x(layer: SceneLayer, crs: pyproj.CRS) -> float:
+    """X of a scene's middle."""
+    x, y = np.mean(layer.corners, axis=0).tolist()
+    place = moved(np.array([shapely.Point(x, y)]), layer, layer.crs, crs, x if layer.crs == crs else 0.0)
+    return float(shapely.get_x(place)[0])

@@ -1,0 +1,94 @@
+"""Which rasters belong to a survey, and where their results go."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from lcageo.errors import UsageError
+from lcageo.inference.identity import absolute
+
+PATTERNS = ("*.tif", "*.tiff", "*.jp2", "*.vrt")
+LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyScene:
+    """One raster of a survey."""
+
+    path: str
+    place: PurePosixPath
+    """Of its results under the survey's folders, without suffix, unless another scene's are there."""
+
+
+def find_scenes(
+    sources: Sequence[str], pattern: str | None, recursive: bool, leave_out: Path
+) -> tuple[SurveyScene, ...]:
+    """The rasters of a survey, each once, in the order of the sources and of their names.
+
+    Args:
+        sources: folders, glob patterns, rasters, and text files that list rasters, one a line.
+        pattern: which files of a folder are rasters; None: PATTERNS. Capitals do not matter.
+        recursive: whether folders within folders are searched as well; results then lie in folders of the same names.
+        leave_out: the folder of the results.
+
+    Raises:
+        UsageError: if a source does not exist, or a folder cannot be read.
+    """
+    patterns = PATTERNS if pattern is None else (pattern,)
+    found: dict[str, SurveyScene] = {}
+    for source in sources:
+        for path, place in _of_source(source, patterns, recursive, leave_out):
+            found.setdefault(absolute(path), SurveyScene(path, place))
+    return tuple(found.values())
+
+
+def _of_source(
+    source: str, patterns: Sequence[str], recursive: bool, leave_out: Path
+) -> Iterator[tuple[str, PurePosixPath]]:
+    path = Path(source)
+    if path.is_dir():
+        for file in _of_folder(path, patterns, recursive, leave_out.resolve()):
+            yield str(file), PurePosixPath(file.relative_to(path).with_suffix("").as_posix())
+    elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        yield from ((line, PurePosixPath(Path(line).stem)) for line in _listed(path))
+    elif path.exists() or source.startswith("/vsi") or "://" in source:
+        yield source, PurePosixPath(path.stem)
+    elif glob.has_magic(source):
+        files = sorted(glob.glob(source, recursive=recursive))  # noqa: PTH207  # takes absolute patterns, Path does not
+        yield from ((file, PurePosixPath(Path(file).stem)) for file in files if Path(file).is_file())
+    else:
+        raise UsageError(f"'{source}' does not exist; give a folder, a pattern in quotes, rasters, or a list of them")
+
+
+def _of_folder(folder: Path, patterns: Sequence[str], recursive: bool, leave_out: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"folder '{folder}' cannot be read ({error.strerror}); mend its rights, or leave it out"
+        ) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            # Links to folders could lead round in circles.
+            if recursive and not entry.is_symlink() and entry.resolve() != leave_out:
+                yield from _of_folder(entry, patterns, recursive, leave_out)
+        elif any(fnmatch(entry.name.lower(), pattern.lower()) for pattern in patterns):
+            yield entry
+
+
+def _listed(path: Path) -> Iterator[str]:
+    """The rasters that a text file names: relative to it, empty lines and those after # left out."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"list '{path}' cannot be read ({error}); give a text file with a raster a line") from error
+    for line in (line.strip() for line in lines):
+        if line and not line.startswith("#"):
+            remote = line.startswith("/vsi") or "://" in line
+            yield line if remote else str(path.parent / line)

@@ -1,0 +1,173 @@
+"""What a survey's folder remembers of every scene: where its results are, what they were made from, how that ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from lcageo.database import Database, delete_database
+from lcageo.errors import DamagedError
+from lcageo.inference.identity import absolute
+from lcageo.survey.scenes import SurveyScene
+
+STATE_FILE = ".lcageo-survey"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS scenes (
+    scene TEXT PRIMARY KEY, place TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, identity TEXT, record TEXT
+);
+CREATE TABLE IF NOT EXISTS joined (scenes TEXT);
+CREATE TABLE IF NOT EXISTS made (path TEXT PRIMARY KEY);
+"""
+
+
+class State(StrEnum):
+    """How far a scene is."""
+
+    DONE = "done"
+    HOLES = "holes"
+    """Done, but for parts that could not be read."""
+    FAILED = "failed"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """How a scene of a survey ended; JSON-ready."""
+
+    scene: str
+    state: State = State.WAITING
+    seconds: float = 0.0
+    tiles: Mapping[str, int] = field(default_factory=dict)
+    per_class: Mapping[str, int] = field(default_factory=dict)
+    outputs: Sequence[str] = ()
+    """Of the survey's folder: the layer first."""
+    warnings: Sequence[str] = ()
+    error: str | None = None
+    """Why it failed, or what could not be read."""
+    files: Sequence[str] = ()
+    """What belongs to the scene beside its file."""
+    crs: str | None = None
+    """WKT; None where the scene could not be placed."""
+    gsd_m: float | None = None
+    corners: Sequence[Sequence[float]] = ()
+    """Map x and y of the raster's four corners."""
+    size: Sequence[int] = ()
+    """Pixels: width and height."""
+
+    @property
+    def objects(self) -> int:
+        """All that were found."""
+        return sum(self.per_class.values())
+
+
+class SurveyState:
+    """The memory of a survey's folder. One process at a time works with it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens or makes the state of a folder, which exists.
+
+        Raises:
+            UsageError: if another process works with it.
+            OutputError: if it cannot be read or written.
+        """
+        self._path = folder / STATE_FILE
+        try:
+            self._database = self._opened()
+        except DamagedError:
+            delete_database(self._path)  # of a memory, nothing is lost that a run would not make again
+            self._database = self._opened()
+
+    def _opened(self) -> Database:
+        database = Database("survey", self._path)
+        try:
+            database.script(_TABLES)
+            self._records(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _records(self, database: Database) -> dict[str, tuple[str, SceneRecord]]:
+        rows = database.rows("SELECT scene, identity, record FROM scenes WHERE record IS NOT NULL")
+        try:
+            return {scene: (str(identity), _record(record)) for scene, identity, record in rows}
+        except (ValueError, TypeError, LookupError) as error:
+            raise DamagedError(f"survey '{self._path}' is damaged ({error})") from error
+
+    def close(self) -> None:
+        """Lets other processes work with the folder."""
+        self._database.close()
+
+    def places(self, scenes: Sequence[SurveyScene]) -> dict[str, PurePosixPath]:
+        """Where each scene's results go, by its path: as ever, or, for a new scene, where no other's are."""
+        known = self._places()
+        taken = {place.casefold() for place in known.values()}  # some disks do not tell capitals
+        for scene in scenes:
+            if _key(scene.path) not in known:
+                place = next(place for place in map(_text, _candidates(scene)) if place.casefold() not in taken)
+                known[_key(scene.path)] = place
+                taken.add(place.casefold())
+        return {scene.path: PurePosixPath(known[_key(scene.path)]) for scene in scenes}
+
+    def keep_places(self, places: Mapping[str, PurePosixPath]) -> None:
+        """Remembers them."""
+        rows = [(_key(path), str(place), str(place).casefold()) for path, place in places.items()]
+        self._database.change("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
+
+    def _places(self) -> dict[str, str]:
+        return dict(self._database.rows("SELECT scene, place FROM scenes"))
+
+    def records(self, scenes: Sequence[SurveyScene]) -> dict[str, tuple[str, SceneRecord]]:
+        """Identity and record of those scenes that were run, by path."""
+        known = self._records(self._database)
+        found = {scene.path: known[_key(scene.path)] for scene in scenes if _key(scene.path) in known}
+        return {path: (identity, replace(record, scene=path)) for path, (identity, record) in found.items()}
+
+    def made(self) -> set[str]:
+        """The files of the folder that its runs have made or begun to make: paths in it."""
+        return {path for (path,) in self._database.rows("SELECT path FROM made")}
+
+    def keep_made(self, paths: Iterable[str]) -> None:
+        """Remembers that files are this survey's own, before they are written."""
+        self._database.change("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
+
+    def keep(self, identity: str, record: SceneRecord) -> None:
+        """Remembers how a scene ended, and what its result was made from."""
+        statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
+        self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(record.scene))])
+
+    def joined(self) -> str:
+        """What the joint layer and the summary were last made of; empty if they never were."""
+        return "".join(scenes for (scenes,) in self._database.rows("SELECT scenes FROM joined"))
+
+    def keep_joined(self, scenes: str) -> None:
+        """Remembers what they were made of."""
+        self._database.change("DELETE FROM joined", [()])
+        self._database.change("INSERT INTO joined VALUES (?)", [(scenes,)])
+
+
+def _record(text: str) -> SceneRecord:
+    content: dict[str, Any] = json.loads(text)
+    return SceneRecord(**{**content, "state": State(content["state"])})
+
+
+def _text(path: object) -> str:
+    """A path as SQLite takes it: names of files can be other than UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _key(path: str) -> str:
+    """What a scene is known by, from whatever folder it is named."""
+    return _text(absolute(path))
+
+
+def _candidates(scene: SurveyScene) -> Iterable[PurePosixPath]:
+    """As x for x.tif, x.jp2 for x.jp2 beside it, then x-2, x-3 and so on."""
+    yield scene.place
+    yield scene.place.with_name(f"{scene.place.name}{Path(scene.path).suffix}")
+    yield from (scene.place.with_name(f"{scene.place.name}-{number}") for number in count(2))

@@ -1,0 +1,74 @@
+"""How every scene of a survey ended, as a table and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lcageo.errors import OutputError
+from lcageo.survey.state import SceneRecord
+from lcageo.vector.publish import Publication
+
+SUMMARY = "summary.json"
+SUMMARIES = (SUMMARY, "summary.csv")
+TILES = ("planned", "outside_area_of_interest", "without_data", "unreadable", "run")
+
+
+def write_summary(
+    records: Sequence[SceneRecord],
+    classes: Sequence[str],
+    provenance: Mapping[str, Any],
+    publication: Publication,
+    out: Path,
+) -> None:
+    """Drafts summary.csv, a row per scene, and summary.json, which says all.
+
+    Args:
+        records: of all scenes, in their order.
+        classes: the model's, a column each.
+        provenance: of the survey, JSON-ready.
+        publication: takes the files.
+        out: the survey's folder.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    try:
+        with publication.draft(out / "summary.csv").open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            table = csv.writer(file)
+            head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "objects", *classes]
+            table.writerow([*head, "seconds", "warnings", "error"])
+            table.writerows(_row(record, classes) for record in records)
+        content = {**provenance, "per_scene": [as_json(record) for record in records]}
+        publication.draft(out / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; make space there") from error
+
+
+def as_json(record: SceneRecord) -> dict[str, Any]:
+    """What a reader of a summary wants to know of a scene."""
+    content = asdict(record)
+    for internal in ("files", "crs", "corners", "size"):
+        del content[internal]
+    return {**content, "objects": record.objects}
+
+
+def _row(record: SceneRecord, classes: Sequence[str]) -> list[Any]:
+    ran = bool(record.tiles)
+    return [
+        record.scene,
+        record.state.value,
+        record.outputs[0] if record.outputs else "",
+        *(record.tiles.get(name, "") for name in TILES),
+        record.objects if ran else "",
+        *(record.per_class.get(name, 0) if ran else "" for name in classes),
+        record.seconds if ran else "",
+        "; ".join(record.warnings),
+        record.error or "",
+    ]

@@ -1,0 +1,96 @@
+"""A survey that grows: goes on with scenes as they appear, once they are whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lcageo.errors import UsageError
+from lcageo.inference.jobs import Job
+from lcageo.stop import StopRequest
+from lcageo.survey.scenes import SurveyScene
+
+POLL_S = 1.0
+SETTLED_S = 5.0
+"""A file that has kept its size and time so long is whole: nobody writes to it any more."""
+Stamp = tuple[int, int]
+
+
+class Watch:
+    """Tells which scenes are there and whole, whenever that changes. Use it until `stop` is asked."""
+
+    def __init__(self, find: Callable[[], Sequence[SurveyScene]], stop: StopRequest) -> None:
+        self._find = find
+        self._stop = stop
+        self._seen: dict[str, tuple[Stamp | None, float]] = {}
+        """Size and time of each file, and since when it has had them (monotonic)."""
+        self._first = True
+
+    def changes(self) -> Iterator[tuple[SurveyScene, ...] | None]:
+        """All whole scenes, when they differ from those told last; None when all is quiet."""
+        told: dict[str, Stamp | None] = {}
+        while not self._stop.asked:
+            try:
+                found = self._find()
+            except (UsageError, OSError):
+                if self._first:
+                    raise
+                self._rest()  # a share that is gone for a while
+                continue
+            scenes = self._settled(found)
+            now = {scene.path: self._seen[scene.path][0] for scene in scenes}
+            if now != told:
+                told = now
+                yield scenes
+            else:
+                yield None
+                self._rest()
+
+    def _settled(self, scenes: Iterable[SurveyScene]) -> tuple[SurveyScene, ...]:
+        now, wall = time.monotonic(), time.time()
+        settled = []
+        for scene in scenes:
+            stamp = _stamp(scene.path)
+            known, since = self._seen.get(scene.path, (None, now))
+            if scene.path not in self._seen or stamp != known:
+                old = stamp is None or (self._first and wall - stamp[1] / 1e9 > SETTLED_S)  # there before we came
+                since = now - SETTLED_S if old and scene.path not in self._seen else now
+                self._seen[scene.path] = stamp, since
+            if now - since >= SETTLED_S:
+                settled.append(scene)
+        self._first = False
+        return tuple(settled)
+
+    def _rest(self) -> None:
+        until = time.monotonic() + POLL_S
+        while not self._stop.asked and time.monotonic() < until:
+            time.sleep(0.1)
+
+
+class Attempts:
+    """Scenes that failed: each is tried again only when its file has changed."""
+
+    def __init__(self) -> None:
+        self._tried: dict[str, Stamp | None] = {}
+        self._failed: dict[str, Stamp | None] = {}
+
+    def worth_trying(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that did not fail as they are now."""
+        self._tried = {job.scene: _stamp(job.scene) for job in jobs}
+        return [
+            job for job in jobs if job.scene not in self._failed or self._failed[job.scene] != self._tried[job.scene]
+        ]
+
+    def failed(self, scene: str) -> None:
+        """Remembers a failure, of the file as it was when it was tried."""
+        self._failed[scene] = self._tried[scene]
+
+
+def _stamp(path: str) -> Stamp | None:
+    """Size and time (ns) of a file; None of what is not on a disk."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,218 @@
+"""The labelled images of a training run: read, checked, split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
+from lcageo.data.augment import AugmentConfig, Colour
+from lcageo.data.check import REMARKS, image_problems, without_images
+from lcageo.data.classmap import ClassMap, load_class_map
+from lcageo.data.dior import DiorSplit, is_dior
+from lcageo.data.sets import read_sets
+from lcageo.errors import DataError, UsageError
+from lcageo.training.config import TrainConfig
+
+HELD_OUT_SHARE = 0.1
+"""Of the images, where no validation data is named."""
+PROBLEMS_SHOWN = 3
+NEAR_GSD = 0.2
+"""How far a scene's resolution may differ from the images', as a share of it: crops are scaled more than that."""
+LARGE_OBJECT_QUANTILE = 0.95
+"""The largest object that neighbouring tiles must share: not the very largest, or tiles would hardly advance."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a run learns from and what it is judged by, under one list of classes."""
+
+    train: LabelledSet
+    val: LabelledSet
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this training data from other: classes, and a digest of the images' names, labels and objects."""
+        digest = hashlib.sha256()
+        for annotation in self.train.annotations:
+            digest.update(annotation.image.name.encode())
+            digest.update(repr(annotation.labelled_classes).encode())
+            for part in (annotation.boxes_xyxy, annotation.labels, annotation.difficult):
+                digest.update(part.tobytes())
+        return {"classes": list(self.classes), "digest": digest.hexdigest()}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is learned."""
+        return self.train.classes
+
+
+def load_training_data(
+    config: TrainConfig,
+    strict: bool,
+    warn: Callable[[str], object],
+    on_image: Callable[[int, int], object] = lambda done, total: None,
+) -> TrainingData:
+    """Reads and decodes everything once, so that nothing breaks later.
+
+    Broken records and images are left out with a warning. Without validation data, DIOR's own split is taken
+    (trainval: test), else a tenth of the images is held out.
+
+    Args:
+        config: the run.
+        strict: refuse broken records and images instead.
+        warn: receives lines for the user.
+        on_image: called with the number of images checked, and of all.
+
+    Raises:
+        DataError: if data cannot be read, or strict and anything is broken.
+        UsageError: if no data is named.
+    """
+    if not config.data:
+        raise UsageError("training needs --data: a COCO file (.json) or a folder laid out as DIOR")
+    class_map = load_class_map(Path(config.class_map)) if config.class_map else None
+    train = read_sets(_paths(config.data), DiorSplit(config.split), config.classes or None, class_map, strict)
+    _refuse_unknown(config.classes, train)
+    val = _validation(config, train.classes, class_map, strict)
+    if val is not None:
+        train, val = _without_slips_of_one(train, val), _without_slips_of_one(val, train)
+    total = len(train) + (len(val) if val is not None else 0)
+    checked = _Counter(total, on_image)
+    train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
+    if val is None:
+        train, val = held_out(train, config.seed)
+        warn(f"no validation data was named: {len(val)} of {len(train) + len(val)} images are held out for it (--val)")
+    else:
+        val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
+    for name, part in (("training", train), ("validation", val)):
+        if not len(part):
+            raise DataError(f"the {name} data, {part.name}, has no usable image; 'lcageo data check' tells why")
+    return TrainingData(train, val)
+
+
+def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:
+    """How a run's crops are drawn; `fill` is the colour beyond an image's border."""
+    usual = AugmentConfig()
+    return AugmentConfig(
+        crop_size=config.crop_size,
+        max_image_side=round(config.imgsz * config.scale[1]),  # larger is never seen
+        long_side=config.imgsz,
+        scale_range=config.scale,
+        mosaic_share=config.mosaic,
+        turns_and_flips=config.turns,
+        brightness=usual.brightness * config.colour,
+        contrast=usual.contrast * config.colour,
+        saturation=usual.saturation * config.colour,
+        haze=usual.haze * config.colour,
+        class_balance=config.class_balance,
+        sparse_balance=1 - config.class_balance,
+        fill=fill,
+    )
+
+
+def largest_object_px(annotations: Sequence[Annotation], imgsz: int) -> int | None:
+    """The side, in tile pixels, that nearly all objects stay below; at most half a tile."""
+    sides = [
+        (annotation.boxes_xyxy[:, 2:] - annotation.boxes_xyxy[:, :2]).max(axis=1)
+        * (1.0 if annotation.is_scene else imgsz / max(annotation.width, annotation.height))
+        for annotation in annotations
+    ]
+    every = np.concatenate([np.zeros(0), *sides])
+    return min(int(np.ceil(np.quantile(every, LARGE_OBJECT_QUANTILE))), imgsz // 2) if len(every) else None
+
+
+def seen_gsd_m(annotations: Sequence[Annotation], imgsz: int) -> tuple[float, float] | None:
+    """Metres per pixel at which images are seen, least and greatest with a margin; None if any does not say its own."""
+    seen = [
+        annotation.gsd_m * (1.0 if annotation.is_scene else max(annotation.width, annotation.height) / imgsz)
+        for annotation in annotations
+        if annotation.gsd_m is not None
+    ]
+    if not seen or len(seen) < len(annotations):
+        return None
+    return min(seen) * (1 - NEAR_GSD), max(seen) * (1 + NEAR_GSD)
+
+
+def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
+    """The set without, and with only, a tenth of its images, drawn by `seed`; at least one image each."""
+    count = len(labelled)
+    if count < 2:
+        raise DataError(f"'{labelled.name}' has {count} usable images, too few to hold one out; name --val")
+    drawn = np.random.default_rng(seed).permutation(count)[: max(1, round(count * HELD_OUT_SHARE))]
+    chosen = set(drawn.tolist())
+    kept = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index not in chosen)
+    held = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index in chosen)
+    return (
+        LabelledSet(labelled.name, labelled.classes, kept, labelled.problems),
+        LabelledSet(f"a tenth of {labelled.name}", labelled.classes, held),
+    )
+
+
+def _validation(
+    config: TrainConfig, classes: Sequence[str], class_map: ClassMap | None, strict: bool
+) -> LabelledSet | None:
+    split = DiorSplit.TEST if config.split == DiorSplit.TRAINVAL else DiorSplit.VAL
+    sources = _paths(config.val) or [source for source in _paths(config.data) if is_dior(source)]
+    return read_sets(sources, split, classes, class_map, strict) if sources else None
+
+
+def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
+    """A class that was asked for and that no set has is a slip."""
+    asked = {f"class {name!r}" for name in classes}
+    for problem in labelled.problems:
+        if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
+            raise DataError(str(problem))
+
+
+def _without_slips_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
+    """The set without the problem of names that it lacks: no slip, where the other set has them."""
+    slips = {problem.where for problem in other.problems if _is_slip(problem)}
+    kept = [problem for problem in labelled.problems if not _is_slip(problem) or problem.where in slips]
+    return replace(labelled, problems=tuple(kept))
+
+
+def _is_slip(problem: Problem) -> bool:
+    """Whether it is about a name of the class list or map, not about a record."""
+    return problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where.startswith("class ")
+
+
+def _paths(sources: Sequence[str]) -> list[Path]:
+    return [Path(source) for source in sources]
+
+
+def _checked(
+    labelled: LabelledSet,
+    strict: bool,
+    warn: Callable[[str], object],
+    on_image: Callable[[int], object],
+    chosen: bool,
+) -> LabelledSet:
+    """The set without what is broken, which is told; where the classes were `chosen`, not those left out."""
+    broken = image_problems(labelled, progress=on_image)
+    problems = (*labelled.problems, *broken)
+    if strict:
+        refuse([problem for problem in problems if problem.kind not in REMARKS])
+    _tell([p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)], warn)
+    return without_images(labelled, broken)
+
+
+def _tell(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
+    """The first few problems of a set, and how many there are."""
+    for problem in problems[:PROBLEMS_SHOWN]:
+        warn(str(problem))
+    if len(problems) > PROBLEMS_SHOWN:
+        warn(f"{len(problems) - PROBLEMS_SHOWN} more problems with the data; 'lcageo data check' lists them all")
+
+
+class _Counter:
+    def __init__(self, total: int, tell: Callable[[int, int], object]) -> None:
+        self._done, self._total, self._tell = 0, total, tell
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        self._tell(self._done, self._total)

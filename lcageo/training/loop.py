@@ -1,0 +1,314 @@
+"""Training, top to bottom: data, network, the loop, validation, the model folder.
+
+out/model.toml, model-*.safetensors   the best model so far by mAP50:95; `detect --model out` takes it
+out/last/                             the newest, likewise
+out/recipe.toml                       the settings
+out/checkpoint.pt                     everything that `--resume` needs
+out/metrics.csv, curves.png, validation.png
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lcageo.config import NetworkConfig, Norm
+from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, train_loader
+from lcageo.detector.criterion import Losses, compute_losses
+from lcageo.detector.network import Network
+from lcageo.detector.presets import build_network
+from lcageo.detector.truth import Truth
+from lcageo.detector.weights import load_backbone_weights, read_tensors
+from lcageo.errors import ConfigError, InterruptedRunError
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.torch_backend import torch_device
+from lcageo.stop import StopRequest
+from lcageo.training.checkpoint import load_checkpoint, save_checkpoint
+from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, write_recipe
+from lcageo.training.data import TrainingData, augmentation
+from lcageo.training.figures import Figures, TrainReport
+from lcageo.training.fine_tune import load_for_fine_tuning
+from lcageo.training.log import TrainingLog
+from lcageo.training.model_folder import network_config, new_card, prepare_folder
+from lcageo.training.optimizer import learning_rate_factor, set_learning_rate
+from lcageo.training.precision import computing_in
+from lcageo.training.processes import Processes
+from lcageo.training.state import TrainState
+from lcageo.training.validation import Validation, Validator
+
+LOOK_EVERY = 10
+"""Steps between looks at the figures."""
+CPU_VALIDATION_BATCH, GPU_VALIDATION_BATCH = 4, 16
+MOST_WORKERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What changes how a run is done, but not what it gives."""
+
+    device: str = "auto"
+    workers: int | None = None
+    """Processes that make crops; None: one beside a CPU, up to 12 beside a GPU."""
+    cache: bool = False
+    """Whether decoded images are kept in memory."""
+    tensorboard: bool = False
+    checkpoint_minutes: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told what, while a run goes on."""
+
+    note: Callable[[str], object] = lambda line: None
+    step: Callable[[TrainReport], object] = lambda report: None
+    validated: Callable[[Validation], object] = lambda validation: None
+
+
+def train(
+    config: TrainConfig,
+    data: TrainingData,
+    out: Path,
+    options: RunOptions = RunOptions(),
+    resume: bool = False,
+    listener: Listener = Listener(),
+) -> ModelCard:
+    """Trains a model into the folder `out`, or goes on with one.
+
+    Args:
+        config: what decides the weights.
+        data: what to learn from.
+        out: the run's folder.
+        options: what does not.
+        resume: go on from the folder's checkpoint, if it has one.
+        listener: who is told what.
+
+    Returns:
+        The card of the best model.
+
+    Raises:
+        TrainingError: if a loss or gradient is no longer a number.
+        InterruptedRunError: when stopped by a signal; the checkpoint is then up to date.
+        ConfigError: if settings do not fit each other.
+        ModelError: if weights to start from, or the checkpoint, cannot be used.
+    """
+    processes = Processes.of_environment()
+    processes.share(config.batch, config.accumulate)
+    device = torch_device(options.device, processes.local_rank)
+    settings = network_config(config, len(data.classes))
+    card = new_card(config, settings, data, out.absolute().name)
+    crops = CropDataset(
+        data.train, augmentation(config, card.fill), _steps_per_epoch(config, data) * config.batch, config.seed
+    )
+    if options.cache:
+        crops.store.fill()
+    batch = CPU_VALIDATION_BATCH if device.type == "cpu" else GPU_VALIDATION_BATCH
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        processes.join(device)
+        stack.callback(processes.leave)
+        torch.manual_seed(config.seed)
+        network = _network(config, settings, data, listener)
+        saved = load_checkpoint(out / CHECKPOINT_FILE) if resume and (out / CHECKPOINT_FILE).exists() else None
+        identity = data.identity
+        if saved is not None:
+            _check_data(saved["data"], identity, listener)
+        steps = _steps_per_epoch(config, data)
+        state = TrainState.begin(
+            config, processes, device, network, card.network.preset, card.mean, card.std, steps, identity, saved
+        )
+        listener.note(_start_text(state, saved is not None))
+        if not processes.is_first:
+            _fit(state, crops, None, None, out, options, stop, listener)
+            return card
+        prepare_folder(out, fresh=saved is None)
+        if state.progress() < 1:
+            write_recipe(config, out / RECIPE_FILE)
+        log = stack.enter_context(TrainingLog(out, options.tensorboard, state.step))
+        validator = Validator(card, data.val, out, str(device), batch, options.cache)
+        _fit(state, crops, validator, log, out, options, stop, listener)
+        return validator.finish()
+
+
+def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
+    """Other classes would give the weights other meanings; other images only another run than without a stop."""
+    if before["classes"] != now["classes"]:
+        raise ConfigError(
+            f"the run has the classes {', '.join(before['classes'])}, its data now {', '.join(now['classes'])}; put "
+            "the data back, or fine-tune the model with another --out and --from"
+        )
+    if before != now:
+        listener.note("warning: the training data is not what it was when the run began")
+
+
+def _start_text(state: TrainState, resumed: bool) -> str:
+    if resumed and state.progress() >= 1:
+        return f"the run is complete, at step {state.step:,}; more --epochs or --minutes would lengthen it"
+    return f"{'goes on' if resumed else 'starts'} at step {state.step:,} on {state.device} in {state.precision}"
+
+
+def _steps_per_epoch(config: TrainConfig, data: TrainingData) -> int:
+    """As many crops as images, to the next whole batch."""
+    return max(1, round(len(data.train) / config.batch))
+
+
+def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, listener: Listener) -> Network:
+    """Initial weights: random, with a pretrained body, or another model's."""
+    network = build_network(settings)
+    if config.start_from:
+        start = find_card(config.start_from)
+        start.read_weights()  # checks them against the card
+        report = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
+        listener.note(f"started from {start.name}: {report}")
+    elif config.backbone_weights:
+        load_backbone_weights(network.backbone, Path(config.backbone_weights))
+        listener.note(f"backbone weights from {config.backbone_weights}")
+        if not network.backbone.strides_as_torchvision:
+            listener.note(
+                f"warning: '{settings.preset}' halves the resolution in a block's first convolution, torchvision's "
+                "weights in its second: this body starts from less than other systems'"
+            )
+    elif any(isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad for module in network.modules()):
+        raise ConfigError(
+            f"preset '{settings.preset}' has fixed batch norms, which need --backbone-weights (a torchvision "
+            f"checkpoint) or --from; to train from scratch give --norm {Norm.BN} or {Norm.GN}"
+        )
+    if config.frozen_stages is not None:
+        network.backbone.freeze(config.frozen_stages)
+    return network
+
+
+def _fit(
+    state: TrainState,
+    crops: CropDataset,
+    validator: Validator | None,
+    log: TrainingLog | None,
+    out: Path,
+    options: RunOptions,
+    stop: StopRequest,
+    listener: Listener,
+) -> None:
+    """The loop: a batch, a step, a look at the figures; validation and checkpoints in between.
+
+    Of several processes only the first has a validator and a log; all go through the same steps.
+    """
+    config = state.config
+    if state.owes_validation:  # it was stopped on the step of one
+        _validate(state, validator, log, listener)
+    batches = CropBatches(state.steps_per_epoch, config.batch, state.processes.rank, state.processes.world)
+    batches.start = state.step
+    loader = iter(train_loader(crops, batches, _workers(state, options), pin_memory=state.device.type == "cuda"))
+    figures = Figures(state, crops, batches, out / CHECKPOINT_FILE)
+    saved_at = state.elapsed
+    _to_training_mode(state)
+    progress, stopping = _place(state, stop)
+    try:
+        while progress < 1:
+            waiting = time.monotonic()
+            batch = next(loader)
+            figures.waited(time.monotonic() - waiting)
+            lr = config.peak_lr * learning_rate_factor(config.schedule, config.warmup, state.step, progress)
+            losses, norm = _step(state, batch, lr, geometric=progress < config.geometric_warmup)
+            state.step += 1
+            state.ema.update(state.network, state.step)
+            figures.add(losses, norm)
+            before, (progress, stopping) = progress, _place(state, stop)
+            due = math.floor(progress * config.validations) > math.floor(before * config.validations)
+            stopping = stopping and progress < 1
+            save = due or stopping or state.elapsed - saved_at > 60 * options.checkpoint_minutes
+            if save or state.step % LOOK_EVERY == 0:
+                listener.step(figures.look(lr, progress, log))
+            state.owes_validation = due
+            if due and not stopping:
+                _validate(state, validator, log, listener)
+                figures.restart()
+            if validator is not None and save:
+                save_checkpoint(state.saved(), out / CHECKPOINT_FILE)
+                saved_at = state.elapsed
+            if stopping:
+                raise InterruptedRunError(f"stopped after step {state.step:,}; the same command with --resume goes on")
+    finally:
+        del (
+            loader
+        )  # its workers end with it, and not with a traceback that holds this frame for as long as a program runs
+    if state.best < 0:  # the run was shortened to where it already is
+        _validate(state, validator, log, listener)
+
+
+def _validate(state: TrainState, validator: Validator | None, log: TrainingLog | None, listener: Listener) -> None:
+    """Of several processes the first validates, while the others wait at the next step."""
+    state.owes_validation = False
+    if validator is not None:
+        validation = validator.validate(state.ema.weights, state.step, state.epoch, state.best, log)
+        state.best = max(state.best, validation.evaluation.map50_95)
+        listener.validated(validation)
+
+
+def _workers(state: TrainState, options: RunOptions) -> int:
+    if options.workers is not None:
+        return options.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if state.device.type == "cpu" else max(1, min(MOST_WORKERS, cores // state.processes.world - 1))
+
+
+def _place(state: TrainState, stop: StopRequest) -> tuple[float, bool]:
+    """Progress, and whether to stop: the same for all processes."""
+    progress, stopping = state.processes.agreed([state.progress(), float(stop.asked)], state.device)
+    return progress, bool(stopping)
+
+
+def _step(state: TrainState, batch: TrainBatch, lr: float, geometric: bool) -> tuple[Losses, Tensor]:
+    """Forward, backward, and one step of the optimiser; the mean losses of the parts, and the gradient's norm."""
+    config = state.config
+    batch = batch.to(state.device)
+    set_learning_rate(state.optimizers, lr)
+    part = len(batch) // config.accumulate
+    found = []
+    for index in range(config.accumulate):
+        crops = batch.part(index * part, (index + 1) * part)
+        images = (crops.images.float() - state.mean) / state.std
+        last = index == config.accumulate - 1
+        # Only the last backward pass averages the gradients over the processes.
+        with nullcontext() if last or state.processes.world == 1 else state.model.no_sync():  # type: ignore[operator]
+            with computing_in(state.precision, state.device):
+                outputs = state.model(images.to(memory_format=torch.channels_last))
+            predictions = state.network.decode(outputs)
+            losses = compute_losses(state.preset, outputs, predictions, _truths(crops), geometric=geometric)
+            torch.autograd.backward(state.scaler.scale(losses.total / config.accumulate))
+        found.append(losses)
+    for optimizer in state.optimizers:
+        state.scaler.unscale_(optimizer)
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.clip or math.inf)
+    if state.scaler.is_enabled() and not math.isfinite(norm.item()):
+        state.network.zero_grad(set_to_none=True)  # the scaler holds back only the optimiser that overflowed
+    for optimizer in state.optimizers:
+        state.scaler.step(optimizer)
+    state.scaler.update()
+    state.network.zero_grad(set_to_none=True)
+    return Losses.mean(found), norm
+
+
+def _truths(batch: TrainBatch) -> list[Truth]:
+    return [
+        Truth(boxes[~difficult], labels[~difficult], labelled, ignored_xyxy=boxes[difficult])
+        for boxes, labels, difficult, labelled in zip(
+            batch.boxes_xyxy, batch.labels, batch.difficult, batch.labelled, strict=True
+        )
+    ]
+
+
+def _to_training_mode(state: TrainState) -> None:
+    """Training mode, but for the statistics of a pretrained body: small batches would spoil them."""
+    state.model.train()
+    if state.config.backbone_weights:
+        for module in state.network.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+                module.eval()

@@ -1,0 +1,146 @@
+"""The model folder that a training run keeps up to date: card and weights, always a pair that fits."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lcageo.config import NetworkConfig
+from lcageo.data.augment import AugmentConfig
+from lcageo.errors import OutputError
+from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
+from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
+from lcageo.training.data import TrainingData, largest_object_px, seen_gsd_m
+from lcageo.training.log import EVENTS_FOLDER, METRICS_FILE
+from lcageo.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LAST = "last"
+"""Folder of the newest model, in the run's."""
+IMAGENET_STD = (58.4, 57.1, 57.4)
+"""Of red, green, blue, 0 to 255. Source: the ImageNet statistics that all torchvision checkpoints expect."""
+DEFAULT_GSD_M = (0.1, 2.0)
+_OF_A_RUN = (FOLDER_CARD, "model-*.safetensors", CHECKPOINT_FILE, METRICS_FILE, RECIPE_FILE)
+CURVES_FILE, SHEET_FILE = "curves.png", "validation.png"
+_PICTURES = (CURVES_FILE, SHEET_FILE)
+
+
+def network_config(config: TrainConfig, num_classes: int) -> NetworkConfig:
+    """The network to train: that of the model to start from, or as the settings say."""
+    if config.start_from:
+        return replace(find_card(config.start_from).network, num_classes=num_classes)
+    return config.network(num_classes)
+
+
+def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, name: str) -> ModelCard:
+    """The card of the model in training; its weights, thresholds and metrics come with `publish`."""
+    start = find_card(config.start_from) if config.start_from else None
+    boxes = sum(len(annotation) for annotation in data.train.annotations)
+    trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
+    if start is not None:
+        trained_on += f"; started from {start.name} ({start.trained_on})"
+    return ModelCard(
+        name=name,
+        network=network,
+        classes=data.classes,
+        tile_size=config.imgsz,
+        gsd_m=config.gsd_m
+        or seen_gsd_m(data.train.annotations, config.imgsz)
+        or (start.gsd_m if start else DEFAULT_GSD_M),
+        mean=start.mean if start else _three(AugmentConfig().fill),
+        std=start.std if start else IMAGENET_STD,
+        weights=Path("model.safetensors"),
+        sha256="0" * 64,
+        licence=config.licence,
+        trained_on=trained_on,
+        largest_object_px=largest_object_px(data.train.annotations, config.imgsz),
+        recipe={**recipe_entries(config), "version": __version__, **_commit()},
+    )
+
+
+def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> ModelCard:
+    """Writes weights, then the card that names them, then removes the weights before; returns that card.
+
+    Weights are named by their content, so that a card never describes another file's, whenever the run is killed.
+
+    Raises:
+        OutputError: if something cannot be written; the model before is then still there.
+    """
+    import safetensors.torch  # brings torch, which takes seconds
+
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / f"model-{digest[:12]}.safetensors"
+    card = replace(card, weights=path.absolute(), sha256=digest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.write_bytes(content)
+            part.replace(path)
+        update_card(card, folder)
+        for old in folder.glob("model-*.safetensors"):
+            if old.name != path.name:
+                old.unlink()
+    except OSError as error:
+        raise OutputError(f"the model cannot be written to '{folder}': {error}") from error
+    return card
+
+
+def update_card(card: ModelCard, folder: Path) -> None:
+    """Replaces the card of a folder, whole."""
+    part = folder / f"{FOLDER_CARD}.part"
+    write_card(card, part)
+    part.replace(folder / FOLDER_CARD)
+
+
+def prepare_folder(out: Path, fresh: bool) -> None:
+    """Makes the folder of a run; a fresh run's loses what an earlier one left in it, and nothing else.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            _clear(out)
+    except OSError as error:
+        raise OutputError(f"the run's folder '{out}' cannot be made: {error.strerror}") from error
+
+
+def holds_run(out: Path) -> bool:
+    """Whether a folder holds a run, or a model, which a run would replace."""
+    return any(next(out.glob(pattern), None) is not None for pattern in _OF_A_RUN)
+
+
+def _clear(out: Path) -> None:
+    events = f"{EVENTS_FOLDER}/events.out.tfevents.*"
+    for folder in (out, out / LAST):
+        for pattern in (*_OF_A_RUN, *_PICTURES, "*.part", events):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+
+def _three(values: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of the checkout that trains, if it is one."""
+    package = Path(__file__).resolve().parents[1]
+    if not (package.parent / ".git").exists():
+        return {}
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": told.stdout.strip()}

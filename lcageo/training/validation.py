@@ -1,0 +1,127 @@
+"""What a training run shows for itself: the newest and the best model, validated as `detect` will run them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from lcageo.config import Backend
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.dataset import EvalDataset
+from lcageo.data.images import read_image
+from lcageo.detections import Detections
+from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.metrics.report import Evaluation
+from lcageo.pictures.sheet import SheetImage, draw_sheet
+from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.training.curves import curves_available, draw_curves
+from lcageo.training.log import METRICS_FILE, TrainingLog
+from lcageo.training.model_folder import CURVES_FILE, LAST, SHEET_FILE, publish, update_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHEET_IMAGES = 16
+LOGGED_IMAGES = 8
+"""On the picture for TensorBoard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """One look at the averaged weights."""
+
+    step: int
+    epoch: int
+    evaluation: Evaluation
+    is_best: bool
+
+
+class Validator:
+    """Publishes and validates the model of a run."""
+
+    def __init__(self, card: ModelCard, val: LabelledSet, out: Path, device: str, batch: int, cache: bool) -> None:
+        """Nothing is run yet.
+
+        Args:
+            card: of the model in training, but for weights and metrics.
+            val: what to validate on.
+            out: the run's folder.
+            device: where to run.
+            batch: images at a time.
+            cache: whether to keep the decoded images in memory.
+        """
+        self._card = card
+        self._val = val
+        self._out = out
+        self._device = device
+        self._batch = batch
+        self._images = EvalDataset(val, card.tile_size, fill=card.fill)
+        if cache:
+            self._images.store.fill()
+
+    def validate(
+        self, weights: Mapping[str, Tensor], step: int, epoch: int, best: float, log: TrainingLog | None
+    ) -> Validation:
+        """Publishes `weights` as the newest model, evaluates it, and publishes it as the best if it is.
+
+        Args:
+            weights: the network's.
+            step: steps done; epoch likewise.
+            best: greatest mAP50:95 before; below 0 if there was none.
+            log: the run's, which gets figures and a picture.
+        """
+        card = publish(self._card, weights, self._out / LAST)
+        found = self._find(card)
+        evaluation = evaluate_found(self._val, found)
+        metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
+        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds())
+        update_card(card, self._out / LAST)
+        is_best = best < 0 or evaluation.map50_95 > best
+        if is_best:
+            publish(card, weights, self._out)
+        if log is not None:
+            figures = {"mAP50": evaluation.map50, "mAP75": evaluation.map75, "mAP50_95": evaluation.map50_95}
+            log.validation(step, epoch, figures)
+            log.picture(step, "validation", np.asarray(self._sheet(card, self._chosen(LOGGED_IMAGES), found)))
+        return Validation(step, epoch, evaluation, is_best)
+
+    def finish(self) -> ModelCard:
+        """Draws curves, and pictures of what the best model finds; gives back its card."""
+        card = find_card(str(self._out))
+        self._sheet(card, self._chosen(SHEET_IMAGES), self._find(card)).save(self._out / SHEET_FILE)
+        if curves_available():
+            draw_curves(self._out / METRICS_FILE, self._out / CURVES_FILE)
+        return card
+
+    def _find(self, card: ModelCard) -> list[Detections]:
+        config = kept_of_tiles(BENCHMARK)
+        predictor = load_predictor(card, config, self._device, Backend.TORCH)  # no graph is worth making for one use
+        return find_objects(predictor, self._val, batch=self._batch, images=self._images)
+
+    def _chosen(self, count: int) -> list[int]:
+        """Images for a picture, evenly over the set."""
+        return sorted({round(place) for place in np.linspace(0, len(self._val) - 1, count).tolist()})
+
+    def _sheet(self, card: ModelCard, chosen: list[int], found: list[Detections]) -> Image.Image:
+        """Some validation images with their truth and what was found above the card's thresholds."""
+        least = np.array([card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes])
+        images = []
+        for index in chosen:
+            annotation, objects = self._val.annotations[index], found[index]
+            truth = Detections(annotation.boxes_xyxy, np.ones(len(annotation), np.float32), annotation.labels)
+            kept = objects.selected(objects.scores > least[objects.labels])
+            images.append(SheetImage(read_image(annotation.image), truth, kept, annotation.image.name))
+        return draw_sheet(images, card.classes)
+
+
+def _plain(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures for a card: TOML has no word for what was not measured."""
+    figures = {"mAP50": evaluation.map50, "mAP75": evaluation.map75, "mAP50_95": evaluation.map50_95}
+    return {name: round(value, 4) for name, value in figures.items() if not math.isnan(value)}

@@ -1,0 +1,165 @@
+"""Vector files of any origin -> polygons that can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pyogrio
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import DataError
+from lcageo.vector.read import geometry_layer
+
+Geometries = NDArray[Any]
+"""Array of shapely geometries."""
+POLE_TOLERANCE_DEG = 1.0
+"""A row of pixels of a global raster may lie beyond a pole."""
+CLASS_COLUMNS = ("class", "label", "name", "category")
+"""Where a layer may keep its classes; the first that it has is taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolygonLayer:
+    """The polygons of one file, with their attributes. None (N = 0) is normal."""
+
+    path: Path
+    frame: geopandas.GeoDataFrame
+    """Valid polygons and multipolygons with an area, in two dimensions; the index is the place in the file, from 0.
+    Where points are welcome, also these, one by one."""
+    warnings: tuple[str, ...]
+    """What was mended or left out."""
+
+    @property
+    def crs(self) -> pyproj.CRS | None:
+        """The coordinates' CRS."""
+        return None if self.frame.crs is None else pyproj.CRS.from_user_input(self.frame.crs)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def shapes(self) -> Geometries:
+        """(N,) its polygons."""
+        shapes: Geometries = self.frame.geometry.to_numpy()
+        return shapes
+
+    def column(self, names: Sequence[str]) -> str | None:
+        """The first column with one of some names, whatever its capitals."""
+        own = {str(name).lower(): str(name) for name in reversed(self.frame.columns)}
+        return next((own[name] for name in names if name in own), None)
+
+    def moved(self, crs: pyproj.CRS) -> PolygonLayer:
+        """The same layer in another CRS.
+
+        Raises:
+            DataError: if something in it has no place there.
+        """
+        try:
+            frame = self.frame.to_crs(crs)
+        except pyproj.exceptions.ProjError as error:
+            raise DataError(f"'{self.path}' cannot be brought from {self.frame.crs} to {crs.name}: {error}") from error
+        lost = int((~np.isfinite(shapely.bounds(frame.geometry.to_numpy()))).any(axis=1).sum())
+        if lost:
+            raise DataError(
+                f"{lost:,} of {len(frame):,} features in '{self.path}' have no place in {crs.name}; "
+                "check the CRS of both layers"
+            )
+        return replace(self, frame=frame)
+
+
+def read_polygons(path: Path, option: str, points: bool = False) -> PolygonLayer:
+    """All polygons of a vector file, in any format.
+
+    What has no geometry or no area is left out, what is invalid is made valid, and the warnings count both.
+
+    Args:
+        path: the file.
+        option: what the user named it with, for messages.
+        points: whether points are welcome; those that a feature holds together become features of their own.
+
+    Raises:
+        DataError: if it cannot be read, has several layers, or holds lines, or points that are not welcome.
+    """
+    frame = _read(path, f"{option} '{path}'").reset_index(drop=True)
+    if points:
+        frame = _one_by_one(frame)
+    geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
+    usable = np.asarray(
+        np.isfinite(shapely.bounds(geometry)).all(axis=1)
+    )  # not so where there is none, or an empty one
+    is_point = (shapely.get_type_id(geometry) == shapely.GeometryType.POINT) & points
+    flat = usable & ~is_point & (shapely.get_dimensions(geometry) < 2)
+    if flat.any():
+        first = int(np.flatnonzero(flat)[0])
+        what, need = "points or lines", "overlap needs polygons"
+        if points:
+            what, need = "lines", "labels must be polygons or points"
+        raise DataError(
+            f"{option} '{path}' holds {int(flat.sum()):,} {what} (the first is feature {frame.index[first] + 1}, a "
+            f"{geometry[first].geom_type}); {need}, such as a buffer around them"
+        )
+    areas = usable & ~is_point
+    geometry[areas], mended = valid_polygons(geometry[areas])
+    usable[areas] = shapely.area(geometry[areas]) > 0
+    warnings = [
+        f"{option} '{path}': {int(count):,} features {what}"
+        for count, what in (
+            (mended, "cross or touch themselves; made valid"),
+            ((~usable).sum(), "have no geometry or no area; left out"),
+        )
+        if count
+    ]
+    frame = frame.set_geometry(geopandas.GeoSeries(geometry, index=frame.index, crs=frame.crs))
+    if frame.crs is not None and pyproj.CRS(frame.crs).is_geographic and not _are_degrees(geometry[usable]):
+        frame = frame.set_crs(None, allow_override=True)
+        warnings.append(f"{option} '{path}': its coordinates are no longitudes and latitudes; taken to have no CRS")
+    return PolygonLayer(path, frame[usable], tuple(warnings))
+
+
+def class_text(value: Any) -> str:
+    """A class as text, empty where there is none; numbers that a table with gaps made fractions are whole again."""
+    if pd.isna(value):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip()
+
+
+def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
+    """The same areas as polygons or multipolygons (empty: no area), and how many were invalid."""
+    polygons = geometry.copy()
+    for index in np.flatnonzero(shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        parts = shapely.get_parts(geometry[index])
+        polygons[index] = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+    invalid = ~shapely.is_valid(polygons)
+    polygons[invalid] = shapely.make_valid(polygons[invalid], method="structure", keep_collapsed=False)
+    return polygons, int(invalid.sum())
+
+
+def _one_by_one(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The features with several points in one, which some programs make of all points, taken apart."""
+    several = frame.geometry.geom_type == "MultiPoint"
+    return frame if not several.any() else pd.concat([frame[~several], frame[several].explode()]).sort_index()
+
+
+def _read(path: Path, name: str) -> geopandas.GeoDataFrame:
+    if not path.exists() and not str(path).startswith("/vsi"):
+        raise DataError(f"{name} does not exist; check the path")
+    try:
+        if path.suffix.lower() == ".parquet":
+            return geopandas.read_parquet(path)
+        return geopandas.read_file(path, layer=geometry_layer(path, name))
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+        raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
+
+
+def _are_degrees(geometry: Geometries) -> bool:
+    """Whether coordinates can be longitudes and latitudes. GDAL takes all GeoJSON for such, also pixels."""
+    bounds = np.abs(shapely.bounds(geometry))
+    return bool((bounds <= np.array([360.0, 90.0, 360.0, 90.0]) + POLE_TOLERANCE_DEG).all())

@@ -1,0 +1,175 @@
+"""Map features -> a vector file in any format."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pyogrio
+import pyproj
+import shapely
+
+from lcageo.errors import OutputError
+from lcageo.geodesy import WGS84
+from lcageo.vector.features import to_wgs84
+from lcageo.vector.formats import VectorFormat, format_of, layer_name, sidecar
+from lcageo.vector.style import COLUMNS, classes_in, write_style
+
+GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
+
+
+def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any], path: Path) -> None:
+    """Writes a layer and how it came about, in the format of the path's suffix; nothing may be there yet.
+
+    GeoJSON is written in WGS84, every other format in the layer's own CRS. Objects with class and score get a style
+    for QGIS.
+
+    Args:
+        parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
+            and CRS. One part is in memory at a time.
+        provenance: JSON-ready.
+        path: of the file.
+
+    Raises:
+        OutputError: if it cannot be written, for instance because the disk is full.
+    """
+    form = format_of(path)
+    counted = CountedParts(parts)
+    try:
+        _write(counted, provenance, path, form)
+        if not form.metadata_inside:
+            sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
+        check_complete(path, form.driver, counted.features)
+        if counted.classes is not None:
+            write_style(counted.classes, path)
+    except (OSError, *GDAL_ERRORS) as error:
+        raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
+
+
+class CountedParts:
+    """Parts of a layer, how many features have passed, and of which classes."""
+
+    def __init__(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
+        self._parts = iter(parts)
+        self.first = next(self._parts)
+        self.features = 0
+        self.classes: dict[str, int] | None = {} if set(self.first.columns) >= COLUMNS else None
+
+    def __iter__(self) -> Iterator[geopandas.GeoDataFrame]:
+        for part in chain([self.first], self._parts):
+            self.features += len(part)
+            if self.classes is not None:
+                self.classes |= classes_in(part)
+            yield part
+
+
+def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
+    record, options, crs = json.dumps(provenance), dict(form.options), parts.first.crs
+    if form.driver == "Parquet":
+        _write_parquet(parts, record, draft)
+        return
+    moved: Iterable[geopandas.GeoDataFrame] = parts
+    if form.driver == "GeoJSON":
+        if crs is None:  # pixels: RFC 7946 knows only longitude and latitude
+            options["RFC7946"] = "NO"
+        else:
+            moved, crs = map(to_wgs84, parts), WGS84
+        # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
+        options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": provenance})}
+        options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
+    if form.driver == "FlatGeobuf":
+        options |= {"TITLE": draft.stem, "DESCRIPTION": record}
+    with warnings.catch_warnings():
+        # A scene without CRS gives a layer without CRS, and the user has been told.
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        write_stream(
+            moved,
+            draft,
+            layer=layer_name(draft),
+            driver=form.driver,
+            geometry_type=_geometry_type(parts.first, form),
+            crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
+            layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
+            layer_options=options,
+        )
+
+
+def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
+    """As a layer declares it. Layers in several parts are boxes; other layers may hold areas of several pieces."""
+    mixed = (shapely.get_type_id(part.geometry.to_numpy()) != shapely.GeometryType.POLYGON).any()
+    return "Unknown" if mixed or form.driver == "GeoJSON" else "Polygon"  # the antimeridian cuts boxes in GeoJSON
+
+
+def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any) -> None:
+    """Writes at least one part as a stream, with `how` as of pyogrio.write_arrow; errors of the parts come through."""
+    failed: list[Exception] = []
+
+    def watched() -> Iterator[geopandas.GeoDataFrame]:
+        try:
+            yield from parts
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    try:
+        pyogrio.write_arrow(_record_batches(watched()), path, geometry_name="geometry", **how)
+    except RuntimeError as error:
+        if failed:  # Arrow's stream only says that there was an error
+            raise failed[0] from error
+        raise
+
+
+def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:
+    """The parts as a stream of Arrow batches, made when GDAL asks for them."""
+    tables = (pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB")) for part in parts)
+    first = next(tables)
+    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
+    return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
+
+
+def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
+    """GeoParquet: geopandas encodes each part; what describes the whole file is written at its end."""
+    bounds, types = [], set[str]()
+    geo: dict[str, Any] = {}
+    with ExitStack() as stack:
+        writer: pyarrow.parquet.ParquetWriter | None = None
+        for part in parts:
+            buffer = io.BytesIO()
+            part.to_parquet(buffer, index=False)
+            table = pyarrow.parquet.read_table(buffer)
+            geo = json.loads(table.schema.metadata[b"geo"])
+            types |= set(geo["columns"]["geometry"]["geometry_types"])
+            table = table.replace_schema_metadata({"lcageo": record})
+            if writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft, table.schema))
+            writer.write_table(table)
+            bounds += [part.total_bounds] if len(part) else []
+        if bounds:
+            least, most = np.min(bounds, axis=0)[:2], np.max(bounds, axis=0)[2:]
+            geo["columns"]["geometry"] |= {"bbox": [*least.tolist(), *most.tolist()], "geometry_types": sorted(types)}
+        assert writer is not None, "a layer has at least one part"
+        writer.add_key_value_metadata({"geo": json.dumps(geo)})
+
+
+def check_complete(path: Path, driver: str, count: int, layer: str | None = None) -> None:
+    """GDAL reports some failed writes, of a full disk for instance, only on standard error.
+
+    Raises:
+        OSError: if a layer (of the file's, the only one) has not as many features as it should.
+    """
+    if driver == "Parquet":
+        found = pyarrow.parquet.read_metadata(path).num_rows
+    else:
+        found = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
+    if found != count:
+        raise OSError(f"{found} of {count} features arrived")

@@ -1,0 +1,442 @@
+"""Layers against layers: a slow loop, pycocotools, areas known by formula, and files as users have them."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pycocotools.coco
+import pycocotools.cocoeval
+import pyogrio
+import pyproj
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.readers import debian_gdal, read_layer
+
+from lcageo.data.classmap import ClassMap
+from lcageo.detections import Detections
+from lcageo.errors import ConfigError, DataError, OutputError, UsageError
+from lcageo.evaluation.layers import Objects, evaluate_layer, match_objects
+from lcageo.vector.features import features
+from lcageo.vector.formats import FORMATS
+from lcageo.vector.write import write_layer
+
+UTM = "EPSG:32633"
+EAST, NORTH = 500_000.0, 5_000_000.0
+
+
+def square(x: float, y: float, side: float = 10.0) -> shapely.Polygon:
+    """A square in UTM, its corner x, y metres from a place."""
+    return shapely.box(EAST + x, NORTH + y, EAST + x + side, NORTH + y + side)
+
+
+def layer(path: Path, geometry: list[shapely.Geometry], crs: str | None = UTM, **columns: list[Any]) -> Path:
+    """A vector file of shapes in UTM, brought to `crs`; None: the same coordinates without one."""
+    frame = geopandas.GeoDataFrame(columns, geometry=geometry, crs=UTM)
+    frame = frame.set_crs(None, allow_override=True) if crs is None else frame.to_crs(crs)
+    told = pytest.warns(UserWarning, match="'crs' was not provided") if crs is None else nullcontext()
+    with told:
+        pyogrio.write_dataframe(frame, path, geometry_type="Unknown")
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """Three found ships and a dam, of which two ships are right; three true ships, and a dam elsewhere."""
+    found = layer(
+        tmp_path / "found.gpkg",
+        [square(0, 0), square(1, 0), square(52, 0), square(200, 200)],
+        **{"id": [11, 12, 13, 14], "class": ["ship"] * 3 + ["dam"], "score": [0.9, 0.8, 0.7, 0.6]},
+    )
+    truth = layer(
+        tmp_path / "truth.gpkg",
+        [square(0, 0), square(50, 0), square(100, 0), square(0, 200)],
+        **{"id": [1, 2, 3, 4], "class": ["ship"] * 3 + ["dam"]},
+    )
+    return found, truth
+
+
+def slow_match(
+    found: list[shapely.Geometry],
+    truth: list[shapely.Geometry],
+    same: list[list[bool]],
+    scores: list[float],
+    least: float,
+) -> list[int]:
+    partners, taken = [-1] * len(found), set[int]()
+    for at in sorted(range(len(found)), key=lambda index: -scores[index]):
+        best = least
+        for other in range(len(truth)):
+            common = found[at].intersection(truth[other]).area
+            iou = common / (found[at].area + truth[other].area - common)
+            if same[at][other] and other not in taken and iou >= best:
+                best, partners[at] = iou, other
+        taken.add(partners[at])
+    return partners
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> list[shapely.Polygon]:
+    """Turned rectangles, close together."""
+    number = st.floats(0, 12, width=16)
+    polygons = []
+    for _ in range(draw(st.integers(0, 9))):
+        x, y, width, height = draw(number), draw(number), draw(number) + 1, draw(number) + 1
+        polygons.append(shapely.affinity.rotate(shapely.box(x, y, x + width, y + height), draw(st.integers(0, 89))))
+    return polygons
+
+
+@settings(max_examples=300)
+@given(data=st.data(), found=shapes(), truth=shapes(), least=st.sampled_from([0.05, 0.3, 0.51, 0.75]))
+def test_matching_is_that_of_the_slow_loop(
+    data: st.DataObject, found: list[shapely.Polygon], truth: list[shapely.Polygon], least: float
+) -> None:
+    labels = [
+        np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(part), max_size=len(part))), np.int64)
+        for part in (found, truth)
+    ]
+    scores = data.draw(st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=len(found), max_size=len(found)))
+    matching = match_objects(
+        Objects(np.array(found, object), labels[0]),
+        Objects(np.array(truth, object), labels[1]),
+        np.array(scores),
+        least,
+    )
+    same = (labels[0][:, None] == labels[1]).tolist()
+    assert matching.truth.tolist() == slow_match(found, truth, same, scores, least)
+    for at, partner in enumerate(matching.truth.tolist()):
+        assert (partner < 0) == math.isnan(matching.iou[at])
+
+
+def coco_figures(
+    found: np.ndarray, truth: np.ndarray, labels: list[np.ndarray], scores: np.ndarray, iou: float
+) -> tuple[list[float], list[int]]:
+    """AP and true positives of each class, by pycocotools; boxes are x, y, width, height."""
+    records = [
+        [
+            {"id": index + 1, "image_id": 1, "category_id": int(label) + 1, "bbox": box.tolist(), "iscrowd": 0,
+             "area": float(box[2] * box[3]), "score": float(score)}
+            for index, (box, label, score) in enumerate(zip(boxes, own, marks, strict=True))
+        ]
+        for boxes, own, marks in ((found, labels[0], scores), (truth, labels[1], np.ones(len(truth))))
+    ]  # fmt: skip
+    categories = [{"id": label + 1, "name": str(label)} for label in range(3)]
+    base = pycocotools.coco.COCO()
+    base.dataset = {"images": [{"id": 1}], "categories": categories, "annotations": records[1]}
+    base.createIndex()
+    run = pycocotools.cocoeval.COCOeval(base, base.loadRes(records[0]), "bbox")
+    run.params.iouThrs, run.params.maxDets = np.array([iou]), [len(found)]
+    run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
+    run.evaluate()
+    run.accumulate()
+    precision = run.eval["precision"][0, :, :, 0, 0]  # (101 recalls, 3 classes)
+    right = [0 if image is None else int((image["dtMatches"][0] > 0).sum()) for image in run.evalImgs]
+    return precision.mean(axis=0).tolist(), right
+
+
+@pytest.mark.parametrize("iou", [0.3, 0.5, 0.75])
+def test_upright_boxes_give_the_figures_of_pycocotools(tmp_path: Path, iou: float) -> None:
+    rng = np.random.default_rng(int(100 * iou))
+    # Whole numbers, so that overlaps of exactly the least one and equal overlaps occur, and are computed alike.
+    truth = np.column_stack([rng.integers(0, 300, (400, 2)), rng.integers(4, 20, (400, 2))]).astype(float)
+    found = truth[rng.integers(0, 400, 600)] + np.column_stack([rng.integers(-3, 4, (600, 2)), np.zeros((600, 2))])
+    labels = [rng.integers(0, 3, 600), rng.integers(0, 3, 400)]
+    scores = rng.integers(1, 100, 600) / 100
+    paths = []
+    for name, boxes, own in (("found", found, labels[0]), ("truth", truth, labels[1])):
+        low, high = boxes[:, :2] + [EAST, NORTH], boxes[:, :2] + boxes[:, 2:] + [EAST, NORTH]
+        polygons = shapely.box(*low.T, *high.T)
+        columns = {"class": own.tolist()} | ({"score": scores.tolist()} if name == "found" else {})
+        paths.append(layer(tmp_path / f"{name}.gpkg", list(polygons), **columns))
+    ours = evaluate_layer(*paths, iou=iou)
+    aps, right = coco_figures(found, truth, labels, scores, iou)
+    assert [figures.right for figures in ours.per_class] == right and sum(right) > 20
+    assert [figures.average_precision for figures in ours.per_class] == pytest.approx(aps, abs=1e-12)
+    assert ours.overall.average_precision == pytest.approx(np.mean(aps))
+    assert (ours.overall.truth, ours.overall.found, ours.overall.right) == (400, 600, sum(right))
+
+
+def test_figures_are_the_shares_of_what_was_found(pair: tuple[Path, Path]) -> None:
+    evaluation = evaluate_layer(*pair)
+    assert evaluation.table() == [
+        ("class", "truth", "found", "true positives", "false positives", "misses", "precision", "recall", "F1", "AP50"),
+        ("dam", "1", "1", "0", "1", "1", "0.000", "0.000", "0.000", "0.000"),
+        # The second is the first's double. Precision 1 up to recall 1/3, then 2/3 up to 2/3: 34 and 33 of 101 recalls.
+        ("ship", "3", "3", "2", "1", "1", "0.667", "0.667", "0.667", f"{(34 + 33 * 2 / 3) / 101:.3f}"),
+        ("all", "4", "4", "2", "2", "2", "0.500", "0.500", "0.500", f"{(34 + 33 * 2 / 3) / 202:.3f}"),
+    ]
+    assert evaluation.crs == UTM and not evaluation.warnings
+
+
+def test_json_holds_everything_and_no_word_that_json_lacks(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = layer(tmp_path / "ships.gpkg", [square(0, 0)], **{"class": ["ship"]})
+    evaluation = evaluate_layer(pair[0], truth, iou=0.75)
+    described = json.loads(json.dumps(evaluation.as_json(), allow_nan=False))
+    assert described["layer"] == str(pair[0]) and described["iou"] == 0.75 and described["crs"] == UTM
+    assert described["classes"][1] == {
+        "class": "dam", "truth": 0, "found": 1, "true_positives": 0, "false_positives": 1, "misses": 0,
+        "precision": 0.0, "recall": None, "f1": 0.0, "average_precision": None,
+    }  # fmt: skip
+    assert described["overall"]["average_precision"] == 1.0  # of the one class that has true objects
+    assert evaluation.table()[0][-1] == "AP75"
+
+
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3857", "EPSG:2180", "EPSG:32632", "EPSG:4258"])
+def test_the_crs_of_either_layer_makes_no_difference(pair: tuple[Path, Path], tmp_path: Path, crs: str) -> None:
+    for own in range(2):
+        moved = list(pair)
+        frame = geopandas.read_file(pair[own]).to_crs(crs)
+        moved[own] = tmp_path / "moved.gpkg"
+        frame.to_file(moved[own])
+        assert evaluate_layer(*moved).table() == evaluate_layer(*pair).table()
+
+
+def test_overlap_is_measured_on_the_shapes_themselves(tmp_path: Path) -> None:
+    upright = square(0, 0)
+    turned = shapely.affinity.rotate(upright, 45)
+    # They share a regular octagon of 2 (sqrt 2 - 1) of their area, so the overlap is 1 / sqrt 2 = 0.7071.
+    for crs, tolerance in ((UTM, 1e-9), ("EPSG:4326", 1e-4)):
+        found = layer(tmp_path / "found.gpkg", [turned], crs, **{"class": ["ship"]})
+        truth = layer(tmp_path / "truth.gpkg", [upright], crs, **{"class": ["ship"]})
+        for iou, right in ((1 / math.sqrt(2) - tolerance, 1), (1 / math.sqrt(2) + tolerance, 0)):
+            assert evaluate_layer(found, truth, iou=iou).overall.right == right
+
+
+def test_true_objects_of_several_parts_are_one(tmp_path: Path) -> None:
+    parts = shapely.union(square(0, 0), square(20, 0))
+    truth = layer(tmp_path / "truth.gpkg", [parts], **{"class": ["ship"]})
+    found = layer(tmp_path / "found.gpkg", [shapely.convex_hull(parts)], **{"class": ["ship"]})
+    evaluation = evaluate_layer(found, truth, iou=2 / 3)  # 200 of 300 square metres, exactly the least
+    assert evaluation.overall.right == 1
+    assert evaluate_layer(found, truth, iou=0.667).overall.right == 0
+
+
+def test_a_layer_at_the_antimeridian_is_measured_where_it_lies(tmp_path: Path) -> None:
+    """GeoJSON cuts objects there into parts at 180 and -180 degrees."""
+
+    def to_map(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return 179.9995 + x * 1e-4, -17 - y * 1e-4
+
+    boxes = np.array([[0, 0, 40, 20], [100, 50, 130, 80], [0, 60, 20, 90]], np.float64)
+    for name, shift in (("found", 2.0), ("truth", 0.0)):
+        objects = Detections(boxes + shift, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int64))
+        frame = features(objects, ["ship"], to_map, pyproj.CRS(4326), "s")
+        write_layer([frame], {}, tmp_path / f"{name}.geojson")
+    cut = read_layer(tmp_path / "truth.geojson").geometry[0]
+    assert cut.geom_type == "MultiPolygon"
+    evaluation = evaluate_layer(tmp_path / "found.geojson", tmp_path / "truth.geojson", output=tmp_path / "all.gpkg")
+    assert evaluation.overall.right == 3
+    expected = [(w - 2) * (h - 2) / (2 * w * h - (w - 2) * (h - 2)) for w, h in ((40, 20), (30, 30), (20, 30))]
+    found = [row["iou"] for row in read_layer(tmp_path / "all.gpkg").rows]
+    assert found == pytest.approx(expected, abs=2e-3)
+
+
+def test_layers_without_crs_are_compared_as_they_are_but_not_with_others(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    bare = [tmp_path / "a.gpkg", tmp_path / "b.gpkg"]
+    for path, source in zip(bare, pair, strict=True):
+        frame = geopandas.read_file(source)
+        layer(
+            path, list(frame.geometry), None, **{name: frame[name].tolist() for name in frame.columns.drop("geometry")}
+        )
+    evaluation = evaluate_layer(*bare, output=tmp_path / "all.gpkg")
+    assert evaluation.crs is None and evaluation.table() == evaluate_layer(*pair).table()
+    assert len(read_layer(tmp_path / "all.gpkg").rows) == 6
+    for found, truth in ((bare[0], pair[1]), (pair[0], bare[1])):
+        with pytest.raises(DataError, match=r"has no CRS and '.*' is in WGS 84 / UTM zone 33N; save the former with"):
+            evaluate_layer(found, truth)
+
+
+@pytest.mark.parametrize("column", ["label", "Name", "category"])
+def test_classes_are_looked_for_in_other_columns_and_that_is_said(
+    pair: tuple[Path, Path], tmp_path: Path, column: str
+) -> None:
+    frame = geopandas.read_file(pair[1]).rename(columns={"class": column})
+    frame.to_file(tmp_path / "renamed.gpkg")
+    evaluation = evaluate_layer(pair[0], tmp_path / "renamed.gpkg")
+    assert evaluation.table() == evaluate_layer(*pair).table()
+    assert evaluation.warnings == (f"the classes of '{tmp_path / 'renamed.gpkg'}' are those in its column '{column}'",)
+
+
+def test_without_classes_everything_is_an_object_and_that_is_said(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = layer(tmp_path / "plain.gpkg", [square(0, 0), square(200, 200)], colour=["red", "blue"])
+    evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
+    assert [row[:4] for row in evaluation.table()[1:]] == [("object", "2", "4", "2"), ("all", "2", "4", "2")]
+    assert "has no column class, label, name or category; objects are matched whatever" in evaluation.warnings[0]
+    assert {row["class"] for row in read_layer(tmp_path / "all.gpkg").rows} == {"object"}
+
+
+def test_a_class_map_puts_names_of_both_layers_together(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = layer(
+        tmp_path / "truth.gpkg", [square(0, 0), square(50, 0), square(200, 200)], label=["barge", None, "weir"]
+    )
+    apart = evaluate_layer(pair[0], truth)
+    assert apart.overall.right == 0 and "no class found (dam, ship) is one of the truth's" in apart.warnings[-1]
+    class_map = ClassMap(targets={"barge": "vessel", "ship": "vessel", "weir": "dam", "boat": "vessel"})
+    evaluation = evaluate_layer(pair[0], truth, class_map=class_map)
+    assert [row[:4] for row in evaluation.table()[1:]] == [
+        ("(no class)", "1", "0", "0"), ("dam", "1", "1", "1"), ("vessel", "1", "3", "1"), ("all", "3", "4", "2"),
+    ]  # fmt: skip
+    assert evaluation.warnings[1:] == ("class map: no object is called 'boat'",)
+
+
+def test_numbers_can_be_classes_also_where_one_is_missing(tmp_path: Path) -> None:
+    found = layer(tmp_path / "found.gpkg", [square(0, 0)], **{"class": [3]})
+    truth = layer(tmp_path / "truth.gpkg", [square(0, 0), square(50, 0)], **{"class": [3.0, None]})
+    assert [figures.name for figures in evaluate_layer(found, truth).per_class] == ["(no class)", "3"]
+
+
+def test_without_scores_there_is_no_average_precision(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    geopandas.read_file(pair[0]).drop(columns="score").to_file(tmp_path / "plain.gpkg")
+    evaluation = evaluate_layer(tmp_path / "plain.gpkg", pair[1], output=tmp_path / "all.gpkg")
+    assert {figures.average_precision for figures in (*evaluation.per_class, evaluation.overall)} == {None}
+    assert [row[-1] for row in evaluation.table()[1:]] == ["-"] * 3
+    assert evaluation.overall.right == 2
+    assert {row["score"] for row in read_layer(tmp_path / "all.gpkg").rows} == {None}
+
+
+def test_nothing_found_and_nothing_true_are_normal(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.geojson"
+    empty = features(Detections.empty(), ["ship"], lambda x, y: (x, y), pyproj.CRS(UTM), "s")
+    write_layer([empty], {}, nothing)
+    missed = evaluate_layer(nothing, pair[1], output=tmp_path / "missed.gpkg")
+    assert missed.table()[2] == ("ship", "3", "0", "0", "0", "3", "-", "0.000", "0.000", "0.000")
+    assert missed.overall.average_precision == 0 and not missed.warnings
+    assert [row["result"] for row in read_layer(tmp_path / "missed.gpkg").rows] == ["miss"] * 4
+    false = evaluate_layer(pair[0], nothing)
+    assert false.table()[-1] == ("all", "0", "4", "0", "4", "0", "0.000", "-", "0.000", "-")
+    assert "nothing.geojson' holds no objects: whatever was found counts as wrong" in false.warnings[0]
+    neither = evaluate_layer(nothing, nothing, output=tmp_path / "neither.geojson")
+    assert neither.table()[1:] == [("all", *["0"] * 5, *["-"] * 4)]
+    assert json.loads((tmp_path / "neither.geojson").read_text())["features"] == []
+
+
+def test_layers_that_do_not_meet_are_told(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    far = layer(tmp_path / "far.gpkg", [square(9_000, 0)], **{"class": ["ship"]})
+    assert "do not meet on the map; check their CRS" in evaluate_layer(far, pair[1]).warnings[0]
+
+
+def test_what_was_mended_in_either_layer_is_told(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    bow_tie = shapely.Polygon([(EAST, NORTH), (EAST + 9, NORTH + 9), (EAST + 9, NORTH), (EAST, NORTH + 9)])
+    truth = layer(tmp_path / "truth.gpkg", [bow_tie, shapely.Polygon(), square(50, 0)], **{"class": ["ship"] * 3})
+    evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
+    assert [line.split("': ")[1] for line in evaluation.warnings] == [
+        "1 features cross or touch themselves; made valid", "1 features have no geometry or no area; left out",
+    ]  # fmt: skip
+    assert evaluation.overall.truth == 2
+    # Without a column of ids the place in the file is the id, counted before anything was left out.
+    assert [row["truth_id"] for row in read_layer(tmp_path / "all.gpkg").rows] == [None, None, 3, None, 1]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_differences_are_one_layer_in_every_format(pair: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"all{suffix}"
+    evaluate_layer(*pair, output=output)
+    differences = read_layer(output)
+    rows = [
+        ["-" if row.get(name) in (None, "") else str(row[name]) for name in ("result", "class", "found_id", "truth_id")]
+        for row in differences.rows
+    ]
+    assert rows == [
+        ["true positive", "ship", "11", "1"],
+        ["false positive", "ship", "12", "-"],
+        ["true positive", "ship", "13", "2"],
+        ["false positive", "dam", "14", "-"],
+        ["miss", "ship", "-", "3"],
+        ["miss", "dam", "-", "4"],
+    ]
+    numbers = [
+        [float(row[name]) for name in ("score", "iou") if row.get(name) not in (None, "")] for row in differences.rows
+    ]
+    if suffix == ".parquet":  # keeps nan as nan
+        numbers = [[number for number in own if not math.isnan(number)] for own in numbers]
+    assert numbers == [[0.9, 1.0], [0.8], [0.7, pytest.approx(80 / 120, abs=1e-4)], [0.6], [], []]
+    expected = geopandas.GeoSeries([square(0, 0), square(100, 0)], crs=UTM)
+    expected = expected.to_crs(4326) if suffix == ".geojson" else expected
+    for index, shape in ((0, expected[0]), (4, expected[1])):
+        assert shapely.equals_exact(differences.geometry[index], shape, 1e-6, normalize=True)
+
+
+def test_debians_gdal_reads_the_differences_with_their_record(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    output = tmp_path / "all.gpkg"
+    evaluation = evaluate_layer(*pair, output=output)
+    converted = debian_gdal("ogr2ogr", "-f", "GeoJSON", target=output)
+    results = Counter(f["properties"]["result"] for f in json.loads(converted.read_text())["features"])
+    assert results == {"true positive": 2, "false positive": 2, "miss": 2}
+    record = json.loads(pyogrio.read_info(output)["layer_metadata"]["lcageo"])
+    assert record["overall"] == evaluation.overall.as_json() and record["version"]
+
+
+def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_request(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    there = tmp_path / "there.gpkg"
+    there.write_text("precious")
+    nowhere = tmp_path / "none.gpkg"
+    with pytest.raises(UsageError, match=r"there\.gpkg' exists; give --overwrite"):
+        evaluate_layer(nowhere, nowhere, output=there)
+    with pytest.raises(UsageError, match=r"has no known suffix"):
+        evaluate_layer(nowhere, nowhere, output=tmp_path / "all.txt")
+    with pytest.raises(OutputError, match=r"does not exist; create it first"):
+        evaluate_layer(nowhere, nowhere, output=tmp_path / "no" / "all.gpkg")
+    for own in pair:
+        with pytest.raises(UsageError, match=r"is one of the layers to compare; give another file"):
+            evaluate_layer(*pair, output=own, overwrite=True)
+    with pytest.raises(DataError, match="does not exist"):
+        evaluate_layer(nowhere, pair[1], output=there, overwrite=True)
+    assert there.read_text() == "precious"
+    evaluate_layer(*pair, output=there.with_suffix(".GPKG"), overwrite=True)
+    assert len(read_layer(there).rows) == 6
+    assert {path.name for path in tmp_path.iterdir()} == {"found.gpkg", "truth.gpkg", "there.gpkg"}
+
+
+@pytest.mark.parametrize("iou", [0.0, -0.1, 1.01, math.nan])
+def test_an_overlap_outside_0_to_1_is_refused(pair: tuple[Path, Path], iou: float) -> None:
+    with pytest.raises(ConfigError, match="is not above 0 and at most 1"):
+        evaluate_layer(*pair, iou=iou)
+
+
+def test_a_layer_matches_itself_exactly(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    degrees = layer(tmp_path / "degrees.gpkg", [square(0, 0), square(50, 0)], "EPSG:4326", **{"class": ["a", "b"]})
+    for path in (pair[1], degrees):
+        evaluation = evaluate_layer(path, path, iou=1.0)
+        assert evaluation.overall.right == evaluation.overall.truth > 1
+
+
+def test_scores_that_are_no_numbers_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    found = layer(tmp_path / "f.gpkg", [square(0, 0), square(50, 0)], **{"class": ["a"] * 2, "score": ["0.5", "high"]})
+    with pytest.raises(DataError, match=r"feature 2 has the score 'high', not a number; mend it"):
+        evaluate_layer(found, pair[1])
+
+
+def test_points_are_refused_with_a_remedy(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    points = layer(tmp_path / "points.gpkg", [shapely.Point(EAST, NORTH)], **{"class": ["ship"]})
+    with pytest.raises(DataError, match=r"--truth '.*' holds 1 points or lines .* overlap needs polygons"):
+        evaluate_layer(pair[0], points)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_objects_take_seconds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    count = 100_000
+    x, y = rng.uniform(0, 20_000, (2, count))
+    width, height = rng.uniform(3, 40, (2, count))
+    names = rng.choice(["a", "b", "c"], count).tolist()
+    paths = []
+    for name, shift in (("found", 1.0), ("truth", 0.0)):
+        polygons = shapely.box(EAST + x + shift, NORTH + y, EAST + x + shift + width, NORTH + y + height)
+        paths.append(layer(tmp_path / f"{name}.gpkg", list(polygons), **{"class": names, "score": rng.random(count)}))
+    start = time.monotonic()
+    evaluation = evaluate_layer(*paths, output=tmp_path / "all.gpkg")
+    assert time.monotonic() - start < 60
+    assert evaluation.overall.recall > 0.99

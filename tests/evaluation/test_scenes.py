@@ -1,0 +1,136 @@
+"""Evaluation through tiles: it must cost nothing where objects fit the overlap, and show what is lost where not."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.bright import CLASSES, BrightSquares, bright_card
+from support.bright_sets import bright_image, bright_set, scattered
+from support.scenes import damaged_scene
+
+from lcageo.config import SCENE_SIDE_PX, DetectConfig
+from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.errors import ConfigError, DataError, SceneError
+from lcageo.evaluation.images import evaluate_set, find_objects
+from lcageo.evaluation.scenes import default_tile
+
+LARGEST = 24
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    tile=st.sampled_from([64, 96, 128, 256, 320]),
+    size=st.sampled_from([(256, 256), (256, 180), (140, 256), (512, 512), (512, 300)]),
+)
+def test_tiles_give_the_figures_of_whole_images(tmp_path: Path, seed: int, tile: int, size: tuple[int, int]) -> None:
+    """Images of twice the tile's size too: both ways see them at half of their resolution.
+
+    They reduce an image by different filters; squares of 235 and more are seen alike through both.
+    """
+    factor = max(size) // 256
+    places = scattered(seed, *size, LARGEST * factor, darkest=205 if factor == 1 else 235)
+    image = bright_image(tmp_path / f"{seed}.png", *size, places)
+    predictor = BrightSquares(bright_card(256, largest_object_px=LARGEST + 2))
+    whole = evaluate_set(predictor, bright_set(image))
+    in_tiles = evaluate_set(predictor, bright_set(image), tile=tile)
+    assert whole.as_json() == in_tiles.as_json()
+    assert len(image) == 0 or whole.map50 == 1
+
+
+@pytest.fixture
+def dense(tmp_path: Path) -> LabelledSet:
+    return bright_set(bright_image(tmp_path / "a.png", 256, 256, scattered(1, 256, 256, LARGEST, share=1.0)))
+
+
+def test_what_is_lost_at_seams_shows(dense: LabelledSet) -> None:
+    predictor = BrightSquares(bright_card(256))
+    whole = evaluate_set(predictor, dense)
+    cut = evaluate_set(predictor, dense, config=DetectConfig(overlap="0", max_per_tile=100), tile=64)
+    assert whole.map50 == 1 and cut.map50 < 0.9
+
+
+def test_the_best_of_an_image_are_kept_of_all_its_tiles(dense: LabelledSet) -> None:
+    predictor = BrightSquares(bright_card(256, largest_object_px=LARGEST + 2))
+    (few,) = find_objects(predictor, dense, config=DetectConfig(max_per_tile=5), tile=64)
+    assert len(few) == 5
+    assert few.scores.tolist() == np.sort(find_objects(predictor, dense)[0].scores)[::-1][:5].tolist()
+
+
+def test_scenes_are_seen_at_their_own_resolution_and_hold_more_objects(tmp_path: Path) -> None:
+    side = SCENE_SIDE_PX + 40
+    places = scattered(3, side, 200, LARGEST)
+    tiny = [(x, y, 4, brightness) for x, y, _, brightness in places]  # gone, were the image reduced to 256 pixels
+    scene, image = bright_image(tmp_path / "s.png", side, 200, tiny), bright_image(tmp_path / "i.png", 256, 256, [])
+    assert len(scene) > 100
+    done: list[int] = []
+    evaluation = evaluate_set(BrightSquares(bright_card(256)), bright_set(scene, image), on_progress=done.append)
+    assert evaluation.map50_95 == evaluation.ar == 1 and evaluation.images == 2
+    assert sum(done) == 2
+
+
+def test_images_of_the_largest_size_that_is_no_scene_are_seen_whole(tmp_path: Path) -> None:
+    image = bright_image(tmp_path / "i.png", SCENE_SIDE_PX, 100, [(100, 50, 4, 250)])
+    assert len(find_objects(BrightSquares(bright_card(256)), bright_set(image))[0]) == 0
+
+
+def test_images_without_a_place_on_a_map_cause_no_warning(dense: LabelledSet) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        told: list[str] = []
+        evaluate_set(BrightSquares(bright_card(256)), dense, tile=128, warn=told.append)
+    assert told == []
+
+
+def test_an_image_that_cannot_be_read_is_an_error_or_left_out(dense: LabelledSet) -> None:
+    (annotation,) = dense.annotations
+    annotation.image.write_text("no image")
+    predictor = BrightSquares(bright_card(256))
+    with pytest.raises(SceneError, match="not a raster"):
+        evaluate_set(predictor, dense, tile=64)
+    told: list[str] = []
+    done: list[int] = []
+    assert evaluate_set(predictor, dense, tile=64, warn=told.append, on_progress=done.append).images == 0
+    assert "a.png" in told[0] and told[0].endswith("image left out") and done == [1]
+
+
+def test_an_image_of_another_size_than_its_record_says_is_refused(dense: LabelledSet) -> None:
+    bright_image(dense.annotations[0].image, 100, 90, [])
+    with pytest.raises(DataError, match="has 100 x 90 pixels, its record says 256 x 256"):
+        evaluate_set(BrightSquares(bright_card(256)), dense, tile=64)
+
+
+@pytest.mark.parametrize("tile", [32, 100, 8192])
+def test_a_tile_that_no_network_takes_is_refused(dense: LabelledSet, tile: int) -> None:
+    with pytest.raises(ConfigError, match=f"tile {tile} is not a multiple of 32 from 64 to 4096"):
+        evaluate_set(BrightSquares(bright_card(256)), dense, tile=tile)
+
+
+def test_an_overlap_is_of_the_smaller_tile(dense: LabelledSet) -> None:
+    config = DetectConfig(overlap="60")
+    with pytest.raises(ConfigError, match="overlap '60' is outside 0 to 75 % of the model's tile of 64 pixels"):
+        evaluate_set(BrightSquares(bright_card(256)), dense, config=config, tile=64)
+
+
+@pytest.mark.parametrize(("size", "tile"), [(800, 384), (512, 256), (96, 64), (64, 64)])
+def test_the_usual_tile_is_half_of_the_models(size: int, tile: int) -> None:
+    assert default_tile(bright_card(size)) == tile
+
+
+def test_an_image_with_holes_is_an_error_or_left_out(tmp_path: Path) -> None:
+    path = damaged_scene(tmp_path / "a.tif", [9])
+    nothing = np.zeros(0)
+    annotation = Annotation(
+        path, 512, 512, nothing.reshape(0, 4).astype(np.float32), nothing.astype(np.int64), (0, 1), nothing.astype(bool)
+    )
+    labelled = LabelledSet("damaged", CLASSES, (annotation,), ())
+    predictor = BrightSquares(bright_card(256))
+    with pytest.raises(SceneError, match="damaged or incomplete"):
+        evaluate_set(predictor, labelled, tile=128)
+    told: list[str] = []
+    assert evaluate_set(predictor, labelled, tile=128, warn=told.append).images == 0 and "left out" in told[0]

@@ -1,0 +1,308 @@
+"""Table I in miniature: real trainings of four steps, resumed, left alone when finished, and compared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import table1
+import torch
+from conftest import REPOSITORY
+from figures import ahead_from, as_json, difference, rows_of
+from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System
+from safetensors.torch import load_file
+from support.bare import bare_environment
+from support.reference import random_case
+from support.shapes import write_shapes
+
+from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.detections import Detections
+from lcageo.detector.count import count_params
+from lcageo.detector.presets import build_network
+from lcageo.metrics.report import evaluate_detections
+from lcageo.runtime.catalog import find_card
+from lcageo.training.config import TrainConfig
+
+RECIPE = """
+backbone = "resnet18"
+backbone_width = 16
+channels = 16
+norm = "gn"
+imgsz = 128
+scale = [0.9, 1.1]
+mosaic = 0.0
+batch = 2
+epochs = 1
+warmup = 2
+ema = 0.9
+validations = 2
+precision = "fp32"
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Layers this small only wait for each other on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images to learn, four to judge, and a recipe of four steps."""
+    folder = tmp_path_factory.mktemp("table1")
+    write_shapes(folder / "train.json")
+    write_shapes(folder / "val.json", 4, seed=1)
+    (folder / "recipe.toml").write_text(RECIPE)
+    return folder
+
+
+def make(place: Path, out: Path, *more: str, recipe: str = "recipe.toml") -> None:
+    given = ("--data", place / "train.json", "--val", place / "val.json", "--out", out, "--schedule", place / recipe)
+    table1.main([*map(str, given), "--device", "cpu", "--workers", "0", "--seeds", "1", *more])
+
+
+@pytest.fixture(scope="module")
+def made(place: Path) -> Path:
+    """The table of all systems, with one seed."""
+    make(place, place / "out")
+    return place / "out"
+
+
+def test_the_table_has_all_systems(made: Path, place: Path) -> None:
+    found = json.loads((made / "table1.json").read_text())
+    assert list(found["systems"]) == [str(preset) for preset in table1.SYSTEMS]
+    assert [(one["first"], one["second"]) for one in found["differences"]] == [
+        *(("lca", name) for name in ("retinanet", "fcos", "lca-baseline", "lca-h", "lca-sa")),
+        ("lca-h", "lca-baseline"),
+        ("lca-sa", "lca-baseline"),
+    ]
+    text = (made / "table1.md").read_text()
+    for preset in table1.SYSTEMS:
+        assert f"| `{preset}` | 0 | 0." in text
+        one = found["systems"][preset]
+        with torch.device("meta"):
+            network = build_network(NetworkConfig(preset, 2, "resnet18", backbone_width=16, channels=16, norm=Norm.GN))
+        assert one["params"] == count_params(network) and one["true_macs"] > 0 < one["paper_flops"]
+        assert one["curves"]["steps"] == [2, 4] and len(one["curves"]["mAP75"][0]) == 2
+        assert one["train_seconds"] > 0 and one["mAP50"]["spread"] is None
+        assert sum(size["objects"] for size in one["agreement"]["0"]["positives"].values()) > 0
+        card = find_card(str(made / f"{preset}-s0" / "last"))
+        assert one["mAP50"]["by_seed"] == [pytest.approx(card.metrics["mAP50"], abs=6e-5)]
+        assert one["mAP75"]["mean"] == pytest.approx(np.mean([each["AP75"] for each in one["per_class"].values()]))
+    assert "4 steps of 2 crops of 128 pixels in fp32" in text and "68.1 / 47.0 / 44.4" in text
+    truths = [one for one in json.loads((place / "val.json").read_text())["annotations"] if one["category_id"] == 0]
+    with_ships = len({one["image_id"] for one in truths})
+    assert re.search(rf"\| ship \| {len(truths)} \| {with_ships} \|( \d\.\d{{3}} / \d\.\d{{3}} \|){{6}}\n", text)
+    assert re.search(r"cosine schedule lowers the rate, mAP50 by [+-]0\.\d{3} to .*, mAP75 by .*, mAP50:95 by ", text)
+    assert (made / "table1.png").stat().st_size > 10_000
+
+
+def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in made.glob("*-s0/**/*") if path.is_file()}
+
+    before, table = state(), (made / "table1.json").read_text()
+    (made / "table1.json").unlink()
+    monkeypatch.setattr(table1, "perform", None)  # would fail if it were called
+    make(place, made)
+    assert state() == before and (made / "table1.json").read_text() == table
+
+
+def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) -> None:
+    assert "Images a second" not in (made / "table1.md").read_text()
+    make(place, made, "--time")
+    found = json.loads((made / "table1.json").read_text())["speed"]
+    assert list(found["images_per_second"]) == [str(preset) for preset in table1.SYSTEMS]
+    assert min(found["images_per_second"].values()) > 0 and "fp32 on cpu" in found["machine"]
+    text = (made / "table1.md").read_text()
+    assert f"Images a second through the network alone by {found['machine']}." in text
+    assert f"| {found['images_per_second']['lca']:.1f} |" in text
+
+
+def test_nothing_can_be_timed_before_a_run_is_finished(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        make(place, tmp_path, "--time")
+    assert "has no finished run with weights to time" in capsys.readouterr().err
+
+
+def test_other_settings_or_images_are_refused(made: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "other.toml").write_text(RECIPE.replace("epochs = 1", "epochs = 2"))
+    with pytest.raises(SystemExit) as stopped:
+        make(place, made, recipe="other.toml")
+    assert stopped.value.code == 2
+    assert re.search(r"error: the run in '.*retinanet-s0' has epochs = 1, not 2; put the", capsys.readouterr().err)
+    with np.load(made / "lca-s0" / FOUND_FILE) as kept:
+        assert kept["images"].tolist() == [f"val_{number}.png" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("epochs = 1", "minutes = 1"), "has minutes, with which systems are not comparable"),
+        (('norm = "gn"', ""), "fcos has fixed ones; give --backbone-weights"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused(
+    change: tuple[str, str], message: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "bad.toml").write_text(RECIPE.replace(*change))
+    with pytest.raises(SystemExit):
+        make(place, tmp_path, recipe="bad.toml")
+    assert message in capsys.readouterr().err
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    made: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop_once(line: str) -> None:
+        if "step 2, mAP50" in line:
+            monkeypatch.setattr(table1, "say", lambda line: None)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(table1, "say", stop_once)
+    with pytest.raises(SystemExit) as stopped:
+        make(place, tmp_path, "--preset", "lca")
+    assert stopped.value.code == 130 and "stopped; the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "lca-s0" / RESULT_FILE).exists() and not (tmp_path / "table1.json").exists()
+    make(place, tmp_path, "--preset", "lca")
+    first, second = (load_file(find_card(str(out / "lca-s0" / "last")).weights) for out in (made, tmp_path))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    found = json.loads((tmp_path / "table1.json").read_text())
+    assert found["systems"]["lca"]["curves"]["steps"] == [2, 4] and found["differences"] == []
+
+
+def test_it_runs_where_only_torch_and_small_packages_are(made: Path, place: Path, tmp_path: Path) -> None:
+    options = ["--data", place / "train.json", "--val", place / "val.json", "--schedule", place / "recipe.toml"]
+    small = ["--out", tmp_path, "--preset", "lca", "--seeds", "1", "--device", "cpu", "--workers", "0"]
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "examples" / "table1.py", *map(str, options + small)],
+        env=bare_environment(tmp_path / "bare"), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, other = (json.loads((out / "table1.json").read_text())["systems"]["lca"] for out in (tmp_path, made))
+    assert one["mAP50"] == other["mAP50"] and not (tmp_path / "table1.png").exists()
+
+
+def test_no_run_is_begun_after_the_limit(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(place, tmp_path / "out", "--minutes-limit", "0")
+    assert "6 of 6 runs are left; the same command goes on" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_systems_have_a_seed_before_any_has_two(tmp_path: Path) -> None:
+    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, out=tmp_path)
+    runs = table1.planned(TrainConfig(), options)
+    assert [run.folder.name for run in runs] == [
+        "fcos-s0", "lca-s0", "lca+warmup-s0", "fcos-s1", "lca-s1", "lca+warmup-s1",
+    ]  # fmt: skip
+    assert [run.config.geometric_warmup for run in runs[:3]] == [0.0, 0.0, 0.1]
+    assert [(run.config.preset, run.config.seed) for run in runs[4:]] == [(Preset.LCA, 1), (Preset.LCA, 1)]
+
+
+@pytest.mark.parametrize("name", table1.SCHEDULES)
+def test_its_own_recipes_can_be_read(name: str) -> None:
+    options = argparse.Namespace(
+        schedule=name, data=["train.json"], val=None, backbone_weights="resnet.pth", preset=list(Preset)
+    )
+    config = table1.recipe(options)
+    assert config.data == ("train.json",) and config.batch == 16 and config.minutes is None
+
+
+def noisy(found: list[Detections], seed: int, keep: float) -> list[Detections]:
+    """Part of the detections, with other scores."""
+    rng = np.random.default_rng(seed)
+    parts = [one.selected(rng.random(len(one)) < keep) for one in found]
+    return [Detections(one.boxes_xyxy, rng.random(len(one)).astype(np.float32), one.labels) for one in parts]
+
+
+def test_differences_are_those_of_sets_drawn_with_repetition(tmp_path: Path) -> None:
+    case = random_case(3, images=10)
+    found = {
+        (name, seed): noisy(case.found, 7 * seed + len(name), keep)
+        for name, keep in (("fcos", 0.6), ("lca", 0.9)) for seed in (0, 1)
+    }  # fmt: skip
+    finished = []
+    for (name, seed), some in found.items():
+        evaluation = evaluate_detections(case.classes, case.truths, some)
+        run = Run(System(name, Preset(name)), seed, TrainConfig(), tmp_path)
+        facts = {metric: getattr(evaluation, attribute) for metric, attribute in METRICS.items()}
+        curves = dict.fromkeys(METRICS, (0.1, 0.2))
+        finished.append(Finished(run, facts, evaluation.resampled(30), (1, 2), curves))
+    theirs, ours = rows_of(finished)
+    ours_minus_theirs = difference(ours, theirs)
+    assert ours_minus_theirs is not None and ours_minus_theirs["seeds"] == [0, 1]
+
+    times = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), 30)
+    for metric, attribute in METRICS.items():
+        slow = []
+        for some in times:
+            drawn = np.repeat(np.arange(10), some).tolist()
+            value = {
+                key: getattr(
+                    evaluate_detections(
+                        case.classes, [case.truths[image] for image in drawn], [boxes[image] for image in drawn]
+                    ),
+                    attribute,
+                )
+                for key, boxes in found.items()
+            }
+            slow.append((value["lca", 0] + value["lca", 1] - value["fcos", 0] - value["fcos", 1]) / 2)
+        figure = ours_minus_theirs[metric]
+        assert figure["interval"] == pytest.approx(np.percentile(slow, [2.5, 97.5]).tolist())
+        assert figure["mean"] == pytest.approx(sum(figure["by_seed"]) / 2)
+        assert figure["ahead_from_step"] is None
+
+
+def test_seeds_that_only_one_side_has_do_not_count() -> None:
+    config, folder = TrainConfig(), Path("nowhere")
+    case = random_case(4)
+    evaluation = evaluate_detections(case.classes, case.truths, case.found)
+    facts = dict.fromkeys(METRICS, 0.5) | {
+        "params": 1, "paper_flops": 1, "true_macs": 1, "train_seconds": 1.0, "agreement": {},
+    }  # fmt: skip
+    curves = dict.fromkeys(METRICS, (0.1, 0.2, 0.3))
+    classes = [
+        {
+            "ship": {"objects": 3, "AP50": seed / 4, "AP75": 0.1, "AP50_95": 0.2},
+            "dam": {"objects": 0, "AP50": None, "AP75": None, "AP50_95": None},
+        }
+        for seed in range(3)
+    ]
+    finished = [
+        Finished(
+            Run(System(name, Preset(name)), seed, config, folder),
+            facts | {"per_class": classes[seed]},
+            evaluation.resampled(5),
+            (1, 2, 3),
+            curves,
+        )
+        for name, seed in (("fcos", 1), ("lca-h", 0), ("lca", 0), ("lca", 2))
+    ]
+    found = as_json(rows_of(finished))
+    (one,) = found["differences"]
+    assert (one["first"], one["second"], one["seeds"]) == ("lca", "lca-h", [0])
+    assert found["systems"]["lca"]["mAP50"] == {"mean": 0.5, "spread": 0.0, "by_seed": [0.5, 0.5]}
+    assert found["systems"]["lca"]["per_class"] == {"ship": {"objects": 3, "AP50": 0.25, "AP75": 0.1, "AP50_95": 0.2}}
+    assert found["systems"]["lca"]["last_quarter"]["mAP50"] == pytest.approx(0.2 - 0.1 + 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [((1, 2, 3), 10), ((0, 2, 3), 20), ((1, 0, 3), 30), ((1, 2, 0), None), ((0.5, 1.5, 2.5), None)],
+)
+def test_a_curve_is_ahead_from_the_last_crossing_on(ours: tuple[float, ...], expected: int | None) -> None:
+    theirs = (0.5, 1.5, 2.5)
+    assert ahead_from((10, 20, 30), np.array(ours), np.array(theirs)) == expected

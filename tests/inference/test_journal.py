@@ -1,0 +1,311 @@
+"""Interrupted at any moment, a run goes on where it was and gives what an undisturbed one gives."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from support.bright import BrightSquares, Failing, PowerCutError
+from support.scenes import squares, write_scene
+
+from lcageo.config import DetectConfig
+from lcageo.database import delete_database
+from lcageo.detections import Detections
+from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
+from lcageo.inference import journal as journal_module
+from lcageo.inference import results, runner
+from lcageo.inference.jobs import Job, plan_jobs
+from lcageo.inference.journal import Earlier, Journal, TileOutcome, journal_path
+from lcageo.inference.run import run_jobs
+from lcageo.inference.runner import LocalRunner
+from lcageo.nms import ranking
+
+PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
+CONFIG = DetectConfig(overlap="24")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    scene = write_scene(tmp_path / "scene.tif", squares(220, 340, PLACES))
+    return Job(str(scene), (tmp_path / "found.geojson",), None)
+
+
+def run(
+    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, earlier: Earlier = Earlier.SAME
+) -> tuple[bytes, list[int]]:
+    """The result's bytes, and how many tiles were done whenever progress was told."""
+    told: list[int] = []
+    reports = run_jobs(
+        [job], LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier
+    )
+    for report in reports:
+        assert report.error is None, report.error
+    return job.layers[0].read_bytes(), told
+
+
+@pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
+@pytest.mark.parametrize("good", [0, 1, 5, 12])
+def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(
+    job: Job, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
+    whole, _ = run(job, Failing())
+    assert not journal_path(job.layers[0]).exists() and not list(job.layers[0].parent.glob(".*"))
+    job.layers[0].unlink()
+    with pytest.raises(PowerCutError):
+        run(job, Failing(good))
+    assert not job.layers[0].exists()
+    predictor = Failing()
+    again, told = run(job, predictor)
+    # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
+    assert again == whole and told[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
+    assert sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
+    assert not journal_path(job.layers[0]).exists()
+
+
+def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: Job, tmp_path: Path) -> None:
+    whole, _ = run(job, Failing())
+    job.layers[0].unlink()
+    code = (
+        "import signal, test_journal as t; from pathlib import Path; from lcageo.inference.jobs import Job;"
+        f"t.run(Job({job.scene!r}, (Path({str(job.layers[0])!r}),), None), t.Failing(6, signal.SIGKILL))"
+    )
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)}, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    again, told = run(job, Failing())
+    assert again == whole and told[0] in (12, 15, 18)  # two batches may be under way
+
+
+def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
+    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; the same command goes on") as stopped:
+        run(job, Failing(2, signal.SIGTERM))
+    done = int(str(stopped.value).split()[2])
+    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may have been under way
+    assert run(job, Failing())[1][0] == done
+
+
+def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    other = replace(CONFIG, iou=0.5)
+    (report,) = run_jobs([job], LocalRunner(Failing(), 3), other, lambda line: None, lambda *_: None)
+    assert isinstance(report.error, UsageError)
+    assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
+    assert "--overlap" not in str(report.error)
+    assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
+
+
+def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
+    (report,) = run_jobs([job], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+    assert "scene.tif [" in str(report.error)
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {"model": "a"}) as journal:
+        code = f"from lcageo.inference.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "another process makes the same result" in second.stderr
+        journal.add([TileOutcome(0, None)])
+    with Journal.open(path, {"model": "a"}) as journal:
+        assert journal.done().tolist() == [0]
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + bytes(range(256)) * 40])
+def test_a_damaged_journal_is_named_and_restart_replaces_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=r"damaged .* --restart"):
+        Journal.open(path, {})
+    with Journal.open(path, {}, Earlier.NONE) as journal:
+        assert not len(journal.done())
+
+
+def test_a_journal_damaged_in_its_middle_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    many = Detections(np.zeros((200, 4)), np.zeros(200, np.float32), np.zeros(200, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(tile, many) for tile in range(40)])
+    content = bytearray(path.read_bytes())
+    content[20_000:-20_000] = bytes(len(content) - 40_000)
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=r"--restart|cannot be written"), Journal.open(path, {}) as journal:
+        list(journal.outcomes())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of some tiles."""
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    found = Detections(np.arange(24.0).reshape(6, 4), np.linspace(0, 1, 6, dtype=np.float32), np.arange(6))
+    with Journal.open(path, {"model": "a"}) as journal:
+        journal.add([TileOutcome(tile, found) for tile in range(9)])
+        journal.add([TileOutcome(9, None), TileOutcome(10, None, unread="the disk is damaged")])
+        journal.keep(found)
+    return path
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 2**20), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4))
+def test_a_damaged_journal_is_told_or_gives_what_was_written(
+    written: Path, tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[int, bytes]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz-journal"
+    content = bytearray(written.read_bytes())
+    for place, piece in pieces:
+        place %= len(content)
+        content[place : place + len(piece)] = piece
+    delete_database(path)
+    path.write_bytes(content)
+    with suppress(OutputError, UsageError), Journal.open(path, {"model": "a"}) as journal:
+        assert set(journal.done()) <= set(range(10)) and len(journal.unread()) <= 1
+        for outcome in journal.outcomes():
+            if outcome.found is not None:
+                assert outcome.found.boxes_xyxy.tolist() == np.arange(24.0).reshape(6, 4).tolist()
+        list(journal.objects())
+        journal.forget_objects()
+        assert journal.counts(6) == (0,) * 6 and journal.totals()[1] == 0
+
+
+def test_a_number_that_changed_in_a_journal_is_damage(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    box, content = np.arange(4.0).tobytes(), written.read_bytes()
+    assert content.count(box) == 9
+    path.write_bytes(content.replace(box, np.array([0.0, 1.0, 2.0, 5.0]).tobytes(), 1))
+    with pytest.raises(OutputError, match=r"damaged \(tile \d is not as it was written\); give --restart"):
+        Journal.open(path, {"model": "a"})
+
+
+def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal.open(path, {"device": "cuda"}).close()
+    with Journal.open(path, {"device": "cpu"}) as journal:
+        journal.add([TileOutcome(0, None)])
+    with pytest.raises(UsageError, match='device "cpu", now "cuda"'):
+        Journal.open(path, {"device": "cuda"})
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
+    with Journal.open(path, {}) as journal:
+        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
+        journal.add([TileOutcome(1, None)])
+        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
+
+
+def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
+    path, filler = small_disk / "journal", small_disk / "filler"
+    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None)])
+        filler.write_bytes(bytes(150_000))
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
+            for tile in range(1, 100):
+                journal.add([TileOutcome(tile, many)])
+    filler.unlink()
+    with Journal.open(path, {}) as journal:
+        done = journal.done().tolist()
+        assert done == list(range(len(done))) and done[0] == 0
+        journal.add([TileOutcome(200, None)])
+
+
+def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal", {}) as journal:
+        journal.add([TileOutcome(5, None)])
+        with pytest.raises(OutputError):
+            journal.add([TileOutcome(4, None), TileOutcome(6, None, impossible=None)])  # type: ignore[arg-type]
+        assert journal.done().tolist() == [5]
+
+
+@settings(max_examples=50)
+@given(
+    boxes=arrays.arrays(np.float64, st.tuples(st.integers(0, 5), st.just(4)), elements=st.floats(-1e9, 1e9)),
+    impossible=st.integers(0, 9),
+)
+def test_what_is_recorded_is_read_back_to_the_bit(boxes: NDArray[np.float64], impossible: int) -> None:
+    found = Detections(boxes, np.linspace(0, 1, len(boxes), dtype=np.float32), np.arange(len(boxes)))
+    with Journal.in_memory() as journal:
+        journal.add([TileOutcome(7, found, impossible), TileOutcome(3, None)])
+        first, second = journal.outcomes()
+        assert journal.totals() == (1, impossible)
+    assert first == TileOutcome(3, None) and second.found is not None and second.impossible == impossible
+    for name in ("boxes_xyxy", "scores", "labels"):
+        assert np.array_equal(getattr(second.found, name), getattr(found, name))
+
+
+def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "OBJECTS_AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 3, (50, 2)) * 10.0 + 1 / 3
+    scores = rng.choice([0.1, 0.2, 0.7], 50).astype(np.float32)
+    found = Detections(np.concatenate([corners, corners + 5], axis=1), scores, rng.integers(0, 3, 50))
+    with Journal.in_memory() as journal:
+        for part in np.array_split(rng.permutation(50), 4):
+            journal.keep(found.selected(part))
+        parts = list(journal.objects())
+        assert journal.counts(3) == tuple(np.bincount(found.labels, minlength=3).tolist())
+        journal.forget_objects()
+        assert list(journal.objects()) == []
+    together, ranked = Detections.joined(parts), found.selected(ranking(found))
+    assert max(map(len, parts)) == 7
+    for name in ("boxes_xyxy", "scores", "labels"):
+        assert np.array_equal(getattr(together, name), getattr(ranked, name))
+
+
+def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise SceneError("the server is gone")
+
+    pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "reduced_image", unreachable)
+        (report,) = run_jobs([pictured], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+    assert isinstance(report.error, SceneError) and not job.layers[0].exists()
+    predictor = Failing()
+    run(pictured, predictor)
+    assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()
+
+
+def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [job.layers[0], job.layers[0].with_suffix(".csv")]
+    moved, replace_file = [], Path.replace
+
+    def until_the_power_fails(path: Path, target: Path) -> None:
+        if len(moved) == 2:  # the first layer and its style
+            raise PowerCutError
+        moved.append(target)
+        replace_file(path, target)
+
+    def detect() -> None:
+        jobs = plan_jobs([job.scene], layers, None, overwrite=False)
+        (report,) = run_jobs(jobs, LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+        assert report.error is None
+
+    with monkeypatch.context() as patch, pytest.raises(PowerCutError):
+        patch.setattr(Path, "replace", until_the_power_fails)
+        detect()
+    assert [layer.exists() for layer in layers] == [True, False]
+    detect()
+    assert all(layer.exists() for layer in layers) and not journal_path(layers[0]).exists()
+    with pytest.raises(UsageError, match="exists; give --overwrite"):
+        detect()

@@ -1,0 +1,299 @@
+"""Training: what is learned, what a stop and a resume change (nothing), and what goes wrong with a clear word."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.shapes import write_shapes
+
+from lcageo.config import DetectConfig, Norm, Precision, Preset
+from lcageo.data.images import read_image
+from lcageo.detector.backbone import ResNet
+from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.training.checkpoint import load_checkpoint
+from lcageo.training.config import Optimizer, TrainConfig, write_recipe
+from lcageo.training.data import TrainingData, load_training_data
+from lcageo.training.figures import TrainReport
+from lcageo.training.log import read_metrics
+from lcageo.training.loop import Listener, RunOptions, train
+from lcageo.training.model_folder import publish
+
+ALONE = RunOptions(device="cpu", workers=0, cache=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Layers this small only wait for each other on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """A run of two epochs of four steps on eight images of 128 pixels."""
+    folder = tmp_path_factory.mktemp("shapes")
+    return TrainConfig(
+        data=(str(write_shapes(folder / "train.json")),), val=(str(write_shapes(folder / "val.json", 4, seed=1)),),
+        preset=Preset.LCA, backbone="resnet18", backbone_width=16, channels=16, head_convs=2, norm=Norm.GN,
+        imgsz=128, scale=(0.9, 1.1), mosaic=0.0, batch=2, epochs=2, warmup=2, ema=0.9, validations=1,
+        precision=Precision.FP32,
+    )  # fmt: skip
+
+
+def data_of(config: TrainConfig) -> TrainingData:
+    return load_training_data(config, strict=True, warn=lambda line: None)
+
+
+def run(config: TrainConfig, out: Path, **how: object) -> ModelCard:
+    return train(config, data_of(config), out, ALONE, **how)  # type: ignore[arg-type]
+
+
+def weights_of(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(find_card(str(out / "last")).weights)
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_trained_model_finds_what_it_was_trained_on(shapes: TrainConfig, tmp_path: Path) -> None:
+    config = replace(shapes, optimizer=Optimizer.MUON, batch=4, epochs=90, lr=6e-3, validations=3, colour=0.0)
+    card = run(config, tmp_path / "run")
+    assert card.metrics["mAP50"] > 0.8
+    assert card.classes == ("ship", "car") and card.is_trained and card.recipe["epochs"] == 90
+    predictor = load_predictor(card, DetectConfig(), "cpu")
+    annotation = data_of(shapes).val.annotations[0]
+    image = np.ascontiguousarray(read_image(annotation.image).transpose(2, 0, 1))
+    (found,) = predictor.predict(image[None])
+    assert sorted(found.labels.tolist()) == sorted(annotation.labels.tolist())
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {
+        "model.toml", card.weights.name, "last", "recipe.toml", "checkpoint.pt", "metrics.csv", "curves.png",
+        "validation.png",
+    }  # fmt: skip
+
+
+def test_a_stopped_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainConfig, tmp_path: Path) -> None:
+    run(shapes, tmp_path / "whole")
+
+    def stop_once(report: TrainReport) -> None:
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError, match=r"stopped after step .*--resume goes on"):
+        train(
+            replace(shapes), data_of(shapes), tmp_path / "stopped", replace(ALONE, checkpoint_minutes=0.0),
+            listener=Listener(step=stop_once),
+        )  # fmt: skip
+    step = load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["step"]
+    assert step == 4
+    run(shapes, tmp_path / "stopped", resume=True)
+    assert_equal(weights_of(tmp_path / "whole"), weights_of(tmp_path / "stopped"))
+    rows = [(tmp_path / name / "metrics.csv").read_text().count("\n") for name in ("whole", "stopped")]
+    assert rows[1] >= rows[0]
+
+
+def test_a_run_stopped_on_the_step_of_a_validation_makes_up_for_it(shapes: TrainConfig, tmp_path: Path) -> None:
+    config = replace(shapes, validations=4)
+    run(config, tmp_path / "whole")
+
+    def stop_once(report: TrainReport) -> None:
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError):
+        train(
+            config, data_of(config), tmp_path / "stopped", replace(ALONE, checkpoint_minutes=0.0),
+            listener=Listener(step=stop_once),
+        )  # fmt: skip
+    run(config, tmp_path / "stopped", resume=True)
+    seen = [
+        {row["step"]: row["mAP50_95"] for row in read_metrics(tmp_path / name / "metrics.csv") if row["mAP50"]}
+        for name in ("whole", "stopped")
+    ]
+    assert list(seen[0]) == ["2", "4", "6", "8"] and seen[0] == seen[1]
+
+
+def test_a_run_does_not_go_on_with_other_classes(shapes: TrainConfig, tmp_path: Path) -> None:
+    path = write_shapes(tmp_path / "train.json")
+    config = replace(shapes, data=(str(path),), val=(str(path),), epochs=1)
+    run(config, tmp_path / "run")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "annotations": content["annotations"][1:]}))
+    notes: list[str] = []
+    longer = replace(config, epochs=2)
+    train(longer, data_of(longer), tmp_path / "run", ALONE, resume=True, listener=Listener(note=notes.append))
+    assert "warning: the training data is not what it was when the run began" in notes
+    for category in content["categories"]:
+        category["id"] = 1 - category["id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="the run has the classes ship, car, its data now car, ship"):
+        run(replace(config, epochs=3), tmp_path / "run", resume=True)
+
+
+def test_a_run_that_cannot_begin_leaves_the_one_before(shapes: TrainConfig, tmp_path: Path) -> None:
+    card = run(replace(shapes, epochs=1), tmp_path / "run")
+    with pytest.raises(ModelError):
+        run(replace(shapes, backbone_weights=str(tmp_path / "typo.pth")), tmp_path / "run")
+    assert card.weights.exists() and load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 4
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"the run's folder '.*file' cannot be made"):
+        run(shapes, tmp_path / "file")
+
+
+def test_a_run_shortened_to_where_it_is_has_a_model(shapes: TrainConfig, tmp_path: Path) -> None:
+    def stop_once(report: TrainReport) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    longer = replace(shapes, epochs=4)
+    with pytest.raises(InterruptedRunError):
+        train(
+            longer, data_of(longer), tmp_path / "run", replace(ALONE, checkpoint_minutes=0.0),
+            listener=Listener(step=stop_once),
+        )  # fmt: skip
+    card = run(replace(shapes, epochs=1), tmp_path / "run", resume=True)
+    assert card.metrics["step"] == load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"]
+
+
+def test_a_killed_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainConfig, tmp_path: Path) -> None:
+    config = replace(shapes, epochs=6)
+    run(config, tmp_path / "whole")
+    write_recipe(config, tmp_path / "recipe.toml")
+    command = [sys.executable, "-m", "lcageo", "train", "--out", str(tmp_path / "killed"), "--device", "cpu"]
+    options = ["--checkpoint-minutes", "0", "--workers", "1", "-q"]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*command, *options, "--recipe", str(tmp_path / "recipe.toml")], env=alone) as process:
+        wait_for(lambda: (tmp_path / "killed" / "checkpoint.pt").exists() or process.poll() is not None)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+    step = load_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"]
+    assert 0 < step < 24
+    done = subprocess.run([*command, *options, "--resume"], env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_equal(weights_of(tmp_path / "whole"), weights_of(tmp_path / "killed"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_a_run_can_be_lengthened(shapes: TrainConfig, tmp_path: Path) -> None:
+    run(shapes, tmp_path / "run")
+    run(replace(shapes, epochs=3), tmp_path / "run", resume=True)
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 12
+
+
+def test_a_run_by_the_clock_ends_with_its_schedule(shapes: TrainConfig, tmp_path: Path) -> None:
+    reports: list[TrainReport] = []
+    train(
+        replace(shapes, minutes=0.05), data_of(shapes), tmp_path / "run", ALONE, listener=Listener(step=reports.append)
+    )
+    assert reports[-1].progress == 1
+    assert reports[-1].learning_rate < 0.1 * max(report.learning_rate for report in reports)
+
+
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16, Precision.AUTO])
+def test_every_precision_trains(shapes: TrainConfig, tmp_path: Path, precision: Precision) -> None:
+    reports: list[TrainReport] = []
+    config = replace(shapes, precision=precision, epochs=5)
+    train(config, data_of(shapes), tmp_path / "run", ALONE, listener=Listener(step=reports.append))
+    assert reports[-1].loss < reports[0].loss
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_images(shapes: TrainConfig, tmp_path: Path) -> None:
+    card = run(shapes, tmp_path / "good")
+    weights = load_file(card.weights)
+    weights["backbone.conv1.weight"][0] = float("nan")
+    publish(card, weights, tmp_path / "bad")
+    told = r"the loss is nan after step 1; .*nothing was saved yet; the step's images: .*train_\d.png"
+    with pytest.raises(TrainingError, match=told):
+        run(replace(shapes, start_from=str(tmp_path / "bad")), tmp_path / "run")
+
+
+def test_fixed_batch_norms_without_weights_are_refused(shapes: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"preset 'fcos' has fixed batch norms.*--norm"):
+        run(replace(shapes, preset=Preset.FCOS, norm=None), tmp_path / "run")
+
+
+def test_a_pretrained_body_is_loaded_and_its_first_stage_frozen(shapes: TrainConfig, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    body = ResNet("resnet18", 16)
+    checkpoint = {**body.state_dict(), "fc.weight": torch.zeros(1000, 64), "fc.bias": torch.zeros(1000)}
+    torch.save(checkpoint, tmp_path / "resnet18.pth")
+    run(replace(shapes, norm=None, backbone_weights=str(tmp_path / "resnet18.pth")), tmp_path / "run")
+    trained = weights_of(tmp_path / "run")
+    for name, tensor in body.state_dict().items():
+        fixed = name.startswith(("conv1", "bn1", "layer1")) or "running" in name or "tracked" in name
+        assert torch.equal(trained[f"backbone.{name}"], tensor) == fixed or name.endswith("bn2.bias"), name
+
+
+def test_workers_end_though_what_stopped_the_run_is_kept(shapes: TrainConfig, tmp_path: Path) -> None:
+    def fail(report: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="the disk is full") as kept:
+        train(shapes, data_of(shapes), tmp_path / "run", replace(ALONE, workers=1), listener=Listener(step=fail))
+    assert "_fit" in [frame.name for frame in kept.traceback]  # as an interpreter keeps what it has shown last
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone", "warned"),
+    [(Preset.FCOS, "resnet50", True), (Preset.FCOS, "resnet18", False), (Preset.LCA, "resnet50", False)],
+)
+def test_a_body_whose_strides_lie_elsewhere_is_told_of(
+    preset: Preset, backbone: str, warned: bool, shapes: TrainConfig, tmp_path: Path
+) -> None:
+    torch.save(ResNet(backbone, 16).state_dict(), tmp_path / "body.pth")
+    weights, notes = str(tmp_path / "body.pth"), list[str]()
+    config = replace(shapes, preset=preset, backbone=backbone, norm=None, backbone_weights=weights, epochs=1)
+    train(config, data_of(config), tmp_path / "run", ALONE, listener=Listener(note=notes.append))
+    assert any("halves the resolution in a block's first convolution" in note for note in notes) == warned
+
+
+def test_fine_tuning_keeps_what_is_known(shapes: TrainConfig, tmp_path: Path) -> None:
+    run(shapes, tmp_path / "first")
+    notes: list[str] = []
+    config = replace(shapes, classes=("car",), start_from=str(tmp_path / "first"), lr=1e-9, epochs=1)
+    card = train(config, data_of(config), tmp_path / "second", ALONE, listener=Listener(note=notes.append))
+    assert card.classes == ("car",) and "started from first" in notes[0]
+    first, second = load_file(find_card(str(tmp_path / "first")).weights), weights_of(tmp_path / "second")
+    assert torch.allclose(second["head.class_logits.weight"][0], first["head.class_logits.weight"][1], atol=1e-5)
+    assert torch.allclose(second["backbone.conv1.weight"], first["backbone.conv1.weight"], atol=1e-5)
+
+
+def test_two_processes_train_as_one_with_the_whole_batch(shapes: TrainConfig, tmp_path: Path) -> None:
+    config = replace(shapes, batch=4, epochs=5, optimizer=Optimizer.SGD)  # ten steps
+    run(config, tmp_path / "one")
+    write_recipe(config, tmp_path / "recipe.toml")
+    options = ["--recipe", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "two"), "--device", "cpu", "-q"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*torchrun, "-m", "lcageo", "train", *options], env=alone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    assert load_checkpoint(tmp_path / "two" / "checkpoint.pt")["step"] == 10
+    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-6) for name in one)

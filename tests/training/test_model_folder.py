@@ -1,0 +1,77 @@
+"""The model folder of a run: always a card and weights that fit, and nothing else's files touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lcageo.config import DetectConfig
+from lcageo.errors import OutputError
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.training.model_folder import holds_run, prepare_folder, publish
+
+
+@pytest.fixture
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
+
+
+@pytest.fixture
+def weights(card: ModelCard) -> dict[str, torch.Tensor]:
+    return load_file(card.weights)
+
+
+def test_what_is_published_can_be_run(card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    publish(card, weights, tmp_path)
+    found = find_card(str(tmp_path))
+    assert found.classes == card.classes and found.sha256 != "0" * 64
+    load_predictor(found, DetectConfig(), "cpu")
+
+
+def test_one_pair_is_kept(card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    first = publish(card, weights, tmp_path)
+    changed = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    second = publish(card, changed, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.toml", second.weights.name}
+    assert first.sha256 != second.sha256 == find_card(str(tmp_path)).sha256
+    assert publish(card, changed, tmp_path).sha256 == second.sha256, "the same again changes nothing"
+    assert second.weights.exists()
+
+
+def test_weights_may_lie_in_memory_in_any_order(
+    card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    turned = {
+        name: tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+        for name, tensor in weights.items()
+    }
+    assert publish(card, turned, tmp_path / "b").sha256 == publish(card, weights, tmp_path / "a").sha256
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be written to .*file"):
+        publish(card, weights, tmp_path / "file")
+
+
+def test_clearing_takes_a_runs_files_and_no_others(
+    card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    publish(replace(card, name="a"), weights, tmp_path)
+    publish(card, weights, tmp_path / "last")
+    for name in ("checkpoint.pt", "metrics.csv", "notes.txt", "last/mine.safetensors"):
+        (tmp_path / name).write_text("")
+    assert holds_run(tmp_path) and holds_run(tmp_path / "last")
+    prepare_folder(tmp_path, fresh=False)
+    assert holds_run(tmp_path)
+    prepare_folder(tmp_path, fresh=True)
+    assert not holds_run(tmp_path) and not holds_run(tmp_path / "last")
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"notes.txt", "last/mine.safetensors"}

@@ -1,0 +1,45 @@
+"""A disk that is full for real: a small tmpfs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+
+from lcageo.detections import Detections
+from lcageo.errors import OutputError
+from lcageo.pictures.quicklook import draw_quicklook, save_quicklook
+from lcageo.scene.georef import Georeference
+from lcageo.vector.features import features
+from lcageo.vector.formats import FORMATS, files_of
+from lcageo.vector.publish import Publication
+from lcageo.vector.write import write_layer
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_full_disk_is_an_error_and_the_older_file_survives(small_disk: Path, suffix: str) -> None:
+    count = 20_000
+    corners = np.random.default_rng(0).uniform(0, 1000, (count, 2))
+    boxes = np.concatenate([corners, corners + 10], axis=1)
+    found = Detections(boxes, np.full(count, 0.5, np.float32), np.zeros(count, np.int64))
+    reference = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
+    layer = features(found, ["ship"], reference.to_map, reference.crs, "scene")
+    path = small_disk / f"found{suffix}"
+    with Publication() as publication:
+        write_layer([layer.iloc[:1]], {}, publication.draft(path, files_of(path)))
+        publication.publish()
+    before = {file.name: file.read_bytes() for file in small_disk.iterdir()}
+    with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"), Publication() as publication:
+        write_layer([layer], {}, publication.draft(path, files_of(path)))
+    assert {file.name: file.read_bytes() for file in small_disk.iterdir()} == before
+
+
+def test_a_quicklook_is_not_left_half_written(small_disk: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (3, 600, 600), dtype=np.uint8)
+    picture = draw_quicklook(noise, [], {}, ("ship",), "scene", None)
+    with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
+        save_quicklook(picture, publication.draft(small_disk / "quick.png"))
+    assert not list(small_disk.iterdir())

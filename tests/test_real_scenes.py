@@ -65,11 +65,11 @@ def test_corners_on_the_map_are_those_of_the_boxes_in_the_picture(
     result = detect(path, predictor)
     boxes = result.detections.boxes_xyxy
     assert len(boxes) > 0
-    reference = result.report.info.georeference
-    layer = features(result.detections, result.report.classes, reference.to_map, reference.crs, name)
-    write_layer([layer], result.report.provenance, tmp_path / "found.gpkg")
+    reference = result.summary.info.georeference
+    layer = features(result.detections, result.summary.classes, reference.to_map, reference.crs, name)
+    write_layer([layer], result.summary.record, tmp_path / "found.gpkg")
     x0, ax, bx, y0, ay, by = gdal_geotransform(path)
-    limits = np.array([result.report.info.width, result.report.info.height] * 2)
+    limits = np.array([result.summary.info.width, result.summary.info.height] * 2)
     assert (boxes >= 0).all() and (boxes <= limits).all()
     read = read_layer(tmp_path / "found.gpkg")
     for (left, top, right, bottom), polygon in zip(boxes.tolist(), read.geometry, strict=True):
@@ -87,12 +87,12 @@ def test_the_list_of_scenes_is_complete(real_scenes: list[Path]) -> None:
 
 def test_the_untagged_black_edge_is_seen(real_scenes: list[Path], predictor: Predictor) -> None:
     path = next(path for path in real_scenes if "oam_bridge" in path.stem)
-    assert detect(path, predictor).report.provenance["edge_nodata"] == "black"
+    assert detect(path, predictor).summary.record.edge_nodata == "black"
 
 
 def test_16_bit_scenes_use_their_range(real_scenes: list[Path], predictor: Predictor) -> None:
     path = next(path for path in real_scenes if "casablanca" in path.stem)
-    stretch = detect(path, predictor).report.stretch
+    stretch = detect(path, predictor).summary.stretch
     assert not stretch.is_identity and all(
         100 < low < high < 30_000 for low, high in zip(stretch.low, stretch.high, strict=True)
     )

@@ -14,7 +14,7 @@ from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
-    from lcageo.inference.run import JobReport
+    from lcageo.inference.run import JobOutcome
     from lcageo.inference.runner import LocalRunner
 
 DEFAULTS = DetectConfig()
@@ -111,7 +111,7 @@ def detect(
         here = detect_options.local_runner(predictor, batch, max_memory, say)
         _preview(scenes, here, config, as_json, say)
         return
-    reports = []
+    outcomes = []
     with (
         detect_options.open_runner(
             model, config, Engine(backend, precision, device), batch, max_memory, cluster, say
@@ -119,13 +119,13 @@ def detect(
         SceneBars(say, len(jobs)) as bars,
     ):
         earlier = Earlier.NONE if restart else Earlier.SAME
-        for report in run_jobs(jobs, runner, config, bars.warn, bars.update, earlier):
-            reports.append(report)
+        for outcome in run_jobs(jobs, runner, config, bars.warn, bars.update, earlier):
+            outcomes.append(outcome)
             with bars.ended():
-                _tell(report, say, as_json)
+                _tell(outcome, say, as_json)
     if as_json:
-        console.data(json.dumps([_as_json(report) for report in reports], indent=1))
-    _raise_failures(reports)
+        console.data(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
+    _raise_failures(outcomes)
 
 
 def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_json: bool, say: console.Console) -> None:
@@ -151,60 +151,60 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         )
 
 
-def _tell(report: JobReport, say: console.Console, as_json: bool) -> None:
-    if report.result is None:
+def _tell(outcome: JobOutcome, say: console.Console, as_json: bool) -> None:
+    if outcome.result is None:
         return
-    result = report.result
-    tiles = result.provenance["tiles"]
+    result = outcome.result
+    tiles = result.tiles
     rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
     rows.append(("all", f"{result.objects:,}"))
     say.note(console.table(rows))
-    skipped = tiles["planned"] - tiles["run"]
-    unread = f", {tiles['unreadable']:,} unreadable" if tiles["unreadable"] else ""
+    skipped = tiles.planned - tiles.run
+    unread = f", {tiles.unreadable:,} unreadable" if tiles.unreadable else ""
     say.note(
-        f"{report.job.scene}: {tiles['run']:,} tiles run, {skipped:,} skipped "
-        f"({tiles['without_data']:,} without data, {tiles['outside_area_of_interest']:,} outside the area of "
+        f"{outcome.job.scene}: {tiles.run:,} tiles run, {skipped:,} skipped "
+        f"({tiles.without_data:,} without data, {tiles.outside_area_of_interest:,} outside the area of "
         f"interest{unread}), {_duration(result.seconds)}"
     )
-    if impossible := result.provenance["boxes_of_impossible_size"]:
+    if impossible := result.record.boxes_of_impossible_size:
         say.detail(
             f"{impossible:,} boxes left out, before merging: nothing of their class has such a size on the ground"
         )
     say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
-    say.detail(f"{result.provenance['scene_pixels_per_tile_pixel']:.6g} scene pixels per tile pixel")
+    say.detail(f"{result.record.scene_pixels_per_tile_pixel:.6g} scene pixels per tile pixel")
     if not as_json:
-        for target in (*report.job.outputs, *report.job.tables):
+        for target in (*outcome.job.outputs, *outcome.job.tables):
             console.data(str(target))
 
 
-def _as_json(report: JobReport) -> dict[str, Any]:
-    if report.result is None:
-        return {"scene": report.job.scene, "error": str(report.error)}
-    result = report.result
+def _as_json(outcome: JobOutcome) -> dict[str, Any]:
+    if outcome.result is None:
+        return {"scene": outcome.job.scene, "error": str(outcome.error)}
+    result = outcome.result
     return {
-        "scene": report.job.scene,
-        "outputs": [str(target) for target in (*report.job.layers, *report.job.tables)],
-        "quicklook": None if report.job.quicklook is None else str(report.job.quicklook),
-        "holes": None if report.job.holes is None else str(report.job.holes),
-        "review": None if report.job.review is None else str(report.job.review),
+        "scene": outcome.job.scene,
+        "outputs": [str(target) for target in (*outcome.job.layers, *outcome.job.tables)],
+        "quicklook": None if outcome.job.quicklook is None else str(outcome.job.quicklook),
+        "holes": None if outcome.job.holes is None else str(outcome.job.holes),
+        "review": None if outcome.job.review is None else str(outcome.job.review),
         "objects": result.objects,
         "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),
-        "provenance": result.provenance,
+        "provenance": result.record.as_json(),
     }
 
 
-def _raise_failures(reports: list[JobReport]) -> None:
+def _raise_failures(outcomes: list[JobOutcome]) -> None:
     """Ends the command as its scenes did: all well, some missing or with holes, or none made."""
-    failed = [report for report in reports if report.error is not None]
-    if len(reports) == 1 and failed and failed[0].error is not None:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if len(outcomes) == 1 and failed and failed[0].error is not None:
         raise failed[0].error
-    lines = [f"{report.job.scene}: {report.error}" for report in failed]
-    lines += [f"{one.job.scene}: {one.result.hole_text()}" for one in reports if one.result and one.result.holes]
-    if failed and len(failed) == len(reports):
+    lines = [f"{outcome.job.scene}: {outcome.error}" for outcome in failed]
+    lines += [f"{one.job.scene}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
+    if failed and len(failed) == len(outcomes):
         raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
     if lines:
-        what = f"{len(failed)} of {len(reports)} scenes failed" if failed else "parts are missing from the result"
+        what = f"{len(failed)} of {len(outcomes)} scenes failed" if failed else "parts are missing from the result"
         raise PartialResultError("\n  ".join([f"{what}:", *lines]))
 
 

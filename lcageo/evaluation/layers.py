@@ -29,6 +29,7 @@ from lcageo.vector.polygons import (
     valid_polygons,
 )
 from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 from lcageo.version import __version__
 
@@ -115,9 +116,9 @@ def evaluate_layer(
     if output is not None:
         names = [[classes[label] for label in part.tolist()] for part in labels]
         layer_of_all = differences(found, true, names, matching.truth, matching.iou, scores)
-        provenance = {"version": __version__, **evaluation.as_json()}
+        record = RunRecord(version=__version__, unknown=evaluation.as_json())
         with Publication() as publication:
-            write_layer([layer_of_all], provenance, publication.draft(output, files_of(output)))
+            write_layer([layer_of_all], record, publication.draft(output, files_of(output)))
             publication.publish()
     return evaluation
 

@@ -11,10 +11,9 @@ from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan, choose_overlap, plan_scene
 from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import detect_planned
+from lcageo.inference.scene import detect_in_memory
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.prefetch import TileReader
@@ -59,11 +58,10 @@ def find_in_tiles(
         else:
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
-        with Journal.in_memory() as journal:
-            report = detect_planned(plan, LocalRunner(predictor, batch), config, journal, warn=lambda line: None)
-            if report.holes:
-                raise SceneError(report.holes[0].reason)
-            return Detections.joined(list(journal.objects()))
+        result = detect_in_memory(plan, LocalRunner(predictor, batch), config, warn=lambda line: None)
+        if result.summary.holes:
+            raise SceneError(result.summary.holes[0].reason)
+        return result.detections
 
 
 def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:

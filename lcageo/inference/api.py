@@ -88,11 +88,11 @@ def detect(
         result = detect_scene(
             opened, predictor, config, predictor.batch, lambda line: warnings.warn(line, stacklevel=2)
         )
-    info, place = result.report.info, result.report.info.georeference
+    info, place = result.summary.info, result.summary.info.georeference
     found = features(result.detections, card.classes, place.to_map, place.crs, info.name)
-    if result.report.holes:
-        warnings.warn(f"parts are missing from the result: {result.report.hole_text()}", stacklevel=2)
-    found.attrs["lcageo"] = result.report.provenance
+    if result.summary.holes:
+        warnings.warn(f"parts are missing from the result: {result.summary.hole_text()}", stacklevel=2)
+    found.attrs["lcageo"] = result.summary.record.as_json()
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from PIL.Image import Image
 from lcageo.errors import UsageError
 from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
-from lcageo.inference.record import SceneReport
+from lcageo.inference.record import SceneSummary
 from lcageo.inference.review import Review, review_features
 from lcageo.inference.runner import Warn
 from lcageo.pictures.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
@@ -63,7 +64,9 @@ def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journ
         check_crs(crs, table)
 
 
-def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal, review: Review | None = None) -> None:
+def write_results(
+    job: Job, scene: Scene, summary: SceneSummary, journal: Journal, review: Review | None = None
+) -> None:
     """Writes all files and tables of a job, which appear together.
 
     A table is whole or as it was, and so is a file. Should the machine fail just between one and the next, the same
@@ -72,7 +75,7 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal,
     Args:
         job: with their places.
         scene: open.
-        report: of the run.
+        summary: of the run.
         journal: with the objects.
         review: what to label next, if the job asks for it.
 
@@ -80,24 +83,23 @@ def write_results(job: Job, scene: Scene, report: SceneReport, journal: Journal,
         OutputError: if one cannot be written; then none is.
         UsageError: if what is there has come to differ from what it was when the job began.
     """
-    georeference, name = report.info.georeference, report.info.name
-    # No object of these two has to reach a threshold.
-    about = {name: value for name, value in report.provenance.items() if name != "thresholds"}
+    georeference, name = summary.info.georeference, summary.info.name
+    about = replace(summary.record, thresholds=None)  # objects of the two further layers need not reach one
     with Publication() as publication, ExitStack() as stack:
         for path in job.layers:
-            _write_file(path, job, report, journal, publication)
+            _write_file(path, job, summary, journal, publication)
         if job.holes is not None:
-            reasons = [hole.reason for hole in report.holes]
-            holes = hole_features(report.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
+            reasons = [hole.reason for hole in summary.holes]
+            holes = hole_features(summary.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
             write_layer([holes], about, publication.draft(job.holes, files_of(job.holes)))
         if job.review is not None and review is not None:
-            layer = review_features(review, report.classes, georeference.to_map, georeference.crs, name)
+            layer = review_features(review, summary.classes, georeference.to_map, georeference.crs, name)
             write_layer([layer], about, publication.draft(job.review, files_of(job.review)))
         if job.quicklook is not None:
-            save_quicklook(_drawn(scene, report, journal), publication.draft(job.quicklook))
+            save_quicklook(_drawn(scene, summary, journal), publication.draft(job.quicklook))
         transactions = [stack.enter_context(TableTransaction(table)) for table in job.tables]
         for transaction in transactions:
-            _write_table(transaction, job, report, journal)
+            _write_table(transaction, job, summary, journal)
         journal.begin_publishing()
         for transaction in transactions:
             transaction.commit()
@@ -117,41 +119,41 @@ def _existing(job: Job) -> Iterator[ExistingLayer]:
                 yield transaction.look()
 
 
-def _write_file(path: Path, job: Job, report: SceneReport, journal: Journal, publication: Publication) -> None:
+def _write_file(path: Path, job: Job, summary: SceneSummary, journal: Journal, publication: Publication) -> None:
     if is_label_file(path):
-        grid = PixelGrid(Path(report.info.path).name, report.info.width, report.info.height)
+        grid = PixelGrid(Path(summary.info.path).name, summary.info.width, summary.info.height)
         draft = publication.draft(path, files_of(path))
-        write_labels(journal.objects(), report.classes, grid, report.provenance, draft)
+        write_labels(journal.objects(), summary.classes, grid, summary.record, draft)
     elif job.append and path.exists():
-        if not (journal.has_begun_publishing() and look_at_geopackage(path).has_run(report.provenance["run"])):
-            append_layer(_features(report, journal), report.provenance, path, publication)
+        if not (journal.has_begun_publishing() and look_at_geopackage(path).has_run(summary.record.run)):
+            append_layer(_features(summary, journal), summary.record, path, publication)
     else:
-        write_layer(_features(report, journal), report.provenance, publication.draft(path, files_of(path)))
+        write_layer(_features(summary, journal), summary.record, publication.draft(path, files_of(path)))
 
 
-def _write_table(transaction: TableTransaction, job: Job, report: SceneReport, journal: Journal) -> None:
+def _write_table(transaction: TableTransaction, job: Job, summary: SceneSummary, journal: Journal) -> None:
     if job.append and transaction.exists():
-        if not (journal.has_begun_publishing() and transaction.look().has_run(report.provenance["run"])):
-            transaction.append(_features(report, journal), report.provenance)
+        if not (journal.has_begun_publishing() and transaction.look().has_run(summary.record.run)):
+            transaction.append(_features(summary, journal), summary.record)
     else:
-        transaction.write(_features(report, journal), report.provenance)
+        transaction.write(_features(summary, journal), summary.record)
 
 
-def _features(report: SceneReport, journal: Journal) -> Iterator[GeoDataFrame]:
-    place = report.info.georeference
-    return feature_parts(journal.objects(), report.classes, place.to_map, place.crs, report.info.name)
+def _features(summary: SceneSummary, journal: Journal) -> Iterator[GeoDataFrame]:
+    place = summary.info.georeference
+    return feature_parts(journal.objects(), summary.classes, place.to_map, place.crs, summary.info.name)
 
 
-def _drawn(scene: Scene, report: SceneReport, journal: Journal) -> Image:
-    image = reduced_image(scene, report.stretch, LONGEST_SIDE)
-    shrink = report.info.width / image.shape[2]
-    size_m = report.info.pixel_size_m
+def _drawn(scene: Scene, summary: SceneSummary, journal: Journal) -> Image:
+    image = reduced_image(scene, summary.stretch, LONGEST_SIDE)
+    shrink = summary.info.width / image.shape[2]
+    size_m = summary.info.pixel_size_m
     return draw_quicklook(
         image,
         (found.scaled_and_shifted(1 / shrink, 0, 0) for found in journal.objects()),
-        report.per_class(),
-        report.classes,
-        f"{report.info.name}, objects: {report.objects:,}, model: {report.provenance['model']}",
+        summary.per_class(),
+        summary.classes,
+        f"{summary.info.name}, objects: {summary.objects:,}, model: {summary.record.model}",
         None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
-        north_in_picture(report.info.georeference, report.info.width, report.info.height),
+        north_in_picture(summary.info.georeference, summary.info.width, summary.info.height),
     )

@@ -16,7 +16,7 @@ from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import DEFAULT_SUFFIX, Job
 from lcageo.inference.journal import Earlier, Journal
 from lcageo.inference.plan import plan_scene
-from lcageo.inference.record import SceneReport
+from lcageo.inference.record import SceneSummary
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, detect_planned
 from lcageo.scene.georef import Georeference
@@ -26,11 +26,11 @@ from lcageo.vector.publish import make_folder
 
 
 @dataclass(frozen=True, slots=True)
-class JobReport:
+class JobOutcome:
     """How a job ended: with a result, or with the error that stopped it."""
 
     job: Job
-    result: SceneReport | None
+    result: SceneSummary | None
     error: LcageoError | None
     warnings: tuple[str, ...] = ()
     """What the user was told of it."""
@@ -43,7 +43,7 @@ def run_jobs(
     warn: Warn,
     on_progress: Callable[[Job, Progress], None],
     earlier: Earlier = Earlier.SAME,
-) -> Iterator[JobReport]:
+) -> Iterator[JobOutcome]:
     """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
 
     What is done of a scene is kept in a journal (see `Job.journal`) until the result is in its place: a job that was
@@ -51,7 +51,7 @@ def run_jobs(
     other scene as well.
 
     Args:
-        jobs: what to do; reports come as they end.
+        jobs: what to do; outcomes come as they end.
         runner: the model.
         config: what to find and how.
         warn: receives lines that the user should read; it and on_progress may be called from several threads.
@@ -67,7 +67,7 @@ def run_jobs(
     appending = any(job.append for job in jobs)  # one after the other: to the same layer, as a rule
     with StopRequest() as stop:
 
-        def run(job: Job) -> JobReport:
+        def run(job: Job) -> JobOutcome:
             return _attempt(job, runner, config, warn, partial(on_progress, job), earlier, stop)
 
         if runner.scenes_at_once == 1 or appending:
@@ -77,9 +77,9 @@ def run_jobs(
 
 
 def _together(
-    run: Callable[[Job], JobReport], jobs: Sequence[Job], at_once: int, stop: StopRequest
-) -> Iterator[JobReport]:
-    rest, running = iter(jobs), set[Future[JobReport]]()
+    run: Callable[[Job], JobOutcome], jobs: Sequence[Job], at_once: int, stop: StopRequest
+) -> Iterator[JobOutcome]:
+    rest, running = iter(jobs), set[Future[JobOutcome]]()
     stopped: LcageoError | MemoryError | None = None
     with ThreadPoolExecutor(at_once, thread_name_prefix="lcageo-scene") as pool:
         try:
@@ -91,12 +91,12 @@ def _together(
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     try:
-                        report = future.result()
+                        outcome = future.result()
                     except (DeviceError, InterruptedRunError, MemoryError) as error:
                         # The others stop at their next batch; those that are through still count.
                         stopped, stop.asked = stopped or error, True
                     else:
-                        yield report
+                        yield outcome
         except BaseException:
             stop.asked = True  # the threads are not to go on for nobody
             raise
@@ -112,7 +112,7 @@ def _attempt(
     on_progress: Callable[[Progress], None],
     earlier: Earlier,
     stop: StopRequest,
-) -> JobReport:
+) -> JobOutcome:
     if stop.asked:
         raise InterruptedRunError(f"stopped before scene '{job.scene}'")
     told: list[str] = []
@@ -126,14 +126,14 @@ def _attempt(
     except (DeviceError, InterruptedRunError):
         raise
     except LcageoError as error:
-        return JobReport(job, None, error, tuple(told))
+        return JobOutcome(job, None, error, tuple(told))
     except MemoryError:
         raise
     except Exception as error:  # a bug of ours costs its scene, not all the others
         bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
         bug.__cause__ = error
-        return JobReport(job, None, bug, tuple(told))
-    return JobReport(job, result, None, tuple(told))
+        return JobOutcome(job, None, bug, tuple(told))
+    return JobOutcome(job, result, None, tuple(told))
 
 
 def _run(
@@ -144,7 +144,7 @@ def _run(
     on_progress: Callable[[Progress], None],
     earlier: Earlier,
     stop: StopRequest,
-) -> SceneReport:
+) -> SceneSummary:
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, runner.card, config)
@@ -152,11 +152,12 @@ def _run(
         with Journal.open(job.journal, identity, earlier) as journal:
             for line in plan.warnings:
                 warn(line)
+            run = run_name(identity)
             if job.append or job.tables:
                 from lcageo.inference.results import check_fit
 
-                check_fit(job, scene.info, runner.card.classes, run_name(identity), journal, warn)
-            result = detect_planned(plan, runner, config, journal, warn, on_progress, stop)
+                check_fit(job, scene.info, runner.card.classes, run, journal, warn)
+            result = detect_planned(plan, runner, config, run, journal, warn, on_progress, stop)
             from lcageo.inference.results import write_results  # geopandas: not before the first tile
             from lcageo.inference.review import review_scene
 

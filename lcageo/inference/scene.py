@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
+from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.journal import Journal
 from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
 from lcageo.inference.plan import ScenePlan, plan_scene
-from lcageo.inference.record import Hole, SceneReport, provenance
+from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, TileRunner, Warn
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import written_scores
 from lcageo.scene.raster import Scene
 from lcageo.stop import StopRequest
+from lcageo.vector.record import TileCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Progress:
 class SceneResult:
     """What was found in a scene, and how."""
 
-    report: SceneReport
+    summary: SceneSummary
     detections: Detections
     """Scene pixels, best first."""
 
@@ -72,20 +74,33 @@ def detect_scene(
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
+    return detect_in_memory(plan, LocalRunner(predictor, batch), config, warn, on_progress)
+
+
+def detect_in_memory(
+    plan: ScenePlan,
+    runner: TileRunner,
+    config: DetectConfig,
+    warn: Warn,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> SceneResult:
+    """Runs a model over the wanted tiles of a scene in memory; arguments and errors as in detect_planned."""
     with Journal.in_memory() as journal:
-        report = detect_planned(plan, LocalRunner(predictor, batch), config, journal, warn, on_progress)
-        return SceneResult(report, Detections.joined(list(journal.objects())))
+        run = run_name(run_identity(plan, runner, config))
+        summary = detect_planned(plan, runner, config, run, journal, warn, on_progress)
+        return SceneResult(summary, Detections.joined(list(journal.objects())))
 
 
 def detect_planned(
     plan: ScenePlan,
     runner: TileRunner,
     config: DetectConfig,
+    run: str,
     journal: Journal,
     warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: StopRequest | None = None,
-) -> SceneReport:
+) -> SceneSummary:
     """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
 
     The scene's objects are in the journal then.
@@ -94,6 +109,7 @@ def detect_planned(
         plan: what to read, and how; its own warnings are left to the caller.
         runner: the model; it must take tiles of the size that the plan reads.
         config: how to merge: its iou, merge_metric and agnostic count.
+        run: its name, from the identity that the journal is bound to.
         journal: of this scene, model and config; takes every batch that is done.
         warn: receives lines that the user should read.
         on_progress: called at the start and after every batch.
@@ -108,18 +124,21 @@ def detect_planned(
     run_tiles(plan, runner, journal, warn, on_progress, stop)
     empty, impossible = journal.totals()
     holes = tuple(Hole(plan.grid[tile].bounds, reason) for tile, reason in journal.unread())
-    if holes and len(holes) == plan.wanted.sum():
+    wanted = int(plan.wanted.sum())
+    if holes and len(holes) == wanted:
         raise SceneError(holes[0].reason)
-    if empty and empty == plan.wanted.sum():
+    if empty and empty == wanted:
         warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
     # What was found only to be reviewed is left out before merging: at a seam, it could make an object yield.
     merge(plan, config, journal, written_scores(runner.card, config) if config.review else None)
-    return SceneReport(
+    tiles = TileCounts(len(plan.grid), len(plan.grid) - wanted, empty, len(holes), wanted - empty - len(holes))
+    return SceneSummary(
         info=plan.reader.scene.info,
         classes=runner.card.classes,
         counts=journal.counts(len(runner.card.classes)),
         stretch=plan.reader.stretch,
-        provenance=provenance(plan, runner, config, empty, len(holes), impossible),
+        record=run_record(plan, runner, config, run, tiles, impossible),
+        tiles=tiles,
         holes=holes,
         files=plan.reader.scene.files(),
         seconds=time.monotonic() - started,

@@ -172,7 +172,7 @@ def _in_frame(
 def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]:
     """What brings a layer's geometries into the frame's pixels."""
     # GDAL takes the pixels in our GeoJSON for longitudes; the layer itself says that it has no CRS.
-    crs = None if layer.provenance.get("crs", "") is None else layer.crs
+    crs = None if layer.record.of_pixels else layer.crs
     if (crs is None) != (frame.crs is None):
         lacks, has = ("scene", "layer") if crs is not None else ("layer", "scene")
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import Stretch, estimate_stretch, reduced_image
 from lcageo.vector.publish import Publication, check_output
 from lcageo.vector.read import LayerFile, open_layer
+from lcageo.vector.record import RunRecord
 
 PAGE_SUFFIX = ".html"
 SCRIPTS = ("page.js", "view.js", "list.js", "scene.js", "scene_map.js")
@@ -89,11 +90,11 @@ def check_side(side: int) -> None:
 def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, side: int) -> ScenePage:
     """What report_scene does, without its checks."""
     found = open_layer(layer, "")
-    with _open(scene, _bands(found.provenance)) as opened:
+    with _open(scene, _bands(found.record)) as opened:
         frame = _frame(opened.info)
         placed = place_layer(found, frame, MOST_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
-        picture = reduced_image(opened, _stretch(found.provenance) or estimate_stretch(sample_scene(opened)), side)
+        picture = reduced_image(opened, _stretch(found.record) or estimate_stretch(sample_scene(opened)), side)
     warnings = _warnings(found, placed)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     data = {
@@ -103,13 +104,13 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
             {"name": name or "no class", "colour": colour, "count": placed.counts[name]}
             for name, colour in colours.items()
         ],
-        "least": _least(found.provenance, placed),
+        "least": _least(found.record, placed),
         "objects": _pack(placed, list(colours)),
         "holes": pack_polygons(np.empty(0, object) if areas is None else areas),
         "reasons": reasons,
         "warnings": list(warnings),
-        "coverage": _coverage(found.provenance, holes is not None),
-        "provenance": provenance_rows({name: value for name, value in found.provenance.items() if name != "tiles"})
+        "coverage": _coverage(found.record, holes is not None),
+        "provenance": provenance_rows(replace(found.record, tiles=None).as_json())
         or [("layer", "says nothing of how it was made")],
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
@@ -185,55 +186,42 @@ def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _least(provenance: Mapping[str, Any], placed: PlacedLayer) -> int:
-    """Where the slider stands first, in SCORE_STEPS: at the least threshold of those that the layer was made with.
+def _least(record: RunRecord, placed: PlacedLayer) -> int:
+    """Where the slider stands first, in SCORE_STEPS: at the lowest threshold of those that the layer was made with.
 
-    With `detect --keep` a layer has surer and less sure objects.
+    With `detect --keep` a layer also has objects below it.
     """
-    thresholds = provenance.get("thresholds")
-    scores = [one for one in thresholds.values() if _is_number(one)] if isinstance(thresholds, Mapping) else []
     lowest = np.min(placed.objects.scores, initial=1.0, where=np.isfinite(placed.objects.scores))
-    wanted = min(scores, default=0.0)
+    wanted = min((record.thresholds or {}).values(), default=0.0)
     # At or below what the layer has, the slider's step would hide some.
     return 0 if wanted <= lowest + 1 / SCORE_STEPS else int(wanted * 100 + 1e-9) * (SCORE_STEPS // 100)
 
 
-def _coverage(provenance: Mapping[str, Any], has_holes: bool) -> list[tuple[str, str]]:
-    """How much of the scene was looked at, in tiles, as rows of a table."""
-    tiles = provenance.get("tiles")
-    if not isinstance(tiles, Mapping) or not all(map(_is_number, tiles.values())):
-        return [("tiles", "the layer says nothing of them")]
-    planned = tiles.get("planned", 0)
+def _coverage(record: RunRecord, has_holes: bool) -> list[tuple[str, str]]:
+    """How much of the scene was searched, in tiles, as rows of a table."""
+    tiles = record.tiles
+    if tiles is None:
+        return [("tiles", "not recorded in the layer")]
     rows = [
-        (name.replace("_", " "), f"{count:,} ({count / planned:.1%})" if planned else f"{count:,}")
-        for name, count in tiles.items()
+        (name.replace("_", " "), f"{count:,} ({count / tiles.planned:.1%})" if tiles.planned else f"{count:,}")
+        for name, count in tiles.as_json().items()
     ]
-    if tiles.get("unreadable") and not has_holes:
+    if tiles.unreadable and not has_holes:
         rows.append(("where", "detect --holes and report --holes show it"))
     return rows
 
 
-def _stretch(provenance: Mapping[str, Any]) -> Stretch | None:
-    """What the detector saw, if the layer tells."""
-    told = provenance.get("stretch")
-    low, high = (_three(told.get(end) if isinstance(told, Mapping) else None) for end in ("low", "high"))
-    if low is None or high is None or not all(start < end for start, end in zip(low, high, strict=True)):
+def _stretch(record: RunRecord) -> Stretch | None:
+    """What the detector saw, if the layer says so."""
+    values = record.stretch
+    if values is None or not all(low < high for low, high in zip(values.low, values.high, strict=True)):
         return None
-    return Stretch(low, high)
+    return Stretch(values.low, values.high)
 
 
-def _bands(provenance: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    """What the detector saw as red, green and blue, if the layer tells."""
-    bands = _three(provenance.get("bands"))
-    return None if bands is None else (int(bands[0]), int(bands[1]), int(bands[2]))
-
-
-def _three(told: object) -> tuple[float, float, float] | None:
-    """Three numbers, if it is that: a layer may have passed through other hands."""
-    if not isinstance(told, list) or len(told) != 3 or not all(map(_is_number, told)):
+def _bands(record: RunRecord) -> tuple[int, int, int] | None:
+    """The bands that the detector saw as red, green and blue, if the layer says so."""
+    if record.bands is None:
         return None
-    return (told[0], told[1], told[2])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    red, green, blue = record.bands
+    return red, green, blue

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyproj
 
@@ -22,6 +22,7 @@ from lcageo.vector.pixel_labels import write_labels
 from lcageo.vector.postgis import TableTransaction, check_table
 from lcageo.vector.publish import Publication, check_output
 from lcageo.vector.read import LayerFile, open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
 from lcageo.vector.table import DatabaseTable, is_database
 from lcageo.vector.write import write_layer
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FilterReport:
+class FilterCounts:
     """How many objects of each class were read and kept."""
 
     read: dict[str, int]
@@ -47,11 +48,11 @@ def filter_layer(
     crs: str | None = None,
     overwrite: bool = False,
     append: bool = False,
-) -> FilterReport:
+) -> FilterCounts:
     """Writes what a choice keeps of a layer, in any format and CRS, in its order.
 
-    Ids (but of appended objects), attributes and provenance stay. Where the choice names no score, objects are kept
-    that reach the thresholds their layer was made with: those that `detect` would have found without --keep.
+    Ids (but of appended objects), attributes and the record of the run stay. Where the choice names no score, objects
+    are kept that reach the thresholds their layer was made with: those that `detect` would have found without --keep.
 
     Args:
         source: a layer that this tool wrote; others do where they have the columns that are needed.
@@ -71,26 +72,26 @@ def filter_layer(
     _check_target(source, target, crs, overwrite, append)
     layer = open_layer(source, "")
     to = _target_crs(crs, target, layer.crs)
-    chooser = Chooser.of(choice, _thresholds(layer.provenance), layer.crs)
+    chooser = Chooser.of(choice, _thresholds(layer.record), layer.crs)
     back = MapToPixels.of(layer) if isinstance(target, Path) and is_label_file(target) else None
     chooser.look_at(layer.parts())
     how = {**choice.as_json(), "from": str(source), "version": __version__}
-    provenance = {**layer.provenance, "filtered": [*layer.provenance.get("filtered", []), how]}
+    record = replace(layer.record, filtered=(*layer.record.filtered, how))
     if chooser.thresholds:
-        provenance["thresholds"] = chooser.reached()
+        record = replace(record, thresholds=chooser.reached())
     if to is not None:
-        provenance["crs"] = to.to_string()
+        record = replace(record, crs=to.to_string())
     parts = _parts(layer, chooser, to)
     if isinstance(target, DatabaseTable):
-        _write_table(parts, provenance, target, append)
+        _write_table(parts, record, target, append)
     else:
-        _write_file(parts, provenance, target, append, back)
+        _write_file(parts, record, target, append, back)
     missing = [name for name in (*choice.classes, *choice.per_class) if name not in chooser.read]
     there = ", ".join(sorted(chooser.read)) or "none"
     warnings = tuple(f"'{source}' has no '{name}'; its classes: {there}" for name in dict.fromkeys(missing))
     if chooser.read and not chooser.kept:
         warnings += (f"none of the {sum(chooser.read.values()):,} objects of '{source}' is kept",)
-    return FilterReport(dict(chooser.read), dict(chooser.kept), warnings)
+    return FilterCounts(dict(chooser.read), dict(chooser.kept), warnings)
 
 
 def _check_target(source: Path, target: Path | DatabaseTable, crs: str | None, overwrite: bool, append: bool) -> None:
@@ -109,36 +110,33 @@ def _check_target(source: Path, target: Path | DatabaseTable, crs: str | None, o
 
 
 def _write_file(
-    parts: Iterator[GeoDataFrame], provenance: dict[str, Any], target: Path, append: bool, back: MapToPixels | None
+    parts: Iterator[GeoDataFrame], record: RunRecord, target: Path, append: bool, back: MapToPixels | None
 ) -> None:
     with Publication() as publication:
         if back is not None:
             draft = publication.draft(target, files_of(target))
-            write_labels(back.detections(parts), back.classes, back.grid, provenance, draft)
+            write_labels(back.detections(parts), back.classes, back.grid, record, draft)
         elif append and target.exists():
-            append_layer(parts, provenance, target, publication)
+            append_layer(parts, record, target, publication)
         else:
-            write_layer(parts, provenance, publication.draft(target, files_of(target)))
+            write_layer(parts, record, publication.draft(target, files_of(target)))
         publication.publish()
 
 
-def _write_table(
-    parts: Iterator[GeoDataFrame], provenance: dict[str, Any], target: DatabaseTable, append: bool
-) -> None:
+def _write_table(parts: Iterator[GeoDataFrame], record: RunRecord, target: DatabaseTable, append: bool) -> None:
     with TableTransaction(target) as transaction:
         if append and transaction.exists():
-            transaction.append(parts, provenance)
+            transaction.append(parts, record)
         else:
-            transaction.write(parts, provenance)
+            transaction.write(parts, record)
         transaction.commit()
 
 
-def _thresholds(provenance: dict[str, Any]) -> dict[str, float]:
+def _thresholds(layer: RunRecord) -> dict[str, float]:
     """Least score per class that a layer was made with; the lowest where objects were appended to it."""
     lowest: dict[str, float] = {}
-    for record in (provenance, *provenance.get("appended", [])):
-        own = record.get("thresholds", {})
-        for name, score in own.items() if isinstance(own, dict) else ():
+    for record in (layer, *layer.appended):
+        for name, score in (record.thresholds or {}).items():
             lowest[name] = min(score, lowest.get(name, score))
     return lowest
 

@@ -40,18 +40,18 @@ class MapToPixels:
         Raises:
             DataError: if it is no layer of one scene that an affine transform places.
         """
-        record = layer.provenance
-        if record.get("appended") or "scene" not in record:
+        record = layer.record
+        if record.appended or record.scene is None:
             raise DataError(f"'{layer.path}' is no layer of one scene, so that its objects have no pixels{_HOW}")
-        scene = record.get("scene_grid")
-        if not isinstance(scene, dict) or not scene.get("transform"):
+        scene = record.scene_grid
+        if scene is None or scene.transform is None:
             raise DataError(f"'{layer.path}' does not say by what transform its scene is placed on the map{_HOW}")
-        crs = None if scene["crs"] is None else pyproj.CRS.from_user_input(scene["crs"])
+        crs = None if scene.crs is None else pyproj.CRS.from_user_input(scene.crs)
         # GeoJSON has no way to say that its coordinates are pixels.
         if (layer.crs is None) != (crs is None) and layer.path.suffix != ".geojson":
             raise DataError(f"'{layer.path}' has lost its CRS, so that its objects' pixels are not known{_HOW}")
-        grid = PixelGrid(Path(record["scene"]).name, *scene["size"])
-        return cls(layer.path, grid, tuple(scene["classes"]), crs, tuple(scene["transform"]))
+        grid = PixelGrid(Path(record.scene).name, *scene.size)
+        return cls(layer.path, grid, scene.classes, crs, scene.transform)
 
     def detections(self, parts: Iterator[geopandas.GeoDataFrame]) -> Iterator[Detections]:
         """Part by part, the boxes around features in scene pixels.

@@ -25,7 +25,8 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
-from lcageo.survey.scene_layer import NUMBERS, SceneLayer, common_crs, middle_x, moved, read_objects
+from lcageo.survey.scene_layer import SceneLayer, common_crs, middle_x, moved, read_objects
+from lcageo.vector.columns import COLUMNS
 from lcageo.vector.polygons import Geometries, valid_polygons
 from lcageo.vector.reproject import near
 
@@ -221,11 +222,14 @@ def _bucket(gsd_m: float) -> float:
 def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
     """Some rows of a scene's layer as rows of the joint one."""
     polygons = shapely.orient_polygons(moved(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs)))
-    part = GeoDataFrame(rows[list(NUMBERS)].reset_index(drop=True), geometry=polygons, crs=crs)
-    part["id"] = np.arange(first, first + len(rows))
-    part.insert(1, "class", pd.Series(np.array(names, dtype=object)[rows["class_id"]], dtype="str"))
-    part.insert(len(NUMBERS) + 1, "scene", pd.Series([layer.name] * len(rows), dtype="str"))
-    return part
+    rows = rows.reset_index(drop=True)
+    own = {
+        "id": np.arange(first, first + len(rows)),
+        "class": pd.Series(np.array(names, dtype=object)[rows["class_id"]], dtype="str"),
+        "scene": pd.Series([layer.name] * len(rows), dtype="str"),
+    }
+    columns = {column.name: own[column.name] if column.name in own else rows[column.name] for column in COLUMNS}
+    return GeoDataFrame(columns, geometry=polygons, crs=crs)
 
 
 def _border_px(shapes: Geometries, layer: SceneLayer) -> Floats:

@@ -16,6 +16,7 @@ from geopandas import GeoDataFrame, read_parquet
 
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
+from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import layer_name
 from lcageo.vector.polygons import Geometries
 from lcageo.vector.reproject import near
@@ -23,8 +24,8 @@ from lcageo.vector.write import GDAL_ERRORS
 
 ZONE_MARGIN = 6.0
 """Degrees beyond its area in which a CRS is still good: a UTM zone serves its neighbours, too."""
-NUMBERS = {"id": "int64", "class_id": "int32", "score": "f8", "width_m": "f8", "height_m": "f8", "area_m2": "f8"}
-"""What is taken from a scene's layer besides the polygons; classes and scenes are named anew."""
+CARRIED = {column.name: column.dtype for column in COLUMNS if column.name not in ("class", "scene")}
+"""Columns that are taken from a scene's layer; the joint layer names classes and scenes itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,16 @@ def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
 
 
 def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
-    """A scene's layer, by id: NUMBERS, and polygons in the scene's CRS whatever the file's."""
+    """A scene's layer, by id: the columns CARRIED, and polygons in the scene's CRS whatever the file's."""
     try:
         if layer.path.suffix == ".parquet":
-            rows = read_parquet(layer.path, columns=[*NUMBERS, "geometry"])
+            rows = read_parquet(layer.path, columns=[*CARRIED, "geometry"])
         else:
             name = layer_name(layer.path)  # a GeoPackage has a table of styles, too
-            rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(NUMBERS), use_arrow=True)
+            rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(CARRIED), use_arrow=True)
         if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
-            rows = rows.reindex(columns=[*NUMBERS, "geometry"])
-        numbers = rows[list(NUMBERS)].apply(pd.to_numeric).astype(NUMBERS)  # CSV has text only
+            rows = rows.reindex(columns=[*CARRIED, "geometry"])
+        numbers = rows[list(CARRIED)].apply(pd.to_numeric).astype(CARRIED)  # CSV has text only
         shapes: Geometries = rows["geometry"].to_numpy()
         if not np.isfinite(shapely.bounds(shapes)).all():
             raise ValueError("some polygons are missing")

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lcageo.errors import OutputError
 from lcageo.survey.state import SceneRecord
 from lcageo.vector.publish import Publication
+from lcageo.vector.record import RunRecord, TileCounts
 
 SUMMARY = "summary.json"
 SUMMARIES = (SUMMARY, "summary.csv")
-TILES = ("planned", "outside_area_of_interest", "without_data", "unreadable", "run")
+TILES = tuple(entry.name for entry in fields(TileCounts))
 
 
 def write_summary(
     records: Sequence[SceneRecord],
     classes: Sequence[str],
-    provenance: Mapping[str, Any],
+    record: RunRecord,
     publication: Publication,
     out: Path,
 ) -> None:
@@ -30,7 +31,7 @@ def write_summary(
     Args:
         records: of all scenes, in their order.
         classes: the model's, a column each.
-        provenance: of the survey, JSON-ready.
+        record: of the survey.
         publication: takes the files.
         out: the survey's folder.
 
@@ -44,8 +45,8 @@ def write_summary(
             table = csv.writer(file)
             head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "objects", *classes]
             table.writerow([*head, "seconds", "warnings", "error"])
-            table.writerows(_row(record, classes) for record in records)
-        content = {**provenance, "per_scene": [as_json(record) for record in records]}
+            table.writerows(_row(one, classes) for one in records)
+        content = {**record.as_json(), "per_scene": [as_json(one) for one in records]}
         publication.draft(out / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; make space there") from error

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from lcageo.errors import OutputError, SceneError
 from lcageo.inference.identity import absolute, file_identity, model_identity
 from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Earlier
-from lcageo.inference.record import SceneReport, model_provenance
-from lcageo.inference.run import JobReport, run_jobs
+from lcageo.inference.record import SceneSummary, model_record
+from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress
 from lcageo.survey.joint import joint_parts
@@ -35,6 +35,7 @@ from lcageo.survey.state import SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
 from lcageo.vector.formats import files_of
 from lcageo.vector.publish import Publication, make_folder, remove_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 
 JOINT_STEM = "survey"
@@ -122,13 +123,13 @@ class Survey:
     ) -> Iterator[SceneRecord]:
         """Runs what `look` found to be done; arguments and errors as of run_jobs."""
         earlier = Earlier.NONE if force else Earlier.ANY
-        for report in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
-            record = scene_record(report, self.config.out)
+        for outcome in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
+            record = scene_record(outcome, self.config.out)
             # What has changed meanwhile is to be run again.
             same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area
             self.state.keep(self._identity(record.scene, record.files) if same else "", record)
-            if isinstance(report.error, SceneError):  # of a full disk, say, the older result is still the best
-                _remove(report.job)
+            if isinstance(outcome.error, SceneError):  # of a full disk, say, the older result is still the best
+                _remove(outcome.job)
             self.records[record.scene] = record
             yield record
 
@@ -153,7 +154,7 @@ class Survey:
             layers = [self._scene_layer(record) for record in placed]
             with Publication() as publication:
                 parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic)
-                write_layer(parts, self._provenance(), publication.draft(path, files_of(path)))
+                write_layer(parts, self._record(), publication.draft(path, files_of(path)))
                 publication.publish()
         else:
             remove_layer(path)  # of scenes that are gone
@@ -163,7 +164,7 @@ class Survey:
         """Writes the summary alone, as far as the scenes are."""
         records = list(self.records.values())
         with Publication() as publication:
-            write_summary(records, self.runner.card.classes, self._provenance(), publication, self.config.out)
+            write_summary(records, self.runner.card.classes, self._record(), publication, self.config.out)
             publication.publish()
 
     def _scene_layer(self, record: SceneRecord) -> SceneLayer:
@@ -201,35 +202,32 @@ class Survey:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def _provenance(self) -> dict[str, Any]:
+    def _record(self) -> RunRecord:
         records = self.records.values()
-        return {
-            **model_provenance(self.runner.card),
-            "parameters": self.detect.parameters(),
-            "scenes": {state.value: sum(record.state is state for record in records) for state in State},
-        }
+        scenes = {state.value: sum(record.state is state for record in records) for state in State}
+        return replace(model_record(self.runner.card), parameters=self.detect.parameters(), unknown={"scenes": scenes})
 
 
-def scene_record(report: JobReport, out: Path) -> SceneRecord:
+def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
     """What a survey remembers of a job."""
-    result = report.result
+    result = outcome.result
     if result is None:
-        return SceneRecord(report.job.scene, State.FAILED, warnings=report.warnings, error=str(report.error))
+        return SceneRecord(outcome.job.scene, State.FAILED, warnings=outcome.warnings, error=str(outcome.error))
     return SceneRecord(
-        scene=report.job.scene,
+        scene=outcome.job.scene,
         state=State.HOLES if result.holes else State.DONE,
         seconds=round(result.seconds, 3),
-        tiles=result.provenance["tiles"],
+        tiles=result.tiles.as_json(),
         per_class=result.per_class(),
-        outputs=[path.relative_to(out).as_posix() for path in report.job.outputs],
-        warnings=report.warnings,
+        outputs=[path.relative_to(out).as_posix() for path in outcome.job.outputs],
+        warnings=outcome.warnings,
         error=result.hole_text() if result.holes else None,
         files=result.files,
         **_place(result),
     )
 
 
-def _place(result: SceneReport) -> dict[str, Any]:
+def _place(result: SceneSummary) -> dict[str, Any]:
     info = result.info
     if info.georeference.crs is None:
         return {}

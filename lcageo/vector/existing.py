@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import geopandas
 import numpy as np
 import pyproj
 
 from lcageo.errors import UsageError
+from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
 
 
@@ -28,22 +28,16 @@ class ExistingLayer:
     features: int
     last_id: int
     """The greatest; 0 where there is none."""
-    provenance: Mapping[str, Any]
-    """Of its first objects; those that were appended have theirs in the list `appended`."""
+    record: RunRecord
+    """Of its first objects; those that were appended have theirs in its `appended`."""
 
-    @property
-    def records(self) -> list[Mapping[str, Any]]:
-        """How its objects came about: a record for every time that some were written."""
-        appended = self.provenance.get("appended", [])
-        return [record for record in (self.provenance, *appended) if record]
-
-    def has_run(self, run: str) -> bool:
+    def has_run(self, run: str | None) -> bool:
         """Whether all that a run found is in it."""
-        return any(record.get("run") == run and "filtered" not in record for record in self.records)
+        return run is not None and any(record.run == run and not record.filtered for record in self.record.all_runs)
 
     def has_scene(self, scene: str) -> bool:
         """Whether it has objects of a scene, by whatever run."""
-        return any(record.get("scene") == scene for record in self.records)
+        return any(record.scene == scene for record in self.record.all_runs)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:
         """Refuses objects that cannot be brought to the layer's CRS.
@@ -117,6 +111,6 @@ class ExistingLayer:
             next_id += len(part)
             yield fits
 
-    def joined(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    def joined(self, record: RunRecord) -> RunRecord:
         """How the layer came about once objects with this record are in it."""
-        return {**self.provenance, "appended": [*self.provenance.get("appended", []), provenance]}
+        return replace(self.record, appended=(*self.record.appended, record))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, ground_steps
+from lcageo.vector.columns import COLUMNS, FoundObjects
 
 FloatArray = NDArray[np.float64]
 ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -40,27 +41,14 @@ def features(
         first_id: of the first of them.
 
     Returns:
-        One polygon per object with id, class, class_id, score, width_m (along the scene's rows), height_m (along
-        its columns), area_m2 and scene. Rings are counter-clockwise on the map.
+        One polygon per object, counter-clockwise on the map, with the columns of `columns.COLUMNS`.
     """
     xs, ys = corners(detections, to_map)
     polygons = shapely.orient_polygons(shapely.polygons(np.stack([xs, ys], axis=-1)))
     width_m, height_m, area_m2 = _measures(xs, ys, crs)
-    names = np.array(classes, dtype=object)
-    return geopandas.GeoDataFrame(
-        {
-            "id": np.arange(first_id, first_id + len(detections), dtype=np.int64),
-            "class": pd.Series(names[detections.labels], dtype="str"),
-            "class_id": detections.labels.astype(np.int32),
-            "score": np.round(detections.scores.astype(np.float64), 4),
-            "width_m": np.round(width_m, 2),
-            "height_m": np.round(height_m, 2),
-            "area_m2": np.round(area_m2, 2),
-            "scene": pd.Series([scene] * len(detections), dtype="str"),
-        },
-        geometry=polygons,
-        crs=crs,
-    )
+    found = FoundObjects(detections, tuple(classes), scene, first_id, width_m, height_m, area_m2)
+    columns = {column.name: pd.Series(column.values(found), dtype=column.dtype) for column in COLUMNS}
+    return geopandas.GeoDataFrame(columns, geometry=polygons, crs=crs)
 
 
 def feature_parts(

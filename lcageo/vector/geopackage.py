@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import pyogrio
@@ -16,6 +15,7 @@ from lcageo.errors import OutputError, UsageError
 from lcageo.vector.existing import ExistingLayer
 from lcageo.vector.publish import Publication
 from lcageo.vector.read import open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.style import renew_style
 from lcageo.vector.write import GDAL_ERRORS, CountedParts, check_complete, write_stream
 
@@ -36,13 +36,13 @@ def look_at_geopackage(path: Path) -> ExistingLayer:
 
 
 def append_layer(
-    parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any], path: Path, publication: Publication
+    parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, path: Path, publication: Publication
 ) -> None:
     """Drafts what a GeoPackage will be: all that it holds, other tables and styles too, and more objects.
 
     Args:
         parts: as of `write_layer`; brought to the layer's CRS, their ids go on from its last.
-        provenance: of them, JSON-ready.
+        record: of the new objects.
         path: of the file, which stays as it is until the publication.
         publication: takes the draft.
 
@@ -68,7 +68,7 @@ def append_layer(
             append=True,
             geometry_type=info["geometry_type"],
             crs=None if before.crs is None else before.crs.to_wkt(),
-            layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(before.joined(provenance))},
+            layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(before.joined(record).as_json())},
         )
         check_complete(draft, "GPKG", before.features + counted.features, layer)
         renew_style({**before.class_ids, **(counted.classes or {})}, draft, str(layer))
@@ -97,7 +97,7 @@ def _contents(path: Path, known_as: Path) -> ExistingLayer:
         both = {"class", "class_id"} <= set(columns)
         pairs = base.execute(f"SELECT DISTINCT class, class_id FROM {table}").fetchall() if both else []
     class_ids = {str(name): int(number) for name, number in pairs if name is not None and number is not None}
-    return ExistingLayer(str(known_as), layer.crs, columns, class_ids, features, last or 0, layer.provenance)
+    return ExistingLayer(str(known_as), layer.crs, columns, class_ids, features, last or 0, layer.record)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.vector.formats import YOLO, names_file, sidecar
+from lcageo.vector.record import RunRecord
 
 PIXEL_DIGITS = 3
 """Decimals of a pixel in COCO files."""
@@ -35,24 +36,24 @@ class PixelGrid:
 
 
 def write_labels(
-    parts: Iterable[Detections], classes: Sequence[str], grid: PixelGrid, provenance: Mapping[str, Any], path: Path
+    parts: Iterable[Detections], classes: Sequence[str], grid: PixelGrid, record: RunRecord, path: Path
 ) -> None:
     """Writes boxes in the format of the path's suffix, in their order; nothing may be there yet.
 
     Boxes are cut at the image's border, beyond which labelling tools accept none.
 
     COCO: `bbox` is x, y, width, height in pixels from the image's upper-left corner; `category_id` is the label + 1,
-    since 0 is the background in many tools; each annotation has a `score`. Provenance is the member `lcageo`.
+    since 0 is the background in many tools; each annotation has a `score`. The record is the member `lcageo`.
 
     YOLO: a line an object, `class x y width height`, the centre and size as shares of the image. A sixth number is what
-    labelling tools refuse, so `scores` stand, line by line, beside provenance in a file beside it; another has the
+    labelling tools refuse, so `scores` stand, line by line, beside the record in a file beside it; another has the
     class names, in the order of their numbers from 0.
 
     Args:
         parts: scene pixels; one part is in memory at a time.
         classes: names that the labels point to.
         grid: the scene.
-        provenance: JSON-ready.
+        record: of the objects.
         path: of the file.
 
     Raises:
@@ -65,21 +66,21 @@ def write_labels(
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             if not path.name.lower().endswith(YOLO):
-                _write_coco(inside, classes, grid, provenance, file)
+                _write_coco(inside, classes, grid, record, file)
                 return
             scores = _write_yolo(inside, grid, file)
         names_file(path).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
-        sidecar(path).write_text(json.dumps({**provenance, "scores": scores}), encoding="utf-8")
+        sidecar(path).write_text(json.dumps({**record.as_json(), "scores": scores}), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
 
 def _write_coco(
-    parts: Iterator[Detections], classes: Sequence[str], grid: PixelGrid, provenance: Mapping[str, Any], file: TextIO
+    parts: Iterator[Detections], classes: Sequence[str], grid: PixelGrid, record: RunRecord, file: TextIO
 ) -> None:
     head = {
         "info": {"description": f"objects found in {grid.file_name} by lcageo"},
-        "lcageo": provenance,
+        "lcageo": record.as_json(),
         "images": [{"id": 1, "file_name": grid.file_name, "width": grid.width, "height": grid.height}],
         "categories": [{"id": label + 1, "name": name} for label, name in enumerate(classes)],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import chain
@@ -18,6 +18,7 @@ import shapely
 from lcageo.errors import OutputError, UsageError
 from lcageo.geodesy import WGS84
 from lcageo.vector.existing import ExistingLayer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.table import DatabaseTable, without_password
 
 if TYPE_CHECKING:
@@ -101,20 +102,20 @@ class TableTransaction:
             both = {"class", "class_id"} <= set(names)
             pairs = self._rows("SELECT DISTINCT class, class_id FROM {table}") if both else []
             srid = self._value("SELECT Find_SRID({schema}, {name}, 'geometry')")
-            provenance = self._provenance()
+            record = self._record()
         crs = pyproj.CRS.from_epsg(srid) if srid else None
         class_ids = {str(name): int(number) for name, number in pairs if name is not None and number is not None}
         others = tuple(name for name in names if name != "geometry")
-        return ExistingLayer(str(self.table), crs, others, class_ids, count, last or 0, provenance)
+        return ExistingLayer(str(self.table), crs, others, class_ids, count, last or 0, record)
 
-    def write(self, parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any]) -> None:
+    def write(self, parts: Iterable[geopandas.GeoDataFrame], record: RunRecord) -> None:
         """Makes the table, in place of one that is there.
 
-        Its primary key is `id` where every object has its own; provenance is the comment on it.
+        Its primary key is `id` where every object has its own; the record is the comment on it.
 
         Args:
             parts: as of `write_layer`.
-            provenance: JSON-ready.
+            record: of the objects.
 
         Raises:
             OutputError: if it cannot be made.
@@ -134,9 +135,9 @@ class TableTransaction:
             # Objects that somebody drew may have no id, or that of the one they were copied from.
             if "id" in first and self._value("SELECT count(*) = count(DISTINCT id) FROM {table}"):
                 self._execute("ALTER TABLE {table} ADD PRIMARY KEY (id)")
-            self._describe(provenance)
+            self._describe(record)
 
-    def append(self, parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any]) -> None:
+    def append(self, parts: Iterable[geopandas.GeoDataFrame], record: RunRecord) -> None:
         """Adds objects to the table, brought to its CRS; their ids go on from its last.
 
         Raises:
@@ -146,7 +147,7 @@ class TableTransaction:
         before = self.look()
         with self._told():
             self._add_all(before.fitted(parts))
-            self._describe(before.joined(provenance))
+            self._describe(before.joined(record))
 
     def _add_all(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         for part in parts:
@@ -159,16 +160,15 @@ class TableTransaction:
             warnings.filterwarnings("ignore", "Could not parse CRS", UserWarning)
             part.to_postgis(self.table.name, self._connection, schema=self.table.schema, if_exists=if_exists)
 
-    def _describe(self, provenance: Mapping[str, Any]) -> None:
-        self._execute("COMMENT ON TABLE {table} IS {comment}", comment=json.dumps({"lcageo": provenance}))
+    def _describe(self, record: RunRecord) -> None:
+        self._execute("COMMENT ON TABLE {table} IS {comment}", comment=json.dumps({"lcageo": record.as_json()}))
 
-    def _provenance(self) -> dict[str, Any]:
+    def _record(self) -> RunRecord:
         comment = self._value("SELECT obj_description(to_regclass({text}), 'pg_class')")
         try:
-            found = json.loads(comment or "{}")["lcageo"]
+            return RunRecord.from_json(json.loads(comment or "{}")["lcageo"])
         except (ValueError, LookupError, TypeError):  # of another origin
-            return {}
-        return found if isinstance(found, dict) else {}
+            return RunRecord()
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._execute(query).fetchall()

@@ -18,7 +18,9 @@ import shapely
 
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
+from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import sidecar
+from lcageo.vector.record import RunRecord
 
 PART = 50_000
 """Features in memory at a time."""
@@ -31,8 +33,8 @@ READ_ERRORS = (
 )
 _HEAD = 1 << 20
 """Bytes of a GeoJSON file in which its foreign members are looked for: GDAL writes them first."""
-_WHOLE = frozenset(("id", "class_id"))
-_NUMBERS = _WHOLE | {"score", "width_m", "height_m", "area_m2"}
+_NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in COLUMNS if column.is_number}
+"""Types that tolerate missing values, for files that have text only."""
 _NULLABLE = {
     pyarrow.int16(): pd.Int16Dtype(),
     pyarrow.int32(): pd.Int32Dtype(),
@@ -50,7 +52,7 @@ class LayerFile:
     layer: str | None
     """Its name; None in GeoParquet, which holds one."""
     crs: pyproj.CRS | None
-    provenance: dict[str, Any]
+    record: RunRecord
     """What `write_layer` was given; empty for a layer of another origin."""
 
     def parts(self, count: int = PART) -> Iterator[geopandas.GeoDataFrame]:
@@ -80,9 +82,8 @@ class LayerFile:
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
         if self.path.suffix.lower() == ".csv":  # has text only
             table = table.drop(columns="WKT", errors="ignore")  # the geometry as the file has it
-            for name in _NUMBERS.intersection(table.columns):
-                kind = "Int64" if name in _WHOLE else "float64"
-                table[name] = pd.to_numeric(table[name], errors="coerce").astype(kind)
+            for name in _NUMBERS.keys() & set(table.columns):
+                table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
 
 
@@ -104,9 +105,9 @@ def open_layer(path: Path, option: str) -> LayerFile:
             return _open_parquet(path)
         layer = geometry_layer(path, name)
         info = pyogrio.read_info(path, layer=layer)
-        provenance = _provenance(path, info["layer_metadata"] or {})
-        crs = provenance.get("crs") if path.suffix.lower() == ".csv" else info["crs"]  # a table cannot say it itself
-        return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), provenance)
+        record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
+        crs = record.crs if path.suffix.lower() == ".csv" else info["crs"]  # a table cannot say it itself
+        return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), record)
     except (*READ_ERRORS, LookupError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 
@@ -129,11 +130,11 @@ def _open_parquet(path: Path) -> LayerFile:
     geo = json.loads(metadata[b"geo"])
     about = geo["columns"][geo["primary_column"]].get("crs", WGS84)  # GeoParquet 1.1: left out means OGC:CRS84
     crs = None if about is None else pyproj.CRS.from_user_input(about)
-    return LayerFile(path, None, crs, json.loads(metadata.get(b"lcageo", b"{}")))
+    return LayerFile(path, None, crs, RunRecord.from_json(json.loads(metadata.get(b"lcageo", b"{}"))))
 
 
-def _provenance(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
-    """How a layer came about, from where `write_layer` puts it in this format."""
+def _record_json(path: Path, metadata: dict[str, str]) -> Any:
+    """The record of a layer, from where `write_layer` puts it in this format."""
     if path.suffix.lower() in (".geojson", ".json"):
         with path.open("rb") as file:
             head = file.read(_HEAD).decode("utf-8", "replace")
@@ -144,4 +145,4 @@ def _provenance(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         found = json.loads(sidecar(path).read_text("utf-8"))
     else:
         found = json.loads(metadata.get("lcageo") or metadata.get("DESCRIPTION") or "{}")
-    return found if isinstance(found, dict) else {}
+    return found

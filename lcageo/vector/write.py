@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -23,12 +23,13 @@ from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.features import to_wgs84
 from lcageo.vector.formats import VectorFormat, format_of, layer_name, sidecar
+from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, write_style
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
 
-def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str, Any], path: Path) -> None:
+def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, path: Path) -> None:
     """Writes a layer and how it came about, in the format of the path's suffix; nothing may be there yet.
 
     GeoJSON is written in WGS84, every other format in the layer's own CRS. Objects with class and score get a style
@@ -37,7 +38,7 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str
     Args:
         parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
             and CRS. One part is in memory at a time.
-        provenance: JSON-ready.
+        record: of the objects.
         path: of the file.
 
     Raises:
@@ -46,9 +47,9 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], provenance: Mapping[str
     form = format_of(path)
     counted = CountedParts(parts)
     try:
-        _write(counted, provenance, path, form)
+        _write(counted, record, path, form)
         if not form.metadata_inside:
-            sidecar(path).write_text(json.dumps(provenance, indent=1), encoding="utf-8")
+            sidecar(path).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
         check_complete(path, form.driver, counted.features)
         if counted.classes is not None:
             write_style(counted.classes, path)
@@ -73,10 +74,10 @@ class CountedParts:
             yield part
 
 
-def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form: VectorFormat) -> None:
-    record, options, crs = json.dumps(provenance), dict(form.options), parts.first.crs
+def _write(parts: CountedParts, record: RunRecord, draft: Path, form: VectorFormat) -> None:
+    text, options, crs = json.dumps(record.as_json()), dict(form.options), parts.first.crs
     if form.driver == "Parquet":
-        _write_parquet(parts, record, draft)
+        _write_parquet(parts, text, draft)
         return
     moved: Iterable[geopandas.GeoDataFrame] = parts
     if form.driver == "GeoJSON":
@@ -85,10 +86,10 @@ def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form
         else:
             moved, crs = map(to_wgs84, parts), WGS84
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
-        options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": provenance})}
+        options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": record.as_json()})}
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
     if form.driver == "FlatGeobuf":
-        options |= {"TITLE": draft.stem, "DESCRIPTION": record}
+        options |= {"TITLE": draft.stem, "DESCRIPTION": text}
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS, and the user has been told.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
@@ -99,7 +100,7 @@ def _write(parts: CountedParts, provenance: Mapping[str, Any], draft: Path, form
             driver=form.driver,
             geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
-            layer_metadata={"lcageo": record} if form.driver == "GPKG" else None,
+            layer_metadata={"lcageo": text} if form.driver == "GPKG" else None,
             layer_options=options,
         )
 

@@ -134,7 +134,7 @@ def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
         result = detect_scene(scene, model, config, model.batch, print)
         seconds = time.perf_counter() - started
         megapixels = scene.info.width * scene.info.height / 1e6
-    tiles = result.report.provenance["tiles"]["run"]
+    tiles = result.summary.tiles.run
     return {"megapixels_per_second": megapixels / seconds, "tiles_per_second": tiles / seconds, "batch": model.batch}
 
 

@@ -54,7 +54,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     seconds = time.perf_counter() - started
     after = bare(guess)
     assert report.result is not None, report.error
-    tiles = report.result.provenance["tiles"]["run"]
+    tiles = report.result.tiles.run
     floor = (before + after) / (2 * guess * predictor.batch) * tiles
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(_megapixels(path), tiles, seconds, floor, peak, report.result.objects)

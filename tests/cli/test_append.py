@@ -49,7 +49,7 @@ def test_scenes_end_up_in_one_layer(tmp_path: Path, scenes: tuple[Path, Path], d
         assert both["id"].tolist() == list(range(1, len(alone[0]) + len(alone[1]) + 1)) and len(both) > 60
         assert both.geometry.to_wkt().tolist() == [shape for one in alone for shape in one.geometry.to_wkt()]
         assert both["class"].tolist() == [name for one in alone for name in one["class"]]
-        record = open_layer(tmp_path / name, "").provenance
+        record = open_layer(tmp_path / name, "").record.as_json()
         assert record["scene"] == str(scenes[0]) and [one["scene"] for one in record["appended"]] == [str(scenes[1])]
     assert not list(tmp_path.glob(".*"))
 
@@ -85,7 +85,7 @@ def test_a_run_that_died_while_publishing_is_completed_once(
     for name in ("all.gpkg", "more.gpkg"):
         both = rows(tmp_path / name)
         assert both["id"].tolist() == list(range(1, len(both) + 1)) and both["scene"].nunique() == 2
-        assert len(open_layer(tmp_path / name, "").provenance["appended"]) == 1
+        assert len(open_layer(tmp_path / name, "").record.as_json()["appended"]) == 1
     assert len(rows(tmp_path / "all.gpkg")) == len(rows(tmp_path / "more.gpkg"))
 
 

@@ -24,6 +24,7 @@ from lcageo.vector import read as layer_reader
 from lcageo.vector.features import feature_parts
 from lcageo.vector.formats import FORMATS, sidecar
 from lcageo.vector.read import open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "vehicle", "storage tank")
@@ -52,7 +53,7 @@ def write(path: Path, objects: Detections, crs: str | None = CRS) -> Path:
 
     place = lambda x, y: (500_000 + x / 2, 5_000_000 - y / 2)  # noqa: E731
     parts = feature_parts([objects], CLASSES, place, None if crs is None else pyproj.CRS(crs), "scene")
-    write_layer(parts, PROVENANCE, path)
+    write_layer(parts, RunRecord.from_json(PROVENANCE), path)
     return path
 
 
@@ -82,7 +83,7 @@ def test_every_format_becomes_every_other(source: str, target: str, tmp_path: Pa
     places = shapely.bounds(after.geometry.to_numpy())
     assert np.abs(places - shapely.bounds(own.geometry.to_numpy())).max() < (2e-8 if degrees else 1e-6)
     if target not in (".csv", ".shp"):
-        assert open_layer(tmp_path / f"some{target}", "").provenance["filtered"][0]["from"] == str(before)
+        assert open_layer(tmp_path / f"some{target}", "").record.as_json()["filtered"][0]["from"] == str(before)
     else:
         assert sidecar(tmp_path / f"some{target}").exists()
 
@@ -195,7 +196,7 @@ def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
     low = filter_layer(layer, tmp_path / "low.gpkg", Choice(score=0.1, per_class={"ship": 0.2}))
     again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Choice())
     assert again.kept == low.kept and sum(low.kept.values()) > 40
-    assert open_layer(tmp_path / "low.fgb", "").provenance["thresholds"] == {
+    assert open_layer(tmp_path / "low.fgb", "").record.as_json()["thresholds"] == {
         "ship": 0.2, "vehicle": 0.1, "storage tank": 0.1,
     }  # fmt: skip
 

@@ -22,6 +22,7 @@ from lcageo.data.coco import read_coco
 from lcageo.errors import DataError
 from lcageo.selection.choice import Choice
 from lcageo.selection.filter import filter_layer
+from lcageo.vector.record import RunRecord
 
 PLACES: dict[str, tuple[str, rasterio.Affine]] = {
     "utm": ("EPSG:32633", UTM),
@@ -141,11 +142,11 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
     from lcageo.vector.read import open_layer
     from lcageo.vector.write import write_layer
 
-    record, rows = open_layer(path, "").provenance, geopandas.read_file(path)
+    record, rows = open_layer(path, "").record.as_json(), geopandas.read_file(path)
     path.unlink()
     for name, value in changes.items():
         rows[name] = value
-    write_layer([rows], record, path)
+    write_layer([rows], RunRecord.from_json(record), path)
 
 
 def test_pixels_have_no_place_in_holes_or_surveys(tmp_path: Path, run: Run, untrained: Path) -> None:

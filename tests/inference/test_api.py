@@ -44,7 +44,7 @@ def test_it_finds_what_the_command_writes(scene: Path, untrained: Path, tmp_path
     for name in COLUMNS[:-1]:
         assert found[name].tolist() == written[name].tolist()
     assert found.geometry.to_wkt().tolist() == written.geometry.to_wkt().tolist()
-    assert json.loads(json.dumps(found.attrs["lcageo"])) == open_layer(tmp_path / "found.gpkg", "").provenance
+    assert json.loads(json.dumps(found.attrs["lcageo"])) == open_layer(tmp_path / "found.gpkg", "").record.as_json()
 
 
 def test_what_it_gives_survives_geopandas(scene: Path, untrained: Path, tmp_path: Path) -> None:

@@ -27,15 +27,15 @@ def test_what_lies_in_readable_tiles_is_found_and_the_rest_is_a_hole(tmp_path: P
     with open_scene(damaged_scene(tmp_path / "a.tif", [0, 27], PLACES)) as scene:
         predictor = BrightSquares(bright_card(64))
         result = detect_scene(scene, predictor, DetectConfig(overlap="0"), warn=lambda line: None)
-    bounds = {hole.bounds_xyxy for hole in result.report.holes}
+    bounds = {hole.bounds_xyxy for hole in result.summary.holes}
     assert bounds == {(0, 0, 64, 64), (192, 192, 256, 256)}
     holes = [shapely.box(*one) for one in bounds]
     squares_whole = [shapely.box(x, y, x + side, y + side) for x, y, side, _ in PLACES]
     seen = [one for one in squares_whole if not any(one.intersects(hole) for hole in holes)]
     found = [shapely.box(*box) for box in result.detections.boxes_xyxy]
     assert all(any(one.intersects(box) for box in found) for one in seen)
-    assert result.report.provenance["tiles"]["unreadable"] == 2 and result.report.provenance["tiles"]["run"] == 62
-    assert result.report.hole_text().startswith(
+    assert result.summary.tiles.unreadable == 2 and result.summary.tiles.run == 62
+    assert result.summary.hole_text().startswith(
         "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read whole; the first: scene"
     )
 

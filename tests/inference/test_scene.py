@@ -119,7 +119,7 @@ def test_tiles_without_data_are_skipped_and_counted(tmp_path: Path) -> None:
     pixels = squares(200, 400, [(10, 10, 20, 240)])
     pixels[:, :, 150:] = 0
     result = run(write_scene(tmp_path / "a.tif", pixels, nodata=0), overlap="0")
-    tiles = result.report.provenance["tiles"]
+    tiles = result.summary.tiles.as_json()
     assert tiles == {"planned": 28, "outside_area_of_interest": 0, "without_data": 16, "unreadable": 0, "run": 12}
     assert len(result.detections) == 1
 
@@ -128,7 +128,10 @@ def test_an_untagged_black_edge_is_skipped_only_if_asked(tmp_path: Path) -> None
     pixels = noise(200, 400)
     pixels[:, :, 150:] = 0
     path = write_scene(tmp_path / "a.tif", pixels)
-    auto, none = run(path, overlap="0").report.provenance, run(path, overlap="0", edge_nodata="none").report.provenance
+    auto, none = (
+        run(path, overlap="0").summary.record.as_json(),
+        run(path, overlap="0", edge_nodata="none").summary.record.as_json(),
+    )
     assert auto["tiles"]["without_data"] == 16 and auto["edge_nodata"] == "black"
     assert none["tiles"]["without_data"] == 0 and none["edge_nodata"] is None
 
@@ -138,7 +141,7 @@ def test_only_objects_with_their_centre_in_the_area_are_kept_and_only_its_tiles_
     bbox = (UTM.c, UTM.f - 50.0, UTM.c + 50.0, UTM.f)
     result = run(scene_path, bbox=bbox)
     assert sorted(result.detections.boxes_xyxy[:, 0].tolist()) == [5, 60]
-    tiles = result.report.provenance["tiles"]
+    tiles = result.summary.tiles.as_json()
     assert (
         tiles["outside_area_of_interest"] > 0 and tiles["run"] + tiles["outside_area_of_interest"] == tiles["planned"]
     )
@@ -164,7 +167,7 @@ def test_resampling_puts_boxes_back_where_they_were(tmp_path: Path) -> None:
 
 
 def test_provenance_says_what_was_done(scene_path: Path) -> None:
-    record = run(scene_path, score=0.5, classes=("white square",)).report.provenance
+    record = run(scene_path, score=0.5, classes=("white square",)).summary.record.as_json()
     assert record["model"] == "bright" and record["model_sha256"] == "0" * 64
     assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ("white square",)
     assert record["scene_pixels_per_tile_pixel"] == 1.0 and record["bands"] == [1, 2, 3]
@@ -217,7 +220,7 @@ def test_a_scene_is_looked_at_beforehand_only_if_something_depends_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_scene(tmp_path / "a.tif", noise(100, 100))
-    monkeypatch.setattr("lcageo.inference.plan.sample_scene", lambda scene: pytest.fail("it was sampled"))
+    monkeypatch.setattr("lcageo.scene.prefetch.sample_scene", lambda scene: pytest.fail("it was sampled"))
     run(path, edge_nodata="none")
     run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
     run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")
@@ -295,4 +298,4 @@ def test_objects_too_large_for_their_class_are_left_out_and_counted(scene_path: 
     wanted = [side for _, _, side, grey in PLACES if grey < 230 or side * gsd_m <= 10.5]
     sides = result.detections.boxes_xyxy[:, 2] - result.detections.boxes_xyxy[:, 0]
     assert 0 < len(wanted) < len(PLACES) and sorted(sides.tolist()) == sorted(wanted)
-    assert result.report.provenance["boxes_of_impossible_size"] > 0
+    assert result.summary.record.boxes_of_impossible_size > 0

@@ -21,6 +21,7 @@ from lcageo.vector import read as layer_reader
 from lcageo.vector.features import feature_parts
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.read import open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 
 SIDE = 1000
@@ -56,7 +57,7 @@ def found(count: int = 40) -> Detections:
 def write(path: Path, reference: Georeference, objects: Detections) -> Path:
     crs = reference.crs
     parts = feature_parts([objects], CLASSES, reference.to_map, crs, "scene")
-    write_layer(parts, {"crs": None if crs is None else crs.to_string()}, path)
+    write_layer(parts, RunRecord.from_json({"crs": None if crs is None else crs.to_string()}), path)
     return path
 
 

@@ -25,6 +25,7 @@ from lcageo.vector.features import features
 from lcageo.vector.geopackage import append_layer, look_at_geopackage
 from lcageo.vector.publish import Publication
 from lcageo.vector.read import open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "storage tank")
@@ -41,14 +42,14 @@ def layer(place: Georeference = UTM33, found: Detections = FOUND) -> geopandas.G
 
 def append(path: Path, *parts: geopandas.GeoDataFrame, record: dict[str, Any] = SECOND) -> None:
     with Publication() as publication:
-        append_layer(parts, record, path, publication)
+        append_layer(parts, RunRecord.from_json(record), path, publication)
         publication.publish()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A layer of three objects."""
-    write_layer([layer()], FIRST, tmp_path / "all.gpkg")
+    write_layer([layer()], RunRecord.from_json(FIRST), tmp_path / "all.gpkg")
     return tmp_path / "all.gpkg"
 
 
@@ -59,7 +60,7 @@ def test_ids_go_on_and_records_are_kept(path: Path) -> None:
     assert [row["id"] for row in read.rows] == list(range(1, 8))
     assert [row["class"] for row in read.rows] == ["storage tank", "ship", "storage tank"] * 2 + ["ship"]
     assert [shape.bounds for shape in read.geometry[3:6]] == [shape.bounds for shape in read.geometry[:3]]
-    assert open_layer(path, "").provenance == {**FIRST, "appended": [SECOND, THIRD]}
+    assert open_layer(path, "").record.as_json() == {**FIRST, "appended": [SECOND, THIRD]}
     there = look_at_geopackage(path)
     assert (there.features, there.last_id, there.class_ids) == (7, 7, {"ship": 0, "storage tank": 1})
     assert there.has_run("3") and not there.has_run("4") and there.has_scene("2.tif")
@@ -81,7 +82,7 @@ def test_objects_are_brought_to_the_layers_crs(path: Path) -> None:
 
 def test_a_box_over_the_antimeridian_stays_in_one_piece(tmp_path: Path) -> None:
     degrees = Georeference(pyproj.CRS(4326), rasterio.Affine(1e-4, 0, 178, 0, -1e-4, -17))
-    write_layer([layer(degrees)], FIRST, tmp_path / "all.gpkg")
+    write_layer([layer(degrees)], RunRecord.from_json(FIRST), tmp_path / "all.gpkg")
     x, y = pyproj.Transformer.from_crs(4326, 32760, always_xy=True).transform(179.9999, -17)
     append(tmp_path / "all.gpkg", layer(Georeference(pyproj.CRS(32760), rasterio.Affine(1, 0, x, 0, -1, y))))
     shapes = geopandas.read_file(tmp_path / "all.gpkg", layer="all").geometry
@@ -108,7 +109,9 @@ def test_layers_of_other_programs_can_be_appended_to(tmp_path: Path) -> None:
     append(tmp_path / "drawn.gpkg", layer())
     rows = geopandas.read_file(tmp_path / "drawn.gpkg")
     assert rows["id"].tolist() == [1, 2, 3, 4, 5, 6] and rows["scene"].tolist() == ["drawn"] * 3 + ["scene-ü"] * 3
-    assert rows.geometry.notna().all() and open_layer(tmp_path / "drawn.gpkg", "").provenance == {"appended": [SECOND]}
+    assert rows.geometry.notna().all() and open_layer(tmp_path / "drawn.gpkg", "").record.as_json() == {
+        "appended": [SECOND]
+    }
 
 
 def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
@@ -119,15 +122,15 @@ def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
         raise OutputError("the journal cannot be read")
 
     with pytest.raises(OutputError, match="the journal"), Publication() as publication:
-        append_layer(breaks_off(), SECOND, path, publication)
+        append_layer(breaks_off(), RunRecord.from_json(SECOND), path, publication)
         publication.publish()
     with Publication() as publication:  # nobody publishes
-        append_layer([layer()], SECOND, path, publication)
+        append_layer([layer()], RunRecord.from_json(SECOND), path, publication)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
-    write_layer([layer()], FIRST, small_disk / "all.gpkg")
+    write_layer([layer()], RunRecord.from_json(FIRST), small_disk / "all.gpkg")
     before = (small_disk / "all.gpkg").read_bytes()
     many = Detections.joined([FOUND] * 500)
     with pytest.raises(OutputError, match=r"cannot be (appended to|written)"):
@@ -137,7 +140,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
 
 def test_what_another_program_wrote_meanwhile_is_not_lost(path: Path) -> None:
     with pytest.raises(OutputError, match="has been changed while"), Publication() as publication:
-        append_layer([layer()], SECOND, path, publication)
+        append_layer([layer()], RunRecord.from_json(SECOND), path, publication)
         with closing(sqlite3.connect(path)) as base:
             base.execute("CREATE TABLE notes (text TEXT)")
             base.commit()

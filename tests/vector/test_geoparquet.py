@@ -16,11 +16,12 @@ import shapely
 from lcageo.detections import Detections
 from lcageo.scene.georef import Georeference
 from lcageo.vector.features import feature_parts, features
+from lcageo.vector.record import RunRecord
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "storage tank")
 PLACE = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
-RECORD = {"model": "test", "tiles": {"run": 3}}
+RECORD = {"model": "test", "bands": [3, 2, 1]}
 
 
 def found(count: int) -> Detections:
@@ -35,7 +36,11 @@ def path(tmp_path: Path) -> Path:
     """A layer of 250 objects in three parts."""
     objects = found(250)
     parts = [objects.selected(slice(start, start + 100)) for start in (0, 100, 200)]
-    write_layer(feature_parts(parts, CLASSES, PLACE.to_map, PLACE.crs, "scene-ü"), RECORD, tmp_path / "found.parquet")
+    write_layer(
+        feature_parts(parts, CLASSES, PLACE.to_map, PLACE.crs, "scene-ü"),
+        RunRecord.from_json(RECORD),
+        tmp_path / "found.parquet",
+    )
     return tmp_path / "found.parquet"
 
 

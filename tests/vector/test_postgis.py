@@ -19,6 +19,7 @@ from lcageo.errors import OutputError, UsageError
 from lcageo.scene.georef import Georeference
 from lcageo.vector.features import features
 from lcageo.vector.postgis import TableTransaction, check_crs, check_table
+from lcageo.vector.record import RunRecord
 from lcageo.vector.table import DatabaseTable, parse_output
 
 CLASSES = ("ship", "storage tank")
@@ -41,13 +42,13 @@ def layer(place: Georeference = UTM33, found: Detections = FOUND) -> geopandas.G
 
 def write(table: DatabaseTable, *parts: geopandas.GeoDataFrame, record: dict[str, Any] = RECORD) -> None:
     with TableTransaction(table) as transaction:
-        transaction.write(parts, record)
+        transaction.write(parts, RunRecord.from_json(record))
         transaction.commit()
 
 
 def append(table: DatabaseTable, *parts: geopandas.GeoDataFrame, record: dict[str, Any] = RECORD) -> None:
     with TableTransaction(table) as transaction:
-        transaction.append(parts, record)
+        transaction.append(parts, RunRecord.from_json(record))
         transaction.commit()
 
 

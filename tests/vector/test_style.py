@@ -27,6 +27,7 @@ from lcageo.vector import write as vector
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS, STYLE_MARK, files_of, style_beside
 from lcageo.vector.publish import Publication, check_output, remove_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.style import LABEL_SCALE, qml
 
 CLASSES = ("ship", "R&D <hut>", 'it\'s "odd"', "Öltank", "never found")
@@ -47,7 +48,7 @@ def layer(objects: Detections) -> geopandas.GeoDataFrame:
 
 def write(path: Path, *parts: geopandas.GeoDataFrame) -> Path:
     with Publication() as publication:
-        vector.write_layer(parts, {"model": "m"}, publication.draft(path, files_of(path)))
+        vector.write_layer(parts, RunRecord(model="m"), publication.draft(path, files_of(path)))
         publication.publish()
     return path
 

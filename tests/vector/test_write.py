@@ -25,11 +25,12 @@ from lcageo.vector import write as vector
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS, files_of, format_of, sidecar
 from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.record import RunRecord
 
 CLASSES = ("ship", "storage tank")
 BOXES = np.array([[0, 0, 40, 20], [100.25, 50.5, 130.75, 80], [5, 90, 6, 99]], np.float64)
 FOUND = Detections(BOXES, np.array([0.91, 0.5, 0.30004], np.float32), np.array([1, 0, 1]))
-RECORD = {"model": "test", "tiles": {"run": 3}}
+RECORD = {"model": "test", "bands": [3, 2, 1]}
 FOOT_M = 1200 / 3937
 
 PLACES: dict[str, tuple[str, rasterio.Affine]] = {
@@ -44,7 +45,7 @@ PLACES: dict[str, tuple[str, rasterio.Affine]] = {
 
 def write_layer(layer: geopandas.GeoDataFrame, record: dict[str, Any], path: Path) -> None:
     with Publication() as publication:
-        vector.write_layer([layer], record, publication.draft(path, files_of(path)))
+        vector.write_layer([layer], RunRecord.from_json(record), publication.draft(path, files_of(path)))
         publication.publish()
 
 
@@ -259,7 +260,7 @@ def test_several_outputs_appear_together_or_not_at_all(tmp_path: Path) -> None:
     layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
     with pytest.raises(OutputError), Publication() as publication:
         for name in ("found.gpkg", "found.geojson"):
-            vector.write_layer([layer], RECORD, publication.draft(tmp_path / name))
+            vector.write_layer([layer], RunRecord.from_json(RECORD), publication.draft(tmp_path / name))
         publication.publish()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
@@ -314,7 +315,7 @@ def test_geoparquet_names_the_kinds_of_geometry_that_it_holds(tmp_path: Path) ->
     boxes = layer_at("utm")
     pieces = boxes.set_geometry([shapely.MultiPolygon([one]) for one in boxes.geometry])
     with Publication() as publication:
-        vector.write_layer([boxes, pieces], RECORD, publication.draft(tmp_path / "found.parquet"))
+        vector.write_layer([boxes, pieces], RunRecord.from_json(RECORD), publication.draft(tmp_path / "found.parquet"))
         publication.publish()
     geo = json.loads(pyarrow.parquet.read_metadata(tmp_path / "found.parquet").metadata[b"geo"])
     assert geo["columns"]["geometry"]["geometry_types"] == ["MultiPolygon", "Polygon"]

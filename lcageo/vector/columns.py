@@ -1,0 +1,87 @@
+"""The columns of a layer of objects: their names, types and values, said here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcageo.detections import Detections
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundObjects:
+    """N objects of one scene, from which the values of all columns are computed."""
+
+    detections: Detections
+    """Scene pixels."""
+    classes: tuple[str, ...]
+    """The model's class names."""
+    scene: str
+    """The scene's name."""
+    first_id: int
+    """Id of the first object."""
+    width_m: FloatArray
+    """(N,) lengths along the scene's rows, metres on the ground; NaN without a CRS."""
+    height_m: FloatArray
+    """(N,) lengths along the scene's columns, metres on the ground; NaN without a CRS."""
+    area_m2: FloatArray
+    """(N,) areas on the ground; NaN without a CRS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the result."""
+
+    name: str
+    """At most ten characters, as shapefiles require."""
+    dtype: str
+    """As numpy and pandas name it; 'str' for text."""
+    meaning: str
+    """For the README."""
+    values: Callable[[FoundObjects], NDArray[Any]]
+    """(N,) its values for N objects."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its values are integers."""
+        return self.dtype.startswith("int")
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are integers or floating-point numbers."""
+        return self.dtype != "str"
+
+
+def _ids(found: FoundObjects) -> NDArray[Any]:
+    return np.arange(found.first_id, found.first_id + len(found.detections), dtype=np.int64)
+
+
+def _class_names(found: FoundObjects) -> NDArray[Any]:
+    return np.array(found.classes, dtype=object)[found.detections.labels]
+
+
+def _scores(found: FoundObjects) -> NDArray[Any]:
+    return np.round(found.detections.scores.astype(np.float64), 4)
+
+
+def _scene(found: FoundObjects) -> NDArray[Any]:
+    return np.full(len(found.detections), found.scene, object)
+
+
+COLUMNS = (
+    Column("id", "int64", "number in the layer, from 1, best score first", _ids),
+    Column("class", "str", "name of the class", _class_names),
+    Column("class_id", "int32", "the model's number of the class, from 0", lambda found: found.detections.labels),
+    Column("score", "float64", "0 to 1", _scores),
+    Column("width_m", "float64", "metres on the ground along the scene's rows", lambda found: found.width_m.round(2)),
+    Column("height_m", "float64", "metres on the ground along its columns", lambda found: found.height_m.round(2)),
+    Column("area_m2", "float64", "square metres on the ground", lambda found: found.area_m2.round(2)),
+    Column("scene", "str", "name of the scene", _scene),
+)
+"""In the order of the layer; the geometry follows them."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Preset(StrEnum):
@@ -118,6 +122,29 @@ class Engine:
         return f"{self.backend} {self.precision} on {self.device}"
 
 
+@dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    """What is to run a model."""
+
+    model: str | None = None
+    """Name of a shipped model, path of a model card, or a model folder; None: the default model."""
+    device: str = "auto"
+    """'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'."""
+    backend: Backend = Backend.AUTO
+    precision: Precision = Precision.AUTO
+    batch: int | None = None
+    """Tiles run at a time; None: as suits the backend and the device."""
+    max_memory: int | None = None
+    """Bytes that the process may take; None: no limit."""
+    cluster: str | None = None
+    """Address of a Dask scheduler, or 'local:N' for N processes of this machine; None: this process."""
+
+    @property
+    def engine(self) -> Engine:
+        """The backend, precision and device that were asked for."""
+        return Engine(self.backend, self.precision, self.device)
+
+
 class MergeMetric(StrEnum):
     """How much two boxes are the same object."""
 
@@ -134,6 +161,18 @@ class EdgeNodata(StrEnum):
     NONE = "none"
 
 
+def choice(kind: type[Choice], value: str, name: str) -> Choice:
+    """The member of an enum that has a value.
+
+    Raises:
+        ConfigError: naming the setting and its choices.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(f"{name} {value!r} is not known; choose one of {', '.join(kind)}") from None
+
+
 SCENE_SIDE_PX = 2000
 """A training or evaluation image with a longer side is a scene: used at its own resolution, in crops and tiles.
 
@@ -144,6 +183,26 @@ NWPU VHR-10's 533 to 1,728).
 MAX_OVERLAP = 0.75
 """Share of a tile: beyond it, every pixel is run more than 16 times."""
 AUTO_GSD, NATIVE_GSD = "auto", "native"
+
+
+class DetectOptions(TypedDict, total=False):
+    """The settings of DetectConfig as keyword arguments, in plain types."""
+
+    score: float | None
+    keep: float | None
+    classes: Sequence[str]
+    max_per_tile: int
+    overlap: str | None
+    gsd: float | str
+    iou: float
+    merge_metric: MergeMetric | str
+    agnostic: bool
+    bands: Sequence[int]
+    stretch: str
+    edge_nodata: EdgeNodata | str
+    aoi: str | os.PathLike[str] | None
+    bbox: tuple[float, float, float, float] | None
+    bbox_crs: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +238,30 @@ class DetectConfig:
     bbox: tuple[float, float, float, float] | None = None
     bbox_crs: str | None = None
     """CRS of `bbox`; None: the scene's."""
+
+    @classmethod
+    def of(cls, options: DetectOptions) -> DetectConfig:
+        """The settings that plain values ask for: lists for tuples, text for choices and paths.
+
+        Raises:
+            ConfigError: naming the option that is not known or not allowed.
+        """
+        unknown = set(options) - set(DetectOptions.__annotations__)
+        if unknown:
+            raise ConfigError(f"there is no option {', '.join(sorted(unknown))}; see lcageo.DetectConfig")
+        plain: dict[str, Any] = dict(options)
+        if isinstance(options.get("classes"), str):
+            raise ConfigError(f"classes {options['classes']!r} is a single text; give a list of names")
+        defaults = cls()
+        for name, value in options.items():
+            default = getattr(defaults, name)
+            if isinstance(value, list):
+                plain[name] = tuple(value)
+            elif name == "aoi" and value is not None:
+                plain[name] = Path(str(value))
+            elif isinstance(default, StrEnum):
+                plain[name] = choice(type(default), str(value), name)
+        return cls(**plain)
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, JSON-ready."""

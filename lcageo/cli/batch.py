@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lcageo.cli import console, detect_options, options
+from lcageo.cli import console, options
+from lcageo.cli.detect_options import DETECT, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
-from lcageo.config import Backend, DetectConfig, Engine, Precision
+from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
 
 if TYPE_CHECKING:
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
     from lcageo.survey.state import SceneRecord
     from lcageo.survey.survey import Survey
 
-DEFAULTS = DetectConfig()
 FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
 MOST_ROWS = 40
 """Scenes in the table at the end; summary.csv has all."""
 
 
+@with_options(RUNNER, DETECT)
 def batch(
     sources: Annotated[
         list[str],
@@ -40,34 +42,15 @@ def batch(
     pattern: Annotated[
         str | None, typer.Option(help="Which files are scenes, as '*.tif'. Default: .tif .tiff .jp2 .vrt.")
     ] = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    backend: detect_options.RunBy = Backend.AUTO,
-    precision: detect_options.Numbers = Precision.AUTO,
-    batch: detect_options.Batch = None,
-    score: detect_options.Score = DEFAULTS.score,
-    keep: detect_options.Keep = DEFAULTS.keep,
-    classes: detect_options.Classes = "",
-    max_per_tile: detect_options.MaxPerTile = DEFAULTS.max_per_tile,
-    overlap: detect_options.Overlap = DEFAULTS.overlap,
-    gsd: detect_options.Gsd = str(DEFAULTS.gsd),
-    iou: detect_options.Iou = DEFAULTS.iou,
-    merge_metric: detect_options.Metric = DEFAULTS.merge_metric,
-    agnostic: detect_options.Agnostic = False,
-    bands: detect_options.Bands = "",
-    stretch: detect_options.Stretch = DEFAULTS.stretch,
-    edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
-    aoi: detect_options.Aoi = DEFAULTS.aoi,
-    bbox: detect_options.Bbox = None,
-    bbox_crs: detect_options.BboxCrs = DEFAULTS.bbox_crs,
+    *,
+    runner: RunnerConfig,
+    config: DetectConfig,
     quicklooks: Annotated[bool, typer.Option("--quicklooks", help="Also draw every scene with its boxes.")] = False,
     holes: Annotated[bool, typer.Option("--holes", help="Also write layers of what could not be read.")] = False,
     review: Annotated[bool, typer.Option("--review", help="Also write layers of what to label next.")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with scenes that appear, once they are whole; Ctrl-C ends it.")
     ] = False,
-    max_memory: options.MaxMemory = None,
-    cluster: options.Cluster = None,
     force: Annotated[bool, typer.Option("--force", help="Run all, not only what is missing or changed.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not make.")
@@ -86,24 +69,8 @@ def batch(
     if file_format not in FORMATS:
         raise UsageError(f"--format '{file_format}' is not known; give one of {', '.join(FORMATS)}")
     say = console.Console(quiet, verbose)
-    config = detect_options.build_config(
-        score=score,
-        keep=keep,
-        classes=classes,
-        max_per_tile=max_per_tile,
-        overlap=overlap,
-        gsd=gsd,
-        iou=iou,
-        merge_metric=merge_metric,
-        agnostic=agnostic,
-        bands=bands,
-        stretch=stretch,
-        edge_nodata=edge_nodata,
-        aoi=aoi,
-        bbox=bbox,
-        bbox_crs=bbox_crs,
-        review=review,
-    )
+    config = replace(config, review=review)
+    from lcageo.inference.factory import open_runner
     from lcageo.survey.scenes import find_scenes
     from lcageo.survey.survey import SurveyConfig, open_survey
 
@@ -114,12 +81,7 @@ def batch(
     if not scenes and not watch:
         raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes, review)
-    with (
-        detect_options.open_runner(
-            model, config, Engine(backend, precision, device), batch, max_memory, cluster, say
-        ) as runner,
-        open_survey(survey_config, config, runner) as survey,
-    ):
+    with open_runner(runner, config, say) as tile_runner, open_survey(survey_config, config, tile_runner) as survey:
         if watch:
             _watch(survey, find, say, force, overwrite)
         else:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lcageo.cli import console, detect_options, options
+from lcageo.cli import console, options
+from lcageo.cli.detect_options import DETECT, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
-from lcageo.config import Backend, DetectConfig, Engine, Precision
+from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import PartialResultError, SceneError
 
 if TYPE_CHECKING:
     from lcageo.inference.run import JobOutcome
     from lcageo.inference.runner import LocalRunner
 
-DEFAULTS = DetectConfig()
 
-
+@with_options(RUNNER, DETECT)
 def detect(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help=options.SCENE_HELP)],
     output: Annotated[
@@ -32,26 +33,9 @@ def detect(
             "May be repeated. Default: NAME.geojson in the current folder.",
         ),
     ] = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    backend: detect_options.RunBy = Backend.AUTO,
-    precision: detect_options.Numbers = Precision.AUTO,
-    batch: detect_options.Batch = None,
-    score: detect_options.Score = DEFAULTS.score,
-    keep: detect_options.Keep = DEFAULTS.keep,
-    classes: detect_options.Classes = "",
-    max_per_tile: detect_options.MaxPerTile = DEFAULTS.max_per_tile,
-    overlap: detect_options.Overlap = DEFAULTS.overlap,
-    gsd: detect_options.Gsd = str(DEFAULTS.gsd),
-    iou: detect_options.Iou = DEFAULTS.iou,
-    merge_metric: detect_options.Metric = DEFAULTS.merge_metric,
-    agnostic: detect_options.Agnostic = False,
-    bands: detect_options.Bands = "",
-    stretch: detect_options.Stretch = DEFAULTS.stretch,
-    edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
-    aoi: detect_options.Aoi = DEFAULTS.aoi,
-    bbox: detect_options.Bbox = None,
-    bbox_crs: detect_options.BboxCrs = DEFAULTS.bbox_crs,
+    *,
+    runner: RunnerConfig,
+    config: DetectConfig,
     quicklook: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
     ] = None,
@@ -63,8 +47,6 @@ def detect(
         Path | None,
         typer.Option(metavar="FILE", help="Also write what to label next, least certain first (file or folder)."),
     ] = None,
-    max_memory: options.MaxMemory = None,
-    cluster: options.Cluster = None,
     restart: options.Restart = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
     append: options.Append = False,
@@ -81,45 +63,23 @@ def detect(
     Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
     """
     say = console.Console(quiet, verbose)
-    config = detect_options.build_config(
-        score=score,
-        keep=keep,
-        classes=classes,
-        max_per_tile=max_per_tile,
-        overlap=overlap,
-        gsd=gsd,
-        iou=iou,
-        merge_metric=merge_metric,
-        agnostic=agnostic,
-        bands=bands,
-        stretch=stretch,
-        edge_nodata=edge_nodata,
-        aoi=aoi,
-        bbox=bbox,
-        bbox_crs=bbox_crs,
-        review=review is not None,
-    )
+    config = replace(config, review=review is not None)
+    from lcageo.inference.factory import local_runner, open_runner  # heavy: after the options have been checked
     from lcageo.inference.jobs import plan_jobs
     from lcageo.inference.journal import Earlier
-    from lcageo.inference.run import run_jobs  # after the options are known to be good: it takes a second
+    from lcageo.inference.run import run_jobs
+    from lcageo.inference.scene import Run
     from lcageo.vector.table import parse_output
 
     outputs = [parse_output(text) for text in output or []]
     jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append)
     if dry_run:
-        predictor = detect_options.open_model(model, config, Engine(backend, precision, device), say)
-        here = detect_options.local_runner(predictor, batch, max_memory, say)
-        _preview(scenes, here, config, as_json, say)
+        _preview(scenes, local_runner(runner, config, say), config, as_json, say)
         return
     outcomes = []
-    with (
-        detect_options.open_runner(
-            model, config, Engine(backend, precision, device), batch, max_memory, cluster, say
-        ) as runner,
-        SceneBars(say, len(jobs)) as bars,
-    ):
-        earlier = Earlier.NONE if restart else Earlier.SAME
-        for outcome in run_jobs(jobs, runner, config, bars.warn, bars.update, earlier):
+    with open_runner(runner, config, say) as tile_runner, SceneBars(say, len(jobs)) as bars:
+        run = Run(tile_runner, config, bars.warn, bars.update, Earlier.NONE if restart else Earlier.SAME)
+        for outcome in run_jobs(jobs, run):
             outcomes.append(outcome)
             with bars.ended():
                 _tell(outcome, say, as_json)

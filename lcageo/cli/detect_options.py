@@ -1,35 +1,36 @@
-"""The options that decide what is found, the same for one scene and for a survey."""
+"""The options that decide what is found and what runs the model, the same for one scene and for a survey.
+
+An option is a field of a configuration class and an entry here: commands that take the configuration get the option.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from lcageo.cli import console, options
-from lcageo.config import Backend, DetectConfig, EdgeNodata, Engine, MergeMetric, Precision
-from lcageo.errors import UsageError
+from lcageo.cli import options
+from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Precision, RunnerConfig
 
-if TYPE_CHECKING:
-    from lcageo.inference.runner import LocalRunner, TileRunner
-    from lcageo.runtime.catalog import ModelCard
-    from lcageo.runtime.predictor import Predictor
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 Batch = Annotated[
     int | None, typer.Option("--batch", min=1, help="Tiles run at a time. Default: by backend; 16 on a GPU.")
 ]
-RunBy = Annotated[
+BackendChoice = Annotated[
     Backend,
     typer.Option("--backend", help="What runs the model. auto: torch on a GPU, else the fastest that is installed."),
 ]
-Numbers = Annotated[
+PrecisionChoice = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="Numbers to compute in. auto: int8 if the model is, else bf16 if fast here and known to agree, else fp32.",
+        help="auto: int8 if the model is quantised, else bf16 if it is fast here and known to agree, else fp32.",
     ),
 ]
 Score = Annotated[
@@ -71,78 +72,110 @@ BboxCrs = Annotated[
 ]
 
 
-def build_config(*, classes: str, gsd: str, bands: str, bbox: str | None, **others: Any) -> DetectConfig:
-    """The settings that these options ask for.
+@dataclass(frozen=True, slots=True)
+class OptionGroup:
+    """Options that make one configuration."""
 
-    Raises:
-        UsageError: if one of them cannot be understood or is not allowed.
-    """
-    return DetectConfig(
-        classes=options.split_names(classes),
-        gsd=options.parse_gsd(gsd),
-        bands=options.parse_bands(bands),
-        bbox=options.parse_bbox(bbox),
-        **others,
-    )
+    config: type[DetectConfig] | type[RunnerConfig]
+    """Has the defaults, and checks the values."""
+    options: Mapping[str, Any]
+    """By the configuration's fields: type and help, in the order of --help."""
+    parsers: Mapping[str, Callable[[str], Any]]
+    """Of the options that come as text: from the text to the field's value."""
 
+    def parameters(self) -> list[inspect.Parameter]:
+        """One parameter an option, for the signature of a command."""
+        defaults = self.config()
+        return [
+            inspect.Parameter(
+                name,
+                KEYWORD,
+                default=self._shown(name, getattr(defaults, name)),
+                annotation=kind,
+            )
+            for name, kind in self.options.items()
+        ]
 
-def open_model(model: str | None, config: DetectConfig, asked: Engine, say: console.Console) -> Predictor:
-    """The predictor that --model, --device, --backend and --precision ask for; says what it is."""
-    from lcageo.runtime.predictor import load_engine, must_prepare
+    def _shown(self, name: str, default: Any) -> Any:
+        if name not in self.parsers or default is None:
+            return default
+        return "" if default == () else str(default)
 
-    card = _find_card(model, say)
-    if must_prepare(card, asked):
-        say.note(f"preparing model '{card.name}' for this machine, once: some twenty seconds")
-    predictor = load_engine(card, config, asked)
-    say.detail(f"runs with {predictor.engine}")
-    if not card.agrees_in(predictor.engine.precision):
-        say.warn(f"model '{card.name}' was not measured to find in {predictor.engine.precision} what it finds in fp32")
-    return predictor
+    def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig:
+        """The configuration that a command's parameters ask for.
 
-
-def local_runner(predictor: Predictor, batch: int | None, max_memory: str | None, say: console.Console) -> LocalRunner:
-    """The runner that --batch and --max-memory ask for."""
-    from lcageo.inference.memory import fit_to_memory
-    from lcageo.inference.runner import LocalRunner
-
-    size = batch or predictor.batch
-    limit = options.parse_bytes(max_memory, "--max-memory")
-    if limit is None:
-        return LocalRunner(predictor, size)
-    runner = fit_to_memory(predictor, size, limit)
-    say.detail(f"{runner.batch} tiles at a time, {runner.max_cache_bytes / 1e6:,.0f} MB of decoded blocks")
-    return runner
+        Raises:
+            UsageError: if one of them cannot be understood or is not allowed.
+        """
+        given = {name: values[name] for name in self.options}
+        parsed = {name: parse(given[name]) for name, parse in self.parsers.items() if given[name] is not None}
+        return self.config(**{**given, **parsed})
 
 
-@contextmanager
-def open_runner(
-    model: str | None,
-    config: DetectConfig,
-    asked: Engine,
-    batch: int | None,
-    max_memory: str | None,
-    cluster: str | None,
-    say: console.Console,
-) -> Generator[TileRunner, None, None]:
-    """What runs the model: this process, or a cluster's workers."""
-    if cluster is None:
-        yield local_runner(open_model(model, config, asked, say), batch, max_memory, say)
-        return
-    if max_memory is not None:
-        raise UsageError("--max-memory is for one process; with --cluster, give --batch, and workers their own limits")
-    from lcageo.inference.cluster import cluster_runner
+DETECT = OptionGroup(
+    DetectConfig,
+    {
+        "score": Score,
+        "keep": Keep,
+        "classes": Classes,
+        "max_per_tile": MaxPerTile,
+        "overlap": Overlap,
+        "gsd": Gsd,
+        "iou": Iou,
+        "merge_metric": Metric,
+        "agnostic": Agnostic,
+        "bands": Bands,
+        "stretch": Stretch,
+        "edge_nodata": Edge,
+        "aoi": Aoi,
+        "bbox": Bbox,
+        "bbox_crs": BboxCrs,
+    },
+    {
+        "classes": options.split_names,
+        "gsd": options.parse_gsd,
+        "bands": options.parse_bands,
+        "bbox": options.parse_bbox,
+    },
+)
+RUNNER = OptionGroup(
+    RunnerConfig,
+    {
+        "model": options.Model,
+        "device": options.Device,
+        "backend": BackendChoice,
+        "precision": PrecisionChoice,
+        "batch": Batch,
+        "max_memory": options.MaxMemory,
+        "cluster": options.Cluster,
+    },
+    {"max_memory": lambda text: options.parse_bytes(text, "--max-memory")},
+)
 
-    with cluster_runner(cluster, _find_card(model, say), config, asked, batch) as runner:
-        say.note(f"{runner.workers} worker(s) at {cluster}, the first one with {runner.engine}")
-        yield runner
 
+def with_options(*groups: OptionGroup) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of groups in place of its parameters that are their configurations."""
 
-def _find_card(model: str | None, say: console.Console) -> ModelCard:
-    from lcageo.runtime.catalog import find_card
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        taken: dict[str, OptionGroup] = {}
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            group = next((group for group in groups if group.config is hints[parameter.name]), None)
+            if group is None:
+                parameters.append(parameter.replace(kind=KEYWORD, annotation=hints[parameter.name]))
+            else:
+                taken[parameter.name] = group
+                parameters += group.parameters()
 
-    card = find_card(model)
-    if not card.is_trained:
-        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
-    say.detail(f"model {card.name}; trained on: {card.trained_on or 'nothing'}")
-    say.detail(f"licence of the weights: {card.licence}")
-    return card
+        @wraps(command)
+        def run(**values: Any) -> None:
+            configs = {name: group.build(values) for name, group in taken.items()}
+            own = {name: value for name, value in values.items() if not any(name in group.options for group in groups)}
+            command(**own, **configs)
+
+        run.__dict__["__signature__"] = inspect.Signature(parameters)
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import Numbers, RunBy, open_model
+from lcageo.cli.detect_options import BackendChoice, PrecisionChoice
 from lcageo.cli.evaluate_text import report_text
 from lcageo.cli.progress import Bar
-from lcageo.config import Backend, DetectConfig, Engine, Precision
+from lcageo.config import Backend, DetectConfig, Precision, RunnerConfig
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def evaluate(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse broken records instead of skipping them.")] = False,
     device: options.Device = "auto",
-    backend: RunBy = Backend.AUTO,
-    precision: Numbers = Precision.AUTO,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.AUTO,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images run at a time. Default: by backend; 16 on a GPU.")
     ] = None,
@@ -127,8 +127,10 @@ def evaluate(
     if plots is not None:
         _prepare_plots(plots, overwrite)
     from lcageo.evaluation.images import kept_of_tiles
+    from lcageo.inference.factory import open_predictor
 
-    predictor = open_model(model, kept_of_tiles(config), Engine(backend, precision, device), say)
+    asked = RunnerConfig(model, device, backend, precision)
+    predictor = open_predictor(asked, kept_of_tiles(config), say)
     labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
     size = batch or predictor.batch
     evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)

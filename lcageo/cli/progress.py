@@ -14,7 +14,6 @@ from lcageo.cli.console import Console
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from lcageo.inference.jobs import Job
     from lcageo.inference.scene import Progress
 
 
@@ -89,14 +88,14 @@ class SceneBars:
         self._tile_bar.close()
         self._scene_bar.close()
 
-    def update(self, job: Job, at: Progress) -> None:
+    def update(self, scene: str, at: Progress) -> None:
         """Shows how far a scene is."""
         with self._lock:
-            if at.resumed and job.scene not in self._at:
-                self._between(f"{job.scene}: goes on after {at.resumed:,} of {at.total:,} tiles")
-            self._at[job.scene] = at
+            if at.resumed and scene not in self._at:
+                self._between(f"{scene}: resumes after {at.resumed:,} of {at.total:,} tiles")
+            self._at[scene] = at
             self._tile_bar.total = sum(one.total - one.resumed for one in self._at.values())
-            self._tile_bar.set_postfix_str(f"{Path(job.scene).name}, {at.found:,} found", refresh=False)
+            self._tile_bar.set_postfix_str(f"{Path(scene).name}, {at.found:,} found", refresh=False)
             self._tile_bar.update(sum(one.done - one.resumed for one in self._at.values()) - self._tile_bar.n)
 
     @contextmanager

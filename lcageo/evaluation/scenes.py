@@ -13,7 +13,7 @@ from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.inference.plan import ScenePlan, choose_overlap, plan_scene
 from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import detect_in_memory
+from lcageo.inference.scene import Run, detect_in_memory
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.prefetch import TileReader
@@ -58,7 +58,7 @@ def find_in_tiles(
         else:
             plan = plan_image(scene, predictor.card, config.overlap, tile)
         # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
-        result = detect_in_memory(plan, LocalRunner(predictor, batch), config, warn=lambda line: None)
+        result = detect_in_memory(plan, Run(LocalRunner(predictor, batch), config, warn=lambda line: None))
         if result.summary.holes:
             raise SceneError(result.summary.holes[0].reason)
         return result.detections

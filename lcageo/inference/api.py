@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from lcageo.config import Backend, DetectConfig, EdgeNodata, Engine, MergeMetric, Precision
-from lcageo.errors import ConfigError
+from lcageo.config import Backend, DetectConfig, DetectOptions, Precision, RunnerConfig, choice
+from lcageo.inference.factory import open_predictor
 from lcageo.inference.scene import detect_scene
-from lcageo.runtime.catalog import find_card
-from lcageo.runtime.predictor import load_engine
 from lcageo.scene.raster import open_scene
 from lcageo.vector.features import features
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
-
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class DetectOptions(TypedDict, total=False):
-    """DetectConfig's settings as keyword arguments; there they are told, and have their defaults."""
-
-    score: float | None
-    keep: float | None
-    classes: Sequence[str]
-    max_per_tile: int
-    overlap: str | None
-    gsd: float | str
-    iou: float
-    merge_metric: MergeMetric | str
-    agnostic: bool
-    bands: Sequence[int]
-    stretch: str
-    edge_nodata: EdgeNodata | str
-    aoi: str | os.PathLike[str] | None
-    bbox: tuple[float, float, float, float] | None
-    bbox_crs: str | None
 
 
 def detect(
@@ -75,48 +48,33 @@ def detect(
         SceneError: if the scene cannot be opened, or no part of it be read.
         DeviceError: if the device is not there, or cannot hold a tile.
     """
-    config = _config(options)
-    asked = Engine(_choice(Backend, backend, "backend"), _choice(Precision, precision, "precision"), device)
-    card = find_card(None if model is None else os.fspath(model))
-    if not card.is_trained:
-        warnings.warn(f"model '{card.name}' is untrained: its boxes mean nothing", stacklevel=2)
-    predictor = load_engine(card, config, asked)
-    if not card.agrees_in(predictor.engine.precision):
-        numbers = predictor.engine.precision
-        warnings.warn(f"model '{card.name}' was not measured to find in {numbers} what it finds in fp32", stacklevel=2)
+    config = DetectConfig.of(options)
+    asked = RunnerConfig(
+        None if model is None else os.fspath(model),
+        device,
+        choice(Backend, backend, "backend"),
+        choice(Precision, precision, "precision"),
+    )
+    predictor = open_predictor(asked, config, _Warnings())
     with open_scene(os.fspath(scene), config.bands) as opened:
-        result = detect_scene(
-            opened, predictor, config, predictor.batch, lambda line: warnings.warn(line, stacklevel=2)
-        )
+        result = detect_scene(opened, predictor, config, warn=lambda line: warnings.warn(line, stacklevel=2))
     info, place = result.summary.info, result.summary.info.georeference
-    found = features(result.detections, card.classes, place.to_map, place.crs, info.name)
+    found = features(result.detections, result.summary.classes, place.to_map, place.crs, info.name)
     if result.summary.holes:
         warnings.warn(f"parts are missing from the result: {result.summary.hole_text()}", stacklevel=2)
     found.attrs["lcageo"] = result.summary.record.as_json()
     return found
 
 
-def _config(options: DetectOptions) -> DetectConfig:
-    """The same settings in the types that DetectConfig has."""
-    unknown = set(options) - set(DetectOptions.__annotations__)
-    if unknown:
-        raise ConfigError(f"there is no option {', '.join(sorted(unknown))}; see lcageo.DetectConfig")
-    plain: dict[str, Any] = dict(options)
-    if isinstance(options.get("classes"), str):
-        raise ConfigError(f"classes {options['classes']!r} is one text; give a list of names")
-    for name in ("classes", "bands", "bbox"):
-        if plain.get(name) is not None:
-            plain[name] = tuple(plain[name])
-    if plain.get("aoi") is not None:
-        plain["aoi"] = Path(plain["aoi"])
-    for name, kind in (("merge_metric", MergeMetric), ("edge_nodata", EdgeNodata)):
-        if name in plain:
-            plain[name] = _choice(kind, plain[name], name)
-    return DetectConfig(**plain)
+class _Warnings:
+    """Passes warnings on as Python has them, and no other messages."""
 
+    def warn(self, line: str) -> None:
+        """As a UserWarning at the caller of `detect`."""
+        warnings.warn(line, stacklevel=5)
 
-def _choice(kind: type[Choice], value: str, name: str) -> Choice:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ConfigError(f"{name} {value!r} is not known; give one of {', '.join(kind)}") from None
+    def note(self, line: str) -> None:
+        """Is not shown."""
+
+    def detail(self, line: str) -> None:
+        """Is not shown."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from lcageo.config import DetectConfig
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError
 from lcageo.geodesy import to_longitude_latitude
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import DEFAULT_SUFFIX, Job
-from lcageo.inference.journal import Earlier, Journal
+from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.record import SceneSummary
-from lcageo.inference.runner import TileRunner, Warn
-from lcageo.inference.scene import Progress, detect_planned
+from lcageo.inference.scene import Run, detect_planned
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import open_scene
 from lcageo.stop import StopRequest
@@ -33,30 +30,19 @@ class JobOutcome:
     result: SceneSummary | None
     error: LcageoError | None
     warnings: tuple[str, ...] = ()
-    """What the user was told of it."""
+    """Messages that the user was given about it."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    runner: TileRunner,
-    config: DetectConfig,
-    warn: Warn,
-    on_progress: Callable[[Job, Progress], None],
-    earlier: Earlier = Earlier.SAME,
-) -> Iterator[JobOutcome]:
+def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
     """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
 
     What is done of a scene is kept in a journal (see `Job.journal`) until the result is in its place: a job that was
-    stopped or killed goes on from there. A device that fails and an interruption end the run: they would end every
+    stopped or killed resumes from there. A device that fails and an interruption end the run: they would end every
     other scene as well.
 
     Args:
         jobs: what to do; outcomes come as they end.
-        runner: the model.
-        config: what to find and how.
-        warn: receives lines that the user should read; it and on_progress may be called from several threads.
-        on_progress: called at a scene's start and after every batch.
-        earlier: what becomes of the journals of runs that broke off.
+        run: what they share; this function handles stopping.
 
     Raises:
         DeviceError: if the device cannot run the model.
@@ -66,26 +52,23 @@ def run_jobs(
         make_folder(folder)
     appending = any(job.append for job in jobs)  # one after the other: to the same layer, as a rule
     with StopRequest() as stop:
-
-        def run(job: Job) -> JobOutcome:
-            return _attempt(job, runner, config, warn, partial(on_progress, job), earlier, stop)
-
-        if runner.scenes_at_once == 1 or appending:
-            yield from map(run, jobs)
+        run = replace(run, stop=stop)
+        if run.runner.scenes_at_once == 1 or appending:
+            yield from (_attempt(job, run) for job in jobs)
         else:
-            yield from _together(run, jobs, runner.scenes_at_once, stop)
+            yield from _together(jobs, run, stop)
 
 
-def _together(
-    run: Callable[[Job], JobOutcome], jobs: Sequence[Job], at_once: int, stop: StopRequest
-) -> Iterator[JobOutcome]:
+def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobOutcome]:
+    """Several scenes at a time."""
+    at_once = run.runner.scenes_at_once
     rest, running = iter(jobs), set[Future[JobOutcome]]()
     stopped: LcageoError | MemoryError | None = None
     with ThreadPoolExecutor(at_once, thread_name_prefix="lcageo-scene") as pool:
         try:
             while True:
                 if stopped is None:
-                    running |= {pool.submit(run, job) for job in islice(rest, at_once - len(running))}
+                    running |= {pool.submit(_attempt, job, run) for job in islice(rest, at_once - len(running))}
                 if not running:
                     break
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -104,64 +87,49 @@ def _together(
         raise stopped
 
 
-def _attempt(
-    job: Job,
-    runner: TileRunner,
-    config: DetectConfig,
-    warn: Warn,
-    on_progress: Callable[[Progress], None],
-    earlier: Earlier,
-    stop: StopRequest,
-) -> JobOutcome:
-    if stop.asked:
+def _attempt(job: Job, run: Run) -> JobOutcome:
+    if run.stop is not None and run.stop.asked:
         raise InterruptedRunError(f"stopped before scene '{job.scene}'")
-    told: list[str] = []
+    warnings: list[str] = []
 
-    def tell(line: str) -> None:
-        told.append(line)
-        warn(line)
+    def warn(line: str) -> None:
+        warnings.append(line)
+        run.warn(line)
 
     try:
-        result = _run(job, runner, config, tell, on_progress, earlier, stop)
+        result = _run(job, replace(run, warn=warn))
     except (DeviceError, InterruptedRunError):
         raise
     except LcageoError as error:
-        return JobOutcome(job, None, error, tuple(told))
+        return JobOutcome(job, None, error, tuple(warnings))
     except MemoryError:
         raise
     except Exception as error:  # a bug of ours costs its scene, not all the others
         bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
         bug.__cause__ = error
-        return JobOutcome(job, None, bug, tuple(told))
-    return JobOutcome(job, result, None, tuple(told))
+        return JobOutcome(job, None, bug, tuple(warnings))
+    return JobOutcome(job, result, None, tuple(warnings))
 
 
-def _run(
-    job: Job,
-    runner: TileRunner,
-    config: DetectConfig,
-    warn: Warn,
-    on_progress: Callable[[Progress], None],
-    earlier: Earlier,
-    stop: StopRequest,
-) -> SceneSummary:
+def _run(job: Job, run: Run) -> SceneSummary:
+    card, config = run.runner.card, run.config
     with open_scene(job.scene, config.bands) as scene:
         check_placeable(scene.info.georeference, job.vectors)
-        plan = plan_scene(scene, runner.card, config)
-        identity = run_identity(plan, runner, config)
-        with Journal.open(job.journal, identity, earlier) as journal:
+        plan = plan_scene(scene, card, config)
+        identity = run_identity(plan, run.runner, config)
+        with Journal.open(job.journal, identity, run.earlier) as journal:
             for line in plan.warnings:
-                warn(line)
-            run = run_name(identity)
+                run.warn(line)
+            name = run_name(identity)
             if job.append or job.tables:
                 from lcageo.inference.results import check_fit
 
-                check_fit(job, scene.info, runner.card.classes, run, journal, warn)
-            result = detect_planned(plan, runner, config, run, journal, warn, on_progress, stop)
+                check_fit(job, scene.info, card.classes, name, journal, run.warn)
+            result = detect_planned(plan, run, name, journal)
             from lcageo.inference.results import write_results  # geopandas: not before the first tile
             from lcageo.inference.review import review_scene
 
-            review = None if job.review is None else review_scene(plan, config, runner.card, journal)
+            review = None if job.review is None else review_scene(plan, config, card, journal)
             write_results(job, scene, result, journal, review)
             journal.remove()
     return result

@@ -73,7 +73,7 @@ class LocalRunner:
 
     predictor: Predictor
     batch: int = 2
-    """Halved when the device's memory does not hold it."""
+    """Tiles run at a time; halved when the device's memory does not hold it."""
     max_cache_bytes: int = MAX_CACHE_BYTES
     """Most decoded blocks to keep."""
 

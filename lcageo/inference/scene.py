@@ -15,7 +15,7 @@ from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
 from lcageo.inference.identity import run_identity, run_name
-from lcageo.inference.journal import Journal
+from lcageo.inference.journal import Earlier, Journal
 from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
@@ -41,6 +41,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What all scenes of a run share."""
+
+    runner: TileRunner
+    config: DetectConfig
+    """What to find and how."""
+    warn: Warn = warnings.warn
+    """Receives messages that the user should read; called from several threads if several scenes run at a time."""
+    on_progress: Callable[[str, Progress], None] = lambda scene, progress: None
+    """Called with the scene's path at its start and after every batch; likewise."""
+    earlier: Earlier = Earlier.SAME
+    """What happens to the journals of interrupted runs."""
+    stop: StopRequest | None = None
+    """Checked after every batch."""
+
+
+@dataclass(frozen=True, slots=True)
 class SceneResult:
     """What was found in a scene, and how."""
 
@@ -53,7 +70,7 @@ def detect_scene(
     scene: Scene,
     predictor: Predictor,
     config: DetectConfig,
-    batch: int = 2,
+    batch: int | None = None,
     warn: Warn = warnings.warn,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> SceneResult:
@@ -63,8 +80,9 @@ def detect_scene(
         scene: an open scene.
         predictor: the model; its own thresholds apply.
         config: what to find and how.
-        batch: tiles run at a time, at most; halved when the device's memory does not hold them.
-        warn: receives lines that the user should read.
+        batch: tiles run at a time, at most; halved when the device's memory does not hold them. None: as suits the
+            device.
+        warn: receives messages that the user should read.
         on_progress: called at the start and after every batch.
 
     Raises:
@@ -74,70 +92,52 @@ def detect_scene(
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
-    return detect_in_memory(plan, LocalRunner(predictor, batch), config, warn, on_progress)
+    runner = LocalRunner(predictor, predictor.batch if batch is None else batch)
+    return detect_in_memory(plan, Run(runner, config, warn, lambda scene, progress: on_progress(progress)))
 
 
-def detect_in_memory(
-    plan: ScenePlan,
-    runner: TileRunner,
-    config: DetectConfig,
-    warn: Warn,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> SceneResult:
-    """Runs a model over the wanted tiles of a scene in memory; arguments and errors as in detect_planned."""
+def detect_in_memory(plan: ScenePlan, run: Run) -> SceneResult:
+    """Runs a model over the wanted tiles of a scene, without a journal on disk; errors as in `detect_planned`."""
     with Journal.in_memory() as journal:
-        run = run_name(run_identity(plan, runner, config))
-        summary = detect_planned(plan, runner, config, run, journal, warn, on_progress)
+        summary = detect_planned(plan, run, run_name(run_identity(plan, run.runner, run.config)), journal)
         return SceneResult(summary, Detections.joined(list(journal.objects())))
 
 
-def detect_planned(
-    plan: ScenePlan,
-    runner: TileRunner,
-    config: DetectConfig,
-    run: str,
-    journal: Journal,
-    warn: Warn = warnings.warn,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    stop: StopRequest | None = None,
-) -> SceneSummary:
+def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> SceneSummary:
     """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
 
     The scene's objects are in the journal then.
 
     Args:
         plan: what to read, and how; its own warnings are left to the caller.
-        runner: the model; it must take tiles of the size that the plan reads.
-        config: how to merge: its iou, merge_metric and agnostic count.
-        run: its name, from the identity that the journal is bound to.
+        run: its runner must take tiles of the size that the plan reads.
+        name: the run's, from the identity that the journal is bound to.
         journal: of this scene, model and config; takes every batch that is done.
-        warn: receives lines that the user should read.
-        on_progress: called at the start and after every batch.
-        stop: looked at after every batch.
 
     Raises:
         InterruptedRunError: when asked to stop; the journal holds what is done.
         OutputError: if the journal cannot be written.
-        SceneError, DeviceMemoryError: as detect_scene.
+        SceneError, DeviceMemoryError: as in `detect_scene`.
     """
     started = time.monotonic()
-    run_tiles(plan, runner, journal, warn, on_progress, stop)
+    run_tiles(plan, run, journal)
+    info, card, config = plan.reader.scene.info, run.runner.card, run.config
     empty, impossible = journal.totals()
     holes = tuple(Hole(plan.grid[tile].bounds, reason) for tile, reason in journal.unread())
     wanted = int(plan.wanted.sum())
     if holes and len(holes) == wanted:
         raise SceneError(holes[0].reason)
     if empty and empty == wanted:
-        warn(f"scene '{plan.reader.scene.info.path}' has no pixel with data, so nothing was looked at")
+        run.warn(f"scene '{info.path}' has no pixel with data, so nothing was looked at")
     # What was found only to be reviewed is left out before merging: at a seam, it could make an object yield.
-    merge(plan, config, journal, written_scores(runner.card, config) if config.review else None)
+    merge(plan, config, journal, written_scores(card, config) if config.review else None)
     tiles = TileCounts(len(plan.grid), len(plan.grid) - wanted, empty, len(holes), wanted - empty - len(holes))
     return SceneSummary(
-        info=plan.reader.scene.info,
-        classes=runner.card.classes,
-        counts=journal.counts(len(runner.card.classes)),
+        info=info,
+        classes=card.classes,
+        counts=journal.counts(len(card.classes)),
         stretch=plan.reader.stretch,
-        record=run_record(plan, runner, config, run, tiles, impossible),
+        record=run_record(plan, run.runner, config, name, tiles, impossible),
         tiles=tiles,
         holes=holes,
         files=plan.reader.scene.files(),
@@ -145,29 +145,22 @@ def detect_planned(
     )
 
 
-def run_tiles(
-    plan: ScenePlan,
-    runner: TileRunner,
-    journal: Journal,
-    warn: Warn,
-    on_progress: Callable[[Progress], None],
-    stop: StopRequest | None,
-) -> None:
-    """Runs the tiles that the journal lacks; arguments and errors as of detect_planned."""
-    total, done = int(plan.wanted.sum()), journal.done()
+def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
+    """Runs the tiles that the journal lacks; arguments and errors as in `detect_planned`."""
+    path, total, done = plan.reader.scene.info.path, int(plan.wanted.sum()), journal.done()
     count, progress = 0, Progress(len(done), total, 0, resumed=len(done))
     todo = plan.wanted.copy()
     todo[done] = False
-    on_progress(progress)
-    with closing(runner.run(plan, np.flatnonzero(todo), warn)) as batches:  # no thread reads on
+    run.on_progress(path, progress)
+    with closing(run.runner.run(plan, np.flatnonzero(todo), run.warn)) as batches:  # no thread reads on
         for outcomes in batches:
             journal.add(outcomes)
             count += sum(len(one.found) for one in outcomes if one.found is not None)
             progress = Progress(progress.done + len(outcomes), total, count, progress.resumed)
-            on_progress(progress)
-            if stop is not None and stop.asked and progress.done < total:
+            run.on_progress(path, progress)
+            if run.stop is not None and run.stop.asked and progress.done < total:
                 raise InterruptedRunError(
-                    f"stopped after {progress.done:,} of {total:,} tiles; the same command goes on from there"
+                    f"stopped after {progress.done:,} of {total:,} tiles; run the same command again to resume"
                 )
 
 

@@ -27,7 +27,7 @@ from lcageo.inference.journal import Earlier
 from lcageo.inference.record import SceneSummary, model_record
 from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
-from lcageo.inference.scene import Progress
+from lcageo.inference.scene import Progress, Run
 from lcageo.survey.joint import joint_parts
 from lcageo.survey.scene_layer import SceneLayer
 from lcageo.survey.scenes import SurveyScene
@@ -119,11 +119,11 @@ class Survey:
         self.state.keep_made(new.values())
 
     def run(
-        self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[Job, Progress], None], force: bool = False
+        self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[str, Progress], None], force: bool = False
     ) -> Iterator[SceneRecord]:
-        """Runs what `look` found to be done; arguments and errors as of run_jobs."""
+        """Runs what `look` found to be done; errors as in `run_jobs`."""
         earlier = Earlier.NONE if force else Earlier.ANY
-        for outcome in run_jobs(jobs, self.runner, self.detect, warn, on_progress, earlier):
+        for outcome in run_jobs(jobs, Run(self.runner, self.detect, warn, on_progress, earlier)):
             record = scene_record(outcome, self.config.out)
             # What has changed meanwhile is to be run again.
             same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area

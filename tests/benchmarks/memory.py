@@ -57,6 +57,7 @@ def run_once(path: Path, model: str | None) -> None:
     from lcageo.inference.plan import plan_scene
     from lcageo.inference.run import run_jobs
     from lcageo.inference.runner import LocalRunner
+    from lcageo.inference.scene import Run
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import Predictor, load_predictor
     from lcageo.scene.raster import open_scene
@@ -70,7 +71,7 @@ def run_once(path: Path, model: str | None) -> None:
         plan_scene(scene, predictor.card, config)
     planned = time.monotonic() - started
     job = Job(str(path), (path.with_suffix(".gpkg"),), None)
-    (report,) = run_jobs([job], LocalRunner(predictor), config, lambda line: None, lambda job, at: None)
+    (report,) = run_jobs([job], Run(LocalRunner(predictor), config, lambda line: None))
     assert report.result is not None, report.error
     peak = psutil.Process().memory_info()
     high_water = next(

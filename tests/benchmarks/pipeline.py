@@ -30,6 +30,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     from lcageo.inference.jobs import Job
     from lcageo.inference.run import run_jobs
     from lcageo.inference.runner import LocalRunner
+    from lcageo.inference.scene import Run
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
 
@@ -50,7 +51,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     before = bare(guess)
     job = Job(str(path), (path.with_suffix(".gpkg"),), None)
     started = time.perf_counter()
-    (report,) = run_jobs([job], LocalRunner(predictor, predictor.batch), config, print, lambda job, at: None)
+    (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
     seconds = time.perf_counter() - started
     after = bare(guess)
     assert report.result is not None, report.error

@@ -111,7 +111,7 @@ CONFIG = DetectConfig(overlap="0")
 
 
 def run_job(job: Job, predictor: BrightSquares) -> None:
-    (report,) = run_jobs([job], LocalRunner(predictor, 3), CONFIG, lambda line: None, lambda *_: None)
+    (report,) = run_jobs([job], Run(LocalRunner(predictor, 3), CONFIG, lambda line: None))
     if report.error is not None:
         raise report.error
 

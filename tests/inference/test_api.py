@@ -14,12 +14,12 @@ import shapely
 from support.scenes import UTM, noise, write_scene
 
 import lcageo
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, DetectOptions
 from lcageo.errors import ConfigError, UsageError
-from lcageo.inference.api import DetectOptions, _config
 from lcageo.inference.jobs import Job
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
+from lcageo.inference.scene import Run
 from lcageo.vector.read import open_layer
 
 pytestmark = pytest.mark.filterwarnings("ignore:model 'untrained' is untrained:UserWarning")
@@ -35,7 +35,7 @@ def test_it_finds_what_the_command_writes(scene: Path, untrained: Path, tmp_path
     config = DetectConfig(score=0.03)
     predictor = lcageo.load_predictor(lcageo.find_card(str(untrained)), config)
     job = Job(str(scene), (tmp_path / "found.gpkg",), None)
-    (report,) = run_jobs([job], LocalRunner(predictor, predictor.batch), config, print, lambda *_: None)
+    (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
     assert report.error is None
     found = lcageo.detect(scene, model=untrained, score=0.03)
     written = geopandas.read_file(tmp_path / "found.gpkg", layer="found")
@@ -59,16 +59,16 @@ def test_its_options_are_detect_configs() -> None:
     fields = {field.name: field for field in dataclasses.fields(DetectConfig)}
     del fields["review"]  # asks for a second layer, and here there is one
     assert list(DetectOptions.__annotations__) == list(fields)
-    assert _config({}) == DetectConfig()
+    assert DetectConfig.of({}) == DetectConfig()
     plain: dict[str, Any] = {
         "score": 0.2, "keep": 0.1, "classes": ["ship"], "max_per_tile": 7, "overlap": "25%", "gsd": 0.5, "iou": 0.4,
         "merge_metric": "ios", "agnostic": True, "bands": [3, 2, 1], "stretch": "none", "edge_nodata": "none",
         "aoi": "port.gpkg",
     }  # fmt: skip
-    config = _config(plain)  # type: ignore[arg-type]
+    config = DetectConfig.of(plain)  # type: ignore[arg-type]
     typed = {**plain, "classes": ("ship",), "bands": (3, 2, 1), "aoi": Path("port.gpkg")}
     assert config.parameters() == DetectConfig(**typed).parameters()
-    assert _config({"bbox": (0, 0, 1, 1), "bbox_crs": "EPSG:4326"}).bbox == (0, 0, 1, 1)
+    assert DetectConfig.of({"bbox": (0, 0, 1, 1), "bbox_crs": "EPSG:4326"}).bbox == (0, 0, 1, 1)
 
 
 def test_options_count(scene: Path, untrained: Path) -> None:

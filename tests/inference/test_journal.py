@@ -30,6 +30,7 @@ from lcageo.inference.jobs import Job, plan_jobs
 from lcageo.inference.journal import Earlier, Journal, TileOutcome, journal_path
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
+from lcageo.inference.scene import Run
 from lcageo.nms import ranking
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
@@ -48,7 +49,7 @@ def run(
     """The result's bytes, and how many tiles were done whenever progress was told."""
     told: list[int] = []
     reports = run_jobs(
-        [job], LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier
+        [job], Run(LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier)
     )
     for report in reports:
         assert report.error is None, report.error
@@ -103,7 +104,7 @@ def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) ->
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     other = replace(CONFIG, iou=0.5)
-    (report,) = run_jobs([job], LocalRunner(Failing(), 3), other, lambda line: None, lambda *_: None)
+    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
     assert isinstance(report.error, UsageError)
     assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
     assert "--overlap" not in str(report.error)
@@ -114,7 +115,7 @@ def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
-    (report,) = run_jobs([job], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
     assert "scene.tif [" in str(report.error)
 
 
@@ -279,7 +280,7 @@ def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeyp
     pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
     with monkeypatch.context() as patch:
         patch.setattr(results, "reduced_image", unreachable)
-        (report,) = run_jobs([pictured], LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+        (report,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
     assert isinstance(report.error, SceneError) and not job.layers[0].exists()
     predictor = Failing()
     run(pictured, predictor)
@@ -298,7 +299,7 @@ def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch:
 
     def detect() -> None:
         jobs = plan_jobs([job.scene], layers, None, overwrite=False)
-        (report,) = run_jobs(jobs, LocalRunner(Failing(), 3), CONFIG, lambda line: None, lambda *_: None)
+        (report,) = run_jobs(jobs, Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
         assert report.error is None
 
     with monkeypatch.context() as patch, pytest.raises(PowerCutError):

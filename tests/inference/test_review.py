@@ -18,7 +18,7 @@ from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.review import Review, nearest_tiles, review_scene, uncertainty
 from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import detect_planned, detect_scene
+from lcageo.inference.scene import Run, detect_planned, detect_scene
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene
@@ -55,7 +55,7 @@ def review_of(path: Path, model: Path, config: DetectConfig) -> tuple[Review, An
     with open_scene(path) as scene, Journal.in_memory() as journal:
         predictor = load_predictor(find_card(str(model)), config, "cpu")
         plan = plan_scene(scene, predictor.card, config)
-        detect_planned(plan, LocalRunner(predictor), config, journal)
+        detect_planned(plan, Run(LocalRunner(predictor), config), "", journal)
         return review_scene(plan, config, predictor.card, journal), plan
 
 

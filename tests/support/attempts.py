@@ -14,11 +14,11 @@ from support.bright import BRIGHT, bright_card
 from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, LcageoError
-from lcageo.inference.jobs import Job, plan_jobs
+from lcageo.inference.jobs import plan_jobs
 from lcageo.inference.journal import Earlier
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import Progress
+from lcageo.inference.scene import Progress, Run
 
 
 class BrightPart:
@@ -53,14 +53,14 @@ def attempt(scene: Path, folder: Path, seconds: float = math.inf) -> tuple[str, 
     """
     end = time.monotonic() + seconds
 
-    def stop_in_time(job: Job, at: Progress) -> None:
+    def stop_in_time(scene: str, at: Progress) -> None:
         if time.monotonic() > end:
             raise InterruptedRunError(f"stopped after {at.done:,} of {at.total:,} tiles")
 
     try:
         (job,) = plan_jobs([str(scene)], [folder / f"{scene.stem}.geojson"], None, overwrite=True)
         (report,) = run_jobs(
-            [job], LocalRunner(BrightPart()), DetectConfig(), lambda line: None, stop_in_time, Earlier.NONE
+            [job], Run(LocalRunner(BrightPart()), DetectConfig(), lambda line: None, stop_in_time, Earlier.NONE)
         )
     except InterruptedRunError as error:
         return "stopped", str(error)

@@ -18,6 +18,7 @@ from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import Predictor, load_predictor
 from lcageo.scene.raster import open_scene
 from lcageo.vector.features import features
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 NAMES = [
@@ -67,7 +68,7 @@ def test_corners_on_the_map_are_those_of_the_boxes_in_the_picture(
     assert len(boxes) > 0
     reference = result.summary.info.georeference
     layer = features(result.detections, result.summary.classes, reference.to_map, reference.crs, name)
-    write_layer([layer], result.summary.record, tmp_path / "found.gpkg")
+    write_layer([layer], result.summary.record, FileTarget.of(tmp_path / "found.gpkg"))
     x0, ax, bx, y0, ay, by = gdal_geotransform(path)
     limits = np.array([result.summary.info.width, result.summary.info.height] * 2)
     assert (boxes >= 0).all() and (boxes <= limits).all()

@@ -15,7 +15,8 @@ from lcageo.chips.labels import Labels, Move
 from lcageo.config import ChipConfig, overlap_pixels
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import SceneError, UsageError
-from lcageo.scene.aoi import AreaOfInterest, aoi_from_file, surroundings
+from lcageo.inference.plan import aoi_from_file
+from lcageo.scene.aoi import AreaOfInterest, surroundings
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene

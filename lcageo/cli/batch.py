@@ -14,6 +14,7 @@ from lcageo.cli.detect_options import DETECT, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
+from lcageo.vector import formats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lcageo.survey.state import SceneRecord
     from lcageo.survey.survey import Survey
 
-FORMATS = ("geojson", "gpkg", "shp", "fgb", "parquet", "csv")
+FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
 MOST_ROWS = 40
 """Scenes in the table at the end; summary.csv has all."""
 
@@ -141,7 +142,7 @@ def _tell(survey: Survey, say: console.Console, as_json: bool) -> None:
     if as_json:
         console.data(json.dumps([record_as_json(record) for record in records], indent=1))
     else:
-        for path in (survey.config.joint_layer, survey.config.out / SUMMARY):
+        for path in (survey.config.joint_layer.path, survey.config.out / SUMMARY):
             if path.exists():
                 console.data(str(path))
     bad = [record for record in records if record.state in (State.FAILED, State.HOLES)]

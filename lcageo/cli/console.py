@@ -51,7 +51,7 @@ def data(text: str) -> None:
 
 def _shown(text: str) -> str:
     """Without the password of a database that was named where none belongs."""
-    from lcageo.vector.table import without_password
+    from lcageo.vector.database_table import without_password
 
     return without_password(text)
 

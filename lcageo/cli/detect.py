@@ -14,6 +14,7 @@ from lcageo.cli.detect_options import DETECT, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import PartialResultError, SceneError
+from lcageo.vector.formats import FORMATS_HELP
 
 if TYPE_CHECKING:
     from lcageo.inference.run import JobOutcome
@@ -29,7 +30,7 @@ def detect(
             "-o",
             "--output",
             metavar="FILE|FOLDER|TABLE",
-            help=f"Result file, format by suffix ({options.FORMATS_HELP}), a folder, or {options.TABLE_HELP}. "
+            help=f"Result file, format by suffix ({FORMATS_HELP}), a folder, or {options.TABLE_HELP}. "
             "May be repeated. Default: NAME.geojson in the current folder.",
         ),
     ] = None,
@@ -69,7 +70,7 @@ def detect(
     from lcageo.inference.journal import Earlier
     from lcageo.inference.run import run_jobs
     from lcageo.inference.scene import Run
-    from lcageo.vector.table import parse_output
+    from lcageo.vector.target import parse_output
 
     outputs = [parse_output(text) for text in output or []]
     jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append)
@@ -143,7 +144,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
     result = outcome.result
     return {
         "scene": outcome.job.scene,
-        "outputs": [str(target) for target in (*outcome.job.layers, *outcome.job.tables)],
+        "outputs": [str(target) for target in outcome.job.targets],
         "quicklook": None if outcome.job.quicklook is None else str(outcome.job.quicklook),
         "holes": None if outcome.job.holes is None else str(outcome.job.holes),
         "review": None if outcome.job.review is None else str(outcome.job.review),

@@ -9,6 +9,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.errors import UsageError
+from lcageo.vector.formats import FORMATS_HELP
 
 
 def filter_(
@@ -17,7 +18,7 @@ def filter_(
         str,
         typer.Argument(
             metavar="OUT",
-            help=f"File to write, format by suffix ({options.FORMATS_HELP}), or table: {options.TABLE_HELP}",
+            help=f"File to write, format by suffix ({FORMATS_HELP}), or table: {options.TABLE_HELP}",
         ),
     ],
     score: Annotated[
@@ -47,9 +48,9 @@ def filter_(
     """
     say = console.Console(quiet)
     limits = _limits(per_class)
-    from lcageo.selection.choice import Choice  # after the options are known to be good
+    from lcageo.selection.criteria import Choice  # after the options are known to be good
     from lcageo.selection.filter import filter_layer
-    from lcageo.vector.table import parse_output
+    from lcageo.vector.target import parse_output
 
     output = parse_output(target)
     choice = Choice(score, limits, options.split_names(classes), min_area, aoi, top)

@@ -9,7 +9,6 @@ import typer
 from lcageo.config import AUTO_GSD, NATIVE_GSD
 from lcageo.errors import UsageError
 
-FORMATS_HELP = ".geojson .gpkg .shp .fgb .parquet .csv; .coco.json .yolo.txt in pixels"
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG2000, or a GDAL path such as /vsicurl/..."
 

@@ -19,7 +19,6 @@ from lcageo.evaluation.differences import differences
 from lcageo.evaluation.layer_figures import LayerEvaluation, LayerFigures
 from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
-from lcageo.vector.formats import files_of, format_of
 from lcageo.vector.polygons import (
     CLASS_COLUMNS,
     Geometries,
@@ -28,8 +27,9 @@ from lcageo.vector.polygons import (
     read_polygons,
     valid_polygons,
 )
-from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.publish import Publication
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 from lcageo.version import __version__
 
@@ -99,13 +99,13 @@ def evaluate_layer(
     """
     if not 0 < iou <= 1:
         raise ConfigError(f"iou {iou} is not above 0 and at most 1")
-    output = None if output is None else _checked_output(output, (layer, truth), overwrite)
+    target = None if output is None else _checked_output(output, (layer, truth), overwrite)
     true = read_polygons(truth, "--truth")
     found = _in_crs_of(true, _scoring(read_polygons(layer, "--layer"), score))
     classes, labels, told = _classes(found, true, class_map or ClassMap())
     scores = _scores(found)
     plane = _plane(true if len(true) else found)
-    shapes = [valid_polygons((part if plane is None else part.moved(plane)).shapes)[0] for part in (found, true)]
+    shapes = [valid_polygons((part if plane is None else part.reprojected(plane)).shapes)[0] for part in (found, true)]
     of_found, of_truth = (Objects(*both) for both in zip(shapes, labels, strict=True))
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
@@ -113,12 +113,12 @@ def evaluate_layer(
     warnings = (*found.warnings, *true.warnings, *told, *_apart(found, true))
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
-    if output is not None:
+    if target is not None:
         names = [[classes[label] for label in part.tolist()] for part in labels]
         layer_of_all = differences(found, true, names, matching.truth, matching.iou, scores)
         record = RunRecord(version=__version__, unknown=evaluation.as_json())
         with Publication() as publication:
-            write_layer([layer_of_all], record, publication.draft(output, files_of(output)))
+            write_layer([layer_of_all], record, publication.draft_of(target))
             publication.publish()
     return evaluation
 
@@ -170,20 +170,19 @@ def _overlapping(found: Objects, truth: Objects, least: float) -> Iterator[tuple
         yield which[enough], other[enough], overlap[enough]
 
 
-def _checked_output(output: Path, layers: tuple[Path, Path], overwrite: bool) -> Path:
-    """The output with its suffix in small letters, since GDAL's drivers know it so; refused if it cannot be written."""
-    output = output.with_suffix(output.suffix.lower())
-    format_of(output)  # a map layer: differences have no place among boxes
-    check_output(output, files_of(output), overwrite)
-    if output.resolve() in {layer.resolve() for layer in layers}:
-        raise UsageError(f"output '{output}' is one of the layers to compare; give another file")
-    return output
+def _checked_output(output: Path, layers: tuple[Path, Path], overwrite: bool) -> FileTarget:
+    """A map layer, since differences have no place among boxes in pixels; refused if it cannot be written."""
+    target = FileTarget.of_layer(output)
+    target.check(overwrite)
+    if target.path.resolve() in {layer.resolve() for layer in layers}:
+        raise UsageError(f"output '{target}' is one of the layers to compare; choose another file")
+    return target
 
 
 def _in_crs_of(truth: PolygonLayer, found: PolygonLayer) -> PolygonLayer:
     """The found objects in the truth's CRS."""
     if truth.crs is not None and found.crs is not None:
-        return found.moved(truth.crs)
+        return found.reprojected(truth.crs)
     if truth.crs is None and found.crs is None:
         return found
     with_crs, without = (truth, found) if found.crs is None else (found, truth)

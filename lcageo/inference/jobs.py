@@ -11,13 +11,10 @@ from lcageo.errors import UsageError
 from lcageo.inference.identity import absolute
 from lcageo.inference.journal import broke_off_publishing, journal_path
 from lcageo.runtime.onnx_graph import cache_folder
-from lcageo.vector.formats import files_of, format_of
+from lcageo.vector.database_table import DatabaseTable, is_database
+from lcageo.vector.formats import DEFAULT_SUFFIX
 from lcageo.vector.publish import check_output
-from lcageo.vector.table import DatabaseTable, is_database
-
-DEFAULT_SUFFIX = ".geojson"
-APPENDABLE = ".gpkg"
-"""Suffix of the one file format that objects can be appended to."""
+from lcageo.vector.target import FileTarget, Target, check_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +22,31 @@ class Job:
     """One scene and the files and tables to make of it."""
 
     scene: str
-    layers: tuple[Path, ...]
+    layers: tuple[FileTarget, ...]
     """Map layers, and boxes in pixels."""
     quicklook: Path | None
-    holes: Path | None = None
+    holes: FileTarget | None = None
     """A layer of what could not be read."""
-    review: Path | None = None
+    review: FileTarget | None = None
     """A layer of what to label next."""
     tables: tuple[DatabaseTable, ...] = ()
     append: bool = False
     """Whether objects are added to layers and tables that are there."""
 
     @property
-    def vectors(self) -> tuple[Path, ...]:
+    def targets(self) -> tuple[Target, ...]:
+        """All files and tables of objects."""
+        return (*self.layers, *self.tables)
+
+    @property
+    def vectors(self) -> tuple[FileTarget, ...]:
         """All files of objects and of what concerns them."""
-        return (*self.layers, *(path for path in (self.holes, self.review) if path is not None))
+        return (*self.layers, *(target for target in (self.holes, self.review) if target is not None))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """All files to make."""
-        return (*self.vectors, *([self.quicklook] if self.quicklook else []))
+        return (*(target.path for target in self.vectors), *([self.quicklook] if self.quicklook else []))
 
     @property
     def journal(self) -> Path:
@@ -54,7 +56,7 @@ class Job:
         is no place that this machine's disk could be replaced by.
         """
         if self.layers:
-            return journal_path(self.layers[0])
+            return journal_path(self.layers[0].path)
         key = hashlib.sha256("\n".join([absolute(self.scene), *map(str, self.tables)]).encode()).hexdigest()
         return journal_path(cache_folder() / "journals" / f"{Path(self.scene).stem}-{key[:16]}")
 
@@ -87,7 +89,7 @@ def plan_jobs(
         OutputError: if a folder is missing or read-only, or a database cannot be reached.
     """
     if append and overwrite:
-        raise UsageError("--append and --overwrite exclude each other; give one")
+        raise UsageError("--append and --overwrite cannot be combined")
     for option, path in (("--quicklook", quicklook), ("--holes", holes), ("--review", review)):
         if is_database(str(path)):
             raise UsageError(f"{option} takes a file or folder; only objects go into a table, with -o")
@@ -119,20 +121,15 @@ def plan_jobs(
 
 def _check(job: Job, ours: bool, made: Set[Path]) -> None:
     """Refuses a job whose files or tables could not be written; `ours` says whether what is there may be replaced."""
-    for path in job.layers:
-        if job.append and path.suffix != APPENDABLE:
-            raise UsageError(f"--append adds to {APPENDABLE} files and PostGIS tables, not to '{path}'; give one")
-        check_output(path, files_of(path), ours or job.append, path.parent in made)
-    for path in job.vectors[len(job.layers) :]:
-        format_of(path)  # what could not be read, or is uncertain, has no place among boxes
-        check_output(path, files_of(path), ours, path.parent in made)
+    for target in job.layers:
+        target.check(ours, job.append, target.path.parent in made)
+    for target in job.vectors[len(job.layers) :]:
+        target.check(ours, folder_is_made=target.path.parent in made)
     if job.quicklook is not None:
         check_output(job.quicklook, [job.quicklook], ours, job.quicklook.parent in made)
     _refuse_shared(job)
     for table in job.tables:
-        from lcageo.vector.postgis import check_table  # geopandas: only where it is needed
-
-        check_table(table, ours or job.append)
+        check_target(table, ours, job.append)
 
 
 def _check_claims(jobs: Sequence[Job]) -> None:
@@ -146,40 +143,38 @@ def _check_claims(jobs: Sequence[Job]) -> None:
                     f"output '{path}' is one of the scenes; give another file with -o, --holes, --review or --quicklook"
                 )
         alone = job.outputs if not job.append else job.outputs[len(job.layers) :]
-        for target in (*alone, *(() if job.append else job.tables)):
-            other = claimed.setdefault(target.absolute() if isinstance(target, Path) else target, index)
+        for output in (*alone, *(() if job.append else job.tables)):
+            other = claimed.setdefault(output.absolute() if isinstance(output, Path) else output, index)
             if other != index:
                 raise UsageError(
-                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{target}'; give a folder with "
+                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{output}'; give a folder with "
                     "-o, or run scenes of the same name one by one"
                 )
 
 
-def _layers(scene: str, outputs: Sequence[Path]) -> tuple[Path, ...]:
+def _layers(scene: str, outputs: Sequence[Path]) -> tuple[FileTarget, ...]:
     name = Path(scene).stem + DEFAULT_SUFFIX
-    return tuple(_layer(path, name) for path in outputs) or (Path(name),)
+    return tuple(FileTarget.of(_file(path, name)) for path in outputs) or (FileTarget.of(Path(name)),)
 
 
-def _further_layer(scene: str, path: Path | None, what: str) -> Path | None:
-    return None if path is None else _layer(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}")
+def _further_layer(scene: str, path: Path | None, what: str) -> FileTarget | None:
+    """A map layer: what could not be read, or is uncertain, has no place among boxes in pixels."""
+    return None if path is None else FileTarget.of_layer(_file(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}"))
 
 
 def _refuse_shared(job: Job) -> None:
     """Refuses that two of a job's layers would be one file."""
-    taken = {path.absolute(): "-o" for path in job.layers}
-    for option, path in (("--holes", job.holes), ("--review", job.review)):
-        if path is not None:
-            other = taken.setdefault(path.absolute(), option)
+    taken = {target.path.absolute(): "-o" for target in job.layers}
+    for option, target in (("--holes", job.holes), ("--review", job.review)):
+        if target is not None:
+            other = taken.setdefault(target.path.absolute(), option)
             if other != option:
-                raise UsageError(f"{other} and {option} would both write '{path}'; give another file with {option}")
+                raise UsageError(f"{other} and {option} would both write '{target}'; name another file with {option}")
 
 
-def _layer(output: Path, name: str) -> Path:
+def _file(output: Path, name: str) -> Path:
     """The file that a user means: what was named, or `name` in that folder."""
-    if output.is_dir() or not output.suffix:
-        return output / name
-    # A suffix in capitals is the same format; written small, since GDAL's drivers and companions know it so.
-    return output.with_suffix(output.suffix.lower())
+    return output / name if output.is_dir() or not output.suffix else output
 
 
 def _picture(scene: str, quicklook: Path | None) -> Path | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, overlap_pixels
 from lcageo.errors import UsageError
 from lcageo.runtime.catalog import ModelCard
-from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
@@ -106,6 +107,20 @@ def choose_overlap(card: ModelCard, overlap: str | None) -> int:
     if card.largest_object_px is None:
         return share
     return min(card.largest_object_px, int(card.tile_size * MAX_OVERLAP))
+
+
+def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
+    """All polygons of a vector file, in any format and CRS, as an area of the scene.
+
+    Raises:
+        UsageError: if the file cannot be read, holds no polygons, or lies off the scene.
+    """
+    from lcageo.vector.area import Area  # geopandas: half a second, which most runs need not spend
+
+    area = Area.read(path)
+    found = aoi_in_pixels(area.shape, area.crs, info, area.name)
+    unplaced = () if area.crs is not None else (f"{area.name} has no CRS; it is taken to be in the scene's",)
+    return replace(found, warnings=(*area.warnings, *unplaced))
 
 
 def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:

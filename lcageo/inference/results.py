@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL.Image import Image
 
@@ -21,17 +19,12 @@ from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
-from lcageo.vector.existing import ExistingLayer
 from lcageo.vector.features import feature_parts, hole_features
-from lcageo.vector.formats import files_of, is_label_file
-from lcageo.vector.geopackage import append_layer, look_at_geopackage
-from lcageo.vector.pixel_labels import PixelGrid, write_labels
-from lcageo.vector.postgis import TableTransaction, check_crs
+from lcageo.vector.objects import Objects, PixelBoxes, existing_layer, write_objects
+from lcageo.vector.pixel_labels import PixelGrid
+from lcageo.vector.postgis import check_crs
 from lcageo.vector.publish import Publication
 from lcageo.vector.write import write_layer
-
-if TYPE_CHECKING:
-    from geopandas import GeoDataFrame
 
 
 def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journal: Journal, warn: Warn) -> None:
@@ -50,7 +43,8 @@ def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journ
         OutputError: if a table can have no such CRS, or what is there cannot be read.
     """
     crs = info.georeference.crs
-    for there in _existing(job):
+    existing = [existing_layer(target) for target in job.targets] if job.append else []
+    for there in filter(None, existing):
         there.check_crs(crs)
         there.check_classes({name: label for label, name in enumerate(classes)})
         if there.has_run(run) and not journal.has_begun_publishing():
@@ -85,63 +79,32 @@ def write_results(
     """
     georeference, name = summary.info.georeference, summary.info.name
     about = replace(summary.record, thresholds=None)  # objects of the two further layers need not reach one
-    with Publication() as publication, ExitStack() as stack:
-        for path in job.layers:
-            _write_file(path, job, summary, journal, publication)
+    objects = _objects(summary, journal)
+    with Publication() as publication:
+        for target in job.targets:
+            write_objects(objects, target, publication, job.append, resumed=journal.has_begun_publishing())
         if job.holes is not None:
             reasons = [hole.reason for hole in summary.holes]
             holes = hole_features(summary.hole_bounds(), reasons, georeference.to_map, georeference.crs, name)
-            write_layer([holes], about, publication.draft(job.holes, files_of(job.holes)))
+            write_layer([holes], about, publication.draft_of(job.holes))
         if job.review is not None and review is not None:
             layer = review_features(review, summary.classes, georeference.to_map, georeference.crs, name)
-            write_layer([layer], about, publication.draft(job.review, files_of(job.review)))
+            write_layer([layer], about, publication.draft_of(job.review))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, summary, journal), publication.draft(job.quicklook))
-        transactions = [stack.enter_context(TableTransaction(table)) for table in job.tables]
-        for transaction in transactions:
-            _write_table(transaction, job, summary, journal)
         journal.begin_publishing()
-        for transaction in transactions:
-            transaction.commit()
         publication.publish()
 
 
-def _existing(job: Job) -> Iterator[ExistingLayer]:
-    """What there is to append to."""
-    if not job.append:
-        return
-    for path in job.layers:
-        if path.exists():
-            yield look_at_geopackage(path)
-    for table in job.tables:
-        with TableTransaction(table) as transaction:
-            if transaction.exists():
-                yield transaction.look()
-
-
-def _write_file(path: Path, job: Job, summary: SceneSummary, journal: Journal, publication: Publication) -> None:
-    if is_label_file(path):
-        grid = PixelGrid(Path(summary.info.path).name, summary.info.width, summary.info.height)
-        draft = publication.draft(path, files_of(path))
-        write_labels(journal.objects(), summary.classes, grid, summary.record, draft)
-    elif job.append and path.exists():
-        if not (journal.has_begun_publishing() and look_at_geopackage(path).has_run(summary.record.run)):
-            append_layer(_features(summary, journal), summary.record, path, publication)
-    else:
-        write_layer(_features(summary, journal), summary.record, publication.draft(path, files_of(path)))
-
-
-def _write_table(transaction: TableTransaction, job: Job, summary: SceneSummary, journal: Journal) -> None:
-    if job.append and transaction.exists():
-        if not (journal.has_begun_publishing() and transaction.look().has_run(summary.record.run)):
-            transaction.append(_features(summary, journal), summary.record)
-    else:
-        transaction.write(_features(summary, journal), summary.record)
-
-
-def _features(summary: SceneSummary, journal: Journal) -> Iterator[GeoDataFrame]:
-    place = summary.info.georeference
-    return feature_parts(journal.objects(), summary.classes, place.to_map, place.crs, summary.info.name)
+def _objects(summary: SceneSummary, journal: Journal) -> Objects:
+    """What the journal holds, for any target."""
+    info, place = summary.info, summary.info.georeference
+    grid = PixelGrid(Path(info.path).name, info.width, info.height)
+    return Objects(
+        lambda: feature_parts(journal.objects(), summary.classes, place.to_map, place.crs, info.name),
+        lambda: PixelBoxes(journal.objects(), summary.classes, grid),
+        summary.record,
+    )
 
 
 def _drawn(scene: Scene, summary: SceneSummary, journal: Journal) -> Image:

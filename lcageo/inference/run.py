@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError
 from lcageo.geodesy import to_longitude_latitude
 from lcageo.inference.identity import run_identity, run_name
-from lcageo.inference.jobs import DEFAULT_SUFFIX, Job
+from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.record import SceneSummary
@@ -19,7 +18,9 @@ from lcageo.inference.scene import Run, detect_planned
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import open_scene
 from lcageo.stop import StopRequest
+from lcageo.vector.formats import VectorFormat
 from lcageo.vector.publish import make_folder
+from lcageo.vector.target import FileTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +136,18 @@ def _run(job: Job, run: Run) -> SceneSummary:
     return result
 
 
-def check_placeable(georeference: Georeference, layers: Sequence[Path]) -> None:
+def check_placeable(georeference: Georeference, layers: Sequence[FileTarget]) -> None:
     """Refuses GeoJSON for a scene that has no longitude and latitude, before any tile is run.
 
     Raises:
         OutputError: naming a format that keeps the scene's own CRS.
     """
-    if georeference.crs is None:
+    if georeference.crs is None or to_longitude_latitude(georeference.crs):
         return
-    for path in layers:
-        if path.suffix == DEFAULT_SUFFIX and not to_longitude_latitude(georeference.crs):
+    for target in layers:
+        if isinstance(target.format, VectorFormat) and target.format.longitude_latitude:
             raise OutputError(
-                f"output '{path}' would need longitude and latitude, which the scene's CRS "
-                f"({georeference.crs.name}) does not have; give another format, such as -o {path.with_suffix('.gpkg')}"
+                f"output '{target}' would need longitude and latitude, which the scene's CRS "
+                f"({georeference.crs.name}) does not have; use another format, such as "
+                f"-o {target.path.with_suffix('.gpkg')}"
             )

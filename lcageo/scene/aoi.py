@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import pyproj
@@ -13,9 +11,6 @@ from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
 from lcageo.scene.describe import SceneInfo
-
-if TYPE_CHECKING:
-    import geopandas
 
 SEGMENTS_PER_SIDE = 64
 """Straight lines of one CRS are curves in another: polygons get at least so many points along their extent."""
@@ -44,41 +39,6 @@ class AreaOfInterest:
         return np.asarray(shapely.intersects_xy(self.polygon, x, y))
 
 
-def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
-    """All polygons of a vector layer, in any CRS, as an area of the scene.
-
-    Raises:
-        UsageError: if the layer cannot be read, has no polygons, or lies off the scene.
-    """
-    import geopandas  # half a second, which most runs need not spend
-    import pyogrio
-
-    if not path.exists() and not str(path).startswith("/vsi"):
-        raise UsageError(f"--aoi '{path}' does not exist; check the path")
-    try:
-        layer = geopandas.read_parquet(path) if path.suffix == ".parquet" else _only_layer(path)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
-        raise UsageError(f"--aoi '{path}' is not a vector layer that can be opened ({error})") from error
-    if not isinstance(layer, geopandas.GeoDataFrame) or len(layer) == 0:
-        raise UsageError(f"--aoi '{path}' holds no features; give a layer with polygons")
-    area = shapely.union_all(shapely.make_valid(layer.geometry.to_numpy()))
-    if layer.crs is not None:
-        return _in_pixels(area, pyproj.CRS.from_user_input(layer.crs), info, f"--aoi '{path}'")
-    found = _in_pixels(area, None, info, f"--aoi '{path}'")
-    return replace(found, warnings=(f"--aoi '{path}' has no CRS; it is taken to be in the scene's",))
-
-
-def _only_layer(path: Path) -> geopandas.GeoDataFrame:
-    """The layer of a file that has one with geometry (others, such as styles, are tables)."""
-    import geopandas
-    import pyogrio
-
-    names = [str(name) for name, geometry in pyogrio.list_layers(path) if geometry is not None]
-    if len(names) > 1:
-        raise UsageError(f"--aoi '{path}' has several layers ({', '.join(names)}); save the one to use by itself")
-    return geopandas.read_file(path, layer=names[0]) if names else None
-
-
 def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info: SceneInfo) -> AreaOfInterest:
     """A rectangle xmin, ymin, xmax, ymax in `crs` (the scene's own if None) as an area of the scene.
 
@@ -92,10 +52,21 @@ def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info
         source = info.georeference.crs if crs is None else pyproj.CRS.from_user_input(crs)
     except pyproj.exceptions.CRSError as error:
         raise UsageError(f"--bbox-crs '{crs}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
-    return _in_pixels(shapely.box(xmin, ymin, xmax, ymax), source, info, "--bbox")
+    return aoi_in_pixels(shapely.box(xmin, ymin, xmax, ymax), source, info, "--bbox")
 
 
-def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, option: str) -> AreaOfInterest:
+def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, option: str) -> AreaOfInterest:
+    """An area on the map as an area of the scene.
+
+    Args:
+        area: polygons.
+        crs: of the area; None: the scene's own.
+        info: of the scene.
+        option: what the user named it with, for messages.
+
+    Raises:
+        UsageError: if it has no polygons, lies off the scene, or only the area has a CRS.
+    """
     if shapely.get_dimensions(area) != 2:
         raise UsageError(f"{option} has no polygons, but lines or points; buffer them first")
     georeference = info.georeference
@@ -104,7 +75,7 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
             f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS instead"
         )
     if georeference.crs is not None and crs is not None and crs != georeference.crs:
-        area = _moved(area, crs, info, georeference.crs)
+        area = _in_crs_of_scene(area, crs, info, georeference.crs)
     polygon = shapely.make_valid(
         shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
     )
@@ -116,8 +87,10 @@ def _in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInfo, 
     return AreaOfInterest(within)
 
 
-def _moved(area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS) -> shapely.Geometry:
-    """What of the area is near the scene, in the scene's CRS: the whole world in degrees has no place in a UTM zone."""
+def _in_crs_of_scene(
+    area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS
+) -> shapely.Geometry:
+    """The part of the area near the scene, in its CRS: the whole world in degrees has no place in a UTM zone."""
     near = shapely.intersection(area, surroundings(info, scene_crs, crs))
     if shapely.is_empty(near):
         return near

@@ -12,20 +12,17 @@ import pyproj
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
 from lcageo.geodesy import WGS84, to_longitude_latitude
-from lcageo.inference.jobs import APPENDABLE
-from lcageo.selection.choice import Choice, Chooser
+from lcageo.selection.criteria import Choice, Chooser
 from lcageo.selection.pixels import MapToPixels
+from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.features import features
-from lcageo.vector.formats import files_of, is_label_file
-from lcageo.vector.geopackage import append_layer
-from lcageo.vector.pixel_labels import write_labels
-from lcageo.vector.postgis import TableTransaction, check_table
-from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.formats import VectorFormat
+from lcageo.vector.objects import Objects, PixelBoxes, write_objects
+from lcageo.vector.publish import Publication
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
-from lcageo.vector.reproject import moved
-from lcageo.vector.table import DatabaseTable, is_database
-from lcageo.vector.write import write_layer
+from lcageo.vector.reproject import reprojected
+from lcageo.vector.target import FileTarget, Target, check_target
 from lcageo.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ class FilterCounts:
 
 def filter_layer(
     source: Path,
-    target: Path | DatabaseTable,
+    output: Path | DatabaseTable,
     choice: Choice,
     crs: str | None = None,
     overwrite: bool = False,
@@ -56,36 +53,27 @@ def filter_layer(
 
     Args:
         source: a layer that this tool wrote; others do where they have the columns that are needed.
-        target: the table, or the file, whose suffix chooses the format, to write.
+        output: the table, or the file, whose suffix chooses the format, to write.
         choice: what to keep.
         crs: to write in, as EPSG:4326; None: the layer's own. GeoJSON is always in longitude and latitude.
-        overwrite: whether the target may be replaced.
-        append: whether objects are added to a GeoPackage or table that is there.
+        overwrite: whether the output may be replaced.
+        append: whether objects are added to an existing GeoPackage or table.
 
     Raises:
-        UsageError: if the target exists, has no known suffix, is the source or does not fit, or the CRS is not known.
-        DataError: if a layer cannot be read, or lacks what the choice or the target needs.
-        OutputError: if the target cannot be written, or an object has no place in the CRS.
+        UsageError: if the output exists, has no known suffix, is the source or does not fit, or the CRS is not known.
+        DataError: if a layer cannot be read, or lacks what the choice or the output requires.
+        OutputError: if the output cannot be written, or an object has no place in the CRS.
     """
     if is_database(str(source)):
         raise UsageError("IN is a file; a table is read with ogr2ogr, for instance into a .gpkg file")
-    _check_target(source, target, crs, overwrite, append)
+    target = _checked_target(source, output, crs, overwrite, append)
     layer = open_layer(source, "")
     to = _target_crs(crs, target, layer.crs)
     chooser = Chooser.of(choice, _thresholds(layer.record), layer.crs)
-    back = MapToPixels.of(layer) if isinstance(target, Path) and is_label_file(target) else None
     chooser.look_at(layer.parts())
-    how = {**choice.as_json(), "from": str(source), "version": __version__}
-    record = replace(layer.record, filtered=(*layer.record.filtered, how))
-    if chooser.thresholds:
-        record = replace(record, thresholds=chooser.reached())
-    if to is not None:
-        record = replace(record, crs=to.to_string())
-    parts = _parts(layer, chooser, to)
-    if isinstance(target, DatabaseTable):
-        _write_table(parts, record, target, append)
-    else:
-        _write_file(parts, record, target, append, back)
+    with Publication() as publication:
+        write_objects(_objects(layer, chooser, to, source), target, publication, append)
+        publication.publish()
     missing = [name for name in (*choice.classes, *choice.per_class) if name not in chooser.read]
     there = ", ".join(sorted(chooser.read)) or "none"
     warnings = tuple(f"'{source}' has no '{name}'; its classes: {there}" for name in dict.fromkeys(missing))
@@ -94,42 +82,35 @@ def filter_layer(
     return FilterCounts(dict(chooser.read), dict(chooser.kept), warnings)
 
 
-def _check_target(source: Path, target: Path | DatabaseTable, crs: str | None, overwrite: bool, append: bool) -> None:
+def _checked_target(
+    source: Path, output: Path | DatabaseTable, crs: str | None, overwrite: bool, append: bool
+) -> Target:
     if append and (overwrite or crs is not None):
-        raise UsageError(f"--append and {'--overwrite' if overwrite else '--to'} exclude each other; give one")
-    if isinstance(target, DatabaseTable):
-        check_table(target, overwrite or append)
-        return
-    if target.absolute() == source.absolute():
-        raise UsageError(f"'{target}' is the layer to choose from; give another file")
-    if append and target.suffix != APPENDABLE:
-        raise UsageError(f"--append adds to {APPENDABLE} files and PostGIS tables, not to '{target}'; give one")
-    if crs is not None and is_label_file(target):
-        raise UsageError(f"'{target}' holds pixels, which have no CRS; leave out --to")
-    check_output(target, files_of(target), overwrite or append)
+        raise UsageError(f"--append and {'--overwrite' if overwrite else '--to'} cannot be combined")
+    target = output if isinstance(output, DatabaseTable) else FileTarget.of(output)
+    if isinstance(target, FileTarget):
+        if target.path.absolute() == source.absolute():
+            raise UsageError(f"'{target}' is the layer to choose from; name another file")
+        if crs is not None and target.is_label_file:
+            raise UsageError(f"'{target}' holds pixels, which have no CRS; leave out --to")
+    check_target(target, overwrite, append)
+    return target
 
 
-def _write_file(
-    parts: Iterator[GeoDataFrame], record: RunRecord, target: Path, append: bool, back: MapToPixels | None
-) -> None:
-    with Publication() as publication:
-        if back is not None:
-            draft = publication.draft(target, files_of(target))
-            write_labels(back.detections(parts), back.classes, back.grid, record, draft)
-        elif append and target.exists():
-            append_layer(parts, record, target, publication)
-        else:
-            write_layer(parts, record, publication.draft(target, files_of(target)))
-        publication.publish()
+def _objects(layer: LayerFile, chooser: Chooser, to: pyproj.CRS | None, source: Path) -> Objects:
+    """What the chooser keeps of a layer, for any target."""
+    how = {**chooser.choice.as_json(), "from": str(source), "version": __version__}
+    record = replace(layer.record, filtered=(*layer.record.filtered, how))
+    if chooser.thresholds:
+        record = replace(record, thresholds=chooser.reached())
+    if to is not None:
+        record = replace(record, crs=to.to_string())
 
+    def boxes() -> PixelBoxes:
+        back = MapToPixels.of(layer)
+        return PixelBoxes(back.detections(_parts(layer, chooser, to)), back.classes, back.grid)
 
-def _write_table(parts: Iterator[GeoDataFrame], record: RunRecord, target: DatabaseTable, append: bool) -> None:
-    with TableTransaction(target) as transaction:
-        if append and transaction.exists():
-            transaction.append(parts, record)
-        else:
-            transaction.write(parts, record)
-        transaction.commit()
+    return Objects(lambda: _parts(layer, chooser, to), boxes, record)
 
 
 def _thresholds(layer: RunRecord) -> dict[str, float]:
@@ -147,15 +128,16 @@ def _parts(layer: LayerFile, chooser: Chooser, crs: pyproj.CRS | None) -> Iterat
     for part in layer.parts():
         kept = chooser.chosen(part)
         if first or len(kept):
-            yield kept if crs is None else moved(kept, crs)
+            yield kept if crs is None else reprojected(kept, crs)
             first = False
     if first:  # a layer without features: GeoJSON has no place for their columns
         yield features(Detections.empty(), (), lambda xs, ys: (xs, ys), crs or layer.crs, "")
 
 
-def _target_crs(text: str | None, target: Path | DatabaseTable, own: pyproj.CRS | None) -> pyproj.CRS | None:
+def _target_crs(text: str | None, target: Target, own: pyproj.CRS | None) -> pyproj.CRS | None:
     """The CRS to move features to; None where they stay."""
-    geojson = isinstance(target, Path) and target.suffix == ".geojson"
+    form = target.format if isinstance(target, FileTarget) else None
+    geojson = isinstance(form, VectorFormat) and form.longitude_latitude
     if text is None:
         if geojson and own is not None and not to_longitude_latitude(own):
             raise UsageError(f"{own.name} has no longitude and latitude, which GeoJSON needs; give another format")

@@ -14,6 +14,7 @@ import shapely
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
+from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.pixel_labels import PixelGrid
 from lcageo.vector.read import LayerFile
 from lcageo.vector.reproject import near
@@ -47,8 +48,9 @@ class MapToPixels:
         if scene is None or scene.transform is None:
             raise DataError(f"'{layer.path}' does not say by what transform its scene is placed on the map{_HOW}")
         crs = None if scene.crs is None else pyproj.CRS.from_user_input(scene.crs)
-        # GeoJSON has no way to say that its coordinates are pixels.
-        if (layer.crs is None) != (crs is None) and layer.path.suffix != ".geojson":
+        form = format_of(layer.path)  # GeoJSON has no way to say that its coordinates are pixels
+        says_crs = not isinstance(form, VectorFormat) or not form.longitude_latitude
+        if (layer.crs is None) != (crs is None) and says_crs:
             raise DataError(f"'{layer.path}' has lost its CRS, so that its objects' pixels are not known{_HOW}")
         grid = PixelGrid(Path(record.scene).name, *scene.size)
         return cls(layer.path, grid, scene.classes, crs, scene.transform)

@@ -25,7 +25,7 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
-from lcageo.survey.scene_layer import SceneLayer, common_crs, middle_x, moved, read_objects
+from lcageo.survey.scene_layer import SceneLayer, common_crs, middle_x, read_objects, shapes_in_crs
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.polygons import Geometries, valid_polygons
 from lcageo.vector.reproject import near
@@ -95,7 +95,7 @@ class _Survey:
         for layer, middle in zip(layers, middles.tolist(), strict=True):
             outline = shapely.Polygon(layer.corners)
             outline = shapely.segmentize(outline, outline.length / 4 / SEGMENTS_PER_SIDE)
-            outlines.append(moved(np.array([outline]), layer, layer.crs, crs, middle))
+            outlines.append(shapes_in_crs(np.array([outline]), layer, layer.crs, crs, middle))
         footprints, _ = valid_polygons(np.concatenate(outlines))
         pairs = shapely.STRtree(footprints).query(footprints, predicate="intersects").T
         pairs = pairs[pairs[:, 0] < pairs[:, 1]]
@@ -106,7 +106,7 @@ class _Survey:
     def objects(self, scene: int) -> _Objects:
         """The objects of a scene that meet another one's footprint."""
         layer, rows = self.layers[scene], read_objects(self.layers[scene], self.classes)
-        shapes = moved(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
+        shapes = shapes_in_crs(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
         others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
         near = shapely.union_all(self.footprints[others])
         shapely.prepare(near)
@@ -221,7 +221,9 @@ def _bucket(gsd_m: float) -> float:
 
 def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
     """Some rows of a scene's layer as rows of the joint one."""
-    polygons = shapely.orient_polygons(moved(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs)))
+    polygons = shapely.orient_polygons(
+        shapes_in_crs(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs))
+    )
     rows = rows.reset_index(drop=True)
     own = {
         "id": np.arange(first, first + len(rows)),

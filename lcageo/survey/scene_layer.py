@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyogrio
 import pyproj
 import shapely
-from geopandas import GeoDataFrame, read_parquet
+from geopandas import GeoDataFrame
 
-from lcageo.errors import OutputError
+from lcageo.errors import DataError, OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
-from lcageo.vector.formats import layer_name
+from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.polygons import Geometries
+from lcageo.vector.read import open_layer
 from lcageo.vector.reproject import near
-from lcageo.vector.write import GDAL_ERRORS
 
 ZONE_MARGIN = 6.0
 """Degrees beyond its area in which a CRS is still good: a UTM zone serves its neighbours, too."""
@@ -75,12 +74,8 @@ def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
 def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
     """A scene's layer, by id: the columns CARRIED, and polygons in the scene's CRS whatever the file's."""
     try:
-        if layer.path.suffix == ".parquet":
-            rows = read_parquet(layer.path, columns=[*CARRIED, "geometry"])
-        else:
-            name = layer_name(layer.path)  # a GeoPackage has a table of styles, too
-            rows = pyogrio.read_dataframe(layer.path, layer=name, columns=list(CARRIED), use_arrow=True)
-        if len(rows) == 0 and "geometry" in rows:  # GeoJSON has no place for the fields of no features
+        rows = open_layer(layer.path, "layer").read(list(CARRIED))
+        if len(rows) == 0:  # a part without features may lack the columns
             rows = rows.reindex(columns=[*CARRIED, "geometry"])
         numbers = rows[list(CARRIED)].apply(pd.to_numeric).astype(CARRIED)  # CSV has text only
         shapes: Geometries = rows["geometry"].to_numpy()
@@ -88,19 +83,22 @@ def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
             raise ValueError("some polygons are missing")
         if not numbers["class_id"].between(0, classes - 1).all():
             raise ValueError(f"it has classes beyond the {classes} of the model")
-    except (OSError, ValueError, LookupError, *GDAL_ERRORS) as error:  # IndexError is a damaged FlatGeobuf's
+    except (OSError, ValueError, LookupError, DataError) as error:  # IndexError is a damaged FlatGeobuf's
         raise OutputError(
             f"layer '{layer.path}' of scene '{layer.name}' cannot be used: {error}; give --force to make it anew"
         ) from error
-    if layer.path.suffix == ".geojson":
-        shapes = moved(shapes, layer, pyproj.CRS(WGS84), layer.crs, middle_x(layer, layer.crs))
+    form = format_of(layer.path)
+    if isinstance(form, VectorFormat) and form.longitude_latitude:
+        shapes = shapes_in_crs(shapes, layer, pyproj.CRS(WGS84), layer.crs, middle_x(layer, layer.crs))
         cut = shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON  # by the antimeridian
         shapes[cut] = shapely.convex_hull(shapes[cut])  # objects are boxes
     # FlatGeobuf sorts features by place.
     return GeoDataFrame(numbers, geometry=shapes).sort_values("id", kind="stable", ignore_index=True)
 
 
-def moved(shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj.CRS, at_x: float) -> Geometries:
+def shapes_in_crs(
+    shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj.CRS, at_x: float
+) -> Geometries:
     """Geometries of a scene in another CRS, no further than half a turn around the globe from x `at_x`."""
     xs, ys = shapely.get_coordinates(shapes).T
     try:
@@ -116,5 +114,5 @@ def moved(shapes: Geometries, layer: SceneLayer, source: pyproj.CRS, crs: pyproj
 def middle_x(layer: SceneLayer, crs: pyproj.CRS) -> float:
     """X of a scene's middle."""
     x, y = np.mean(layer.corners, axis=0).tolist()
-    place = moved(np.array([shapely.Point(x, y)]), layer, layer.crs, crs, x if layer.crs == crs else 0.0)
+    place = shapes_in_crs(np.array([shapely.Point(x, y)]), layer, layer.crs, crs, x if layer.crs == crs else 0.0)
     return float(shapely.get_x(place)[0])

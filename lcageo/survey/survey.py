@@ -33,9 +33,9 @@ from lcageo.survey.scene_layer import SceneLayer
 from lcageo.survey.scenes import SurveyScene
 from lcageo.survey.state import SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
-from lcageo.vector.formats import files_of
-from lcageo.vector.publish import Publication, make_folder, remove_layer
+from lcageo.vector.publish import Publication, make_folder
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 JOINT_STEM = "survey"
@@ -47,7 +47,7 @@ class SurveyConfig:
 
     out: Path
     suffix: str
-    """Of the layers, as '.gpkg'."""
+    """Of the layers, as '.gpkg'; it stands for their format."""
     quicklooks: bool = False
     """A picture of every scene, in OUT/quicklooks."""
     holes: bool = False
@@ -56,9 +56,13 @@ class SurveyConfig:
     """A layer of what to label next of every scene, in OUT/review; the DetectConfig must say so, too."""
 
     @property
-    def joint_layer(self) -> Path:
+    def joint_layer(self) -> FileTarget:
         """All objects of all scenes."""
-        return self.out / f"{JOINT_STEM}{self.suffix}"
+        return self.layer("", JOINT_STEM)
+
+    def layer(self, folder: str, name: str) -> FileTarget:
+        """A layer in one of the survey's folders."""
+        return FileTarget.of_layer(self.out / folder / f"{name}{self.suffix}")
 
 
 @dataclass(slots=True)
@@ -104,9 +108,9 @@ class Survey:
 
     def _claim(self, jobs: Iterable[Job], overwrite: bool) -> None:
         """Refuses what others made, and takes all other places for this survey's own."""
-        vectors = [self.config.joint_layer, *(path for job in jobs for path in job.vectors)]
+        vectors = [self.config.joint_layer, *(target for job in jobs for target in job.vectors)]
         pictures = [job.quicklook for job in jobs if job.quicklook is not None]
-        files = [file for path in vectors for file in files_of(path)] + pictures
+        files = [file for target in vectors for file in target.files] + pictures
         files += [self.config.out / name for name in SUMMARIES]
         made = self.state.made()
         names = {file: file.relative_to(self.config.out).as_posix() for file in files}
@@ -142,22 +146,22 @@ class Survey:
         records = list(self.records.values())
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
         placed = [record for record in records if record.outputs and record.crs is not None]
-        there = self.config.joint_layer.exists() or not placed
+        there = self.config.joint_layer.path.exists() or not placed
         if not records or (there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists()):
             return
         self.summarize()  # first: it holds even where one layer cannot be joined
         for record in records:
             if record.outputs and record.crs is None:
                 warn(f"scene '{record.scene}' has no place on the map and is not part of the joint layer")
-        path = self.config.joint_layer
+        target = self.config.joint_layer
         if placed:
             layers = [self._scene_layer(record) for record in placed]
             with Publication() as publication:
                 parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic)
-                write_layer(parts, self._record(), publication.draft(path, files_of(path)))
+                write_layer(parts, self._record(), publication.draft_of(target))
                 publication.publish()
         else:
-            remove_layer(path)  # of scenes that are gone
+            target.remove()  # of scenes that are gone
         self.state.keep_joined(made_of)
 
     def summarize(self) -> None:
@@ -179,13 +183,12 @@ class Survey:
         )
 
     def _job(self, path: str, place: str) -> Job:
-        out = self.config.out
         return Job(
             scene=path,
-            layers=(out / "scenes" / f"{place}{self.config.suffix}",),
-            quicklook=out / "quicklooks" / f"{place}.png" if self.config.quicklooks else None,
-            holes=out / "holes" / f"{place}{self.config.suffix}" if self.config.holes else None,
-            review=out / "review" / f"{place}{self.config.suffix}" if self.config.review else None,
+            layers=(self.config.layer("scenes", place),),
+            quicklook=self.config.out / "quicklooks" / f"{place}.png" if self.config.quicklooks else None,
+            holes=self.config.layer("holes", place) if self.config.holes else None,
+            review=self.config.layer("review", place) if self.config.review else None,
         )
 
     def _area_identity(self) -> dict[str, Any]:
@@ -248,8 +251,8 @@ def _all_there(job: Job) -> bool:
 
 def _remove(job: Job) -> None:
     """Takes away what an earlier run made of a scene that now fails."""
-    for path in job.vectors:
-        remove_layer(path)
+    for target in job.vectors:
+        target.remove()
     if job.quicklook is not None:
         job.quicklook.unlink(missing_ok=True)
 

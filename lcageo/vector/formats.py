@@ -1,40 +1,68 @@
-"""The formats that results can have, and the files that belong to each. Loads nothing that writes them."""
+"""The formats that results can have. A new one is an entry in FORMATS. Loads nothing that writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from lcageo.errors import UsageError
 
 GEOJSON_DIGITS = 8
 """Decimals of a degree: 1.1 mm. RFC 7946 suggests fewer, but at 0.02 m per pixel they would move corners."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VectorFormat:
-    """How one file format is written."""
+    """A file format of map layers; each is one object in FORMATS."""
 
     driver: str
-    options: Mapping[str, str]
-    metadata_inside: bool
-    """Whether provenance fits into the file; else it goes beside it."""
+    """GDAL's name."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Layer creation options of the driver."""
+    record_inside: bool = False
+    """Whether the record of the run fits into the file; otherwise it is written beside it."""
     style_inside: bool = False
-    """Whether QGIS takes a style from the file itself; else it goes beside it."""
+    """Whether QGIS takes a style from the file itself; otherwise it is written beside it."""
+    companions: tuple[str, ...] = ()
+    """Suffixes of the files that a layer consists of besides the first, with what other programs put beside it."""
+    longitude_latitude: bool = False
+    """Whether coordinates are always written in WGS 84, in the order longitude, latitude."""
+    text_only: bool = False
+    """Whether attributes are read back as text, and the CRS only from the record."""
+    appendable: bool = False
+    """Whether objects can be appended to an existing file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFormat:
+    """A file format of boxes in pixels of the scene, for labelling tools: no map layer."""
+
+    suffix: str
+    companions: tuple[str, ...] = ()
+    """Suffixes that replace the last part of the suffix, of the other files that belong to it."""
 
 
 FORMATS: Mapping[str, VectorFormat] = {
-    ".geojson": VectorFormat("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DIGITS)}, True),
-    ".gpkg": VectorFormat("GPKG", {}, True, style_inside=True),
-    ".shp": VectorFormat("ESRI Shapefile", {"ENCODING": "UTF-8"}, False),
-    ".fgb": VectorFormat("FlatGeobuf", {}, True),
-    ".parquet": VectorFormat("Parquet", {}, True),
-    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, False),
+    ".geojson": VectorFormat(
+        "GeoJSON",
+        {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DIGITS)},
+        record_inside=True,
+        longitude_latitude=True,
+    ),
+    ".gpkg": VectorFormat("GPKG", record_inside=True, style_inside=True, appendable=True),
+    ".shp": VectorFormat(
+        "ESRI Shapefile",
+        {"ENCODING": "UTF-8"},
+        companions=(".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx"),
+    ),
+    ".fgb": VectorFormat("FlatGeobuf", record_inside=True),
+    ".parquet": VectorFormat("Parquet", record_inside=True),
+    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, text_only=True),
 }
 """By the file's suffix."""
-COMPANION_SUFFIXES = (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")
-"""What a shapefile consists of besides .shp, with what other programs put beside it."""
+DEFAULT_SUFFIX = ".geojson"
+"""Suffix of results that are named by a folder only."""
+APPENDABLE = ", ".join(suffix for suffix, form in FORMATS.items() if form.appendable)
+"""Suffixes of the formats that objects can be appended to, for messages."""
 RESERVED_TABLES = ("gpkg", "sqlite_", "layer_styles")
 """How no table of objects in a GeoPackage may begin: GDAL refuses the first two, QGIS keeps styles in the third."""
 STYLE_SUFFIX = ".qml"
@@ -42,66 +70,24 @@ STYLE_MARK = "Made by lcageo with the layer, and anew with each; a style that yo
 """Tells our styles from those that somebody may have worked on."""
 
 
-COCO, YOLO = ".coco.json", ".yolo.txt"
-LABEL_SUFFIXES = (COCO, YOLO)
-"""Boxes in pixels of the scene, for labelling tools: no map layers."""
+COCO = LabelFormat(".coco.json")
+YOLO = LabelFormat(".yolo.txt", (".names", ".txt.json"))
+LABEL_FORMATS = (COCO, YOLO)
+FORMATS_HELP = f"{' '.join(FORMATS)}; {' '.join(form.suffix for form in LABEL_FORMATS)} in pixels"
+"""All formats in a line, for help texts."""
 
 
-def is_label_file(path: Path) -> bool:
-    """Whether a path's suffix asks for boxes in pixels."""
-    return path.name.lower().endswith(LABEL_SUFFIXES)
-
-
-def format_of(path: Path) -> VectorFormat:
-    """The vector format that a path's suffix asks for.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    if is_label_file(path):
-        raise UsageError(f"output '{path}' would hold boxes in pixels, but a map layer is needed: {', '.join(FORMATS)}")
-    if path.suffix not in FORMATS:
-        raise UsageError(f"output '{path}' has no known suffix; give one of {', '.join((*FORMATS, *LABEL_SUFFIXES))}")
-    return FORMATS[path.suffix]
-
-
-def files_of(path: Path) -> tuple[Path, ...]:
-    """Every file that a layer, or boxes in pixels, may consist of, the one that names it first; no style is among them.
-
-    Raises:
-        UsageError: if the path has no known suffix.
-    """
-    if is_label_file(path):
-        return (path, names_file(path), sidecar(path)) if path.name.lower().endswith(YOLO) else (path,)
-    form = format_of(path)
-    companions = COMPANION_SUFFIXES if form.driver == "ESRI Shapefile" else ()
-    return (
-        path,
-        *(path.with_suffix(suffix) for suffix in companions),
-        *(() if form.metadata_inside else (sidecar(path),)),
-    )
-
-
-def layer_name(path: Path) -> str:
-    """What a layer is called inside its file: its stem, after a "_" where a GeoPackage's table may not begin so."""
-    begins = path.stem.lower()
-    allowed = (begins[0].isalnum() or begins[0] == "_") and not begins.startswith(RESERVED_TABLES)
-    return path.stem if allowed or not format_of(path).style_inside else f"_{path.stem}"
+def format_of(path: Path) -> VectorFormat | LabelFormat | None:
+    """The format that a path's suffix stands for, whatever its capitals; None: another one."""
+    for form in LABEL_FORMATS:
+        if path.name.lower().endswith(form.suffix):
+            return form
+    return FORMATS.get(path.suffix.lower())
 
 
 def sidecar(path: Path) -> Path:
-    """Where provenance goes for formats that cannot hold it."""
+    """Where the record of the run goes for formats that cannot hold it."""
     return path.with_name(path.name + ".json")
-
-
-def names_file(path: Path) -> Path:
-    """Where the class names of a YOLO file go, as Darknet has them: found.yolo.names beside found.yolo.txt."""
-    return path.with_suffix(".names")
-
-
-def style_beside(path: Path) -> Path | None:
-    """Where QGIS looks for a layer's style: one for all layers of that stem. None: inside the layer's file."""
-    return None if format_of(path).style_inside else path.with_suffix(STYLE_SUFFIX)
 
 
 def is_saved_style(path: Path) -> bool:

@@ -12,11 +12,12 @@ import geopandas
 import pyogrio
 
 from lcageo.errors import OutputError, UsageError
-from lcageo.vector.existing import ExistingLayer
+from lcageo.vector.existing_layer import ExistingLayer
 from lcageo.vector.publish import Publication
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import renew_style
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import GDAL_ERRORS, CountedParts, check_complete, write_stream
 
 BUSY_S = 10.0
@@ -36,14 +37,14 @@ def look_at_geopackage(path: Path) -> ExistingLayer:
 
 
 def append_layer(
-    parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, path: Path, publication: Publication
+    parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget, publication: Publication
 ) -> None:
     """Drafts what a GeoPackage will be: all that it holds, other tables and styles too, and more objects.
 
     Args:
         parts: as of `write_layer`; brought to the layer's CRS, their ids go on from its last.
         record: of the new objects.
-        path: of the file, which stays as it is until the publication.
+        target: the file, which stays as it is until the publication.
         publication: takes the draft.
 
     Raises:
@@ -51,6 +52,7 @@ def append_layer(
         DataError: if it is no vector file, or has several layers.
         OutputError: if the draft cannot be written.
     """
+    path = target.path
     _settle(path)
     draft = publication.draft(path, extends=True)
     with _told(path), closing(sqlite3.connect(path, timeout=BUSY_S)) as old, closing(sqlite3.connect(draft)) as new:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
-from lcageo.vector.formats import YOLO, names_file, sidecar
+from lcageo.vector.formats import YOLO
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 
 PIXEL_DIGITS = 3
 """Decimals of a pixel in COCO files."""
@@ -36,9 +36,9 @@ class PixelGrid:
 
 
 def write_labels(
-    parts: Iterable[Detections], classes: Sequence[str], grid: PixelGrid, record: RunRecord, path: Path
+    parts: Iterable[Detections], classes: Sequence[str], grid: PixelGrid, record: RunRecord, target: FileTarget
 ) -> None:
-    """Writes boxes in the format of the path's suffix, in their order; nothing may be there yet.
+    """Writes boxes in their order; nothing may be there yet.
 
     Boxes are cut at the image's border, beyond which labelling tools accept none.
 
@@ -54,7 +54,7 @@ def write_labels(
         classes: names that the labels point to.
         grid: the scene.
         record: of the objects.
-        path: of the file.
+        target: the file.
 
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
@@ -62,15 +62,16 @@ def write_labels(
     Source:
         https://cocodataset.org/#format-results and #format-data; https://docs.ultralytics.com/datasets/detect
     """
-    inside = (_cut(part, grid) for part in parts)
+    path, inside = target.path, (_cut(part, grid) for part in parts)
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            if not path.name.lower().endswith(YOLO):
+            if target.format is not YOLO:
                 _write_coco(inside, classes, grid, record, file)
                 return
             scores = _write_yolo(inside, grid, file)
-        names_file(path).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
-        sidecar(path).write_text(json.dumps({**record.as_json(), "scores": scores}), encoding="utf-8")
+        _, names, scores_file = target.files  # found.yolo.names beside found.yolo.txt, as Darknet has it
+        names.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+        scores_file.write_text(json.dumps({**record.as_json(), "scores": scores}), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 

@@ -10,13 +10,12 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas as pd
-import pyogrio
 import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
-from lcageo.vector.read import geometry_layer
+from lcageo.vector.read import open_layer
 
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
@@ -56,7 +55,7 @@ class PolygonLayer:
         own = {str(name).lower(): str(name) for name in reversed(self.frame.columns)}
         return next((own[name] for name in names if name in own), None)
 
-    def moved(self, crs: pyproj.CRS) -> PolygonLayer:
+    def reprojected(self, crs: pyproj.CRS) -> PolygonLayer:
         """The same layer in another CRS.
 
         Raises:
@@ -75,7 +74,9 @@ class PolygonLayer:
         return replace(self, frame=frame)
 
 
-def read_polygons(path: Path, option: str, points: bool = False) -> PolygonLayer:
+def read_polygons(
+    path: Path, option: str, points: bool = False, need: str = "overlap is measured between polygons"
+) -> PolygonLayer:
     """All polygons of a vector file, in any format.
 
     What has no geometry or no area is left out, what is invalid is made valid, and the warnings count both.
@@ -83,12 +84,13 @@ def read_polygons(path: Path, option: str, points: bool = False) -> PolygonLayer
     Args:
         path: the file.
         option: what the user named it with, for messages.
+        need: why points and lines are refused, for the message.
         points: whether points are welcome; those that a feature holds together become features of their own.
 
     Raises:
         DataError: if it cannot be read, has several layers, or holds lines, or points that are not welcome.
     """
-    frame = _read(path, f"{option} '{path}'").reset_index(drop=True)
+    frame = open_layer(path, option).read()
     if points:
         frame = _one_by_one(frame)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
@@ -99,12 +101,12 @@ def read_polygons(path: Path, option: str, points: bool = False) -> PolygonLayer
     flat = usable & ~is_point & (shapely.get_dimensions(geometry) < 2)
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
-        what, need = "points or lines", "overlap needs polygons"
+        what = "points or lines"
         if points:
             what, need = "lines", "labels must be polygons or points"
         raise DataError(
             f"{option} '{path}' holds {int(flat.sum()):,} {what} (the first is feature {frame.index[first] + 1}, a "
-            f"{geometry[first].geom_type}); {need}, such as a buffer around them"
+            f"{geometry[first].geom_type}); {need}: buffer them first"
         )
     areas = usable & ~is_point
     geometry[areas], mended = valid_polygons(geometry[areas])
@@ -146,17 +148,6 @@ def _one_by_one(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     """The features with several points in one, which some programs make of all points, taken apart."""
     several = frame.geometry.geom_type == "MultiPoint"
     return frame if not several.any() else pd.concat([frame[~several], frame[several].explode()]).sort_index()
-
-
-def _read(path: Path, name: str) -> geopandas.GeoDataFrame:
-    if not path.exists() and not str(path).startswith("/vsi"):
-        raise DataError(f"{name} does not exist; check the path")
-    try:
-        if path.suffix.lower() == ".parquet":
-            return geopandas.read_parquet(path)
-        return geopandas.read_file(path, layer=geometry_layer(path, name))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
-        raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 
 
 def _are_degrees(geometry: Geometries) -> bool:

@@ -17,9 +17,9 @@ import shapely
 
 from lcageo.errors import OutputError, UsageError
 from lcageo.geodesy import WGS84
-from lcageo.vector.existing import ExistingLayer
+from lcageo.vector.database_table import DatabaseTable, without_password
+from lcageo.vector.existing_layer import ExistingLayer
 from lcageo.vector.record import RunRecord
-from lcageo.vector.table import DatabaseTable, without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,9 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from lcageo.errors import OutputError, UsageError
-from lcageo.vector.formats import files_of, is_saved_style, style_beside
+from lcageo.vector.formats import is_saved_style
+
+if TYPE_CHECKING:
+    from lcageo.vector.database_table import DatabaseTable
+    from lcageo.vector.postgis import TableTransaction
+    from lcageo.vector.target import FileTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Publication:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._drafts: list[_Draft] = []
+        self._transactions: list[TableTransaction] = []
 
     def __enter__(self) -> Publication:
         return self
@@ -65,12 +72,30 @@ class Publication:
         self._drafts.append(_Draft(path, Path(folder), tuple(belongs), state))
         return Path(folder) / path.name
 
-    def publish(self) -> None:
-        """Moves all files to their places.
+    def draft_of(self, target: FileTarget) -> FileTarget:
+        """The same target in the folder of its draft; what is there of an older result is replaced."""
+        return target.at(self.draft(target.path, target.files))
+
+    def transaction(self, table: DatabaseTable) -> TableTransaction:
+        """A transaction on a table, which is committed with the publication.
 
         Raises:
-            OutputError: if one cannot be moved, or what it extends is no longer as it was.
+            UsageError: if the extra 'postgis' is not installed.
+            OutputError: if the database cannot be reached.
         """
+        from lcageo.vector.postgis import TableTransaction  # geopandas: only where it is needed
+
+        self._transactions.append(self._stack.enter_context(TableTransaction(table)))
+        return self._transactions[-1]
+
+    def publish(self) -> None:
+        """Commits all tables, and moves all files to their places: of the two, the commit is what may still fail.
+
+        Raises:
+            OutputError: if a database refuses, a file cannot be moved, or what it extends is no longer as it was.
+        """
+        for transaction in self._transactions:
+            transaction.commit()
         for draft in self._drafts:
             if draft.made_from is not None and draft.made_from != _state(draft.path):
                 raise OutputError(
@@ -105,13 +130,6 @@ def check_output(path: Path, files: Sequence[Path], overwrite: bool, folder_is_m
         raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"output folder '{path.parent}' cannot be written to; choose another")
-
-
-def remove_layer(path: Path) -> None:
-    """Removes a layer with all its files, if it is there; a style that somebody saved stays."""
-    style = style_beside(path)
-    for file in (*files_of(path), *([style] if style is not None and not is_saved_style(style) else [])):
-        file.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import shapely
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
-from lcageo.vector.formats import sidecar
+from lcageo.vector.formats import VectorFormat, format_of, sidecar
 from lcageo.vector.record import RunRecord
 
 PART = 50_000
@@ -55,8 +55,12 @@ class LayerFile:
     record: RunRecord
     """What `write_layer` was given; empty for a layer of another origin."""
 
-    def parts(self, count: int = PART) -> Iterator[geopandas.GeoDataFrame]:
+    def parts(self, count: int = PART, columns: Sequence[str] | None = None) -> Iterator[geopandas.GeoDataFrame]:
         """Its features in their order, some at a time.
+
+        Args:
+            count: features in a part, at most.
+            columns: attributes to read; None: all.
 
         Raises:
             DataError: if they cannot be read.
@@ -64,23 +68,30 @@ class LayerFile:
         try:
             if self.layer is None:
                 with pyarrow.parquet.ParquetFile(self.path) as file:
-                    column = json.loads(file.metadata.metadata[b"geo"])["primary_column"]
-                    for batch in file.iter_batches(count):
-                        yield self._frame(batch, column)
+                    geometry = json.loads(file.metadata.metadata[b"geo"])["primary_column"]
+                    wanted = None if columns is None else [*columns, geometry]
+                    for batch in file.iter_batches(count, columns=wanted):
+                        yield self._frame(batch, geometry)
             else:
-                with pyogrio.open_arrow(self.path, layer=self.layer, batch_size=count, use_pyarrow=True) as (
-                    about,
-                    rows,
-                ):
+                with pyogrio.open_arrow(
+                    self.path, layer=self.layer, columns=columns, batch_size=count, use_pyarrow=True
+                ) as (about, rows):
                     for batch in rows:
                         yield self._frame(batch, about["geometry_name"] or "wkb_geometry")
         except READ_ERRORS as error:
             raise DataError(f"'{self.path}' cannot be read to its end ({error})") from error
 
+    def read(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
+        """All its features; arguments and errors as in `parts`."""
+        parts = [part for part in self.parts(columns=columns) if len(part)]
+        if not parts:
+            return geopandas.GeoDataFrame(geometry=[], crs=self.crs)
+        return pd.concat(parts, ignore_index=True)
+
     def _frame(self, batch: pyarrow.RecordBatch, geometry: str) -> geopandas.GeoDataFrame:
         table = batch.to_pandas(types_mapper=_NULLABLE.get)
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
-        if self.path.suffix.lower() == ".csv":  # has text only
+        if _has_text_only(self.path):
             table = table.drop(columns="WKT", errors="ignore")  # the geometry as the file has it
             for name in _NUMBERS.keys() & set(table.columns):
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
@@ -106,7 +117,7 @@ def open_layer(path: Path, option: str) -> LayerFile:
         layer = geometry_layer(path, name)
         info = pyogrio.read_info(path, layer=layer)
         record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
-        crs = record.crs if path.suffix.lower() == ".csv" else info["crs"]  # a table cannot say it itself
+        crs = record.crs if _has_text_only(path) else info["crs"]
         return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), record)
     except (*READ_ERRORS, LookupError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
@@ -123,6 +134,11 @@ def geometry_layer(path: Path, name: str) -> str:
         return layers[0]
     what = f"several layers ({', '.join(layers)}); save the one to use" if layers else "no layer with geometry; save it"
     raise DataError(f"{name} has {what} by itself, for instance as .gpkg")
+
+
+def _has_text_only(path: Path) -> bool:
+    form = format_of(path)
+    return isinstance(form, VectorFormat) and form.text_only
 
 
 def _open_parquet(path: Path) -> LayerFile:

@@ -15,7 +15,7 @@ from lcageo.errors import OutputError
 Floats = NDArray[np.float64]
 
 
-def moved(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFrame:
+def reprojected(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFrame:
     """Features in another CRS; one that crosses the antimeridian stays in one piece, beyond 180 degrees.
 
     Raises:

@@ -18,7 +18,8 @@ import pandas as pd
 import pyogrio
 
 from lcageo.palette import PANEL, class_colour
-from lcageo.vector.formats import STYLE_MARK, layer_name, style_beside
+from lcageo.vector.formats import STYLE_MARK
+from lcageo.vector.target import FileTarget
 
 LABEL_SCALE = 2500
 """Labels are drawn at 1:2500 and larger: a car is 1.6 mm long there, and more than its own label would be a blot."""
@@ -39,16 +40,16 @@ def classes_in(part: geopandas.GeoDataFrame) -> dict[str, int]:
     return dict(zip(pairs["class"].astype(str), pairs["class_id"].astype(int), strict=True))
 
 
-def write_style(classes: Mapping[str, int], layer: Path) -> None:
+def write_style(classes: Mapping[str, int], target: FileTarget) -> None:
     """Adds a style to a layer that has been written: in a GeoPackage inside, otherwise as a .qml beside it.
 
     Args:
         classes: by name, the number of each, which its colour goes by.
-        layer: the file, as `vector.write_layer` makes it.
+        target: the layer, as `write_layer` makes it.
     """
-    beside = style_beside(layer)
+    beside = target.style
     if beside is None:
-        _keep_inside(qml(classes), layer)
+        _keep_inside(qml(classes), target)
     else:
         beside.write_text(qml(classes), encoding="utf-8")
 
@@ -136,14 +137,14 @@ def _rgba(colour: tuple[int, int, int], alpha: int) -> str:
     return ",".join(map(str, (*colour, alpha)))
 
 
-def _keep_inside(style: str, layer: Path) -> None:
+def _keep_inside(style: str, target: FileTarget) -> None:
     """Into a GeoPackage, in the table that QGIS makes when it is told to save a style in the database."""
     row = {
         "f_table_catalog": "",
         "f_table_schema": "",
-        "f_table_name": layer_name(layer),
-        "f_geometry_column": pyogrio.read_info(layer)["geometry_name"],
-        "styleName": layer.stem,
+        "f_table_name": target.layer,
+        "f_geometry_column": pyogrio.read_info(target.path)["geometry_name"],
+        "styleName": target.path.stem,
         "styleQML": style,
         "styleSLD": "",
         "useAsDefault": True,
@@ -152,4 +153,5 @@ def _keep_inside(style: str, layer: Path) -> None:
         "ui": "",
         "update_time": pd.Timestamp.now("UTC").floor("ms"),
     }
-    pyogrio.write_dataframe(pd.DataFrame([row]), layer, layer=QGIS_STYLES, driver="GPKG", layer_options={"FID": "id"})
+    rows = pd.DataFrame([row])
+    pyogrio.write_dataframe(rows, target.path, layer=QGIS_STYLES, driver="GPKG", layer_options={"FID": "id"})

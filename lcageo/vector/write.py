@@ -22,15 +22,16 @@ import shapely
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.features import to_wgs84
-from lcageo.vector.formats import VectorFormat, format_of, layer_name, sidecar
+from lcageo.vector.formats import VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, write_style
+from lcageo.vector.target import FileTarget
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
 
-def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, path: Path) -> None:
-    """Writes a layer and how it came about, in the format of the path's suffix; nothing may be there yet.
+def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget) -> None:
+    """Writes a layer and how it came about; nothing may be there yet.
 
     GeoJSON is written in WGS84, every other format in the layer's own CRS. Objects with class and score get a style
     for QGIS.
@@ -39,20 +40,20 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, path
         parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
             and CRS. One part is in memory at a time.
         record: of the objects.
-        path: of the file.
+        target: the file, a map layer.
 
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
     """
-    form = format_of(path)
+    path, form = target.path, target.vector_format
     counted = CountedParts(parts)
     try:
-        _write(counted, record, path, form)
-        if not form.metadata_inside:
+        _write(counted, record, target)
+        if not form.record_inside:
             sidecar(path).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
         check_complete(path, form.driver, counted.features)
         if counted.classes is not None:
-            write_style(counted.classes, path)
+            write_style(counted.classes, target)
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
@@ -74,13 +75,14 @@ class CountedParts:
             yield part
 
 
-def _write(parts: CountedParts, record: RunRecord, draft: Path, form: VectorFormat) -> None:
+def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
+    draft, form = target.path, target.vector_format
     text, options, crs = json.dumps(record.as_json()), dict(form.options), parts.first.crs
     if form.driver == "Parquet":
         _write_parquet(parts, text, draft)
         return
     moved: Iterable[geopandas.GeoDataFrame] = parts
-    if form.driver == "GeoJSON":
+    if form.longitude_latitude:
         if crs is None:  # pixels: RFC 7946 knows only longitude and latitude
             options["RFC7946"] = "NO"
         else:
@@ -96,7 +98,7 @@ def _write(parts: CountedParts, record: RunRecord, draft: Path, form: VectorForm
         write_stream(
             moved,
             draft,
-            layer=layer_name(draft),
+            layer=target.layer,
             driver=form.driver,
             geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),

@@ -38,6 +38,7 @@ from lcageo.scene.raster import open_scene
 from lcageo.scene.tiles import Tile
 from lcageo.vector.features import feature_parts
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -87,7 +88,7 @@ def parts(scene: Path) -> dict[str, float]:
             merged = (time.monotonic() - started) / len(plan.grid)
             started, info = time.monotonic(), opened.info
             layer = feature_parts(journal.objects(), card.classes, info.georeference.to_map, info.georeference.crs, "a")
-            write_layer(layer, RunRecord(), Path(folder) / "a.gpkg")
+            write_layer(layer, RunRecord(), FileTarget.of(Path(folder) / "a.gpkg"))
             objects = sum(journal.counts(len(card.classes)))
             written = (time.monotonic() - started) / len(plan.grid)
     return {

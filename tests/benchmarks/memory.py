@@ -61,6 +61,7 @@ def run_once(path: Path, model: str | None) -> None:
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import Predictor, load_predictor
     from lcageo.scene.raster import open_scene
+    from lcageo.vector.target import FileTarget
 
     predictor: Predictor = BrightSquares(bright_card(512))
     config = DetectConfig()
@@ -70,7 +71,7 @@ def run_once(path: Path, model: str | None) -> None:
     with open_scene(path) as scene:
         plan_scene(scene, predictor.card, config)
     planned = time.monotonic() - started
-    job = Job(str(path), (path.with_suffix(".gpkg"),), None)
+    job = Job(str(path), (FileTarget.of(path.with_suffix(".gpkg")),), None)
     (report,) = run_jobs([job], Run(LocalRunner(predictor), config, lambda line: None))
     assert report.result is not None, report.error
     peak = psutil.Process().memory_info()

@@ -33,6 +33,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     from lcageo.inference.scene import Run
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
+    from lcageo.vector.target import FileTarget
 
     config = DetectConfig(overlap="25%")
     predictor = load_predictor(find_card(model), config, "cpu", Backend(backend))
@@ -49,7 +50,7 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     stride = side - side // 4
     guess = max(4, round(_megapixels(path) * 1e6 / stride**2 / predictor.batch / SHARE))
     before = bare(guess)
-    job = Job(str(path), (path.with_suffix(".gpkg"),), None)
+    job = Job(str(path), (FileTarget.of(path.with_suffix(".gpkg")),), None)
     started = time.perf_counter()
     (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
     seconds = time.perf_counter() - started

@@ -155,7 +155,7 @@ def test_what_somebody_drew_is_no_class_of_another_number(
     [
         (("-o", "a.geojson"), "--append adds to .gpkg files and PostGIS tables, not to 'a.geojson'"),
         ((), "not to 'first.geojson'"),
-        (("-o", "a.gpkg", "--overwrite"), "--append and --overwrite exclude each other"),
+        (("-o", "a.gpkg", "--overwrite"), "--append and --overwrite cannot be combined"),
     ],
 )
 def test_what_cannot_be_appended_to_is_said(
@@ -169,7 +169,7 @@ def test_filter_refuses_the_same(tmp_path: Path, scenes: tuple[Path, Path], dete
     assert detect(scenes[0], "-o", "a.gpkg").code == 0
     assert "not to 'b.fgb'" in run("filter", "a.gpkg", "b.fgb", "--append").err
     assert (
-        "--append and --to exclude each other" in run("filter", "a.gpkg", "b.gpkg", "--append", "--to", "EPSG:4326").err
+        "--append and --to cannot be combined" in run("filter", "a.gpkg", "b.gpkg", "--append", "--to", "EPSG:4326").err
     )
     assert "is the layer to choose from" in run("filter", "a.gpkg", "a.gpkg", "--append").err
 

@@ -298,5 +298,5 @@ def test_an_interrupted_run_ends_with_130_and_can_be_gone_on_with(scene: Path, u
     run.send_signal(signal.SIGINT)
     _, rest = run.communicate(timeout=60)
     assert run.returncode == 130 and b"error" not in rest and b"Traceback" not in rest
-    assert re.search(rb"stopped after \d+ of \d+ tiles; the same command goes on", rest)
+    assert re.search(rb"stopped after \d+ of \d+ tiles; run the same command again to resume", rest)
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == [".out.gpkg.lcageo-journal"]

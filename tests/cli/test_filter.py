@@ -17,14 +17,15 @@ from support.readers import read_layer
 from support.scenes import noise, write_scene
 
 from lcageo.detections import Detections
-from lcageo.errors import DataError
-from lcageo.selection.choice import Choice
+from lcageo.errors import DataError, UsageError
+from lcageo.selection.criteria import Choice
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import read as layer_reader
 from lcageo.vector.features import feature_parts
 from lcageo.vector.formats import FORMATS, sidecar
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "vehicle", "storage tank")
@@ -36,7 +37,7 @@ FIELDS = ["id", "class", "class_id", "score", "width_m", "height_m", "area_m2", 
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7,))
+    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7, None))
 
 
 def found(seed: int = 0, count: int = COUNT) -> Detections:
@@ -53,7 +54,7 @@ def write(path: Path, objects: Detections, crs: str | None = CRS) -> Path:
 
     place = lambda x, y: (500_000 + x / 2, 5_000_000 - y / 2)  # noqa: E731
     parts = feature_parts([objects], CLASSES, place, None if crs is None else pyproj.CRS(crs), "scene")
-    write_layer(parts, RunRecord.from_json(PROVENANCE), path)
+    write_layer(parts, RunRecord.from_json(PROVENANCE), FileTarget.of(path))
     return path
 
 
@@ -138,7 +139,7 @@ def test_an_area_of_interest_too_large_for_the_layers_crs_keeps_all(tmp_path: Pa
     report = filter_layer(layer, tmp_path / "some.gpkg", Choice(score=0.0, aoi=tmp_path / "world.gpkg"))
     assert sum(report.kept.values()) == COUNT
     pixels = write(tmp_path / "pixels.gpkg", found(), None)
-    with pytest.raises(DataError, match=r"the layer has no CRS, but --aoi '.*' has"):
+    with pytest.raises(UsageError, match=r"the layer has no CRS, but --aoi '.*' has"):
         filter_layer(pixels, tmp_path / "none.gpkg", Choice(aoi=tmp_path / "world.gpkg"))
 
 
@@ -258,7 +259,7 @@ def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
         (("--per-class", "ship"), 2, "is not a class and a score, like ship=0.3"),
         (("--top", 0), 2, "top 0 is below 1"),
         (("--to", "EPSG:1"), 2, "is not a CRS that PROJ knows"),
-        (("--aoi", "nowhere.gpkg"), 1, "does not exist"),
+        (("--aoi", "nowhere.gpkg"), 2, "does not exist"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -20,9 +20,10 @@ from support.scenes import UTM, noise, write_scene
 
 from lcageo.data.coco import read_coco
 from lcageo.errors import DataError
-from lcageo.selection.choice import Choice
+from lcageo.selection.criteria import Choice
 from lcageo.selection.filter import filter_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 
 PLACES: dict[str, tuple[str, rasterio.Affine]] = {
     "utm": ("EPSG:32633", UTM),
@@ -146,13 +147,13 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
     path.unlink()
     for name, value in changes.items():
         rows[name] = value
-    write_layer([rows], RunRecord.from_json(record), path)
+    write_layer([rows], RunRecord.from_json(record), FileTarget.of(path))
 
 
 def test_pixels_have_no_place_in_holes_or_surveys(tmp_path: Path, run: Run, untrained: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(64, 64))
     outcome = run("detect", scene, "--model", untrained, "--holes", "holes.coco.json")
-    assert outcome.code == 2 and "but a map layer is needed" in outcome.err
+    assert outcome.code == 2 and "but a map layer is required" in outcome.err
 
 
 def test_a_scene_without_a_crs_has_pixels_both_ways(tmp_path: Path, run: Run, untrained: Path) -> None:

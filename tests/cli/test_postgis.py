@@ -19,7 +19,7 @@ from lcageo.inference.jobs import Job, plan_jobs
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.vector.publish import Publication
-from lcageo.vector.table import parse_output
+from lcageo.vector.target import parse_output
 
 ELSEWHERE = rasterio.Affine(0.5, 0.0, 500_500.0, 0.0, -0.5, 5_000_000.0)
 

@@ -22,6 +22,7 @@ from lcageo.scene import prefetch
 from lcageo.scene.stretch import Stretch
 from lcageo.vector.features import feature_parts
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 FOUND = Detections(
@@ -36,7 +37,7 @@ def write(path: Path, provenance: dict[str, Any] | None = None, objects: Detecti
     """A layer of what was found in the scenes that write_scene places."""
     to_map = lambda xs, ys: (UTM.c + UTM.a * xs, UTM.f + UTM.e * ys)  # noqa: E731
     parts = feature_parts([objects], CLASSES, to_map, pyproj.CRS(32633), "scene")
-    write_layer(parts, RunRecord.from_json(provenance or {"crs": "EPSG:32633"}), path)
+    write_layer(parts, RunRecord.from_json(provenance or {"crs": "EPSG:32633"}), FileTarget.of(path))
     return path
 
 

@@ -23,6 +23,7 @@ from lcageo.palette import class_colour
 from lcageo.scene.georef import Georeference
 from lcageo.vector.features import feature_parts, hole_features
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 CHROMIUM = shutil.which("chromium")
@@ -118,7 +119,7 @@ def browser(chromium: Any) -> Iterator[Browser]:
 def write_layer_of(path: Path, objects: Detections, transform: rasterio.Affine, **provenance: Any) -> Path:
     reference = Georeference(pyproj.CRS(32633), transform)
     parts = feature_parts([objects], CLASSES, reference.to_map, reference.crs, "scene")
-    write_layer(parts, RunRecord.from_json({"crs": "EPSG:32633", **provenance}), path)
+    write_layer(parts, RunRecord.from_json({"crs": "EPSG:32633", **provenance}), FileTarget.of(path))
     return path
 
 
@@ -286,7 +287,7 @@ def test_holes_are_shown_and_can_be_gone_to(tmp_path: Path, run: Run, browser: B
     areas = hole_features(
         np.array([[0.0, 100, 80, 180]]), ["torn at column 0"], reference.to_map, reference.crs, "scene"
     )
-    write_layer([areas], RunRecord(crs="EPSG:32633"), tmp_path / "holes.gpkg")
+    write_layer([areas], RunRecord(crs="EPSG:32633"), FileTarget.of(tmp_path / "holes.gpkg"))
     plain = report(run, tmp_path).rename(tmp_path / "plain.html")
     browser.show(plain)
     before = browser.colour_at(60, 160)

@@ -29,6 +29,7 @@ from lcageo.evaluation.layers import Objects, evaluate_layer, match_objects
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 UTM = "EPSG:32633"
@@ -231,7 +232,7 @@ def test_a_layer_at_the_antimeridian_is_measured_where_it_lies(tmp_path: Path) -
     for name, shift in (("found", 2.0), ("truth", 0.0)):
         objects = Detections(boxes + shift, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int64))
         frame = features(objects, ["ship"], to_map, pyproj.CRS(4326), "s")
-        write_layer([frame], RunRecord(), tmp_path / f"{name}.geojson")
+        write_layer([frame], RunRecord(), FileTarget.of(tmp_path / f"{name}.geojson"))
     cut = read_layer(tmp_path / "truth.geojson").geometry[0]
     assert cut.geom_type == "MultiPolygon"
     evaluation = evaluate_layer(tmp_path / "found.geojson", tmp_path / "truth.geojson", output=tmp_path / "all.gpkg")
@@ -309,7 +310,7 @@ def test_without_scores_there_is_no_average_precision(pair: tuple[Path, Path], t
 def test_nothing_found_and_nothing_true_are_normal(pair: tuple[Path, Path], tmp_path: Path) -> None:
     nothing = tmp_path / "nothing.geojson"
     empty = features(Detections.empty(), ["ship"], lambda x, y: (x, y), pyproj.CRS(UTM), "s")
-    write_layer([empty], RunRecord(), nothing)
+    write_layer([empty], RunRecord(), FileTarget.of(nothing))
     missed = evaluate_layer(nothing, pair[1], output=tmp_path / "missed.gpkg")
     assert missed.table()[2] == ("ship", "3", "0", "0", "0", "3", "-", "0.000", "0.000", "0.000")
     assert missed.overall.average_precision == 0 and not missed.warnings

@@ -21,6 +21,7 @@ from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
 from lcageo.vector.read import open_layer
+from lcageo.vector.target import FileTarget
 
 pytestmark = pytest.mark.filterwarnings("ignore:model 'untrained' is untrained:UserWarning")
 COLUMNS = ["id", "class", "class_id", "score", "width_m", "height_m", "area_m2", "scene", "geometry"]
@@ -34,7 +35,7 @@ def scene(tmp_path: Path) -> Path:
 def test_it_finds_what_the_command_writes(scene: Path, untrained: Path, tmp_path: Path) -> None:
     config = DetectConfig(score=0.03)
     predictor = lcageo.load_predictor(lcageo.find_card(str(untrained)), config)
-    job = Job(str(scene), (tmp_path / "found.gpkg",), None)
+    job = Job(str(scene), (FileTarget.of(tmp_path / "found.gpkg"),), None)
     (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
     assert report.error is None
     found = lcageo.detect(scene, model=untrained, score=0.03)
@@ -93,9 +94,9 @@ def test_what_is_worth_a_word_becomes_a_warning(tmp_path: Path, untrained: Path)
     ("options", "message"),
     [
         ({"scor": 0.3}, "there is no option scor"),
-        ({"backend": "tensorflow"}, "backend 'tensorflow' is not known; give one of auto, openvino"),
-        ({"merge_metric": "giou"}, "merge_metric 'giou' is not known; give one of iou, ios"),
-        ({"classes": "ship"}, "classes 'ship' is one text; give a list"),
+        ({"backend": "tensorflow"}, "backend 'tensorflow' is not known; choose one of auto, openvino"),
+        ({"merge_metric": "giou"}, "merge_metric 'giou' is not known; choose one of iou, ios"),
+        ({"classes": "ship"}, "classes 'ship' is a single text; give a list"),
         ({"score": 2}, "score 2 is outside 0 to 1"),
         ({"device": "cpu", "classes": ["boat"]}, "has no class 'boat'"),
     ],

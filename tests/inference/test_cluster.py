@@ -128,7 +128,7 @@ def test_the_client_killed_costs_a_resume(
     again = start(*command(out, "--cluster", address(tmp_path)))
     _, told = again.communicate(timeout=300)
     assert again.returncode == 0, told
-    assert done > 0 and f"goes on after {done:,} of" in told and out.read_bytes() == whole
+    assert done > 0 and f"resumes after {done:,} of" in told and out.read_bytes() == whole
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
 from lcageo.nms import ranking
+from lcageo.vector.target import FileTarget
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
 CONFIG = DetectConfig(overlap="24")
@@ -40,7 +41,7 @@ CONFIG = DetectConfig(overlap="24")
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     scene = write_scene(tmp_path / "scene.tif", squares(220, 340, PLACES))
-    return Job(str(scene), (tmp_path / "found.geojson",), None)
+    return Job(str(scene), (FileTarget.of(tmp_path / "found.geojson"),), None)
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
     )
     for report in reports:
         assert report.error is None, report.error
-    return job.layers[0].read_bytes(), told
+    return job.layers[0].path.read_bytes(), told
 
 
 @pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
@@ -63,25 +64,26 @@ def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
     whole, _ = run(job, Failing())
-    assert not journal_path(job.layers[0]).exists() and not list(job.layers[0].parent.glob(".*"))
-    job.layers[0].unlink()
+    assert not journal_path(job.layers[0].path).exists() and not list(job.layers[0].path.parent.glob(".*"))
+    job.layers[0].path.unlink()
     with pytest.raises(PowerCutError):
         run(job, Failing(good))
-    assert not job.layers[0].exists()
+    assert not job.layers[0].path.exists()
     predictor = Failing()
     again, told = run(job, predictor)
     # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
     assert again == whole and told[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
     assert sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
-    assert not journal_path(job.layers[0]).exists()
+    assert not journal_path(job.layers[0].path).exists()
 
 
 def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: Job, tmp_path: Path) -> None:
     whole, _ = run(job, Failing())
-    job.layers[0].unlink()
+    job.layers[0].path.unlink()
     code = (
         "import signal, test_journal as t; from pathlib import Path; from lcageo.inference.jobs import Job;"
-        f"t.run(Job({job.scene!r}, (Path({str(job.layers[0])!r}),), None), t.Failing(6, signal.SIGKILL))"
+        f"layer = t.FileTarget.of(Path({str(job.layers[0].path)!r}));"
+        f"t.run(Job({job.scene!r}, (layer,), None), t.Failing(6, signal.SIGKILL))"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     killed = subprocess.run(
@@ -93,7 +95,7 @@ def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: J
 
 
 def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
-    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; the same command goes on") as stopped:
+    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; run the same") as stopped:
         run(job, Failing(2, signal.SIGTERM))
     done = int(str(stopped.value).split()[2])
     assert done in (3, 6, 9)  # the signal came in the third batch, while the second may have been under way
@@ -277,18 +279,18 @@ def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeyp
     def unreachable(*_: object) -> None:
         raise SceneError("the server is gone")
 
-    pictured = replace(job, quicklook=job.layers[0].with_suffix(".png"))
+    pictured = replace(job, quicklook=job.layers[0].path.with_suffix(".png"))
     with monkeypatch.context() as patch:
         patch.setattr(results, "reduced_image", unreachable)
         (report,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert isinstance(report.error, SceneError) and not job.layers[0].exists()
+    assert isinstance(report.error, SceneError) and not job.layers[0].path.exists()
     predictor = Failing()
     run(pictured, predictor)
     assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()
 
 
 def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = [job.layers[0], job.layers[0].with_suffix(".csv")]
+    layers = [job.layers[0].path, job.layers[0].path.with_suffix(".csv")]
     moved, replace_file = [], Path.replace
 
     def until_the_power_fails(path: Path, target: Path) -> None:

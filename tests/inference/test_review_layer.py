@@ -13,6 +13,7 @@ from lcageo.detections import Detections
 from lcageo.inference.review import Review, review_features
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 OBJECTS = Detections(
@@ -26,7 +27,7 @@ NOTHING = Review(Detections.empty(), np.zeros(0), np.zeros((0, 4)), np.zeros(0),
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_tiles_and_objects_come_by_their_uncertainty(suffix: str, tmp_path: Path) -> None:
     layer = review_features(REVIEW, ("ship", "car"), lambda x, y: (x, -y), pyproj.CRS("EPSG:32633"), "scene")
-    write_layer([layer], RunRecord(), tmp_path / f"a{suffix}")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / f"a{suffix}"))
     read = read_layer(tmp_path / f"a{suffix}")
     assert [(row["kind"], row.get("class") or "") for row in read.rows] == [
         ("tile", ""), ("object", "car"), ("tile", ""), ("object", "ship")
@@ -42,5 +43,5 @@ def test_tiles_and_objects_come_by_their_uncertainty(suffix: str, tmp_path: Path
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_nothing_to_review_is_an_empty_layer(suffix: str, tmp_path: Path) -> None:
     layer = review_features(NOTHING, ("ship",), lambda x, y: (x, y), pyproj.CRS("EPSG:32633"), "scene")
-    write_layer([layer], RunRecord(), tmp_path / f"a{suffix}")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / f"a{suffix}"))
     assert read_layer(tmp_path / f"a{suffix}").rows == []

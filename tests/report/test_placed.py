@@ -22,6 +22,7 @@ from lcageo.vector.features import feature_parts
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 SIDE = 1000
@@ -44,7 +45,7 @@ PLACES = {
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7,))
+    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7, None))
 
 
 def found(count: int = 40) -> Detections:
@@ -57,7 +58,7 @@ def found(count: int = 40) -> Detections:
 def write(path: Path, reference: Georeference, objects: Detections) -> Path:
     crs = reference.crs
     parts = feature_parts([objects], CLASSES, reference.to_map, crs, "scene")
-    write_layer(parts, RunRecord.from_json({"crs": None if crs is None else crs.to_string()}), path)
+    write_layer(parts, RunRecord.from_json({"crs": None if crs is None else crs.to_string()}), FileTarget.of(path))
     return path
 
 

@@ -10,7 +10,8 @@ import shapely
 from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
-from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_from_file
+from lcageo.inference.plan import aoi_from_file
+from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 
@@ -105,8 +106,10 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
     cases = {
         "does not exist": tmp_path / "none.gpkg",
         "not a vector layer": tmp_path / "text.gpkg",
-        "no features": tmp_path / "empty.gpkg",
-        "no polygons": layer(tmp_path / "line.gpkg", shapely.LineString([(WEST, NORTH), (WEST + 9, NORTH - 9)])),
+        "no polygons": tmp_path / "empty.gpkg",
+        "consists of polygons": layer(
+            tmp_path / "line.gpkg", shapely.LineString([(WEST, NORTH), (WEST + 9, NORTH - 9)])
+        ),
         "does not meet scene": layer(tmp_path / "far.gpkg", shapely.box(0, 0, 1, 1)),
     }
     for words, path in cases.items():

@@ -31,6 +31,7 @@ from lcageo.scene.georef import Georeference
 from lcageo.scene.tiles import Tile, plan_tiles
 from lcageo.vector.features import feature_parts
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -81,7 +82,9 @@ def main() -> None:
         objects = sum(journal.counts(len(CLASSES)))
         tell("merged", objects, started)
         started, path = time.monotonic(), Path(folder) / f"found.{arguments.format}"
-        write_layer(feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many"), RunRecord(), path)
+        write_layer(
+            feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many"), RunRecord(), FileTarget.of(path)
+        )
         tell("written", pyogrio.read_info(path, force_feature_count=True)["features"], started)
     expected = len(np.arange(0, scene_side // STEP)) ** 2
     if abs(objects / expected - 1) > 0.001 or peak_mb() > arguments.megabytes:

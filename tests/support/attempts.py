@@ -69,7 +69,7 @@ def attempt(scene: Path, folder: Path, seconds: float = math.inf) -> tuple[str, 
     if report.result is None:
         assert not str(report.error).startswith("unexpected"), report.error
         return "refused", str(report.error)
-    features = json.loads(job.layers[0].read_text(), parse_constant=_no_number)["features"]
+    features = json.loads(job.layers[0].path.read_text(), parse_constant=_no_number)["features"]
     assert len(features) == report.result.objects, "the layer holds what was counted"
     return ("holes", report.result.hole_text()) if report.result.holes else ("ok", f"{len(features)} objects")
 

@@ -27,6 +27,7 @@ from lcageo.survey.joint import SceneLayer, common_crs, joint_parts
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "storage tank")
@@ -54,7 +55,7 @@ def placed(
     found = Detections(table[:, :4], table[:, 4].astype(np.float32), table[:, 5].astype(np.int64))
     frame = features(found, CLASSES, Georeference(pyproj.CRS(crs), affine).to_map, pyproj.CRS(crs), "as it was")
     path = folder / f"{name}{suffix}"
-    write_layer([frame], RunRecord(), path)
+    write_layer([frame], RunRecord(), FileTarget.of(path))
     corners = tuple(affine @ corner for corner in ((0, 0), (size[0], 0), size, (0, size[1])))
     gsd_m = gsd_m or abs(affine.determinant) ** 0.5
     return Scene(SceneLayer(name, path, pyproj.CRS(crs), gsd_m, corners, size, len(found)), affine, found, frame)
@@ -256,7 +257,7 @@ def test_scenes_of_two_zones_meet_in_every_format(tmp_path: Path, suffix: str) -
     assert layer["score"].tolist() == [0.5, 0.8, 0.9] and layer["class"].tolist()[0] == "storage tank"
     back = layer.to_crs(32632).geometry[0]
     assert shapely.hausdorff_distance(back, east.frame.geometry[0]) < 0.002
-    write_layer([layer], RunRecord(), tmp_path / f"joint{suffix}")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / f"joint{suffix}"))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -275,7 +276,7 @@ def test_empty_layers_give_one_empty_part_with_all_columns(tmp_path: Path) -> No
     parts = list(joint_parts([scene.layer for scene in scenes], CLASSES))
     assert len(parts) == 1 and len(parts[0]) == 0 and parts[0].columns.tolist() == COLUMNS
     assert parts[0].crs == "EPSG:32631" and parts[0].dtypes.equals(scenes[0].frame.dtypes)
-    write_layer(parts, RunRecord(), tmp_path / "joint.gpkg")
+    write_layer(parts, RunRecord(), FileTarget.of(tmp_path / "joint.gpkg"))
 
 
 def test_a_scene_within_another_replaces_what_both_show(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from lcageo.errors import OutputError
 from lcageo.pictures.quicklook import draw_quicklook, save_quicklook
 from lcageo.scene.georef import Georeference
 from lcageo.vector.features import features
-from lcageo.vector.formats import FORMATS, files_of
+from lcageo.vector.formats import FORMATS
 from lcageo.vector.publish import Publication
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 
@@ -30,11 +31,11 @@ def test_a_full_disk_is_an_error_and_the_older_file_survives(small_disk: Path, s
     layer = features(found, ["ship"], reference.to_map, reference.crs, "scene")
     path = small_disk / f"found{suffix}"
     with Publication() as publication:
-        write_layer([layer.iloc[:1]], RunRecord(), publication.draft(path, files_of(path)))
+        write_layer([layer.iloc[:1]], RunRecord(), publication.draft_of(FileTarget.of(path)))
         publication.publish()
     before = {file.name: file.read_bytes() for file in small_disk.iterdir()}
     with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"), Publication() as publication:
-        write_layer([layer], RunRecord(), publication.draft(path, files_of(path)))
+        write_layer([layer], RunRecord(), publication.draft_of(FileTarget.of(path)))
     assert {file.name: file.read_bytes() for file in small_disk.iterdir()} == before
 
 

@@ -26,6 +26,7 @@ from lcageo.vector.geopackage import append_layer, look_at_geopackage
 from lcageo.vector.publish import Publication
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "storage tank")
@@ -42,14 +43,14 @@ def layer(place: Georeference = UTM33, found: Detections = FOUND) -> geopandas.G
 
 def append(path: Path, *parts: geopandas.GeoDataFrame, record: dict[str, Any] = SECOND) -> None:
     with Publication() as publication:
-        append_layer(parts, RunRecord.from_json(record), path, publication)
+        append_layer(parts, RunRecord.from_json(record), FileTarget.of(path), publication)
         publication.publish()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A layer of three objects."""
-    write_layer([layer()], RunRecord.from_json(FIRST), tmp_path / "all.gpkg")
+    write_layer([layer()], RunRecord.from_json(FIRST), FileTarget.of(tmp_path / "all.gpkg"))
     return tmp_path / "all.gpkg"
 
 
@@ -82,7 +83,7 @@ def test_objects_are_brought_to_the_layers_crs(path: Path) -> None:
 
 def test_a_box_over_the_antimeridian_stays_in_one_piece(tmp_path: Path) -> None:
     degrees = Georeference(pyproj.CRS(4326), rasterio.Affine(1e-4, 0, 178, 0, -1e-4, -17))
-    write_layer([layer(degrees)], RunRecord.from_json(FIRST), tmp_path / "all.gpkg")
+    write_layer([layer(degrees)], RunRecord.from_json(FIRST), FileTarget.of(tmp_path / "all.gpkg"))
     x, y = pyproj.Transformer.from_crs(4326, 32760, always_xy=True).transform(179.9999, -17)
     append(tmp_path / "all.gpkg", layer(Georeference(pyproj.CRS(32760), rasterio.Affine(1, 0, x, 0, -1, y))))
     shapes = geopandas.read_file(tmp_path / "all.gpkg", layer="all").geometry
@@ -122,15 +123,15 @@ def test_a_failure_leaves_the_file_as_it_was(path: Path) -> None:
         raise OutputError("the journal cannot be read")
 
     with pytest.raises(OutputError, match="the journal"), Publication() as publication:
-        append_layer(breaks_off(), RunRecord.from_json(SECOND), path, publication)
+        append_layer(breaks_off(), RunRecord.from_json(SECOND), FileTarget.of(path), publication)
         publication.publish()
     with Publication() as publication:  # nobody publishes
-        append_layer([layer()], RunRecord.from_json(SECOND), path, publication)
+        append_layer([layer()], RunRecord.from_json(SECOND), FileTarget.of(path), publication)
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
-    write_layer([layer()], RunRecord.from_json(FIRST), small_disk / "all.gpkg")
+    write_layer([layer()], RunRecord.from_json(FIRST), FileTarget.of(small_disk / "all.gpkg"))
     before = (small_disk / "all.gpkg").read_bytes()
     many = Detections.joined([FOUND] * 500)
     with pytest.raises(OutputError, match=r"cannot be (appended to|written)"):
@@ -140,7 +141,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(small_disk: Path) -> None:
 
 def test_what_another_program_wrote_meanwhile_is_not_lost(path: Path) -> None:
     with pytest.raises(OutputError, match="has been changed while"), Publication() as publication:
-        append_layer([layer()], RunRecord.from_json(SECOND), path, publication)
+        append_layer([layer()], RunRecord.from_json(SECOND), FileTarget.of(path), publication)
         with closing(sqlite3.connect(path)) as base:
             base.execute("CREATE TABLE notes (text TEXT)")
             base.commit()

@@ -17,6 +17,7 @@ from lcageo.detections import Detections
 from lcageo.scene.georef import Georeference
 from lcageo.vector.features import feature_parts, features
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
 
 CLASSES = ("ship", "storage tank")
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     write_layer(
         feature_parts(parts, CLASSES, PLACE.to_map, PLACE.crs, "scene-ü"),
         RunRecord.from_json(RECORD),
-        tmp_path / "found.parquet",
+        FileTarget.of(tmp_path / "found.parquet"),
     )
     return tmp_path / "found.parquet"
 

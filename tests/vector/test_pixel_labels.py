@@ -15,9 +15,9 @@ from pycocotools.coco import COCO
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
-from lcageo.vector.formats import files_of, format_of
 from lcageo.vector.pixel_labels import PixelGrid, write_labels
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 
 CLASSES = ("ship", "storage tank")
 GRID = PixelGrid("scene-ü.tif", 200_001, 120_003)
@@ -45,7 +45,11 @@ def read_yolo(path: Path, grid: PixelGrid) -> tuple[list[int], np.ndarray, list[
 def test_pycocotools_reads_the_boxes(tmp_path: Path) -> None:
     path = tmp_path / "found.coco.json"
     write_labels(
-        [FOUND.selected(slice(0, 1)), FOUND.selected(slice(1, 3))], CLASSES, GRID, RunRecord.from_json(RECORD), path
+        [FOUND.selected(slice(0, 1)), FOUND.selected(slice(1, 3))],
+        CLASSES,
+        GRID,
+        RunRecord.from_json(RECORD),
+        FileTarget.of(path),
     )
     coco = read_coco(path)
     assert coco.imgs[1] == {"id": 1, "file_name": "scene-ü.tif", "width": 200_001, "height": 120_003}
@@ -62,7 +66,7 @@ def test_pycocotools_reads_the_boxes(tmp_path: Path) -> None:
 
 def test_results_can_be_evaluated_as_pycocotools_does_it(tmp_path: Path) -> None:
     path = tmp_path / "found.coco.json"
-    write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), path)
+    write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(path))
     truth = read_coco(path)
     with contextlib.redirect_stdout(io.StringIO()):
         found = truth.loadRes(json.loads(path.read_text())["annotations"])
@@ -71,13 +75,13 @@ def test_results_can_be_evaluated_as_pycocotools_does_it(tmp_path: Path) -> None
 
 def test_yolo_has_shares_of_the_image_and_names_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "found.yolo.txt"
-    write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), path)
+    write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(path))
     labels, boxes, scores = read_yolo(path, GRID)
     assert labels == [1, 0, 1] and scores == [0.91, 0.5, 0.3]
     assert np.abs(boxes - BOXES).max() < 1e-3
     assert (tmp_path / "found.yolo.names").read_text() == "ship\nstorage tank\n"
     assert json.loads((tmp_path / "found.yolo.txt.json").read_text()) == {**RECORD, "scores": scores}
-    assert sorted(files_of(path)) == sorted(tmp_path.iterdir())
+    assert sorted(FileTarget.of(path).files) == sorted(tmp_path.iterdir())
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -86,8 +90,8 @@ def test_boxes_lie_inside_the_image(tmp_path: Path, places: list[tuple[float, fl
     grid = PixelGrid("s.tif", 100, 80)
     boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in places]).reshape(-1, 4)
     found = Detections(boxes, np.full(len(boxes), 0.5, np.float32), np.zeros(len(boxes), np.int64))
-    write_labels([found], CLASSES, grid, RunRecord.from_json(RECORD), tmp_path / "f.coco.json")
-    write_labels([found], CLASSES, grid, RunRecord.from_json(RECORD), tmp_path / "f.yolo.txt")
+    write_labels([found], CLASSES, grid, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "f.coco.json"))
+    write_labels([found], CLASSES, grid, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "f.yolo.txt"))
     cut = [
         (max(x1, 0), max(y1, 0), min(x2, 100), min(y2, 80))
         for x1, y1, x2, y2 in boxes.tolist()
@@ -101,18 +105,20 @@ def test_boxes_lie_inside_the_image(tmp_path: Path, places: list[tuple[float, fl
 
 def test_nothing_found_is_a_file_of_nothing(tmp_path: Path) -> None:
     for name in ("none.coco.json", "none.yolo.txt"):
-        write_labels([], CLASSES, GRID, RunRecord.from_json(RECORD), tmp_path / name)
+        write_labels([], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / name))
     assert read_coco(tmp_path / "none.coco.json").anns == {}
     assert (tmp_path / "none.yolo.txt").read_text() == ""
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"found\.coco\.json' cannot be written"):
-        write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), tmp_path / "none" / "found.coco.json")
+        write_labels(
+            [FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "none" / "found.coco.json")
+        )
 
 
 def test_they_are_no_map_layers() -> None:
-    with pytest.raises(UsageError, match="would hold boxes in pixels, but a map layer is needed"):
-        format_of(Path("holes.coco.json"))
-    with pytest.raises(UsageError, match=r"no known suffix; give one of .* \.yolo\.txt"):
-        files_of(Path("found.json"))
+    with pytest.raises(UsageError, match="would hold boxes in pixels, but a map layer is required"):
+        FileTarget.of_layer(Path("holes.coco.json"))
+    with pytest.raises(UsageError, match=r"no known suffix; use one of .* \.yolo\.txt"):
+        FileTarget.of(Path("found.json"))

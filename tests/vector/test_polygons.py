@@ -104,14 +104,14 @@ def test_moving_says_what_has_no_place_in_the_other_crs(tmp_path: Path) -> None:
     layer = read_polygons(polar, "--layer")
     east, north = pyproj.Transformer.from_crs(4326, UTM, always_xy=True).transform([0, 0, 1, 1], [1, 2, 2, 1])
     corners = shapely.Polygon(zip(east, north, strict=True))
-    assert shapely.equals_exact(layer.moved(pyproj.CRS(UTM)).shapes[1], corners, 1e-6, normalize=True)
+    assert shapely.equals_exact(layer.reprojected(pyproj.CRS(UTM)).shapes[1], corners, 1e-6, normalize=True)
     with pytest.raises(DataError, match=r"1 of 2 features in '.*' have no place in RGF93 v1 / Lambert-93"):
-        layer.moved(pyproj.CRS("EPSG:2154"))
+        layer.reprojected(pyproj.CRS("EPSG:2154"))
     local = pyproj.CRS(
         'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
     )
     with pytest.raises(DataError, match=r"cannot be brought from EPSG:4326 to site"):
-        layer.moved(local)
+        layer.reprojected(local)
 
 
 def test_points_are_taken_one_by_one_where_they_are_welcome(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from support.postgis_server import PASSWORD, Server
 from lcageo.detections import Detections
 from lcageo.errors import OutputError, UsageError
 from lcageo.scene.georef import Georeference
+from lcageo.vector.database_table import DatabaseTable
 from lcageo.vector.features import features
 from lcageo.vector.postgis import TableTransaction, check_crs, check_table
 from lcageo.vector.record import RunRecord
-from lcageo.vector.table import DatabaseTable, parse_output
+from lcageo.vector.target import parse_output
 
 CLASSES = ("ship", "storage tank")
 BOXES = np.array([[0, 0, 40, 20], [100.25, 50.5, 130.75, 80], [5, 90, 6, 99]], np.float64)
@@ -114,10 +115,10 @@ def test_a_failure_leaves_the_table_as_it_was(postgis: Server) -> None:
 
     for change in ("write", "append"):
         with pytest.raises(OutputError, match="the journal"), TableTransaction(table) as transaction:
-            getattr(transaction, change)(breaks_off(), RECORD)
+            getattr(transaction, change)(breaks_off(), RunRecord.from_json(RECORD))
             transaction.commit()
         with TableTransaction(table) as transaction:  # nobody commits
-            getattr(transaction, change)([layer()], RECORD)
+            getattr(transaction, change)([layer()], RunRecord.from_json(RECORD))
         assert postgis.rows("SELECT * FROM kept ORDER BY id") == before and comment(postgis, "kept") == RECORD
     postgis.rows("CREATE VIEW on_it AS SELECT * FROM kept")
     with pytest.raises(OutputError, match="other objects depend on it"):

@@ -21,14 +21,15 @@ from support.readers import qgis_opens
 from lcageo.detections import Detections
 from lcageo.palette import PALETTE
 from lcageo.scene.georef import Georeference
-from lcageo.selection.choice import Choice
+from lcageo.selection.criteria import Choice
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import write as vector
 from lcageo.vector.features import features
-from lcageo.vector.formats import FORMATS, STYLE_MARK, files_of, style_beside
-from lcageo.vector.publish import Publication, check_output, remove_layer
+from lcageo.vector.formats import FORMATS, STYLE_MARK
+from lcageo.vector.publish import Publication, check_output
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import LABEL_SCALE, qml
+from lcageo.vector.target import FileTarget
 
 CLASSES = ("ship", "R&D <hut>", 'it\'s "odd"', "Öltank", "never found")
 UTM = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
@@ -48,7 +49,7 @@ def layer(objects: Detections) -> geopandas.GeoDataFrame:
 
 def write(path: Path, *parts: geopandas.GeoDataFrame) -> Path:
     with Publication() as publication:
-        vector.write_layer(parts, RunRecord(model="m"), publication.draft(path, files_of(path)))
+        vector.write_layer(parts, RunRecord(model="m"), publication.draft_of(FileTarget.of(path)))
         publication.publish()
     return path
 
@@ -91,7 +92,7 @@ def test_every_layer_has_a_style_of_the_classes_that_it_holds(suffix: str, tmp_p
     whole = layer(found())
     path = write(tmp_path / f"found{suffix}", whole.iloc[:1], whole.iloc[1:])
     assert legend(style_of(path))[:-1] == [(name, rgba(label)) for label, name in enumerate(CLASSES[:4])]
-    assert (style_beside(path) is None) == (suffix == ".gpkg") == (not (tmp_path / "found.qml").exists())
+    assert (FileTarget.of(path).style is None) == (suffix == ".gpkg") == (not (tmp_path / "found.qml").exists())
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.integers(0, 50), max_size=5))
@@ -124,17 +125,17 @@ def test_a_class_keeps_its_colour_when_others_are_filtered_out(tmp_path: Path) -
 def test_a_style_stands_in_no_layers_way_and_a_saved_one_is_kept(tmp_path: Path) -> None:
     write(tmp_path / "found.geojson", layer(found()))
     other = tmp_path / "found.fgb"
-    check_output(other, files_of(other), overwrite=False)
+    check_output(other, FileTarget.of(other).files, overwrite=False)
     write(other, layer(found(1)))  # ours is made anew
     assert len(legend(style_of(other))) == 2
     style = tmp_path / "found.qml"
     style.write_text(SAVED)
     write(tmp_path / "found.geojson", layer(found()))
     assert style.read_text() == SAVED
-    remove_layer(other)
+    FileTarget.of(other).remove()
     assert not other.exists() and style.read_text() == SAVED
     style.write_text(f"<!-- {STYLE_MARK} -->")
-    remove_layer(tmp_path / "found.geojson")
+    FileTarget.of(tmp_path / "found.geojson").remove()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcageo.errors import UsageError
-from lcageo.vector.table import DatabaseTable, parse_output, without_password
+from lcageo.vector.database_table import DatabaseTable, without_password
+from lcageo.vector.target import parse_output
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ from lcageo.geodesy import to_longitude_latitude
 from lcageo.scene.georef import Georeference
 from lcageo.vector import write as vector
 from lcageo.vector.features import features
-from lcageo.vector.formats import FORMATS, files_of, format_of, sidecar
+from lcageo.vector.formats import FORMATS, sidecar
 from lcageo.vector.publish import Publication, check_output
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
 
 CLASSES = ("ship", "storage tank")
 BOXES = np.array([[0, 0, 40, 20], [100.25, 50.5, 130.75, 80], [5, 90, 6, 99]], np.float64)
@@ -45,7 +46,7 @@ PLACES: dict[str, tuple[str, rasterio.Affine]] = {
 
 def write_layer(layer: geopandas.GeoDataFrame, record: dict[str, Any], path: Path) -> None:
     with Publication() as publication:
-        vector.write_layer([layer], RunRecord.from_json(record), publication.draft(path, files_of(path)))
+        vector.write_layer([layer], RunRecord.from_json(record), publication.draft_of(FileTarget.of(path)))
         publication.publish()
 
 
@@ -225,7 +226,7 @@ def test_nothing_that_belongs_to_a_layer_is_replaced_unasked(tmp_path: Path) -> 
         (tmp_path / name).write_text("precious")
     for suffix in (".shp", ".csv"):
         with pytest.raises(UsageError, match=r"found\..* exists; give --overwrite"):
-            check_output(tmp_path / f"found{suffix}", files_of(tmp_path / f"found{suffix}"), overwrite=False)
+            check_output(tmp_path / f"found{suffix}", FileTarget.of(tmp_path / f"found{suffix}").files, overwrite=False)
 
 
 def test_an_older_shapefiles_index_does_not_outlive_it(tmp_path: Path) -> None:
@@ -260,7 +261,9 @@ def test_several_outputs_appear_together_or_not_at_all(tmp_path: Path) -> None:
     layer = features(FOUND, CLASSES, Georeference(crs, PLACES["utm"][1]).to_map, crs, "s")
     with pytest.raises(OutputError), Publication() as publication:
         for name in ("found.gpkg", "found.geojson"):
-            vector.write_layer([layer], RunRecord.from_json(RECORD), publication.draft(tmp_path / name))
+            vector.write_layer(
+                [layer], RunRecord.from_json(RECORD), publication.draft_of(FileTarget.of(tmp_path / name))
+            )
         publication.publish()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OutputError, match="cannot be written"), Publication() as publication:
@@ -271,7 +274,11 @@ def test_boxes_around_and_beyond_a_pole_are_written(tmp_path: Path) -> None:
     polar = Georeference(pyproj.CRS(3413), rasterio.Affine(1, 0, -50, 0, -1, 50))
     beyond = Georeference(pyproj.CRS(4326), rasterio.Affine(0.01, 0, 10, 0, -0.01, 90.3))
     for reference in (polar, beyond):
-        write_layer(features(FOUND, CLASSES, reference.to_map, reference.crs, "s"), RECORD, tmp_path / "found.geojson")
+        write_layer(
+            features(FOUND, CLASSES, reference.to_map, reference.crs, "s"),
+            RECORD,
+            tmp_path / "found.geojson",
+        )
         assert len(read_layer(tmp_path / "found.geojson").rows) == 3
 
 
@@ -293,8 +300,8 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkey
 def test_outputs_that_could_not_be_written_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "there.gpkg").touch()
     there, missing = tmp_path / "there.gpkg", tmp_path / "none" / "found.gpkg"
-    with pytest.raises(UsageError, match=r"no known suffix; give one of \.geojson"):
-        format_of(tmp_path / "found.xyz")
+    with pytest.raises(UsageError, match=r"no known suffix; use one of \.geojson"):
+        FileTarget.of(tmp_path / "found.xyz")
     with pytest.raises(UsageError, match="exists; give --overwrite"):
         check_output(there, [there], overwrite=False)
     check_output(there, [there], overwrite=True)
@@ -315,7 +322,11 @@ def test_geoparquet_names_the_kinds_of_geometry_that_it_holds(tmp_path: Path) ->
     boxes = layer_at("utm")
     pieces = boxes.set_geometry([shapely.MultiPolygon([one]) for one in boxes.geometry])
     with Publication() as publication:
-        vector.write_layer([boxes, pieces], RunRecord.from_json(RECORD), publication.draft(tmp_path / "found.parquet"))
+        vector.write_layer(
+            [boxes, pieces],
+            RunRecord.from_json(RECORD),
+            publication.draft_of(FileTarget.of(tmp_path / "found.parquet")),
+        )
         publication.publish()
     geo = json.loads(pyarrow.parquet.read_metadata(tmp_path / "found.parquet").metadata[b"geo"])
     assert geo["columns"]["geometry"]["geometry_types"] == ["MultiPolygon", "Polygon"]

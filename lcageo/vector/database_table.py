@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lcageo.errors import UsageError
@@ -38,14 +37,12 @@ def is_database(text: str) -> bool:
     return text.lower().startswith(tuple(f"{scheme}:/" for scheme in SCHEMES))
 
 
-def parse_output(text: str) -> Path | DatabaseTable:
-    """'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME) is a table, everything else a file or folder.
+def parse_table(text: str) -> DatabaseTable:
+    """'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME) as a table.
 
     Raises:
         UsageError: if a database is named without a table, or with one that cannot be.
     """
-    if not is_database(text):
-        return Path(text)
     parts = urlsplit(text)
     query = parse_qsl(parts.query)
     tables = [value for key, value in query if key == "table"]

@@ -11,7 +11,7 @@ import pyproj
 
 from lcageo.errors import UsageError
 from lcageo.vector.record import RunRecord
-from lcageo.vector.reproject import moved
+from lcageo.vector.reproject import reprojected
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class ExistingLayer:
             if {"class", "class_id"} <= set(part.columns):
                 pairs = part[["class", "class_id"]].drop_duplicates().dropna()  # somebody drew an object
                 self.check_classes(dict(zip(pairs["class"].tolist(), pairs["class_id"].tolist(), strict=True)))
-            fits = part if self.crs is None else moved(part, self.crs)
+            fits = part if self.crs is None else reprojected(part, self.crs)
             if "id" in self.columns:
                 fits = fits.assign(id=np.arange(next_id, next_id + len(part), dtype=np.int64))
             next_id += len(part)

@@ -12,11 +12,10 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pyproj
-import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import ConfigError, DataError
-from lcageo.vector.polygons import read_polygons
+from lcageo.vector.area import Area
 
 Mask = NDArray[np.bool_]
 
@@ -55,43 +54,6 @@ class Choice:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """Where objects must be."""
-
-    shape: shapely.Geometry
-    """In the CRS of its file, which may be too large for the layer's; prepared."""
-    to_area: pyproj.Transformer | None
-    """From the layer's CRS, where that is another."""
-
-    @classmethod
-    def read(cls, path: Path, crs: pyproj.CRS | None) -> Area:
-        """The polygons of a file, for a layer in `crs`.
-
-        Raises:
-            DataError: if there are none, or either has no CRS but the other does.
-        """
-        polygons = read_polygons(path, "--aoi")
-        if len(polygons) == 0:
-            raise DataError(f"--aoi '{path}' holds no polygons")
-        if (polygons.crs is None) != (crs is None):
-            area, layer = f"--aoi '{path}'", "the layer"
-            lacks, has = (area, layer) if polygons.crs is None else (layer, area)
-            raise DataError(f"{lacks} has no CRS, but {has} has; save it with its CRS")
-        shape = shapely.union_all(polygons.shapes)
-        shapely.prepare(shape)
-        moves = polygons.crs is not None and polygons.crs != crs
-        return cls(shape, pyproj.Transformer.from_crs(crs, polygons.crs, always_xy=True) if moves else None)
-
-    def holds(self, shapes: NDArray[Any]) -> Mask:
-        """(N,) Whether the centres of shapes, in the layer's CRS, lie in it."""
-        centres = shapely.centroid(shapes)
-        x, y = shapely.get_x(centres), shapely.get_y(centres)
-        if self.to_area is not None:
-            x, y = self.to_area.transform(x, y)
-        return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
-
-
 @dataclass(slots=True)
 class Chooser:
     """Applies a choice to the parts of one layer, and counts."""
@@ -100,6 +62,8 @@ class Chooser:
     thresholds: Mapping[str, float]
     """Least score per class where the choice names none; 0 for classes it lacks."""
     area: Area | None
+    crs: pyproj.CRS | None
+    """CRS of the layer."""
     read: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     least: float = -np.inf
@@ -119,9 +83,12 @@ class Chooser:
             crs: of the layer.
 
         Raises:
-            DataError: if the area of interest cannot be read, or brought to the CRS.
+            UsageError: if the area of interest cannot be read, or compared with the layer.
         """
-        return cls(choice, thresholds, None if choice.aoi is None else Area.read(choice.aoi, crs))
+        area = None if choice.aoi is None else Area.read(choice.aoi)
+        if area is not None:
+            area.check_crs(crs)
+        return cls(choice, thresholds, area, crs)
 
     def look_at(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         """Finds the score that the best `top` have, among those that are kept otherwise; once, before `chosen`."""
@@ -171,7 +138,7 @@ class Chooser:
                 raise DataError("the layer's column 'area_m2' is empty, but --min-area needs it")
             mask &= areas >= choice.min_area
         if self.area is not None:
-            mask &= self.area.holds(part.geometry.to_numpy())
+            mask &= self.area.holds(part.geometry.to_numpy(), self.crs)
         return np.asarray(mask, np.bool_)
 
 

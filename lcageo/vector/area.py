@@ -1,0 +1,72 @@
+"""Areas of interest, as a user names them: all polygons of a vector file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import DataError, UsageError
+from lcageo.vector.polygons import read_polygons
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """An area in the CRS of its file."""
+
+    name: str
+    """The option and the file, for messages."""
+    shape: shapely.Geometry
+    """Polygon or MultiPolygon; prepared."""
+    crs: pyproj.CRS | None
+    warnings: tuple[str, ...]
+    """What a user should know before trusting it."""
+
+    @classmethod
+    def read(cls, path: Path, option: str = "--aoi") -> Area:
+        """The polygons of a file, in any format and CRS.
+
+        Raises:
+            UsageError: if it cannot be read, or holds no polygons.
+        """
+        try:
+            polygons = read_polygons(path, option, need="an area of interest consists of polygons")
+        except DataError as error:
+            raise UsageError(str(error)) from error
+        if len(polygons) == 0:
+            raise UsageError(f"{option} '{path}' holds no polygons; choose another layer")
+        shape = shapely.union_all(polygons.shapes)
+        shapely.prepare(shape)
+        return cls(f"{option} '{path}'", shape, polygons.crs, polygons.warnings)
+
+    def holds(self, shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.bool_]:
+        """(N,) True where the centre of a shape lies in it.
+
+        Args:
+            shapes: (N,) geometries.
+            crs: of the shapes; the area may be too large to be brought there.
+
+        Raises:
+            UsageError: if only one of the two has a CRS.
+        """
+        self.check_crs(crs)
+        centres = shapely.centroid(shapes)
+        x, y = shapely.get_x(centres), shapely.get_y(centres)
+        if self.crs is not None and self.crs != crs:
+            x, y = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True).transform(x, y)
+        return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
+
+    def check_crs(self, crs: pyproj.CRS | None) -> None:
+        """Refuses shapes that cannot be compared with the area.
+
+        Raises:
+            UsageError: if only one of the two has a CRS.
+        """
+        if (self.crs is None) != (crs is None):
+            lacks, has = (self.name, "the layer") if self.crs is None else ("the layer", self.name)
+            raise UsageError(f"{lacks} has no CRS, but {has} has one; save it with its CRS")

@@ -1,0 +1,87 @@
+"""Objects -> any target: a map layer, boxes in pixels, more rows of an existing layer, or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import geopandas
+
+from lcageo.detections import Detections
+from lcageo.vector.database_table import DatabaseTable
+from lcageo.vector.existing_layer import ExistingLayer
+from lcageo.vector.geopackage import append_layer, look_at_geopackage
+from lcageo.vector.pixel_labels import PixelGrid, write_labels
+from lcageo.vector.postgis import TableTransaction
+from lcageo.vector.publish import Publication
+from lcageo.vector.record import RunRecord
+from lcageo.vector.target import Target
+from lcageo.vector.write import write_layer
+
+
+@dataclass(frozen=True, slots=True)
+class PixelBoxes:
+    """Objects as boxes in the pixels of their scene."""
+
+    parts: Iterable[Detections]
+    classes: tuple[str, ...]
+    grid: PixelGrid
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Objects to be written, and how they came about. Each target asks for them anew in the form that it holds."""
+
+    features: Callable[[], Iterable[geopandas.GeoDataFrame]]
+    """Gives them as map features, see `write_layer`."""
+    boxes: Callable[[], PixelBoxes]
+    """Gives them as boxes in pixels."""
+    record: RunRecord
+
+
+def existing_layer(target: Target) -> ExistingLayer | None:
+    """What a target holds, to append to; None if it does not exist.
+
+    Raises:
+        UsageError, DataError, OutputError: if it cannot be read, or another program has it open.
+    """
+    if isinstance(target, DatabaseTable):
+        with TableTransaction(target) as transaction:
+            return transaction.look() if transaction.exists() else None
+    return look_at_geopackage(target.path) if target.path.exists() else None
+
+
+def write_objects(
+    objects: Objects, target: Target, publication: Publication, append: bool = False, resumed: bool = False
+) -> None:
+    """Drafts objects for a target; they are there once the publication is published.
+
+    Args:
+        objects: what to write.
+        target: where; what exists there is replaced, unless `append`.
+        publication: takes the draft.
+        append: whether to add to a GeoPackage or table that exists.
+        resumed: whether an earlier attempt may have put the objects there: a target that has the run is left alone.
+
+    Raises:
+        UsageError: if the objects do not fit what they are appended to.
+        OutputError: if they cannot be written.
+    """
+    if isinstance(target, DatabaseTable):
+        _write_table(objects, publication.transaction(target), append, resumed)
+    elif target.is_label_file:
+        boxes = objects.boxes()
+        write_labels(boxes.parts, boxes.classes, boxes.grid, objects.record, publication.draft_of(target))
+    elif append and target.path.exists():
+        if not (resumed and look_at_geopackage(target.path).has_run(objects.record.run)):
+            append_layer(objects.features(), objects.record, target, publication)
+    else:
+        write_layer(objects.features(), objects.record, publication.draft_of(target))
+
+
+def _write_table(objects: Objects, transaction: TableTransaction, append: bool, resumed: bool) -> None:
+    if append and transaction.exists():
+        if not (resumed and transaction.look().has_run(objects.record.run)):
+            transaction.append(objects.features(), objects.record)
+    else:
+        transaction.write(objects.features(), objects.record)

@@ -392,7 +392,7 @@ def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_reque
     with pytest.raises(OutputError, match=r"does not exist; create it first"):
         evaluate_layer(nowhere, nowhere, output=tmp_path / "no" / "all.gpkg")
     for own in pair:
-        with pytest.raises(UsageError, match=r"is one of the layers to compare; give another file"):
+        with pytest.raises(UsageError, match=r"is one of the layers to compare; choose another file"):
             evaluate_layer(*pair, output=own, overwrite=True)
     with pytest.raises(DataError, match="does not exist"):
         evaluate_layer(nowhere, pair[1], output=there, overwrite=True)
@@ -423,7 +423,7 @@ def test_scores_that_are_no_numbers_are_named(pair: tuple[Path, Path], tmp_path:
 
 def test_points_are_refused_with_a_remedy(pair: tuple[Path, Path], tmp_path: Path) -> None:
     points = layer(tmp_path / "points.gpkg", [shapely.Point(EAST, NORTH)], **{"class": ["ship"]})
-    with pytest.raises(DataError, match=r"--truth '.*' holds 1 points or lines .* overlap needs polygons"):
+    with pytest.raises(DataError, match=r"--truth '.*' holds 1 points or lines .* overlap is measured between polygons"):
         evaluate_layer(pair[0], points)
 
 

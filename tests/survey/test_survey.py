@@ -21,7 +21,6 @@ from support.scenes import UTM, noise, squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, UsageError
-from lcageo.inference import results as pipeline_results
 from lcageo.inference import runner
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
@@ -326,6 +325,6 @@ def test_a_failure_to_write_leaves_the_older_layer(
 
     run(flight, tmp_path / "out")
     before = files(tmp_path / "out" / "scenes")
-    monkeypatch.setattr(pipeline_results, "write_layer", full)
+    monkeypatch.setattr("lcageo.vector.objects.write_layer", full)
     assert {record.state for record in run(flight, tmp_path / "out", force=True)[1]} == {State.FAILED}
     assert files(tmp_path / "out" / "scenes") == before

@@ -1,11 +1,11 @@
-"""Makes a synthetic aerial scene and the truth for it, so that the detector can be tried without any real imagery.
+"""Renders a synthetic aerial scene with its ground truth, so that the detector can be tried without real imagery.
 
     python examples/make_scene.py scene.tif --truth truth.geojson
     lcageo detect scene.tif
 
 The default scene (4096 x 4096 pixels of 0.5 m) has an airport, a port with a marina, a tank farm, sports grounds, a
-town, roads, a river and farm land; a smaller one takes the sites that fit. The same seed gives the same scene. The
-image is a tiled GeoTIFF in UTM zone 33N, the truth a GeoJSON file with the bounding box of every object.
+town, roads, a river and farm land; a smaller one has the sites that fit. The same seed gives the same scene. The
+image is a tiled GeoTIFF in UTM zone 33N, the ground truth a GeoJSON file with the bounding box of every object.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ FULL_PLAN_M = 1_900.0  # scenes at least this wide hold the whole plan
 def render_scene(
     size: int, gsd_m: float, seed: int, turn_deg: float | None = None
 ) -> tuple[NDArray[np.uint8], list[SceneObject]]:
-    """The picture, (3, size, size), and the objects in it.
+    """Renders the picture, (3, size, size), and returns it with its objects.
 
     Args:
-        size: pixels a side.
+        size: side of the picture, pixels.
         gsd_m: ground sampling distance, metres per pixel.
         seed: the same seed gives the same scene.
-        turn_deg: how far the plan is turned, clockwise; its corners may then be black. None: a few degrees, or not
-            at all for small scenes.
+        turn_deg: clockwise rotation of the plan, which may leave the picture's corners black. None: a few degrees,
+            or 0 for small scenes.
 
     Raises:
         ValueError: if the size or the sampling distance is out of range.
     """
     if not 0.1 <= gsd_m <= 2.0 or size * gsd_m < SMALLEST_M:
         raise ValueError(
-            f"{size} pixels of {gsd_m} m cannot be drawn; use pixels of 0.1 to 2 m, at least {SMALLEST_M:g} m a side"
+            f"{size} pixels of {gsd_m} m cannot be rendered; use pixels of 0.1 to 2 m, at least {SMALLEST_M:g} m in all"
         )
     rng = np.random.default_rng(seed)
     full = size * gsd_m >= FULL_PLAN_M
@@ -91,7 +91,7 @@ def write_truth(path: Path, objects: Sequence[SceneObject], gsd_m: float) -> Non
 
 
 def _ring(box_xyxy: tuple[int, int, int, int], gsd_m: float) -> list[list[float]]:
-    """The box as a closed ring of [longitude, latitude] from its lower-left corner; 8 decimals are a millimetre."""
+    """The box as a closed ring of [longitude, latitude] from its lower-left corner; 8 decimals resolve a millimetre."""
     x1, y1, x2, y2 = box_xyxy
     corners = np.array([(x1, y2), (x2, y2), (x2, y1), (x1, y1), (x1, y2)]) * gsd_m
     east, north = UPPER_LEFT_M[0] + corners[:, 0], UPPER_LEFT_M[1] - corners[:, 1]
@@ -100,13 +100,13 @@ def _ring(box_xyxy: tuple[int, int, int, int], gsd_m: float) -> list[list[float]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Render a scene, write it and its truth, and print what it holds."""
-    parser = argparse.ArgumentParser(description="Make a synthetic aerial scene and its truth.")
+    """Render a scene, write it and its ground truth, and print the number of objects by class."""
+    parser = argparse.ArgumentParser(description="Render a synthetic aerial scene with its ground truth.")
     parser.add_argument("out", type=Path, metavar="OUT.tif", help="the scene to write")
     parser.add_argument(
-        "--truth", type=Path, metavar="OUT.geojson", help="the truth to write (default: beside the scene)"
+        "--truth", type=Path, metavar="OUT.geojson", help="the ground truth to write (default: beside the scene)"
     )
-    parser.add_argument("--size", type=int, default=4096, help="pixels a side (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=4096, help="side of the scene, pixels (default: %(default)s)")
     parser.add_argument("--gsd", type=float, default=0.5, help="metres per pixel (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same scene (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -1,9 +1,9 @@
-"""Does a detector learn at all? Each preset, with a small body, learns a few images by heart.
+"""Sanity check of training: each preset, with a small backbone, overfits a few images.
 
     python examples/overfit.py VHR10/train.json --out runs/overfit [--preset lca] [--images 16] [--epochs 250]
 
-Images are taken evenly from the set; they are trained on without augmentation and evaluated on themselves, at 256
-pixels. A preset that does not come near mAP50 1.0 here has a fault in its targets, losses or decoding.
+Images are taken evenly from the set, and used both for training, without augmentation, and for evaluation, at 256
+pixels. A preset whose mAP50 does not come close to 1.0 has a bug in its targets, losses or decoding.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ RECIPE = TrainConfig(
     validations=1,
 )  # fmt: skip
 EPOCHS = 250
-"""Of two steps each, with sixteen images."""
+"""Number of epochs, of two steps each with sixteen images."""
 
 
 def some_images(labelled: LabelledSet, count: int) -> LabelledSet:
-    """`count` images, evenly over the set, under the classes that occur in them."""
-    places = np.linspace(0, len(labelled) - 1, count).round().astype(int)
-    chosen = tuple(labelled.annotations[place] for place in places.tolist())
+    """`count` images spread evenly over the set, with the set's classes."""
+    indices = np.linspace(0, len(labelled) - 1, count).round().astype(int)
+    chosen = tuple(labelled.annotations[index] for index in indices.tolist())
     return LabelledSet(labelled.name, labelled.classes, chosen)
 
 
 def overfit(preset: Preset, labelled: LabelledSet, out: Path, epochs: int) -> ModelCard:
-    """Trains a preset on a set and validates it on the same; the card has the figures."""
+    """Trains a preset on a set and validates it on the same set; the card has the metrics."""
     config = replace(RECIPE, preset=preset, epochs=epochs)
     listener = Listener(
         step=lambda at: print(f"\r{preset}: {at.progress:4.0%}, loss {at.loss:.3f}   ", end="", flush=True)

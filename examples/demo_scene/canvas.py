@@ -1,4 +1,4 @@
-"""What the demo scene is painted on: noise, ground materials, the canvas that takes them, and the camera at the end."""
+"""The canvas of the demo scene: noise, ground materials, the canvas itself, and the camera model at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from demo_scene.patch import SHADOW_LIGHT, Colour, Patch, Place, Points
 
-# What a scene pixel is taken by: bits of Canvas.used.
+# What occupies a scene pixel: bits of Canvas.used.
 FREE, OBJECT, PAVED, WATER, OPEN = 0, 1, 2, 4, 8  # open ground is kept clear of trees
 NOISE_TILE_PX = 1024
-STRIP_PX = 128  # windows are worked through in strips that fit the processor's cache
+STRIP_PX = 128  # windows are processed in strips that fit into the processor's cache
 POINT_SPREAD = (1, 5, 1, 5, 26, 5, 1, 5, 1)  # a Gaussian of 0.55 pixels
 HAZE = np.array([9, 11, 14], np.float32)
 HAZE_LEAVES = np.array([0.93, 0.93, 0.91], np.float32)
@@ -23,28 +23,28 @@ COARSEST_M = 340.0
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A ground: its colour varies between low and high over tens of metres, its grain from pixel to pixel."""
+    """A ground material: colour between low and high over tens of metres, grain from pixel to pixel."""
 
     low: Colour
     high: Colour
     grain: float = 0.06
     takes: int = FREE
     rows_m: float = 0.0
-    """Distance of sown rows or mown stripes; 0 for none."""
+    """Spacing of sown rows or mown stripes; 0 for none."""
     rows_depth: float = 0.035
     ripples: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SceneObject:
-    """One object of the truth: the tight box of its pixels, (x1, y1, x2, y2) with x2 and y2 the outer edges."""
+    """One object of the ground truth: the tight box of its pixels, (x1, y1, x2, y2) with x2 and y2 the outer edges."""
 
     class_name: str
     box_xyxy: tuple[int, int, int, int]
 
 
 def periodic_noise(rng: np.random.Generator, cells: tuple[int, int], size: int) -> NDArray[np.float32]:
-    """(size, size) smooth noise around 0 from a random grid of (rows, columns); it repeats without a seam."""
+    """(size, size) smooth noise around 0 from a random grid of (rows, columns); it tiles seamlessly."""
     grid = np.pad(rng.standard_normal(cells, dtype=np.float32), 2, mode="wrap")
     step_y, step_x = size / cells[0], size / cells[1]
     box = (2.0, 2.0, 2.0 + cells[1], 2.0 + cells[0])
@@ -62,7 +62,7 @@ def _fractal(rng: np.random.Generator, first: int, last: int, size: int, gain: f
 
 
 def _as_bytes(noise: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Noise of unit variance in steps of 1/40: a whole scene of it takes one byte a pixel."""
+    """Noise of unit variance in steps of 1/40, one byte per pixel."""
     return np.clip(noise * 40, -127, 127).astype(np.int8)
 
 
@@ -84,7 +84,7 @@ class Noise:
 
 @dataclass(slots=True)
 class Canvas:
-    """The scene while it is painted, addressed in metres of a plan that is turned about the scene's centre."""
+    """The scene while it is painted, addressed in metres of a plan that is rotated about the scene's centre."""
 
     size: int
     gsd_m: float
@@ -121,7 +121,7 @@ class Canvas:
         self, shapes_m: Sequence[ArrayLike], material: Material, *, line_m: float = 0.0, soft_m: float = 0.0,
         ragged: bool = False, opacity: float = 1.0, rows_deg: float = 0.0, only: int = 0,
     ) -> None:  # fmt: skip
-        """Cover polygons, or lines of a width, with a ground.
+        """Cover polygons, or lines of a given width, with a ground material.
 
         Args:
             shapes_m: each (N, 2), plan metres.
@@ -175,13 +175,13 @@ class Canvas:
             layer[pixels] = layer[pixels] * (1 - cover) + wanted * cover
 
     def stamp(self, patch: Patch, class_name: str = "", on: int = 0, occupies: bool = True) -> bool:
-        """Lay a patch on the scene; False where it would overlap an object, leave the scene or stand on other ground.
+        """Put a patch on the scene; False if it would overlap an object, leave the scene or be on unsuitable ground.
 
         Args:
             patch: the drawn object.
-            class_name: with a name, the object enters the truth.
-            on: bits of which every pixel under the object must have one; 0 for any ground.
-            occupies: whether other objects keep off; a bridge carries vehicles.
+            class_name: if given, the object is added to the ground truth.
+            on: every pixel under the object must have one of these bits; 0 for any ground.
+            occupies: whether other objects may not overlap it; a bridge carries vehicles.
         """
         paint, solid, shadow = patch.layers()
         rows, columns = np.nonzero(solid > 0.5)
@@ -202,7 +202,7 @@ class Canvas:
         return True
 
     def lay(self, keep: NDArray[np.float32], paint: NDArray[np.float32], left: int, top: int) -> None:
-        """Scene = scene * keep + paint, both (h, w, 3), cut at the scene's border."""
+        """Scene = scene * keep + paint, both (h, w, 3), clipped to the scene."""
         height, width = keep.shape[:2]
         x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + width, self.size), min(top + height, self.size)
         if x2 > x1 and y2 > y1:
@@ -210,7 +210,7 @@ class Canvas:
             self.rgb[y1:y2, x1:x2] = self.rgb[y1:y2, x1:x2] * keep[part] + paint[part]
 
     def is_free(self, x_m: float, y_m: float, margin_m: float = 1.0) -> bool:
-        """Whether a point lies in the scene on ground that nothing takes."""
+        """Whether a point is in the scene on free ground."""
         x, y = self.to_px([(x_m, y_m)])[0]
         reach = margin_m / self.gsd_m
         if not (0 <= x < self.size and 0 <= y < self.size):
@@ -221,7 +221,7 @@ class Canvas:
 
 
 def _cover(outlines: list[Points], size: tuple[int, int], line_px: float, soft_px: float) -> NDArray[np.float32]:
-    """(h, w) share of each pixel that lies in the polygons, or on the lines, 0..1."""
+    """(h, w) share of each pixel that is inside the polygons, or on the lines, 0..1."""
     mask = Image.new("L", (size[0] * 2, size[1] * 2))
     pen = ImageDraw.Draw(mask)
     for outline in outlines:
@@ -237,10 +237,10 @@ def _cover(outlines: list[Points], size: tuple[int, int], line_px: float, soft_p
 
 
 def develop(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The painted scene as a camera would give it: optics blur it, haze lifts the darks, the sensor adds noise."""
+    """The painted scene as a camera would record it: blurred by optics, with haze in the darks and sensor noise."""
     blurred = np.asarray(Image.fromarray(rgb).filter(ImageFilter.Kernel((3, 3), POINT_SPREAD)))
     out = np.empty_like(rgb)
-    # Colour noise is drawn once for a strip and rolled for the next: drawing it anew would take a second.
+    # Colour noise is drawn once and rolled for each strip: drawing it again would take a second.
     colour_noise = rng.standard_normal((STRIP_PX, rgb.shape[1], 3), dtype=np.float32) * 1.4 + (HAZE + 0.5)
     for top in range(0, len(rgb), STRIP_PX):
         strip = blurred[top : top + STRIP_PX] * HAZE_LEAVES

@@ -103,7 +103,7 @@ def hedge(canvas: Canvas, line: Points) -> None:
 
 
 def plant(canvas: Canvas, x: float, y: float, largest: float = 1.0) -> None:
-    """Put one tree where nothing else stands; `largest` bounds its size as a part of the biggest."""
+    """Put one tree on free ground; `largest` limits its size as a share of the largest tree."""
     if canvas.is_free(x, y, margin_m=2.0):
         trees = canvas.trees
         keep, paint = trees[int(canvas.rng.integers(max(1, int(len(trees) * largest))))]
@@ -147,7 +147,7 @@ def sea(canvas: Canvas, shore: Points, built: NDArray[np.bool_], corner_x: float
 
 
 def dashes(line: Points, dash_m: float, gap_m: float, side_m: float = 0.0) -> list[Points]:
-    """Pieces of a line, moved sideways: lane marks."""
+    """Lane marks: pieces of a line, shifted sideways."""
     lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
     starts = np.arange(0, lengths[-1] - dash_m, dash_m + gap_m)
     return [np.stack([along(line, lengths, at + step, side_m)[0] for step in (0, dash_m)]) for at in starts]
@@ -191,7 +191,7 @@ def traffic(canvas: Canvas, line: Points, width: float, spacing_m: float, trucks
 
 
 def car_park(canvas: Canvas, rect: Rect) -> None:
-    """Double rows of bays, about two thirds of them taken."""
+    """Double rows of bays, about two thirds of them occupied."""
     rng = canvas.rng
     canvas.fill([rect.corners()], ASPHALT)
     for y in np.arange(rect.y + 3, rect.y + rect.height - 11, 17.0):

@@ -1,7 +1,7 @@
-"""Draws the objects that the demo scene is made for; the sites place them.
+"""Draws the labelled objects of the demo scene; the sites place them.
 
-Every function gives back a Patch: the object seen from above, drawn in metres along its own axes (x forward, y to the
-right) with the shadow it throws. Shapes and colours follow what such objects look like in public aerial imagery; none
+Every function returns a Patch: the object seen from above, drawn in metres along its own axes (x forward, y to the
+right) with its shadow. Shapes and colours follow what such objects look like in public aerial imagery; none
 of that imagery is used.
 """
 
@@ -30,7 +30,7 @@ from demo_scene.patch import (
 
 @dataclass(frozen=True, slots=True)
 class AirplaneKind:
-    """Sizes in metres; sweep is how far the wing tip lies behind the root, as a part of half the span."""
+    """Sizes in metres; sweep is the distance of the wing tip behind the root, as a share of half the span."""
 
     length: float
     span: float
@@ -125,7 +125,7 @@ SHIP_COLOURS: dict[str, tuple[tuple[Colour, Colour], ...]] = {
 def _cargo(
     patch: Patch, kind: str, length: float, half: float, deck: Colour, height: float, rng: np.random.Generator
 ) -> None:
-    """What lies on deck: hatches, pipes or containers."""
+    """Deck equipment: hatches, pipes or containers."""
     if kind == "bulk":
         for at in np.linspace(-0.26, 0.30, 6):
             patch.rect((at - 0.035) * length, -0.55 * half, (at + 0.035) * length, 0.55 * half,
@@ -270,7 +270,7 @@ def baseball_diamond(place: Place, size_m: float, grass_infield: bool, dirt: Col
 
 
 def _rounded(corners: Points, cut: float) -> Points:
-    """A polygon with its corners cut off twice, which looks round at this size."""
+    """A polygon with its corners cut off twice, which looks round at this resolution."""
     for part in (cut, cut * 0.8):
         nxt, last = np.roll(corners, -1, 0), np.roll(corners, 1, 0)
         corners = np.stack([corners + part * (last - corners), corners + part * (nxt - corners)], axis=1).reshape(-1, 2)

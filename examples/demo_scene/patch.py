@@ -19,7 +19,7 @@ Points = NDArray[np.float64]
 SUPERSAMPLE = 4
 # Metres of shadow per metre of height, (right, down) in the scene: the sun stands in the south-east, 52 degrees high.
 SHADOW_M = np.array([-0.55, -0.55])
-# Sunlight kept in a shadow: the blue sky still lights it.
+# Share of light left in a shadow, which the blue sky still lights.
 SHADOW_LIGHT = np.array([0.36, 0.41, 0.48], np.float32)
 SELF_SHADE = (140, 140, 140)
 WHITE: Colour = (236, 237, 235)
@@ -63,7 +63,7 @@ class Patch:
         return points
 
     def polygon(self, points_m: ArrayLike, colour: Colour, base_m: float = 0.0, top_m: float = 0.0) -> None:
-        """Paint a polygon that reaches from base_m to top_m above the ground and throws the shadow of that body."""
+        """Paint a polygon that extends from base_m to top_m above the ground, with the shadow of that body."""
         outline = self._to_px(points_m)
         if top_m > 0:
             _sweep(self._pens[2], outline + base_m * self._shift, (top_m - base_m) * self._shift)
@@ -73,7 +73,7 @@ class Patch:
         self._pens[1].polygon(outline.ravel().tolist(), fill=255)
 
     def _shade_self(self, outline: Points, shift: Points) -> None:
-        """Darken what is already painted under the shadow, which falls a body's own height long."""
+        """Darken the paint under the shadow that the body casts on itself."""
         both = np.concatenate([outline, outline + shift])
         left, top = np.maximum(both.min(0).astype(int) - 1, 0).tolist()
         right, bottom = np.minimum(both.max(0).astype(int) + 2, self._rgb.size).tolist()
@@ -92,7 +92,7 @@ class Patch:
         self.polygon(circle(radius_m) + (x, y), colour, **height)
 
     def line(self, points_m: ArrayLike, width_m: float, colour: Colour, closed: bool = False) -> None:
-        """Paint a line on the ground; thinner than a third of a metre it would vanish at common resolutions."""
+        """Paint a line on the ground; thinner than a third of a metre, it would vanish at common resolutions."""
         points = np.asarray(points_m, float)
         points = np.concatenate([points, points[:1]]) if closed else points
         width = max(1, round(width_m * self._px_per_m))
@@ -108,7 +108,7 @@ class Patch:
 
 
 def _sweep(pen: ImageDraw.ImageDraw, outline: Points, shift: Points) -> None:
-    """Fill the area that an outline covers while it moves by shift: the shadow of an upright body."""
+    """Fill the area that an outline sweeps while it moves by `shift`: the shadow of an upright body."""
     moved = outline + shift
     sides = np.stack([outline, np.roll(outline, -1, 0), np.roll(moved, -1, 0), moved], axis=1)  # (N, 4, 2)
     for polygon in (outline, moved, *sides):

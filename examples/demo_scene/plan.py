@@ -1,6 +1,6 @@
-"""Which site lies where in the demo scene.
+"""Layout of the sites in the demo scene.
 
-A site is a function of a canvas and a rectangle in plan metres; it puts as much into the rectangle as fits. The full
+A site is a function of a canvas and a rectangle in plan metres; it fills the rectangle with as much as fits. The full
 plan is 2 km wide, with the sea in the west; compact scenes are a quilt of square sites.
 """
 
@@ -40,7 +40,7 @@ def paint_compact(canvas: Canvas) -> None:
 def paint_full(canvas: Canvas) -> None:
     """The whole plan, drawn from the ground up: land, water, sites, roads, bridges, traffic, trees."""
     extent, rng = canvas.size * canvas.gsd_m, canvas.rng
-    margin = 0.12 * extent  # the plan is turned, so it must reach beyond the scene's corners
+    margin = 0.12 * extent  # the plan is rotated, so it must extend beyond the scene's corners
     canvas.trees = street.trees(canvas.gsd_m, 40, rng)
     ground.countryside(canvas, Rect(-margin, -margin, extent + 2 * margin, extent + 2 * margin))
     river, shore = _river(extent + margin), _shore(canvas, -margin, extent + margin)

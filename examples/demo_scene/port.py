@@ -53,7 +53,7 @@ def jetty(canvas: Canvas, rect: Rect) -> None:
 
 
 def moor(canvas: Canvas, x: float, y: float, length: float, kind: str, heading: float, side: int) -> None:
-    """Lay a ship alongside a point of a quay: `side` says on which side of it the water is."""
+    """Lay a ship alongside a point of a quay: `side` is the side where the water is."""
     beam = length * (0.15 if length > 60 else 0.24)
     off = side * (beam / 2 + 1.5)
     place = canvas.at(x + off * (heading == 90), y + off * (heading != 90), heading)
@@ -72,7 +72,7 @@ def container_stack(canvas: Canvas, x: float, y: float) -> None:
 
 
 def ships_at_sea(canvas: Canvas, rect: Rect, count: int) -> None:
-    """Ships under way or at anchor, kept apart by trying places until one is free."""
+    """Ships under way or at anchor, kept apart by trying positions until one is free."""
     rng = canvas.rng
     kinds = ("container", "bulk", "tanker", "ferry", "boat", "boat")
     for _ in range(count):
@@ -90,7 +90,7 @@ def ships_at_sea(canvas: Canvas, rect: Rect, count: int) -> None:
 
 
 def _open_water(canvas: Canvas, x: float, y: float, reach_m: float) -> bool:
-    """Whether a square around a point lies in the scene and holds only water."""
+    """Whether a square around a point is in the scene and contains only water."""
     middle, reach = canvas.to_px([(x, y)])[0], reach_m / canvas.gsd_m
     (left, top), (right, bottom) = (middle - reach).astype(int).tolist(), (middle + reach).astype(int).tolist()
     inside = min(left, top) >= 0 and max(right, bottom) <= canvas.size

@@ -1,4 +1,4 @@
-"""Draws what lines the streets of the demo scene: vehicles, houses, sheds and trees."""
+"""Draws the surroundings of the demo scene's streets: vehicles, houses, sheds and trees."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def vehicle(place: Place, truck: bool, rng: np.random.Generator) -> Patch:
 
 
 def house(place: Place, length: float, width: float, roof: Colour, rng: np.random.Generator) -> Patch:
-    """A house with a gabled roof, one slope in the light and one away from it."""
+    """A house with a gabled roof, one slope in the sun and one in the shade."""
     eaves = rng.uniform(4.0, 6.5)
     patch = Patch(place, length, width, margin_m=eaves + 3)
     normal = np.deg2rad(place.heading_deg + 90)

@@ -1,12 +1,12 @@
-"""Says of more classes whether images were annotated for them, which makes the background of one set teach the others.
+"""Adds classes to the images' `labelled_categories`, so that the background of one set is used for other classes.
 
     python examples/lca_s/curate_labels.py OPENMIX/train.json build/openmix.json
     python examples/lca_s/curate_labels.py VHR10/train.json build/vhr10.json
 
-openmix boxes one or two classes per image and is silent on the rest: nothing says that glittering water has no
-airplanes. What can hardly occur in the images of one of its sources is therefore declared absent. NWPU VHR-10 leaves
-out small cars in most images, so that only images with a boxed vehicle count as annotated for vehicles, and images of
-ports and tank farms, where a vehicle would hardly be seen: without them, ships and tanks were taken for vehicles.
+openmix labels one or two classes per image and leaves the others unknown: nothing says that glittering water has no
+airplanes. Classes that hardly occur in the images of a source are therefore declared absent. NWPU VHR-10 leaves out
+small cars in most images. Only images with a labelled vehicle count as annotated for vehicles, and images of ports and
+tank farms, where vehicles are hardly visible: without these, ships and tanks were detected as vehicles.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ABSENT = {
     "HRPlanesV2": ("ship", "harbor", *SPORTS),
     "KIT AIS via jekhor": ("airplane", "ship", "harbor", "storage tank", "baseball diamond", "ground track field"),
 }
-"""Source of an image -> classes that it does not show."""
+"""Source of an image -> classes that its images do not show."""
 INCOMPLETE = {"NWPU VHR-10": ("vehicle", {"vehicle", "ship", "harbor", "storage tank"})}
-"""Source -> the class of which it leaves out objects, but in images that show one of these."""
+"""Source -> the incompletely labelled class, and the classes whose images are complete nevertheless."""
 
 
 def curated(content: dict[str, Any], images: Path) -> dict[str, Any]:

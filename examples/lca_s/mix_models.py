@@ -1,11 +1,11 @@
-"""Averages the weights of two models of one network, one of which was fine-tuned from the other.
+"""Interpolates the weights of two models of one network, one of which was fine-tuned from the other.
 
     python examples/lca_s/mix_models.py OLD NEW build/mixed --share 0.45 --class-share 0.6 --box-share 0
         --row "storage tank=1"
 
-Between a model and what further training made of it lie models that keep most of what the one knew and have most of
-what the other learned. Shares are NEW's: of all weights, of the head's class branch, of its box branch, and of single
-classes' rows in the last layer. The result is a folder that detect, evaluate and ship_model.py take.
+Models between the original and the fine-tuned weights keep most of what the original knew and have most of what the
+other learned. Shares are those of NEW: in all weights, in the head's class branch, in its box branch, and in the rows
+of single classes in the last layer. The result is a model folder for detect, evaluate and ship_model.py.
 
 Source:
     Wortsman et al., "Robust fine-tuning of zero-shot models" (2022): linear interpolation of weights.
@@ -32,22 +32,22 @@ LAST_LAYER = "head.class_logits."
 def mixed(
     old: ModelCard, new: ModelCard, shares: tuple[float, float, float], rows: dict[str, float]
 ) -> dict[str, Tensor]:
-    """Weights between two models.
+    """Interpolates between the weights of two models.
 
     Args:
-        old: at share 0.
-        new: at share 1; of the same network and classes.
-        shares: of all weights, of the class branch, of the box branch.
-        rows: of single classes, by name, in the class branch's last layer.
+        old: the model at share 0.
+        new: the model at share 1, with the same network and classes.
+        shares: for all weights, for the class branch, for the box branch.
+        rows: shares for single classes, by name, in the class branch's last layer.
 
     Raises:
-        SystemExit: if the models differ in network or classes, or have no class of a row's name.
+        SystemExit: if the models differ in network or classes, or lack a class of `rows`.
     """
     if (old.network, old.classes) != (new.network, new.classes):
-        raise SystemExit(f"'{old.name}' and '{new.name}' differ in network or classes; only equal ones have a mean")
+        raise SystemExit(f"'{old.name}' and '{new.name}' differ in network or classes; choose models with equal ones")
     unknown = sorted(set(rows) - set(old.classes))
     if unknown:
-        raise SystemExit(f"there is no class {', '.join(unknown)}; the models have {', '.join(old.classes)}")
+        raise SystemExit(f"--row: there is no class {', '.join(unknown)}; the models have {', '.join(old.classes)}")
     first, second = (safetensors.torch.load(card.read_weights()) for card in (old, new))
     general, of_classes, of_boxes = shares
     result = {}
@@ -74,7 +74,7 @@ def row(text: str) -> tuple[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="a model's name, card or folder")
-    parser.add_argument("new", help="what was fine-tuned from it")
+    parser.add_argument("new", help="the model that was fine-tuned from it")
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--share", type=float, default=0.5)
     parser.add_argument("--class-share", type=float, help="default: --share")

@@ -1,10 +1,11 @@
-"""Makes a model's int8 form, which processors with VNNI run fastest: a graph of small integers with its own card.
+"""Quantises a model to int8, the fastest form on processors with VNNI: an ONNX graph with its own card.
 
     python examples/lca_s/quantise_model.py lca-s models/lca-s-int8.toml --class-map examples/lca_s/lca-s-classes.toml
         --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json
 
-Post-training: the ranges of what convolutions take and give are measured on images of the validation sets; weights are
-scaled channel by channel. The card is written where mAP50 stays within 0.01 of float32 on every set, with the figures.
+Post-training quantisation: the ranges of the convolutions' inputs and outputs are measured on validation images, and
+weights are scaled per channel. The card, with its metrics, is written if mAP50 stays within 0.01 of float32 on every
+set.
 
 Source:
     Nagel et al., "A White Paper on Neural Network Quantization", 2021, section 3 (post-training, per channel).
@@ -39,11 +40,11 @@ from lcageo.runtime.predictor import load_predictor
 
 CALIBRATION_IMAGES = 64
 MOST_LOST = 0.01
-"""Of mAP50."""
+"""Maximum loss of mAP50."""
 
 
 class Images(quantization.CalibrationDataReader):  # type: ignore[misc]  # the package has no types
-    """Some images of sets, evenly, as the graph takes them."""
+    """Images spread evenly over some sets, in the format of the graph's input."""
 
     def __init__(self, sets: list[LabelledSet], card: ModelCard, count: int) -> None:
         datasets = [EvalDataset(labelled, card.tile_size, fill=card.fill) for labelled in sets]
@@ -61,7 +62,7 @@ class Images(quantization.CalibrationDataReader):  # type: ignore[misc]  # the p
 
 
 def quantised(card: ModelCard, images: Images, target: Path) -> ModelCard:
-    """The card of the int8 graph, which is written beside `target`."""
+    """Writes the int8 graph beside `target` and returns its card."""
     path = target.with_suffix(".onnx").absolute()
     with tempfile.TemporaryDirectory() as folder:
         graph, prepared = Path(folder) / "graph.onnx", Path(folder) / "prepared.onnx"
@@ -102,7 +103,9 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
         lost.append(metrics[card.name, name]["mAP50"] - metrics[small.name, name]["mAP50"])
     if max(lost) > MOST_LOST:
         small.weights.unlink()
-        sys.exit(f"int8 costs {max(lost):.4f} of mAP50, more than {MOST_LOST}: no card is written")
+        sys.exit(
+            f"int8 costs {max(lost):.4f} of mAP50, more than {MOST_LOST}: no card is written; keep the float model"
+        )
     write_card(replace(small, metrics={name: metrics[small.name, name] for name in sets}), arguments.card)
 
 

@@ -1,10 +1,10 @@
-"""Makes labelled training images out of rendered scenes: a COCO set of chips at several resolutions.
+"""Makes labelled training images from rendered scenes: a COCO set of chips at several resolutions.
 
     python examples/lca_s/render_chips.py build/rendered
 
-They show what the real sets lack: parked cars of nine to twenty pixels, tanks of every size, fields and piers seen
-whole, and woods, farm land and open sea with little in them. Scenes come from make_scene.py with seeds from 1,000 on,
-never that of the demo scene, turned by any angle. Where a car is too short to be seen, a chip is not annotated for
+They show what the real sets lack: parked cars of nine to twenty pixels, tanks of every size, complete fields and piers,
+and woods, farm land and open sea with few objects. Scenes come from make_scene.py with seeds from 1,000 on, never that
+of the demo scene, and are rotated by any angle. Where cars are too short to be visible, a chip is not annotated for
 vehicles.
 """
 
@@ -31,19 +31,19 @@ from PIL import Image
 CHIP_PX = 512
 FIRST_SEED = 1_000
 SCENES = ((0.2, 2048), (0.15, 2048), (0.25, 2048), (0.3, 6400), (0.35, 5600), (0.4, 4900), (0.5, 3900), (0.8, 2450))
-"""Metres per pixel and pixels a side, in turn: quilts of sites, whole plans. Cars are 30 to 6 pixels long."""
+"""Metres per pixel and side in pixels, in turn: compact scenes, then full plans. Cars are 30 to 6 pixels long."""
 LEAST_VEHICLE_PX = 8.0
 VEHICLE_M = 4.5
 EMPTY_SHARE = 0.15
-"""Of the chips that lie anywhere, whether there are objects or not."""
+"""Share of the chips at random positions, with or without objects."""
 SHARE = {"vehicle": 3}
-"""How often chips lie around objects of a class, of others once: in car parks there is most to learn."""
+"""Weight of a class when chips are placed around objects, 1 for others: car parks have the most to learn from."""
 DARKEST = 20
-"""A plan that is turned leaves the scene's corners black; haze makes that 9 to 14, water is brighter."""
+"""Below this, a pixel is in a black corner of a rotated plan: haze makes corners 9 to 14, and water is brighter."""
 MOST_BLACK = 0.001
-"""Share of a chip that may be black."""
+"""Maximum share of a chip that may be black."""
 MIN_VISIBLE = 0.4
-"""An object of which less than this share lies in a chip is not boxed."""
+"""An object of which less than this share is in a chip gets no box."""
 
 Box = tuple[int, int, int, int]
 
@@ -51,20 +51,20 @@ Box = tuple[int, int, int, int]
 def windows(
     objects: Sequence[SceneObject], pixels: NDArray[np.uint8], count: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Upper left corners of chips: some anywhere, the others around objects, of every class as often but vehicles.
+    """Chooses the upper-left corners of chips: some at random, the others around objects, by class with `SHARE`.
 
     Args:
-        objects: of the scene.
-        pixels: (3, size, size) of the scene; its black corners are avoided.
-        count: of chips.
-        rng: source of chance.
+        objects: the scene's objects.
+        pixels: (3, size, size) the scene; its black corners are avoided.
+        count: number of chips.
+        rng: random generator.
     """
-    places: list[tuple[int, int]] = []
+    corners: list[tuple[int, int]] = []
     size = pixels.shape[1]
     black = np.asarray(pixels.max(axis=0) < DARKEST, np.bool_)
     by_class = [[item for item in objects if item.class_name == name] for name in CLASSES]
     present = [items for items in by_class if items for _ in range(SHARE.get(items[0].class_name, 1))]
-    while len(places) < count:
+    while len(corners) < count:
         if rng.random() < EMPTY_SHARE or not present:
             x, y = rng.integers(0, size - CHIP_PX, 2).tolist()
         else:
@@ -73,12 +73,12 @@ def windows(
             middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + rng.uniform(-0.35, 0.35, 2) * CHIP_PX
             x, y = np.clip(middle - CHIP_PX / 2, 0, size - CHIP_PX).astype(int).tolist()
         if black[y : y + CHIP_PX, x : x + CHIP_PX].mean() <= MOST_BLACK:
-            places.append((x, y))
-    return places
+            corners.append((x, y))
+    return corners
 
 
 def boxes_in(objects: Sequence[SceneObject], x0: int, y0: int) -> list[tuple[str, Box]]:
-    """Class and box, in the chip's pixels and cut at its edge, of each object that shows enough of itself."""
+    """Class and box, in the chip's pixels and cut at its edge, of each object that is sufficiently visible."""
     found = []
     for item in objects:
         x1, y1, x2, y2 = item.box_xyxy
@@ -93,7 +93,7 @@ def boxes_in(objects: Sequence[SceneObject], x0: int, y0: int) -> list[tuple[str
 def render_chips(
     scene: tuple[int, float, int], count: int, folder: Path
 ) -> list[tuple[dict[str, Any], list[tuple[str, Box]]]]:
-    """Renders the scene of a number, metres per pixel and side; writes chips of it: COCO image records and boxes."""
+    """Renders a scene (number, metres per pixel, side) and writes its chips; returns COCO image records and boxes."""
     number, gsd_m, size = scene
     rng = np.random.default_rng(FIRST_SEED + number)
     pixels, objects = render_scene(size, gsd_m, FIRST_SEED + number, turn_deg=float(rng.uniform(0, 90)))
@@ -117,9 +117,9 @@ def _save(pixels: NDArray[np.uint8], path: Path, rng: np.random.Generator) -> No
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, metavar="FOLDER", help="gets train.json and a folder of images")
-    parser.add_argument("--chips", type=int, default=520, help="how many (default: %(default)s)")
-    parser.add_argument("--scenes", type=int, default=16, help="of how many scenes (default: %(default)s)")
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="folder for train.json and the images")
+    parser.add_argument("--chips", type=int, default=520, help="number of chips (default: %(default)s)")
+    parser.add_argument("--scenes", type=int, default=16, help="number of scenes (default: %(default)s)")
     options = parser.parse_args(arguments)
     folder = options.out / "images"
     folder.mkdir(parents=True, exist_ok=True)

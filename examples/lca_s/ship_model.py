@@ -1,10 +1,10 @@
-"""Makes a trained run a model to ship: float16 weights, with the thresholds and figures of these very weights.
+"""Makes a model to ship from a training run: float16 weights, with thresholds and metrics of exactly these weights.
 
     python examples/lca_s/ship_model.py runs/lca-s models/lca-s.toml --trained-on "NWPU VHR-10 and openmix"
         --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json --class-map examples/lca_s/lca-s-classes.toml
 
-Thresholds come from all validation sets together, figures from each by itself; sizes on the ground are those below. The
-card has no paths of this machine.
+Thresholds come from all validation sets together, metrics from each set on its own; object sizes are those below. The
+card has no local paths.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SIZE_M = {
     "bridge": (5.0, 20_000.0),
     "vehicle": (1.5, 40.0),  # a road train in parts
 }
-"""Least and greatest longer side of a box around such a thing, metres, generously: nothing real may be lost."""
+"""Minimum and maximum of a box's longer side, metres, with a wide margin, so that no real object is lost."""
 
 
 def halved(card: ModelCard, target: Path) -> ModelCard:
-    """The card with its weights beside `target`, in float16."""
+    """Writes the weights in float16 beside `target` and returns the card for them."""
     weights = safetensors.torch.load_file(card.weights)
     content = safetensors.torch.save(
         {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
@@ -53,7 +53,7 @@ def halved(card: ModelCard, target: Path) -> ModelCard:
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """What a card says of one validation set."""
+    """A card's metrics of one validation set."""
     interval = evaluation.resampled().map50_interval
     return {
         "images": evaluation.images,
@@ -66,7 +66,7 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, trained_on: str) -> ModelCard:
-    """The card with thresholds and figures, and without paths."""
+    """The card with thresholds and metrics, and without local paths."""
 
     def read(paths: list[Path]) -> LabelledSet:
         return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
@@ -103,16 +103,16 @@ def main() -> None:
     parser.add_argument("--val", type=named_path, action="append", required=True, metavar="NAME=PATH")
     parser.add_argument("--class-map", type=Path)
     parser.add_argument("--trained-on", required=True)
-    parser.add_argument("--tile", type=int, help="side of a tile, pixels, if not the run's")
-    parser.add_argument("--gsd", help="MIN,MAX metres per pixel, if not the run's")
-    parser.add_argument("--largest", type=int, help="side that nearly all objects stay below, if not the run's")
+    parser.add_argument("--tile", type=int, help="tile size, pixels (default: the run's)")
+    parser.add_argument("--gsd", help="MIN,MAX metres per pixel (default: the run's)")
+    parser.add_argument("--largest", type=int, help="longest side of the expected objects, pixels (default: the run's)")
     arguments = parser.parse_args()
     card = halved(find_card(arguments.run), arguments.card)
     if arguments.tile:
         card = replace(card, tile_size=arguments.tile)
     if arguments.gsd:
-        least, greatest = map(float, arguments.gsd.split(","))
-        card = replace(card, gsd_m=(least, greatest))
+        minimum, maximum = map(float, arguments.gsd.split(","))
+        card = replace(card, gsd_m=(minimum, maximum))
     if arguments.largest:
         card = replace(card, largest_object_px=arguments.largest)
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None

@@ -1,13 +1,13 @@
-"""Turns images by any angle where their boxes can follow, and sets nine beside each other: cars as they are parked.
+"""Rotates images by any angle where their boxes can follow, and combines nine in one chip: cars as they are parked.
 
     python examples/lca_s/turn_images.py build/curated/openmix.json build/turned \
         --source "KIT AIS via jekhor" --classes car
 
-A box around a turned box is larger than the object in it. Only where an object fills its box, as a car on a road that
-runs along the image does, is the new box known: w' = w |cos| + h |sin|, h' = w |sin| + h |cos|. Boxes at least 1.7
-times as long as wide are taken for such; all others are marked as crowds, which are neither to be found nor background.
-Of a turned image its largest upright square without corners is kept; nine of them make a chip, in which objects are
-smaller when it is scaled to the size of the others.
+The box around a rotated box is larger than the object in it. The new box is known only if the object fills its box, as
+a car on a road parallel to the image's edge does: w' = w |cos| + h |sin|, h' = w |sin| + h |cos|. Boxes at least 1.7
+times as long as wide are assumed to be filled; all others are marked as crowds, which are ignored, in the loss and in
+evaluation. The largest upright square without empty corners is kept of a rotated image; nine of them make a chip, in
+which objects become smaller when it is scaled to the size of the others.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import numpy as np
 from PIL import Image
 
 FILLED = 1.7
-"""Least ratio of sides."""
+"""Minimum ratio of a box's sides for its object to fill it."""
 MIN_VISIBLE = 0.5
-"""An object of which less than this share lies in the square is a crowd."""
+"""An object of which less than this share is in the square is marked as a crowd."""
 ACROSS = 3
-"""Squares side by side in a chip."""
+"""Number of squares along a chip's side."""
 
 Record = dict[str, Any]
 
 
 def turned(image: Image.Image, boxes: list[Record], angle: float) -> tuple[Image.Image, list[Record]]:
-    """The largest upright square of a turned image, and its boxes (COCO records without ids).
+    """The largest upright square of a rotated image, and its boxes (COCO records without ids).
 
     Args:
-        image: its shorter side counts.
+        image: the image; its shorter side decides the size of the square.
         boxes: COCO annotations, pixels.
         angle: degrees, counter-clockwise.
     """
@@ -48,7 +48,7 @@ def turned(image: Image.Image, boxes: list[Record], angle: float) -> tuple[Image
     for box in boxes:
         x, y, width, height = box["bbox"]
         away = np.array([x + width / 2, y + height / 2]) - middle
-        # Counter-clockwise on the screen, whose y goes down.
+        # Counter-clockwise as seen on the screen, where y points down.
         centre = np.array([cos * away[0] + sin * away[1], cos * away[1] - sin * away[0]]) + middle - (left, top)
         size = np.array([width * abs(cos) + height * abs(sin), width * abs(sin) + height * abs(cos)])
         low, high = np.maximum(centre - size / 2, 0), np.minimum(centre + size / 2, side)
@@ -68,11 +68,11 @@ def turned(image: Image.Image, boxes: list[Record], angle: float) -> tuple[Image
 
 
 def quilt(pieces: Sequence[tuple[Image.Image, list[Record]]]) -> tuple[Image.Image, list[Record]]:
-    """Squares as one, row by row, each cut to the size of the smallest."""
+    """Combines squares row by row, each cropped to the size of the smallest."""
     side = min(picture.size[0] for picture, _ in pieces)
     whole, boxes = Image.new("RGB", (ACROSS * side, ACROSS * side)), list[Record]()
-    for place, (picture, some) in enumerate(pieces):
-        shift = np.array([place % ACROSS, place // ACROSS]) * side
+    for index, (picture, some) in enumerate(pieces):
+        shift = np.array([index % ACROSS, index // ACROSS]) * side
         whole.paste(picture.crop((0, 0, side, side)), tuple(shift.tolist()))
         for box in some:
             low, size = np.array(box["bbox"][:2]), np.array(box["bbox"][2:])
@@ -89,10 +89,10 @@ def quilt(pieces: Sequence[tuple[Image.Image, list[Record]]]) -> tuple[Image.Ima
 def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labels", type=Path, help="COCO file whose images have a source")
-    parser.add_argument("out", type=Path, metavar="FOLDER", help="gets train.json and a folder of images")
-    parser.add_argument("--source", required=True, help="images to turn")
-    parser.add_argument("--classes", required=True, nargs="+", help="images must show one of them")
-    parser.add_argument("--times", type=int, default=9, help="how often each is turned (default: %(default)s)")
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="folder for train.json and the images")
+    parser.add_argument("--source", required=True, help="source of the images to rotate")
+    parser.add_argument("--classes", required=True, nargs="+", help="classes of which an image must show at least one")
+    parser.add_argument("--times", type=int, default=9, help="rotations per image (default: %(default)s)")
     options = parser.parse_args(given)
     content, rng = json.loads(options.labels.read_text("utf-8")), np.random.default_rng(0)
     wanted = {one["id"] for one in content["categories"] if one["name"] in options.classes}
@@ -124,7 +124,7 @@ def main(given: Sequence[str] | None = None) -> None:
     (options.out / "train.json").write_text(json.dumps(result), encoding="utf-8")
     exact = sum(not box["iscrowd"] for box in annotations)
     crowds = len(annotations) - exact
-    print(f"{options.out / 'train.json'}: {len(records)} chips, {exact:,} objects, {crowds:,} left open")
+    print(f"{options.out / 'train.json'}: {len(records)} chips, {exact:,} objects, {crowds:,} crowds")
 
 
 if __name__ == "__main__":

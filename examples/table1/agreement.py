@@ -1,4 +1,4 @@
-"""Do a model's scores and places agree? Everything that is measured of it, from one pass over the images."""
+"""Agreement of a model's scores with its localisation, measured in one pass over the images."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lcageo.metrics.truth import Floats, counted
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """What was measured."""
+    """Result of `measure_agreement`."""
 
     scores: Floats
-    """(D,) of the boxes that suppression leaves."""
+    """(D,) scores of the boxes that suppression keeps."""
     ious: Floats
-    """(D,) likewise."""
+    """(D,) IoUs of these boxes with their objects."""
     figures: dict[str, Any]
-    """JSON-ready."""
+    """Metrics, JSON-ready."""
 
 
 def measure_agreement(
@@ -36,13 +36,13 @@ def measure_agreement(
     found: Sequence[Detections],
     look: Callable[[Dense, Peaks], object] = lambda dense, peaks: None,
 ) -> Agreement:
-    """Measures a model.
+    """Measures the agreement of a model.
 
     Args:
         model: the trained model.
         labelled: the images.
-        found: what it detects in each.
-        look: sees everything of each image.
+        found: its detections in each image.
+        look: receives the dense outputs and peaks of each image.
     """
     every: list[Peaks] = []
 
@@ -59,6 +59,6 @@ def measure_agreement(
 
 
 def joined(parts: Sequence[Peaks]) -> Peaks:
-    """The peaks of several images together."""
+    """Concatenates the peaks of several images."""
     names = [entry.name for entry in fields(Peaks)]
     return Peaks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -1,4 +1,4 @@
-"""The figures of agreement as Markdown, a row per model or, over several seeds, per system."""
+"""The metrics of agreement as Markdown, with a row per model or, over several seeds, per system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from lcageo.metrics.coco import SIZES
 
 _Columns = Mapping[str, Callable[[dict[str, Any]], Any]]
-"""Titles, and how a seed's figures give the cell: a number, None, or figures of a mean."""
+"""Column titles, and how to get the cell from a seed's metrics: a number, None, or a mean with its interval."""
 
 POINTS: _Columns = {
     "IoU of the best-scored": lambda one: one["best_scored_iou"],
@@ -18,7 +18,7 @@ POINTS: _Columns = {
     "lost": lambda one: _minus(one["best_located_iou"], one["best_scored_iou"]),
     "distance, mean": lambda one: one["distance_mean"],
     "median": lambda one: one["distance_median"],
-    "same place": lambda one: one["same_place_share"],
+    "same location": lambda one: one["same_place_share"],
     "Pearson, boxes on an object": lambda one: one["kept_boxes_on_objects"]["pearson"],
     "Spearman": lambda one: one["kept_boxes_on_objects"]["spearman"],
     "Pearson, all kept boxes": lambda one: one["kept_boxes"]["pearson"],
@@ -36,38 +36,38 @@ RANKS: _Columns = {
 }
 
 
-def _places(size: str) -> Callable[[dict[str, Any]], Any]:
+def _locations(size: str) -> Callable[[dict[str, Any]], Any]:
     return lambda one: one["positives"][size]
 
 
-PLACES: _Columns = {f"places an object, {size}": _places(size) for size in SIZES}
+LOCATIONS: _Columns = {f"locations per object, {size}": _locations(size) for size in SIZES}
 
 
 def markdown(figures: Mapping[str, Sequence[dict[str, Any]]]) -> str:
-    """Three tables, each after what it shows.
+    """Three tables, each with an explanation above it.
 
     Args:
-        figures: of each row, one for each seed; means over these are given, ± their standard deviation.
+        figures: metrics of each row by seed; the tables show their means, ± their standard deviation.
     """
     return "\n".join(
         [
-            "The place that scores best for an object and the one whose box fits it best: the IoU of both boxes and "
-            "what is lost between them, and how far apart they lie, in object sizes. Then how the score of the boxes "
-            "that suppression leaves goes with their IoU; most of all kept boxes lie on no object, and tell rather how "
-            "low these are scored.",
+            "The location with the best score for an object and the one whose box fits it best: the IoU of both boxes, "
+            "the difference, and their distance in object sizes. Then the correlation of score and IoU of the boxes "
+            "that suppression keeps; most of all kept boxes are not on an object, so that the correlation over all of "
+            "them mainly shows how low those are scored.",
             "",
             *_table(figures, POINTS),
             "",
-            "Among the boxes that overlap an object by half or more: how S, the class branch alone, and S*, the final "
-            "score, rank them (Spearman, with IoU), and the IoU of the one that each puts first; - where S* is S. A "
-            "model ranks its own boxes: rows are not to be compared with each other. In brackets 95 % intervals by "
-            "resampled images, over several seeds the ends of all of theirs.",
+            "Boxes with an IoU of 0.5 or more with an object: how well S, the class branch's score, and S*, the final "
+            "score, rank them (Spearman correlation with IoU), and the IoU of the one that each ranks first; - where "
+            "S* is S. Rows are not comparable, since each model ranks its own boxes. In brackets 95 % intervals from "
+            "resampled images; over several seeds, the extremes of all their intervals.",
             "",
             *_table(figures, RANKS),
             "",
-            "Places that the assignment in training gives each object of these images, by its size in the tile:",
+            "Locations that the training assignment gives each object of these images, by its size in the tile:",
             "",
-            *_table(figures, PLACES),
+            *_table(figures, LOCATIONS),
             "",
         ]
     )
@@ -82,7 +82,7 @@ def _table(figures: Mapping[str, Sequence[dict[str, Any]]], columns: _Columns) -
 
 
 def _cell(seeds: list[Any]) -> str:
-    """A mean with its spread, and what it rests on: its interval, or how many objects."""
+    """A mean with its spread, and its interval or number of objects."""
     values = [one["mean"] if isinstance(one, dict) else one for one in seeds]
     if any(value is None for value in values):
         return "-"

@@ -1,22 +1,22 @@
-"""Do the surest boxes of a detector lie best? What the LCA-Det paper claims of S*, measured and drawn.
+"""Do the highest-scoring boxes fit best? Measures and draws what the LCA-Det paper claims of S*.
 
     python examples/table1/alignment.py runs/table1/{lca-baseline,lca}-s0/last \
         --val VHR10/val.json --out build/alignment
 
-Of each model:
-- score against IoU of the boxes that suppression leaves: their correlation, of all and of those on an object;
-- how far the point that scores best for an object lies from the one whose box fits it best, in object sizes;
-- over the boxes that overlap an object by half or more, of which suppression leaves the surest: the rank correlation
-  of score and IoU, and the IoU of the surest, once by S (the class branch alone) and once by the final score, with the
-  95 % interval of the difference;
-- the places that its assignment gives to objects, by their size in the tile.
+For each model:
+- the correlation of score and IoU of the boxes that suppression keeps, for all boxes and for those on an object;
+- the distance between the point with the best score for an object and the one whose box fits best, in object sizes;
+- among the boxes with an IoU of 0.5 or more with an object, of which suppression keeps the highest-scoring one: the
+  rank correlation of score and IoU, and the IoU of the highest-scoring box, by S (the class branch's score) and by the
+  final score, with the 95 % interval of the difference;
+- the number of locations that its assignment gives to objects, by their size in the tile.
 
-Writes alignment.json, alignment.md, alignment.png (score against IoU, and both points on images with few objects,
-evenly over the set) and maps.png (score and IoU over the largest object of some classes).
+Writes alignment.json, alignment.md, alignment.png (score against IoU, and both points on images with few objects, taken
+evenly from the set) and maps.png (score and IoU over the largest object of some classes).
 
 Source:
-    The LCA-Det paper's Fig. 1, which draws the two points; its S* = sqrt(S x P) is to follow localisation, which S does
-    not. Feng et al., "TOOD", section 4, which correlates ranks.
+    The LCA-Det paper's Fig. 1, which shows the two points; its S* = sqrt(S x P) is meant to follow localisation, which
+    S does not. Feng et al., "TOOD", section 4, which correlates ranks.
 """
 
 from __future__ import annotations
@@ -46,57 +46,59 @@ from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 
 MOST_OBJECTS, LEAST_SIDE_PX = 6, 24
-"""Of images that are shown: more objects, or smaller ones in a tile, would hide each other's points."""
+"""Maximum number and minimum size of objects in the images shown, so that points do not hide each other."""
 GREY = 72
-"""In the place of pixels that are not to be shown: both marks and the white frames stand out from it."""
+"""Grey level of hidden pixels: both marks and the white frames are visible on it."""
 
 
 def models_of(options: argparse.Namespace) -> Iterator[tuple[ModelCard, LabelledSet]]:
-    """Each model with the images, read with its classes; says when it is done with.
+    """Yields each model with the images, read with its classes, and prints when it is done.
 
     Raises:
-        UsageError: if two have one name.
+        UsageError: if two models have the same name.
     """
     seen = set[str]()
     for name in options.models:
         card = find_card(name)
         if card.name in seen:
-            raise UsageError(f"'{name}' is the second model called {card.name}; name another or change its card")
+            raise UsageError(
+                f"'{name}' is the second model called {card.name}; choose another one or rename it in its card"
+            )
         seen.add(card.name)
         yield card, read_sets(options.val, options.split, card.classes)
         print(f"{card.name}: measured", flush=True)
 
 
 def images_to_show(labelled: LabelledSet, count: int, tile: int) -> list[int]:
-    """Images evenly over those with few and large objects."""
+    """Indices of images taken evenly from those with few and large objects."""
     fitting = []
     for index, one in enumerate(labelled.annotations):
         sides = (one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2]) * tile / max(one.width, one.height)
         if 1 <= len(one) <= MOST_OBJECTS and sides.min() >= LEAST_SIDE_PX:
             fitting.append(index)
-    return [fitting[place] for place in _evenly(len(fitting), count)]
+    return [fitting[position] for position in _evenly(len(fitting), count)]
 
 
 def objects_to_show(labelled: LabelledSet, count: int) -> list[tuple[int, int]]:
-    """Image and place (among those that are not difficult) of the largest object of some classes, evenly over them."""
+    """Image and index (among those not difficult) of the largest object of some classes, taken evenly from all."""
     largest: dict[int, tuple[float, int, int]] = {}
     for index, one in enumerate(labelled.annotations):
         boxes, labels = one.boxes_xyxy[~one.difficult], one.labels[~one.difficult]
         shares = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / (one.width * one.height)
-        for place, (label, share) in enumerate(zip(labels.tolist(), shares.tolist(), strict=True)):
+        for number, (label, share) in enumerate(zip(labels.tolist(), shares.tolist(), strict=True)):
             if label not in largest or share > largest[label][0]:
-                largest[label] = share, index, place
+                largest[label] = share, index, number
     found = [largest[label][1:] for label in sorted(largest)]
-    return [found[place] for place in _evenly(len(found), count)]
+    return [found[position] for position in _evenly(len(found), count)]
 
 
 def _evenly(things: int, count: int) -> list[int]:
-    places: list[int] = np.linspace(0, things - 1, min(count, things)).round().astype(int).tolist()
-    return places
+    positions: list[int] = np.linspace(0, things - 1, min(count, things)).round().astype(int).tolist()
+    return positions
 
 
 class Exhibit:
-    """Keeps what is drawn of a model, while it runs over the images."""
+    """Collects what is drawn of a model while it runs over the images."""
 
     def __init__(self, labelled: LabelledSet, count: int, tile: int, hides_pixels: bool) -> None:
         self._labelled, self._hides_pixels = labelled, hides_pixels
@@ -106,7 +108,7 @@ class Exhibit:
         self._shown: list[Shown] = []
 
     def look(self, dense: Dense, peaks: Peaks) -> None:
-        """Takes an image, if it is to be shown."""
+        """Keeps an image if it is to be shown."""
         if self._hides_pixels:
             dense = replace(dense, pixels=np.full_like(dense.pixels, GREY))
         if dense.index in {index for index, _ in self._objects}:
@@ -118,14 +120,14 @@ class Exhibit:
             self._shown.append(Shown(f"{one.image.name}, {peaks.distance.mean():.2f}", pixels, peaks))
 
     def column(self, name: str, agreement: Agreement) -> Column:
-        """Of alignment.png."""
+        """The model's column of alignment.png."""
         rank = agreement.figures["kept_boxes"]["spearman"]
         title = f"{name}\nSpearman {'-' if rank is None else format(rank, '.3f')}"
         return Column(title, agreement.scores, agreement.ious, tuple(self._shown))
 
     def maps(self) -> list[tuple[Dense, int]]:
-        """Of maps.png."""
-        return [(self._dense[index], place) for index, place in self._objects]
+        """The model's images and objects for maps.png."""
+        return [(self._dense[index], number) for index, number in self._objects]
 
 
 def alignment(options: argparse.Namespace) -> None:
@@ -154,10 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL", help="model folders")
     parser.add_argument("--val", type=Path, action="append", required=True, help="COCO file or DIOR folder")
     splits = list(DiorSplit)
-    parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="of DIOR folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the four files")
-    parser.add_argument("--pictures", type=int, default=3, help="images, and objects, to show (default: %(default)s)")
-    parser.add_argument("--hide-pixels", action="store_true", help="draw on grey: for images that may not be passed on")
+    parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="split of DIOR folders")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the four files")
+    parser.add_argument(
+        "--pictures", type=int, default=3, help="number of images and of objects to show (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--hide-pixels", action="store_true", help="draw on grey, for images that may not be redistributed"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:

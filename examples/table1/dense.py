@@ -1,4 +1,4 @@
-"""Everything a network says of an image before suppression, held against the image's objects."""
+"""A network's dense outputs for an image, before suppression, compared with the image's objects."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from lcageo.runtime.weights import load_network
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
-    """One image's N places against its M objects (annotated, not difficult); pixels are the tile's."""
+    """One image's N locations against its M objects (annotated, not difficult); coordinates are tile pixels."""
 
     index: int
-    """Which of the set's annotations."""
+    """Index of the image in its set."""
     pixels: NDArray[np.uint8]
-    """(S, S, 3), as the network sees it."""
+    """(S, S, 3), the network's input."""
     objects_xyxy: Floats
     """(M, 4)."""
     labels: Index
     """(M,)."""
     boxes_xyxy: Floats
-    """(N, 4) final boxes, B* where the head aligns them, cut at the tile's border."""
+    """(N, 4) final boxes, B* where the head aligns them, clipped to the tile."""
     points_xy: Floats
-    """(N, 2) the centres of the places' cells."""
+    """(N, 2) centres of the locations' cells."""
     level_sizes: tuple[int, ...]
-    """Places of each level, finest first; they add up to N."""
+    """Number of locations of each level, finest first; they add up to N."""
     class_scores: Floats
-    """(M, N) S: what the class branch alone says of each object's class."""
+    """(M, N) S: the class branch's score for each object's class."""
     scores: Floats
-    """(M, N) what detections are ranked by: S*, or S where nothing else enters."""
+    """(M, N) the score that ranks detections: S*, or S in presets without S*."""
     iou: Floats
-    """(M, N) of the final boxes with the objects."""
+    """(M, N) IoU of the final boxes with the objects."""
     inside: NDArray[np.bool_]
-    """(M, N) whether the point lies inside the object."""
+    """(M, N) whether the point is inside the object."""
     positives: Index
-    """(M,) places that the preset's assignment gives to each object."""
+    """(M,) number of locations that the preset's assignment gives each object."""
 
 
 class DenseModel:
-    """A trained model, run so that nothing of its outputs is lost."""
+    """A trained model that returns its dense outputs."""
 
     def __init__(self, card: ModelCard, device: str = "auto") -> None:
         self.card = card
@@ -64,7 +64,7 @@ class DenseModel:
         self._network = load_network(card).to(self._device)
 
     def run(self, labelled: LabelledSet) -> Iterator[Dense]:
-        """Every image of a set, in order; one at a time, so that any set fits into memory."""
+        """Yields the images of a set in order, one at a time, so that any set fits into memory."""
         images = EvalDataset(labelled, self.card.tile_size, fill=self.card.fill)
         for index, annotation in enumerate(labelled.annotations):
             yield self._of_image(images[index], annotation)
@@ -78,7 +78,7 @@ class DenseModel:
 
 
 def _truth(annotation: Annotation, scale_xy: tuple[float, float], classes: int) -> Truth:
-    """The objects of an image in the tile's pixels; the difficult ones are ignored."""
+    """The objects of an image in tile pixels; difficult ones are ignored."""
     boxes = torch.from_numpy(annotation.boxes_xyxy / np.array([*scale_xy, *scale_xy], np.float32))
     difficult, labels = torch.from_numpy(annotation.difficult), torch.from_numpy(annotation.labels)
     labelled = torch.zeros(classes, dtype=torch.bool)
@@ -87,7 +87,7 @@ def _truth(annotation: Annotation, scale_xy: tuple[float, float], classes: int) 
 
 
 def _dense(network: Network, preset: Preset, image: torch.Tensor, truth: Truth, sample: EvalSample) -> Dense:
-    """Forward, decode, assign as in training, and hold all of it against the objects."""
+    """Runs and decodes the network, assigns as in training, and compares the outputs with the objects."""
     outputs = network(image[None])
     predictions = network.decode(outputs)
     objective = OBJECTIVES[preset]

@@ -1,4 +1,4 @@
-"""What finished runs say together: means and spreads over seeds, differences and their intervals, who leads when."""
+"""Statistics over finished runs: means and spreads over seeds, differences and their intervals, when one leads."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PAPER: dict[str, tuple[float, float, float]] = {
     Preset.LCA_SA: (69.8, 48.3, 45.7),
     Preset.LCA: (72.0, 52.9, 49.3),
 }
-"""mAP50, mAP75 and mAP50:95 on DIOR, per cent, as Table I of the LCA-Det paper prints them."""
+"""mAP50, mAP75 and mAP50:95 on DIOR, per cent, from Table I of the LCA-Det paper."""
 CLASS_METRICS = ("AP50", "AP75", "AP50_95")
-"""What is told of each class."""
+"""Metrics reported for each class."""
 ABLATIONS = tuple((str(half), str(Preset.LCA_BASELINE)) for half in (Preset.LCA_H, Preset.LCA_SA))
-"""Systems that change one thing, and what they change."""
+"""Pairs of a system with a single change and the system that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ class Row:
         return {one.run.seed: one for one in self.runs}
 
     def values(self, fact: str) -> Floats:
-        """(seeds,) one of the runs' facts."""
+        """(seeds,) values of one of the runs' facts."""
         return np.array([one.facts[fact] for one in self.runs], np.float64)
 
     def curve(self, metric: str) -> Floats:
-        """(seeds, validations)."""
+        """(seeds, validations) values of a metric."""
         return np.array([one.curves[metric] for one in self.runs])
 
 
 def rows_of(finished: Sequence[Finished]) -> list[Row]:
-    """A row for each system that has a finished run, in the order of the systems' first ones."""
+    """A row for each system with a finished run, in the order of the systems' first runs."""
     systems = {one.run.system.name: one.run.system.preset for one in finished}
     return [
         Row(name, preset, tuple(one for one in finished if one.run.system.name == name))
@@ -60,16 +60,15 @@ def rows_of(finished: Sequence[Finished]) -> list[Row]:
 
 
 def spread(values: Floats) -> float | None:
-    """Standard deviation over the seeds, by n - 1; None of a single one."""
+    """Sample standard deviation over the seeds; None for a single seed."""
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def difference(ours: Row, theirs: Row) -> dict[str, Any] | None:
-    """By how much a system is better than another, over the seeds that both have; None: there is no such seed.
+    """Difference between two systems over the seeds that both have; None without a common seed.
 
-    The interval tells what other images of the same kind would change: resampled images are the same for both systems
-    and for all seeds, and each resample's difference is the mean over the seeds. What other seeds would change, the
-    differences by seed tell.
+    The interval covers the choice of images: resampled images are the same for both systems and all seeds, and each
+    resample's difference is the mean over the seeds. The differences by seed show the effect of the seed.
     """
     seeds = sorted(ours.seeds.keys() & theirs.seeds.keys())
     pairs = [(ours.seeds[seed], theirs.seeds[seed]) for seed in seeds]
@@ -90,12 +89,12 @@ def difference(ours: Row, theirs: Row) -> dict[str, Any] | None:
 
 
 def ahead_from(steps: Sequence[int], ours: Floats, theirs: Floats) -> int | None:
-    """The first of the validations from which on one curve stays above another; None: it ends below.
+    """The step of the first validation from which one curve stays above another; None if it ends below.
 
     Args:
-        steps: (V,) of the validations.
-        ours: (V,).
-        theirs: (V,).
+        steps: (V,) steps of the validations.
+        ours: (V,) the curve that may be ahead.
+        theirs: (V,) the other curve.
     """
     not_ahead = np.flatnonzero(ours <= theirs)
     first = int(not_ahead[-1]) + 1 if len(not_ahead) else 0
@@ -103,13 +102,13 @@ def ahead_from(steps: Sequence[int], ours: Floats, theirs: Floats) -> int | None
 
 
 def last_quarter(row: Row, metric: str) -> float:
-    """How much the mean curve rose in the last quarter of the run: near nothing where it has flattened."""
+    """Rise of the mean curve in the last quarter of the run, near 0 where it has flattened."""
     mean = row.curve(metric).mean(axis=0)
     return float(mean[-1] - mean[(len(mean) - 1) * 3 // 4])
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything, JSON-ready: the systems, `lca` minus each other one, and what each of its halves gains by itself."""
+    """All results, JSON-ready: the systems, `lca` minus each other one, and the gain of each of its halves alone."""
     by_name = {row.name: row for row in rows}
     pairs = [(str(Preset.LCA), name) for name in by_name if name != Preset.LCA] + list(ABLATIONS)
     found = []
@@ -142,7 +141,7 @@ def _system(row: Row) -> dict[str, Any]:
 
 
 def _per_class(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of each class that the images have: its objects, and the means over the seeds."""
+    """Number of objects and means over the seeds of each class that the images contain."""
     return {
         name: {
             "objects": first["objects"],

@@ -1,4 +1,4 @@
-"""maps.png: where a model's score peaks over an object, and where the IoU of its boxes does, as maps."""
+"""Draws maps.png: maps of a model's score over an object, and of the IoU of its boxes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lcageo.metrics.truth import Floats
 
 CELL_INCHES = 2.4
 MARGIN = 0.5
-"""Shown around an object, in its sides."""
+"""Margin around an object, as a share of its longer side."""
 
 
 def draw_maps(models: Sequence[str], shown: Sequence[Sequence[tuple[Dense, int]]], picture: Path) -> None:
-    """Two columns a model, its score and its IoU, on the level where its best box lies; a row per object.
+    """Draws two columns per model, score and IoU, on the level of its best box, and a row per object.
 
     Args:
-        models: their names.
-        shown: of each model the same objects: an image, and the object's place in it.
+        models: names of the models.
+        shown: for each model, the same objects: an image, and the object's index in it.
         picture: the PNG to write.
     """
     rows = len(shown[0])
@@ -45,28 +45,28 @@ def draw_maps(models: Sequence[str], shown: Sequence[Sequence[tuple[Dense, int]]
     figure.savefig(picture, format="png")
 
 
-def level_of(dense: Dense, place: int) -> int:
-    """The level that one of the places belongs to."""
-    return int(np.searchsorted(np.cumsum(dense.level_sizes), place, side="right"))
+def level_of(dense: Dense, location: int) -> int:
+    """The level of a location."""
+    return int(np.searchsorted(np.cumsum(dense.level_sizes), location, side="right"))
 
 
 def map_of(dense: Dense, values: Floats, level: int) -> Floats:
-    """(H, W) one level's values, cell by cell; the greatest where a cell has several places.
+    """(H, W) one level's values by cell; the maximum where a cell has several locations.
 
     Args:
         dense: the image.
-        values: (N,) of all places.
+        values: (N,) values of all locations.
         level: 0 for the finest.
     """
     start = sum(dense.level_sizes[:level])
     cells = -(-len(dense.pixels) // STRIDES[level])
     own = values[start : start + dense.level_sizes[level]]
-    greatest: Floats = own.reshape(cells, cells, -1).max(axis=2)
-    return greatest
+    highest: Floats = own.reshape(cells, cells, -1).max(axis=2)
+    return highest
 
 
 def _draw(axes: Axes, dense: Dense, place: int, values: Floats) -> None:
-    """The map over the image, the object, and the two peaks of all levels inside it."""
+    """Draws the map over the image, the object, and the two peaks of all levels inside it."""
     x1, y1, x2, y2 = dense.objects_xyxy[place].tolist()
     side = max(x2 - x1, y2 - y1)
     stride = next(stride for stride in STRIDES if -(-len(dense.pixels) // stride) == len(values))

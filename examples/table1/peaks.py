@@ -1,4 +1,4 @@
-"""How far classifying and locating agree: score against IoU of kept boxes, and each object's two best points."""
+"""Agreement of classification and localisation: score and IoU of kept boxes, and each object's two best points."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from lcageo.metrics.match import LEAST_IOU, overlapping
 from lcageo.metrics.truth import Counted, Floats, Index
 
 _TOUCHING = 1e-9
-"""Least overlap that is looked at."""
+"""Minimum IoU that counts as an overlap."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """Of each of G objects the place that scores best for its class, and the one whose box fits best; tile pixels."""
+    """For G objects, the locations with the best score and with the best IoU; coordinates are tile pixels."""
 
     objects_xyxy: Floats
     """(G, 4)."""
     scored: Index
-    """(G,) which place."""
+    """(G,) index of the location with the best score for the object's class."""
     located: Index
-    """(G,) likewise."""
+    """(G,) index of the location whose box fits best."""
     scored_xy: Floats
-    """(G, 2) the points that the places stand for."""
+    """(G, 2) points of these locations."""
     located_xy: Floats
     scored_xyxy: Floats
-    """(G, 4) their boxes."""
+    """(G, 4) boxes of these locations."""
     located_xyxy: Floats
     scored_iou: Floats
-    """(G,) overlap of these with the object."""
+    """(G,) IoU of these boxes with the object."""
     located_iou: Floats
 
     @property
     def distance(self) -> Floats:
-        """(G,) between the two points, in object sizes: its width across, its height down. A long object counts as a
-        square one does.
+        """(G,) distance of the two points in object sizes.
+
+        x is measured in widths and y in heights of the object, so that elongated objects count like square ones.
         """
         sizes = self.objects_xyxy[:, 2:] - self.objects_xyxy[:, :2]
         apart: Floats = np.hypot(*((self.scored_xy - self.located_xy) / sizes).T)
@@ -47,22 +48,22 @@ class Peaks:
 
 
 def find_peaks(dense: Dense) -> Peaks:
-    """The two best places of each object of an image, among those of all levels whose point lies in it.
+    """The two best locations of each object of an image, among those of all levels whose point is inside the object.
 
-    Places whose box fits another object of the class better are that one's, and left out: where upright boxes overlap,
-    as around tilted courts side by side, a neighbour's middle lies inside. Where no place is left, the nearest points
-    are looked at; of equals the first, on the finest level, is best.
+    Locations whose box fits another object of the class better belong to that one and are left out: where upright boxes
+    overlap, as around rotated courts side by side, a neighbour's centre is inside. If no location is left, the nearest
+    points are used; of equals, the first one, on the finest level, is best.
     """
     count = len(dense.labels)
     scored, located = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for place, (box, label) in enumerate(zip(dense.objects_xyxy, dense.labels.tolist(), strict=True)):
-        fits_best = dense.iou[place] >= dense.iou[dense.labels == label].max(axis=0)
-        near = np.flatnonzero(dense.inside[place] & fits_best)
+    for number, (box, label) in enumerate(zip(dense.objects_xyxy, dense.labels.tolist(), strict=True)):
+        fits_best = dense.iou[number] >= dense.iou[dense.labels == label].max(axis=0)
+        near = np.flatnonzero(dense.inside[number] & fits_best)
         if not len(near):
             away = np.hypot(*(dense.points_xy - (box[:2] + box[2:]) / 2).T)
             near = np.flatnonzero(away == away.min())
-        scored[place] = near[dense.scores[place, near].argmax()]
-        located[place] = near[dense.iou[place, near].argmax()]
+        scored[number] = near[dense.scores[number, near].argmax()]
+        located[number] = near[dense.iou[number, near].argmax()]
     objects = np.arange(count)
     return Peaks(
         objects_xyxy=dense.objects_xyxy,
@@ -78,9 +79,9 @@ def find_peaks(dense: Dense) -> Peaks:
 
 
 def score_and_iou(what: Counted) -> tuple[Floats, Floats]:
-    """(D,) scores of what was found and (D,) their greatest IoU with an object of their class, 0 where there is none.
+    """(D,) scores of the detections and (D,) their maximum IoU with an object of their class, 0 without one.
 
-    What lies in a difficult object and on no other is left out.
+    Detections in a difficult object that are on no other object are left out.
     """
     found, truth, shares = overlapping(what, what.found_group, what.truth_group, _TOUCHING)
     difficult = what.difficult[truth]
@@ -92,31 +93,31 @@ def score_and_iou(what: Counted) -> tuple[Floats, Floats]:
 
 
 def pearson(first: Floats, second: Floats) -> float:
-    """Correlation of (N,) pairs; nan where one side does not vary."""
+    """Pearson correlation of (N,) pairs; NaN if one side does not vary."""
     if len(first) < 2 or not np.ptp(first) or not np.ptp(second):
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])
 
 
 def spearman(first: Floats, second: Floats) -> float:
-    """Correlation of the pairs' ranks."""
+    """Spearman correlation: Pearson's, of the pairs' ranks."""
     return pearson(_ranks(first), _ranks(second))
 
 
 def _ranks(values: Floats) -> Floats:
-    """(N,) from 1 on; equal values share the mean of their ranks."""
+    """(N,) ranks from 1; equal values share the mean of their ranks."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = (counts.cumsum() - (counts - 1) / 2)[which]
     return ranks
 
 
 def summary(scores: Floats, ious: Floats, peaks: Peaks) -> dict[str, Any]:
-    """A model's figures, JSON-ready.
+    """A model's metrics, JSON-ready.
 
     Args:
-        scores: (D,) of the kept boxes.
-        ious: (D,) likewise.
-        peaks: of all objects.
+        scores: (D,) scores of the kept boxes.
+        ious: (D,) their IoUs.
+        peaks: those of all objects.
     """
     distance = peaks.distance
     return {

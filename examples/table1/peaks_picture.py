@@ -1,4 +1,4 @@
-"""alignment.png: score against IoU, and both best points of each object on real images, a column per model."""
+"""Draws alignment.png: score against IoU, and each object's two best points on images, with a column per model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CELL_INCHES = 2.6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """An image as a model sees it."""
+    """An image as the model's input, with its peaks."""
 
     title: str
     image: NDArray[np.uint8]
@@ -32,18 +32,18 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """What is drawn of one model."""
+    """Content of one model's column."""
 
     title: str
     scores: Floats
-    """(D,) of the kept boxes."""
+    """(D,) scores of the kept boxes."""
     ious: Floats
-    """(D,)."""
+    """(D,) their IoUs."""
     shown: tuple[Shown, ...]
 
 
 def draw(columns: Sequence[Column], picture: Path) -> None:
-    """Writes the picture as a PNG: the first row of points, the others of images."""
+    """Writes the picture as a PNG: scatter plots in the first row, images in the others."""
     rows = 1 + max(len(column.shown) for column in columns)
     size = (1.0 + CELL_INCHES * len(columns), 0.8 + CELL_INCHES * rows)
     figure = Figure(figsize=size, dpi=120, layout="constrained")

@@ -1,4 +1,4 @@
-"""table1.json, table1.md and table1.png: all anew from whatever runs are finished."""
+"""Writes table1.json, table1.md and table1.png from the runs that are finished."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 NAMES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 COLOURS = ("#56B4E9", "#0072B2", "#404040", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#A08000")
-"""Okabe and Ito's, which colour-blind readers can tell apart, but for their yellow; six systems and two variants."""
+"""Okabe and Ito's colour-blind safe palette without its yellow, for six systems and two variants."""
 OF_A_RUN = ("preset", "seed", "geometric_warmup")
-"""Settings in which the runs differ."""
+"""Settings that differ between the runs."""
 
 
 def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, config: TrainConfig) -> None:
@@ -34,9 +34,9 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
 
     Args:
         out: the folder of the runs.
-        finished: at least one.
-        data: what they learned from and are judged by.
-        config: of any of them.
+        finished: at least one run.
+        data: training and validation sets.
+        config: settings of any of the runs.
     """
     rows = rows_of(finished)
     found = {
@@ -54,12 +54,12 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
     }
     _replace(out / "table1.json", json.dumps(found, indent=1) + "\n")
     _replace(out / "table1.md", markdown(found))
-    if curves_available():  # not on a bare GPU node
+    if curves_available():  # matplotlib may be missing on a GPU node
         draw(rows, found["differences"], out / "table1.png")
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """The table, the differences and what they rest on, from what table1.json holds."""
+    """The text of table1.md: the table, the differences and their intervals, from the content of table1.json."""
     settings, speed = found["settings"], found["speed"]
     crop = settings.get("crop", settings["imgsz"])
     lines = [
@@ -67,22 +67,22 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         f"Trained on {found['train']['images']:,} images with {found['train']['objects']:,} objects, evaluated on "
         f"{found['val']['images']:,} with {found['val']['objects']:,}: {found['steps']:,} steps of "
-        f"{settings['batch']} crops of {crop} pixels in {settings['precision']}, images seen at {settings['imgsz']} "
-        f"pixels, the last weights. Figures are means over the seeds, ± their standard deviation.",
+        f"{settings['batch']} crops of {crop} pixels in {settings['precision']}, evaluation at {settings['imgsz']} "
+        f"pixels with the last weights. Metrics are means over the seeds, ± their standard deviation.",
         "",
         "| system | seeds | mAP50 | mAP75 | mAP50:95 | the paper's, on DIOR | Params (M) | FLOPs (G), the paper's rule "
         "| true GMAC | images/s | training, min |",
         "|---" * 11 + "|",
         *[_row(name, one, speed["images_per_second"].get(name)) for name, one in found["systems"].items()],
         "",
-        *([f"Images a second through the network alone by {speed['machine']}.", ""] if speed["machine"] else []),
+        *([f"Images per second, network only, on {speed['machine']}.", ""] if speed["machine"] else []),
     ]
     if found["differences"]:
         lines += [
-            f"Differences over the seeds that both have, with 95 % intervals of {found['resamples']:,} resamples of "
-            "the images, the same for both sides and all seeds; in brackets the least and greatest difference of a "
-            "seed, then the step from which the mean curve of the first stays above. The intervals tell what other "
-            "images would change and not what other seeds would, and none is widened for their number:",
+            f"Differences over the seeds that both have, with 95 % intervals from {found['resamples']:,} resamples of "
+            "the images, the same for both systems and all seeds; in brackets the minimum and maximum difference of "
+            "a seed, then the step from which the first system's mean curve stays above. The intervals cover the "
+            "choice of images, not of seeds, and are not corrected for multiple comparisons:",
             "",
             "| first minus second | mAP50 | mAP75 | mAP50:95 |",
             "|---" * 4 + "|",
@@ -96,11 +96,11 @@ def markdown(found: dict[str, Any]) -> str:
             *lines,
             "![validation over the steps](table1.png)",
             "",
-            "AP50 / AP75 of each class, and how many objects in how many images it is judged by:",
+            "AP50 / AP75 of each class, with the number of its objects and of the images that contain them:",
             "",
             *_class_table(found["systems"], found["val"]["images_with"]),
             "",
-            "## Do scores and places agree?",
+            "## Agreement of scores and localisation",
             "",
             agreement_text.markdown(agreement),
         ]
@@ -108,14 +108,14 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def _flattening(systems: dict[str, Any], schedule: str) -> str:
-    """How much the curves still rise."""
+    """States how much the curves still rise."""
     changes = []
     for metric, name in NAMES.items():
         rises = [one["last_quarter"][metric] for one in systems.values()]
         changes.append(f"{name} by {min(rises):+.3f} to {max(rises):+.3f}")
     return (
         f"Over the last quarter of the run, in which the {schedule} schedule lowers the rate, {', '.join(changes)}: "
-        "the least and greatest change of a system's mean."
+        "the minimum and maximum change of a system's mean."
     )
 
 
@@ -190,7 +190,7 @@ def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Pa
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Row], metric: str) -> None:
-    """The mean of each system's seeds, and what lies between its least and greatest."""
+    """Draws the mean of each system's seeds, and the range between minimum and maximum."""
     for row, colour in zip(rows, COLOURS, strict=False):
         steps, curves = row.runs[0].steps, row.curve(metric)
         axes.plot(steps, curves.mean(axis=0), color=colour, linewidth=1.8, marker=".", label=row.name)
@@ -202,18 +202,18 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], metric: str) -> None:
 
 
 def _draw_differences(axes: Axes, differences: Sequence[dict[str, Any]], metric: str) -> None:
-    """The mean and its 95 % interval, and each seed as a small ring."""
-    for place, one in enumerate(differences):
+    """Draws the mean and its 95 % interval, and each seed as a small ring."""
+    for position, one in enumerate(differences):
         figure = one[metric]
-        axes.plot(figure["interval"], [place, place], color="#0072B2", linewidth=2.0)
-        axes.plot(figure["mean"], place, "o", color="#0072B2", markersize=6)
+        axes.plot(figure["interval"], [position, position], color="#0072B2", linewidth=2.0)
+        axes.plot(figure["mean"], position, "o", color="#0072B2", markersize=6)
         axes.plot(
-            figure["by_seed"], [place] * len(figure["by_seed"]), "o", color="#D55E00", markersize=4, fillstyle="none"
+            figure["by_seed"], [position] * len(figure["by_seed"]), "o", color="#D55E00", markersize=4, fillstyle="none"
         )
     axes.axvline(0.0, color="#404040", linewidth=0.8)
     axes.set_yticks(range(len(differences)), [f"{one['first']} - {one['second']}" for one in differences])
     axes.invert_yaxis()
-    axes.locator_params(axis="x", nbins=5)  # or the labels of negative numbers run into each other
+    axes.locator_params(axis="x", nbins=5)  # otherwise the labels of negative numbers overlap
     axes.set_xlabel(f"difference in {NAMES[metric]}")
 
 
@@ -222,7 +222,7 @@ def _objects(annotations: Sequence[Any]) -> int:
 
 
 def _images_with(labelled: LabelledSet) -> dict[str, int]:
-    """In how many images each class has an object that counts."""
+    """Number of images in which each class has an object that is not difficult."""
     counts = np.zeros(len(labelled.classes), np.int64)
     for one in labelled.annotations:
         counts[np.unique(one.labels[~one.difficult])] += 1
@@ -230,7 +230,7 @@ def _images_with(labelled: LabelledSet) -> dict[str, int]:
 
 
 def _part(path: Path) -> Path:
-    """Beside a file, for this process alone: several may write the table of one folder."""
+    """A temporary path of this process: several processes may write the table in one folder."""
     return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 

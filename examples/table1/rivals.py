@@ -1,6 +1,6 @@
-"""Which of an object's boxes would win, and how many places teach it: what the paper claims of S*, measured.
+"""Measures the paper's claims about S*: which of an object's boxes would win, and how many locations train on it.
 
-An object's *rivals* are the boxes that overlap it by half or more: suppression leaves the one that scores best.
+An object's *rivals* are the boxes with an IoU of 0.5 or more: suppression keeps the one with the highest score.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from lcageo.metrics.match import LEAST_IOU
 from lcageo.metrics.truth import Floats, Index
 
 LEAST_RIVALS = 5
-"""Fewer have no order to speak of."""
+"""Minimum number of rivals for a rank correlation."""
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rivals:
-    """Of each of G objects; nan where it has no rivals, or for ranks too few."""
+    """Figures of G objects; NaN where an object has no rivals, or too few for ranks."""
 
     images: Index
     """(G,) index of its image."""
     areas_px: Floats
     """(G,) square pixels of the tile."""
     positives: Index
-    """(G,) places that the preset's assignment gives it."""
+    """(G,) number of locations that the preset's assignment gives the object."""
     class_rank: Floats
-    """(G,) rank correlation of S, the class branch's score alone, with IoU."""
+    """(G,) rank correlation of S, the class branch's score, with IoU."""
     score_rank: Floats
-    """(G,) the same of the final score: S*; S itself where nothing else enters."""
+    """(G,) rank correlation of the final score: S*, or S in presets without S*."""
     class_choice: Floats
-    """(G,) IoU of the rival that S puts first."""
+    """(G,) IoU of the rival that S ranks first."""
     score_choice: Floats
-    """(G,) the same of the final score."""
+    """(G,) IoU of the rival that the final score ranks first."""
     best: Floats
-    """(G,) greatest IoU."""
+    """(G,) maximum IoU."""
 
 
 def rivals_of(images: Iterable[Dense]) -> Rivals:
@@ -50,16 +50,16 @@ def rivals_of(images: Iterable[Dense]) -> Rivals:
     rows: list[tuple[float, ...]] = []
     for dense in images:
         sizes = dense.objects_xyxy[:, 2:] - dense.objects_xyxy[:, :2]
-        for place, area in enumerate(sizes.prod(axis=1).tolist()):
-            own = dense.iou[place] >= LEAST_IOU
-            order = _order(dense.class_scores[place, own], dense.scores[place, own], dense.iou[place, own])
-            rows.append((dense.index, area, int(dense.positives[place]), *order))
+        for number, area in enumerate(sizes.prod(axis=1).tolist()):
+            own = dense.iou[number] >= LEAST_IOU
+            order = _order(dense.class_scores[number, own], dense.scores[number, own], dense.iou[number, own])
+            rows.append((dense.index, area, int(dense.positives[number]), *order))
     columns = np.array(rows, np.float64).reshape(-1, 8).T
     return Rivals(columns[0].astype(np.int64), columns[1], columns[2].astype(np.int64), *columns[3:])
 
 
 def _order(class_scores: Floats, scores: Floats, iou: Floats) -> tuple[float, float, float, float, float]:
-    """Both rank correlations, the IoU of both choices, and the greatest."""
+    """Both rank correlations, the IoU of both choices, and the maximum IoU."""
     nan = float("nan")
     if not len(iou):
         return nan, nan, nan, nan, nan
@@ -68,7 +68,7 @@ def _order(class_scores: Floats, scores: Floats, iou: Floats) -> tuple[float, fl
 
 
 def summary(rivals: Rivals) -> dict[str, Any]:
-    """A model's figures, JSON-ready: means over the objects, and 95 % intervals of what S* gains over S."""
+    """A model's metrics, JSON-ready: means over the objects, and 95 % intervals of the gain of S* over S."""
     ranked, has_any = ~np.isnan(rivals.score_rank + rivals.class_rank), ~np.isnan(rivals.best)
     return {
         "objects": len(rivals.images),
@@ -89,9 +89,9 @@ def summary(rivals: Rivals) -> dict[str, Any]:
 
 
 def _gain(values: Floats, images: Index) -> dict[str, Any]:
-    """Mean of (G,) values, nan left out, and where it would lie with other images of the same kind.
+    """Mean of (G,) values without NaN, and its bootstrap interval.
 
-    Objects of one image resemble each other: images are drawn, not objects.
+    Images are resampled, not objects, since the objects of one image resemble each other.
     """
     known = ~np.isnan(values)
     if not known.any():

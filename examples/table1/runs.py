@@ -1,4 +1,4 @@
-"""One row's one seed: trained and evaluated into a folder of its own, once."""
+"""A run: one system with one seed, trained and evaluated once, in its own folder."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from lcageo.training.model_folder import LAST
 from lcageo.training.validation import Validation
 
 RESULT_FILE = "result.json"
-"""In a run's folder, once the run is finished."""
+"""Results in a run's folder; it exists once the run is finished."""
 FOUND_FILE = "detections.npz"
-"""What it found in each validation image, likewise."""
+"""Detections in each validation image, beside the results."""
 METRICS = {"mAP50": "map50", "mAP75": "map75", "mAP50_95": "map50_95"}
-"""Figures by their names in files and in Python."""
+"""Names of the metrics, in files and in Python."""
 RESAMPLES = 1000
 
 
@@ -65,14 +65,14 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the run has its results."""
         return (self.folder / RESULT_FILE).exists()
 
     def refuse_other_settings(self) -> None:
-        """Rows are compared only if all were made with the same settings.
+        """Refuses to continue a run with other settings: rows are comparable only with the same settings.
 
         Raises:
-            UsageError: if the folder holds a run with others.
+            UsageError: if the folder holds a run with other settings.
         """
         path = self.folder / RECIPE_FILE
         if not path.exists():
@@ -81,40 +81,40 @@ class Run:
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) != now.get(name):
                 raise UsageError(
-                    f"the run in '{self.folder}' has {name} = {before.get(name)!r}, not {now.get(name)!r}; put the "
-                    "setting back or name another --out"
+                    f"the run in '{self.folder}' has {name} = {before.get(name)!r}, not {now.get(name)!r}; "
+                    "restore the setting or choose another --out"
                 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
-    """A finished run and what it gave."""
+    """A finished run and its results."""
 
     run: Run
     facts: dict[str, Any]
-    """As in its result.json."""
+    """Content of its result.json."""
     resampled: Resampled
-    """Of its detections; of all runs on the same images."""
+    """Metrics of its detections on resampled images, the same for all runs."""
     steps: tuple[int, ...]
-    """Of its validations."""
+    """Training steps of its validations."""
     curves: dict[str, tuple[float, ...]]
-    """What they gave, by METRICS."""
+    """Metrics of its validations, by METRICS."""
 
 
 def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[str], object]) -> None:
-    """Trains a run, or goes on with it, then evaluates its last weights.
+    """Trains or resumes a run, then evaluates its last weights.
 
-    The last, not the best of several validations on the very images that decide: that would favour what fluctuates.
+    The last, not the best of several validations: choosing on the evaluated images would favour noisy curves.
 
     Raises:
-        LcageoError: as `train`.
+        LcageoError: see `train`.
     """
 
-    def tell(validation: Validation) -> None:
+    def report(validation: Validation) -> None:
         found = validation.evaluation
         say(f"{run.folder.name}: step {validation.step:,}, mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}")
 
-    listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=tell)
+    listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=report)
     train(run.config, data, run.folder, options, resume=True, listener=listener)
     card = find_card(str(run.model))
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
@@ -135,11 +135,11 @@ def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[st
     _write_found(data.val, found, run.folder / FOUND_FILE)
     part = run.folder / f"{RESULT_FILE}.part"
     part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    part.replace(run.folder / RESULT_FILE)  # last and whole: it says that the run is finished
+    part.replace(run.folder / RESULT_FILE)  # last and atomically: it marks the run as finished
 
 
 def read_finished(run: Run, val: LabelledSet) -> Finished:
-    """What a finished run gave.
+    """Reads the results of a finished run.
 
     Raises:
         DataError: if it was evaluated on other images.
@@ -157,7 +157,7 @@ def read_finished(run: Run, val: LabelledSet) -> Finished:
 
 
 def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
-    """Trainable parameters, and the work of one image at the size that it is seen at."""
+    """Trainable parameters, and operations for one image at evaluation size."""
     with torch.device("meta"):
         network = build_network(card.network)
     if config.frozen_stages is not None:
@@ -190,7 +190,9 @@ def _write_found(val: LabelledSet, found: list[Detections], path: Path) -> None:
 def _read_found(val: LabelledSet, path: Path) -> list[Detections]:
     with np.load(path, allow_pickle=False) as kept:
         if kept["images"].tolist() != _names(val):
-            raise DataError(f"'{path}' is of other images than '{val.name}'; put those back or name another --out")
+            raise DataError(
+                f"'{path}' was made from other images than '{val.name}'; restore those or choose another --out"
+            )
         every = Detections(kept["boxes_xyxy"], kept["scores"], kept["labels"])
         ends = kept["counts"].cumsum().tolist()
     return [every.selected(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]

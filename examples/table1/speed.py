@@ -1,4 +1,4 @@
-"""Images a second in inference, of all systems' networks in turn."""
+"""Inference speed of all systems' networks, in images per second."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 
 SPEED_FILE = "speed.json"
-"""Beside the table."""
+"""File name, beside the table."""
 TIMED_IMAGES, ROUNDS = 32, 5
-"""A system's fastest round counts."""
+"""Number of images and rounds; a system's fastest round counts."""
 
 
 def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out: Path) -> None:
     """Times networks on the first images of a set, and writes `SPEED_FILE`.
 
-    What comes after the network is left out: it takes the longer the more boxes score above nearly nothing, so that the
-    same system is slower the less it has been trained. Rounds go through all models, so that what else the machine does
-    meets all alike. `lcageo bench` measures whole models, but needs what reads maps, which a GPU node may lack.
+    Postprocessing is not timed: it takes longer the more boxes have a score just above zero, so that a system would be
+    slower the less it is trained. Each round goes through all models, so that other load on the machine affects all
+    alike. `lcageo bench` measures complete models, but needs the geospatial packages, which a GPU node may lack.
 
     Args:
-        models: folders by the systems' names, which see images at one size.
-        val: images.
-        device: where to run.
+        models: model folders by system name, all with the same image size.
+        val: the images.
+        device: the device to run on.
         out: the folder to write into.
     """
     kept = kept_of_tiles(BENCHMARK)
@@ -52,7 +52,7 @@ def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out
             started = time.perf_counter()
             for start in range(0, len(tiles), predictor.batch):
                 predictor.forward(tiles[start : start + predictor.batch])
-            if round_:  # GPUs choose kernels in the first
+            if round_:  # GPUs choose kernels in the first round
                 seconds[name].append(time.perf_counter() - started)
     on_gpu = one.engine.device.startswith("cuda")
     where = torch.cuda.get_device_name(one.engine.device) if on_gpu else f"{machine.cores()} cores"
@@ -64,6 +64,6 @@ def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out
 
 
 def read_speed(out: Path) -> dict[str, Any]:
-    """What was measured; nothing, if nothing was."""
+    """The measured speeds, or an empty result if there are none."""
     path = out / SPEED_FILE
     return json.loads(path.read_text("utf-8")) if path.exists() else {"machine": None, "images_per_second": {}}

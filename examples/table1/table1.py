@@ -1,11 +1,11 @@
-"""Table I of the LCA-Det paper anew: all systems under one budget, on the same images, with seeds and intervals.
+"""Reproduces Table I of the LCA-Det paper: all systems with one budget, on the same images, with several seeds.
 
     python examples/table1/table1.py --data VHR10/train.json --val VHR10/val.json --out runs/table1
     python examples/table1/table1.py --schedule 1x --data DIOR --backbone-weights resnet50.pth --out runs/table1-dior
 
 Trains each system with each seed into OUT/SYSTEM-sSEED, all systems with seed 0 first; data, steps, schedule and
-augmentation are the same for all. After each run OUT/table1.json, table1.md and table1.png are written anew. The same
-command goes on with a run that was stopped or killed, and leaves alone those that are finished.
+augmentation are the same for all. After each run, OUT/table1.json, table1.md and table1.png are rewritten. If a run was
+stopped or killed, run the same command again to resume it; finished runs are skipped.
 
 `--warm-up 0.1` adds rows for `lca-sa` and `lca` that assign objects by geometry in the first tenth of the run.
 """
@@ -30,16 +30,16 @@ from lcageo.training.loop import RunOptions
 
 SYSTEMS = (Preset.RETINANET, Preset.FCOS, Preset.LCA_BASELINE, Preset.LCA_H, Preset.LCA_SA, Preset.LCA)
 WARMED_UP = (Preset.LCA_SA, Preset.LCA)
-"""Those that a geometric warm-up changes."""
+"""Systems that a geometric warm-up changes."""
 SCHEDULES = ("cpu", "gpu", "1x")
-"""Recipes beside this file, NAME.toml."""
+"""Names of the recipes beside this file, NAME.toml."""
 
 
 def recipe(options: argparse.Namespace) -> TrainConfig:
     """The settings that all runs share.
 
     Raises:
-        UsageError: if they are not the same for all, or one of the systems cannot be trained with them.
+        UsageError: if they would differ between systems, or a system cannot be trained with them.
     """
     beside = options.schedule in SCHEDULES
     path = Path(__file__).with_name(f"{options.schedule}.toml") if beside else Path(options.schedule)
@@ -47,17 +47,17 @@ def recipe(options: argparse.Namespace) -> TrainConfig:
     config = read_recipe(path).changed({name: value for name, value in given.items() if value})
     for name in ("minutes", "start_from"):
         if getattr(config, name) is not None:
-            raise UsageError(f"recipe '{path}' has {name}, with which systems are not comparable; leave it out")
+            raise UsageError(f"recipe '{path}' sets {name}, which makes systems incomparable; remove it")
     if config.norm is None and config.backbone_weights is None and Preset.FCOS in options.preset:
         raise UsageError(
-            f"recipe '{path}' leaves norms to the systems, and fcos has fixed ones; give --backbone-weights (a "
-            "torchvision checkpoint), or set norm in the recipe"
+            f"recipe '{path}' does not set norm, and fcos freezes its norms, which requires pretrained weights; use "
+            "--backbone-weights (a torchvision checkpoint), or set norm in the recipe"
         )
     return config
 
 
 def planned(config: TrainConfig, options: argparse.Namespace) -> list[Run]:
-    """All runs, in the order in which they are done."""
+    """All runs, in the order of execution."""
     systems = [System(str(preset), preset) for preset in options.preset]
     if options.warm_up:
         warmed = [preset for preset in WARMED_UP if preset in options.preset]
@@ -71,8 +71,8 @@ def planned(config: TrainConfig, options: argparse.Namespace) -> list[Run]:
 
 
 def table1(options: argparse.Namespace) -> None:
-    """Does what is left to do, as far as the time goes."""
-    began = time.monotonic()
+    """Performs the missing runs within the time limit."""
+    started = time.monotonic()
     config = recipe(options)
     runs = planned(config, options)
     for run in runs:
@@ -84,7 +84,7 @@ def table1(options: argparse.Namespace) -> None:
         write_report(options.out, [finished[run] for run in runs if run in finished], data, config)
 
     if options.time:
-        # Any seed that has its weights: they do not change how long a network takes.
+        # Any seed that has its weights: their values do not change how long a network takes.
         models = {run.system.name: run.model for run in runs if run in finished and run.model.exists()}
         if not models:
             raise UsageError(f"'{options.out}' has no finished run with weights to time")
@@ -92,8 +92,8 @@ def table1(options: argparse.Namespace) -> None:
     if finished:
         report()
     for run in [one for one in runs if one not in finished]:
-        if time.monotonic() - began > 60 * options.minutes_limit:
-            say(f"{len(runs) - len(finished)} of {len(runs)} runs are left; the same command goes on")
+        if time.monotonic() - started > 60 * options.minutes_limit:
+            say(f"{len(runs) - len(finished)} of {len(runs)} runs are left; run the same command again to resume")
             break
         perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
         finished[run] = read_finished(run, data.val)
@@ -102,25 +102,27 @@ def table1(options: argparse.Namespace) -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)  # a log in a file is looked at while the runs go on
+    print(line, flush=True)  # so that a log file can be read during the runs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", required=True, help="COCO file or DIOR folder; may be repeated")
-    parser.add_argument("--val", action="append", help="what to evaluate on (default: DIOR's own split)")
-    parser.add_argument("--out", type=Path, required=True, help="folder of all runs and of the table")
+    parser.add_argument("--val", action="append", help="set to evaluate on (default: DIOR's own split)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
     schedule = f"{', '.join(SCHEDULES)}, or a recipe file (default: %(default)s)"
     parser.add_argument("--schedule", default="cpu", metavar="NAME", help=schedule)
-    parser.add_argument("--backbone-weights", metavar="FILE", help="torchvision checkpoint of the body")
+    parser.add_argument("--backbone-weights", metavar="FILE", help="torchvision checkpoint of the backbone")
     parser.add_argument("--preset", type=Preset, choices=list(Preset), nargs="*", default=list(SYSTEMS))
-    parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
-    parser.add_argument("--warm-up", type=float, metavar="SHARE", help="of the run, for rows with a geometric warm-up")
-    limit = "begin no further run after so many"
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: %(default)s)")
+    parser.add_argument(
+        "--warm-up", type=float, metavar="SHARE", help="share of the run, for rows with a geometric warm-up"
+    )
+    limit = "start no further run after this many minutes"
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes that make crops (default: by the cores)")
-    parser.add_argument("--time", action="store_true", help="first time finished systems; let nothing else run then")
+    parser.add_argument("--workers", type=int, help="processes that make crops (default: depends on the cores)")
+    parser.add_argument("--time", action="store_true", help="time finished systems first; run nothing else meanwhile")
     parser.add_argument("--cache", choices=("none", "ram"), default="none", help="where to keep decoded images")
     options = parser.parse_args(arguments)
     if options.seeds < 1:
@@ -128,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         table1(options)
     except InterruptedRunError as stop:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print("stopped; run the same command again to resume", file=sys.stderr)
         sys.exit(stop.exit_code)
     except LcageoError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,1 +1,1 @@
-"""Pictures to look at."""
+"""Quicklooks and contact sheets."""

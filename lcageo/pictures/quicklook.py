@@ -1,4 +1,4 @@
-"""A picture of a scene with what was found in it: boxes in class colours, their names, legend, scale bar, north."""
+"""A quicklook: a picture of a scene with boxes in class colours, names, legend, scale bar and north arrow."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lcageo.pictures.label_places import place_labels
 LONGEST_SIDE = 2000
 """Pixels of a quicklook's longest side."""
 LEGIBLE_SIDE = 1000
-"""Up to this side small scenes are enlarged, by a whole number: their pixels stay what they are."""
+"""Small scenes are enlarged up to this side, by an integer factor, which repeats their pixels unchanged."""
 SMALLEST_BOX = 5
-"""Pixels to which the sides of smaller boxes grow, so that they are seen."""
-MOST_NAMED = 400
-"""With more objects than this, colours alone tell classes."""
+"""Minimum side of a drawn box, pixels: smaller boxes are enlarged to stay visible."""
+MAX_NAMED = 400
+"""With more objects than this, no names are drawn."""
 CROWD = 2000
-"""More objects than this have thin outlines."""
+"""With more objects than this, outlines are thin."""
 INK = (240, 240, 240)
 MARGIN = 16
 TEXT_SIZE = 18
@@ -45,14 +45,14 @@ def draw_quicklook(
     metres_per_pixel: float | None,
     north: tuple[float, float] | None = None,
 ) -> Image.Image:
-    """A picture with a panel below it that holds title, legend, north arrow and scale bar.
+    """Draws a scene with a panel below it that holds title, legend, north arrow and scale bar.
 
-    A few objects bear their class and score where that hides nothing.
+    If there are few objects, their classes and scores are written where they hide nothing.
 
     Args:
-        image: (3, h, w) uint8, the scene reduced. A small one is enlarged.
-        parts: what was found, in the pixels of `image`, part by part.
-        counts: how much that is of each class, by its name; of classes left out, none.
+        image: (3, h, w) uint8, the reduced scene; small images are enlarged.
+        parts: detections in pixels of `image`, in parts.
+        counts: number of detections by class name; classes without an entry have none.
         classes: the model's class names.
         title: the first line of the panel.
         metres_per_pixel: of `image`, along its rows; None draws no scale bar.
@@ -87,7 +87,7 @@ def draw_quicklook(
 def _drawn(
     image: NDArray[np.uint8], parts: Iterable[Detections], count: int, classes: Sequence[str], finer: int
 ) -> Image.Image:
-    """The image with boxes, and names where they are few; boxes are in pixels `finer` times as large."""
+    """The image with boxes, and with names if there are few; the boxes are multiplied by `finer`."""
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
     pen = ImageDraw.Draw(picture)
     named = [Detections.empty()]
@@ -96,34 +96,34 @@ def _drawn(
             0, [picture.width - 1, picture.height - 1] * 2
         )
         for box, label in zip(boxes.tolist(), found.labels.tolist(), strict=True):
-            if count <= CROWD:  # a dark line around, for bright ground
+            if count <= CROWD:  # a dark border, for bright ground
                 pen.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), outline=PANEL)
             pen.rectangle(box, outline=class_colour(label), width=1 if count > CROWD else 2)
-        if count <= MOST_NAMED:
+        if count <= MAX_NAMED:
             named.append(Detections(boxes, found.scores, found.labels))
     _draw_names(pen, Detections.joined(named), classes, picture.size)
     return picture
 
 
 def _visible(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 4) boxes, the sides of small ones as long as SMALLEST_BOX, around the same centres."""
+    """(N, 4) boxes with sides of at least SMALLEST_BOX, around the same centres."""
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     half = np.maximum(sides, SMALLEST_BOX) / 2
     return np.hstack([centres - half, centres + half])
 
 
 def _draw_names(pen: ImageDraw.ImageDraw, found: Detections, classes: Sequence[str], frame: tuple[int, int]) -> None:
-    """Class and score of each object, the surest first, where that hides nothing."""
+    """Writes the class and score of each object, the highest scores first, where that hides nothing."""
     font = ImageFont.load_default(NAME_SIZE)
     found = found.selected(np.argsort(-found.scores, kind="stable"))
     labels = found.labels.tolist()
     texts = [f"{classes[label]} {score:.2f}" for label, score in zip(labels, found.scores, strict=True)]
     sizes = np.array([(font.getlength(text) + 9, NAME_SIZE + 5) for text in texts], np.float64).reshape(-1, 2)
-    # Apart from the outlines, which lie on the boxes' last pixels.
-    places = place_labels(found.boxes_xyxy.astype(np.float64) + np.array([-1.0, -1.0, 2.0, 2.0]), sizes, frame)
-    for text, label, size, place in zip(texts, labels, sizes.tolist(), places, strict=True):
-        if place is not None:
-            x, y = place
+    # Clear of the outlines, which are drawn on the boxes' last pixels.
+    positions = place_labels(found.boxes_xyxy.astype(np.float64) + np.array([-1.0, -1.0, 2.0, 2.0]), sizes, frame)
+    for text, label, size, position in zip(texts, labels, sizes.tolist(), positions, strict=True):
+        if position is not None:
+            x, y = position
             pen.rectangle((x, y, x + size[0] - 1, y + size[1] - 1), fill=PANEL)
             pen.rectangle((x, y, x + 2, y + size[1] - 1), fill=class_colour(label))
             pen.text((x + 6, y + 1), text, INK, font)
@@ -138,11 +138,13 @@ def save_quicklook(picture: Image.Image, path: Path) -> None:
     try:
         picture.save(path, format="PNG")
     except OSError as error:
-        raise OutputError(f"quicklook '{path.name}' cannot be written: {error}") from error
+        raise OutputError(
+            f"quicklook '{path.name}' cannot be written: {error}; free space or choose another folder"
+        ) from error
 
 
 def legend_lines(entries: Sequence[tuple[int, str]], font: Font, width: int) -> list[list[tuple[int, int, str]]]:
-    """Legend entries (label, text) broken into lines of at most `width` pixels: (x, label, text)."""
+    """Breaks legend entries (label, text) into lines of at most `width` pixels: (x, label, text)."""
     if not entries:
         return []
     lines: list[list[tuple[int, int, str]]] = [[]]
@@ -164,7 +166,7 @@ def round_length(metres: float) -> float:
 
 
 def _scale_bar(pen: ImageDraw.ImageDraw, font: Font, at: tuple[int, int], width: int, metres_per_pixel: float) -> None:
-    """A bar whose left end is `at`, no longer than a quarter of `width`; it lies along the picture's rows."""
+    """Draws a horizontal bar whose left end is `at`, no longer than a quarter of `width`."""
     x, y = at
     length_m = round_length(width / 4 * metres_per_pixel)
     length_px = length_m / metres_per_pixel
@@ -174,7 +176,7 @@ def _scale_bar(pen: ImageDraw.ImageDraw, font: Font, at: tuple[int, int], width:
 
 
 def _north_arrow(pen: ImageDraw.ImageDraw, font: Font, centre: tuple[int, int], north: tuple[float, float]) -> None:
-    """A dart that points north with an N before its tip, within MARKS pixels."""
+    """Draws an arrowhead that points north, with an N in front of its tip, within MARKS pixels."""
     tip = MARKS / 4
 
     def at(along: float, across: float) -> tuple[float, float]:

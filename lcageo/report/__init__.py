@@ -1,1 +1,1 @@
-"""Pages to look through: `lcageo report`."""
+"""HTML pages for browsing results: `lcageo report`."""

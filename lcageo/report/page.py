@@ -1,7 +1,7 @@
-"""A page in one file that works without a network: template, style, scripts, data and picture put together.
+"""Assembles a page from template, style, scripts, data and picture: one HTML file that works offline.
 
-The page itself forbids its browser to load anything, and to run any script but ours (Content-Security-Policy): names of
-classes, scenes and files come from anywhere.
+The page's Content-Security-Policy keeps the browser from loading anything and from running any script but ours: names
+of classes, scenes and files are untrusted.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 JPEG_QUALITY = 82
-"""Between Pillow's 75, which blurs objects of a few pixels, and twice the size at 92."""
+"""Between Pillow's default of 75, which blurs objects of a few pixels, and 92, which doubles the size."""
 
 
 def make_page(template: str, scripts: Sequence[str], title: str, data: Mapping[str, Any], picture: str = "") -> str:
-    """The text of a page.
+    """Returns the HTML text of a page.
 
     Args:
-        template: file in the package's folder `page`, with the places {{policy}}, {{style}}, {{title}}, {{script}},
-            {{data}} and {{picture}}.
-        scripts: files there, which become one script in this order.
+        template: file in `assets`, with the placeholders {{policy}}, {{style}}, {{title}}, {{script}}, {{data}} and
+            {{picture}}.
+        scripts: files in `assets`, concatenated into one script in this order.
         title: of the page, plain text.
         data: for the scripts, JSON-ready.
-        picture: a data: address.
+        picture: a data: URL.
     """
     style, script = _read("page.css"), "\n".join(map(_read, scripts))
     parts = {
@@ -42,15 +42,15 @@ def make_page(template: str, scripts: Sequence[str], title: str, data: Mapping[s
         "script": script,
         "title": html.escape(title),
         "picture": html.escape(picture),
-        # In a script element only "<" can end it, or begin something else.
+        # Inside a script element, only "<" can end it or start other markup.
         "data": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    # In one pass: what is put in is not looked at again.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _read(template))
+    # In one pass, so that placeholders in inserted text are not replaced.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read(template))
 
 
 def picture_address(image: NDArray[np.uint8], longest_side: int | None = None) -> str:
-    """(3, h, w) uint8 as a JPEG in a data: address, made smaller where a longest side is given."""
+    """(3, h, w) uint8 as a JPEG in a data: URL, reduced to `longest_side` if that is given."""
     stream, picture = io.BytesIO(), Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
     if longest_side is not None:
         picture.thumbnail((longest_side, longest_side))
@@ -59,7 +59,7 @@ def picture_address(image: NDArray[np.uint8], longest_side: int | None = None) -
 
 
 def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a layer says of how it came about, as rows of a table; what is inside of something is named after it."""
+    """A layer's processing metadata as rows of a table; a nested entry is named "outer: inner"."""
     rows: list[tuple[str, str]] = []
     for name, value in provenance.items():
         label = name.replace("_", " ")
@@ -75,5 +75,5 @@ def _read(name: str) -> str:
 
 
 def _allowed(text: str) -> str:
-    """How a policy names just this text."""
+    """The policy source that allows exactly this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

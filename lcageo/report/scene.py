@@ -1,4 +1,4 @@
-"""A scene and a layer of what was found in it -> a page to look at: one file, without a network."""
+"""The page of a scene and a layer of its objects: one file that works offline."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import OutputError, UsageError
-from lcageo.report.packed import pack, pack_polygons
+from lcageo.report.packed_columns import pack, pack_polygons
 from lcageo.report.page import make_page, picture_address, provenance_rows
-from lcageo.report.placed import Frame, PlacedLayer, place_areas, place_layer
+from lcageo.report.pixel_objects import Frame, PlacedLayer, place_areas, place_layer
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene, open_scene
@@ -27,27 +27,27 @@ from lcageo.vector.record import RunRecord
 PAGE_SUFFIX = ".html"
 SCRIPTS = ("page.js", "view.js", "list.js", "scene.js", "scene_map.js")
 SIDES = (256, 16_384)
-"""The least and the most: browsers draw nothing larger."""
-MOST_OBJECTS = 200_000
-"""In a page, the surest of them: 4 MB, and as much as a browser draws while one drags."""
+"""Minimum and maximum of a picture's longer side, pixels: browsers draw nothing larger."""
+MAX_OBJECTS = 200_000
+"""Maximum number of objects in a page: 4 MB, and as many as a browser draws while the user drags."""
 NO_SCORE = 65_535
-"""Of an object without one, which is shown at any least score; scene.js has the same."""
+"""Packed score of an object without one, shown at any minimum score; scene.js has the same constant."""
 SCORE_STEPS = 10_000
-"""Of the score 1: as many digits as layers have, and whole, since 0.3 in 32 bits is not 0.3."""
+"""Packed value of the score 1: as many digits as layers have; integers, since 0.3 in 32 bits is not 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePage:
-    """What was put into a page."""
+    """Contents of a page that was written."""
 
     objects: int
-    """In the scene's frame."""
+    """Number of objects inside the scene."""
     counts: Mapping[str, int]
-    """By class."""
+    """Number of objects by class."""
     picture: NDArray[np.uint8]
-    """(3, h, w) uint8."""
+    """(3, h, w) uint8, the scene reduced."""
     colours: Mapping[str, str]
-    """Of each class, as #rrggbb."""
+    """Colour of each class, as #rrggbb."""
     info: SceneInfo
     warnings: tuple[str, ...]
 
@@ -58,60 +58,60 @@ def report_scene(
     """Writes the page of a scene.
 
     Args:
-        scene: as `detect` takes it.
-        layer: what was found in it: of any format, CRS and origin, as long as it holds polygons.
+        scene: as in `detect`.
+        layer: objects in the scene: polygons in any format and CRS, of any origin.
         target: the page, .html.
         holes: the layer that `detect --holes` wrote.
-        side: most pixels of the picture's longer side.
+        side: maximum length of the picture's longer side, pixels.
         overwrite: whether the target may be replaced.
 
     Raises:
-        UsageError: if the target exists or is no .html, or the side is out of range.
+        UsageError: if the target exists or does not end in .html, or the side is out of range.
         SceneError, DataError: if scene or layer cannot be read, or do not belong together.
         OutputError: if the page cannot be written.
     """
     if target.suffix.lower() != PAGE_SUFFIX:
-        raise UsageError(f"output '{target}' is not a page; give a file that ends in {PAGE_SUFFIX}")
+        raise UsageError(f"output '{target}' is not an HTML page; choose a file name that ends in {PAGE_SUFFIX}")
     check_side(side)
     check_output(target, [target], overwrite)
     return write_scene_page(scene, layer, target, holes, side)
 
 
 def check_side(side: int) -> None:
-    """Refuses pictures that browsers do not draw.
+    """Refuses picture sizes that browsers cannot draw.
 
     Raises:
         UsageError: if it is out of range.
     """
     if not SIDES[0] <= side <= SIDES[1]:
-        raise UsageError(f"--side {side} is not from {SIDES[0]:,} to {SIDES[1]:,} pixels")
+        raise UsageError(f"--side {side} is out of range; choose {SIDES[0]:,} to {SIDES[1]:,} pixels")
 
 
 def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, side: int) -> ScenePage:
-    """What report_scene does, without its checks."""
+    """Writes a page as `report_scene` does, without its checks."""
     found = open_layer(layer, "")
     with _open(scene, _bands(found.record)) as opened:
         frame = _frame(opened.info)
-        placed = place_layer(found, frame, MOST_OBJECTS)
+        placed = place_layer(found, frame, MAX_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
         picture = reduced_image(opened, _stretch(found.record) or estimate_stretch(sample_scene(opened)), side)
     warnings = _warnings(found, placed)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     data = {
-        **_place(opened.info),
+        **_georeferencing(opened.info),
         "about": f"{opened.info.width:,} x {opened.info.height:,} pixels, {found.path.name}",
         "classes": [
             {"name": name or "no class", "colour": colour, "count": placed.counts[name]}
             for name, colour in colours.items()
         ],
-        "least": _least(found.record, placed),
+        "least": _first_minimum(found.record, placed),
         "objects": _pack(placed, list(colours)),
         "holes": pack_polygons(np.empty(0, object) if areas is None else areas),
         "reasons": reasons,
         "warnings": list(warnings),
         "coverage": _coverage(found.record, holes is not None),
         "provenance": provenance_rows(replace(found.record, tiles=None).as_json())
-        or [("layer", "says nothing of how it was made")],
+        or [("layer", "has no processing metadata")],
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
     write_text(text, target)
@@ -119,24 +119,26 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
 
 
 def write_text(text: str, target: Path) -> None:
-    """Writes a page, which appears whole.
+    """Writes a page, which appears only when it is complete.
 
     Raises:
         OutputError: if it cannot be written.
     """
     with Publication() as publication:
         try:
-            # Names of files can be other than UTF-8.
+            # File names need not be valid UTF-8.
             publication.draft(target).write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise OutputError(f"page '{target}' cannot be written: {error.strerror}; make space there") from error
+            raise OutputError(
+                f"page '{target}' cannot be written: {error.strerror}; free space there or choose another folder"
+            ) from error
         publication.publish()
 
 
 def _open(scene: str, bands: tuple[int, int, int] | None) -> Scene:
     try:
         return open_scene(scene, bands)
-    except UsageError:  # a copy of the scene that has fewer bands
+    except UsageError:  # a copy of the scene with fewer bands
         return open_scene(scene)
 
 
@@ -145,14 +147,14 @@ def _frame(info: SceneInfo) -> Frame:
     return Frame(georeference.crs, info.width, info.height, georeference.to_pixel, georeference.to_map)
 
 
-def _place(info: SceneInfo) -> dict[str, Any]:
-    """What a page knows of where a scene is."""
+def _georeferencing(info: SceneInfo) -> dict[str, Any]:
+    """A scene's size and georeferencing, as its page needs them."""
     georeference = info.georeference
     affine, crs = georeference.affine, georeference.crs
     name = None if crs is None else (crs.to_string() if crs.to_authority() else crs.name)
     return {
         "size": [info.width, info.height],
-        "metres": None if info.pixel_size_m is None else info.pixel_size_m[0],  # the bar lies along the rows
+        "metres": None if info.pixel_size_m is None else info.pixel_size_m[0],  # the scale bar is parallel to the rows
         "north": north_in_picture(georeference, info.width, info.height),
         "crs": name,
         "affine": None if crs is None or affine is None else list(affine)[:6],
@@ -161,12 +163,12 @@ def _place(info: SceneInfo) -> dict[str, Any]:
 
 def _pack(placed: PlacedLayer, classes: list[str]) -> dict[str, str]:
     objects = placed.objects
-    numbers = {name: number for number, name in enumerate(classes)}
+    labels = {name: label for label, name in enumerate(classes)}
     scores = np.rint(np.clip(objects.scores, 0, 1) * SCORE_STEPS)
     return {
         **pack_polygons(objects.shapes),
         "ids": pack(np.clip(objects.ids, -(2**31), 2**31 - 1), "<i4"),
-        "labels": pack(np.array([numbers[name] for name in objects.names], np.int64), "<u2"),
+        "labels": pack(np.array([labels[name] for name in objects.names], np.int64), "<u2"),
         "scores": pack(np.nan_to_num(scores, nan=NO_SCORE), "<u2"),
         "areas": pack(objects.areas_m2, "<f4"),
     }
@@ -176,24 +178,26 @@ def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
     lines = []
     if placed.counts.total() > len(placed.objects):
         lines.append(
-            f"the page shows the {len(placed.objects):,} surest of {placed.counts.total():,} objects; "
-            "'lcageo filter' makes layers of parts"
+            f"the page shows the {len(placed.objects):,} highest-scoring of {placed.counts.total():,} objects; "
+            "use 'lcageo filter' to make smaller layers"
         )
     if placed.outside:
-        lines.append(f"{placed.outside:,} features of '{layer.path}' lie outside the scene; left out")
+        lines.append(f"{placed.outside:,} features of '{layer.path}' are outside the scene and left out")
     if placed.shapeless:
-        lines.append(f"{placed.shapeless:,} features of '{layer.path}' have no area or no place; left out")
+        lines.append(
+            f"{placed.shapeless:,} features of '{layer.path}' have no area or no valid coordinates and are left out"
+        )
     return tuple(lines)
 
 
-def _least(record: RunRecord, placed: PlacedLayer) -> int:
-    """Where the slider stands first, in SCORE_STEPS: at the lowest threshold of those that the layer was made with.
+def _first_minimum(record: RunRecord, placed: PlacedLayer) -> int:
+    """The slider's first position, in SCORE_STEPS: the lowest score threshold that the layer was made with.
 
-    With `detect --keep` a layer also has objects below it.
+    With `detect --keep`, a layer also has objects below the thresholds.
     """
     lowest = np.min(placed.objects.scores, initial=1.0, where=np.isfinite(placed.objects.scores))
     wanted = min((record.thresholds or {}).values(), default=0.0)
-    # At or below what the layer has, the slider's step would hide some.
+    # At the layer's lowest score or below, rounding to the slider's step would hide objects.
     return 0 if wanted <= lowest + 1 / SCORE_STEPS else int(wanted * 100 + 1e-9) * (SCORE_STEPS // 100)
 
 
@@ -207,12 +211,12 @@ def _coverage(record: RunRecord, has_holes: bool) -> list[tuple[str, str]]:
         for name, count in tiles.as_json().items()
     ]
     if tiles.unreadable and not has_holes:
-        rows.append(("where", "detect --holes and report --holes show it"))
+        rows.append(("where", "use detect --holes, then report --holes"))
     return rows
 
 
 def _stretch(record: RunRecord) -> Stretch | None:
-    """What the detector saw, if the layer says so."""
+    """The detector's contrast stretch, if the layer records it."""
     values = record.stretch
     if values is None or not all(low < high for low, high in zip(values.low, values.high, strict=True)):
         return None
@@ -220,7 +224,7 @@ def _stretch(record: RunRecord) -> Stretch | None:
 
 
 def _bands(record: RunRecord) -> tuple[int, int, int] | None:
-    """The bands that the detector saw as red, green and blue, if the layer says so."""
+    """The bands that the detector read as red, green and blue, if the layer records them."""
     if record.bands is None:
         return None
     red, green, blue = record.bands

@@ -1,4 +1,4 @@
-"""A survey's folder -> a folder of pages: an index with a map of its scenes, and a page for each."""
+"""The pages of a survey: an index with a map of its scenes, and a page for each scene."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from lcageo.vector.publish import check_output, make_folder
 INDEX = "index.html"
 SCRIPTS = ("page.js", "view.js", "list.js", "survey.js")
 THUMBNAIL_PIXELS = 4_000_000
-"""Of all thumbnails of an index together: about 1 MB, however many scenes there are."""
+"""Pixels of all thumbnails of an index together: about 1 MB, however many scenes there are."""
 THUMBNAIL_SIDES = (16, 512)
-"""The least and the most."""
+"""Minimum and maximum of a thumbnail's longer side, pixels."""
 
 FloatArray = NDArray[np.float64]
 OnProgress = Callable[[float, float, str], None]
@@ -40,12 +40,12 @@ OnProgress = Callable[[float, float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class SurveyPages:
-    """What was made of a survey."""
+    """Result of `report_survey`."""
 
     pages: int
     objects: int
     missing: tuple[str, ...]
-    """Scenes whose page could not be made, and why."""
+    """Scenes without a page, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,17 @@ class _Scene:
     counts: Mapping[str, int]
     notes: tuple[str, ...]
     layer: Path | None
-    """What was found in it; None where nothing was looked at."""
+    """The scene's objects; None if it was not processed."""
     holes: Path | None
-    place: PurePosixPath | None
-    """Of its page in the folder of pages."""
+    page_path: PurePosixPath | None
+    """Path of its page in the folder of pages."""
 
     @property
     def name(self) -> str:
-        """As its results are called, else as its file is."""
-        return Path(self.path).stem if self.place is None else str(self.place.relative_to("scenes").with_suffix(""))
+        """The name of the scene's results, or else of its file."""
+        if self.page_path is None:
+            return Path(self.path).stem
+        return str(self.page_path.relative_to("scenes").with_suffix(""))
 
 
 def report_survey(
@@ -76,30 +78,30 @@ def report_survey(
     on_progress: OnProgress = lambda done, total, text: None,
     warn: Callable[[str], None] = lambda line: None,
 ) -> SurveyPages:
-    """Writes the pages of a survey; a scene that fails costs only its own.
+    """Writes the pages of a survey; a scene that fails loses only its own page.
 
     Args:
-        folder: what `batch` wrote.
-        out: for the pages, made if it is missing: index.html and scenes/NAME.html.
-        side: most pixels of a picture's longer side.
+        folder: the output folder of `batch`.
+        out: folder for index.html and scenes/NAME.html, created if it is missing.
+        side: maximum length of a picture's longer side, pixels.
         overwrite: whether pages may be replaced.
-        on_progress: told how many scenes are done, of how many, and which is next.
-        warn: receives lines that the user should read.
+        on_progress: receives the number of scenes done, of all scenes, and the name of the next.
+        warn: receives warnings for the user.
 
     Raises:
-        UsageError: if a page exists, or `out` is named like one.
+        UsageError: if a page exists, or `out` has the name of a page.
         DataError: if the folder is not a survey's.
         OutputError: if pages cannot be written.
     """
     if out.suffix.lower() == PAGE_SUFFIX:
-        raise UsageError(f"output '{out}' looks like one page, but a survey has many; give a folder")
+        raise UsageError(f"output '{out}' is a single page, but a survey has many; choose a folder")
     check_side(side)
     summary = _read_summary(folder)
     scenes = [_scene(entry, folder) for entry in summary["per_scene"]]
-    for target in [out / INDEX, *(out / scene.place for scene in scenes if scene.place is not None)]:
+    for target in [out / INDEX, *(out / scene.page_path for scene in scenes if scene.page_path is not None)]:
         check_output(target, [target], overwrite, folder_is_made=True)
     make_folder(out)
-    for parent in {(out / scene.place).parent for scene in scenes if scene.place is not None}:
+    for parent in {(out / scene.page_path).parent for scene in scenes if scene.page_path is not None}:
         make_folder(parent)
     thumbnail = int(np.clip(math.sqrt(THUMBNAIL_PIXELS / max(1, len(scenes))), *THUMBNAIL_SIDES))
     colours: dict[str, str] = {}
@@ -134,7 +136,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text("utf-8"))
         if not isinstance(summary["per_scene"], list):
-            raise TypeError("per_scene is no list")
+            raise TypeError("per_scene is not a list")
     except FileNotFoundError as error:
         raise DataError(f"'{folder}' has no {SUMMARY}; give the folder that 'lcageo batch --out' wrote") from error
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -146,7 +148,7 @@ def _scene(entry: Any, folder: Path) -> _Scene:
     try:
         outputs = [PurePosixPath(output) for output in entry["outputs"]]
         if any(output.is_absolute() or ".." in output.parts for output in outputs):
-            raise ValueError("results lie outside the folder")
+            raise ValueError("results are outside the folder")
         layer = next((output for output in outputs if output.parts[0] == "scenes"), None)
         holes = next((output for output in outputs if output.parts[0] == "holes"), None)
         return _Scene(
@@ -156,7 +158,7 @@ def _scene(entry: Any, folder: Path) -> _Scene:
             notes=tuple(str(note) for note in [entry["error"], *entry["warnings"]] if note),
             layer=None if layer is None else folder / layer,
             holes=None if holes is None else folder / holes,
-            place=None if layer is None else layer.with_suffix(PAGE_SUFFIX),
+            page_path=None if layer is None else layer.with_suffix(PAGE_SUFFIX),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
@@ -165,25 +167,25 @@ def _scene(entry: Any, folder: Path) -> _Scene:
 
 
 def _write_page(scene: _Scene, out: Path, side: int) -> ScenePage | None:
-    if scene.layer is None or scene.place is None:
+    if scene.layer is None or scene.page_path is None:
         return None
-    return write_scene_page(scene.path, scene.layer, out / scene.place, scene.holes, side)
+    return write_scene_page(scene.path, scene.layer, out / scene.page_path, scene.holes, side)
 
 
 def _hint(path: str) -> str:
-    """For the commonest reason why a scene is not found."""
+    """Explains the most common reason why a scene is not found."""
     here = Path(path).is_absolute() or Path(path).exists()
-    return "" if here else " (paths are as 'lcageo batch' was given them: run report in the same folder)"
+    return "" if here else " (the path is relative to the folder where 'lcageo batch' ran; run report from there)"
 
 
 def _entry(scene: _Scene, page: ScenePage | None, thumbnail: int | None) -> dict[str, Any]:
-    """What the index says of a scene, but for its corners."""
+    """A scene's entry in the index, without its corners and counts."""
     drawn = page is not None and thumbnail is not None
     return {
         "name": scene.name,
         "state": scene.state,
         "notes": list(scene.notes),
-        "href": None if page is None else quote(str(scene.place)),
+        "href": None if page is None else quote(str(scene.page_path)),
         "thumbnail": picture_address(page.picture, thumbnail) if page is not None and drawn else None,
     }
 
@@ -206,8 +208,8 @@ def _write_index(
         "size": size,
         "classes": [{"name": name, "colour": colours.get(name, spare[name])} for name in names],
         "scenes": [
-            {**entry, "corners": place, "counts": [scene.counts.get(name, 0) for name in names]}
-            for scene, entry, place in zip(scenes, entries, corners, strict=True)
+            {**entry, "corners": outline, "counts": [scene.counts.get(name, 0) for name in names]}
+            for scene, entry, outline in zip(scenes, entries, corners, strict=True)
         ],
         "provenance": provenance_rows({name: value for name, value in summary.items() if name != "per_scene"}),
     }
@@ -216,7 +218,7 @@ def _write_index(
 
 
 def _footprint(info: SceneInfo) -> FloatArray | None:
-    """(4, 2) longitude and latitude of a raster's corners, from the upper left one clockwise in the picture."""
+    """(4, 2) longitude and latitude of a raster's corners, clockwise in the picture from the upper left."""
     crs = info.georeference.crs
     if crs is None or not to_longitude_latitude(crs):
         return None
@@ -231,7 +233,7 @@ def _on_map(
 ) -> tuple[list[list[list[float]] | None], tuple[float, float]]:
     """Corners in metres, to the right and downwards, and the map's width and height.
 
-    The map is azimuthal equidistant about the survey's middle: north is up and lengths are right there, on any
+    The map is azimuthal equidistant about the survey's centre: there, north is up and lengths are true, on any
     continent and across the antimeridian.
     """
     placed = [corners for corners in footprints if corners is not None]

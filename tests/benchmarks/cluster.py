@@ -1,15 +1,15 @@
-"""What a cluster gains: measured for one and two workers here, predicted from its parts for more.
+"""Speed-up by a cluster: measured for one and two workers, predicted from its parts for more.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/cluster.py [--side 6000] [--workers 1 2] [--storage 1000]
 
-A generated scene (JPEG-compressed, tiled) is detected with the default model and --cluster local:N. Then the parts are
-timed alone, and put together to a model of the cost:
+Runs the default model on a generated scene (JPEG-compressed, tiled) with --cluster local:N. Then the parts are timed
+alone and combined in a cost model:
 
     seconds(N) = plan + units / N * work + max(0, units * client - the workers' time) + merge + write
 
-`work` is a worker's time for a unit of tiles, reading hidden behind inference; `client` is what the client does for a
-unit (hand out, take back, journal), beside the workers until they are too many; merging and writing follow, there too.
-Workers share the storage, which gives --storage MB/s: more than N * bytes read per second it cannot serve.
+`work` is a worker's time for a unit of tiles, with reading hidden behind inference; `client` is the client's time for a
+unit (submit, gather, journal), in parallel to the workers until they are too many. The client also merges and writes at
+the end. Workers share a storage that delivers at most --storage MB/s in all.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from memory import write_large_scene
 
 PREDICTED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 OBJECTS = 40
-"""Of a tile, where merging and writing are timed."""
+"""Number of objects per tile, for timing merging and writing."""
 LARGE_TILES = 500_000
-"""A scene of 100 gigapixels in tiles of 576 pixels, a quarter shared."""
+"""Number of tiles in a scene of 100 gigapixels, with tiles of 576 pixels and an overlap of 25 %."""
 
 
 def measured(scene: Path, workers: int) -> float:
-    """Seconds that `detect` on so many workers says it took, without starting them."""
+    """Seconds that `detect` reports with this number of workers, without their start."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     options = ["--cluster", f"local:{workers}", "--json", "-q", "--overwrite", "-o", str(scene.with_suffix(".gpkg"))]
     command = [sys.executable, "-m", "lcageo", "detect", str(scene), *options]
@@ -100,7 +100,7 @@ def parts(scene: Path) -> dict[str, float]:
 
 
 def _outcome(tile: Tile, side: int, rng: np.random.Generator) -> TileOutcome:
-    """OBJECTS objects at random places."""
+    """A tile with OBJECTS objects at random positions."""
     corners = rng.uniform(0, side - 30, (OBJECTS, 2))
     boxes = np.concatenate([corners, corners + 20], axis=1)
     found = Detections(boxes, rng.random(OBJECTS).astype(np.float32), rng.integers(0, 10, OBJECTS))
@@ -108,7 +108,7 @@ def _outcome(tile: Tile, side: int, rng: np.random.Generator) -> TileOutcome:
 
 
 def round_trip() -> float:
-    """Seconds of the client and the scheduler for a piece of work that does nothing."""
+    """Seconds of client and scheduler per empty task."""
     with cluster_runner("local:2", find_card(None), DetectConfig(), "cpu", None) as runner:
         client = runner._client
         started = time.monotonic()
@@ -119,7 +119,7 @@ def round_trip() -> float:
 def predicted(
     tiles: int, workers: int, part: dict[str, float], storage: float, tile_megabytes: float
 ) -> dict[str, float]:
-    """Seconds of each part for so many tiles on so many workers."""
+    """Predicted seconds of each part, for a number of tiles and workers."""
     units = tiles / part["tiles a unit"]
     working = tiles * part["tile's work"] / workers
     return {
@@ -132,7 +132,7 @@ def predicted(
 
 
 def main() -> None:
-    """Prints what was measured and what is predicted."""
+    """Prints measured and predicted times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=6000)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])

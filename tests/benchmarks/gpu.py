@@ -1,14 +1,15 @@
-"""Throughput on a GPU: images a second by batch, numbers and way to run, and the share of the card's matrix rate.
+"""Throughput on a GPU: images per second by batch size, precision and mode, and the share of the GPU's peak rate.
 
     python tests/benchmarks/gpu.py --out runs/gpu-bench [--compiled] [--numbers bf16] [--scene COG]
 
-Of `lca` with ResNet-50 at 800 x 800 and of the default model (--models names others: PRESET:BACKBONE:SIDE, untrained,
-or a model). The rate is that of a large product of bfloat16 matrices, measured first. Each row goes into OUT/rows.jsonl
-when it is measured, and OUT/throughput.md, the table, anew; the same command goes on with what is missing there.
+Measures `lca` with ResNet-50 at 800 x 800 and the default model (--models chooses others: PRESET:BACKBONE:SIDE,
+untrained, or a model). The peak rate is that of a large product of bfloat16 matrices, measured first. Each row is
+appended to OUT/rows.jsonl as soon as it is measured, and the table OUT/throughput.md is rewritten; run the same command
+again to measure missing rows.
 
-Needs torch, numpy, safetensors and typer; with --scene, a local COG, also what reads and writes maps: then megapixels a
-second from end to end. Without a GPU it runs on the CPU; `--models lca:resnet18:64 --batches 1 2 --seconds 0.1` tries
-it there.
+Needs torch, numpy, safetensors and typer. With --scene, a local COG, it also measures megapixels per second from end to
+end, which needs the geospatial packages. Without a GPU it runs on the CPU; for a quick try, use
+`--models lca:resnet18:64 --batches 1 2 --seconds 0.1`.
 """
 
 from __future__ import annotations
@@ -40,20 +41,20 @@ from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor, chosen_precision, torch_device
 
 SECONDS = 2.0
-"""Of each measurement."""
-NUMBERS = {"bf16": (Precision.BF16, False), "tf32": (Precision.FP32, True), "fp32": (Precision.FP32, False)}
-"""Names of rows, what is asked for, and whether float32 products may be rounded to TF32; what matters most first."""
+"""Duration of each measurement."""
+PRECISIONS = {"bf16": (Precision.BF16, False), "tf32": (Precision.FP32, True), "fp32": (Precision.FP32, False)}
+"""Row name -> precision, and whether float32 products may use TF32; the most important first."""
 THREADS = 2
-"""That hand batches to the model, as `detect` does: one batch travels while another is computed."""
+"""Threads that feed the model, as in `detect`: one batch is copied while another is computed."""
 
 
-def rate_per_second(work: Callable[[], object], device: torch.device, least_s: float = SECONDS) -> float:
-    """Calls a second, once warm."""
+def rate_per_second(work: Callable[[], object], device: torch.device, minimum_s: float = SECONDS) -> float:
+    """Calls per second, after a warm-up."""
     for _ in range(2):
         work()
     _wait(device)
     calls, started = 0, time.perf_counter()
-    while time.perf_counter() - started < least_s:
+    while time.perf_counter() - started < minimum_s:
         work()
         calls += 1
     _wait(device)
@@ -66,7 +67,7 @@ def _wait(device: torch.device) -> None:
 
 
 def matrix_rate(device: torch.device) -> float:
-    """Multiply-accumulates a second of a bfloat16 product."""
+    """Multiply-accumulates per second of a bfloat16 matrix product."""
     side = 8192 if device.type == "cuda" else 512
     left = torch.randn(side, side, device=device, dtype=torch.bfloat16)
     with torch.inference_mode():
@@ -74,7 +75,7 @@ def matrix_rate(device: torch.device) -> float:
 
 
 def card_of(name: str, folder: Path) -> ModelCard:
-    """A model's card, or that of an untrained network: how fast it is does not depend on its weights."""
+    """A model's card, or that of an untrained network, whose speed does not depend on its weights."""
     if ":" not in name:
         return find_card(name)
     preset, backbone, side = name.split(":")
@@ -89,14 +90,14 @@ def card_of(name: str, folder: Path) -> ModelCard:
 
 
 def measured(card: ModelCard, numbers: str, compiled: bool, batch: int, seconds: float) -> dict[str, Any]:
-    """Images a second of the network alone, and with what belongs to it: upload, decoding, suppression."""
+    """Images per second of the network alone, and with upload, decoding and suppression."""
     device = torch_device("auto")
-    asked, tf32 = NUMBERS[numbers]
+    asked, tf32 = PRECISIONS[numbers]
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch._dynamo.reset()  # it compiles one function for a few shapes only, and then no more
+    torch._dynamo.reset()  # dynamo compiles a function for a limited number of shapes only
     selection = Selection.of(card, DetectConfig(score=0.5))
     precision = chosen_precision(asked, card, device)
-    # A predictor for each batch: it records a CUDA graph for its first shapes only.
+    # One predictor per batch size: it records a CUDA graph for its first shapes only.
     model = TorchPredictor(card, build_network(card.network), selection, device, precision, compiled)
     images = np.random.default_rng(0).integers(0, 256, (batch, 3, card.tile_size, card.tile_size), dtype=np.uint8)
     there = torch.from_numpy(images).to(device)
@@ -108,12 +109,12 @@ def measured(card: ModelCard, numbers: str, compiled: bool, batch: int, seconds:
 
 
 def attempt(*way: Any) -> dict[str, Any]:
-    """What was measured, or why nothing could be."""
+    """The measured row, or the reason of a failure."""
     try:
         return measured(*way)
     except (torch.OutOfMemoryError, MemoryError, DeviceMemoryError):
         return {"failed": "no memory"}
-    except (RuntimeError, LcageoError) as error:  # one way that does not run costs its own row, not those after it
+    except (RuntimeError, LcageoError) as error:  # a failing mode loses only its own row
         return {"failed": str(error).splitlines()[0]}
     finally:
         gc.collect()
@@ -121,7 +122,7 @@ def attempt(*way: Any) -> dict[str, Any]:
 
 
 def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
-    """Megapixels and tiles a second of a whole scene, as `detect` runs it, but for writing."""
+    """Megapixels and tiles per second of a complete scene, as in `detect`, without writing."""
     from lcageo.inference.scene import detect_scene
     from lcageo.scene.raster import open_scene
 
@@ -139,7 +140,7 @@ def end_to_end(path: Path, card: ModelCard) -> dict[str, Any]:
 
 
 class Rows:
-    """What was measured, in a file that grows by a line a row."""
+    """Measured rows, in a file with one line per row."""
 
     def __init__(self, path: Path, changed: Callable[[list[dict[str, Any]]], object]) -> None:
         self._path, self._changed = path, changed
@@ -147,7 +148,7 @@ class Rows:
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     def get(self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The row of a key, measured if it is not there."""
+        """The row of a key, measured if it is missing."""
         for row in self.rows:
             if row.items() >= key.items():
                 return row
@@ -161,13 +162,13 @@ class Rows:
 
 
 def markdown(machine: dict[str, Any], every: list[dict[str, Any]]) -> str:
-    """The table of a machine's rows, of which the first is the rate."""
+    """The table of a machine's rows, of which the first is the peak rate."""
     rows = [row for row in every if row.items() >= machine.items()]
     rate = rows[0]["rate"]
     lines = [
         f"{machine['device']}, torch {machine['torch']}; {rate / 1e12:.2f} T multiply-accumulates/s in bfloat16.",
         "",
-        "| model | GMAC | numbers | how | batch | network, images/s | share of the rate | with objects, images/s |",
+        "| model | GMAC | precision | mode | batch | network, images/s | share of the rate | with objects, images/s |",
         "|---" * 8 + "|",
     ]
     for row in rows:
@@ -196,15 +197,15 @@ def markdown(machine: dict[str, Any], every: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measures what is missing and writes the table."""
+    """Measures the missing rows and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the rows and the table")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the rows and the table")
     parser.add_argument("--models", nargs="+", default=["lca:resnet50:800", DEFAULT_MODEL])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--numbers", nargs="+", choices=NUMBERS, default=list(NUMBERS))
-    parser.add_argument("--compiled", action="store_true", help="also compiled: a minute more for each row")
+    parser.add_argument("--numbers", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--compiled", action="store_true", help="also measure compiled models: one minute more per row")
     parser.add_argument("--scene", type=Path)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="duration of each measurement")
     arguments = parser.parse_args()
     device = torch_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -1,12 +1,12 @@
-"""Do a GPU and other numbers give what the CPU gives in float32? Objects, scores, boxes and mAP on the same images.
+"""Compares GPU and lower-precision results with float32 on the CPU: objects, scores, boxes and mAP.
 
     python tests/benchmarks/gpu_agreement.py --val VHR10/val.json --out runs/gpu-agree
 
-Each way to run is compared with float32 on the CPU: every object that one side finds at the model's thresholds is
-looked for on the other, at any score (a threshold cuts where two scores differ in the last digit). What a way found is
-kept in OUT; the same command goes on with those that are missing. OUT/agreement.json and agreement.md tell the rest.
+Every object that one side detects at the model's thresholds is searched on the other side at any score, since scores
+that differ in the last digit may be on both sides of a threshold. Detections are kept in OUT; run the same command
+again to complete missing ones. The results are in OUT/agreement.json and agreement.md.
 
-Without a GPU the ways are float32 and bfloat16 of the CPU.
+Without a GPU, float32 and bfloat16 on the CPU are compared.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REFERENCE = "cpu-fp32"
 
 
 def ways(device: torch.device) -> dict[str, tuple[str, Precision, bool]]:
-    """Name of each way, its device and numbers, and whether convolutions may round to TF32, PyTorch's default."""
+    """Name of each way -> device, precision, and whether convolutions may use TF32, PyTorch's default."""
     both: dict[str, tuple[str, Precision, bool]] = {REFERENCE: ("cpu", Precision.FP32, False)}
     if device.type == "cpu":
         return both | {"cpu-bf16": ("cpu", Precision.BF16, False)}
@@ -51,7 +51,7 @@ def ways(device: torch.device) -> dict[str, tuple[str, Precision, bool]]:
 
 
 def found_by(way: tuple[str, Precision, bool], card: ModelCard, labelled: LabelledSet, kept: Path) -> list[Detections]:
-    """What a way finds in each image; read, if it was found before."""
+    """Detections of a way in each image; read from `kept` if that exists."""
     if kept.exists():
         with np.load(kept, allow_pickle=False) as arrays:
             every = Detections(arrays["boxes_xyxy"], arrays["scores"], arrays["labels"])
@@ -72,15 +72,15 @@ def found_by(way: tuple[str, Precision, bool], card: ModelCard, labelled: Labell
 
 
 def shown(found: Detections, card: ModelCard) -> Detections:
-    """What `detect` would give: objects at their class's threshold or above."""
-    least = np.array(list(card.least_scores(None).values()))
-    return found.selected(found.scores >= least[found.labels])
+    """What `detect` would write: objects at or above the threshold of their class."""
+    thresholds = np.array(list(card.least_scores(None).values()))
+    return found.selected(found.scores >= thresholds[found.labels])
 
 
 def differences(ours: Detections, theirs: Detections) -> list[tuple[float, float]]:
-    """Of each of our objects: difference in score and greatest one of a box's sides, pixels, to the same object there.
+    """Differences of each of our objects from its match in `theirs`: in score, and the maximum of its sides, pixels.
 
-    Infinite where there is none.
+    Infinite without a match.
     """
     pairs = []
     for box, score, label in zip(ours.boxes_xyxy, ours.scores, ours.labels, strict=True):
@@ -95,7 +95,7 @@ def differences(ours: Detections, theirs: Detections) -> list[tuple[float, float
 
 
 def compared(found: list[Detections], reference: list[Detections], card: ModelCard) -> dict[str, Any]:
-    """Both ways round: nothing may be lost and nothing added."""
+    """Compares in both directions, so that missing and additional objects count."""
     pairs: list[tuple[float, float]] = []
     for ours, theirs in zip(found, reference, strict=True):
         pairs += differences(shown(ours, card), theirs) + differences(shown(theirs, card), ours)
@@ -120,11 +120,11 @@ def _spread(values: np.ndarray) -> dict[str, float]:
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """The table."""
+    """The table as Markdown."""
     lines = [
         f"`{figures['model']}` on {figures['images']} images; {figures['device']}, torch {figures['torch']}.",
         "",
-        "| way | objects | without match | score differs: median, 99 %, most | box differs, px | mAP50 | mAP50:95 |",
+        "| way | objects | without match | score difference (median, 99 %, max) | box, px | mAP50 | mAP50:95 |",
         "|---" * 7 + "|",
     ]
     for name, one in figures["ways"].items():
@@ -140,17 +140,19 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Compares and writes."""
+    """Compares all ways and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--val", type=Path, required=True, help="COCO file")
-    parser.add_argument("--images", type=int, default=50, help="how many, evenly over the file (default: %(default)s)")
+    parser.add_argument(
+        "--images", type=int, default=50, help="number of images, taken evenly from the file (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     card = find_card(arguments.model)
     labelled = read_sets([arguments.val], DiorSplit.VAL, card.classes)
-    places = np.unique(np.linspace(0, len(labelled) - 1, min(arguments.images, len(labelled))).round().astype(int))
-    labelled = replace(labelled, annotations=tuple(labelled.annotations[place] for place in places.tolist()))
+    indices = np.unique(np.linspace(0, len(labelled) - 1, min(arguments.images, len(labelled))).round().astype(int))
+    labelled = replace(labelled, annotations=tuple(labelled.annotations[index] for index in indices.tolist()))
     device = torch_device("auto")
     arguments.out.mkdir(parents=True, exist_ok=True)
     found = {

@@ -1,10 +1,10 @@
-"""Peak memory of a whole run against the size of the scene.
+"""Peak memory of a complete run against the size of the scene.
 
     python tests/benchmarks/memory.py [--sizes 3000 30000] [--sparse 200000] [--model FOLDER]
 
-Each size runs in a process of its own on a generated, JPEG-compressed, tiled scene: detection, merging, writing. With
---sparse, a scene of that side whose middle alone, 10,000 x 10,000 pixels, is stored.
-Without --model the predictor is the tests' bright-square finder, so that reading and merging are what counts.
+Each size runs in its own process on a generated, JPEG-compressed, tiled scene: detection, merging, writing. With
+--sparse, also a scene of that side of which only the central 10,000 x 10,000 pixels are stored.
+Without --model, the predictor is the tests' bright-square finder, so that reading and merging dominate.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from rasterio.windows import Window
 HERE = Path(__file__).resolve().parent
 BLOCK = 1024
 STORED = 10_000
-"""Side of what a sparse scene stores, pixels."""
+"""Side of the stored part of a sparse scene, pixels."""
 
 
 def write_large_scene(path: Path, side: int, stored: int) -> None:
-    """A tiled scene of side x side pixels with two bright squares in every block of 1,024 pixels of its middle."""
+    """A tiled scene of side x side pixels with two bright squares in every block of 1,024 pixels of its stored part."""
     block = np.random.default_rng(0).integers(40, 110, (3, BLOCK, BLOCK), dtype=np.uint8)
     block[:, 100:130, 200:230] = 250
     block[:, 600:620, 700:720] = 250
@@ -48,7 +48,7 @@ def write_large_scene(path: Path, side: int, stored: int) -> None:
 
 
 def run_once(path: Path, model: str | None) -> None:
-    """Detects, merges and writes, in this process; prints peak MB, objects, seconds in all and of planning."""
+    """Detects, merges and writes, in this process; prints peak MB, objects, total and planning seconds."""
     sys.path.insert(0, str(HERE.parent))
     from support.bright import BrightSquares, bright_card
 
@@ -82,7 +82,7 @@ def run_once(path: Path, model: str | None) -> None:
 
 
 def measure(side: int, stored: int, model: str | None) -> list[float]:
-    """Peak MB, objects, seconds in all and of planning, for a scene of side x side pixels."""
+    """Peak MB, objects, total and planning seconds, for a scene of side x side pixels."""
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / "scene.tif"
         write_large_scene(scene, side, stored)

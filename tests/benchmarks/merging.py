@@ -1,9 +1,9 @@
-"""Exact suppression of a million boxes against lsnms and powerboxes, in one run.
+"""Exact suppression of a million boxes, compared with lsnms and powerboxes in one run.
 
     python tests/benchmarks/merging.py [--boxes 1000000]
 
 Two sets: clusters of three duplicates, and car parks whose boxes have twelve neighbours each. The libraries are
-installed into an environment of their own, build/peers; what each keeps is compared.
+installed into a separate environment, build/peers; the boxes that each keeps are compared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 def clusters(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(N, 4) boxes in threes, shifted by a few pixels, spread so that few clusters meet."""
+    """(N, 4) boxes in groups of three, shifted by a few pixels, spread so that few groups overlap."""
     centres = rng.uniform(0, 60 * np.sqrt(count), (-(-count // 3), 2)).repeat(3, axis=0)[:count]
     sizes = rng.uniform(15, 45, (-(-count // 3), 2)).repeat(3, axis=0)[:count]
     corners = centres + rng.normal(0, 2, (count, 2))
@@ -33,7 +33,7 @@ def clusters(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def car_parks(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(N, 4) boxes so dense that each overlaps twelve others on average, most of them by little."""
+    """(N, 4) boxes so dense that each overlaps twelve others on average, most of them slightly."""
     side = 10.0
     corners = rng.uniform(0, np.sqrt(count * (2 * side) ** 2 / 12), (count, 2))
     return np.hstack([corners, corners + rng.uniform(0.9, 1.1, (count, 2)) * side])
@@ -43,7 +43,7 @@ SETS = {"clusters of three": clusters, "car parks": car_parks}
 
 
 def ours(boxes: NDArray[np.float64], scores: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions that lcageo keeps."""
+    """Indices that lcageo keeps."""
     from lcageo.detections import Detections
     from lcageo.nms import nms
 
@@ -53,7 +53,7 @@ def ours(boxes: NDArray[np.float64], scores: NDArray[np.float64], labels: NDArra
 def peer(
     name: str, boxes: NDArray[np.float64], scores: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Positions that a library keeps; classes by an offset, as its users do."""
+    """Indices that a library keeps; classes are separated by an offset, as usual."""
     if name == "lsnms":
         import lsnms
 
@@ -65,7 +65,7 @@ def peer(
 
 
 def timed(name: str, folder: Path, count: int) -> None:
-    """Prints the seconds of one method for every set, and a checksum of what it keeps."""
+    """Prints the seconds of one method for every set, and a checksum of the kept boxes."""
     found = {}
     for key in SETS:
         for classes in (1, 20):

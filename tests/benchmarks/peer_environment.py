@@ -1,4 +1,4 @@
-"""An environment of the peers' own, made once: what they pin must not touch what the tests run with."""
+"""A separate environment for the peers, made once, so that their pinned packages do not affect the tests'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGES = ("geodeep==0.9.*", "sahi==0.12.*", "lsnms==0.5.*", "powerboxes==0.3.*
 
 
 def peer_python() -> Path:
-    """Its interpreter; installs the peers at the first call."""
+    """The environment's interpreter; the first call installs the peers."""
     python = FOLDER / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", FOLDER], check=True)

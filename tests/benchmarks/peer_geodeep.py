@@ -6,5 +6,5 @@ from pathlib import Path
 import geodeep
 
 scene, model, score, output = sys.argv[1:]
-# A resolution, in cm, below the scene's: GeoDeep then runs it as it is.
+# A resolution, in cm, finer than the scene's: GeoDeep then does not resample the scene.
 Path(output).write_text(geodeep.run(scene, model, output_type="geojson", conf_threshold=float(score), resolution=1))

@@ -1,6 +1,6 @@
 """SAHI with our network on a scene: python peer_sahi.py SCENE MODEL SCORE OVERLAP PRECISION PATH...
 
-It runs in the peers' environment. PATHs lead to lcageo and to torch; they come after the environment's own packages.
+It runs in the peers' environment. PATHs of lcageo and torch are appended after the environment's own packages.
 """
 
 import sys
@@ -20,7 +20,7 @@ from lcageo.runtime.predictor import load_predictor
 
 
 class Ours(DetectionModel):
-    """Our network as SAHI's base class wants it."""
+    """Our network behind SAHI's base class."""
 
     def load_model(self):
         config = DetectConfig(score=float(score))

@@ -1,12 +1,11 @@
-"""lcageo against GeoDeep and SAHI, in one run: the same scene, weights, tile size and overlap, end to end.
+"""Compares lcageo with GeoDeep and SAHI in one run: the same scene, weights, tile size and overlap, end to end.
 
     python tests/benchmarks/peers.py [--side 5000] [--truth build/demo/scene.tif build/demo/truth.geojson]
 
-The peers are installed into an environment of their own, build/peers. Times are those of whole processes, from
-the start of the interpreter to the written file; memory is their greatest resident size. GeoDeep runs our ONNX export,
-SAHI our PyTorch network, in float32 as PyTorch has it, and in the bfloat16 that lcageo chooses where the processor
-has it.
-With --truth, what each finds in a generated scene is compared with what is there (`make demo` makes one).
+The peers are installed into a separate environment, build/peers. Times are those of complete processes, from the start
+of the interpreter to the written file; memory is their peak resident size. GeoDeep runs our ONNX export, SAHI our
+PyTorch network, in float32, PyTorch's default, and in bfloat16, which lcageo chooses if the processor supports it.
+With --truth, the detections in a generated scene are compared with its ground truth (`make demo` makes one).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def run(command: list[str]) -> tuple[float, float]:
 
 
 def commands(scene: Path, onnx: Path) -> dict[str, list[str]]:
-    """Every contestant's command."""
+    """The command of every contestant."""
     options = ["--overlap", f"{OVERLAP:.0%}", "--score", str(SCORE), "--gsd", "native", "--overwrite", "-q"]
     detect = [sys.executable, "-m", "lcageo", "detect", str(scene), "--model", MODEL, *options]
     own = [str(ROOT), sysconfig.get_path("purelib")]
@@ -69,7 +68,7 @@ Path(sys.argv[2]).write_bytes(export_yolo(card, round(card.tile_size * float(sys
 
 
 def export() -> Path:
-    """Our model as ONNX with the overlap that all have; not made here, since children would inherit the memory."""
+    """Exports our model to ONNX with the common overlap; in a child, since later children would inherit the memory."""
     path = BUILD / "peers.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-c", EXPORT, MODEL, str(path), str(OVERLAP)], check=True)
@@ -88,7 +87,7 @@ def boxes_of(path: Path, transform: Any, crs: Any) -> tuple[np.ndarray, np.ndarr
 
 
 def compare(scene: Path, truth: Path) -> None:
-    """Says how much of what each found is right, and how far its boxes lie from those of lcageo."""
+    """Prints how many detections of each are correct, and the shift of its boxes from those of lcageo."""
     import rasterio
 
     from lcageo.config import MergeMetric
@@ -122,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=5000)
     parser.add_argument("--truth", type=Path, nargs=2, metavar=("SCENE", "TRUTH"))
-    parser.add_argument("--only", nargs="+", help="of the contestants")
+    parser.add_argument("--only", nargs="+", help="names of contestants to run")
     arguments = parser.parse_args()
     onnx, scene = export(), write_scene(BUILD / f"scene_{arguments.side}.tif", arguments.side)
     side = f"{arguments.side:,}"

@@ -1,9 +1,9 @@
-"""Wall time of a run over a scene against the network alone on the same batches, and its growth with the scene.
+"""Wall time of a run over a scene, compared with the network alone on the same batches, by size of the scene.
 
     python tests/benchmarks/pipeline.py [--sides 1000 2000 4000 8000 16000] [--backend openvino] [--model MODEL]
 
-Each size runs in a process of its own on a generated, JPEG-compressed, tiled scene: `lcageo detect` as a user has it,
-without the start of the interpreter. The floor is a bare loop of the network over the same number of batches.
+Each size runs in its own process on a generated, JPEG-compressed, tiled scene: `lcageo detect` as users run it, without
+the start of the interpreter. The lower bound is a bare loop of the network over the same number of batches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scenes_to_time import write_scene
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "benchmarks"
 SHARE = 8
-"""One in so many batches makes the bare loop, half of it before the run and half after: the machine's pace wanders."""
+"""One of this many batches is in the bare loop, half before the run and half after, as the machine's speed varies."""
 
 
 def run_once(path: Path, model: str | None, backend: str) -> None:

@@ -15,7 +15,7 @@ BLOCK = 512
 
 
 def write_scene(path: Path, side: int) -> Path:
-    """A scene of side x side pixels of 0.5 m with objects of all classes; kept where it is already there."""
+    """A scene of side x side pixels of 0.5 m with objects of all classes; an existing file is kept."""
     if path.exists():
         return path
     sys.path.insert(0, str(ROOT / "examples"))

@@ -1,8 +1,8 @@
-"""Training crops a second, for each setting that could change them, as a ratio to the shipped model's recipe.
+"""Training crops per second for settings that may change the speed, as a ratio to the shipped model's recipe.
 
     python tests/benchmarks/training.py build/rendered/train.json
 
-Every variant is a real run of twenty steps, of which the last ten count: crops, forward, losses, backward, step.
+Every variant is a real run of twenty steps, of which the last ten are timed: crops, forward, losses, backward, step.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
     "64 channels": ({"channels": 64}, True),
     "adamw": ({"optimizer": "adamw"}, True),
     "head of fcos": ({"preset": "fcos", "norm": "bn"}, True),
-    "bf16": ({"precision": "bf16"}, True),  # last: it takes minutes where the processor has to emulate it
+    "bf16": ({"precision": "bf16"}, True),  # last, since it takes minutes on processors that emulate it
 }
-"""Name -> changed settings, and whether images are kept in memory."""
+"""Name -> changed settings, and whether images are cached in memory."""
 
 
 def crops_a_second(recipe: TrainConfig, changes: Mapping[str, Any], images: LabelledSet, cached: bool) -> float:
-    """Of the last ten steps of a run over `images`, of which there are as many as a batch has crops."""
+    """Crops per second in the last ten steps of a run over `images`, as many as a batch has crops."""
     reports: list[TrainReport] = []
     config = recipe.changed({**BASE, **changes})
     per_epoch = replace(images, annotations=images.annotations[: config.batch])
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a COCO file with the recipe's classes")
     arguments = parser.parse_args()
-    os.chdir(ROOT)  # the recipe's class map counts from there
+    os.chdir(ROOT)  # the recipe's class map is relative to it
     recipe = read_recipe(ROOT / "examples" / "lca-s.toml")
     images = read_sets([arguments.data.absolute()], DiorSplit.TRAIN, recipe.classes)
     base = 0.0

@@ -95,17 +95,17 @@ def test_a_page_is_not_left_half_written(small_disk: Path, tmp_path: Path, run: 
 
 
 def test_only_the_surest_are_shown_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    monkeypatch.setattr(scene_page, "MOST_OBJECTS", 2)
+    monkeypatch.setattr(scene_page, "MAX_OBJECTS", 2)
     scene, layer = write_scene(tmp_path / "scene.tif", noise(200, 300)), write(tmp_path / "found.gpkg")
     outcome = run("report", scene, layer, "-o", "page.html")
-    assert "warning: the page shows the 2 surest of 3 objects" in outcome.err
-    assert "the 2 surest of 3" in data_of(tmp_path / "page.html")["warnings"][0]
+    assert "warning: the page shows the 2 highest-scoring of 3 objects" in outcome.err
+    assert "the 2 highest-scoring of 3" in data_of(tmp_path / "page.html")["warnings"][0]
 
 
 def test_what_lies_outside_is_left_out_and_told(tmp_path: Path, run: Run) -> None:
     scene, layer = write_scene(tmp_path / "scene.tif", noise(140, 300)), write(tmp_path / "found.gpkg")
     outcome = run("report", scene, layer, "-o", "page.html")
-    assert outcome.code == 0 and "1 features of" in outcome.err and "lie outside the scene; left out" in outcome.err
+    assert outcome.code == 0 and "1 features of" in outcome.err and "are outside the scene and left out" in outcome.err
 
 
 def test_coverage_is_in_tiles_and_says_where_to_see_holes(tmp_path: Path, run: Run) -> None:
@@ -114,17 +114,18 @@ def test_coverage_is_in_tiles_and_says_where_to_see_holes(tmp_path: Path, run: R
     layer = write(tmp_path / "found.gpkg", {"crs": "EPSG:32633", "tiles": tiles, "model": "m"})
     run("report", scene, layer, "-o", "page.html")
     data = data_of(tmp_path / "page.html")
-    assert data["coverage"][:4] == [
+    assert data["coverage"][:5] == [
         ["planned", "40 (100.0%)"],
+        ["outside area of interest", "0 (0.0%)"],
         ["without data", "10 (25.0%)"],
         ["unreadable", "2 (5.0%)"],
         ["run", "28 (70.0%)"],
     ]
-    assert "--holes" in data["coverage"][4][1] and ["model", "m"] in data["provenance"]
+    assert "--holes" in data["coverage"][5][1] and ["model", "m"] in data["provenance"]
     own = tmp_path / "own.gpkg"
     geopandas.GeoDataFrame(geometry=[shapely.box(UTM.c + 1, UTM.f - 9, UTM.c + 9, UTM.f - 1)], crs=32633).to_file(own)
     assert run("report", scene, own, "-o", "own.html").code == 0
-    assert data_of(tmp_path / "own.html")["coverage"] == [["tiles", "the layer says nothing of them"]]
+    assert data_of(tmp_path / "own.html")["coverage"] == [["tiles", "not recorded in the layer"]]
 
 
 @pytest.mark.parametrize(
@@ -132,14 +133,14 @@ def test_coverage_is_in_tiles_and_says_where_to_see_holes(tmp_path: Path, run: R
     [
         (("scene.tif", "found.gpkg"), 2, "-o is missing"),
         (("scene.tif", "-o", "a.html"), 2, "give the layer that detect wrote as well"),
-        (("scene.tif", "found.gpkg", "-o", "a.pdf"), 2, "is not a page; give a file that ends in .html"),
+        (("scene.tif", "found.gpkg", "-o", "a.pdf"), 2, "is not an HTML page; choose a file name that ends in .html"),
         (("scene.tif", "found.gpkg", "-o", "none/a.html"), 1, "does not exist; create it"),
-        (("scene.tif", "found.gpkg", "-o", "a.html", "--side", 100), 2, "--side 100 is not from 256 to 16,384"),
+        (("scene.tif", "found.gpkg", "-o", "a.html", "--side", 100), 2, "--side 100 is out of range; choose 256 to"),
         (("scene.tif", "none.gpkg", "-o", "a.html"), 1, "'none.gpkg' does not exist"),
         (("none.tif", "found.gpkg", "-o", "a.html"), 1, "scene 'none.tif' does not exist"),
         (("scene.tif", "found.gpkg", "-o", "a.html", "--holes", "none.gpkg"), 1, "--holes 'none.gpkg' does not exist"),
         ((".", "-o", "pages"), 1, "has no summary.json; give the folder that 'lcageo batch --out' wrote"),
-        ((".", "-o", "pages.html"), 2, "looks like one page, but a survey has many; give a folder"),
+        ((".", "-o", "pages.html"), 2, "is a single page, but a survey has many; choose a folder"),
         ((".", "-o", "pages", "--holes", "a.gpkg"), 2, "--holes is for a scene"),
     ],
 )
@@ -213,7 +214,7 @@ def test_a_scene_that_is_gone_costs_its_own_page(survey: Path, run: Run, tmp_pat
     (tmp_path / "flight" / "a #1.tif").unlink()
     outcome = run("report", survey, "-o", "pages")
     assert outcome.code == 3 and "some scenes have no page" in outcome.err
-    assert "a #1.tif' does not exist; check the path (paths are as 'lcageo batch' was given them" in outcome.err
+    assert "a #1.tif' does not exist; check the path (the path is relative to the folder where" in outcome.err
     scenes = {scene["name"]: scene for scene in data_of(tmp_path / "pages" / "index.html")["scenes"]}
     assert scenes["a #1"]["href"] is None and scenes["later/b"]["href"] is not None
 
@@ -222,12 +223,12 @@ def test_a_scene_that_is_gone_costs_its_own_page(survey: Path, run: Run, tmp_pat
     ("summary", "message"),
     [
         ("{", "is not a survey's summary"),
-        ('{"per_scene": 3}', "per_scene is no list"),
+        ('{"per_scene": 3}', "per_scene is not a list"),
         ('{"per_scene": [{"scene": "a.tif"}]}', "is not a survey's summary"),
         (
             '{"per_scene": [{"scene": "a.tif", "state": "done", "per_class": {}, "error": null, "warnings": [], '
             '"outputs": ["scenes/../../a.gpkg"]}]}',
-            "results lie outside the folder",
+            "results are outside the folder",
         ),
     ],
 )

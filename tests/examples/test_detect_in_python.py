@@ -13,7 +13,7 @@ import lcageo
 pytestmark = pytest.mark.filterwarnings("ignore:model 'untrained' is untrained:UserWarning")
 
 
-def test_it_writes_what_is_large_enough(
+def test_it_writes_only_large_objects(
     tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(300, 300))

@@ -1,4 +1,4 @@
-"""The four chores of a GPU, small and on the CPU, where only torch and small packages are."""
+"""The four GPU tasks of the Makefile, small and on the CPU, with only torch and small packages."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ precision = "fp32"
 """
 
 NAMES = {"vhr10": ("vehicle",), "openmix": ("car", "large-vehicle")}
-"""What each set calls what is a car in the shapes, and the other names that the recipe puts together with it."""
+"""Each set's name for the cars of the shapes, and the other names that the recipe merges with it."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data laid out as the chores expect it: the source of each image tells what it is annotated for."""
+    """Data laid out as the tasks expect it; the source of each image decides for what it is annotated."""
     folder = tmp_path_factory.mktemp("gpu")
     for which in ("vhr10", "openmix"):
         for split in ("train", "val"):
@@ -61,13 +61,13 @@ def chore(name: str, place: Path, options: str) -> str:
     return done.stdout
 
 
-def test_the_default_model_is_trained_and_held_against_the_shipped_one(place: Path) -> None:
+def test_the_default_model_is_trained_and_compared_with_the_shipped_one(place: Path) -> None:
     printed = chore("gpu-model", place, SMALL)
     card = find_card(str(place / "runs" / "gpu-model"))
     assert card.classes == CLASSES and card.recipe["minutes"] == 0.1
     assert printed.count("\nmean ") == 2
     chore("gpu-model", place, SMALL)
-    assert find_card(str(place / "runs" / "gpu-model")) == card  # there was nothing left to do
+    assert find_card(str(place / "runs" / "gpu-model")) == card  # nothing was left to do
 
 
 def test_table1_is_made(place: Path) -> None:
@@ -94,7 +94,7 @@ def test_throughput_is_measured_once(place: Path) -> None:
     assert after[:-1] == before[:-1] and len(after) == len(before)
 
 
-def test_a_way_that_agrees_is_told_from_one_that_does_not(place: Path) -> None:
+def test_agreement_and_disagreement_are_measured(place: Path) -> None:
     from benchmarks.gpu_agreement import compared
 
     printed = chore("gpu-agree", place, "--images 3")
@@ -114,7 +114,7 @@ def test_a_way_that_agrees_is_told_from_one_that_does_not(place: Path) -> None:
     assert figures["box_difference_px"]["greatest"] == pytest.approx(0.25)
 
 
-def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_data_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         ["make", "gpu-table1", f"VHR10={tmp_path}/none"], cwd=REPOSITORY, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""The demo scene: seeded, georeferenced, and its truth is where its objects are."""
+"""The demo scene is seeded and georeferenced, and its ground truth matches its objects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_scene_is_a_georeferenced_picture(written: Path) -> None:
     assert pixels.std() > 20 and len(np.unique(pixels.reshape(3, -1).T, axis=0)) > 10_000
 
 
-def test_the_truth_lies_on_the_objects(written: Path) -> None:
+def test_the_ground_truth_is_on_the_objects(written: Path) -> None:
     features = json.loads((written / "truth.geojson").read_text())["features"]
     assert len(features) > 10
     to_map = Transformer.from_crs(4326, 32633, always_xy=True)

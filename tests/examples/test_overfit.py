@@ -1,4 +1,4 @@
-"""The sanity check of a detector: it learns sixteen real images by heart. models/README.md has it for every preset."""
+"""The sanity check of a detector: it overfits sixteen real images. models/README.md has the results of every preset."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lcageo.data.coco import read_coco
 
 
 @pytest.mark.slow
-def test_lca_learns_real_images_by_heart(tmp_path: Path) -> None:
+def test_lca_overfits_real_images(tmp_path: Path) -> None:
     path = DATA / "vhr10" / "train.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
     metrics = overfit(Preset.LCA, some_images(read_coco(path), 16), tmp_path, EPOCHS).metrics
     assert metrics["mAP50"] > 0.95, metrics

@@ -1,4 +1,4 @@
-"""The loop of own labels, small: real commands on a small scene, from a model that knows nothing."""
+"""The workflow for own labels: real commands on a small scene, starting from an untrained model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACES = [(x, y, 24, 250) for x in range(16, 500, 60) for y in range(16, 240, 60
 
 
 @pytest.mark.slow
-def test_the_loop_runs_and_keeps_the_rest_of_the_scene_apart(
+def test_the_workflow_runs_and_reserves_the_rest_of_the_scene(
     untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -33,10 +33,10 @@ def test_the_loop_runs_and_keeps_the_rest_of_the_scene_apart(
     geopandas.GeoDataFrame({"class": ["square"] * len(boxes)}, geometry=boxes, crs="EPSG:32633").to_file(truth)
     options = ["--model", untrained, "--size", 128, "--minutes", 0.05, "--batch", 2]
     own_labels.main([str(one) for one in (tmp_path / "own", "--scene", scene, "--truth", truth, *options)])
-    told = capsys.readouterr().out
-    assert "16 objects to label in the west, 20 in the rest of the scene" in told
-    assert "0 objects kept, 0 deleted, 16 drawn" in told
-    figures = {line[:32].strip(): line[32:].split() for line in told.splitlines()}
+    printed = capsys.readouterr().out
+    assert "16 objects to label in the west, 20 in the rest of the scene" in printed
+    assert "0 objects kept, 0 deleted, 16 drawn" in printed
+    figures = {line[:32].strip(): line[32:].split() for line in printed.splitlines()}
     assert [0 <= float(value) <= 1 for value in figures["square"]] == [True, True]
     assert (tmp_path / "own" / "tuned" / "model.toml").exists() and (tmp_path / "own" / "after.gpkg").exists()
     for side in ("train", "val"):
@@ -54,7 +54,7 @@ def test_boxes_in_pixels_are_where_the_scene_has_them(tmp_path: Path) -> None:
     assert row[1] == "tree"
 
 
-def test_its_walk_through_names_commands_and_options_that_exist() -> None:
+def test_its_tutorial_uses_existing_commands_and_options() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     text = (REPOSITORY / "examples" / "own_labels.md").read_text()
     lines = [line.removeprefix("$ lcageo ") for line in text.splitlines() if line.startswith("$ lcageo ")]

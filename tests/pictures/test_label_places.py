@@ -29,7 +29,7 @@ def test_a_label_stays_in_the_frame() -> None:
     assert places((390, 100, 400, 110)) == [(340, 82)]
 
 
-def test_a_label_is_inside_where_the_box_fills_the_frame_and_nowhere_where_it_is_small_among_others() -> None:
+def test_a_label_is_inside_a_box_that_fills_the_frame_and_left_out_where_small_boxes_are_crowded() -> None:
     assert places((0, 0, 400, 300)) == [(0, 0)]
     wall = [(x, y, x + 40.0, y + 40.0) for x in (60.0, 100.0, 140.0) for y in (60.0, 100.0, 140.0)]
     assert places((105, 105, 130, 130), *wall)[0] is None
@@ -43,7 +43,7 @@ def test_a_label_is_inside_where_the_box_fills_the_frame_and_nowhere_where_it_is
         max_size=25,
     )
 )
-def test_no_label_covers_another_or_an_object_that_it_is_not_well_inside_of(
+def test_no_label_covers_another_or_an_object_that_does_not_contain_it(
     boxes: list[tuple[float, float, float, float]],
 ) -> None:
     found = place_labels(

@@ -26,8 +26,8 @@ def test_each_of_dior_s_classes_has_a_colour_of_its_own() -> None:
     assert min(apart) >= 25
 
 
-def test_the_first_eight_colours_are_told_apart_without_red_or_green_cones() -> None:
-    # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB; distances in CIE L*a*b* (2.3 is just seen).
+def test_the_first_eight_colours_differ_for_the_colour_blind() -> None:
+    # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB; CIE L*a*b* distances (2.3 is just noticeable).
     without_red = np.array(
         [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
     )
@@ -52,7 +52,7 @@ def cielab(linear: np.ndarray) -> np.ndarray:
 def drawn(
     image: np.ndarray, found: Detections, classes: tuple[str, ...], metres: float | None = None, **more: Any
 ) -> np.ndarray:
-    """The picture of an image, (H, W, 3); each class counted as often as it was found."""
+    """The quicklook of an image, (H, W, 3), with the counts of its detections."""
     counts = {name: int((found.labels == label).sum()) for label, name in enumerate(classes)}
     return np.asarray(draw_quicklook(image, [found], counts, classes, "t", metres, **more))
 
@@ -105,7 +105,7 @@ def test_the_scale_bar_is_as_long_as_it_says(side: int) -> None:
 
 
 @pytest.mark.parametrize("turn", range(0, 360, 45))
-def test_the_arrow_points_north_and_the_letter_stands_before_it(turn: int) -> None:
+def test_the_arrow_points_north_with_the_letter_at_its_tip(turn: int) -> None:
     north = (float(np.cos(np.radians(turn))), float(np.sin(np.radians(turn))))
     large = np.full((3, 1000, 1000), 90, np.uint8)
     panel = drawn(large, FOUND.selected(slice(0)), ("a",), None, north=north)[-MARKS - 2 * MARGIN : -MARGIN]
@@ -118,7 +118,7 @@ def test_the_arrow_points_north_and_the_letter_stands_before_it(turn: int) -> No
     )
     assert abs(across.max() + across.min()) <= 3
     tip, tail = (np.ptp(across[(along > at - 2) & (along < at + 2)]) for at in (0.7 * MARKS / 4, -0.9 * MARKS / 4))
-    assert tip < tail / 2, "the dart is pointed"
+    assert tip < tail / 2, "the arrowhead is pointed"
     assert np.hypot(along, across).max() <= MARKS / 2
 
 

@@ -19,7 +19,7 @@ TEMPLATES = {"scene.html": scene_page.SCRIPTS, "survey.html": survey_page.SCRIPT
 
 
 class Reader(HTMLParser):
-    """Python's own parser: what elements there are, and the text in them."""
+    """Collects elements and their text with Python's own parser."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

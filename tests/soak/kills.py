@@ -1,10 +1,10 @@
-"""SIGKILL at random moments of `detect` and `batch`: whatever is resumed ends in the undisturbed run's bytes.
+"""Kills `detect` and `batch` at random moments: a resumed run must give the same bytes as an uninterrupted one.
 
     python tests/soak/kills.py [--kills 50] [--seed 0]
 
-An untrained model runs over small scenes, `detect` and `batch` in turn, in every format. A run is killed after a random
-time, begun again with the same command, and so on; now and then it is let through, and its files are compared: to the
-byte, but for GeoPackages, whose header bears a time: feature by feature, in order. Exits with 1 at any difference.
+An untrained model runs over small scenes, with `detect` and `batch` in turn, in every format. A run is killed (SIGKILL)
+after a random time and started again with the same command, until it is allowed to finish. Then its files are compared
+byte by byte; GeoPackages, whose header contains a time, feature by feature, in order. Exits with 1 at any difference.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ def commands(folder: Path, suffix: str) -> list[Callable[[Path], list[str]]]:
 
 
 def run(command: list[str], kill_after: float | None) -> bool:
-    """Runs a command; whether it came to its end."""
+    """Runs a command; returns whether it finished."""
     process = subprocess.Popen(
         [sys.executable, "-m", "lcageo", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     try:
-        _, told = process.communicate(timeout=kill_after)
+        _, messages = process.communicate(timeout=kill_after)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         return False
-    if b"exists; give --overwrite" in told:
-        return True  # killed when all was in place
+    if b"exists; give --overwrite" in messages:
+        return True  # killed when all files were already in place
     if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}: {told.decode()}")
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}: {messages.decode()}")
     return True
 
 
 def differences(whole: Path, out: Path) -> list[str]:
     """Files that differ or are missing."""
     names = {path.relative_to(folder) for folder in (whole, out) for path in folder.rglob("*") if path.is_file()}
-    # The state and the summary tell how long it took.
-    told = {".lcageo-survey", "summary.json", "summary.csv"}
-    return [str(name) for name in sorted(names) if name.name not in told and not _same(whole / name, out / name)]
+    # The state and the summary contain the run time.
+    timed = {".lcageo-survey", "summary.json", "summary.csv"}
+    return [str(name) for name in sorted(names) if name.name not in timed and not _same(whole / name, out / name)]
 
 
 def _same(first: Path, second: Path) -> bool:
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    chance, kills, compared = random.Random(arguments.seed), 0, 0
+    rng, kills, compared = random.Random(arguments.seed), 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "survey").mkdir()
@@ -96,7 +96,7 @@ def main() -> None:
             run(command(whole), None)
             length = time.monotonic() - started
             attempts = 0
-            while not run(command(out), None if chance.random() < LET_THROUGH else chance.uniform(0.2, 0.95) * length):
+            while not run(command(out), None if rng.random() < LET_THROUGH else rng.uniform(0.2, 0.95) * length):
                 attempts += 1
             kills, compared = kills + attempts, compared + 1
             differ = differences(whole, out)

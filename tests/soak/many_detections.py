@@ -2,9 +2,9 @@
 
     python tests/soak/many_detections.py [--detections 5000000] [--format gpkg] [--megabytes 600]
 
-Objects of 20 pixels lie in a square lattice over a large scene; every tile sees those that it meets, jittered and cut
-at its edges, so that most are seen twice or more. Each step's time, the objects that came out (the lattice says how
-many there should be) and this process's peak memory are printed; more than --megabytes is a failure.
+Objects of 20 pixels form a square lattice over a large scene. Every tile detects those that it touches, jittered and
+clipped at its edges, so that most are detected twice or more. Prints each step's time, number of objects (the lattice
+gives the expected number) and the peak memory; more than --megabytes is a failure.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from support.bright import CLASSES
 
 TILE, OVERLAP, SIDE, STEP = 576, 144, 20.0, 40
 SEEN = 16 / 9
-"""How often an object is seen: tiles of 576 pixels every 432."""
+"""Mean number of detections per object: tiles of 576 pixels every 432."""
 
 
 def seen_by(tile: Tile, scene_side: int) -> Detections:
-    """What a tile sees of the lattice."""
+    """A tile's detections of the lattice."""
     left, top, right, bottom = tile.bounds
     columns = np.arange(max(0, (left - SIDE) // STEP), min(scene_side, right) // STEP) * STEP + 7
     rows = np.arange(max(0, (top - SIDE) // STEP), min(scene_side, bottom) // STEP) * STEP + 7
@@ -58,7 +58,7 @@ def seen_by(tile: Tile, scene_side: int) -> Detections:
 
 
 def main() -> None:
-    """Prints a table; exits with 1 if memory or objects are not what they should be."""
+    """Prints a table; exits with 1 if memory or objects are not as expected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detections", type=int, default=5_000_000)
     parser.add_argument("--format", default="gpkg")
@@ -76,23 +76,22 @@ def main() -> None:
             outcomes = [TileOutcome(tile.index, seen_by(tile, scene_side)) for tile in tiles]
             found += sum(len(one.found) for one in outcomes if one.found is not None)
             journal.add(outcomes)
-        tell("journalled", found, started)
+        print_step("journalled", found, started)
         started = time.monotonic()
         merge(plan, replace(DetectConfig(), iou=0.5), journal)
         objects = sum(journal.counts(len(CLASSES)))
-        tell("merged", objects, started)
+        print_step("merged", objects, started)
         started, path = time.monotonic(), Path(folder) / f"found.{arguments.format}"
-        write_layer(
-            feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many"), RunRecord(), FileTarget.of(path)
-        )
-        tell("written", pyogrio.read_info(path, force_feature_count=True)["features"], started)
+        parts = feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many")
+        write_layer(parts, RunRecord(), FileTarget.of(path))
+        print_step("written", pyogrio.read_info(path, force_feature_count=True)["features"], started)
     expected = len(np.arange(0, scene_side // STEP)) ** 2
     if abs(objects / expected - 1) > 0.001 or peak_mb() > arguments.megabytes:
         sys.exit(f"{objects:,} objects for {expected:,}, {peak_mb():.0f} MB: more than {arguments.megabytes:.0f} MB")
 
 
-def tell(what: str, count: int, started: float) -> None:
-    """A line of the table."""
+def print_step(what: str, count: int, started: float) -> None:
+    """Prints a line of the table."""
     print(f"{what:>12} {count:12,} {time.monotonic() - started:8.1f} s {peak_mb():8.0f} MB", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""A folder of ten thousand scenes: how long until it is known what is to be done, at first and once all is done.
+"""A folder of ten thousand scenes: how long planning takes, at first and when all scenes are done.
 
     python tests/soak/many_scenes.py [--scenes 10000] [--seconds 10] [--run]
 
-The scenes are small and of one content. With --run they are also run, with a predictor that costs nothing, and the
-joint layer is made. Exits with 1 if planning takes longer than --seconds.
+The scenes are small and identical. With --run they are also processed, with a trivial predictor, and the joint layer is
+made. Exits with 1 if planning takes longer than --seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from support.scenes import squares, write_scene
 
 
 def main() -> None:
-    """Prints what took how long."""
+    """Prints the time of each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=10)
@@ -59,7 +59,7 @@ def _runner() -> LocalRunner:
 
 
 def _plan(folder: Path, out: Path, what: str, allowed: float) -> bool:
-    """Whether it took longer than allowed."""
+    """Plans the survey; returns whether that took longer than allowed."""
     started = time.monotonic()
     with open_survey(SurveyConfig(out, ".gpkg"), DetectConfig(), _runner()) as survey:
         jobs = survey.look(find_scenes([str(folder)], None, True, out))

@@ -1,9 +1,9 @@
-"""Runs the tool on many damaged and hostile GeoTIFFs: a result, one with holes or a plain refusal, and nothing else.
+"""Runs lcageo on many damaged and hostile GeoTIFFs: each must give a result, one with holes, or a clear error.
 
     python tests/soak/mutated_scenes.py [--count 1000] [--seed 0] [--seconds 30] [--megabytes 1024] [--commands 20]
 
-Each file goes through the pipeline in one of a few long-lived processes, limited in time and memory; some of them also
-through the real command. Files that were not taken well are kept, and the exit code is 1 if there are any.
+Each file goes through the pipeline in one of a few long-lived processes with limited time and memory; some also go
+through the actual command. Files with a bad outcome are kept, and the exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from support.mutations import KINDS, Mutation, mutate, write_sources  # noqa: E402 - after the path it is found on
 
 GRACE_S = 10
-"""For a run that was told to stop, and for the start of a process."""
+"""Seconds that a run may take to stop when asked."""
 ENDINGS = ("ok", "holes", "refused", "stopped", "BAD")
 GREEDY = ("memory", "alloc")
-"""In a refusal's words: it did not see that the file asks for too much, the system did."""
+"""Words in an error that show that only the system, and not our checks, refused the file's demand for memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class Outcome:
 
     mutation: Mutation
     ending: str
-    """One of ENDINGS; stopped: it was still at work after the limit, and stopped when told, to go on another time."""
+    """One of ENDINGS; "stopped": still running at the time limit, and stopped when asked."""
     text: str
     seconds: float
     megabytes: float
-    """Resident memory at its peak, above what the process has without a scene."""
+    """Peak resident memory above that of the process without a scene."""
 
 
 class Worker:
@@ -60,7 +60,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, mutation: Mutation) -> Outcome:
-        """Runs one file; a process that does not survive it is replaced at the next."""
+        """Runs one file; a process that dies is replaced for the next file."""
         path = self._scratch / f"{mutation.number:05d}.tif"
         path.write_bytes(mutation.content)
         process = self._process = self._process or self._started()
@@ -74,7 +74,7 @@ class Worker:
             line = self._answer(answers, GRACE_S)
         seconds = time.monotonic() - started
         if not line:
-            what = "hangs, and does not stop when told" if line is None else "died"
+            what = "hangs, and does not stop when asked" if line is None else "died"
             process.kill()
             self._process = None
             return Outcome(mutation, "BAD", f"the process {what} (exit {process.wait()})", seconds, 0)
@@ -108,22 +108,22 @@ class Worker:
 
 
 def work(scratch: Path, megabytes: int) -> None:
-    """What a child process does: paths come on standard input, one line of JSON goes out for each."""
+    """Main loop of a child process: reads paths from standard input, writes one line of JSON for each."""
     import faulthandler
     import traceback
 
     from support.attempts import attempt
 
     faulthandler.enable()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one that comes late; a run under way has a handler of its own
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a late signal; a running attempt has its own handler
     warm = scratch / f"warm-{os.getpid()}.tif"
     warm.write_bytes((scratch / "tiled.tif").read_bytes())
     attempt(warm, scratch)
-    ours = _status("VmSize") + 4 * megabytes  # address space that is never used counts as well: stacks, arenas
+    ours = _status("VmSize") + 4 * megabytes  # unused address space counts as well: stacks, arenas
     resource.setrlimit(resource.RLIMIT_AS, (int(ours * 1e6), int(ours * 1e6)))
     print("ready", flush=True)
     for line in sys.stdin:
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
         before = _status("VmRSS")
         try:
             ending, text = attempt(Path(line.strip()), scratch)
@@ -134,13 +134,13 @@ def work(scratch: Path, megabytes: int) -> None:
 
 
 def _status(name: str) -> float:
-    """A figure of this process's memory, MB."""
+    """An entry of this process's memory status, MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(name))
 
 
 def run_command(path: Path, output: Path) -> str:
-    """What is wrong with how `lcageo detect` ends on a file; empty if nothing."""
+    """Runs `lcageo detect` on a file; returns what is wrong with its outcome, or an empty text."""
     command = [sys.executable, "-m", "lcageo", "detect", str(path), "-o", str(output), "--overwrite", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=TESTS.parent)
     if done.returncode not in (0, 1, 3) or "Traceback" in done.stderr or "unexpected" in done.stderr:
@@ -149,7 +149,7 @@ def run_command(path: Path, output: Path) -> str:
 
 
 def run_all(mutations: list[Mutation], scratch: Path, arguments: argparse.Namespace) -> list[Outcome]:
-    """All files, by as many processes as asked for."""
+    """Runs all files in the given number of processes."""
     workers: queue.Queue[Worker] = queue.Queue()
     for _ in range(arguments.processes):
         workers.put(Worker(scratch, arguments.seconds, arguments.megabytes))
@@ -169,7 +169,7 @@ def run_all(mutations: list[Mutation], scratch: Path, arguments: argparse.Namesp
 
 
 def print_table(outcomes: list[Outcome], verbose: bool) -> None:
-    """Endings by kind, and what took longest and most."""
+    """Prints endings by kind, and the slowest and largest runs."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for outcome in outcomes:
         counts[outcome.mutation.kind][outcome.ending] += 1
@@ -192,13 +192,15 @@ def _line(outcome: Outcome) -> str:
 
 
 def main() -> int:
-    """The exit code."""
+    """Runs everything and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=30, help="for one file")
-    parser.add_argument("--megabytes", type=int, default=1024, help="more resident memory for one file")
-    parser.add_argument("--commands", type=int, default=20, help="files that also go through the real command")
+    parser.add_argument("--seconds", type=float, default=30, help="time limit per file")
+    parser.add_argument("--megabytes", type=int, default=1024, help="limit of additional resident memory per file")
+    parser.add_argument(
+        "--commands", type=int, default=20, help="number of files that also go through the actual command"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="a line for each file")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of the files to run")
@@ -216,15 +218,15 @@ def main() -> int:
     chosen = random.Random(arguments.seed).sample(quick, min(arguments.commands, len(quick)))
     wrong = {number: run_command(scratch / f"{number:05d}.tif", scratch / "command.geojson") for number in chosen}
     wrong = {number: what for number, what in wrong.items() if what}
-    print(f"{len(chosen)} of them by the real command: {len(wrong)} BAD")
+    print(f"{len(chosen)} of them with the actual command: {len(wrong)} BAD")
     for number, what in wrong.items():
-        print(f"BAD by the real command: {number}: {what}")
+        print(f"BAD with the actual command: {number}: {what}")
     bad = {one.mutation.number for one in outcomes if one.ending == "BAD"} | set(wrong)
     for one in outcomes:
         if one.mutation.number not in bad:
             (scratch / f"{one.mutation.number:05d}.tif").unlink(missing_ok=True)
     if bad:
-        print(f"files that were not taken well are kept in {scratch}")
+        print(f"files with a bad outcome are kept in {scratch}")
         return 1
     shutil.rmtree(scratch)
     return 0

@@ -1,4 +1,4 @@
-"""Runs the pipeline on one file, which may be anything, as `lcageo detect FILE -o OUT` does, and tells how it ended."""
+"""Runs the pipeline on any file, as `lcageo detect FILE -o OUT` does, and returns how it ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lcageo.inference.scene import Progress, Run
 
 
 class BrightPart:
-    """One object a tile: all that is bright. Cheap, whatever the pixels are."""
+    """A predictor with at most one object per tile, around all bright pixels: fast for any content."""
 
     engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
     batch = 2
@@ -47,9 +47,9 @@ def _bright_part(bright: NDArray[np.bool_]) -> Detections:
 
 
 def attempt(scene: Path, folder: Path, seconds: float = math.inf) -> tuple[str, str]:
-    """How a run over a scene ends: 'ok', 'holes', 'refused' or, after so many seconds, 'stopped'; and what is to say.
+    """Runs a scene; returns 'ok', 'holes', 'refused' or, after `seconds`, 'stopped', each with a message.
 
-    Any other error goes through, and so does a result that is no strict JSON.
+    Any other error is raised, also for a result that is not strict JSON.
     """
     end = time.monotonic() + seconds
 
@@ -70,9 +70,9 @@ def attempt(scene: Path, folder: Path, seconds: float = math.inf) -> tuple[str, 
         assert not str(report.error).startswith("unexpected"), report.error
         return "refused", str(report.error)
     features = json.loads(job.layers[0].path.read_text(), parse_constant=_no_number)["features"]
-    assert len(features) == report.result.objects, "the layer holds what was counted"
+    assert len(features) == report.result.objects, "the layer has the counted objects"
     return ("holes", report.result.hole_text()) if report.result.holes else ("ok", f"{len(features)} objects")
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"the layer holds {text}, which is no JSON")
+    raise ValueError(f"the layer contains {text}, which is not JSON")

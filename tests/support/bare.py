@@ -1,4 +1,4 @@
-"""A GPU node: torch, numpy, pillow, safetensors, tqdm, typer and a COCO metric, and nothing else that we use."""
+"""A bare GPU node: torch, numpy, pillow, safetensors, tqdm, typer and a COCO metric, without our other packages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MISSING = (
 
 
 def bare_environment(folder: Path) -> dict[str, str]:
-    """An environment in which Python finds none of these.
+    """An environment in which Python cannot import any of MISSING.
 
     Args:
-        folder: where what hides them is written.
+        folder: receives the module that hides them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hiding = f"import sys\nsys.modules.update(dict.fromkeys({MISSING!r}))\n"  # None there: an import fails

@@ -1,4 +1,4 @@
-"""A small real Predictor without a network: finds bright squares. Works on pixels like any other."""
+"""A small real Predictor without a network, which detects bright squares."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def bright_card(tile_size: int = 256, largest_object_px: int | None = None) -> M
 
 
 class BrightSquares:
-    """Every connected patch of pixels of at least BRIGHT is an object; its brightness is its score."""
+    """Detects every connected patch of pixels of at least BRIGHT; its brightness is its score."""
 
     engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
     batch = 2
@@ -61,16 +61,16 @@ class BrightSquares:
 
 
 class PowerCutError(BaseException):
-    """What no run expects."""
+    """An error that no run handles."""
 
 
 class Failing(BrightSquares):
-    """Breaks off, or something else happens, in the batch after `good` ones."""
+    """Raises an error or sends a signal in the batch after `good` ones."""
 
     def __init__(self, good: int = 10**9, then: signal.Signals | BaseException | None = None) -> None:
         super().__init__(bright_card(64))
         self.good, self.then = good, then or PowerCutError()
-        self._one_by_one = threading.Lock()  # two batches may be under way: a second signal would mean another thing
+        self._one_by_one = threading.Lock()  # two batches may be running, and a second signal has another meaning
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         with self._one_by_one:
@@ -99,7 +99,7 @@ def find_squares(image: NDArray[np.uint8]) -> Detections:
 
 
 def connected(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) one number per 4-connected patch of N pixels: the greatest number spreads from pixel to pixel."""
+    """(N,) one number per 4-connected patch of N pixels: the maximum spreads from pixel to pixel."""
     if len(rows) == 0:
         return np.zeros(0, np.int64)
     place = np.full((rows.max() + 3, columns.max() + 3), -1)

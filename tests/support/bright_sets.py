@@ -1,4 +1,4 @@
-"""Labelled images for the predictor that finds bright squares: it finds all of them, unless tiling gets in its way."""
+"""Labelled images for the predictor of bright squares, which finds all of them unless tiling prevents it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bright_image(path: Path, width: int, height: int, places: Sequence[Place]) -
 def scattered(
     seed: int, width: int, height: int, largest: int = 24, share: float = 0.6, darkest: int = 205
 ) -> list[Place]:
-    """Squares of up to `largest` pixels that do not touch, at even places: one in each cell of a lattice, or none."""
+    """Squares of up to `largest` pixels that do not touch, at even coordinates: at most one per cell of a lattice."""
     rng = np.random.default_rng(seed)
     cell, places = largest + 6, []
     for top in range(0, height - cell, cell):

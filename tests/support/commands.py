@@ -1,4 +1,4 @@
-"""What running `lcageo` gives; the fixture `run` of tests/cli does it."""
+"""The result of running `lcageo`, as in the fixture `run` of tests/cli."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str

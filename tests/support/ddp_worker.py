@@ -1,8 +1,8 @@
-"""One of several processes that compute the losses' gradients together; run by test_criterion_distributed.py.
+"""One of several processes that compute the gradients of the losses together, for test_criterion_distributed.py.
 
     python ddp_worker.py RANK WORLD_SIZE FOLDER
 
-FOLDER is where the processes meet and where rank 0 leaves the gradients.
+FOLDER holds the rendezvous file and the gradients that rank 0 writes.
 """
 
 import os
@@ -47,7 +47,7 @@ def batch(indices: tuple[int, ...]) -> tuple[torch.Tensor, list[Truth]]:
 
 
 def gradients(preset: Preset, indices: tuple[int, ...]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Gradients by parameter and the total loss; averaged over processes where there are several."""
+    """Gradients by parameter and the total loss, averaged over the processes."""
     network = network_of(preset)
     model = DistributedDataParallel(network) if dist.is_initialized() else network
     images, truths = batch(indices)
@@ -59,7 +59,7 @@ def gradients(preset: Preset, indices: tuple[int, ...]) -> tuple[dict[str, torch
 
 def main(rank: int, world_size: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # machines without a name or network have only this one
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the only interface of machines without a name or network
     dist.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=world_size)
     found = {}
     for preset in Preset:
@@ -69,7 +69,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
             found[f"{preset}, {name}"] = by_name | {"total": total / world_size}
     if rank == 0:
         torch.save(found, folder / "gradients.pt")
-    dist.barrier()  # gloo aborts a process whose peer has left before it has
+    dist.barrier()  # gloo aborts a process whose peer exits first
     dist.destroy_process_group()
 
 

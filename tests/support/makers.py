@@ -91,7 +91,7 @@ def write_dior(root: Path, records: dict[str, str], flat: bool = False) -> Path:
 
 
 def painted(width: int, height: int, boxes: Sequence[Sequence[int]]) -> Chip:
-    """A dark chip with one rectangle per box, the i-th with red level 100 + i: so boxes can be read off the pixels."""
+    """A dark chip with one rectangle per box, the i-th with red level 100 + i, so that pixels show the boxes."""
     image = np.zeros((height, width, 3), np.uint8)
     for index, (x1, y1, x2, y2) in enumerate(boxes):
         image[y1:y2, x1:x2, 0] = 100 + index
@@ -101,7 +101,7 @@ def painted(width: int, height: int, boxes: Sequence[Sequence[int]]) -> Chip:
 
 
 def boxes_in_pixels(image: np.ndarray, count: int) -> dict[int, list[int]]:
-    """Label -> box of the rectangle that `painted` drew, for those that can be seen."""
+    """Label -> box of the visible rectangles that `painted` drew."""
     found = {}
     for index in range(count):
         rows, columns = np.nonzero(image[:, :, 0] == 100 + index)

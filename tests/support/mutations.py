@@ -1,4 +1,4 @@
-"""Damaged and hostile GeoTIFFs, made from small valid ones byte by byte; the same number gives the same file."""
+"""Damaged and hostile GeoTIFFs, made from small valid ones; the same number gives the same file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from support.scenes import squares, write_scene
 
 WIDTH, HEIGHT = 300, 280
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""TIFF's types and the bytes of one value."""
+"""TIFF data type -> bytes of one value."""
 FORMAT_OF = {1: "B", 2: "H", 4: "I", 8: "Q"}
 OFFSETS, BYTE_COUNTS = (273, 324), (279, 325)
 SIZE_TAGS = (256, 257, 258, 277, 278, 322, 323)
-"""Width, height, bits, bands, rows of a strip, width and height of a tile."""
+"""Tags of width, height, bits, bands, rows per strip, and tile width and height."""
 ABSURD = (0, 1, 17, 4096, 46_341, 65_535, 65_536, 10**6, 2**24 + 3, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -32,7 +32,7 @@ class Entry:
     kind: int
     count: int
     at: int
-    """Of the entry, bytes from the file's start; likewise `values_at` of its values."""
+    """Offset of the entry in the file; `values_at` is that of its values."""
     values_at: int
 
 
@@ -43,11 +43,11 @@ class Directory:
     at: int
     entries: tuple[Entry, ...]
     next_at: int
-    """Where the pointer to the next directory stands."""
+    """Offset of the pointer to the next directory."""
 
 
 class Tiff:
-    """The bytes of a valid TIFF, to be changed, and where its directories are."""
+    """The bytes of a valid TIFF, to be changed, and its directories."""
 
     def __init__(self, content: bytes) -> None:
         self.bytes = bytearray(content)
@@ -55,7 +55,7 @@ class Tiff:
         self.big = self.get(2, 2) == 43
         self.word = 8 if self.big else 4
         self.first_at = 8 if self.big else 4
-        """Where the pointer to the first directory stands."""
+        """Offset of the pointer to the first directory."""
         self.directories: list[Directory] = []
         at = self.get(self.first_at, self.word)
         while at:
@@ -67,7 +67,7 @@ class Tiff:
         return int(value)
 
     def put(self, at: int, size: int, value: int) -> None:
-        """As much of a value as `size` bytes hold, where the file reaches so far."""
+        """Writes a value, truncated to `size` bytes, if the file is long enough."""
         if at + size <= len(self.bytes):
             struct.pack_into(self.order + FORMAT_OF[size], self.bytes, at, value % 256**size)
 
@@ -84,7 +84,7 @@ class Tiff:
         return Entry(tag, kind, count, at, inline if is_inline else self.get(inline, self.word))
 
     def set_number(self, entry: Entry, value: int) -> None:
-        """Makes a tag one number of 32 bits, in its place."""
+        """Replaces the values of a tag by a single 32-bit number."""
         self.put(entry.at + 2, 2, 4)
         self.put(entry.at + 4, self.word, 1)
         self.put(entry.at + 4 + self.word, self.word, value % 2**32)
@@ -121,7 +121,7 @@ def flipped_structure(tiff: Tiff, dice: random.Random) -> None:
 
 
 def wrong_offsets(tiff: Tiff, dice: random.Random) -> None:
-    """Some or all blocks elsewhere, or of another length."""
+    """Changes offset or length of some or all blocks."""
     end = len(tiff.bytes)
     wrong = (0, 1, 4, end - 1, end, end * 2, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1, dice.randrange(end))
     for entry in dice.choices(tiff.tags(OFFSETS + BYTE_COUNTS), k=dice.randint(1, 4)):
@@ -138,7 +138,7 @@ def absurd_sizes(tiff: Tiff, dice: random.Random) -> None:
 
 
 def huge_scene(tiff: Tiff, dice: random.Random) -> None:
-    """Both sides large: each alone is often refused for what the other would have to be."""
+    """Makes both sides large: one alone is often refused as inconsistent with the other."""
     sides = (20_000, 46_341, 100_000, 10**6, 2**24, 2**31 - 1)
     for entry in tiff.tags((256, 257)):
         tiff.set_number(entry, dice.choice(sides))
@@ -149,7 +149,7 @@ def huge_scene(tiff: Tiff, dice: random.Random) -> None:
 
 
 def cyclic(tiff: Tiff, dice: random.Random) -> None:
-    """The chain of directories leads back, or into nothing; sometimes by way of SubIFDs."""
+    """Makes the chain of directories a loop or leads it out of the file, sometimes through SubIFDs."""
     directory = dice.choice(tiff.directories)
     target = dice.choice([*(one.at for one in tiff.directories), directory.at + 2, 0, 8, len(tiff.bytes) - 2])
     tiff.put(dice.choice((directory.next_at, tiff.first_at)), tiff.word, target)
@@ -160,7 +160,7 @@ def cyclic(tiff: Tiff, dice: random.Random) -> None:
 
 
 def bomb(tiff: Tiff, dice: random.Random) -> None:
-    """Blocks whose stream says far more than a block holds; of JPEG, one of 65,500 pixels a side."""
+    """Blocks whose stream decompresses to far more than a block; for JPEG, to 65,500 x 65,500 pixels."""
     (offsets, *_), (counts, *_) = tiff.tags(OFFSETS), tiff.tags(BYTE_COUNTS)
     if tiff.get(tiff.tags((259,))[0].values_at, 2) == 7:  # JPEG
         frame = tiff.bytes.find(b"\xff\xc0", tiff.get(offsets.values_at, SIZES[offsets.kind]))
@@ -175,7 +175,7 @@ def bomb(tiff: Tiff, dice: random.Random) -> None:
 
 
 def bad_tags(tiff: Tiff, dice: random.Random) -> None:
-    """Other types, counts, values, numbers of tags; tags twice."""
+    """Changes types, counts and values of tags and their number, or repeats tags."""
     entries = dice.choice(tiff.directories).entries
     for entry in dice.sample(entries, min(len(entries), dice.randint(1, 4))):
         change = dice.randrange(5)
@@ -194,7 +194,7 @@ def bad_tags(tiff: Tiff, dice: random.Random) -> None:
 
 
 def bigtiff(tiff: Tiff, dice: random.Random) -> None:
-    """The header says the other kind, or BigTIFF's own fields are wrong."""
+    """Swaps TIFF and BigTIFF in the header, or breaks BigTIFF's own fields."""
     change = dice.randrange(5)
     if change == 0:
         tiff.put(2, 2, 42 if tiff.big else 43)
@@ -239,7 +239,7 @@ class Mutation:
 
 
 def mutate(sources: Mapping[str, bytes], number: int, seed: int = 0) -> Mutation:
-    """The mutation of that number: kinds in turn, the file and all else by chance."""
+    """The mutation with a number: kinds in turn, file and details at random."""
     dice = random.Random(f"{seed} {number}")
     kind = list(KINDS)[number % len(KINDS)]
     names = sorted(sources)
@@ -252,9 +252,9 @@ def mutate(sources: Mapping[str, bytes], number: int, seed: int = 0) -> Mutation
 
 
 def write_sources(folder: Path) -> dict[str, bytes]:
-    """Small valid GeoTIFFs of all the kinds that differ inside, by name."""
+    """Writes small valid GeoTIFFs of all internal layouts, by name."""
     pixels = squares(HEIGHT, WIDTH, [(20, 30, 12, 210), (150, 120, 20, 240), (250, 240, 16, 250)])
-    pixels[:, :40] = 0  # a collar
+    pixels[:, :40] = 0  # a black collar
     tiled: dict[str, Any] = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
     profiles: dict[str, dict[str, Any]] = {
         "tiled": {**tiled, "interleave": "pixel"},
@@ -272,7 +272,7 @@ def write_sources(folder: Path) -> dict[str, bytes]:
     for name, profile in profiles.items():
         values = pixels[:1] if name == "palette" else pixels
         values = values.astype({"uint16": np.uint16, "float": np.float32}.get(name, np.uint8))
-        if name == "sparse":  # so large that it is not sampled whole
+        if name == "sparse":  # too large to be sampled completely
             profile |= {"transform": None, "crs": None}
             values = np.pad(values, ((0, 0), (1024, 3000), (512, 3500)))
         path = write_scene(folder / f"{name}.tif", values, **profile)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server with PostGIS, in a temporary folder and on a port of its own, and psql to look into it."""
+"""A real PostgreSQL server with PostGIS, in a temporary folder and on its own port, and psql to query it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USER = "analyst"
 
 @dataclass(frozen=True)
 class Server:
-    """How to reach it."""
+    """Connection parameters of a server."""
 
     folder: Path
     port: int
@@ -32,7 +32,7 @@ class Server:
         return address if table is None else f"{address}?table={table}"
 
     def rows(self, query: str, database: str = "gis") -> list[list[str]]:
-        """What psql prints."""
+        """Runs a query in psql and returns its output."""
         command = ["psql", "-X", "-At", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", query, self.url(database=database)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -41,11 +41,11 @@ class Server:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Starts a server, and stops it at the end; skips the test where there is none to start."""
+    """Starts a server, and stops it at the end; skips the test if PostGIS is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     extensions = sorted(Path("/usr/share/postgresql").glob("*/extension/postgis.control"))
     if not found or not extensions or shutil.which("psql") is None:
-        pytest.skip("SKIPPED FOR WANT OF A TOOL: PostGIS is not installed (Debian package postgresql-postgis)")
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: PostGIS is not installed (Debian package postgresql-postgis)")
     programs, folder = found[-1].parent, Path(tempfile.mkdtemp(prefix="lcageo-pg-"))
     # PostgreSQL refuses to run as root.
     as_owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []

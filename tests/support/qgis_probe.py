@@ -1,6 +1,6 @@
-"""What QGIS makes of a layer: python3 qgis_probe.py LAYER URI... with Debian's interpreter, which has QGIS's modules.
+"""How QGIS shows layers: python3 qgis_probe.py LAYER URI... with Debian's interpreter, which has QGIS's modules.
 
-Every layer is opened as a user would, without naming a style, and drawn at two scales beside it: NAME.SCALE.png.
+Every layer is opened as users do, without choosing a style, and rendered at two scales beside it: NAME.SCALE.png.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ BACKGROUND = QColor(40, 70, 60)
 
 
 def opened(uri: str) -> dict[str, Any]:
-    """A layer's style as QGIS understands it, and the labels that it draws at each scale."""
+    """A layer's style as QGIS reads it, and the labels that it draws at each scale."""
     layer = QgsVectorLayer(uri, "found", "ogr")
     about: dict[str, Any] = {"valid": layer.isValid(), "features": layer.featureCount()}
-    if not layer.crs().isValid():  # CSV cannot say it
+    if not layer.crs().isValid():  # CSV cannot store a CRS
         layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
     renderer = layer.renderer()
     about["renderer"] = renderer.type()
@@ -51,7 +51,7 @@ def opened(uri: str) -> dict[str, Any]:
 
 
 def opacity(layer: QgsVectorLayer, feature: Any) -> float:
-    """Per cent, by the symbol that QGIS chooses for a feature."""
+    """Opacity, per cent, of the symbol that QGIS chooses for a feature."""
     context = QgsRenderContext()
     context.expressionContext().appendScopes(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
     context.expressionContext().setFields(layer.fields())
@@ -65,7 +65,7 @@ def opacity(layer: QgsVectorLayer, feature: Any) -> float:
 
 
 def drawn(layer: QgsVectorLayer, scale: int, name: str) -> list[str]:
-    """Draws the middle of a layer; the texts of the labels in it."""
+    """Renders the centre of a layer; returns the texts of its labels."""
     settings = QgsMapSettings()
     settings.setLayers([layer])
     settings.setDestinationCrs(layer.crs())
@@ -82,14 +82,14 @@ def drawn(layer: QgsVectorLayer, scale: int, name: str) -> list[str]:
 
 
 def scaled(settings: QgsMapSettings, scale: int) -> Any:
-    """The extent around the same middle that gives a scale."""
+    """The extent around the same centre that gives a scale."""
     extent = settings.extent()
     extent.scale(scale / settings.scale())
     return extent
 
 
 def main(uris: list[str]) -> None:
-    """Prints what was found of every layer as JSON."""
+    """Prints the findings of every layer as JSON."""
     application = QgsApplication([], False)
     application.initQgis()
     print(json.dumps({uri: opened(uri) for uri in uris}))

@@ -1,4 +1,4 @@
-"""Readers of vector files that share no code with what wrote them, from json and sqlite3 to Debian's GDAL."""
+"""Independent readers of vector files, from json and sqlite3 to Debian's GDAL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Layer:
 
 
 def read_layer(path: Path) -> Layer:
-    """Reads a vector file by its suffix; features in the order of their ids (FlatGeobuf files sort them by place)."""
+    """Reads a vector file by its suffix; features in the order of their ids (FlatGeobuf sorts them spatially)."""
     layer = READERS[path.suffix](path)
     order = sorted(range(len(layer.rows)), key=lambda index: int(layer.rows[index]["id"]))
     return Layer([layer.rows[index] for index in order], [layer.geometry[index] for index in order])
@@ -77,20 +77,20 @@ def _fgb(path: Path) -> Layer:
 
 
 def debian_gdal(*command: str, target: Path) -> Path:
-    """Converts with Debian's GDAL, which is another build than the one inside the Python packages."""
+    """Converts with Debian's GDAL, another build than the one in the Python packages."""
     if shutil.which(command[0]) is None:
-        pytest.skip(f"SKIPPED FOR WANT OF A TOOL: {command[0]} is not installed (Debian package gdal-bin)")
+        pytest.skip(f"SKIPPED FOR LACK OF A TOOL: {command[0]} is not installed (Debian package gdal-bin)")
     converted = target.with_name(target.name + ".converted")
     converted.unlink(missing_ok=True)
-    # The coordinates are wanted as they are in the file, not moved to WGS84 as GeoJSON would have it; the layer is
-    # named, since a GeoPackage has a table of styles, too.
+    # Keep the file's coordinates instead of transforming them to WGS84 as GeoJSON requires; choose the layer, since a
+    # GeoPackage also has a table of styles.
     layer = [str(converted), str(target), target.stem]
     subprocess.run([*command, "-a_srs", "EPSG:4326", *layer], check=True, capture_output=True)
     return converted
 
 
 def qgis_opens(uris: list[str], home: Path) -> dict[str, Any]:
-    """What QGIS makes of layers, by `qgis_probe.py`, which says what that is; QGIS keeps its settings in `home`.
+    """The output of `qgis_probe.py` for layers; QGIS keeps its settings in `home`.
 
     It runs in Debian's own Python, which has QGIS's modules.
     """
@@ -102,10 +102,10 @@ def qgis_opens(uris: list[str], home: Path) -> dict[str, Any]:
         return subprocess.run([python, *arguments], env=environment, capture_output=True, text=True)
 
     if not Path(python).exists() or run("-c", "import qgis.core").returncode:
-        pytest.skip("SKIPPED FOR WANT OF A TOOL: QGIS is not installed (Debian package python3-qgis)")
-    told = run(str(Path(__file__).with_name("qgis_probe.py")), *uris)
-    assert told.returncode == 0, told.stderr
-    opened: dict[str, Any] = json.loads(told.stdout)
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: QGIS is not installed (Debian package python3-qgis)")
+    done = run(str(Path(__file__).with_name("qgis_probe.py")), *uris)
+    assert done.returncode == 0, done.stderr
+    opened: dict[str, Any] = json.loads(done.stdout)
     return opened
 
 

@@ -1,4 +1,4 @@
-"""Random labelled detections, and pycocotools' figures of them: what our figures are compared with."""
+"""Random labelled detections, and their metrics by pycocotools as a reference for ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIDE = 400
 
 @dataclass(frozen=True)
 class Case:
-    """A labelled set and what was found in it."""
+    """A labelled set and its detections."""
 
     classes: tuple[str, ...]
     truths: list[ImageTruth]
@@ -63,7 +63,7 @@ def random_case(
 ) -> Case:
     """Objects of all sizes; detections near some of them, of the right class or not, and others anywhere.
 
-    Coordinates are whole, so that overlaps of exactly 0.5 or 0.75 and equal overlaps occur.
+    Coordinates are integers, so that overlaps of exactly 0.5 or 0.75 and equal overlaps occur.
     """
     rng = np.random.default_rng(seed)
     truths, detections = [], []
@@ -107,7 +107,7 @@ def _detections(
 def pycocotools_run(case: Case, max_per_image: int = 100) -> COCOeval:
     """An evaluated and accumulated run of pycocotools on the same boxes, with COCO's own parameters.
 
-    What is not annotated is taken out beforehand: COCO knows no partial labels.
+    Classes that are not annotated are removed beforehand: COCO has no partial labels.
     """
     objects, results = [], []
     for image, (one, detections) in enumerate(zip(case.truths, case.found, strict=True)):
@@ -128,7 +128,7 @@ def pycocotools_run(case: Case, max_per_image: int = 100) -> COCOeval:
 
 
 def means(run: COCOeval) -> dict[str, float]:
-    """The figures that pycocotools would print, by our names; nan where it prints -1."""
+    """The metrics that pycocotools would print, by our names; NaN where it prints -1."""
     precision, recall = run.eval["precision"][..., -1], run.eval["recall"][..., -1]
     figures = {
         "mAP50": precision[0, :, :, 0],

@@ -28,7 +28,7 @@ def write_scene(
     placed = {} if transform is None else {"transform": transform}
     bands, height, width = pixels.shape
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some tests want just that
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # some tests need such files
         with rasterio.open(
             path, "w", **{"driver": "GTiff", "crs": crs, **placed, **profile},
             width=width, height=height, count=bands, dtype=pixels.dtype,

@@ -1,4 +1,4 @@
-"""Assignments and their parts written one number at a time, to compare the fast ones with; and small random scenes."""
+"""Assignments and their parts as plain loops, a reference for the fast ones, and small random scenes."""
 
 import math
 import statistics
@@ -22,7 +22,7 @@ def level_maps(height: int, width: int, dtype: torch.dtype = torch.float64) -> l
 
 
 def random_scene(seed: int, *, of_anchors: bool = False) -> tuple[Places, Truth, np.random.Generator]:
-    """A tiny image with 0 to 6 objects from 2 px to the whole; many touch cells' borders, nest or coincide."""
+    """A tiny image with 0 to 6 objects, from 2 px to its full size; many touch cell borders, nest or coincide."""
     rng = np.random.default_rng(seed)
     height, width = (int(side) for side in rng.choice([64, 96, 128], 2))
     boxes: list[Box] = []
@@ -57,12 +57,12 @@ def slow_centerness(point: list[float], box: Box) -> float:
 
 
 def slow_best(values: list[float], count: int) -> list[int]:
-    """Places of the highest values, equal ones by place."""
+    """Indices of the highest values; of equal ones, the first."""
     return sorted(range(len(values)), key=lambda n: (-values[n], n))[:count]
 
 
 def slow_settle(wanted: list[set[int]], preference: list[list[float]], places: int) -> list[int]:
-    """wanted: for each object the places it wants."""
+    """Assigns locations to objects; `wanted` has the locations that each object wants."""
     objects = [BACKGROUND] * places
     for n in range(places):
         rivals = [m for m, wants in enumerate(wanted) if n in wants]
@@ -88,7 +88,7 @@ def slow_rescue(objects: list[int], cost: list[list[float]]) -> tuple[list[int],
 
 
 def slow_distance_to_home(places: Places, box: Box) -> list[float]:
-    """From the object's centre to every point, with 100,000 px for each level that is not its own."""
+    """Distance from the object's centre to every point, plus 100,000 px for each level away from its own."""
     side = math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
     home = min(range(len(STRIDES)), key=lambda i: abs(math.log2(side / (8 * STRIDES[i]))))
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

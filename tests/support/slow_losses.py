@@ -1,4 +1,4 @@
-"""The losses of all presets written one number at a time, from assignment to sums, to compare the fast ones with."""
+"""The losses of all presets as plain loops, from assignment to sums, a reference for the fast ones."""
 
 import math
 from collections.abc import Sequence

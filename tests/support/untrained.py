@@ -1,6 +1,6 @@
-"""Makes a seeded, untrained model: real network, real card, random weights. Its boxes mean nothing.
+"""Makes a seeded, untrained model with a real network and card, whose random weights give meaningless boxes.
 
-Everything around the network can be tried with it: tiling, merging, placing on the map, formats.
+It tests everything around the network: tiling, merging, georeferencing, formats.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def make_untrained_model(folder: Path, tile_size: int = 512, preset: Preset = Pr
     config = NetworkConfig(preset, len(CLASSES), backbone="resnet18", backbone_width=16, channels=32, head_convs=2)
     network = build_network(config)
     with torch.no_grad():
-        # Fresh heads score 0.01 everywhere; spread them, so that boxes differ and thresholds have work.
+        # New heads score 0.01 everywhere; spread the scores, so that boxes differ and thresholds have an effect.
         for name, parameter in network.named_parameters():
             if name.startswith("head") and parameter.ndim > 1:
                 parameter.normal_(0.0, (2.0 / parameter[0].numel()) ** 0.5)

@@ -1,20 +1,20 @@
-// A list of any length, and how it is sorted.
+// A list of any length, and the buttons that sort it.
 
-/** Rows in #list, of which only those in sight exist. */
+/** Rows in #list; only the visible ones exist as elements. */
 class List {
-  /** `fill(row, place)` gives a row its content; `pick(place)` is called for the row that the user goes to. */
+  /** `fill(row, position)` fills a row, `pick(position)` is called when the user selects it, `open` on Enter. */
   constructor({ fill, pick, open }) {
     Object.assign(this, { root: element("list"), fill, pick, open, count: 0, selected: -1 });
     this.root.addEventListener("scroll", () => this.render());
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("click", (event) => {
       const row = event.target.closest(".row");
-      if (row !== null && event.target.closest("a") === null) this.go(Number(row.dataset.place));
+      if (row !== null && event.target.closest("a") === null) this.go(Number(row.dataset.position));
     });
     new ResizeObserver(() => this.render()).observe(this.root);
   }
 
-  /** Shows so many rows, with one of them selected, or none (-1). */
+  /** Shows `count` rows, one of them selected, or none (-1). */
   update(count, selected) {
     this.count = count;
     this.selected = selected;
@@ -22,19 +22,19 @@ class List {
     this.render();
   }
 
-  select(place) {
-    this.selected = place;
-    const top = place * List.ROW;
+  select(position) {
+    this.selected = position;
+    const top = position * List.ROW;
     if (top < this.root.scrollTop) this.root.scrollTop = top;
     const above = top + List.ROW - this.root.clientHeight;
     if (above > this.root.scrollTop) this.root.scrollTop = above;
     this.render();
   }
 
-  go(place) {
-    if (place < 0 || place >= this.count) return;
-    this.select(place);
-    this.pick(place);
+  go(position) {
+    if (position < 0 || position >= this.count) return;
+    this.select(position);
+    this.pick(position);
   }
 
   key(event) {
@@ -49,22 +49,22 @@ class List {
     for (const row of this.root.querySelectorAll(".row")) row.remove();
     const first = Math.max(0, Math.floor(this.root.scrollTop / List.ROW) - 4);
     const last = Math.min(this.count, first + Math.ceil(this.root.clientHeight / List.ROW) + 8);
-    for (let place = first; place < last; place++) {
+    for (let position = first; position < last; position++) {
       const row = node("div", "row");
-      row.id = `row-${place}`;
-      row.dataset.place = place;
-      row.style.top = `${place * List.ROW}px`;
+      row.id = `row-${position}`;
+      row.dataset.position = position;
+      row.style.top = `${position * List.ROW}px`;
       row.setAttribute("role", "option");
-      row.setAttribute("aria-selected", place === this.selected);
-      this.fill(row, place);
+      row.setAttribute("aria-selected", position === this.selected);
+      this.fill(row, position);
       this.root.append(row);
     }
     this.root.setAttribute("aria-activedescendant", this.selected < 0 ? "" : `row-${this.selected}`);
   }
 }
-List.ROW = 24; // pixels; page.css has the same
+List.ROW = 24; // pixels; page.css has the same value
 
-/** Buttons that say by what a list is sorted; `sort(key)` is called with the one that is pressed. */
+/** Buttons for the sort keys of a list; `sort(key)` is called with the one that is pressed. */
 function sortButtons(keys, sort) {
   for (const key of keys) {
     const button = node("button", "", key);

@@ -1,8 +1,8 @@
-// What the pages of a scene and of a survey share, first of all: reading their data, and numbers as text.
-// Text of layers reaches the page by textContent alone, so that none of it is ever taken for markup.
+// Shared by the pages of scenes and surveys, loaded first: reading the data, and formatting numbers.
+// Text from layers is set through textContent only, so that it is never parsed as markup.
 "use strict";
 
-const UNIT = 16; // steps of a packed coordinate in a pixel; packed.py has the same
+const UNIT = 16; // steps of a packed coordinate per pixel; packed_columns.py has the same constant
 
 const page = JSON.parse(element("data").textContent);
 
@@ -25,17 +25,17 @@ function swatch(colour) {
 
 // ---- packed columns ----
 
-/** Numbers that packed.py packed. */
+/** Unpacks numbers that packed_columns.py packed. */
 async function column(text, Numbers) {
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser is too old for the page; Firefox 113, Chrome 80 and Safari 16.4 can show it.");
+    throw new Error("This browser is too old for the page; use Firefox 113, Chrome 80, Safari 16.4 or newer.");
   }
   const deflated = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Numbers(await new Response(stream).arrayBuffer());
 }
 
-/** Polygons of packed.py: corners in pixels, where rings and corners begin, and boxes (x1, y1, x2, y2 of each). */
+/** Unpacks polygons: corners in pixels, where rings and corners start, and boxes (x1, y1, x2, y2 of each). */
 async function polygons(packed) {
   const [rings, sizes, steps] = await Promise.all([
     column(packed.rings, Uint32Array), column(packed.sizes, Uint32Array), column(packed.steps, Int32Array),
@@ -99,7 +99,7 @@ function tableRows(table, rows) {
   }
 }
 
-/** Runs a page; what goes wrong is shown in place of it. */
+/** Runs a page; if that fails, shows the error instead. */
 function start(main) {
   main().then(
     () => document.body.classList.remove("loading"),

@@ -1,15 +1,15 @@
-// The page of a scene: its picture with what was found in it. Coordinates are scene pixels.
+// The page of a scene: its picture with the objects. Coordinates are scene pixels.
 
-const NONE = 65535; // the score of an object without one: it is shown at any least score; scene_page.py has the same
+const NONE = 65535; // score of an object without one, shown at any minimum score; report/scene.py has the same constant
 const BINS = 20;
-const FEW = 2000; // up to so many objects in sight, outlines get a dark line around
-const NAMED = 150; // up to so many, names
-const PATH = 50; // objects in one path: in Chromium ten times as many take twice the time, one alone as well
-const MANY = 5000; // more than so many take too long to be drawn anew while one drags
+const FEW = 2000; // with up to this many visible objects, outlines get a dark border
+const NAMED = 150; // with up to this many, names
+const PATH = 50; // objects per path: in Chromium, 500 take twice the time, and so does one
+const MANY = 5000; // more than this take too long to redraw while the user drags
 
-const choice = { least: page.least, off: new Set(), key: "score", selected: -1 };
+const choice = { minimum: page.least, off: new Set(), key: "score", selected: -1 };
 let objects, holes, levels, view, list, bins;
-let earlier = null; // very many objects as they were last drawn, and where
+let earlier = null; // copy of the last drawing of very many objects, and its position
 let shown = new Uint32Array(0); // indices of objects, in the list's order
 
 start(async () => {
@@ -28,12 +28,13 @@ start(async () => {
   makeCoverage();
   tableRows(element("provenance").querySelector("table"), page.provenance);
   sortButtons(["score", "area", "class", "id"], (key) => { choice.key = key; refresh(); });
-  list = new List({ fill: fillRow, pick: (place) => goTo(shown[place]), open: (place) => goTo(shown[place]) });
+  const pick = (position) => goTo(shown[position]);
+  list = new List({ fill: fillRow, pick, open: pick });
   view = new View(element("canvas"), page.size[0], page.size[1], 32, { draw, click, open: () => {}, hover });
   refresh();
 });
 
-/** The picture at full size, half, a quarter: drawn smaller at once, it would be slow and grainy. */
+/** The picture at full size, half, a quarter and so on: scaling down in one step is slow and grainy. */
 async function pictureLevels() {
   const whole = element("picture");
   await whole.decode();
@@ -48,10 +49,10 @@ async function pictureLevels() {
 // ---- what is shown ----
 
 function isShown(index) {
-  return objects.scores[index] >= choice.least && !choice.off.has(objects.labels[index]);
+  return objects.scores[index] >= choice.minimum && !choice.off.has(objects.labels[index]);
 }
 
-/** Brings list, counts and picture up to date with the choice. */
+/** Updates list, counts and picture after a change of `choice`. */
 function refresh() {
   const counts = new Uint32Array(page.classes.length), areas = new Float64Array(page.classes.length);
   const found = new Uint32Array(objects.count);
@@ -65,7 +66,7 @@ function refresh() {
   shown = found.slice(0, count);
   sort();
   element("shown").textContent = `${grouped(count)} of ${grouped(objects.count)} objects`;
-  element("least").textContent = (choice.least / 10000).toFixed(2);
+  element("least").textContent = (choice.minimum / 10000).toFixed(2);
   page.classes.forEach((one, label) => {
     const [, number, , sum, histogram] = one.row.cells;
     one.row.className = choice.off.has(label) ? "off" : "";
@@ -78,7 +79,7 @@ function refresh() {
   view.stir();
 }
 
-/** Objects come surest first. */
+/** Sorts `shown`, which starts in descending order of score. */
 function sort() {
   const { areas, labels, ids } = objects;
   const size = (index) => (Number.isNaN(areas[index]) ? -1 : areas[index]);
@@ -87,7 +88,7 @@ function sort() {
   if (choice.key === "id") shown.sort((a, b) => ids[a] - ids[b] || a - b);
 }
 
-/** How many objects of each class have which score. */
+/** Histogram of the scores of each class. */
 function countBins() {
   const made = new Uint32Array(BINS * page.classes.length);
   for (let index = 0; index < objects.count; index++) {
@@ -99,21 +100,21 @@ function countBins() {
 
 function allBins() {
   const made = new Uint32Array(BINS);
-  bins.forEach((count, place) => { if (!choice.off.has(Math.floor(place / BINS))) made[place % BINS] += count; });
+  bins.forEach((count, index) => { if (!choice.off.has(Math.floor(index / BINS))) made[index % BINS] += count; });
   return made;
 }
 
-/** Bars from 0 to 1; those below the least score are faint. */
+/** Bars from 0 to 1; those below the minimum score are faint. */
 function drawHistogram(canvas, counts, colour) {
   const dense = window.devicePixelRatio || 1;
   canvas.width = canvas.clientWidth * dense;
   canvas.height = canvas.clientHeight * dense;
   const context = canvas.getContext("2d"), most = Math.max(1, ...counts), wide = canvas.width / counts.length;
   context.fillStyle = colour;
-  counts.forEach((count, place) => {
+  counts.forEach((count, bin) => {
     const high = count === 0 ? 0 : Math.max(dense, (count / most) * canvas.height);
-    context.globalAlpha = ((place + 1) / counts.length) * 10000 > choice.least ? 1 : 0.3;
-    context.fillRect(place * wide, canvas.height - high, Math.max(1, wide - dense), high);
+    context.globalAlpha = ((bin + 1) / counts.length) * 10000 > choice.minimum ? 1 : 0.3;
+    context.fillRect(bin * wide, canvas.height - high, Math.max(1, wide - dense), high);
   });
 }
 
@@ -153,9 +154,9 @@ function toggleAll(on) {
 
 function makeSlider() {
   const slider = element("slider");
-  slider.value = choice.least;
+  slider.value = choice.minimum;
   slider.addEventListener("input", () => {
-    choice.least = Number(slider.value);
+    choice.minimum = Number(slider.value);
     refresh();
   });
   element("by-score").hidden = objects.scores.every((score) => score === NONE);
@@ -171,8 +172,8 @@ function makeCoverage() {
   });
 }
 
-function fillRow(row, place) {
-  const index = shown[place], one = page.classes[objects.labels[index]];
+function fillRow(row, position) {
+  const index = shown[position], one = page.classes[objects.labels[index]];
   row.append(
     node("span", "id", objects.ids[index]), swatch(one.colour), node("span", "name", one.name),
     node("span", "score", score(index)), node("span", "area", area(objects.areas[index])),
@@ -183,7 +184,7 @@ function score(index) {
   return objects.scores[index] === NONE ? "–" : (objects.scores[index] / 10000).toFixed(2);
 }
 
-/** Shows an object in the middle of the picture. */
+/** Selects an object and centres the picture on it. */
 function goTo(index) {
   choice.selected = index;
   view.show(objects.boxes.subarray(4 * index, 4 * index + 4), 4);

@@ -1,4 +1,4 @@
-// The picture of a scene's page, what is drawn over it, and pointing at it.
+// The picture on a scene's page, what is drawn over it, and the pointer.
 
 function draw(context) {
   drawPicture(context);
@@ -13,7 +13,7 @@ function draw(context) {
   drawMarks(context, view, page.metres, page.north);
 }
 
-/** Draws the objects in sight; of very many, a copy is kept for while the picture is moved. */
+/** Draws the visible objects; of very many, keeps a copy to show while the picture moves. */
 function drawObjects(context) {
   const inSight = shown.filter((index) => touches(objects, index));
   if (inSight.length <= MANY) {
@@ -40,7 +40,7 @@ function drawPicture(context) {
   const wanted = page.size[0] * view.scale * (window.devicePixelRatio || 1);
   const picture = levels.findLast((level) => (level.naturalWidth ?? level.width) >= wanted) ?? levels[0];
   const pixel = (page.size[0] * view.scale) / levels[0].naturalWidth;
-  context.imageSmoothingEnabled = pixel < 3; // nearer, the pixels are what there is to see
+  context.imageSmoothingEnabled = pixel < 3; // close up, show the raw pixels
   context.drawImage(picture, view.x(0), view.y(0), page.size[0] * view.scale, page.size[1] * view.scale);
 }
 
@@ -103,7 +103,7 @@ function drawHoles(context) {
   context.restore();
 }
 
-/** A frame around the selected object, at a distance that leaves it in sight. */
+/** A frame around the selected object, far enough out to leave it visible. */
 function drawSelected(context) {
   if (choice.selected < 0 || !isShown(choice.selected)) return;
   const [x1, y1, x2, y2] = objects.boxes.subarray(4 * choice.selected, 4 * choice.selected + 4);
@@ -115,7 +115,7 @@ function drawSelected(context) {
   }
 }
 
-/** Class and score above objects, the surest first, where no other name is. */
+/** Class and score above objects, the highest scores first, where no other name is. */
 function drawNames(context, byLabel) {
   const taken = [], high = 17, { boxes } = objects;
   context.font = "12px system-ui, sans-serif";
@@ -137,15 +137,15 @@ function drawNames(context, byLabel) {
 
 // ---- pointing ----
 
-/** The smallest object that is shown at a point, or -1. */
+/** The smallest shown object at a point, or -1. */
 function objectAt(x, y) {
   const near = 3 / view.scale, { boxes } = objects;
-  let best = -1, least = Infinity;
+  let best = -1, smallest = Infinity;
   for (const index of shown) {
     const x1 = boxes[4 * index], y1 = boxes[4 * index + 1], x2 = boxes[4 * index + 2], y2 = boxes[4 * index + 3];
     if (x < x1 - near || x > x2 + near || y < y1 - near || y > y2 + near) continue;
-    if ((x2 - x1) * (y2 - y1) < least) {
-      least = (x2 - x1) * (y2 - y1);
+    if ((x2 - x1) * (y2 - y1) < smallest) {
+      smallest = (x2 - x1) * (y2 - y1);
       best = index;
     }
   }
@@ -154,8 +154,8 @@ function objectAt(x, y) {
 
 function click(x, y) {
   choice.selected = objectAt(x, y);
-  const place = choice.selected < 0 ? -1 : shown.indexOf(choice.selected);
-  if (place >= 0) list.select(place); else list.update(shown.length, -1);
+  const position = choice.selected < 0 ? -1 : shown.indexOf(choice.selected);
+  if (position >= 0) list.select(position); else list.update(shown.length, -1);
   view.redraw();
 }
 
@@ -167,10 +167,10 @@ function hover(x, y) {
     const name = page.classes[objects.labels[index]].name;
     showTip(`${name}, score ${score(index)}\n${area(objects.areas[index])}, id ${objects.ids[index]}`, view.x(x), view.y(y));
   }
-  element("place").textContent = x === null ? "" : placeText(x, y);
+  element("place").textContent = x === null ? "" : positionText(x, y);
 }
 
-function placeText(x, y) {
+function positionText(x, y) {
   const pixel = `column ${Math.floor(x)}, row ${Math.floor(y)}`;
   if (page.affine === null) return pixel;
   const [a, b, c, d, e, f] = page.affine, digits = Math.abs(a) + Math.abs(b) < 0.01 ? 6 : 1;

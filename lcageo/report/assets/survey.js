@@ -16,7 +16,9 @@ start(async () => {
     choice.find = event.target.value.toLowerCase();
     refresh();
   });
-  list = new List({ fill: fillRow, pick: (place) => goTo(shown[place]), open: (place) => openPage(shown[place]) });
+  list = new List({
+    fill: fillRow, pick: (position) => goTo(shown[position]), open: (position) => openPage(shown[position]),
+  });
   view = new View(element("canvas"), page.size[0], page.size[1], 20, {
     draw, click, open: (x, y) => openPage(sceneAt(x, y)), hover,
   });
@@ -30,7 +32,7 @@ async function loadThumbnail(scene) {
   await scene.picture.decode();
 }
 
-/** Objects of a scene, of the classes that are on. */
+/** Number of objects in a scene, of the classes that are switched on. */
 function count(scene) {
   return scene.counts.reduce((sum, number, label) => sum + (choice.off.has(label) ? 0 : number), 0);
 }
@@ -68,8 +70,8 @@ function makeClasses() {
   });
 }
 
-function fillRow(row, place) {
-  const scene = shown[place], name = node(scene.href === null ? "span" : "a", "name", scene.name);
+function fillRow(row, position) {
+  const scene = shown[position], name = node(scene.href === null ? "span" : "a", "name", scene.name);
   if (scene.href !== null) name.href = scene.href;
   row.title = [scene.name, ...scene.notes].join("\n");
   row.append(swatch(STATES[scene.state]), name, node("span", "state", scene.state), node("span", "score", grouped(count(scene))));
@@ -104,11 +106,11 @@ function draw(context) {
   drawMarks(context, view, page.size[0] > 1 ? 1 : null, page.size[0] > 1 ? [0, -1] : null);
 }
 
-/** The picture from its upper-left, upper-right and lower-left corner: right for turned scenes, too. */
+/** Draws the picture by its upper-left, upper-right and lower-left corners, which also fits rotated scenes. */
 function drawThumbnail(context, scene) {
   const [[x, y], [right, across], , [left, below]] = scene.corners;
   context.save();
-  context.globalCompositeOperation = "lighten"; // black is without data, and hides no other scene
+  context.globalCompositeOperation = "lighten"; // black is nodata and must not hide other scenes
   context.transform(
     (right - x) * view.scale, (across - y) * view.scale, (left - x) * view.scale, (below - y) * view.scale,
     view.x(x), view.y(y),
@@ -128,7 +130,7 @@ function outline(context, scene, colour, width) {
   context.setLineDash([]);
 }
 
-/** How many objects, where there is room for it. */
+/** Draws the number of objects where it fits. */
 function drawCount(context, scene) {
   const xs = scene.corners.map(([x]) => view.x(x)), ys = scene.corners.map(([, y]) => view.y(y));
   const text = grouped(count(scene)), wide = context.measureText(text).width + 8;
@@ -140,15 +142,15 @@ function drawCount(context, scene) {
   context.fillText(text, x, y + 5);
 }
 
-/** The last drawn scene at a point, or null. */
+/** The topmost scene at a point, or null. */
 function sceneAt(x, y) {
   return shown.findLast((scene) => scene.corners !== null && isInside(scene.corners, x, y)) ?? null;
 }
 
 function isInside(corners, x, y) {
   let inside = false;
-  corners.forEach(([x1, y1], place) => {
-    const [x2, y2] = corners[(place + 1) % corners.length];
+  corners.forEach(([x1, y1], index) => {
+    const [x2, y2] = corners[(index + 1) % corners.length];
     if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) inside = !inside;
   });
   return inside;
@@ -156,8 +158,8 @@ function isInside(corners, x, y) {
 
 function click(x, y) {
   choice.selected = sceneAt(x, y);
-  const place = shown.indexOf(choice.selected);
-  if (place >= 0) list.select(place); else list.update(shown.length, -1);
+  const position = shown.indexOf(choice.selected);
+  if (position >= 0) list.select(position); else list.update(shown.length, -1);
   view.redraw();
 }
 
@@ -167,6 +169,6 @@ function hover(x, y) {
     showTip(null);
     return;
   }
-  const page_ = scene.href === null ? [] : ["a double click opens its page"];
+  const page_ = scene.href === null ? [] : ["double-click to open its page"];
   showTip([scene.name, `${scene.state}, ${grouped(count(scene))} objects`, ...scene.notes, ...page_].join("\n"), view.x(x), view.y(y));
 }

@@ -1,8 +1,8 @@
-// A picture or map to zoom and to move, and what lies over it: scale bar, north arrow, words by the pointer.
+// A picture or map to zoom and pan, with scale bar, north arrow and tooltip.
 
-/** A canvas on a plane: `scale` screen pixels for a unit; `left`, `top` is the plane's point in its upper-left corner. */
+/** A canvas showing a plane: `scale` is screen pixels per unit, (`left`, `top`) the point at the upper-left corner. */
 class View {
-  /** `draw(context, view)` draws; `click(x, y)` and `hover(x, y)` get points of the plane; `closest` limits the scale. */
+  /** `draw(context, view)` draws; `click`, `open` and `hover` get (x, y) in the plane; `closest` limits the scale. */
   constructor(canvas, width, height, closest, { draw, click, open, hover }) {
     Object.assign(this, { canvas, width, height, closest, draw, click, open, hover, left: 0, top: 0, scale: 1, moving: false });
     this.context = canvas.getContext("2d");
@@ -41,7 +41,7 @@ class View {
     this.fitted = true;
   }
 
-  /** Centres a box, `margin` times as large as itself on the screen, as far as the scale's limits allow. */
+  /** Fits a box enlarged by `margin` to the screen, within the limits of the scale, and centres it. */
   show([x1, y1, x2, y2], margin) {
     const wanted = Math.min(this.screenWidth / (x2 - x1), this.screenHeight / (y2 - y1)) / margin;
     this.scale = this.limited(wanted);
@@ -55,7 +55,7 @@ class View {
     return Math.max(this.wholeScale / 2, Math.min(Math.max(this.closest, this.wholeScale), scale));
   }
 
-  /** Zooms about a point of the screen, which stays where it is. */
+  /** Zooms about a fixed point on the screen. */
   zoom(factor, x = this.screenWidth / 2, y = this.screenHeight / 2) {
     const scale = this.limited(this.scale * factor);
     this.left += x / this.scale - x / scale;
@@ -72,7 +72,7 @@ class View {
     this.stir();
   }
 
-  /** Redraws while something is under way, when `moving` is true, and once more when it is over. */
+  /** Redraws with `moving` true, and once more when nothing has moved for 150 ms. */
   stir() {
     this.moving = true;
     clearTimeout(this.rest);
@@ -104,7 +104,7 @@ class View {
   wheel(event) {
     event.preventDefault();
     const frame = this.canvas.getBoundingClientRect();
-    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1; // Firefox counts lines
+    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1; // Firefox reports lines
     const step = Math.max(-120, Math.min(120, event.deltaY * lines));
     this.zoom(1.4 ** (-step / 100), event.clientX - frame.left, event.clientY - frame.top);
   }
@@ -155,7 +155,7 @@ class View {
   }
 }
 
-/** A scale bar and a north arrow in the lower left corner. `metres` of a unit along the screen's rows, or null. */
+/** A scale bar and a north arrow in the lower left corner. `metres` per unit along the screen's rows, or null. */
 function drawMarks(context, view, metres, north) {
   const y = view.screenHeight - 16;
   let x = 16;
@@ -183,7 +183,7 @@ function drawMarks(context, view, metres, north) {
   context.restore();
 }
 
-/** A dart that points to [right, down], with an N before its tip. */
+/** An arrowhead that points to [right, down], with an N in front of its tip. */
 function drawArrow(context, x, y, [right, down]) {
   const at = (along, across) => [x + right * along - down * across, y + down * along + right * across];
   context.beginPath();
@@ -196,7 +196,7 @@ function drawArrow(context, x, y, [right, down]) {
   context.textBaseline = "alphabetic";
 }
 
-/** Text by the pointer, over the map; null hides it. */
+/** Shows a tooltip at the pointer, over the map; null hides it. */
 function showTip(text, x, y) {
   const tip = element("tip");
   tip.hidden = text === null;

@@ -16,7 +16,7 @@ def content(*images: dict[str, Any], boxed: tuple[tuple[int, int], ...] = ()) ->
     }
 
 
-def test_what_a_source_does_not_show_is_annotated_as_absent(tmp_path: Path) -> None:
+def test_classes_that_a_source_does_not_show_are_annotated_as_absent(tmp_path: Path) -> None:
     given = content({"source": SHIPS, "labelled_categories": ["ship"]}, {"source": "other", "labelled_categories": []})
     first, second = (result := curated(given, tmp_path))["images"]
     assert first["labelled_categories"][:2] == ["ship", "airplane"] and "tennis court" in first["labelled_categories"]

@@ -25,17 +25,17 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "train.json"
 
 
-def test_a_quantised_model_runs_wherever_it_can_and_finds_nearly_the_same(
+def test_a_quantised_model_runs_on_its_backends_and_finds_nearly_the_same(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise_model, "MOST_LOST", 1.0)  # six images say nothing of accuracy; the check has its test
+    monkeypatch.setattr(quantise_model, "MOST_LOST", 1.0)  # six images cannot show accuracy; the check has its own test
     target = tmp_path / "small.toml"
     quantise_model.main(["lca-s", str(target), "--val", f"chips={chips}"])
     small, card = find_card(str(target)), find_card("lca-s")
     assert small.is_quantised and small.metrics["chips"]["images"] == 6
     assert small.weights.stat().st_size < 0.7 * card.weights.stat().st_size
     images = np.stack([item.image.numpy() for item in EvalDataset(read_coco(chips), card.tile_size)])
-    loose = DetectConfig(score=0.3)  # what is sure in one may just miss its class's threshold in the other
+    loose = DetectConfig(score=0.3)  # an object above its class's threshold in one model may just miss it in the other
     exact = load_predictor(card, loose, "cpu", Backend.TORCH, Precision.FP32).predict(images)
     for backend in (Backend.AUTO, Backend.OPENVINO, Backend.ONNX):
         predictor = load_predictor(small, loose, "auto", backend)

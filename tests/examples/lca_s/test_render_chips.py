@@ -18,7 +18,7 @@ def test_boxes_follow_the_chip_and_slivers_are_left_out() -> None:
     assert boxes_in(objects, 120, 90) == [("vehicle", (480, 210, 512, 220))]
 
 
-def test_chips_lie_in_the_scene_and_hold_rare_classes_as_often_as_frequent_ones() -> None:
+def test_chips_are_in_the_scene_and_show_rare_classes_as_often_as_frequent_ones() -> None:
     many = [SceneObject("vehicle", (20, 20 + index, 30, 25 + index)) for index in range(500)]
     pixels = np.full((3, 2000, 2000), 60, np.uint8)
     pixels[:, :300, 1700:] = 0
@@ -28,7 +28,7 @@ def test_chips_lie_in_the_scene_and_hold_rare_classes_as_often_as_frequent_ones(
     assert all(pixels[:, y : y + CHIP_PX, x : x + CHIP_PX].mean() > 59 for x, y in places)
 
 
-def test_the_set_is_read_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_set_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render_chips, "SCENES", ((0.3, 900), (0.6, 900)))
     main([str(tmp_path), "--chips", "7", "--scenes", "2"])
     labelled = read_coco(tmp_path / "train.json", strict=True)

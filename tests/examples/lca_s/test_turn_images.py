@@ -1,4 +1,4 @@
-"""Turned boxes are where the turned pixels are."""
+"""Rotated boxes match the rotated pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bright(picture: Image.Image) -> list[float]:
 
 
 @given(st.floats(0, 360), st.integers(60, 75), st.integers(45, 60), st.integers(16, 24), st.integers(5, 9))
-def test_a_box_goes_where_its_pixels_go(angle: float, x: int, y: int, width: int, height: int) -> None:
+def test_a_box_follows_its_pixels(angle: float, x: int, y: int, width: int, height: int) -> None:
     image, box = painted(x, y, width, height)
     picture, (found,) = turned(image, [box], angle)
     assert found["iscrowd"] == 0 and found["category_id"] == 1
@@ -42,11 +42,11 @@ def test_a_box_that_its_object_may_not_fill_becomes_a_crowd() -> None:
     assert turned(image, [box], 30)[1][0]["iscrowd"] == 1
 
 
-def test_what_is_cut_becomes_a_crowd_or_goes() -> None:
+def test_cut_objects_become_crowds_or_are_dropped() -> None:
     image, cut = painted(18, 50, 20, 8)
     _, gone = painted(0, 50, 10, 5)
     (found,) = turned(image, [cut, gone], 0)[1]
-    assert found["iscrowd"] == 0 and found["bbox"] == pytest.approx([0, 50, 18, 8])  # the square begins at x = 20
+    assert found["iscrowd"] == 0 and found["bbox"] == pytest.approx([0, 50, 18, 8])  # the square starts at x = 20
     (found,) = turned(image, [{**CAR, "bbox": [8, 50, 20, 8]}], 0)[1]
     assert found["iscrowd"] == 1 and found["bbox"][2] == 8
 

@@ -1,4 +1,4 @@
-"""Alignment against slow plain versions, and once on a real model."""
+"""Alignment compared with plain loops, and once on a real model."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def slow_iou(first: Box, second: Box) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-def random_boxes(rng: np.random.Generator, count: int, least: float = 1.0) -> np.ndarray:
+def random_boxes(rng: np.random.Generator, count: int, minimum: float = 1.0) -> np.ndarray:
     corner = rng.uniform(0, 80, (count, 2))
-    return np.concatenate([corner, corner + rng.uniform(least, 40, (count, 2))], axis=1)
+    return np.concatenate([corner, corner + rng.uniform(minimum, 40, (count, 2))], axis=1)
 
 
 def points_of(side: int) -> np.ndarray:
-    """The middles of a square image's cells, level by level."""
+    """The centres of a square image's cells, level by level."""
     return np.array(
         [
             ((column + 0.5) * stride, (row + 0.5) * stride)
@@ -53,7 +53,7 @@ def points_of(side: int) -> np.ndarray:
 def dense_of(
     scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, objects: np.ndarray, labels: np.ndarray
 ) -> Dense:
-    """An image with (N, K) scores; what peaks do not look at is empty."""
+    """An image with (N, K) scores; fields that peaks do not use are empty."""
     iou = [[slow_iou(box, own) for box in boxes.tolist()] for own in objects.tolist()]
     inside = [[own[0] < x < own[2] and own[1] < y < own[3] for x, y in points.tolist()] for own in objects.tolist()]
     shape = (len(labels), len(boxes))
@@ -104,11 +104,11 @@ def test_peaks_are_those_of_a_plain_search(seed: int) -> None:
         assert found.distance[number] == pytest.approx(apart)
 
 
-def test_a_place_that_finds_the_neighbour_is_not_the_objects_own() -> None:
+def test_a_location_with_the_neighbours_box_is_not_the_objects_own() -> None:
     points = points_of(128)
     objects = np.array([[10.0, 10.0, 60.0, 60.0], [40.0, 40.0, 90.0, 90.0]])
     scores, boxes = np.full((341, 1), 0.1), np.repeat(objects[:1], 341, axis=0)
-    middle = 6 * 16 + 6  # the point (52, 52), which lies inside both
+    middle = 6 * 16 + 6  # the point (52, 52), which is inside both
     scores[middle], boxes[middle] = 0.9, objects[1]
     found = find_peaks(dense_of(scores, boxes, points, objects, np.zeros(2, np.int64)))
     assert found.scored[0] != middle and found.scored[1] == found.located[1] == middle
@@ -167,7 +167,7 @@ def test_an_object_between_all_points_gets_the_nearest() -> None:
     assert found.scored_xy.tolist() == [[12.0, 12.0]] and found.located_xy.tolist() == [[12.0, 12.0]]
 
 
-def test_without_objects_nothing_is_known() -> None:
+def test_without_objects_there_are_no_figures() -> None:
     scores, boxes = np.zeros((341, 1)), np.zeros((341, 4))
     nothing = find_peaks(dense_of(scores, boxes, points_of(128), np.zeros((0, 4)), np.zeros(0, np.int64)))
     figures = summary(np.zeros(0), np.zeros(0), nothing)
@@ -182,7 +182,7 @@ def test_a_models_figures_are_measured_and_drawn(
     alignment.main([str(untrained), "--val", str(labels), "--out", str(out), "--device", "cpu"])
     content = json.loads(labels.read_text())
     one = json.loads((out / "alignment.json").read_text())["untrained"]
-    assert one["objects"] == sum(box["category_id"] == 0 for box in content["annotations"])  # it knows ships only
+    assert one["objects"] == sum(box["category_id"] == 0 for box in content["annotations"])  # the model has only ships
     assert sum(size["objects"] for size in one["positives"].values()) == one["objects"]
     assert 0 <= one["best_scored_iou"] <= one["best_located_iou"] <= 1 and one["distance_mean"] >= 0
     assert (out / "alignment.md").read_text().count("| `untrained` |") == 3
@@ -206,7 +206,7 @@ def test_pixels_are_hidden_when_asked(
     assert all((image == alignment.GREY).all() == hidden for image in seen)
 
 
-def test_a_rows_cells_are_means_over_its_seeds() -> None:
+def test_table_cells_are_means_over_the_seeds() -> None:
     def of_seed(value: float) -> dict[str, Any]:
         both = {"pearson": value, "spearman": value}
         gain = {"mean": value, "interval": [value - 0.5, value + 0.5]}
@@ -223,7 +223,7 @@ def test_a_rows_cells_are_means_over_its_seeds() -> None:
     assert two.count("+1.500 ± 0.707 (+0.500 to +2.500)") == 2 and two.count("1.5 ± 0.7 (3 objects)") == 3
     assert one.count("1.000") == 9 + 5 + 2 and one.count("+1.000 (+0.500 to +1.500)") == 2
     assert one.count("1.0 (3 objects)") == 3
-    assert "| 0.000 |" in one and "| 0.000 ± 0.000 |" in two  # lost between equal places
+    assert "| 0.000 |" in one and "| 0.000 ± 0.000 |" in two  # no loss between equal locations
     assert one.count("| - |") == 0
     ungated = of_seed(1.0) | {key: {"mean": 0.0, "interval": [0.0, 0.0]} for key in ("rank_gain", "iou_gain")}
     assert markdown({"fcos": [ungated]}).count("| - |") == 2

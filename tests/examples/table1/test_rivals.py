@@ -1,4 +1,4 @@
-"""S and S* against plain loops on a real network's outputs."""
+"""S and S* compared with plain loops on a real network's outputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def model_of(preset: Preset, folder: Path) -> DenseModel:
 
 
 def set_of(labels: Path, model: DenseModel) -> LabelledSet:
-    """The shapes, under the model's classes."""
+    """The shapes, with the model's classes."""
     return replace(read_coco(labels), classes=model.card.classes)
 
 
@@ -89,7 +89,7 @@ def test_the_final_score_is_the_root_of_s_times_p(labels: Path, tmp_path: Path) 
     assert (probability > 0).all() and (probability < 1).all()
 
 
-def test_an_assignment_by_geometry_gives_the_places_of_its_slow_loop(labels: Path, tmp_path: Path) -> None:
+def test_an_assignment_by_geometry_gives_the_locations_of_its_slow_loop(labels: Path, tmp_path: Path) -> None:
     from detector.test_assign_geometric import slow_atss
     from support.slow_assign import level_maps
 
@@ -103,7 +103,7 @@ def test_an_assignment_by_geometry_gives_the_places_of_its_slow_loop(labels: Pat
 
 
 def dense_of(index: int, class_scores: np.ndarray, scores: np.ndarray, iou: np.ndarray, sides: list[float]) -> Dense:
-    """An image with `sides` as its objects' sizes; what rivals do not look at is empty."""
+    """An image with `sides` as its objects' sizes; fields that rivals do not use are empty."""
     count = len(sides)
     return Dense(
         index=index,
@@ -128,7 +128,7 @@ def test_ranks_and_choices_are_those_of_a_plain_loop(seed: int) -> None:
     for index in range(4):
         count = int(rng.integers(0, 4))
         shape = (count, int(rng.integers(1, 20)))
-        values = [np.round(rng.random(shape), 1 if seed % 2 else 6) for _ in range(3)]  # tenths: many tie
+        values = [np.round(rng.random(shape), 1 if seed % 2 else 6) for _ in range(3)]  # tenths, so that many are equal
         images.append(dense_of(index, *values, rng.uniform(5, 120, count).tolist()))
     found = rivals_of(images)
     expected = []
@@ -182,14 +182,14 @@ def test_a_score_that_follows_iou_ranks_it_better() -> None:
     assert figures["positives"]["large"] == {"objects": 0, "mean": None, "median": None, "least": None}
 
 
-def test_without_objects_nothing_is_known() -> None:
+def test_without_objects_there_are_no_figures() -> None:
     figures = summary(rivals_of([dense_of(0, *[np.zeros((0, 5))] * 3, [])]))
     assert figures["objects"] == 0 and figures["rank_of_S"] is None
     assert figures["rank_gain"] == {"mean": None, "interval": None}
 
 
 @pytest.mark.parametrize("preset", [Preset.RETINANET, Preset.LCA])
-def test_maps_have_each_cell_where_its_point_is(preset: Preset, labels: Path, tmp_path: Path) -> None:
+def test_map_cells_are_at_their_points(preset: Preset, labels: Path, tmp_path: Path) -> None:
     model = model_of(preset, tmp_path)
     dense = next(iter(model.run(set_of(labels, model))))
     for level, stride in enumerate(STRIDES):
@@ -204,7 +204,7 @@ def test_maps_have_each_cell_where_its_point_is(preset: Preset, labels: Path, tm
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Layers this small only wait for each other on several."""
+    """With such small layers, several threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Table I in miniature: real trainings of four steps, resumed, left alone when finished, and compared."""
+"""Table I in miniature: real training runs of four steps, resumed, skipped when finished, and compared."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ precision = "fp32"
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Layers this small only wait for each other on several."""
+    """With such small layers, several threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -59,7 +59,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight images to learn, four to judge, and a recipe of four steps."""
+    """Eight training images, four validation images, and a recipe of four steps."""
     folder = tmp_path_factory.mktemp("table1")
     write_shapes(folder / "train.json")
     write_shapes(folder / "val.json", 4, seed=1)
@@ -120,13 +120,13 @@ def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: p
 
 
 def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) -> None:
-    assert "Images a second" not in (made / "table1.md").read_text()
+    assert "Images per second" not in (made / "table1.md").read_text()
     make(place, made, "--time")
     found = json.loads((made / "table1.json").read_text())["speed"]
     assert list(found["images_per_second"]) == [str(preset) for preset in table1.SYSTEMS]
     assert min(found["images_per_second"].values()) > 0 and "fp32 on cpu" in found["machine"]
     text = (made / "table1.md").read_text()
-    assert f"Images a second through the network alone by {found['machine']}." in text
+    assert f"Images per second, network only, on {found['machine']}." in text
     assert f"| {found['images_per_second']['lca']:.1f} |" in text
 
 
@@ -143,7 +143,7 @@ def test_other_settings_or_images_are_refused(made: Path, place: Path, capsys: p
     with pytest.raises(SystemExit) as stopped:
         make(place, made, recipe="other.toml")
     assert stopped.value.code == 2
-    assert re.search(r"error: the run in '.*retinanet-s0' has epochs = 1, not 2; put the", capsys.readouterr().err)
+    assert re.search(r"error: the run in '.*retinanet-s0' has epochs = 1, not 2; restore", capsys.readouterr().err)
     with np.load(made / "lca-s0" / FOUND_FILE) as kept:
         assert kept["images"].tolist() == [f"val_{number}.png" for number in range(4)]
 
@@ -151,8 +151,8 @@ def test_other_settings_or_images_are_refused(made: Path, place: Path, capsys: p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("epochs = 1", "minutes = 1"), "has minutes, with which systems are not comparable"),
-        (('norm = "gn"', ""), "fcos has fixed ones; give --backbone-weights"),
+        (("epochs = 1", "minutes = 1"), "sets minutes, which makes systems incomparable"),
+        (('norm = "gn"', ""), "fcos freezes its norms, which requires pretrained weights; use --backbone-weights"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(
@@ -164,7 +164,7 @@ def test_recipes_that_do_not_fit_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_a_resumed_run_gives_the_same_weights(
     made: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop_once(line: str) -> None:
@@ -175,7 +175,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     monkeypatch.setattr(table1, "say", stop_once)
     with pytest.raises(SystemExit) as stopped:
         make(place, tmp_path, "--preset", "lca")
-    assert stopped.value.code == 130 and "stopped; the same command goes on" in capsys.readouterr().err
+    assert stopped.value.code == 130 and "stopped; run the same command again to resume" in capsys.readouterr().err
     assert not (tmp_path / "lca-s0" / RESULT_FILE).exists() and not (tmp_path / "table1.json").exists()
     make(place, tmp_path, "--preset", "lca")
     first, second = (load_file(find_card(str(out / "lca-s0" / "last")).weights) for out in (made, tmp_path))
@@ -184,11 +184,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert found["systems"]["lca"]["curves"]["steps"] == [2, 4] and found["differences"] == []
 
 
-def test_it_runs_where_only_torch_and_small_packages_are(made: Path, place: Path, tmp_path: Path) -> None:
+def test_it_runs_with_only_torch_and_small_packages(made: Path, place: Path, tmp_path: Path) -> None:
     options = ["--data", place / "train.json", "--val", place / "val.json", "--schedule", place / "recipe.toml"]
     small = ["--out", tmp_path, "--preset", "lca", "--seeds", "1", "--device", "cpu", "--workers", "0"]
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "examples" / "table1.py", *map(str, options + small)],
+        [sys.executable, REPOSITORY / "examples" / "table1" / "table1.py", *map(str, options + small)],
         env=bare_environment(tmp_path / "bare"), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -196,9 +196,9 @@ def test_it_runs_where_only_torch_and_small_packages_are(made: Path, place: Path
     assert one["mAP50"] == other["mAP50"] and not (tmp_path / "table1.png").exists()
 
 
-def test_no_run_is_begun_after_the_limit(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_run_starts_after_the_limit(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(place, tmp_path / "out", "--minutes-limit", "0")
-    assert "6 of 6 runs are left; the same command goes on" in capsys.readouterr().out
+    assert "6 of 6 runs are left; run the same command again to resume" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
@@ -228,7 +228,7 @@ def noisy(found: list[Detections], seed: int, keep: float) -> list[Detections]:
     return [Detections(one.boxes_xyxy, rng.random(len(one)).astype(np.float32), one.labels) for one in parts]
 
 
-def test_differences_are_those_of_sets_drawn_with_repetition(tmp_path: Path) -> None:
+def test_differences_are_those_of_explicitly_resampled_sets(tmp_path: Path) -> None:
     case = random_case(3, images=10)
     found = {
         (name, seed): noisy(case.found, 7 * seed + len(name), keep)

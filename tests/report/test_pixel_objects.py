@@ -1,4 +1,4 @@
-"""Objects that went through a file come back to the pixels where they were found."""
+"""Objects that were written to a file come back at the pixels where they were detected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasterio.control import GroundControlPoint
 from lcageo.detections import Detections
 from lcageo.errors import DataError
 from lcageo.palette import class_colour
-from lcageo.report.placed import Frame, PlacedLayer, place_areas, place_layer
+from lcageo.report.pixel_objects import Frame, PlacedLayer, place_areas, place_layer
 from lcageo.scene.georef import Georeference
 from lcageo.vector import read as layer_reader
 from lcageo.vector.features import feature_parts
@@ -66,8 +66,8 @@ def frame(reference: Georeference) -> Frame:
     return Frame(reference.crs, SIDE, SIDE, reference.to_pixel, reference.to_map)
 
 
-def placed(path: Path, reference: Georeference, most: int = 10_000) -> PlacedLayer:
-    return place_layer(open_layer(path, ""), frame(reference), most)
+def placed(path: Path, reference: Georeference, limit: int = 10_000) -> PlacedLayer:
+    return place_layer(open_layer(path, ""), frame(reference), limit)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -88,14 +88,14 @@ def test_objects_come_back_to_their_pixels(place: str, suffix: str, tmp_path: Pa
         assert layer.colours() == {name: class_colour(label) for label, name in enumerate(CLASSES)}
 
 
-def test_the_surest_are_kept_and_all_are_counted(tmp_path: Path) -> None:
+def test_the_highest_scores_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     reference, objects = PLACES["turned"], found()
     layer = placed(write(tmp_path / "a.gpkg", reference, objects), reference, 10)
     assert layer.counts.total() == 40
     assert layer.objects.scores == pytest.approx(np.sort(objects.scores)[::-1][:10], abs=5e-5)
 
 
-def test_what_has_no_place_in_the_picture_is_counted(tmp_path: Path) -> None:
+def test_features_outside_the_picture_or_without_area_are_counted(tmp_path: Path) -> None:
     shapes = [shapely.box(10, 10, 20, 20), shapely.box(2000, 0, 2010, 10), None, shapely.Point(5, 5)]
     rows = {"class": ["a", "b", "c", "d"], "score": [0.5, None, 0.1, 0.2]}
     geopandas.GeoDataFrame(rows, geometry=shapes, crs=32633).to_file(tmp_path / "own.gpkg")
@@ -120,7 +120,7 @@ def test_an_object_without_a_score_comes_first(tmp_path: Path) -> None:
     assert layer.objects.ids.tolist() == [2]
 
 
-def test_numbers_of_two_models_do_not_make_two_classes_look_alike(tmp_path: Path) -> None:
+def test_equal_labels_of_two_models_get_different_colours(tmp_path: Path) -> None:
     shapes = [shapely.box(10, 10, 20, 20), shapely.box(50, 50, 80, 60)]
     rows = {"class": ["b", "a"], "class_id": [0, 0]}
     geopandas.GeoDataFrame(rows, geometry=shapes, crs=32633).to_file(tmp_path / "own.gpkg")
@@ -128,25 +128,25 @@ def test_numbers_of_two_models_do_not_make_two_classes_look_alike(tmp_path: Path
     assert layer.colours() == {"a": class_colour(0), "b": class_colour(1)}
 
 
-def test_a_layer_of_another_place_is_refused(tmp_path: Path) -> None:
+def test_a_layer_of_another_scene_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", PLACES["turned"], found())
-    with pytest.raises(DataError, match=r"none of the 40 features of .* lies in the scene"):
+    with pytest.raises(DataError, match=r"none of the 40 features of .* is inside the scene"):
         placed(path, Georeference(pyproj.CRS(32633), rasterio.Affine.translation(7e5, 6e6)))
     with pytest.raises(DataError, match="the scene has no CRS, but the layer has one"):
         placed(path, PLACES["pixels"])
     with pytest.raises(DataError, match="the layer has no CRS, but the scene has one"):
         placed(write(tmp_path / "pixels.gpkg", PLACES["pixels"], found()), PLACES["turned"])
     local = pyproj.CRS('LOCAL_CS["a building site",UNIT["metre",1]]')
-    with pytest.raises(DataError, match="cannot be brought from WGS 84 / UTM zone 33N to the scene's a building site"):
+    with pytest.raises(DataError, match=r"from WGS 84 / UTM zone 33N to the scene's a building site .*; check the CRS"):
         placed(path, Georeference(local, rasterio.Affine.translation(0, 0)))
 
 
-def test_a_layer_of_nothing_has_nothing(tmp_path: Path) -> None:
+def test_an_empty_layer_has_no_objects(tmp_path: Path) -> None:
     layer = placed(write(tmp_path / "a.geojson", PLACES["turned"], Detections.empty()), PLACES["turned"])
     assert len(layer.objects) == 0 and layer.colours() == {}
 
 
-def test_areas_come_with_what_is_said_of_them(tmp_path: Path) -> None:
+def test_areas_come_with_their_reasons(tmp_path: Path) -> None:
     shapes = [shapely.box(10, 10, 20, 20), shapely.box(50, 50, 80, 60)]
     geopandas.GeoDataFrame({"reason": ["torn", None]}, geometry=shapes, crs=32633).to_file(tmp_path / "own.gpkg")
     reference = Georeference(pyproj.CRS(32633), rasterio.Affine.scale(2, 2))

@@ -1,4 +1,4 @@
-"""Polygons and numbers as text that a page holds: a tenth of what JSON would take."""
+"""Polygons and numbers as compressed text inside a page, a tenth of the size of JSON."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from lcageo.vector.polygons import Geometries
 
 UNIT = 16
-"""Steps of a packed coordinate in a pixel; page.js has the same."""
+"""Steps of a packed coordinate per pixel; page.js has the same constant."""
 FAR_PX = 5e7
-"""Coordinates end here, so that every step fits 32 bits."""
+"""Coordinates are clipped to this, so that every step fits into 32 bits."""
 
 
 def pack_polygons(shapes: Geometries) -> dict[str, str]:
-    """(N,) polygons and multipolygons as three columns for page.js.
+    """Packs (N,) polygons and multipolygons into three columns for page.js.
 
-    `rings` holds how many rings each has, `sizes` how many corners each ring has (the first not repeated), `steps` x
-    and y from corner to corner in UNITs of a pixel, through all of them.
+    `rings` holds the number of rings of each shape, `sizes` the number of corners of each ring (the first not
+    repeated), `steps` the x and y offsets from each corner to the next, through all rings, in steps of 1/UNIT pixel.
     """
     parts, owner = shapely.get_parts(shapes, return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
     corners, ring = shapely.get_coordinates(rings, return_index=True)
-    last = np.append(ring[1:] != ring[:-1], True)[: len(ring)]  # repeats the ring's first
+    last = np.append(ring[1:] != ring[:-1], True)[: len(ring)]  # repeats the ring's first corner
     steps = np.rint(np.clip(corners[~last], -FAR_PX, FAR_PX) * UNIT).astype(np.int64)
     return {
         "rings": pack(np.bincount(owner[part], minlength=len(shapes)), "<u4"),
@@ -37,5 +37,5 @@ def pack_polygons(shapes: Geometries) -> dict[str, str]:
 
 
 def pack(numbers: NDArray[Any], dtype: str) -> str:
-    """Numbers in a little-endian dtype, deflated (zlib), in base64."""
+    """Packs numbers: a little-endian dtype, deflated (zlib), in base64."""
     return base64.b64encode(zlib.compress(np.ascontiguousarray(numbers, dtype).tobytes(), 9)).decode("ascii")

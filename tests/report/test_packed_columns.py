@@ -8,11 +8,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.report.packed import UNIT, pack_polygons
+from lcageo.report.packed_columns import UNIT, pack_polygons
 
 
 def unpacked(packed: dict[str, str]) -> list[list[list[tuple[float, float]]]]:
-    """Rings of corners of each shape, by a plain reader."""
+    """Rings of corners of each shape, read by a simple independent reader."""
     raw = {name: zlib.decompress(base64.b64decode(text)) for name, text in packed.items()}
     rings, sizes = (np.frombuffer(raw[name], "<u4").tolist() for name in ("rings", "sizes"))
     steps = np.frombuffer(raw["steps"], "<i4").tolist()
@@ -39,7 +39,7 @@ PAIRS = BOXES.map(lambda box: shapely.MultiPolygon([box, shapely.affinity.transl
 
 
 @given(st.lists(BOXES | FRAMES | PAIRS, max_size=8))
-def test_what_is_packed_comes_back_within_half_a_step(shapes: list[shapely.Geometry]) -> None:
+def test_packed_polygons_come_back_within_half_a_step(shapes: list[shapely.Geometry]) -> None:
     read = unpacked(pack_polygons(np.array(shapes, object)))
     expected = [
         [list(ring.coords)[:-1] for part in shapely.get_parts(shape) for ring in (part.exterior, *part.interiors)]
@@ -51,7 +51,7 @@ def test_what_is_packed_comes_back_within_half_a_step(shapes: list[shapely.Geome
             assert np.abs(np.array(ring) - np.array(corners)).max() <= 0.5 / UNIT + 1e-9
 
 
-def test_a_coordinate_from_nowhere_does_no_harm_to_those_after_it() -> None:
+def test_a_far_coordinate_does_not_affect_those_after_it() -> None:
     far, near = shapely.box(-1e12, 0, 1e12, 10), shapely.box(1, 2, 3, 4)
     assert unpacked(pack_polygons(np.array([far, near], object)))[1] == [[(3, 2), (3, 4), (1, 4), (1, 2)]]
 

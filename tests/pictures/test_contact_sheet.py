@@ -6,8 +6,8 @@ from PIL import Image
 
 from lcageo.detections import Detections
 from lcageo.palette import PANEL, class_colour
+from lcageo.pictures.contact_sheet import LINE, TRUTH, SheetImage, draw_sheet
 from lcageo.pictures.quicklook import MARGIN
-from lcageo.pictures.sheet import LINE, TRUTH, SheetImage, draw_sheet
 
 CLASSES = ("a", "b", "c")
 CELL = 200

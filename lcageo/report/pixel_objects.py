@@ -1,4 +1,4 @@
-"""Objects of a layer, of any format and CRS, brought back to where they lie in a scene's pixels."""
+"""Objects of a layer, of any format and CRS, converted to a scene's pixel coordinates."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from lcageo.vector.reproject import near
 
 FloatArray = NDArray[np.float64]
 ToPixel = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""Columns and rows (continuous scene pixels) of map x and y, arrays of one shape."""
+"""Converts map x and y, arrays of one shape, to columns and rows (continuous scene pixels)."""
 ToMap = ToPixel
-"""The other way."""
+"""Converts columns and rows to map x and y, the inverse of ToPixel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A scene as what is placed in it needs it."""
+    """A scene's CRS, size and georeferencing: what placing objects in it needs."""
 
     crs: pyproj.CRS | None
     width: int
@@ -41,24 +41,24 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedObjects:
-    """N objects in scene pixels, those without a score first, then the surest first, else in the layer's order."""
+    """N objects in scene pixels: those without a score first, then by descending score, ties in the layer's order."""
 
     shapes: Geometries
     """(N,) polygons and multipolygons."""
     ids: NDArray[np.int64]
-    """(N,) the layer's own, or places in it, from 1."""
+    """(N,) the layer's own ids, or positions in the layer, from 1."""
     names: NDArray[Any]
-    """(N,) str: the class of each; empty where the layer has none."""
+    """(N,) str: class names; empty where the layer has none."""
     scores: FloatArray
-    """(N,) 0 to 1; not a number where the layer has none."""
+    """(N,) 0 to 1; NaN where the layer has none."""
     areas_m2: FloatArray
-    """(N,) not a number where the layer has none."""
+    """(N,) NaN where the layer has none."""
 
     def __len__(self) -> int:
         return len(self.shapes)
 
-    def surest(self, count: int) -> PlacedObjects:
-        """The first `count` of the order."""
+    def top(self, count: int) -> PlacedObjects:
+        """The `count` objects that come first in that order."""
         order = np.argsort(-np.nan_to_num(self.scores, nan=np.inf), kind="stable")[:count]
         return PlacedObjects(
             self.shapes[order], self.ids[order], self.names[order], self.scores[order], self.areas_m2[order]
@@ -66,7 +66,7 @@ class PlacedObjects:
 
     @classmethod
     def joined(cls, parts: Sequence[PlacedObjects]) -> PlacedObjects:
-        """The objects of several parts, one after the other; at least one."""
+        """Concatenates the objects of several parts; at least one."""
         return cls(
             np.concatenate([part.shapes for part in parts]),
             np.concatenate([part.ids for part in parts]),
@@ -78,38 +78,38 @@ class PlacedObjects:
 
 @dataclass(slots=True)
 class PlacedLayer:
-    """What a scene's frame shows of a layer."""
+    """The part of a layer that is inside a scene."""
 
     objects: PlacedObjects
     counts: Counter[str] = field(default_factory=Counter)
-    """Objects in the frame by class, also those beyond the most that are kept."""
+    """Number of objects inside the scene by class, including those beyond the limit."""
     outside: int = 0
-    """Features outside the frame."""
+    """Number of features outside the scene."""
     shapeless: int = 0
-    """Features without an area, or without a place."""
+    """Number of features without an area or without finite coordinates."""
     labels: dict[str, int] = field(default_factory=dict)
-    """The model's number of each class, as far as the layer has it."""
+    """The model's label of each class, as far as the layer has it."""
 
     def colours(self) -> dict[str, tuple[int, int, int]]:
-        """A colour for each class: a quicklook's, where the layer has the model's numbers."""
+        """A colour for each class: the quicklook's, where the layer has the model's labels."""
         names = sorted(self.counts, key=lambda name: (self.labels.get(name, len(self.labels)), name))
         numbers = [self.labels.get(name) for name in names]
         known = [number for number in numbers if number is not None]
-        if len(set(known)) < len(names):  # of several models, or of none
+        if len(set(known)) < len(names):  # labels of several models, or none
             known = list(range(len(names)))
         return {name: class_colour(number) for name, number in zip(names, known, strict=True)}
 
 
-def place_layer(layer: LayerFile, frame: Frame, most: int) -> PlacedLayer:
+def place_layer(layer: LayerFile, frame: Frame, limit: int) -> PlacedLayer:
     """Reads a layer's features into a scene's pixels, part by part.
 
     Args:
-        layer: of objects, of any origin: polygons, with class, score, id, area_m2 as far as it has them.
+        layer: of any origin, with polygons; class, score, id and area_m2 are used as far as it has them.
         frame: of the scene.
-        most: how many to keep, the surest.
+        limit: maximum number of objects to keep, those with the highest scores.
 
     Raises:
-        DataError: if it cannot be read, or cannot be of this scene.
+        DataError: if the layer cannot be read, or does not belong to this scene.
     """
     move = _mover(layer, frame)
     placed = PlacedLayer(_empty())
@@ -117,21 +117,21 @@ def place_layer(layer: LayerFile, frame: Frame, most: int) -> PlacedLayer:
     for part in layer.parts():
         rows += len(part)
         placed.objects = PlacedObjects.joined([placed.objects, _in_frame(part, rows, move, frame, placed)])
-        if len(placed.objects) > most:
-            placed.objects = placed.objects.surest(most)
-    placed.objects = placed.objects.surest(most)
+        if len(placed.objects) > limit:
+            placed.objects = placed.objects.top(limit)
+    placed.objects = placed.objects.top(limit)
     if rows and not placed.counts and placed.outside:
         raise DataError(
-            f"none of the {rows:,} features of '{layer.path}' lies in the scene; give the layer of this scene"
+            f"none of the {rows:,} features of '{layer.path}' is inside the scene; choose the layer of this scene"
         )
     return placed
 
 
 def place_areas(layer: LayerFile, frame: Frame, column: str) -> tuple[Geometries, list[str]]:
-    """The polygons of a small layer in scene pixels, and what a column says of each.
+    """The polygons of a small layer in scene pixels, and each one's text in a column.
 
     Raises:
-        DataError: as place_layer.
+        DataError: see `place_layer`.
     """
     move = _mover(layer, frame)
     shapes, texts = [np.empty(0, object)], list[str]()
@@ -144,7 +144,7 @@ def place_areas(layer: LayerFile, frame: Frame, column: str) -> tuple[Geometries
 def _in_frame(
     part: geopandas.GeoDataFrame, rows: int, move: Callable[[Geometries], Geometries], frame: Frame, placed: PlacedLayer
 ) -> PlacedObjects:
-    """The objects of a part that the frame shows; counts the others in `placed`."""
+    """The objects of a part that are inside the frame; counts the others in `placed`."""
     shapes = move(part.geometry.to_numpy())
     bounds = shapely.bounds(shapes)
     usable = np.isfinite(bounds).all(axis=1) & (shapely.area(shapes) > 0)
@@ -170,14 +170,14 @@ def _in_frame(
 
 
 def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]:
-    """What brings a layer's geometries into the frame's pixels."""
-    # GDAL takes the pixels in our GeoJSON for longitudes; the layer itself says that it has no CRS.
+    """Returns a function that converts a layer's geometries to the frame's pixels."""
+    # GDAL reads pixel coordinates in our GeoJSON as longitudes; the layer's metadata says that it has no CRS.
     crs = None if layer.record.of_pixels else layer.crs
     if (crs is None) != (frame.crs is None):
         lacks, has = ("scene", "layer") if crs is not None else ("layer", "scene")
         raise DataError(
-            f"'{layer.path}' cannot be placed: the {lacks} has no CRS, but the {has} has one; "
-            "assign it with 'ogr2ogr -a_srs EPSG:CODE' or 'rio edit-info --crs EPSG:CODE'"
+            f"'{layer.path}' cannot be placed in the scene: the {lacks} has no CRS, but the {has} has one; "
+            f"assign it with '{'rio edit-info --crs' if lacks == 'scene' else 'ogr2ogr -a_srs'} EPSG:CODE'"
         )
     if crs is None or frame.crs is None:
         return shapely.force_2d
@@ -185,7 +185,8 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
         to_scene = None if crs == frame.crs else pyproj.Transformer.from_crs(crs, frame.crs, always_xy=True)
     except pyproj.exceptions.ProjError as error:
         raise DataError(
-            f"'{layer.path}' cannot be brought from {crs.name} to the scene's {frame.crs.name}: {error}"
+            f"'{layer.path}' cannot be reprojected from {crs.name} to the scene's {frame.crs.name} ({error}); "
+            "check the CRS of both"
         ) from error
     scene_crs, middle_x = (
         frame.crs,

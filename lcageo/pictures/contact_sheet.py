@@ -1,4 +1,4 @@
-"""A contact sheet: labelled images side by side, each with its true boxes and with what was found in it."""
+"""A contact sheet: labelled images side by side, each with ground truth and detections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT_SIZE = 13
 LINE = 20
 """Pixels from one line of text to the next."""
 TRUTH = (255, 255, 255)
-"""Dashes over true boxes, whose gaps have the colour of their class."""
+"""Colour of the dashes of ground-truth boxes; the gaps have the colour of the class."""
 _DASH = 4
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -26,7 +26,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class SheetImage:
-    """One image of a sheet; boxes in its pixels."""
+    """One image of a sheet, with boxes in its pixels."""
 
     image: NDArray[np.uint8]
     """(H, W, 3) uint8."""
@@ -36,13 +36,13 @@ class SheetImage:
 
 
 def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: int = 4, cell: int = 400) -> Image.Image:
-    """Rows of images with what is true (dashed in white) and what was found in class colours; a legend below.
+    """Draws rows of images with ground truth (white dashes) and detections in class colours, and a legend below.
 
     Args:
-        images: in reading order; none gives only the legend.
-        classes: names that the labels point to.
-        columns: images in a row, at most.
-        cell: pixels of an image's longer side on the sheet.
+        images: in reading order; without any, only the legend is drawn.
+        classes: class names, indexed by label.
+        columns: maximum number of images in a row.
+        cell: longer side of an image on the sheet, pixels.
     """
     font = ImageFont.load_default(TEXT_SIZE)
     columns = max(1, min(columns, len(images)))
@@ -60,7 +60,7 @@ def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: in
         y += max(picture.height for picture in row) + MARGIN
     pen = ImageDraw.Draw(sheet)
     _draw_dashed(pen, (MARGIN, top, MARGIN + LINE, top + TEXT_SIZE), PANEL)
-    pen.text((MARGIN + LINE + 8, top - 2), "truth; found, with score:", INK, font)
+    pen.text((MARGIN + LINE + 8, top - 2), "ground truth (dashed); detections (with score):", INK, font)
     for number, line in enumerate(legend, start=1):
         y = top + number * LINE
         for x, label, text in line:
@@ -70,21 +70,21 @@ def draw_sheet(images: Sequence[SheetImage], classes: Sequence[str], columns: in
 
 
 def _draw_cell(one: SheetImage, classes: Sequence[str], cell: int, font: Font) -> Image.Image:
-    """An image in a picture `cell` pixels wide, with its title below."""
+    """Draws an image in a picture `cell` pixels wide, with its title below."""
     height, width = one.image.shape[:2]
     scale = cell / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = Image.new("RGB", (cell, size[1] + LINE), PANEL)
     picture.paste(Image.fromarray(one.image).resize(size, Image.Resampling.LANCZOS), (0, 0))
     pen = ImageDraw.Draw(picture)
-    found = one.found.selected(np.argsort(one.found.scores, kind="stable"))  # the surest on top
+    found = one.found.selected(np.argsort(one.found.scores, kind="stable"))  # the highest scores on top
     for box, label in zip((found.boxes_xyxy * scale).tolist(), found.labels.tolist(), strict=True):
         pen.rectangle(_ordered(box), outline=class_colour(label), width=2)
     for box, label in zip((one.truth.boxes_xyxy * scale).tolist(), one.truth.labels.tolist(), strict=True):
         _draw_dashed(pen, _ordered(box), class_colour(label))
     _draw_names(pen, found, scale, classes, font, size)
     pen.rectangle((0, size[1], cell, size[1] + LINE), fill=PANEL)
-    title = one.title.encode("latin-1", "replace").decode("latin-1")  # Pillow's bitmap font knows no more
+    title = one.title.encode("latin-1", "replace").decode("latin-1")  # Pillow's bitmap font has no other characters
     pen.text((0, size[1] + 2), _shortened(title, font, cell), INK, font)
     return picture
 
@@ -92,8 +92,9 @@ def _draw_cell(one: SheetImage, classes: Sequence[str], cell: int, font: Font) -
 def _draw_names(
     pen: ImageDraw.ImageDraw, found: Detections, scale: float, classes: Sequence[str], font: Font, size: tuple[int, int]
 ) -> None:
-    """Class and score above each box, or inside at the image's edge: the score alone above a small one, nothing where
-    a surer object's text is.
+    """Writes class and score above each box, or inside it at the image's edge.
+
+    A small box gets only its score, and none if a higher-scoring object's text is in the way.
     """
     taken: list[Box] = []
     for index in range(len(found) - 1, -1, -1):
@@ -126,13 +127,13 @@ def _draw_dashed(pen: ImageDraw.ImageDraw, box: Box, between: tuple[int, int, in
 
 
 def _ordered(box: Sequence[float]) -> Box:
-    """A box that Pillow takes, which refuses x2 < x1."""
+    """The box with sorted corners, since Pillow refuses x2 < x1."""
     x1, y1, x2, y2 = box
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def _shortened(text: str, font: Font, width: float) -> str:
-    """The text, with its middle left out if it is wider."""
+    """The text, with its middle cut out if it is wider than `width`."""
     keep = len(text)
     while keep > 1 and font.getlength(_cut(text, keep)) > width:
         keep -= 1

@@ -1,1 +1,1 @@
-"""Images to train on, cut from scenes: `lcageo chips`."""
+"""Training images cut from scenes: `lcageo chips`."""

@@ -1,7 +1,7 @@
-"""Which ground trains and which validates: square blocks of it, so that neighbours do not leak between the two.
+"""Splits the ground into train and val: in square blocks, so that neighbours do not leak between the two.
 
-Chips of one object or one car park look alike. Drawn one by one into train and val, they would show in validation what
-was learned by heart.
+Chips of one object or one car park look alike. Assigned to train and val one by one, they would show in validation what
+was memorised in training.
 
 Source:
     Roberts et al., "Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic
@@ -27,11 +27,11 @@ Block = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class BlockPlane:
-    """Where blocks are measured: the first scene's own map, or an equal-area plane around it where that is no plane."""
+    """The plane in which blocks are measured: the first scene's CRS, or an equal-area plane if that is geographic."""
 
     crs: pyproj.CRS
     unit_m: float
-    """Metres on the ground of a unit, at the first scene."""
+    """Metres on the ground per unit, at the first scene."""
 
     @classmethod
     def around(cls, info: SceneInfo, pixel_size_m: tuple[float, float], crs: pyproj.CRS) -> BlockPlane:
@@ -44,7 +44,7 @@ class BlockPlane:
         return cls(pyproj.CRS(f"+proj=laea +lon_0={longitude:.6f} +lat_0={latitude:.6f} +datum=WGS84 +units=m"), 1.0)
 
     def mover(self, crs: pyproj.CRS) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Moves positions in a CRS to the plane."""
+        """A function that converts positions in a CRS to the plane."""
         if crs == self.crs:
             return lambda xs, ys: (xs, ys)
         transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
@@ -53,25 +53,25 @@ class BlockPlane:
 
 @dataclass(frozen=True, slots=True)
 class BlockSplit:
-    """Which blocks validate; all others train."""
+    """Which blocks belong to validation; all others belong to training."""
 
     plane: BlockPlane
     side_m: float
-    """Of a block, metres."""
+    """Side of a block, metres."""
     chosen: Mapping[Block, bool]
-    """Of the blocks with labels, column and row, whether they validate."""
+    """Column and row of each block with labels -> whether it belongs to validation."""
     share: float
-    """Of the other blocks, how many validate."""
+    """Share of the other blocks that belong to validation."""
     seed: int
 
-    def places(self, xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def positions(self, xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Fractional block columns and rows of positions on the plane, same shape."""
         units = self.side_m / self.plane.unit_m
         return xs / units, ys / units
 
     def validates(self, xs: FloatArray, ys: FloatArray) -> Mask:
-        """Whether positions on the plane validate, same shape."""
-        columns, rows = (np.floor(place).astype(np.int64) for place in self.places(xs, ys))
+        """Whether positions on the plane belong to validation, same shape."""
+        columns, rows = (np.floor(axis).astype(np.int64) for axis in self.positions(xs, ys))
         blocks, which = np.unique(columns * (1 << 32) + rows, return_inverse=True)
         rows_of = (blocks + (1 << 31)) % (1 << 32) - (1 << 31)
         columns_of = (blocks - rows_of) >> 32
@@ -81,26 +81,26 @@ class BlockSplit:
     def _block(self, block: Block) -> bool:
         if block in self.chosen:
             return self.chosen[block]
-        key = [self.seed, *(value % (1 << 32) for value in block)]  # a block's chance does not depend on the others
+        key = [self.seed, *(value % (1 << 32) for value in block)]  # a block's draw must not depend on the others
         return float(np.random.default_rng(key).random()) < self.share
 
 
 def split_blocks(
     plane: BlockPlane, side_m: float, centres: FloatArray, labels: NDArray[np.int64], share: float, seed: int
 ) -> BlockSplit:
-    """Decides which blocks validate, so that each class has about `share` of its labels there.
+    """Decides which blocks belong to validation, so that each class has about `share` of its labels there.
 
     Args:
-        plane: where the blocks lie.
-        side_m: of a block, metres.
-        centres: (N, 2) of the labels, on the plane.
+        plane: the plane of the blocks.
+        side_m: side of a block, metres.
+        centres: (N, 2) centres of the labels, on the plane.
         labels: (N,) their classes.
-        share: of the labels that validate; 0: none.
-        seed: of all chance.
+        share: share of the labels that belong to validation; 0: none.
+        seed: seed of the random numbers.
     """
     empty = BlockSplit(plane, side_m, {}, share, seed)
-    places = np.floor(np.stack(empty.places(*centres.T), axis=-1)).astype(np.int64)
-    blocks, which = np.unique(places, axis=0, return_inverse=True)
+    positions = np.floor(np.stack(empty.positions(*centres.T), axis=-1)).astype(np.int64)
+    blocks, which = np.unique(positions, axis=0, return_inverse=True)
     counts = np.zeros((len(blocks), int(labels.max(initial=0)) + 1), np.int64)
     np.add.at(counts, (which.ravel(), labels), 1)
     order = np.random.default_rng(seed).permutation(len(blocks))
@@ -111,14 +111,14 @@ def split_blocks(
 
 
 def stratified(counts: NDArray[np.int64], share: float) -> Mask:
-    """Groups of labelled objects into two parts, each class in both as far as it can be.
+    """Divides groups of labelled objects into two parts, with each class in both where possible.
 
-    The class with the fewest groups left goes first, its fullest group before others; a group goes to the part that
-    lacks most of what it is to have of that class, the first part where both lack as much.
+    The class with the fewest groups left is handled first, its largest group before others; a group goes to the part
+    that lacks the larger share of its target for that class, or to the first part if both lack the same share.
 
     Args:
-        counts: (B, K) objects of each class in each group; of equal groups the first counts first.
-        share: of the second part, 0 to 1.
+        counts: (B, K) objects of each class in each group; of equal groups the first is handled first.
+        share: share of the second part, 0 to 1.
 
     Returns:
         (B,) True for the groups of the second part.

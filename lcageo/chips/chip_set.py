@@ -1,4 +1,4 @@
-"""The chips of one run as they come: images on disk, records for the COCO files, and what is counted."""
+"""The chips of one run as they are made: images on disk, records for the COCO files, and counts."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from lcageo.data.coco_writer import CocoImage, coco_text
 
 SIDES = ("train", "val")
 IMAGES, MAPS = "images", "split"
-"""Folders of the result, beside its COCO files."""
+"""Folders of the result, next to its COCO files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipSet:
-    """Chips of both sides, in a folder."""
+    """Chips of both sides, train and val, in a folder."""
 
     folder: Path
     labels: Labels
     images: Mapping[str, list[CocoImage]] = field(default_factory=lambda: {side: [] for side in SIDES})
     shown: Mapping[str, set[int]] = field(default_factory=lambda: {side: set() for side in SIDES})
-    """Labels that a side shows well enough to learn from."""
+    """Indices of the labels that a side shows well enough to learn from."""
 
     def add(self, name: str, scene: PlacedScene, chip: Chip, png: bytes) -> None:
-        """Writes a chip of a scene that goes by `name`; OSError if that fails."""
+        """Writes a chip of a scene whose files are called `name`; raises OSError if that fails."""
         side = SIDES[chip.validates]
         file = f"{name}_{chip.tile.row_off}_{chip.tile.col_off}_{side}.png"
         (self.folder / IMAGES / file).write_bytes(png)
@@ -51,11 +51,11 @@ class ChipSet:
                 (self.folder / f"{side}.json").write_text(text, encoding="utf-8")
 
     def negatives(self, side: str) -> int:
-        """Chips without any object."""
+        """Number of a side's chips without any object."""
         return sum(len(image.labels) == 0 for image in self.images[side])
 
     def per_class(self, side: str) -> dict[str, int]:
-        """Labels of each class that a side shows."""
+        """Number of labels of each class that a side shows."""
         own = self.labels.labels[sorted(self.shown[side])]
         counts = np.bincount(own, minlength=len(self.labels.classes)).tolist()
         return dict(zip(self.labels.classes, counts, strict=True))

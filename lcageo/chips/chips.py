@@ -1,4 +1,4 @@
-"""Scenes and the labels on them -> chips and COCO files to train on, split by blocks of ground."""
+"""Cuts scenes and their labels into chips and COCO files for training, split by blocks of ground."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from lcageo.vector.publish import make_folder
 from lcageo.version import __version__
 
 MADE_BY = "made by lcageo chips"
-"""In a COCO file's info: how we know our own."""
+"""Description in a COCO file's info, by which our own files are recognised."""
 CHIPS_PER_BLOCK = 4
-"""Along a block's side."""
+"""Number of chips along a block's side."""
 BLOCKS_PER_EXTENT = 4
-"""Along the longer side of what the labels cover, at least."""
+"""Minimum number of blocks along the longer side of the labels' extent."""
 Warn = Callable[[str], None]
-Tell = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ChipReport:
-    """What was made."""
+class ChipSummary:
+    """Summary of the chips made."""
 
     chips: dict[str, int]
-    """Of each side, train and val."""
+    """Number of chips on each side, train and val."""
     negatives: dict[str, int]
-    """How many of them show no object."""
+    """Number of chips without objects, likewise."""
     labels: dict[str, dict[str, int]]
-    """Of each side, how many labels of each class it shows."""
+    """Number of labels of each class that each side shows."""
     gsd_m: tuple[float, float]
-    """Of the finest and the coarsest chips, metres per pixel."""
+    """Resolution of the finest and the coarsest chips, metres per pixel."""
     block_m: float
     unreadable: tuple[str, ...]
-    """Why tiles could not be read, one by one."""
+    """Errors of the tiles that could not be read."""
     outputs: tuple[Path, ...]
 
 
@@ -58,23 +58,23 @@ def make_chips(
     config: ChipConfig,
     overwrite: bool = False,
     warn: Warn = lambda line: None,
-    on_progress: Tell = lambda done, total: None,
-) -> ChipReport:
+    on_progress: OnProgress = lambda done, total: None,
+) -> ChipSummary:
     """Cuts chips from scenes, and writes them with COCO files for `lcageo train`.
 
     Args:
         scenes: paths of rasters, which may overlap.
         labels_path: polygons or points, in any format and CRS.
-        out: a folder, made if it is missing: train.json, val.json, images/, and a map of the split per scene in split/.
-        config: how.
-        overwrite: whether earlier chips there may be replaced.
-        warn: receives lines that the user should read.
-        on_progress: called with the tiles that are done, and all of them.
+        out: a folder, created if missing: train.json, val.json, images/, and a map of the split per scene in split/.
+        config: the settings.
+        overwrite: whether existing chips there may be replaced.
+        warn: receives messages that the user should read.
+        on_progress: called with the number of tiles finished, and of all tiles.
 
     Raises:
-        UsageError: if `out` holds something already, or options do not fit the scenes or labels.
+        UsageError: if `out` has contents already, or options do not fit the scenes or labels.
         DataError: if labels cannot be read or used, or none shows on the scenes.
-        SceneError: if a scene cannot be opened, or has no place on the ground.
+        SceneError: if a scene cannot be opened or is not georeferenced.
         OutputError: if something cannot be written.
     """
     _check_out(out, overwrite)
@@ -93,7 +93,9 @@ def make_chips(
             chips = ChipSet(Path(folder), labels)
             unreadable = cut_all(chips, placed, split, owner, config, on_progress)
             if not chips.shown["train"]:
-                raise DataError(f"no label of '{labels_path}' shows well enough to train on; is there data under them?")
+                raise DataError(
+                    f"no label of '{labels_path}' is visible enough to train on; check that the scenes have data there"
+                )
             about = {"labels": str(labels_path), "scenes": list(scenes), "parameters": config.parameters()}
             chips.write_coco({"description": MADE_BY, "version": __version__, **about})
             outputs = _publish(Path(folder), out)
@@ -102,7 +104,7 @@ def make_chips(
     for line in _remarks(chips, placed, config):
         warn(line)
     resolutions = [scene.chip_gsd_m for scene in placed]
-    return ChipReport(
+    return ChipSummary(
         chips={side: len(chips.images[side]) for side in SIDES},
         negatives={side: chips.negatives(side) for side in SIDES},
         labels={side: chips.per_class(side) for side in SIDES},
@@ -114,13 +116,13 @@ def make_chips(
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
-    """Refuses to mix chips with others, or to remove what is not ours."""
+    """Refuses to mix chips with others, or to remove files that are not ours."""
     files = [out / f"{side}.json" for side in SIDES]
-    there = [path for path in (*files, out / IMAGES, out / MAPS) if path.exists()]
-    if there and not overwrite:
-        raise UsageError(f"output '{there[0]}' exists; give --overwrite to replace it, or another folder with -o")
-    if there and not any(path.is_file() and _is_ours(path) for path in files):
-        raise UsageError(f"'{there[0]}' was not made by lcageo chips, so it is not replaced; give another folder")
+    existing = [path for path in (*files, out / IMAGES, out / MAPS) if path.exists()]
+    if existing and not overwrite:
+        raise UsageError(f"output '{existing[0]}' exists; use --overwrite to replace it, or another folder with -o")
+    if existing and not any(path.is_file() and _is_ours(path) for path in files):
+        raise UsageError(f"'{existing[0]}' was not made by lcageo chips, so it is not replaced; choose another folder")
 
 
 def _is_ours(path: Path) -> bool:
@@ -153,13 +155,13 @@ def _off_scenes(labels: Labels, path: Path, placed: Sequence[PlacedScene]) -> It
             f"({labels.crs.name}) with 'lcageo info {placed[0].info.path}'"
         )
     if len(on) < len(labels):
-        yield f"{len(labels) - len(on):,} of {len(labels):,} labels in '{path}' lie on no scene; left out"
+        yield f"{len(labels) - len(on):,} of {len(labels):,} labels in '{path}' are on none of the scenes; left out"
 
 
 def _split(
     labels: Labels, path: Path, placed: Sequence[PlacedScene], config: ChipConfig
 ) -> tuple[BlockSplit, NDArray[np.bool_]]:
-    """The split of the ground, and (N,) whether labels validate; False for those that lie on no scene."""
+    """The split of the ground, and (N,) True for labels that belong to validation; False for those on no scene."""
     first = placed[0]
     plane = BlockPlane.around(first.info, first.pixel_size_m, first.crs)
     used = np.unique(np.concatenate([scene.index[scene.shown()] for scene in placed]))
@@ -167,12 +169,12 @@ def _split(
         raise DataError(f"no label of '{path}' lies inside --aoi '{config.aoi}'")
     centres = labels.centres(plane.mover(labels.crs))
     if not np.isfinite(centres[used]).all():
-        raise SceneError(f"scenes lie too far from '{first.info.path}' to be split together; make chips one by one")
+        raise SceneError(f"scenes are too far from '{first.info.path}' to be split together; make chips one by one")
     side_m = config.block_m or _block_m(placed, centres[used], plane, config)
     split = split_blocks(plane, side_m, centres[used], labels.labels[used], config.val, config.seed)
     if config.val > 0 and not any(split.chosen.values()):
         raise UsageError(
-            f"all labels lie in one block of {side_m:g} m, so that none is left to validate; give a smaller --block, "
+            f"all labels are in one block of {side_m:g} m, so none is left for validation; use a smaller --block, "
             "or --val 0"
         )
     owner = np.zeros(len(labels), np.bool_)
@@ -184,7 +186,7 @@ def _split(
 def _block_m(
     placed: Sequence[PlacedScene], centres: NDArray[np.float64], plane: BlockPlane, config: ChipConfig
 ) -> float:
-    """Four chips, but so many blocks along what the labels cover that both sides get some."""
+    """Side of a block: four chips, or less where the labels' extent is too small for both sides to get some."""
     chip_m = max(scene.chip_gsd_m for scene in placed) * config.size
     extent_m = float(np.ptp(centres, axis=0).max()) * plane.unit_m
     wanted = CHIPS_PER_BLOCK * chip_m
@@ -192,7 +194,7 @@ def _block_m(
 
 
 def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
-    """Moves all to its place, over what was there: the COCO files, which are looked for, go first and come last."""
+    """Moves all files into place over existing ones; COCO files, which others look for, go first and come last."""
     for name in (f"{side}.json" for side in SIDES):
         (out / name).unlink(missing_ok=True)
     for name in (IMAGES, MAPS):
@@ -206,12 +208,12 @@ def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
 
 
 def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) -> Iterator[str]:
-    """What is not as the user may think."""
+    """Messages about results that the user may not expect."""
     on = set(np.concatenate([scene.index[scene.shown()] for scene in placed]).tolist())
     hidden = len(on - chips.shown["train"] - chips.shown["val"])
     if hidden:
-        yield f"{hidden:,} labels show in no chip well enough to be learned (no data, or cut by a border of the split)"
+        yield f"{hidden:,} labels are not visible enough in any chip (no data, or cut by a border of the split)"
     for side in SIDES if config.val > 0 else ():
         lacking = [name for name, count in chips.per_class(side).items() if not count]
         if lacking:
-            yield f"no label of {', '.join(lacking)} in {side}: they lie too close together; try a smaller --block"
+            yield f"no label of {', '.join(lacking)} in {side}: they are too close together; try a smaller --block"

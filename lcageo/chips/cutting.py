@@ -1,4 +1,4 @@
-"""Scenes, with their labels and a split, -> chips as PNGs, and a map of each scene's."""
+"""Cuts scenes, with their labels and a split, into chips as PNGs, and draws a map of each scene's split."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from lcageo.scene.stretch import reduced_image
 from lcageo.scene.tiles import Tile
 
 THREADS = 4
-"""That read, resample and compress; GDAL and zlib let others run meanwhile."""
+"""Threads that read, resample and compress; GDAL and zlib release the GIL meanwhile."""
 AHEAD = 4 * THREADS
-"""Tiles whose chips are in memory at a time."""
+"""Number of tiles whose chips are in memory at a time."""
 
 Cut = list[tuple[Chip, bytes]]
 """A tile's chips with their PNGs."""
@@ -42,18 +42,18 @@ def cut_all(
     config: ChipConfig,
     on_progress: Callable[[int, int], None],
 ) -> list[str]:
-    """Cuts, writes and draws all scenes.
+    """Cuts all scenes, writes their chips and draws their maps.
 
     Args:
-        chips: takes the chips.
+        chips: receives the chips.
         placed: the scenes with their labels.
-        split: of the ground.
-        owner: (N,) whether labels validate.
-        config: what chips to make.
-        on_progress: called with tiles done and tiles in all.
+        split: split of the ground.
+        owner: (N,) True for labels that belong to validation.
+        config: the chips to make.
+        on_progress: called with the number of tiles finished, and of all tiles.
 
     Returns:
-        Why tiles could not be read.
+        Errors of the tiles that could not be read.
     """
     for name in (IMAGES, MAPS):
         (chips.folder / name).mkdir()
@@ -83,22 +83,22 @@ def cut_all(
     return unreadable
 
 
-def _first(cuts: Iterator[Cut | SceneError], most: int) -> Iterator[Cut | SceneError]:
-    """Of tiles without labels so many that give a chip: some hold no data."""
-    return islice((cut for cut in cuts if cut), most)
+def _first(cuts: Iterator[Cut | SceneError], limit: int) -> Iterator[Cut | SceneError]:
+    """The first `limit` tiles that give a chip: some have no data."""
+    return islice((cut for cut in cuts if cut), limit)
 
 
 def _quota(labelled: Sequence[int], others: Sequence[int], share: float) -> list[int]:
-    """Tiles without labels to take from each scene, evenly, so that about `share` of all tiles are such."""
+    """Number of tiles without labels to take from each scene, evenly, so that they are about `share` of all tiles."""
     wanted = min(share / (1 - share) * sum(labelled), sum(others))
     ends = np.round(np.cumsum(others) * wanted / max(sum(others), 1)).astype(int)
     return [int(count) for count in np.diff(ends, prepend=0)]
 
 
 def _names(placed: Sequence[PlacedScene]) -> list[str]:
-    """Names for files, one a scene: the scenes' own, with a number where an earlier scene has the same."""
+    """File names, one per scene: the scene's own, numbered where an earlier scene has the same."""
     names: list[str] = []
-    taken = set[str]()  # some file systems know no capitals
+    taken = set[str]()  # some file systems ignore case
     for stem in (scene.info.name for scene in placed):
         numbered = chain([stem], (f"{stem}-{number}" for number in count(2)))
         names.append(next(name for name in numbered if name.casefold() not in taken))
@@ -107,7 +107,7 @@ def _names(placed: Sequence[PlacedScene]) -> list[str]:
 
 
 def _in_turn(cutter: ChipCutter, tiles: NDArray[np.int64]) -> Iterator[Cut | SceneError]:
-    """Each tile's chips with their PNGs, or why it cannot be read; cut on threads, some ahead."""
+    """Each tile's chips with their PNGs, or the error if it cannot be read; cut ahead on threads."""
     rest = iter(tiles.tolist())
     with ThreadPoolExecutor(THREADS, thread_name_prefix="lcageo-chip") as pool:
         while some := list(islice(rest, AHEAD)):
@@ -128,7 +128,7 @@ def _png(chip: Chip) -> bytes:
 
 
 def _map(scene: Scene, cutter: ChipCutter, drawn: Sequence[tuple[Tile, bool]], labels: Labels) -> Image.Image:
-    """The picture of a scene's split."""
+    """The map of a scene's split."""
     placed = cutter.placed
     image = reduced_image(scene, cutter.reader.stretch, LONGEST_SIDE)
     shrink = np.array([placed.info.width / image.shape[2], placed.info.height / image.shape[1]] * 2)

@@ -1,4 +1,4 @@
-"""Labels that people drew: polygons or points of any layer with their classes, and where they lie in a scene."""
+"""Hand-drawn labels: polygons or points of any layer with their classes, and their positions in a scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lcageo.vector.polygons import CLASS_COLUMNS, PolygonLayer, class_text, read
 
 FloatArray = NDArray[np.float64]
 Move = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""x and y in the labels' CRS -> x and y elsewhere, arrays of one shape."""
+"""Function that converts x and y from the labels' CRS to another system, arrays of one shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class Labels:
     """(N,) valid polygons and points."""
     crs: pyproj.CRS
     classes: tuple[str, ...]
-    """By name."""
+    """Class names, sorted."""
     labels: NDArray[np.int64]
     """(N,) indices into the classes."""
     warnings: tuple[str, ...]
@@ -37,20 +37,20 @@ class Labels:
 
     @property
     def points(self) -> int:
-        """How many of them are points."""
+        """Number of labels that are points."""
         return int((shapely.get_type_id(self.layer.shapes) == shapely.GeometryType.POINT).sum())
 
     def centres(self, move: Move) -> FloatArray:
-        """(N, 2) the middles of their bounds, moved; not finite where there is no such place."""
+        """(N, 2) centres of their bounds, converted; not finite where the conversion fails."""
         x1, y1, x2, y2 = shapely.bounds(self.layer.shapes).T
         return np.column_stack(move((x1 + x2) / 2, (y1 + y2) / 2))
 
     def boxes(self, near: shapely.Geometry, move: Move) -> tuple[NDArray[np.int64], FloatArray]:
-        """Which of them meet an area, (M,), and the bounds of those once moved, (M, 4) x1, y1, x2, y2.
+        """The labels that overlap an area, (M,), and their bounds once converted, (M, 4) x1, y1, x2, y2.
 
         Args:
             near: the area, in their CRS.
-            move: moves their corners.
+            move: converts their corners.
         """
         index = np.flatnonzero(shapely.intersects(shapely.box(*shapely.bounds(self.layer.shapes).T), near))
         moved = shapely.transform(self.layer.shapes[index], lambda xy: np.column_stack(move(xy[:, 0], xy[:, 1])))
@@ -58,11 +58,11 @@ class Labels:
 
 
 def read_labels(path: Path, class_field: str | None, class_name: str | None) -> Labels:
-    """The labels of a vector file.
+    """Reads the labels of a vector file.
 
     Args:
         path: the file, in any format and CRS.
-        class_field: the attribute with the classes; None: `class`, `label`, `name` or `category`.
+        class_field: the attribute that holds the classes; None: `class`, `label`, `name` or `category`.
         class_name: the class of all, whatever their attributes.
 
     Raises:
@@ -70,22 +70,22 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None) -> 
     """
     layer = read_polygons(path, "--labels", points=True)
     if not len(layer):
-        raise DataError(f"--labels '{path}' holds no polygons or points to learn from")
+        raise DataError(f"--labels '{path}' has no polygons or points to learn from")
     if layer.crs is None:
-        raise DataError(f"--labels '{path}' has no CRS, so that its place is not known; save it with one")
+        raise DataError(f"--labels '{path}' has no CRS, so it cannot be placed on a scene; save it with one")
     warnings = list(layer.warnings)
     if class_name is not None:
         return Labels(layer, layer.crs, (class_name,), np.zeros(len(layer), np.int64), tuple(warnings))
     column = layer.column(CLASS_COLUMNS if class_field is None else (class_field.lower(),))
     if column is None:
         wanted = f"attribute '{class_field}'" if class_field else f"attribute {', '.join(CLASS_COLUMNS)}"
-        there = ", ".join(str(name) for name in layer.frame.columns if name != layer.frame.geometry.name) or "none"
+        existing = ", ".join(str(name) for name in layer.frame.columns if name != layer.frame.geometry.name) or "none"
         raise DataError(
-            f"--labels '{path}' has no {wanted}; it has {there}: name one with --class-field, or the class of all "
-            "labels with --class"
+            f"--labels '{path}' has no {wanted}; it has {existing}: choose one with --class-field, or set the class of "
+            "all labels with --class"
         )
     if class_field is None and column.lower() != CLASS_COLUMNS[0]:
-        warnings.append(f"the classes of '{path}' are those in its attribute '{column}' (--class-field names another)")
+        warnings.append(f"classes of '{path}' are read from its attribute '{column}' (--class-field chooses another)")
     names = np.array([class_text(value) for value in layer.frame[column]], object)
     missing = np.flatnonzero(names == "")
     if len(missing):

@@ -1,4 +1,4 @@
-"""Chips of one scene: which labels lie on it, and what of them shows in each tile on either side of the split."""
+"""Chips of one scene: the labels on it, and what each tile shows of them on either side of the split."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, pla
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-LEAST_SHOWN = 0.5
-"""Share of a chip without objects that must show the scene: there is little to learn from the rest."""
+MIN_SHOWN = 0.5
+"""Minimum share of a chip without objects that must show the scene: there is little to learn from less."""
 NEAR_BORDER = 0.02
-"""Of a block: a tile that stays further from all borders than this, in a lattice of its positions, crosses none."""
+"""Share of a block: a tile crosses no border if a lattice of its positions stays further than this from all."""
 _LATTICE = np.linspace(0.0, 1.0, 9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedScene:
-    """A scene with its tiles and the labels that lie on it."""
+    """A scene with its tiles and the labels on it."""
 
     info: SceneInfo
     crs: pyproj.CRS
@@ -41,7 +41,7 @@ class PlacedScene:
     grid: TileGrid
     aoi: AreaOfInterest | None
     index: NDArray[np.int64]
-    """(M,) which labels."""
+    """(M,) indices of the labels."""
     boxes_xyxy: FloatArray
     """(M, 4) their boxes, scene pixels."""
 
@@ -51,7 +51,7 @@ class PlacedScene:
         return math.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]) * self.grid.scale
 
     def with_labels(self) -> Mask:
-        """(tiles,) True where a label's box meets a tile."""
+        """(tiles,) True where a label's box overlaps a tile."""
         found = np.zeros(len(self.grid), np.bool_)
         tiles = self.grid.bounds()
         for x1, y1, x2, y2 in self.boxes_xyxy.tolist():
@@ -59,22 +59,22 @@ class PlacedScene:
         return found
 
     def wanted(self) -> Mask:
-        """(tiles,) True where a tile meets the area of interest."""
+        """(tiles,) True where a tile overlaps the area of interest."""
         return np.ones(len(self.grid), np.bool_) if self.aoi is None else self.aoi.meets(self.grid.bounds())
 
     def shown(self) -> Mask:
-        """(M,) True where a label's centre lies in the area of interest."""
+        """(M,) True where a label's centre is in the area of interest."""
         return np.ones(len(self.index), np.bool_) if self.aoi is None else self.aoi.holds_centre(self.boxes_xyxy)
 
     def inside(self, columns: FloatArray, rows: FloatArray) -> Mask:
-        """Whether scene pixels lie in the area of interest, same shape."""
+        """Whether scene pixels are in the area of interest, same shape."""
         if self.aoi is None:
             return np.ones(columns.shape, np.bool_)
         boxes = np.stack([columns, rows, columns, rows], axis=-1).reshape(-1, 4)
         return self.aoi.holds_centre(boxes).reshape(columns.shape)
 
     def to_crs(self, crs: pyproj.CRS) -> Move:
-        """Moves scene pixels to a CRS."""
+        """A function that converts scene pixels to a CRS."""
         to_map = self.info.georeference.to_map
         if crs == self.crs:
             return to_map
@@ -83,11 +83,11 @@ class PlacedScene:
 
 
 def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene:
-    """Finds the labels that lie on a scene.
+    """Finds the labels on a scene.
 
     Raises:
-        SceneError: if the scene has no place on the ground, or too many tiles.
-        UsageError: if it would be enlarged too far, or the area of interest does not meet it.
+        SceneError: if the scene is not georeferenced, or has too many tiles.
+        UsageError: if it would be enlarged too much, or the area of interest does not overlap it.
     """
     info, crs = scene.info, scene.info.georeference.crs
     if crs is None or info.pixel_size_m is None:
@@ -118,7 +118,7 @@ def _scale(info: SceneInfo, own: float, config: ChipConfig) -> float:
     if own / config.gsd_m > MAX_ENLARGEMENT:
         raise UsageError(
             f"--gsd {config.gsd_m:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) "
-            f"{own / config.gsd_m:,.0f} times; give at least {own / MAX_ENLARGEMENT:.3g}"
+            f"{own / config.gsd_m:,.0f} times; use at least {own / MAX_ENLARGEMENT:.3g}"
         )
     return config.gsd_m / own
 
@@ -130,13 +130,13 @@ class Chip:
     tile: Tile
     validates: bool
     pixels: NDArray[np.uint8]
-    """(3, size, size); what belongs to the other side, or holds no data, has one even colour."""
+    """(3, size, size); pixels that belong to the other side, or have no data, have the fill colour."""
     index: NDArray[np.int64]
-    """(M,) the labels that show."""
+    """(M,) indices of the labels that show."""
     boxes_xyxy: FloatArray
-    """(M, 4) what shows of their boxes, chip pixels."""
+    """(M, 4) the visible parts of their boxes, chip pixels."""
     ignored: Mask
-    """(M,) True where that is too little."""
+    """(M,) True where too little of a label is visible."""
 
     @property
     def has_objects(self) -> bool:
@@ -146,19 +146,19 @@ class Chip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChipCutter:
-    """Cuts chips from an open scene. Safe from several threads."""
+    """Cuts chips from an open scene. Thread-safe."""
 
     placed: PlacedScene
     reader: TileReader
     split: BlockSplit
     owner: Mask
-    """(M,) whether the scene's labels validate."""
+    """(M,) True for the scene's labels that belong to validation."""
     min_visible: float
 
     def cut(self, tile: Tile) -> Iterator[Chip]:
-        """A tile's chips: one, two where it crosses a border of the split, none where nothing of use shows.
+        """A tile's chips: one, two where it crosses a border of the split, none where nothing useful shows.
 
-        A label belongs to the side where its centre lies; the other side sees nothing of its box.
+        A label belongs to the side where its centre is; its box is blanked on the other side.
 
         Raises:
             SceneError: if the scene cannot be read there.
@@ -178,7 +178,7 @@ class ChipCutter:
                 visible[_pixels(box)] = False
             own = near[self.owner[near] == side]
             chip = self._chip(tile, side, image, visible, own, boxes[own])
-            if chip.has_objects or (not len(near) and visible.sum() >= LEAST_SHOWN * tile.width * tile.height):
+            if chip.has_objects or (not len(near) and visible.sum() >= MIN_SHOWN * tile.width * tile.height):
                 yield chip
 
     def _chip(
@@ -194,12 +194,12 @@ class ChipCutter:
         return Chip(tile, side, pixels, self.placed.index[own[some]], shapes[some], ignored)
 
     def validating(self, tile: Tile) -> Mask:
-        """(size, size) whether pixels lie in blocks that validate; one value where all do as one."""
+        """(size, size) True for pixels in validation blocks; (1, 1) if all pixels agree."""
         to_plane = self.placed.to_crs(self.split.plane.crs)
         x1, y1, x2, y2 = tile.bounds
         xs, ys = to_plane(*np.meshgrid(x1 + (x2 - x1) * _LATTICE, y1 + (y2 - y1) * _LATTICE))
-        places = self.split.places(xs, ys)
-        if all(np.floor(place.min() - NEAR_BORDER) == np.floor(place.max() + NEAR_BORDER) for place in places):
+        positions = self.split.positions(xs, ys)
+        if all(np.floor(axis.min() - NEAR_BORDER) == np.floor(axis.max() + NEAR_BORDER) for axis in positions):
             return self.split.validates(xs[:1, :1], ys[:1, :1])
         return self.split.validates(*to_plane(*self._centres(tile)))
 
@@ -211,17 +211,17 @@ class ChipCutter:
 
 
 def open_cutter(scene: Scene, placed: PlacedScene, split: BlockSplit, owner: Mask, config: ChipConfig) -> ChipCutter:
-    """A cutter that sees the scene as `detect` does; `owner` tells whether labels validate. Errors as open_reader's."""
+    """A cutter that reads the scene as `detect` does; `owner`: (N,) True for validation. Errors as in open_reader."""
     reader = open_reader(scene, config.stretch, config.edge_nodata, config.size, AugmentConfig().fill)
     return ChipCutter(placed, reader, split, owner[placed.index], config.min_visible)
 
 
 def visible_part(visible: Mask, box: FloatArray) -> tuple[float, FloatArray]:
-    """Which share of a box shows in a chip, and the box of what shows.
+    """The share of a box that is visible in a chip, and the box of the visible part.
 
     Args:
         visible: (size, size) bool.
-        box: x1, y1, x2, y2, chip pixels; may reach beyond it.
+        box: x1, y1, x2, y2, chip pixels; may extend beyond the chip.
     """
     part = visible[_pixels(box)]
     if not part.any():

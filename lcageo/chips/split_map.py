@@ -1,4 +1,4 @@
-"""A picture of how a scene was split: its ground tinted by side, its chips and labels on top."""
+"""Map of how a scene was split: its ground tinted by side, its chips and labels on top."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lcageo.detections import Detections
 from lcageo.pictures.quicklook import draw_quicklook
 
 TRAIN, VAL = (70, 130, 255), (255, 140, 0)
-"""Blue and orange: apart for colour-blind readers."""
+"""Blue and orange: distinguishable for colour-blind readers."""
 TINT = 0.35
-"""Share of a pixel's colour that tells its side."""
+"""Opacity of the tint that shows a pixel's side."""
 
 
 def draw_split(
@@ -27,13 +27,13 @@ def draw_split(
     title: str,
     metres_per_pixel: float | None,
 ) -> Image.Image:
-    """The reduced scene with its split.
+    """Draws the split on the downscaled scene.
 
     Args:
         image: (3, h, w) uint8.
-        validates: (h, w) whether a pixel's ground validates.
-        labelled: (h, w) whether it lies in the labelled area; the rest keeps its own colours.
-        chips: bounds x1, y1, x2, y2 in the pixels of `image`, and whether the chip validates.
+        validates: (h, w) True for pixels that belong to validation.
+        labelled: (h, w) True inside the labelled area; the rest keeps its own colours.
+        chips: bounds x1, y1, x2, y2 in the pixels of `image`, and whether the chip belongs to validation.
         labels: in the pixels of `image`.
         classes: their names.
         title: the first line below the picture.
@@ -44,7 +44,7 @@ def draw_split(
     picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(tinted, 0, -1)))
     pen = ImageDraw.Draw(picture)
     for (x1, y1, x2, y2), validating in chips:
-        inset = 2 if validating else 0  # the two chips of one tile lie in one place
+        inset = 2 if validating else 0  # the two chips of one tile have the same bounds
         pen.rectangle((x1 + inset, y1 + inset, x2 - 1 - inset, y2 - 1 - inset), outline=VAL if validating else TRAIN)
     counts = np.bincount(labels.labels, minlength=len(classes)).tolist()
     drawn = np.moveaxis(np.asarray(picture), -1, 0)

@@ -15,7 +15,7 @@ from lcageo.config import ChipConfig
 from lcageo.errors import PartialResultError
 
 if TYPE_CHECKING:
-    from lcageo.chips.chips import ChipReport
+    from lcageo.chips.chips import ChipSummary
 
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
@@ -125,7 +125,7 @@ def chips(
         )
 
 
-def _tell(report: ChipReport, say: console.Console) -> None:
+def _tell(report: ChipSummary, say: console.Console) -> None:
     rows = [("", "train", "val")]
     for title, counts in (("chips", report.chips), ("of them without objects", report.negatives)):
         rows.append((title, f"{counts['train']:,}", f"{counts['val']:,}"))
@@ -135,7 +135,7 @@ def _tell(report: ChipReport, say: console.Console) -> None:
     say.note(f"split by blocks of {report.block_m:,.4g} m")
 
 
-def _next(report: ChipReport, out: Path, size: int) -> str:
+def _next(report: ChipSummary, out: Path, size: int) -> str:
     """The training that suits the chips: as large as they are. It takes their resolution from the files."""
     sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
     sides = sides if report.chips["val"] else sides.partition(" --val")[0]
@@ -143,5 +143,5 @@ def _next(report: ChipReport, out: Path, size: int) -> str:
     return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --out FOLDER"
 
 
-def _as_json(report: ChipReport) -> dict[str, Any]:
+def _as_json(report: ChipSummary) -> dict[str, Any]:
     return {**asdict(report), "outputs": [str(path) for path in report.outputs]}

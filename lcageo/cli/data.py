@@ -16,7 +16,7 @@ from lcageo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lcageo.data.annotations import Problem
-    from lcageo.data.check import CheckReport, ClassStatistics
+    from lcageo.data.check import CheckSummary, ClassStatistics
     from lcageo.data.dior import DiorSplit
     from lcageo.data.splits import Splits
 
@@ -101,9 +101,9 @@ def _split(name: str) -> DiorSplit:
         raise UsageError(f"--split '{name}' is none of DIOR's splits: {', '.join(DiorSplit)}") from None
 
 
-def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckReport:
+def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckSummary:
     """Everything found in the splits and between them."""
-    from lcageo.data.check import CheckReport, check_sets
+    from lcageo.data.check import CheckSummary, check_sets
 
     total, done = sum(map(len, splits.sets.values())), 0
     with Bar(say, "checking images", "image") as bar:
@@ -114,10 +114,10 @@ def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckReport:
             bar.at(done, total)
 
         report = check_sets(splits.sets, decode, count)
-    return CheckReport(report.statistics, report.usable_images, (*splits.problems, *report.problems))
+    return CheckSummary(report.statistics, report.usable_images, (*splits.problems, *report.problems))
 
 
-def _split_text(name: str, splits: Splits, report: CheckReport) -> str:
+def _split_text(name: str, splits: Splits, report: CheckSummary) -> str:
     """One split's heading and table."""
     split = splits.by_name[name]
     count, usable = len(split.labelled), report.usable_images[name]
@@ -143,7 +143,7 @@ def _row(entry: ClassStatistics, images: int) -> tuple[str, ...]:
     )
 
 
-def _problem_texts(report: CheckReport, shown: int | None) -> list[str]:
+def _problem_texts(report: CheckSummary, shown: int | None) -> list[str]:
     """One paragraph for each kind of problem, then for each kind of remark."""
     from lcageo.data.annotations import ProblemKind
     from lcageo.data.check import REMARKS
@@ -163,7 +163,7 @@ def _problem_texts(report: CheckReport, shown: int | None) -> list[str]:
     return texts
 
 
-def _closing_line(splits: Splits, report: CheckReport) -> str:
+def _closing_line(splits: Splits, report: CheckSummary) -> str:
     faults, remarks = len(report.faults), len(report.problems) - len(report.faults)
     images = sum(map(len, splits.sets.values()))
     found = _count(faults, "problem") if faults else "no problems"
@@ -176,7 +176,7 @@ def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def _as_json(splits: Splits, report: CheckReport) -> dict[str, Any]:
+def _as_json(splits: Splits, report: CheckSummary) -> dict[str, Any]:
     from lcageo.data.check import REMARKS
 
     return {

@@ -20,7 +20,7 @@ from lcageo.errors import UsageError
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
     from lcageo.data.classmap import ClassMap
-    from lcageo.metrics.report import Evaluation
+    from lcageo.metrics.summary import Evaluation
     from lcageo.runtime.predictor import Predictor
 
 SCORE, NMS_IOU, MAX_PER_IMAGE = 0.05, 0.6, 100

@@ -10,7 +10,7 @@ from lcageo.cli import console
 if TYPE_CHECKING:
     from lcageo.metrics.bootstrap import Interval, Resampled
     from lcageo.metrics.confusion import Confusion
-    from lcageo.metrics.report import ClassFigures, Evaluation
+    from lcageo.metrics.summary import ClassFigures, Evaluation
 
 
 def report_text(evaluation: Evaluation, resampled: Resampled | None, voc: bool) -> str:

@@ -1,1 +1,1 @@
-"""Learning material: labelled images read, checked, joined, augmented and served in batches."""
+"""Training data: labelled images read, checked, joined, augmented and served in batches."""

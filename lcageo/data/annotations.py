@@ -1,4 +1,4 @@
-"""Labelled images: what the readers give back, what they found wrong, and the rule for boxes at the image's border."""
+"""Labelled images: what the readers return, the problems they found, and how boxes are clipped at the border."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lcageo.errors import DataError
 Box = tuple[float, float, float, float]
 
 MAX_SIDE_PX = 1_000_000
-"""No training image is larger; beyond it a size is a slip, and float32 no longer places a box to 1/16 px."""
+"""Maximum side of a training image: beyond it a size is a mistake, and float32 no longer resolves 1/16 px."""
 OUTSIDE_TOLERANCE_PX = 0.05
-"""How far a box may reach outside unreported: exporters round to one or two decimals. It is clipped all the same."""
+"""How far a box may extend beyond the image unreported: exporters round to 1 or 2 decimals. It is clipped anyway."""
 
 
 class ProblemKind(StrEnum):
-    """What can be wrong with labelled images."""
+    """Kinds of problem with labelled images."""
 
     BROKEN_RECORD = "broken record"
     UNKNOWN_CLASS = "unknown class"
@@ -40,11 +40,11 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a set, and what was done about it."""
+    """One problem with a set, and what was done about it."""
 
     kind: ProblemKind
     path: Path
-    """The file to mend."""
+    """The file to fix."""
     where: str
     """Line or record within it; empty: the whole file."""
     what: str
@@ -55,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """One image and its objects. None (N = 0) is normal."""
+    """One image and its objects, of which there may be none (N = 0)."""
 
     image: Path
     width: int
@@ -65,11 +65,11 @@ class Annotation:
     labels: NDArray[np.int64]
     """(N,) int64 indices into the set's classes."""
     labelled_classes: tuple[int, ...]
-    """Classes that this image is annotated for, ascending. Of the others nothing is known, not even absence."""
+    """Classes that this image is annotated for, ascending. Of the others nothing is known, not even their absence."""
     difficult: NDArray[np.bool_]
-    """(N,) bool: objects that count neither as found nor as missed (VOC's difficult, COCO's crowds)."""
+    """(N,) bool: objects ignored in the loss and in evaluation (VOC's difficult, COCO's crowds)."""
     gsd_m: float | None = None
-    """Metres per pixel, where the set says it (chips do)."""
+    """Metres per pixel, if the set states it (chips do)."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -112,7 +112,7 @@ class LabelledSet:
     """Annotated images that share one list of classes: a split of DIOR, a COCO file, or several joined."""
 
     name: str
-    """For messages: the file, or folder and split, it was read from."""
+    """The file, or folder and split, that it was read from, for messages."""
     classes: tuple[str, ...]
     annotations: tuple[Annotation, ...]
     problems: tuple[Problem, ...] = field(default=())
@@ -130,7 +130,7 @@ class LabelledSet:
 
 @dataclass(slots=True)
 class ObjectList:
-    """The objects of one image while a reader collects them: boxes are checked and clipped as they come."""
+    """Collects the objects of one image for a reader; boxes are checked and clipped as they are added."""
 
     width: int
     height: int
@@ -140,7 +140,7 @@ class ObjectList:
     difficult: list[bool] = field(default_factory=list)
 
     def add(self, box: Box, label: int, difficult: bool) -> tuple[ProblemKind, str] | None:
-        """Take an object in; gives back what is wrong with its box, and whether it was skipped or clipped."""
+        """Adds an object; returns what is wrong with its box, and whether it was skipped or clipped."""
         clipped, problem = clip_to_image(box, self.width, self.height)
         if clipped is not None:
             self.boxes.append(clipped)
@@ -149,7 +149,7 @@ class ObjectList:
         return problem
 
     def annotation(self, image: Path, labelled_classes: Sequence[int]) -> Annotation:
-        """All objects taken in, as the annotation of `image`."""
+        """All objects added, as the annotation of `image`."""
         return Annotation(
             image,
             self.width,
@@ -163,26 +163,26 @@ class ObjectList:
 
 
 def clip_to_image(box: Box, width: int, height: int) -> tuple[Box | None, tuple[ProblemKind, str] | None]:
-    """The box cut at the image's border (None: nothing is left of it), and what was wrong with it."""
+    """The box clipped at the image's border (None if nothing is left), and what was wrong with it."""
     x1, y1, x2, y2 = box
     shown = f"box {x1:.10g}, {y1:.10g}, {x2:.10g}, {y2:.10g}"
     if not (np.float32(x1) < np.float32(x2) and np.float32(y1) < np.float32(y2)):
         return None, (ProblemKind.EMPTY_BOX, f"{shown} is empty or inverted; box skipped")
     clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
     if not (np.float32(clipped[0]) < np.float32(clipped[2]) and np.float32(clipped[1]) < np.float32(clipped[3])):
-        return None, (ProblemKind.BOX_OUTSIDE, f"{shown} lies outside the {width} x {height} image; box skipped")
+        return None, (ProblemKind.BOX_OUTSIDE, f"{shown} is outside the {width} x {height} image; box skipped")
     if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > OUTSIDE_TOLERANCE_PX:
-        return clipped, (ProblemKind.BOX_OUTSIDE, f"{shown} reaches outside the {width} x {height} image; clipped")
+        return clipped, (ProblemKind.BOX_OUTSIDE, f"{shown} extends beyond the {width} x {height} image; clipped")
     return clipped, None
 
 
 def refuse(problems: Sequence[Problem]) -> None:
-    """What `--strict` does.
+    """Implements `--strict`: refuses a set that has problems.
 
     Raises:
-        DataError: if there is any problem; it names the first.
+        DataError: if there is any problem; the message names the first.
     """
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         found = str(problems[0]).removesuffix("; image skipped").removesuffix("; box skipped")
-        raise DataError(f"{found}{more}; mend the set, or leave out --strict to go on without broken records")
+        raise DataError(f"{found}{more}; fix the set, or leave out --strict to skip broken records")

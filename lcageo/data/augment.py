@@ -1,6 +1,6 @@
-"""Changes of an image that its boxes follow: turns and flips, sizes, crops, mosaic; and the settings of training crops.
+"""Geometric changes of an image and its boxes: turns, flips, resizing, crops, mosaic; settings of training crops.
 
-An image is (height, width, 3) uint8, RGB. Chance enters only through an explicit numpy Generator.
+An image is (height, width, 3) uint8, RGB. Random numbers come only from an explicit numpy Generator.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ class AugmentConfig:
     crop_size: int = 320
     """Side of a crop, pixels."""
     max_image_side: int | None = 800
-    """Images are reduced to this side when loaded, which is what the cache keeps; None: never. Scenes never are."""
+    """Maximum side of images in memory: larger ones are downscaled when loaded; None: no limit. Scenes never are."""
     long_side: int | None = 512
-    """Longer side of an image, pixels, at scale 1; None, and for scenes: its own."""
+    """Longer side of an image at scale 1, pixels; None, and for scenes: its own."""
     scale_range: tuple[float, float] = (0.6, 1.6)
-    """Least and greatest scale, drawn evenly in its logarithm."""
+    """Minimum and maximum scale, drawn log-uniformly."""
     mosaic_share: float = 0.5
-    """Share of crops put together from four images."""
+    """Share of crops combined from four images."""
     min_visible: float = 0.3
-    """An object of which less than this share of its area is left in a crop is dropped."""
+    """Minimum share of an object's area inside a crop; objects with less are dropped."""
     turns_and_flips: bool = True
     """Whether each crop gets one of the eight symmetries: overhead imagery has no up."""
     brightness: float = 0.25
-    """Brightness is multiplied by 1 - this to 1 + this; contrast and saturation likewise."""
+    """Brightness is multiplied by a factor from 1 - this to 1 + this; contrast and saturation likewise."""
     contrast: float = 0.25
     saturation: float = 0.3
     haze: float = 0.35
-    """Greatest strength of haze, 0 to 1."""
+    """Maximum strength of haze, 0 to 1."""
     haze_share: float = 0.15
     """Share of crops with haze."""
     class_balance: float = 0.5
-    """An object is drawn in proportion to (boxes of its class) ** -this: 0 as they come, 1 all classes alike."""
+    """An object is drawn in proportion to (boxes of its class) ** -this; 0: as they occur, 1: all classes equally."""
     sparse_balance: float = 0.5
-    """... and to (objects in its image) ** -this: 0 all objects alike, 1 all images alike."""
+    """An object is also drawn in proportion to (objects in its image) ** -this; 1: all images equally."""
     background_share: float = 0.1
-    """Greatest share of crops from images without objects."""
+    """Maximum share of crops from images without objects."""
     fill: Colour = (124, 116, 104)
-    """Colour beyond an image's border: ImageNet's mean, which the network sees as its own padding."""
+    """Colour beyond an image's border: ImageNet's mean, which is 0 after normalisation, as the network's padding is."""
 
     def __post_init__(self) -> None:
         low, high = self.scale_range
@@ -67,7 +67,7 @@ class AugmentConfig:
         }
         for name, holds in checks.items():
             if not holds:
-                raise ConfigError(f"augmentation setting {name} = {getattr(self, name)!r} is outside what is allowed")
+                raise ConfigError(f"augmentation setting {name} = {getattr(self, name)!r} is outside the allowed range")
 
 
 _SHARES = (
@@ -77,13 +77,13 @@ _SHARES = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chip:
-    """A piece of an image and the objects in it."""
+class Crop:
+    """An image, or a part of it, and the objects in it."""
 
     image: Pixels
     """(height, width, 3) uint8."""
     boxes_xyxy: NDArray[np.float32]
-    """(N, 4) float32, pixels of this chip, x1 < x2 and y1 < y2."""
+    """(N, 4) float32, pixels of this crop, x1 < x2 and y1 < y2."""
     labels: NDArray[np.int64]
     """(N,) int64."""
     difficult: NDArray[np.bool_]
@@ -101,9 +101,9 @@ class Chip:
         return self.image.shape[1], self.image.shape[0]
 
 
-def symmetric(chip: Chip, which: int) -> Chip:
-    """The chip after `which % 4` quarter turns counter-clockwise, then mirrored left to right if `which` is 4 to 7."""
-    image, boxes = chip.image, chip.boxes_xyxy
+def symmetric(crop: Crop, which: int) -> Crop:
+    """The crop after `which % 4` quarter turns counter-clockwise, then mirrored left to right if `which` is 4 to 7."""
+    image, boxes = crop.image, crop.boxes_xyxy
     for _ in range(which % 4):
         width = image.shape[1]
         image = np.rot90(image)
@@ -114,37 +114,37 @@ def symmetric(chip: Chip, which: int) -> Chip:
         image = image[:, ::-1]
         x1, y1, x2, y2 = boxes.T
         boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
-    return Chip(np.ascontiguousarray(image), boxes, chip.labels, chip.difficult)
+    return Crop(np.ascontiguousarray(image), boxes, crop.labels, crop.difficult)
 
 
-def resized(chip: Chip, width: int, height: int) -> Chip:
-    """The chip in another size; reducing averages over the pixels that become one."""
-    old_width, old_height = chip.size
+def resized(crop: Crop, width: int, height: int) -> Crop:
+    """The crop in another size; downscaling averages over the pixels that are merged."""
+    old_width, old_height = crop.size
     if (old_width, old_height) == (width, height):
-        return chip
-    image = Image.fromarray(chip.image).resize((width, height), Image.Resampling.BILINEAR)
+        return crop
+    image = Image.fromarray(crop.image).resize((width, height), Image.Resampling.BILINEAR)
     factor = np.array([width / old_width, height / old_height] * 2)
-    return Chip(np.asarray(image), (chip.boxes_xyxy * factor).astype(np.float32), chip.labels, chip.difficult)
+    return Crop(np.asarray(image), (crop.boxes_xyxy * factor).astype(np.float32), crop.labels, crop.difficult)
 
 
-def cropped(chip: Chip, x0: int, y0: int, width: int, height: int, min_visible: float, fill: Colour) -> Chip:
-    """The window from (x0, y0) on; beyond the image it is filled. Boxes are cut at its edge.
+def cropped(crop: Crop, x0: int, y0: int, width: int, height: int, min_visible: float, fill: Colour) -> Crop:
+    """The window that starts at (x0, y0), filled beyond the image. Boxes are clipped at its edge.
 
     Args:
-        chip: what to cut from.
+        crop: what to cut from.
         x0: first column of the window, may be negative; y0 likewise.
         width: of the window; height likewise.
         min_visible: objects with a smaller share of their area inside the window are dropped.
         fill: colour beyond the image.
     """
-    boxes = chip.boxes_xyxy.astype(np.float64) - np.array([x0, y0, x0, y0])
+    boxes = crop.boxes_xyxy.astype(np.float64) - np.array([x0, y0, x0, y0])
     inside = np.clip(boxes, 0, np.array([width, height, width, height]))
     visible = np.prod(inside[:, 2:] - inside[:, :2], axis=1)  # (N,)
     whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     cut = inside.astype(np.float32)
     kept = (visible >= min_visible * whole) & (cut[:, 2:] > cut[:, :2]).all(axis=1)
-    image = _window(chip.image, x0, y0, width, height, fill)
-    return Chip(image, cut[kept], chip.labels[kept], chip.difficult[kept])
+    image = _window(crop.image, x0, y0, width, height, fill)
+    return Crop(image, cut[kept], crop.labels[kept], crop.difficult[kept])
 
 
 def _window(image: Pixels, x0: int, y0: int, width: int, height: int, fill: Colour) -> Pixels:
@@ -162,13 +162,13 @@ def _window(image: Pixels, x0: int, y0: int, width: int, height: int, fill: Colo
 
 
 def window_start(rng: np.random.Generator, span: tuple[float, float] | None, extent: int, window: int) -> int:
-    """Where a window starts along one axis, drawn evenly from all places where it holds an object as far as it can.
+    """Start of a window along one axis, drawn uniformly from where it holds as much of an object as it can.
 
     Args:
-        rng: source of chance.
-        span: where the object starts and ends; None: the window may lie anywhere in the image.
+        rng: random generator.
+        span: start and end of the object; None: the window may be anywhere in the image.
         extent: length of the image.
-        window: length of the window. A longer one than the image holds all of it.
+        window: length of the window. If it is longer than the image, it holds all of it.
     """
     first, last = min(0, extent - window), max(0, extent - window)
     if span is not None:
@@ -180,8 +180,8 @@ def window_start(rng: np.random.Generator, span: tuple[float, float] | None, ext
     return int(rng.integers(first, last, endpoint=True))
 
 
-def mosaic(parts: Sequence[Chip]) -> Chip:
-    """Four chips as one: upper left, upper right, lower left, lower right. Sides that touch have the same length."""
+def mosaic(parts: Sequence[Crop]) -> Crop:
+    """Joins four crops: upper left, upper right, lower left, lower right. Sides that touch have the same length."""
     upper_left, upper_right, lower_left, lower_right = parts
     x, y = upper_left.size
     image = np.concatenate(
@@ -191,7 +191,7 @@ def mosaic(parts: Sequence[Chip]) -> Chip:
         ]
     )
     shifts = np.array([[0, 0], [x, 0], [0, y], [x, y]], np.float32)
-    return Chip(
+    return Crop(
         image,
         np.concatenate([part.boxes_xyxy + np.tile(shift, 2) for part, shift in zip(parts, shifts, strict=True)]),
         np.concatenate([part.labels for part in parts]),

@@ -1,4 +1,4 @@
-"""What a user should know of labelled sets before training on them: counts, box sizes, broken images, duplicates."""
+"""Checks of labelled sets before training: counts, box sizes, broken images, duplicates."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from lcageo.errors import DataError
 SMALL_SIDE_PX = 32
 """COCO calls objects small whose area is under 32 x 32 pixels."""
 REMARKS = frozenset({ProblemKind.REPEATED_BOX, ProblemKind.SAME_NAME, ProblemKind.CLASS_LEFT_OUT})
-"""What may be meant: worth knowing, but no reason to refuse a set. Nothing broken is skipped or changed for it."""
+"""Problems that may be intended: worth knowing, but not a reason to refuse a set."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassStatistics:
-    """One class in one set. A box's side is the square root of its area; nan where there is no box."""
+    """Statistics of one class in one set. A box's side is the square root of its area; nan without boxes."""
 
     name: str
     labelled_images: int
-    """Images annotated for the class, with or without an object."""
+    """Number of images annotated for the class, with or without an object."""
     images: int
-    """Images with an object of the class."""
+    """Number of images with an object of the class."""
     boxes: int
     side_min: float
     side_median: float
@@ -41,29 +41,29 @@ class ClassStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckReport:
-    """All that was found in some splits."""
+class CheckSummary:
+    """Everything that was found in the splits."""
 
     statistics: Mapping[str, tuple[ClassStatistics, ...]]
-    """Split -> its classes, in the set's order."""
+    """Class statistics per split, in the set's order of classes."""
     usable_images: Mapping[str, int]
-    """Split -> how many of its images are there, readable, and of the size that their records say."""
+    """Number of images per split that exist, can be read, and have the size given in their records."""
     problems: tuple[Problem, ...]
 
     @property
     def faults(self) -> tuple[Problem, ...]:
-        """The problems that are no mere remarks."""
+        """The problems that are not mere remarks."""
         return tuple(problem for problem in self.problems if problem.kind not in REMARKS)
 
 
 def check_sets(
     splits: Mapping[str, LabelledSet], decode: bool = True, progress: Callable[[int], object] | None = None
-) -> CheckReport:
-    """Everything this module can tell of the splits of one set of data.
+) -> CheckSummary:
+    """Runs all checks of this module on the splits of a data set.
 
     Args:
-        splits: for instance train and val; duplicates are looked for across them.
-        decode: whether to decode every image; without, only their headers are read.
+        splits: for example train and val; duplicates are searched for across them.
+        decode: whether to decode every image; if False, only the headers are read.
         progress: called with 1 after each image.
     """
     problems: list[Problem] = []
@@ -76,11 +76,11 @@ def check_sets(
         usable[name] = len(labelled) - len(broken)
     problems += duplicate_images(splits)
     statistics = {name: class_statistics(labelled) for name, labelled in splits.items()}
-    return CheckReport(statistics, usable, tuple(dict.fromkeys(problems)))  # an image of two splits has its own twice
+    return CheckSummary(statistics, usable, tuple(dict.fromkeys(problems)))  # an image in two splits repeats its own
 
 
 def class_statistics(labelled: LabelledSet) -> tuple[ClassStatistics, ...]:
-    """Counts and sizes of each class, in the set's order."""
+    """Counts and box sizes of each class, in the set's order."""
     sides: list[list[NDArray[np.float64]]] = [[] for _ in labelled.classes]
     annotated = [0] * len(labelled.classes)
     for annotation in labelled.annotations:
@@ -104,14 +104,14 @@ def _statistics(name: str, annotated: int, images: int, side: NDArray[np.float64
 
 
 def repeated_boxes(labelled: LabelledSet) -> tuple[Problem, ...]:
-    """Objects that stand twice in one image, with the same class and box."""
+    """Objects that appear more than once in an image, with the same class and box."""
     problems = []
     for annotation in labelled.annotations:
         rows = np.column_stack([annotation.labels, annotation.boxes_xyxy])  # (N, 5) float64
         distinct, counts = np.unique(rows, axis=0, return_counts=True)
         for (label, *box), count in zip(distinct[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
             shown = ", ".join(f"{edge:.10g}" for edge in box)
-            what = f"{labelled.classes[int(label)]} {shown} stands {count} times; kept"
+            what = f"{labelled.classes[int(label)]} {shown} appears {count} times; kept"
             problems.append(Problem(ProblemKind.REPEATED_BOX, annotation.image, "", what))
     return tuple(problems)
 
@@ -122,13 +122,13 @@ def image_problems(
     progress: Callable[[int], object] | None = None,
     threads: int | None = None,
 ) -> tuple[Problem, ...]:
-    """Images that are missing, cannot be read, or have another size than their record says, in the set's order.
+    """Images that are missing, cannot be read, or differ in size from their records, in the set's order.
 
     Args:
         labelled: the set.
-        decode: whether to decode the pixels, which alone finds truncated files; without, only headers are read.
+        decode: whether to decode the pixels, the only way to find truncated files; if False, only headers are read.
         progress: called with 1 after each image.
-        threads: how many images to read at once; None: as many as there are processor cores.
+        threads: number of images to read at a time; None: one per processor core.
     """
     problems = []
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
@@ -138,7 +138,7 @@ def image_problems(
                     problems.append(problem)
                 if progress is not None:
                     progress(1)
-        finally:  # when the user stops, the rest need not be read
+        finally:  # after an interrupt, do not read the rest
             pool.shutdown(cancel_futures=True)
     return tuple(problems)
 
@@ -146,7 +146,7 @@ def image_problems(
 def _image_problem(annotation: Annotation, decode: bool) -> Problem | None:
     path = annotation.image
     if not is_file(path):
-        return Problem(ProblemKind.MISSING_IMAGE, path, "", "the file is not there; image skipped")
+        return Problem(ProblemKind.MISSING_IMAGE, path, "", "the file does not exist; image skipped")
     try:
         size = image_size(path)
         if size != (annotation.width, annotation.height):
@@ -159,22 +159,22 @@ def _image_problem(annotation: Annotation, decode: bool) -> Problem | None:
 
 
 def _skipped(path: Path, message: str) -> str:
-    """An image's message without its path, which stands before it in a problem."""
+    """The message without the leading path, which a problem shows anyway."""
     start = f"image '{path}' "
     return f"{message.removeprefix(start)}; image skipped"
 
 
 def without_images(labelled: LabelledSet, problems: Sequence[Problem]) -> LabelledSet:
-    """The set without the images that `image_problems` named; its problems grow by them."""
+    """The set without the images named in `problems`, which are added to the set's own problems."""
     named = {problem.path for problem in problems}
     kept = tuple(annotation for annotation in labelled.annotations if annotation.image not in named)
     return LabelledSet(labelled.name, labelled.classes, kept, (*labelled.problems, *problems))
 
 
 def duplicate_images(splits: Mapping[str, LabelledSet]) -> tuple[Problem, ...]:
-    """Images of one split that an earlier one has too, by content (SHA-256 of the file) or by file name alone.
+    """Images that also occur in an earlier split, by content (SHA-256 of the file) or by file name alone.
 
-    A score on images that were trained on says nothing. Names alone can be chance: some sets number each split from 1.
+    A score on training images is meaningless. Equal names alone may be coincidence: some sets number each split from 1.
     """
     sizes: dict[int, set[str]] = defaultdict(set)
     for split, labelled in splits.items():
@@ -187,7 +187,7 @@ def duplicate_images(splits: Mapping[str, LabelledSet]) -> tuple[Problem, ...]:
         for annotation in labelled.annotations:
             image = annotation.image
             size = _file_size(image)
-            # A file can only equal files of its size: most need no reading.
+            # Only files of equal size can have equal content, so most are never read.
             same_content = digests[_digest(image)] if size > 0 and len(sizes[size]) > 1 else {}
             same_name = names[image.name]
             for other, twin in same_content.items():
@@ -212,4 +212,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return str(path)  # equal to nothing else; `image_problems` reports it
+        return str(path)  # unique; `image_problems` reports the file

@@ -1,4 +1,4 @@
-"""Several sets on one list of classes, by a class map: a table `[classes]`, lines like `vehicle = ["car", "lorry"]`."""
+"""Joins sets on one list of classes, by a class map: a table `[classes]`, lines like `vehicle = ["car", "lorry"]`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from lcageo.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """Which of the sets' names are one class. A name it does not mention keeps itself."""
+    """Which class names of the sets are one class. Names that it does not mention stay as they are."""
 
     path: Path | None = None
     """The file it was read from."""
     targets: Mapping[str, str] = field(default_factory=dict)
-    """A set's class name -> the name it is trained under."""
+    """A set's class name -> the name under which it is trained."""
 
     def target(self, name: str) -> str:
-        """The name that a set's class is trained under."""
+        """The name under which a set's class is trained."""
         return self.targets.get(name, name)
 
 
 def load_class_map(path: Path) -> ClassMap:
-    """The class map in a TOML file.
+    """Reads the class map in a TOML file.
 
     Raises:
-        ConfigError: if the file cannot be read, or is no table `classes` of names and lists of names.
+        ConfigError: if the file cannot be read, or is not a table `classes` of names and lists of names.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -50,7 +50,8 @@ def load_class_map(path: Path) -> ClassMap:
             raise ConfigError(f"class map '{path}': '{target}' must be a list of class names, not {sources!r}")
         for name in sources:
             if targets.setdefault(name, target) != target:
-                raise ConfigError(f"class map '{path}': '{name}' stands under '{targets[name]}' and '{target}'")
+                both = f"'{targets[name]}' and '{target}'"
+                raise ConfigError(f"class map '{path}': '{name}' is listed under both {both}; list it once")
     return ClassMap(path, targets)
 
 
@@ -60,12 +61,13 @@ def joined(
     """All images of `sets` under one list of classes.
 
     An image counts as annotated for a class only if it is annotated for every one of its set's classes that the map
-    puts there: cars without large vehicles are not all vehicles. Boxes of other classes go, and the problems say so.
+    merges into it: cars without large vehicles are not all vehicles. Boxes of other classes are left out and reported
+    as problems.
 
     Args:
         sets: read with any classes.
-        classes: the list wanted; None: all that occur after mapping, in order of first appearance.
-        class_map: names to put together; None: every name stays.
+        classes: the wanted list; None: all that occur after mapping, in order of first appearance.
+        class_map: names to merge; None: every name stays.
 
     Raises:
         DataError: if no set is given, or no image is annotated for any of the classes.
@@ -85,9 +87,9 @@ def joined(
 
 
 def _on_classes(part: LabelledSet, wanted: tuple[str, ...], class_map: ClassMap) -> LabelledSet:
-    place = {name: index for index, name in enumerate(wanted)}
-    new_label = np.array([place.get(class_map.target(name), -1) for name in part.classes], np.int64)  # (K,), -1: gone
-    gone: Counter[tuple[ProblemKind, str]] = Counter()
+    index = {name: label for label, name in enumerate(wanted)}
+    new_label = np.array([index.get(class_map.target(name), -1) for name in part.classes], np.int64)  # (K,), -1: none
+    dropped: Counter[tuple[ProblemKind, str]] = Counter()
     annotations = []
     for annotation in part.annotations:
         sources = set(annotation.labelled_classes)
@@ -98,14 +100,14 @@ def _on_classes(part: LabelledSet, wanted: tuple[str, ...], class_map: ClassMap)
         kept = np.isin(labels, sorted(labelled))
         for old, new in zip(annotation.labels[~kept].tolist(), labels[~kept].tolist(), strict=True):
             kind = ProblemKind.CLASS_LEFT_OUT if new < 0 else ProblemKind.UNLABELLED_CLASS
-            gone[kind, part.classes[old]] += 1
+            dropped[kind, part.classes[old]] += 1
         if labelled:
             annotations.append(_relabelled(annotation, labels, kept, labelled))
     path = Path(part.name)
-    problems = [Problem(kind, path, f"class {name!r}", _why(kind, count)) for (kind, name), count in gone.items()]
+    problems = [Problem(kind, path, f"class {name!r}", _why(kind, count)) for (kind, name), count in dropped.items()]
     lost = len(part.annotations) - len(annotations)
     if lost:
-        what = f"{lost} images are annotated for none of the classes wanted; left out"
+        what = f"{lost} images are annotated for none of the wanted classes; left out"
         problems.append(Problem(ProblemKind.CLASS_LEFT_OUT, path, "", what))
     return LabelledSet(part.name, wanted, tuple(annotations), (*part.problems, *problems))
 
@@ -127,20 +129,20 @@ def _relabelled(
 
 def _why(kind: ProblemKind, count: int) -> str:
     if kind == ProblemKind.CLASS_LEFT_OUT:
-        return f"is not among the classes wanted; {count} boxes left out"
-    return f"is one of several that make up a class, and its images lack labels of the others; {count} boxes left out"
+        return f"is not among the wanted classes; {count} boxes left out"
+    return f"is merged with classes that its images are not annotated for; {count} boxes left out"
 
 
 def _unknown_names(
     name: str, sets: Sequence[LabelledSet], wanted: tuple[str, ...], class_map: ClassMap
 ) -> list[Problem]:
-    """Names of the map or the list that no set has: slips, or classes that only another split has."""
+    """Names of the map or the list that no set has: mistakes, or classes that only another split has."""
     mapped = dict.fromkeys(source for part in sets for source in part.classes)
     known = {class_map.target(source) for source in mapped}
     map_path = class_map.path or Path("class map")
-    slips = [(map_path, source) for source in class_map.targets if source not in mapped]
-    slips += [(Path(name), target) for target in wanted if target not in known]
+    unknown = [(map_path, source) for source in class_map.targets if source not in mapped]
+    unknown += [(Path(name), target) for target in wanted if target not in known]
     return [
-        Problem(ProblemKind.UNKNOWN_CLASS, path, f"class {slip!r}", f"not in {name}, which has {', '.join(mapped)}")
-        for path, slip in slips
+        Problem(ProblemKind.UNKNOWN_CLASS, path, f"class {source!r}", f"not in {name}, which has {', '.join(mapped)}")
+        for path, source in unknown
     ]

@@ -26,18 +26,18 @@ Id = int | str
 
 
 def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> LabelledSet:
-    """All images of a COCO file, classes in the order of their ids.
+    """All images of a COCO file, with the classes in the order of their ids.
 
-    Broken records are skipped and become problems, named with line, place in their list, and id. An image with
+    Broken records are skipped and become problems that name line, position in the list, and id. An image with
     `labelled_categories` (a list of names) is annotated for these only, any other for all of the file's categories.
 
     Args:
         path: the JSON file.
-        images: folder of the images; None: `images` beside the file, then the file's own folder.
-        strict: refuse broken records instead.
+        images: folder of the images; None: `images` next to the file, then the file's own folder.
+        strict: whether broken records are an error instead.
 
     Raises:
-        DataError: if the file is no COCO JSON, or strict and any record is broken.
+        DataError: if the file is not COCO JSON, or if strict and any record is broken.
     """
     text, content = _load(path)
     reader = _Reader(path, (images,) if images is not None else (path.parent / "images", path.parent))
@@ -52,20 +52,20 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
 
 
 def _load(path: Path) -> tuple[str, dict[str, list[Any]]]:
-    """The file's text, and what it says."""
+    """The file's text and its parsed content."""
     try:
         written = path.read_bytes()
         text = written.decode(json.detect_encoding(written), "surrogatepass")  # as json itself does
         content = json.loads(text)
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
-    # json itself raises ValueError also for numbers of thousands of digits, and RecursionError for deep nesting.
+    # json also raises ValueError for numbers with thousands of digits, and RecursionError for deep nesting.
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not JSON: {error}") from error
     if not isinstance(content, dict) or not all(
         isinstance(content.get(key), list) for key in ("images", "categories", "annotations")
     ):
-        raise DataError(f"'{path}' is no COCO file: it must be an object with lists images, categories, annotations")
+        raise DataError(f"'{path}' is not a COCO file, which is an object with lists images, categories, annotations")
     return text, content
 
 
@@ -78,17 +78,17 @@ class _ImageEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """A problem whose line is not looked up yet."""
+    """A problem whose line has not been looked up yet."""
 
     kind: ProblemKind
     table: str
-    place: int
+    position: int
     record: Any
     what: str
 
 
 class _Reader:
-    """What has been understood of one file so far."""
+    """Reads the lists of one file, and collects its classes, images and faults."""
 
     def __init__(self, path: Path, folders: Sequence[Path]) -> None:
         self.names: dict[Id, str] = {}
@@ -99,46 +99,46 @@ class _Reader:
         self._folders = folders
         self._labels: dict[Id, int] = {}
         self._left_out: set[Id] = set()
-        """Ids of images that were skipped: their boxes are not worth a message each."""
+        """Ids of skipped images: their boxes are skipped without further messages."""
 
     def take_categories(self, records: Sequence[Any]) -> None:
-        """Classes, in the order of their ids."""
+        """Reads the classes, in the order of their ids."""
         found: dict[Id, str] = {}
-        for place, record in enumerate(records):
+        for position, record in enumerate(records):
             try:
                 number, name = _id(record, "id"), _text(record, "name")
                 if number in found or name in found.values():
                     raise DataError(f"id {_short(number)} or name {_short(name)} was used before")
                 found[number] = name
             except DataError as error:
-                self._report(ProblemKind.BROKEN_RECORD, "categories", place, record, f"{error}; category skipped")
+                self._add_fault(ProblemKind.BROKEN_RECORD, "categories", position, record, f"{error}; category skipped")
         ordered = sorted(found, key=lambda number: (isinstance(number, str), number))
         self.names = {number: found[number] for number in ordered}
         self._labels = {number: label for label, number in enumerate(ordered)}
 
     def take_images(self, records: Sequence[Any]) -> None:
-        """Images of the classes known; those that are broken become problems."""
-        for place, record in enumerate(records):
+        """Reads the images; broken records become problems."""
+        for position, record in enumerate(records):
             try:
                 number = _id(record, "id")
                 if number in self.images or number in self._left_out:
                     raise DataError(f"id {_short(number)} was used before")
-                self._left_out.add(number)  # until its record proves good
+                self._left_out.add(number)  # until its record turns out to be valid
                 name = _text(record, "file_name")
                 objects = ObjectList(_side(record, "width"), _side(record, "height"), _gsd_m(record))
-                labelled = self._labelled(place, record)
+                labelled = self._labelled(position, record)
             except DataError as error:
-                self._report(ProblemKind.BROKEN_RECORD, "images", place, record, f"{error}; image skipped")
+                self._add_fault(ProblemKind.BROKEN_RECORD, "images", position, record, f"{error}; image skipped")
                 continue
             image = next((folder / name for folder in self._folders if is_file(folder / name)), None)
             if image is None:
                 what = f"no file {name!r} in {' or '.join(map(str, self._folders))}; image skipped"
-                self._report(ProblemKind.MISSING_IMAGE, "images", place, record, what)
+                self._add_fault(ProblemKind.MISSING_IMAGE, "images", position, record, what)
             else:
                 self.images[number] = _ImageEntry(image, labelled, objects)
                 self._left_out.remove(number)
 
-    def _labelled(self, place: int, record: Record) -> tuple[int, ...]:
+    def _labelled(self, position: int, record: Record) -> tuple[int, ...]:
         wanted = record.get("labelled_categories")
         if wanted is None:
             return tuple(range(len(self.names)))
@@ -148,19 +148,19 @@ class _Reader:
         known = {label[name] for name in wanted if isinstance(name, str) and name in label}
         for name in wanted:
             if not (isinstance(name, str) and name in label):
-                what = f"labelled_categories has {_short(name)}, which is no category"
-                self._report(ProblemKind.UNKNOWN_CLASS, "images", place, record, what)
+                what = f"labelled_categories has {_short(name)}, which is not a category of this file"
+                self._add_fault(ProblemKind.UNKNOWN_CLASS, "images", position, record, what)
         return tuple(sorted(known))
 
     def take_annotations(self, records: Sequence[Any]) -> None:
-        """Boxes of the images known; those that are broken become problems."""
-        for place, record in enumerate(records):
+        """Reads the boxes; broken records become problems."""
+        for position, record in enumerate(records):
             try:
                 found = self._add(record)
             except DataError as error:
                 found = ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
             if found is not None:
-                self._report(found[0], "annotations", place, record, found[1])
+                self._add_fault(found[0], "annotations", position, record, found[1])
 
     def _add(self, record: Any) -> tuple[ProblemKind, str] | None:
         image, category, box = _id(record, "image_id"), _id(record, "category_id"), _box(record)
@@ -168,25 +168,26 @@ class _Reader:
             return None
         entry = self.images.get(image)
         if entry is None:
-            raise DataError(f"image_id {_short(image)} is no image of this file")
+            raise DataError(f"image_id {_short(image)} is not an image of this file")
         label = self._labels.get(category)
         if label is None:
-            return ProblemKind.UNKNOWN_CLASS, f"category_id {_short(category)} is no category of this file; box skipped"
+            what = f"category_id {_short(category)} is not a category of this file; box skipped"
+            return ProblemKind.UNKNOWN_CLASS, what
         if label not in entry.labelled:
             name = self.names[category]
             return ProblemKind.UNLABELLED_CLASS, f"{name!r} is not in the labelled_categories of its image; box skipped"
         return entry.objects.add(box, label, difficult=record.get("iscrowd") in (1, True))
 
-    def _report(self, kind: ProblemKind, table: str, place: int, record: Any, what: str) -> None:
-        self._faults.append(_Fault(kind, table, place, record, what))
+    def _add_fault(self, kind: ProblemKind, table: str, position: int, record: Any, what: str) -> None:
+        self._faults.append(_Fault(kind, table, position, record, what))
 
     def problems(self, text: str) -> list[Problem]:
-        """What was found wrong in a file of this text."""
+        """The problems found so far, with their lines in the file's text."""
         lines = {table: record_lines(text, table) for table in {fault.table for fault in self._faults}}
         problems = []
         for fault in self._faults:
             number = fault.record.get("id") if isinstance(fault.record, dict) else None
-            where = f"line {lines[fault.table][fault.place]}, {fault.table}[{fault.place}]"
+            where = f"line {lines[fault.table][fault.position]}, {fault.table}[{fault.position}]"
             where += f" (id {_short(number)})" if number is not None else ""
             problems.append(Problem(fault.kind, self._path, where, fault.what))
         return problems
@@ -208,7 +209,7 @@ def _id(record: Any, key: str) -> Id:
 
 
 def _gsd_m(record: Record) -> float | None:
-    """Metres per pixel, as `lcageo chips` writes it; other sets may mean other things by the name."""
+    """Metres per pixel, as `lcageo chips` writes them; other sets may use the name for something else."""
     value = record.get("gsd_m")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -217,16 +218,16 @@ def _gsd_m(record: Record) -> float | None:
 
 def _text(record: Any, key: str) -> str:
     value = _field(record, key)
-    # JSON can spell half characters (lone surrogates), which no file name or terminal takes.
+    # JSON can encode lone surrogates, which no file name or terminal accepts.
     if not isinstance(value, str) or not value or value.encode(errors="ignore").decode() != value:
-        raise DataError(f"{key} is {_short(value)}, not a text")
+        raise DataError(f"{key} is {_short(value)}, not a non-empty text")
     return value
 
 
 def _side(record: Any, key: str) -> int:
     value = _field(record, key)
     if not _is_number(value) or not 1 <= value <= MAX_SIDE_PX or value != int(value):
-        raise DataError(f"{key} is {_short(value)}, not a whole positive number of pixels")
+        raise DataError(f"{key} is {_short(value)}, not a positive whole number of pixels")
     return int(value)
 
 
@@ -239,7 +240,7 @@ def _box(record: Any) -> Box:
 
 
 def _is_number(value: Any) -> bool:
-    # Comparing refuses NaN and infinity, and whole numbers that no float can hold.
+    # The comparison also rejects NaN, infinity, and integers that no float can hold.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_SIDE_PX
 
 

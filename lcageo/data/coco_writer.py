@@ -1,4 +1,4 @@
-"""Labelled images -> COCO JSON, as `coco` reads it."""
+"""Writes labelled images as COCO JSON, in the form that `coco` reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BOX_DIGITS = 3
-"""Decimals of a pixel."""
+"""Decimal places of box coordinates in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,13 +26,13 @@ class CocoImage:
     labels: NDArray[np.int64]
     """(N,) indices into the classes."""
     ignored: NDArray[np.bool_]
-    """(N,) True for objects that are neither to be found nor background: COCO's crowds."""
+    """(N,) True for objects that are ignored, in the loss and in evaluation: COCO's crowds."""
     about: Mapping[str, Any]
-    """Further members of its record, JSON-ready."""
+    """Further members of the image's record, JSON-ready."""
 
 
 def coco_text(images: Sequence[CocoImage], classes: Sequence[str], info: Mapping[str, Any]) -> str:
-    """A COCO file's text; all images are annotated for all classes, whose ids begin at 1."""
+    """The text of a COCO file; all images are annotated for all classes, whose ids start at 1."""
     boxes = [{"image_id": number, **box} for number, image in enumerate(images, 1) for box in _boxes(image)]
     content = {
         "info": dict(info),

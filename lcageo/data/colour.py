@@ -1,4 +1,4 @@
-"""Changes of an image's colours; boxes stay. An image is (height, width, 3) uint8, RGB."""
+"""Colour changes of an image, which leave its boxes as they are. An image is (height, width, 3) uint8, RGB."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from lcageo.data.augment import AugmentConfig, Colour
 from lcageo.data.images import Pixels
 
 HAZE: Colour = (205, 210, 218)
-"""Light that air scatters: bright, slightly blue."""
+"""Colour of light scattered by the air: bright, slightly blue."""
 _LEVELS = np.arange(256.0)
 
 
 def with_brightness(image: Pixels, factor: float) -> Pixels:
-    """Every level times `factor`."""
+    """The image with every level multiplied by `factor`."""
     return _mapped(image, _LEVELS * factor)
 
 
 def with_contrast(image: Pixels, factor: float) -> Pixels:
-    """Every level's distance from the image's mean level, times `factor`."""
-    mean = float(image[::4, ::4].mean())  # a sixteenth of the pixels tells the mean well enough
+    """The image with every level's distance from the mean level multiplied by `factor`."""
+    mean = float(image[::4, ::4].mean())  # a sixteenth of the pixels gives the mean accurately enough
     return _mapped(image, mean + (_LEVELS - mean) * factor)
 
 
 def with_saturation(image: Pixels, factor: float) -> Pixels:
-    """Every pixel's distance from its own grey, times `factor`; 0 leaves grey."""
+    """The image with every pixel's distance from its own grey multiplied by `factor`; 0 leaves grey."""
     return np.asarray(ImageEnhance.Color(Image.fromarray(image)).enhance(factor))
 
 
 def with_haze(image: Pixels, strength: float) -> Pixels:
-    """A veil of scattered light over the image: 0 none, 1 nothing but the veil.
+    """The image under a veil of scattered light: 0 leaves it clear, 1 shows nothing but the veil.
 
     Source:
         The atmospheric model I = J t + A (1 - t) with an even transmission t = 1 - strength (Koschmieder's law).
@@ -41,7 +41,7 @@ def with_haze(image: Pixels, strength: float) -> Pixels:
 
 
 def jittered(image: Pixels, rng: np.random.Generator, config: AugmentConfig) -> Pixels:
-    """The image with brightness, contrast, saturation and haze drawn within the limits of `config`."""
+    """The image with brightness, contrast, saturation and haze drawn at random within the limits of `config`."""
     brightness, contrast, saturation = 1 + rng.uniform(-1, 1, 3) * (
         config.brightness, config.contrast, config.saturation
     )  # fmt: skip

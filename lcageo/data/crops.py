@@ -1,6 +1,6 @@
-"""Training crops: which image, which object, at which scale, put together how. Each crop is a function of its number.
+"""Training crops: which image, which object, at which scale, combined how. Each crop is a function of its number.
 
-Chance comes from (seed, epoch, position) alone: crops do not depend on how many processes make them, or in what order.
+Random numbers depend on (seed, epoch, position) alone, not on how many processes make the crops, or in what order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.data.annotations import Annotation, LabelledSet
-from lcageo.data.augment import SYMMETRIES, AugmentConfig, Chip, cropped, mosaic, resized, symmetric, window_start
+from lcageo.data.augment import SYMMETRIES, AugmentConfig, Crop, cropped, mosaic, resized, symmetric, window_start
 from lcageo.data.colour import jittered
 from lcageo.data.images import ImageStore
 from lcageo.errors import DataError
@@ -21,13 +21,13 @@ from lcageo.errors import DataError
 Floats = NDArray[np.float64]
 
 _ORDER, _CROP = 0, 1
-"""First of a spawn key: what the chance is for."""
+"""First element of a spawn key: what the random numbers are for."""
 _MOSAIC_CENTRE = (0.3, 0.7)
-"""Where the four parts of a mosaic meet, as share of the side."""
+"""Range of the point where the four parts of a mosaic meet, as a share of the side."""
 
 
 def object_weights(annotations: Sequence[Annotation], num_classes: int, config: AugmentConfig) -> list[Floats]:
-    """For each image, how often each of its objects is drawn, (N,): rare classes and sparse images more often.
+    """Weights with which each image's objects are drawn, (N,): higher for rare classes and sparse images.
 
     Difficult objects are never drawn.
     """
@@ -42,11 +42,11 @@ def object_weights(annotations: Sequence[Annotation], num_classes: int, config: 
 
 
 def image_shares(weights: Sequence[Floats], background_share: float) -> Floats:
-    """How often each image is drawn, (M,), summing to 1: as its objects are.
+    """How often each image is drawn, (M,), summing to 1: in proportion to the weights of its objects.
 
     Args:
-        weights: of each image's objects.
-        background_share: what the images without objects get together; never more than their share of all images.
+        weights: weights of each image's objects.
+        background_share: total for images without objects; never more than their share of all images.
     """
     shares = np.array([part.sum() for part in weights])
     empty = shares == 0
@@ -61,24 +61,24 @@ def image_shares(weights: Sequence[Floats], background_share: float) -> Floats:
 
 
 def drawn_order(shares: Floats, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Images for one epoch's crops, (count,), shuffled: each as often as its share says, to the next whole number."""
-    places = (np.arange(count) + rng.uniform()) / count
-    drawn = np.searchsorted(np.cumsum(shares), places, side="right")
+    """Images for one epoch's crops, (count,), shuffled: each as often as its share says, rounded to a whole number."""
+    positions = (np.arange(count) + rng.uniform()) / count
+    drawn = np.searchsorted(np.cumsum(shares), positions, side="right")
     return rng.permutation(np.minimum(drawn, len(shares) - 1))
 
 
 class CropMaker:
-    """Makes the crops of a labelled set, one by one, in any order."""
+    """Makes the crops of a labelled set, one at a time, in any order."""
 
     def __init__(self, labelled: LabelledSet, config: AugmentConfig, crops_per_epoch: int, seed: int) -> None:
-        """Nothing is read yet. Images annotated for no class are left out: nothing can be learned from them.
+        """Reads nothing yet. Images annotated for no class are left out: nothing can be learned from them.
 
         Raises:
             DataError: if the set has no images.
         """
         annotations = tuple(annotation for annotation in labelled.annotations if annotation.labelled_classes)
         if not annotations:
-            raise DataError(f"'{labelled.name}' has no usable image to train on; 'lcageo data check' tells why")
+            raise DataError(f"'{labelled.name}' has no usable image to train on; run 'lcageo data check' to see why")
         self.config = config
         self.crops_per_epoch = crops_per_epoch
         self.num_classes = len(labelled.classes)
@@ -91,13 +91,13 @@ class CropMaker:
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def labelled_mask(self, index: int) -> NDArray[np.bool_]:
-        """Which classes an image is annotated for, (K,)."""
+        """The classes that an image is annotated for, (K,)."""
         mask = np.zeros(self.num_classes, np.bool_)
         mask[list(self._annotations[index].labelled_classes)] = True
         return mask
 
-    def make(self, epoch: int, position: int) -> tuple[Chip, NDArray[np.bool_]]:
-        """One crop, and which classes it is annotated for, (K,).
+    def make(self, epoch: int, position: int) -> tuple[Crop, NDArray[np.bool_]]:
+        """One crop, and the classes that it is annotated for, (K,).
 
         Raises:
             DataError: if an image cannot be read.
@@ -108,16 +108,16 @@ class CropMaker:
         if len(images) > 1:
             x, y = (int(rng.uniform(*_MOSAIC_CENTRE) * size) for _ in range(2))
             sizes = ((x, y), (size - x, y), (x, size - y), (size - x, size - y))
-            chip = mosaic([self._part(rng, image, *part) for image, part in zip(images, sizes, strict=True)])
+            crop = mosaic([self._part(rng, image, *part) for image, part in zip(images, sizes, strict=True)])
         else:
-            chip = self._part(rng, images[0], size, size)
+            crop = self._part(rng, images[0], size, size)
         if config.turns_and_flips:
-            chip = symmetric(chip, int(rng.integers(SYMMETRIES)))
-        image = jittered(chip.image, rng, config)
-        return Chip(image, chip.boxes_xyxy, chip.labels, chip.difficult), self.labelled_mask(images[0])
+            crop = symmetric(crop, int(rng.integers(SYMMETRIES)))
+        image = jittered(crop.image, rng, config)
+        return Crop(image, crop.boxes_xyxy, crop.labels, crop.difficult), self.labelled_mask(images[0])
 
     def sources(self, epoch: int, position: int) -> tuple[Path, ...]:
-        """The image files that a crop is made of: one, or four."""
+        """The image files that a crop is made from: one, or four for a mosaic."""
         drawn = self._drawn(self._rng(_CROP, epoch, position), epoch, position)
         return tuple(self._annotations[index].image for index in drawn)
 
@@ -125,31 +125,31 @@ class CropMaker:
         index = int(self._images_of(epoch)[position])
         return (index, *self._partners(rng, index)) if rng.uniform() < self.config.mosaic_share else (index,)
 
-    def _part(self, rng: np.random.Generator, index: int, width: int, height: int) -> Chip:
-        """A crop of one image around one of its objects, at a scale drawn, in the size asked for."""
-        chip = self._whole(index)
+    def _part(self, rng: np.random.Generator, index: int, width: int, height: int) -> Crop:
+        """A crop of one image around one of its objects, at a random scale, in the given size."""
+        crop = self._whole(index)
         weights = self._weights[index]
         spans: Sequence[tuple[float, float] | None] = (None, None)
         share = 0.0
         if weights.any():
-            x1, y1, x2, y2 = chip.boxes_xyxy[rng.choice(len(weights), p=weights / weights.sum())].tolist()
+            x1, y1, x2, y2 = crop.boxes_xyxy[rng.choice(len(weights), p=weights / weights.sum())].tolist()
             spans = (x1, x2), (y1, y2)
             share = max((x2 - x1) / width, (y2 - y1) / height)
         scale = self._scale(rng, index, share)
         window = max(1, round(width / scale)), max(1, round(height / scale))
         x0, y0 = (
             window_start(rng, span, extent, length)
-            for span, extent, length in zip(spans, chip.size, window, strict=True)
+            for span, extent, length in zip(spans, crop.size, window, strict=True)
         )
-        return resized(cropped(chip, x0, y0, *window, self.config.min_visible, self.config.fill), width, height)
+        return resized(cropped(crop, x0, y0, *window, self.config.min_visible, self.config.fill), width, height)
 
     def _scale(self, rng: np.random.Generator, index: int, object_share: float) -> float:
-        """Crop pixels per image pixel; smaller, within the range, where the object would not fit the crop.
+        """Crop pixels per image pixel; reduced, within the range, where the object would not fit the crop.
 
         Args:
-            rng: source of chance.
+            rng: random generator.
             index: which image.
-            object_share: how many times the object fills the crop at scale 1; 0 where there is no object.
+            object_share: size of the object relative to the crop at scale 1; 0 without an object.
         """
         long_side = None if self._annotations[index].is_scene else self.config.long_side
         unit = 1.0 if long_side is None else long_side / max(self.store.size(index))
@@ -157,14 +157,14 @@ class CropMaker:
         scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         return scale if scale * object_share <= 1 else max(low, 1 / object_share)
 
-    def _whole(self, index: int) -> Chip:
-        """An image as the store gives it, with its boxes reduced as it was."""
+    def _whole(self, index: int) -> Crop:
+        """An image as the store returns it, with its boxes scaled to match."""
         annotation, image = self._annotations[index], self.store.load(index)
         factor = np.array([image.shape[1] / annotation.width, image.shape[0] / annotation.height] * 2, np.float32)
-        return Chip(image, annotation.boxes_xyxy * factor, annotation.labels, annotation.difficult)
+        return Crop(image, annotation.boxes_xyxy * factor, annotation.labels, annotation.difficult)
 
     def _partners(self, rng: np.random.Generator, index: int) -> list[int]:
-        """Three images to go with one in a mosaic, annotated for the same classes, so that one mask holds for all."""
+        """Three more images for a mosaic, annotated for the same classes, so that one mask holds for all."""
         group = self._groups[self._annotations[index].labelled_classes]
         shares = self._shares[group]
         p = shares / shares.sum() if shares.any() else None
@@ -180,7 +180,7 @@ class CropMaker:
 
 
 def _groups(annotations: Sequence[Annotation]) -> dict[tuple[int, ...], NDArray[np.int64]]:
-    """Images by the classes they are annotated for."""
+    """Indices of images by the classes that they are annotated for."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, annotation in enumerate(annotations):
         groups[annotation.labelled_classes].append(index)

@@ -1,4 +1,4 @@
-"""What a torch DataLoader takes: training crops, the crops of each step, and whole images for evaluation."""
+"""Datasets for torch's DataLoader: training crops, the crops of each step, and whole images for evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.augment import AugmentConfig, Chip, Colour, cropped, resized
+from lcageo.data.augment import AugmentConfig, Colour, Crop, cropped, resized
 from lcageo.data.crops import CropMaker
 from lcageo.data.images import ImageStore, Pixels
 
@@ -36,7 +36,7 @@ class TrainSample:
     labels: Tensor
     """(N,) int64."""
     difficult: Tensor
-    """(N,) bool: neither to be found nor background."""
+    """(N,) bool: ignored, in the loss and in evaluation."""
     labelled: Tensor
     """(K,) bool: the classes the crop is annotated for. The others must stay out of the loss."""
 
@@ -67,7 +67,7 @@ class TrainBatch:
         )
 
     def to(self, device: torch.device | str) -> TrainBatch:
-        """The batch on another device; pinned memory is copied while the device computes."""
+        """The batch on another device; pinned memory is copied asynchronously."""
         return self._changed(lambda part: part.to(device, non_blocking=True))
 
     def pin_memory(self) -> TrainBatch:
@@ -85,10 +85,10 @@ class TrainBatch:
 
 
 class CropDataset(Dataset[TrainSample]):
-    """Training crops by (epoch, position), as CropBatches counts them."""
+    """Training crops by (epoch, position), the keys that CropBatches yields."""
 
     def __init__(self, labelled: LabelledSet, config: AugmentConfig, crops_per_epoch: int, seed: int) -> None:
-        """Nothing is read yet; `store.fill()` keeps the images in memory.
+        """Reads nothing yet; `store.fill()` keeps the images in memory.
 
         Raises:
             DataError: if the set has no images.
@@ -101,25 +101,25 @@ class CropDataset(Dataset[TrainSample]):
         return self._maker.store
 
     def sources(self, key: Key) -> tuple[Path, ...]:
-        """The image files that a crop is made of."""
+        """The image files that a crop is made from."""
         return self._maker.sources(*key)
 
     def __len__(self) -> int:
         return self._maker.crops_per_epoch
 
     def __getitem__(self, key: Key) -> TrainSample:
-        chip, labelled = self._maker.make(*key)
+        crop, labelled = self._maker.make(*key)
         return TrainSample(
-            _image_tensor(chip.image),
-            torch.from_numpy(chip.boxes_xyxy),
-            torch.from_numpy(chip.labels),
-            torch.from_numpy(chip.difficult),
+            _image_tensor(crop.image),
+            torch.from_numpy(crop.boxes_xyxy),
+            torch.from_numpy(crop.labels),
+            torch.from_numpy(crop.difficult),
             torch.from_numpy(labelled),
         )
 
 
 def collate_train(samples: Sequence[TrainSample]) -> TrainBatch:
-    """Crops of one size as a batch."""
+    """Collates crops of one size into a batch."""
     return TrainBatch(
         torch.stack([sample.image for sample in samples]),
         tuple(sample.boxes_xyxy for sample in samples),
@@ -130,20 +130,20 @@ def collate_train(samples: Sequence[TrainSample]) -> TrainBatch:
 
 
 class CropBatches(Sampler[list[Key]]):
-    """Which crops each step trains on: a function of the step's number, so that nothing else need be remembered.
+    """The crops of each training step, as a function of the step's number: resuming needs no other state.
 
-    Several processes that train together take an equal part of each batch, so that one step of all of them sees the
-    same crops whatever their number.
+    Processes that train together take equal parts of each batch, so that a step sees the same crops whatever their
+    number.
     """
 
     def __init__(self, steps_per_epoch: int, batch: int, rank: int = 0, world: int = 1) -> None:
-        """Start at step 0.
+        """Starts at step 0.
 
         Args:
-            steps_per_epoch: steps with as many crops as there are images.
-            batch: crops a step, of all processes together; a multiple of `world`.
-            rank: which process this is, 0 to world - 1.
-            world: how many processes train together.
+            steps_per_epoch: number of steps that show as many crops as there are images.
+            batch: crops per step, over all processes; a multiple of `world`.
+            rank: index of this process, 0 to world - 1.
+            world: number of processes that train together.
         """
         self.start = 0
         self._steps_per_epoch = steps_per_epoch
@@ -158,13 +158,13 @@ class CropBatches(Sampler[list[Key]]):
         """This process's crops of a step."""
         epoch, within = divmod(step, self._steps_per_epoch)
         first = within * self._batch + self._rank
-        return [(epoch, first + place * self._world) for place in range(self._batch // self._world)]
+        return [(epoch, first + index * self._world) for index in range(self._batch // self._world)]
 
 
 def train_loader(
     dataset: CropDataset, batches: CropBatches, workers: int, pin_memory: bool = False
 ) -> DataLoader[TrainSample]:
-    """Endless batches of training crops, made ahead of time in other processes (0: when asked for)."""
+    """Endless batches of training crops, prepared ahead by worker processes (0 workers: on demand)."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -173,16 +173,17 @@ def train_loader(
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
         prefetch_factor=4 if workers else None,
-        # Forked workers share the images kept in memory; other ways would copy them to each.
+        # Forked workers share the images kept in memory; other start methods would copy them to each worker.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-        generator=torch.Generator(),  # the loader draws a seed: not from the generator that training resumes with
+        generator=torch.Generator(),  # the loader draws a seed, which must not advance the generator of the training
     )
 
 
 def _ignore_signals(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and the SIGTERM of batch systems and `timeout` every one of a job.
+    """Makes a worker ignore SIGINT and SIGTERM.
 
-    The trainer alone decides when to stop; it tells the workers, and without it they end by themselves.
+    Ctrl-C reaches every process of a terminal, and the SIGTERM of batch systems and `timeout` every process of a job.
+    The trainer alone decides when to stop and ends its workers; they exit on their own if it is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -195,9 +196,9 @@ class EvalSample:
     image: Tensor
     """(3, S, S) uint8: the image in the upper left corner, filled to the right or below."""
     scale_xy: tuple[float, float]
-    """Pixels of the original per pixel of `image`, across and down (they differ by rounding alone)."""
+    """Pixels of the original per pixel of `image`, across and down (they differ only by rounding)."""
     index: int
-    """Which of the set's annotations."""
+    """Index of the image in the set."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,16 +212,16 @@ class EvalBatch:
 
 
 class EvalDataset(Dataset[EvalSample]):
-    """Every image of a set once, whole, by its index."""
+    """The images of a set, each as a whole, by index."""
 
     def __init__(self, labelled: LabelledSet, size: int, enlarge: bool = True, fill: Colour | None = None) -> None:
-        """Nothing is read yet; `store.fill()` keeps the images in memory.
+        """Reads nothing yet; `store.fill()` keeps the images in memory.
 
         Args:
             labelled: the set.
-            size: side of the square, pixels; the image's longer side becomes this.
-            enlarge: whether smaller images are enlarged to it too.
-            fill: colour of the rest; None: as in training.
+            size: side of the square, pixels; the image's longer side is scaled to it.
+            enlarge: whether smaller images are enlarged too.
+            fill: colour of the padding; None: as in training.
         """
         self.store = ImageStore(labelled.annotations, size)
         self._annotations = labelled.annotations
@@ -233,17 +234,17 @@ class EvalDataset(Dataset[EvalSample]):
 
     def __getitem__(self, index: int) -> EvalSample:
         image, annotation = self.store.load(index), self._annotations[index]
-        chip = Chip(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
-        if self._enlarge and max(chip.size) < self._size:
-            factor = self._size / max(chip.size)
-            chip = resized(chip, *(max(1, round(side * factor)) for side in chip.size))
-        width, height = chip.size
-        square = cropped(chip, 0, 0, self._size, self._size, 0, self._fill)
+        crop = Crop(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.bool_))
+        if self._enlarge and max(crop.size) < self._size:
+            factor = self._size / max(crop.size)
+            crop = resized(crop, *(max(1, round(side * factor)) for side in crop.size))
+        width, height = crop.size
+        square = cropped(crop, 0, 0, self._size, self._size, 0, self._fill)
         return EvalSample(_image_tensor(square.image), (annotation.width / width, annotation.height / height), index)
 
 
 def collate_eval(samples: Sequence[EvalSample]) -> EvalBatch:
-    """Images of one size as a batch."""
+    """Collates images of one size into a batch."""
     return EvalBatch(
         torch.stack([sample.image for sample in samples]),
         tuple(sample.scale_xy for sample in samples),
@@ -252,7 +253,7 @@ def collate_eval(samples: Sequence[EvalSample]) -> EvalBatch:
 
 
 def to_original(boxes_xyxy: NDArray[np.floating[Any]], scale_xy: tuple[float, float]) -> NDArray[np.float64]:
-    """Boxes found in an EvalSample's image, (N, 4), in pixels of the original image."""
+    """Boxes found in an EvalSample's image, (N, 4), converted to pixels of the original image."""
     original: NDArray[np.float64] = boxes_xyxy.astype(np.float64) * np.array([*scale_xy, *scale_xy])
     return original
 

@@ -21,7 +21,7 @@ DIOR_CLASSES = (
     "tenniscourt", "trainstation", "vehicle", "windmill",
 )  # fmt: skip
 _LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
-"""Copies of DIOR differ in capitals."""
+"""DIOR's labels by name in lower case, since copies of DIOR differ in capitalisation."""
 
 
 class DiorSplit(StrEnum):
@@ -39,35 +39,35 @@ def is_dior(root: Path) -> bool:
 
 
 def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
-    """The splits that a DIOR folder has a list of, none of them twice.
+    """The splits that a DIOR folder has lists of, without overlap.
 
-    Trainval is train and val together: it stands for them only where one of the two has no list.
+    Trainval is train and val together: it is used instead of them only where one of the two has no list.
 
     Raises:
         DataError: if there is no list.
     """
     lists = root / "ImageSets" / "Main"
-    there = [split for split in DiorSplit if (lists / f"{split}.txt").exists()]
-    if not there:
+    existing = [split for split in DiorSplit if (lists / f"{split}.txt").exists()]
+    if not existing:
         raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(DiorSplit)} (.txt)")
     halves = {DiorSplit.TRAIN, DiorSplit.VAL}
-    stands_for_them = DiorSplit.TRAINVAL in there and not halves <= set(there)
-    needless = halves if stands_for_them else {DiorSplit.TRAINVAL}
-    return tuple(split for split in there if split not in needless)
+    use_trainval = DiorSplit.TRAINVAL in existing and not halves <= set(existing)
+    redundant = halves if use_trainval else {DiorSplit.TRAINVAL}
+    return tuple(split for split in existing if split not in redundant)
 
 
 def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
     """One split of DIOR, in the order of its list.
 
-    Broken records are skipped and become problems, named with file and line.
+    Broken records are skipped and become problems that name file and line.
 
     Args:
-        root: the folder that holds JPEGImages-trainval, JPEGImages-test, Annotations and ImageSets.
-        split: which list to follow.
-        strict: refuse broken records instead.
+        root: the folder that contains JPEGImages-trainval, JPEGImages-test, Annotations and ImageSets.
+        split: which list to read.
+        strict: whether broken records are an error instead.
 
     Raises:
-        DataError: if the folder is not laid out as DIOR, or strict and anything is broken.
+        DataError: if the folder is not laid out as DIOR, or if strict and anything is broken.
     """
     boxes = root / "Annotations" / "Horizontal Bounding Boxes"
     xml_folder = boxes if boxes.is_dir() else boxes.parent
@@ -87,7 +87,7 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
 
 
 def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, str]:
-    """Names of the split's images, each once, and where they are listed."""
+    """Names of the split's images, each once, with where they are listed."""
     lists = root / "ImageSets" / "Main"
     paths = [lists / f"{split}.txt"]
     if split == DiorSplit.TRAINVAL and not paths[0].exists():
@@ -103,7 +103,7 @@ def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, s
             if not stem:
                 continue
             if "/" in stem or "\\" in stem:
-                what = f"{stem!r} is not the name of an image without folder and ending; skipped"
+                what = f"{stem!r} is not an image name without folder and suffix; skipped"
                 problems.append(Problem(ProblemKind.BROKEN_RECORD, path, where, what))
             elif stem in first_seen:
                 what = f"image {stem!r} was listed before ({first_seen[stem]}); skipped"
@@ -114,9 +114,9 @@ def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, s
 
 
 def _read_record(xml: Path, image: Path, listed: str, problems: list[Problem]) -> Annotation | None:
-    """The annotation of one image, or None where the whole record is useless."""
+    """The annotation of one image, or None if its record cannot be used."""
     if not is_file(image):
-        what = f"'{image}', listed in {listed}, is not there; image skipped"
+        what = f"'{image}', listed in {listed}, does not exist; image skipped"
         problems.append(Problem(ProblemKind.MISSING_IMAGE, xml, "", what))
         return None
     try:
@@ -140,5 +140,5 @@ def _add_object(node: Node, objects: ObjectList) -> tuple[ProblemKind, str] | No
         return ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
     label = _LABELS.get(record.name.lower())
     if label is None:
-        return ProblemKind.UNKNOWN_CLASS, f"{record.name!r} is none of DIOR's classes; box skipped"
+        return ProblemKind.UNKNOWN_CLASS, f"{record.name!r} is not a DIOR class; box skipped"
     return objects.add(record.box, label, record.difficult)

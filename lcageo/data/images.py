@@ -1,4 +1,4 @@
-"""Image files to pixels: decoding, reducing, and keeping them in memory. An image is (height, width, 3) uint8, RGB."""
+"""Reads image files: decoding, downscaling, keeping in memory. An image is (height, width, 3) uint8, RGB."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lcageo.errors import DataError
 Pixels = NDArray[np.uint8]
 
 Image.MAX_IMAGE_PIXELS = 2**31
-"""Pillow takes anything above 89 megapixels for an attack; training images may be whole scenes."""
+"""Pillow treats anything above 89 megapixels as a decompression bomb; training images may be whole scenes."""
 
-# What Pillow raises on damaged files, besides OSError: its decoders let the errors of their helpers through.
+# What Pillow raises on damaged files, besides OSError: its decoders do not catch the errors of their helpers.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error,
             Image.DecompressionBombError)  # fmt: skip
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False also for names that no file can have (too long, with a NUL)."""
+    """Whether the file exists; False also for names that no file can have (too long, or with a NUL)."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -37,7 +37,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height from the file's header.
 
     Raises:
-        DataError: if there is no such file, or it is no image.
+        DataError: if the file does not exist or is not an image.
     """
     try:
         with Image.open(path) as image:
@@ -47,7 +47,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def reduced_size(width: int, height: int, longest_side: int | None) -> tuple[int, int]:
-    """Width and height after reducing to a longest side; never enlarged."""
+    """Width and height after downscaling to a longest side; images are never enlarged."""
     if longest_side is None or max(width, height) <= longest_side:
         return width, height
     factor = longest_side / max(width, height)
@@ -55,7 +55,7 @@ def reduced_size(width: int, height: int, longest_side: int | None) -> tuple[int
 
 
 def read_image(path: Path, longest_side: int | None = None) -> Pixels:
-    """All pixels, reduced to `longest_side` where the image is larger.
+    """All pixels, downscaled to `longest_side` where the image is larger.
 
     Orientation tags are ignored, since boxes refer to the stored pixels.
 
@@ -77,20 +77,20 @@ def _one_line(error: BaseException) -> str:
 
 
 class ImageStore:
-    """The pixels of a set's images, decoded anew each time or once into memory; the pixels are the same either way.
+    """The pixels of a set's images, decoded on each access or once into memory; the pixels are the same either way.
 
-    Fill it before worker processes start: where they are forked, they share its memory.
+    Fill it before worker processes start: forked workers share its memory.
     """
 
     def __init__(
         self, annotations: Sequence[Annotation], longest_side: int | None, *, scenes_whole: bool = False
     ) -> None:
-        """Nothing is read yet.
+        """Reads nothing yet.
 
         Args:
-            annotations: of the images.
-            longest_side: larger images are reduced to it; None: never.
-            scenes_whole: whether images that are scenes keep their size nevertheless.
+            annotations: the images.
+            longest_side: larger images are downscaled to it; None: never.
+            scenes_whole: whether scenes keep their size nevertheless.
         """
         self._annotations = annotations
         self._scenes_whole = scenes_whole
@@ -101,13 +101,13 @@ class ImageStore:
         return len(self._annotations)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Width and height of the pixels that `load` gives."""
+        """Width and height of the pixels that `load` returns."""
         annotation = self._annotations[index]
         return reduced_size(annotation.width, annotation.height, self._limit(annotation))
 
     @property
     def bytes_needed(self) -> int:
-        """Memory that `fill` takes."""
+        """Memory that `fill` takes, bytes."""
         return sum(3 * width * height for width, height in map(self.size, range(len(self))))
 
     def fill(self, threads: int = 2, progress: Callable[[int], object] | None = None) -> None:
@@ -123,15 +123,15 @@ class ImageStore:
                     kept.append(pixels)
                     if progress is not None:
                         progress(1)
-            finally:  # after an error, or when the user stops, the rest need not be decoded
+            finally:  # after an error or an interrupt, do not decode the rest
                 pool.shutdown(cancel_futures=True)
         self._kept = kept
 
     def load(self, index: int) -> Pixels:
-        """Pixels of one image; not to be written to.
+        """Pixels of one image, read-only.
 
         Raises:
-            DataError: if the file cannot be decoded or has another size than its annotation says.
+            DataError: if the file cannot be decoded or its size differs from its annotation's.
         """
         return self._kept[index] if self._kept is not None else self._decode(index)
 
@@ -149,8 +149,8 @@ class ImageStore:
 
 
 def wrong_size(annotation: Annotation, size: tuple[int, int]) -> str:
-    """The message for an image whose record gives another size."""
+    """Error message for an image whose size differs from its record's."""
     return (
-        f"image '{annotation.image}' has {size[0]} x {size[1]} pixels, its record says "
+        f"image '{annotation.image}' has {size[0]} x {size[1]} pixels, but its record says "
         f"{annotation.width} x {annotation.height}; boxes would not fit"
     )

@@ -1,4 +1,4 @@
-"""Where in a JSON file a record stands: json tells of a value that is wrong only what it is."""
+"""Line numbers of the records in a JSON file, for error messages: the json module does not keep them."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def record_lines(text: str, key: str) -> list[int]:
-    """The line (from 1) on which each record of one of the file's lists begins.
+    """The line (from 1) on which each record of one of the file's lists starts.
 
     Args:
         text: valid JSON, an object.
-        key: of a list in that object; of several with this key the last counts, as for json.
+        key: key of a list in that object; if it occurs several times, the last one counts, as in json.
     """
     decode = json.JSONDecoder().raw_decode
-    places: list[int] = []
+    starts: list[int] = []
     at = _after_space(text, text.index("{") + 1)
     while text[at] != "}":
         name, at = decode(text, at)
         at = _after_space(text, _after_space(text, at) + 1)  # past the colon
         if name == key:
-            places, at = _record_places(text, at)
+            starts, at = _record_starts(text, at)
         else:
             _, at = decode(text, at)
         at = _after_comma(text, at)
     breaks = [found.start() for found in re.finditer("\n", text)]
-    return [1 + bisect_right(breaks, place) for place in places]
+    return [1 + bisect_right(breaks, start) for start in starts]
 
 
-def _record_places(text: str, at: int) -> tuple[list[int], int]:
-    """Where the records of the list at `at` begin, and where it ends."""
+def _record_starts(text: str, at: int) -> tuple[list[int], int]:
+    """Positions of the records of the list at `at`, and the position after its end."""
     decode = json.JSONDecoder().raw_decode
-    places = []
+    starts = []
     at = _after_space(text, at + 1)
     while text[at] != "]":
-        places.append(at)
+        starts.append(at)
         _, at = decode(text, at)
         at = _after_comma(text, at)
-    return places, at + 1
+    return starts, at + 1
 
 
 def _after_space(text: str, at: int) -> int:

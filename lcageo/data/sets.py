@@ -19,26 +19,26 @@ def read_sets(
     class_map: ClassMap | None = None,
     strict: bool = False,
 ) -> LabelledSet:
-    """All images of some sources.
+    """Reads all images of some sources.
 
     Args:
         sources: folders laid out as DIOR, and COCO files (.json).
-        split: which list of a DIOR folder to follow; a COCO file is one split by itself.
-        classes: the classes wanted, in order; None: all that occur.
-        class_map: which names to put together.
-        strict: refuse broken records, which are otherwise skipped and become problems.
+        split: which list of a DIOR folder to read; a COCO file is a single split.
+        classes: the wanted classes, in order; None: all that occur.
+        class_map: names to merge.
+        strict: whether broken records are an error; otherwise they are skipped and become problems.
 
     Raises:
-        DataError: if a source is neither, cannot be read, or strict and anything is broken.
+        DataError: if a source is neither of these, cannot be read, or if strict and anything is broken.
     """
     return joined([read_source(source, split, strict) for source in sources], classes, class_map)
 
 
 def read_source(source: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
-    """The images of one source, with its own classes; arguments and errors as of `read_sets`."""
+    """Reads the images of one source, with its own classes; arguments and errors as in `read_sets`."""
     if source.suffix.lower() == ".json":
         return read_coco(source, strict=strict)
     if is_dior(source):
         return read_dior(source, split, strict)
-    what = "is not there" if not source.exists() else "is neither"
+    what = "does not exist" if not source.exists() else "is not a labelled set"
     raise DataError(f"data '{source}' {what}; give a COCO file (.json) or a folder laid out as DIOR")

@@ -1,4 +1,4 @@
-"""All splits of the data that a user names, each by itself, for checking them against one another."""
+"""All splits of the data that a user names, each on its own, for checking them against one another."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Split:
     source: Path
     labelled: LabelledSet
     names: tuple[str, ...]
-    """What it can be called, from the shortest name to one that no other split has."""
+    """Possible names, from the shortest to one that no other split has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
-    """What some sources hold."""
+    """The splits of some sources."""
 
     by_name: Mapping[str, Split]
-    """By the shortest names that tell them apart, in the order of the sources."""
+    """Splits by the shortest names that tell them apart, in the order of the sources."""
     problems: tuple[Problem, ...]
-    """What is wrong between them; each set keeps its own."""
+    """Problems between the splits; each set keeps its own."""
 
     @property
     def sets(self) -> dict[str, LabelledSet]:
-        """Name -> images."""
+        """The labelled sets by name."""
         return {name: split.labelled for name, split in self.by_name.items()}
 
 
@@ -45,24 +45,24 @@ def read_splits(
     wanted: Sequence[DiorSplit] = (),
     class_map: ClassMap | None = None,
 ) -> Splits:
-    """Every split of some sources.
+    """Reads every split of some sources.
 
     Args:
         sources: folders laid out as DIOR, and COCO files (.json), each of which is one split.
-        validation: more of them, whose classes must all be among the others'.
-        wanted: which lists of DIOR folders to follow; none: all that are there and do not overlap.
-        class_map: names to put together.
+        validation: more sources, whose classes must all occur in the others.
+        wanted: which lists of DIOR folders to read; none: all existing ones that do not overlap.
+        class_map: names to merge.
 
     Raises:
-        DataError: if a source is neither, cannot be read, or has no list of images.
-        UsageError: if a source is named twice, or the splits wanted overlap or fit no source.
+        DataError: if a source is neither of these, cannot be read, or has no list of images.
+        UsageError: if a source is named twice, or the wanted splits overlap or fit no source.
     """
     everything = [*sources, *validation]
     _check(everything, wanted)
     splits = [split for source in everything for split in _splits_of(source, wanted)]
     problems: list[Problem] = []
     if class_map is not None:
-        problems += _slips(splits, class_map)
+        problems += _unknown_names(splits, class_map)
         splits = [_mapped(split, class_map) for split in splits]
     if validation:
         problems += _unknown_to_training(splits, validation)
@@ -72,35 +72,35 @@ def read_splits(
 
 
 def _check(sources: Sequence[Path], wanted: Sequence[DiorSplit]) -> None:
-    places = [source.resolve() for source in sources]
-    for index, place in enumerate(places):
-        if place in places[:index]:
+    paths = [source.resolve() for source in sources]
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
             raise UsageError(f"data '{sources[index]}' is named twice; name each source once")
     if DiorSplit.TRAINVAL in wanted and {DiorSplit.TRAIN, DiorSplit.VAL} & set(wanted):
-        raise UsageError("--split trainval is train and val together; give it or these, not both")
+        raise UsageError("--split trainval already contains train and val; use either it or these")
     if wanted and not any(map(is_dior, sources)):
-        raise UsageError("--split chooses lists of DIOR folders, and no source is one; leave it out")
+        raise UsageError("--split chooses lists of DIOR folders, but no source is one; leave it out")
 
 
 def _splits_of(source: Path, wanted: Sequence[DiorSplit]) -> list[Split]:
-    place = source.resolve()
+    path = source.resolve()
     if not is_dior(source):
-        names = (source.stem, f"{place.parent.name}/{source.stem}", str(source))
+        names = (source.stem, f"{path.parent.name}/{source.stem}", str(source))
         return [Split(source, read_source(source, DiorSplit.TRAIN), names)]
     return [
-        Split(source, read_source(source, split), (str(split), f"{place.name}, {split}", f"{source}, {split}"))
+        Split(source, read_source(source, split), (str(split), f"{path.name}, {split}", f"{source}, {split}"))
         for split in dict.fromkeys(wanted) or listed_splits(source)
     ]
 
 
 def _mapped(split: Split, class_map: ClassMap) -> Split:
-    """The split under the map's names. Only the part of the map that concerns it: the rest is no slip of its own."""
+    """The split under the map's names; only names that it has are passed on, since others are no mistake here."""
     own = {name: target for name, target in class_map.targets.items() if name in split.labelled.classes}
     return Split(split.source, joined([split.labelled], None, ClassMap(class_map.path, own)), split.names)
 
 
-def _slips(splits: Sequence[Split], class_map: ClassMap) -> list[Problem]:
-    """Names of the map that no split has."""
+def _unknown_names(splits: Sequence[Split], class_map: ClassMap) -> list[Problem]:
+    """Names in the map that no split has."""
     known = dict.fromkeys(name for split in splits for name in split.labelled.classes)
     what = f"not in the data, which has {', '.join(known)}"
     path = class_map.path or Path("class map")
@@ -112,7 +112,7 @@ def _slips(splits: Sequence[Split], class_map: ClassMap) -> list[Problem]:
 
 
 def _unknown_to_training(splits: Sequence[Split], validation: Sequence[Path]) -> list[Problem]:
-    """Classes with boxes in validation that no training source has: of them nothing can be learned."""
+    """Classes with boxes in the validation data that no training source has: they cannot be learned."""
     trained = dict.fromkeys(
         name for split in splits if split.source not in validation for name in split.labelled.classes
     )

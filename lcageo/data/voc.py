@@ -1,6 +1,6 @@
-"""One VOC XML file: its image's size and its objects, each with the line it starts on.
+"""Reads one VOC XML file: its image's size and its objects, each with the line it starts on.
 
-The one place that knows VOC's boxes: 1-based and inclusive. Column xmin is the first and xmax the last column that the
+Only this module knows VOC's boxes: 1-based and inclusive. Column xmin is the first and xmax the last column that the
 object covers, counted from 1; so in continuous pixels x1 = xmin - 1 and x2 = xmax.
 """
 
@@ -37,7 +37,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
     def child(self, tag: str) -> Node:
-        """Its first child of that tag.
+        """Its first child with that tag.
 
         Raises:
             DataError: if there is none.
@@ -48,11 +48,11 @@ class Node:
         raise DataError(f"<{self.tag}> lacks <{tag}>")
 
     def text(self, tag: str) -> str:
-        """The text in its first child of that tag, without the white space around it."""
+        """The text in its first child with that tag, without surrounding white space."""
         return "".join(self.child(tag).parts).strip()
 
     def number(self, tag: str) -> float:
-        """The number in its first child of that tag.
+        """The number in its first child with that tag.
 
         Raises:
             DataError: if there is none, or not a finite number of reasonable size.
@@ -68,10 +68,10 @@ class Node:
 
 
 def read_voc(path: Path) -> Node:
-    """The <annotation> element.
+    """The <annotation> element of a file.
 
     Raises:
-        DataError: if the file cannot be read, is no XML, or declares entities (they can fill any memory).
+        DataError: if the file cannot be read, is not XML, or declares entities (which can exhaust memory).
     """
     import defusedxml.sax  # here, because a GPU node that trains on COCO files may lack it
     from defusedxml.common import DefusedXmlException
@@ -88,7 +88,7 @@ def read_voc(path: Path) -> Node:
     except (SAXException, ValueError, LookupError) as error:  # the last two: encodings that do not exist or do not fit
         raise DataError(f"is not XML: {error}") from error
     if tree.root is None or tree.root.tag != "annotation":
-        raise DataError("holds no <annotation>")
+        raise DataError("has no <annotation> element")
     return tree.root
 
 
@@ -96,17 +96,17 @@ def voc_size(root: Node) -> tuple[int, int]:
     """The image's width and height.
 
     Raises:
-        DataError: if they are missing, or not whole positive numbers.
+        DataError: if they are missing, or not positive whole numbers.
     """
     size = root.child("size")
     width, height = size.number("width"), size.number("height")
     if not (width.is_integer() and height.is_integer() and min(width, height) >= 1):
-        raise DataError(f"<size> is {width:g} x {height:g}, not whole positive numbers")
+        raise DataError(f"<size> is {width:g} x {height:g}, not positive whole numbers")
     return int(width), int(height)
 
 
 def voc_object(node: Node) -> VocObject:
-    """What an <object> element says.
+    """The object that an <object> element describes.
 
     Raises:
         DataError: if its name or box is missing or malformed.
@@ -118,25 +118,25 @@ def voc_object(node: Node) -> VocObject:
 
 
 def voc_box(xmin: float, ymin: float, xmax: float, ymax: float) -> Box:
-    """A 1-based inclusive box in continuous pixels."""
+    """A 1-based inclusive box, converted to continuous pixels."""
     return xmin - 1, ymin - 1, xmax, ymax
 
 
 class _Tree(ContentHandler):
-    """Builds nodes. ElementTree would do, if it kept the line numbers that our messages name."""
+    """Builds nodes. ElementTree would do if it kept the line numbers that our messages name."""
 
     def __init__(self) -> None:
         super().__init__()
         self.root: Node | None = None
         self._open: list[Node] = []
-        self._place: Locator | None = None
+        self._locator: Locator | None = None
 
     def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802 - named by the base class
-        self._place = locator
+        self._locator = locator
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - named by the base class
-        assert self._place is not None, "expat gives its locator before the first element"
-        node = Node(name, self._place.getLineNumber() or 0)
+        assert self._locator is not None, "expat gives its locator before the first element"
+        node = Node(name, self._locator.getLineNumber() or 0)
         if self._open:
             self._open[-1].children.append(node)
         else:

@@ -1,1 +1,1 @@
-"""Models and layers against truth: `lcageo evaluate`."""
+"""Evaluation of models and layers against ground truth: `lcageo evaluate`."""

@@ -1,4 +1,4 @@
-"""What a layer of found objects has right, wrong and missed, as one layer to look at."""
+"""True positives, false positives and misses of a layer of found objects, as one layer."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def differences(
     iou: NDArray[np.float64],
     scores: NDArray[np.float64] | None,
 ) -> geopandas.GeoDataFrame:
-    """All N found objects, then the missed ones, in the CRS that both layers have.
+    """All N found objects, then the missed ones, in the common CRS of both layers.
 
     Args:
         found: N objects.
         truth: M objects.
         names: classes of the found objects, and of the true ones.
-        matched: (N,) position of the true object that each found one is; -1: none.
-        iou: (N,) their overlap; nan: none.
+        matched: (N,) index of the true object matched with each found one; -1: none.
+        iou: (N,) IoU of the match; nan: none.
         scores: (N,), if the found objects have any.
 
     Returns:
         Their polygons with id, result ("true positive", "false positive", "miss"), class, score, iou, found_id and
-        truth_id (the layers' own ids, else the places of their features, from 1). Shapefiles take no longer names.
+        truth_id (the layers' own ids, or else their features' positions, from 1). Shapefiles allow no longer names.
     """
     missed = np.setdiff1d(np.arange(len(truth)), matched)
     nothing = np.full(len(missed), np.nan)
@@ -56,7 +56,7 @@ def differences(
 
 
 def _ids(layer: PolygonLayer) -> Any:
-    """(N,) pandas array, whole numbers or text, in which a position of -1 takes "none"."""
+    """(N,) ids as a pandas array of integers or text, whose `take` gives a missing value for index -1."""
     column = layer.column(("id",))
     ids = layer.frame.index.to_series() + 1 if column is None else layer.frame[column]
     whole = pd.api.types.is_numeric_dtype(ids) and (ids.isna() | (ids % 1 == 0)).all()

@@ -1,4 +1,4 @@
-"""A model on labelled images, from files to figures. Only images that are cut into tiles need what reads maps."""
+"""Evaluates a model on labelled images. Only images that are cut into tiles need the packages that read rasters."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.data.dataset import EvalDataset, EvalSample, to_original
 from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError, SceneError
-from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.summary import Evaluation, evaluate_detections
 from lcageo.metrics.truth import ImageTruth
 from lcageo.runtime.predictor import Predictor
 
 BENCHMARK = DetectConfig(score=0.05, iou=0.6, max_per_tile=100)
-"""What detection benchmarks keep: everything that scores more than 0.05, at most 100 objects an image."""
+"""What detection benchmarks keep: everything that scores more than 0.05, at most 100 objects per image."""
 MAX_PER_SCENE = 10_000
-"""Best objects of a scene that count: there may be thousands of cars in it."""
+"""Maximum number of objects of a scene that count: it may hold thousands of cars."""
 READ_THREADS = min(8, os.cpu_count() or 1)
 
 OnProgress = Callable[[int], object]
-"""Called with how many images are done since the last call."""
+"""Called with the number of images finished since the last call."""
 OnUnreadable = Callable[[int, DataError | SceneError], object]
 """Called with the index of an image that cannot be read, and why."""
 
 
 def kept_of_tiles(config: DetectConfig) -> DetectConfig:
-    """For the predictor: as many objects of a tile as `detect` keeps, since those of an image are counted later."""
+    """For the predictor: keeps as many objects per tile as `detect`, since the limit per image is applied later."""
     return replace(config, max_per_tile=max(config.max_per_tile, DetectConfig().max_per_tile))
 
 
@@ -49,21 +49,21 @@ def evaluate_set(
     warn: Callable[[str], object] | None = None,
     on_progress: OnProgress = lambda images: None,
 ) -> Evaluation:
-    """Runs a model over labelled images and measures what it finds.
+    """Runs a model over labelled images and evaluates its detections.
 
     Args:
         predictor: the model; its own thresholds apply.
         labelled: the images, read with the model's classes.
-        config: as find_objects has it, likewise batch, images, tile and on_progress.
-        batch: see there.
-        images: see there.
-        tile: see there.
-        warn: receives a line about each image that cannot be read and is left out. None: that is an error.
-        on_progress: see there.
+        config: see find_objects.
+        batch: see find_objects.
+        images: see find_objects.
+        tile: see find_objects.
+        warn: receives a message about each image that cannot be read and is left out. None: that is an error.
+        on_progress: see find_objects.
 
     Raises:
-        DataError: if the set is empty or has other classes than the model, or an image cannot be read.
-        SceneError: likewise, of an image in tiles.
+        DataError: if the set is empty, its classes differ from the model's, or an image cannot be read.
+        SceneError: if an image in tiles cannot be read.
         DeviceMemoryError: if the device cannot hold a single image.
     """
     left_out: set[int] = set()
@@ -90,19 +90,19 @@ def evaluate_set(
 def evaluate_found(
     labelled: LabelledSet, found: Sequence[Detections], *, max_per_image: int = 100, left_out: Collection[int] = ()
 ) -> Evaluation:
-    """Measures what was found in labelled images.
+    """Evaluates detections in labelled images.
 
     Args:
         labelled: the images.
-        found: in each of them, in pixels of the original image.
-        max_per_image: best objects of an image that count, of each class; of scenes MAX_PER_SCENE.
+        found: detections in each of them, in pixels of the original image.
+        max_per_image: maximum number of objects per image and class that count; for scenes MAX_PER_SCENE.
         left_out: indices of images that do not count.
     """
     kept = [index for index in range(len(labelled)) if index not in left_out]
     annotations = [labelled.annotations[index] for index in kept]
-    most = max([max_per_image, *(MAX_PER_SCENE for annotation in annotations if annotation.is_scene)])
+    limit = max([max_per_image, *(MAX_PER_SCENE for annotation in annotations if annotation.is_scene)])
     truths = [as_truth(annotation) for annotation in annotations]
-    return evaluate_detections(labelled.classes, truths, [found[index] for index in kept], most)
+    return evaluate_detections(labelled.classes, truths, [found[index] for index in kept], limit)
 
 
 def find_objects(
@@ -116,25 +116,25 @@ def find_objects(
     on_progress: OnProgress = lambda images: None,
     on_unreadable: OnUnreadable | None = None,
 ) -> list[Detections]:
-    """What a model finds in each image of a set, in pixels of the original image, best first.
+    """Detections of a model in each image of a set, in pixels of the original image, best first.
 
-    An image is seen as a whole, its longer side scaled to the model's tile. Scenes are cut into tiles of the model's
-    size at their own resolution, as `detect` does it. With `tile`, other images are cut too: at the scale at which they
-    would be seen as a whole, so that the difference is what tiling and merging cost.
+    An image is processed as a whole, its longer side scaled to the model's tile. Scenes are cut into tiles of the
+    model's size at their own resolution, as in `detect`. With `tile`, other images are cut too, at the scale at which
+    they would be processed as a whole, so that the difference is the cost of tiling and merging.
 
     Args:
         predictor: the model; its own thresholds apply.
         labelled: the images, read with the model's classes.
-        config: max_per_tile says how many objects of an image are kept (of a scene MAX_PER_SCENE); overlap, iou and
-            what else concerns scenes counts for images in tiles.
-        batch: images or tiles run at a time, at most.
-        images: the set's images fitted into the model's tile, if they are at hand.
-        tile: side of the tiles that images which are no scenes are cut into, pixels; None: they are seen whole.
-        on_progress: called with how many images are done since the last call.
-        on_unreadable: told of images that cannot be read, in which nothing is found. None: that is an error.
+        config: max_per_tile is the number of objects kept per image (per scene: MAX_PER_SCENE); overlap, iou and other
+            settings for scenes apply to images in tiles.
+        batch: maximum number of images or tiles run at a time.
+        images: the set's images fitted into the model's tile, if already loaded.
+        tile: side of the tiles that images other than scenes are cut into, pixels; None: they are processed whole.
+        on_progress: called with the number of images finished since the last call.
+        on_unreadable: called for images that cannot be read, in which nothing is found. None: that is an error.
 
     Raises:
-        DataError, SceneError, DeviceMemoryError: as evaluate_set.
+        DataError, SceneError, DeviceMemoryError: as in evaluate_set.
         ConfigError: if the tile or the overlap is not allowed.
     """
     _check(predictor, labelled)
@@ -159,13 +159,13 @@ def find_objects(
         try:
             found[index] = find_in_tiles(annotations[index], predictor, config, batch, tile).selected(slice(limit))
         except (DataError, SceneError) as error:
-            _tell(on_unreadable, index, error)
+            _handle(on_unreadable, index, error)
         on_progress(1)
     return found
 
 
 def as_truth(annotation: Annotation) -> ImageTruth:
-    """An annotation as the metrics take it."""
+    """An annotation as ground truth for the metrics."""
     return ImageTruth(
         annotation.width,
         annotation.height,
@@ -179,11 +179,11 @@ def as_truth(annotation: Annotation) -> ImageTruth:
 def _check(predictor: Predictor, labelled: LabelledSet) -> None:
     if labelled.classes != predictor.card.classes:
         raise DataError(
-            f"'{labelled.name}' was read with the classes {', '.join(labelled.classes)}, model '{predictor.card.name}' "
-            f"has {', '.join(predictor.card.classes)}; read it with the model's classes"
+            f"'{labelled.name}' was read with the classes {', '.join(labelled.classes)}, but model "
+            f"'{predictor.card.name}' has {', '.join(predictor.card.classes)}; read it with the model's classes"
         )
     if not len(labelled):
-        raise DataError(f"'{labelled.name}' has no usable image to evaluate; 'lcageo data check' tells why")
+        raise DataError(f"'{labelled.name}' has no usable image to evaluate; run 'lcageo data check' to see why")
 
 
 def _read_ahead(
@@ -207,14 +207,14 @@ def _read_ahead(
                 try:
                     yield sample.result()
                 except DataError as error:
-                    _tell(on_unreadable, index, error)
+                    _handle(on_unreadable, index, error)
                     on_progress(1)
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
-def _tell(on_unreadable: OnUnreadable | None, index: int, error: DataError | SceneError) -> None:
+def _handle(on_unreadable: OnUnreadable | None, index: int, error: DataError | SceneError) -> None:
     if on_unreadable is None:
         raise error
     on_unreadable(index, error)
@@ -232,7 +232,7 @@ def _batches(samples: Iterable[EvalSample], size: int) -> Generator[list[EvalSam
 
 
 def _predict(predictor: Predictor, images: NDArray[np.uint8]) -> list[Detections]:
-    """Detections in each of (B, 3, S, S), in halves where the device's memory does not hold them all."""
+    """Detections in each of (B, 3, S, S); the batch is halved while it does not fit the device's memory."""
     try:
         return predictor.predict(images)
     except DeviceMemoryError:
@@ -243,7 +243,7 @@ def _predict(predictor: Predictor, images: NDArray[np.uint8]) -> list[Detections
 
 
 def _in_original(detections: Detections, sample: EvalSample, annotation: Annotation) -> Detections:
-    """Detections in the original image's pixels, cut at its border; those wholly in the fill beyond it are gone."""
+    """Detections in the original image's pixels, clipped at its border; those entirely in the padding are dropped."""
     limits = np.array([annotation.width, annotation.height] * 2, np.float64)
     boxes = np.clip(to_original(detections.boxes_xyxy, sample.scale_xy), 0.0, limits)
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

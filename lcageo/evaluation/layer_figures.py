@@ -1,4 +1,4 @@
-"""How well a layer of found objects agrees with the truth: the figures, as JSON and as a table."""
+"""Agreement of a layer of found objects with the truth: the figures, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LayerFigures:
-    """How well one class, or all of them, was found."""
+    """Figures of one class, or of all classes."""
 
     name: str
     truth: int
     found: int
     right: int
-    """True positives: found objects that are matched with a true one of their own."""
+    """True positives: found objects that are matched with a true one."""
     average_precision: float | None
-    """At the least overlap; of all classes: the mean over those with true objects. None without scores."""
+    """AP at the minimum IoU; of all classes: the mean over those with true objects. None without scores."""
 
     @property
     def precision(self) -> float:
-        """Share of the found objects that are right; nan if there is none."""
+        """Share of the found objects that are right; nan if there are none."""
         return self.right / self.found if self.found else nan
 
     @property
     def recall(self) -> float:
-        """Share of the true objects that are found; nan if there is none."""
+        """Share of the true objects that are found; nan if there are none."""
         return self.right / self.truth if self.truth else nan
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both; nan where nothing is true or found."""
+        """Harmonic mean of precision and recall; nan if nothing is true or found."""
         return 2 * self.right / (self.found + self.truth) if self.found + self.truth else nan
 
     def as_json(self) -> dict[str, Any]:
-        """All figures; None where there is none."""
+        """All figures, JSON-ready; None where undefined."""
         shares = {name: getattr(self, name) for name in ("precision", "recall", "f1", "average_precision")}
         return {
             "class": self.name,
@@ -49,7 +49,7 @@ class LayerFigures:
         }
 
     def row(self) -> tuple[str, ...]:
-        """The same as one row of a table."""
+        """The figures as one row of a table."""
         counts = (self.truth, self.found, self.right, self.found - self.right, self.truth - self.right)
         shares = (self.precision, self.recall, self.f1, self.average_precision)
         return (
@@ -61,22 +61,22 @@ class LayerFigures:
 
 @dataclass(frozen=True, slots=True)
 class LayerEvaluation:
-    """How well a layer of found objects agrees with the truth."""
+    """Evaluation of a layer of found objects against the truth."""
 
     layer: Path
     truth: Path
     iou: float
-    """Overlap from which a found object is right."""
+    """Minimum IoU of a match."""
     crs: str | None
-    """Where overlaps were measured; None: in the layers' own coordinates, which have no CRS."""
+    """CRS in which overlaps were measured; None: the layers' own coordinates, which have no CRS."""
     per_class: tuple[LayerFigures, ...]
-    """By name; classes that are only found stand last."""
+    """Figures by class name; classes that were only found come last."""
     overall: LayerFigures
     warnings: tuple[str, ...]
-    """What a user should know before trusting the figures."""
+    """Warnings to read before trusting the figures."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Everything, JSON-ready."""
         return {
             "layer": str(self.layer),
             "truth": str(self.truth),
@@ -88,7 +88,7 @@ class LayerEvaluation:
         }
 
     def table(self) -> list[tuple[str, ...]]:
-        """A heading, a row for each class, and one for all."""
+        """A header, a row for each class, and one for all."""
         counts = ("truth", "found", "true positives", "false positives", "misses")
         heading = ("class", *counts, "precision", "recall", "F1", f"AP{100 * self.iou:g}")
         return [heading, *(figures.row() for figures in self.per_class), self.overall.row()]

@@ -1,4 +1,4 @@
-"""A layer of found objects against a layer of true ones: matched on the map, counted, and written to be looked at."""
+"""Evaluates a layer of found objects against a layer of true ones: matches on the map, counts, writes both."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ONLY_CLASS = "object"
-"""What everything is where one of the layers has no classes."""
+"""Class of all objects where one of the layers has no classes."""
 NO_CLASS = "(no class)"
 ROUNDING = 1e-9
-"""Moving a layer to another CRS rounds its corners: an overlap may miss the least one by so much and still counts."""
+"""Reprojection rounds corners: an overlap that misses the minimum by this relative amount still counts."""
 BLOCK = 5_000
-"""Found objects whose neighbours are looked up at a time: bounds the memory that crowded layers take."""
+"""Found objects whose neighbours are looked up at a time: limits the memory for crowded layers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """N objects that can be compared with others."""
+    """Polygons and classes of N objects."""
 
     shapes: Geometries
     """(N,) valid polygons."""
     labels: Index
-    """(N,) their classes."""
+    """(N,) class of each object."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,12 +60,12 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Which found object is which true one."""
+    """The true object that each found object is matched with."""
 
     truth: Index
-    """(N,) its position; -1: none."""
+    """(N,) index of the true object; -1: none."""
     iou: Floats
-    """(N,) their overlap; nan: none."""
+    """(N,) IoU of the match; nan: none."""
 
 
 def evaluate_layer(
@@ -78,31 +78,31 @@ def evaluate_layer(
     output: Path | None = None,
     overwrite: bool = False,
 ) -> LayerEvaluation:
-    """Matches found with true objects in map units, class by class, and counts.
+    """Matches found objects with true ones in map units, class by class, and counts them.
 
-    Every found object counts that scores enough, so both layers must be about the same area.
+    Every found object that scores enough counts, so both layers must cover the same area.
 
     Args:
-        layer: found objects: polygons in any format and CRS, with `class` and `score` if they have them.
+        layer: found objects: polygons in any format and CRS, with `class` and `score` if available.
         truth: true objects, likewise, with their classes in `class`, `label`, `name` or `category`.
-        score: least score of a found object that counts; None: all count.
-        iou: intersection over union from which a found object is right.
-        class_map: names to put together, in both layers.
-        output: where to write all found and missed objects as one layer; the suffix chooses the format.
+        score: minimum score of a found object that counts; None: all count.
+        iou: minimum intersection over union of a match.
+        class_map: names to merge, in both layers.
+        output: file for all found and missed objects as one layer; its suffix chooses the format.
         overwrite: whether `output` may be replaced.
 
     Raises:
         ConfigError: if `iou` is not above 0 and at most 1.
-        DataError: if a layer cannot be read, holds no polygons, or both cannot be brought to one CRS.
+        DataError: if a layer cannot be read, has no polygons, or the two cannot be brought to one CRS.
         UsageError: if `output` exists, has no known suffix, or is one of the layers.
         OutputError: if `output` cannot be written.
     """
     if not 0 < iou <= 1:
-        raise ConfigError(f"iou {iou} is not above 0 and at most 1")
+        raise ConfigError(f"iou {iou} is out of range; give a value above 0 and at most 1")
     target = None if output is None else _checked_output(output, (layer, truth), overwrite)
     true = read_polygons(truth, "--truth")
     found = _in_crs_of(true, _scoring(read_polygons(layer, "--layer"), score))
-    classes, labels, told = _classes(found, true, class_map or ClassMap())
+    classes, labels, notes = _classes(found, true, class_map or ClassMap())
     scores = _scores(found)
     plane = _plane(true if len(true) else found)
     shapes = [valid_polygons((part if plane is None else part.reprojected(plane)).shapes)[0] for part in (found, true)]
@@ -110,7 +110,7 @@ def evaluate_layer(
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
     crs = plane or true.crs
-    warnings = (*found.warnings, *true.warnings, *told, *_apart(found, true))
+    warnings = (*found.warnings, *true.warnings, *notes, *_apart(found, true))
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
     if target is not None:
@@ -123,17 +123,17 @@ def evaluate_layer(
     return evaluation
 
 
-def match_objects(found: Objects, truth: Objects, scores: Floats, least: float) -> Matching:
+def match_objects(found: Objects, truth: Objects, scores: Floats, min_iou: float) -> Matching:
     """COCO's matching: best score first, each found object takes the free true one of its class that it overlaps most.
 
     Args:
         found: N objects.
         truth: M objects.
-        scores: (N,) equal ones keep their order.
-        least: smallest intersection over union, above 0.
+        scores: (N,) scores; equal ones keep their order.
+        min_iou: minimum intersection over union, above 0.
     """
     matching = Matching(np.full(len(found), -1, np.int64), np.full(len(found), nan))
-    pairs = list(_overlapping(found, truth, least * (1 - ROUNDING)))
+    pairs = list(_overlapping(found, truth, min_iou * (1 - ROUNDING)))
     if not pairs:
         return matching
     which, other, overlap = (np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -147,8 +147,8 @@ def match_objects(found: Objects, truth: Objects, scores: Floats, least: float) 
     return matching
 
 
-def _overlapping(found: Objects, truth: Objects, least: float) -> Iterator[tuple[Index, Index, Floats]]:
-    """Pairs of one class that overlap enough: positions of both, and their intersection over union."""
+def _overlapping(found: Objects, truth: Objects, min_iou: float) -> Iterator[tuple[Index, Index, Floats]]:
+    """Pairs of one class that overlap enough: indices of both, and their intersection over union."""
     tree = shapely.STRtree(truth.shapes)
     found_area, truth_area = shapely.area(found.shapes), shapely.area(truth.shapes)
     found_bounds, truth_bounds = shapely.bounds(found.shapes), shapely.bounds(truth.shapes)
@@ -158,20 +158,20 @@ def _overlapping(found: Objects, truth: Objects, least: float) -> Iterator[tuple
         same = found.labels[which] == truth.labels[other]
         which, other = which[same], other[same]
         total = found_area[which] + truth_area[other]
-        # No intersection is larger than that of the bounds: most neighbours need no look at their shapes.
+        # The bounds give an upper limit of the intersection, which rules out most neighbours at little cost.
         low = np.maximum(found_bounds[which, :2], truth_bounds[other, :2])
         high = np.minimum(found_bounds[which, 2:], truth_bounds[other, 2:])
-        most = np.minimum((high - low).prod(axis=1), np.minimum(found_area[which], truth_area[other]))
-        near = most >= least * (total - most) * (1 - ROUNDING)
+        limit = np.minimum((high - low).prod(axis=1), np.minimum(found_area[which], truth_area[other]))
+        near = limit >= min_iou * (total - limit) * (1 - ROUNDING)
         which, other, total = which[near], other[near], total[near]
         common = shapely.area(shapely.intersection(found.shapes[which], truth.shapes[other]))
         overlap = common / (total - common)
-        enough = overlap >= least
+        enough = overlap >= min_iou
         yield which[enough], other[enough], overlap[enough]
 
 
 def _checked_output(output: Path, layers: tuple[Path, Path], overwrite: bool) -> FileTarget:
-    """A map layer, since differences have no place among boxes in pixels; refused if it cannot be written."""
+    """The output, which must be a map layer: files of pixel boxes have no fields for differences."""
     target = FileTarget.of_layer(output)
     target.check(overwrite)
     if target.path.resolve() in {layer.resolve() for layer in layers}:
@@ -187,15 +187,15 @@ def _in_crs_of(truth: PolygonLayer, found: PolygonLayer) -> PolygonLayer:
         return found
     with_crs, without = (truth, found) if found.crs is None else (found, truth)
     raise DataError(
-        f"'{without.path}' has no CRS and '{with_crs.path}' is in {with_crs.frame.crs.name}; save the former with its "
-        "CRS, or both without"
+        f"'{without.path}' has no CRS, but '{with_crs.path}' is in {with_crs.frame.crs.name}; save the former with its "
+        "CRS, or both without one"
     )
 
 
 def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
-    """Where to measure what is in degrees: an equal-area plane around the layer; None: in the layer's own CRS.
+    """The CRS for measuring a layer in degrees: an equal-area plane around it; None: the layer's own CRS will do.
 
-    Not the UTM zone: a layer that crosses the antimeridian, or the whole of a large country, lies in none.
+    Not a UTM zone: a layer that crosses the antimeridian, or covers a large country, fits into none.
     """
     if layer.crs is None or not layer.crs.is_geographic or not len(layer):
         return None
@@ -206,42 +206,42 @@ def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
 
 
 def _apart(found: PolygonLayer, truth: PolygonLayer) -> list[str]:
-    """A warning if there is no truth, or the layers do not meet."""
+    """A warning if there is no truth, or the layers do not overlap."""
     if not len(truth):
-        return [f"'{truth.path}' holds no objects: whatever was found counts as wrong"]
+        return [f"'{truth.path}' has no objects, so every found object counts as a false positive"]
     boxes = [shapely.box(*shapely.total_bounds(layer.shapes)) for layer in (found, truth) if len(layer)]
     if len(boxes) < 2 or shapely.intersects(*boxes):
         return []
-    return [f"'{found.path}' and '{truth.path}' do not meet on the map; check their CRS and coordinates"]
+    return [f"'{found.path}' and '{truth.path}' do not overlap on the map; check their CRS and coordinates"]
 
 
 def _classes(
     found: PolygonLayer, truth: PolygonLayer, class_map: ClassMap
 ) -> tuple[list[str], tuple[Index, Index], list[str]]:
-    """Class names, the labels of both layers, and what to tell of them."""
-    told = []
+    """Class names, the labels of both layers, and warnings about them."""
+    notes = []
     names: list[list[str]] = []
     for layer in (found, truth):
         column = layer.column(CLASS_COLUMNS)
         if column is None and len(layer):
             missing = f"{', '.join(CLASS_COLUMNS[:-1])} or {CLASS_COLUMNS[-1]}"
-            told.append(f"'{layer.path}' has no column {missing}; objects are matched whatever their class")
+            notes.append(f"'{layer.path}' has no column {missing}; objects are matched regardless of class")
         elif column is not None and column.lower() != CLASS_COLUMNS[0]:
-            told.append(f"the classes of '{layer.path}' are those in its column '{column}'")
+            notes.append(f"classes of '{layer.path}' are read from its column '{column}'")
         names.append([] if column is None else [class_text(value) or NO_CLASS for value in layer.frame[column]])
     known = set(names[0]) | set(names[1])
-    told += [f"class map: no object is called '{name}'" for name in class_map.targets if name not in known]
+    notes += [f"class map: no object has the class '{name}'" for name in class_map.targets if name not in known]
     if any(len(own) < len(layer) for own, layer in zip(names, (found, truth), strict=True)):
-        return [ONLY_CLASS], (np.zeros(len(found), np.int64), np.zeros(len(truth), np.int64)), told
+        return [ONLY_CLASS], (np.zeros(len(found), np.int64), np.zeros(len(truth), np.int64)), notes
     mapped = [[class_map.target(name) for name in own] for own in names]
     classes = [*sorted(set(mapped[1])), *sorted(set(mapped[0]) - set(mapped[1]))]
     if all(mapped) and not set(mapped[0]) & set(mapped[1]):
-        told.append(
-            f"no class found ({_some(mapped[0])}) is one of the truth's ({_some(mapped[1])}); give a --class-map"
+        notes.append(
+            f"none of the found classes ({_some(mapped[0])}) is a true one ({_some(mapped[1])}); use a --class-map"
         )
-    place = {name: label for label, name in enumerate(classes)}
-    of_found, of_truth = (np.array([place[name] for name in own], np.int64) for own in mapped)
-    return classes, (of_found, of_truth), told
+    index = {name: label for label, name in enumerate(classes)}
+    of_found, of_truth = (np.array([index[name] for name in own], np.int64) for own in mapped)
+    return classes, (of_found, of_truth), notes
 
 
 def _some(names: list[str]) -> str:
@@ -249,14 +249,14 @@ def _some(names: list[str]) -> str:
     return ", ".join(distinct[:5]) + (", ..." if len(distinct) > 5 else "")
 
 
-def _scoring(found: PolygonLayer, least: float | None) -> PolygonLayer:
+def _scoring(found: PolygonLayer, min_score: float | None) -> PolygonLayer:
     """The found objects that score enough."""
-    scores = None if least is None else _scores(found)
-    if least is None or (scores is None and not len(found)):
+    scores = None if min_score is None else _scores(found)
+    if min_score is None or (scores is None and not len(found)):
         return found
     if scores is None:
-        raise DataError(f"--layer '{found.path}' has no column 'score', which --score needs")
-    return replace(found, frame=found.frame[scores >= least])
+        raise DataError(f"--layer '{found.path}' has no column 'score', which --score requires")
+    return replace(found, frame=found.frame[scores >= min_score])
 
 
 def _scores(found: PolygonLayer) -> Floats | None:
@@ -269,7 +269,7 @@ def _scores(found: PolygonLayer) -> Floats | None:
         first = scores.index[scores.isna()][0]
         raise DataError(
             f"--layer '{found.path}': feature {first + 1} has the score {found.frame[column][first]!r}, not a number; "
-            "mend it, or remove the column"
+            "fix it, or remove the column"
         )
     return np.asarray(scores, np.float64)
 
@@ -277,7 +277,7 @@ def _scores(found: PolygonLayer) -> Floats | None:
 def _figures(
     classes: list[str], labels: tuple[Index, Index], matching: Matching, scores: Floats | None
 ) -> tuple[tuple[LayerFigures, ...], LayerFigures]:
-    """Of each class, and of all."""
+    """Figures of each class, and of all together."""
     of_found = np.argsort(labels[0], kind="stable")
     ends = np.searchsorted(labels[0][of_found], np.arange(len(classes) + 1))
     truth = np.bincount(labels[1], minlength=len(classes)).tolist()

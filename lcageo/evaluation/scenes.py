@@ -23,30 +23,30 @@ from lcageo.scene.stretch import IDENTITY, estimate_stretch
 from lcageo.scene.tiles import plan_tiles
 
 TILE_STEP = 32
-"""Tiles are multiples of it: the network's coarsest usual stride."""
+"""Tile sizes are multiples of it: the coarsest usual stride of the network."""
 TILE_RANGE = (64, 4096)
 
 
 def default_tile(card: ModelCard) -> int:
-    """Half of the model's tile: an image then has about nine tiles, most with seams on two sides or more."""
+    """Half of the model's tile: an image then has about nine tiles, most with seams on two or more sides."""
     return max(TILE_RANGE[0], card.tile_size // 2 // TILE_STEP * TILE_STEP)
 
 
 def find_in_tiles(
     annotation: Annotation, predictor: Predictor, config: DetectConfig, batch: int, tile: int | None
 ) -> Detections:
-    """What a model finds in one labelled image that is cut into tiles, in its pixels, best first.
+    """Detections of a model in one labelled image that is cut into tiles, in its pixels, best first.
 
     Args:
-        annotation: of the image.
+        annotation: the image.
         predictor: the model; its own thresholds apply.
         config: how to cut and merge.
-        batch: tiles run at a time, at most.
-        tile: side of the tiles of an image that is no scene, pixels; None: it is cut as scenes are.
+        batch: maximum number of tiles run at a time.
+        tile: side of the tiles of an image that is not a scene, pixels; None: it is cut like a scene.
 
     Raises:
         SceneError: if the image cannot be read.
-        DataError: if it has another size than its record says.
+        DataError: if its size differs from its record's.
         ConfigError: if the tile or the overlap is not allowed.
     """
     with open_scene(annotation.image) as scene:
@@ -57,7 +57,7 @@ def find_in_tiles(
             plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD))
         else:
             plan = plan_image(scene, predictor.card, config.overlap, tile)
-        # Labelled images are seldom on a map, and what cannot be read raises: nothing here is worth a warning.
+        # Labelled images are seldom georeferenced, and unreadable parts raise an error: no warning is needed.
         result = detect_in_memory(plan, Run(LocalRunner(predictor, batch), config, warn=lambda line: None))
         if result.summary.holes:
             raise SceneError(result.summary.holes[0].reason)
@@ -65,13 +65,13 @@ def find_in_tiles(
 
 
 def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:
-    """Tiles of an image at the scale at which it would be seen as a whole: its longer side is the model's tile.
+    """Tiles of an image at the scale at which it would be processed whole: its longer side is the model's tile.
 
     Args:
         scene: the image.
-        card: the model's.
-        overlap: as a user gives it, of the smaller tiles; None: from the card, as in scenes.
-        tile: side of the tiles, tile pixels.
+        card: the model's card.
+        overlap: as the user gives it, of the smaller tiles; None: from the card, as for scenes.
+        tile: side of the tiles, pixels.
 
     Raises:
         ConfigError: if the tile or the overlap is not allowed.

@@ -1,1 +1,1 @@
-"""How good detections are: COCO and VOC figures, curves, confusions. numpy and the COCO library only."""
+"""Detection metrics: COCO and VOC figures, curves, confusion. Needs only numpy and the COCO library."""

@@ -1,7 +1,7 @@
-"""How far mean average precision would vary with other images of the same kind: bootstrap over images.
+"""Bootstrap over images: how far mean average precision would vary with other images of the same kind.
 
-An image that is drawn n times counts n times, its detections next to each other, so that nothing is matched anew:
-a resample is one number per image.
+An image that is drawn n times counts n times, its detections next to each other, so nothing is matched again: a
+resample is one count per image.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from lcageo.metrics.match import IOU_75, IOUS, Matches
 from lcageo.metrics.truth import Counted, Floats
 
 CHUNK = 1_000_000
-"""Numbers held per array at a time: bounds the memory."""
+"""Numbers held per array at a time: limits the memory."""
 TAIL = 2.5
-"""Per cent cut off on either side of an interval: what remains is the 95 % interval."""
+"""Per cent cut off on either side of an interval, which leaves the 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a figure lies in 95 of 100 resamples."""
+    """Range of a figure in 95 of 100 resamples."""
 
     low: float
     high: float
 
     @classmethod
     def of(cls, values: Floats) -> Interval:
-        """The middle 95 % of some values, those that are nan left out."""
+        """The middle 95 % of some values, ignoring nan."""
         known = values[~np.isnan(values)]
         low, high = np.percentile(known, [TAIL, 100 - TAIL]) if len(known) else (np.nan, np.nan)
         return cls(float(low), float(high))
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resampled:
-    """Figures of B resamples; nan where a resample has no object at all."""
+    """Figures of B resamples; nan where a resample has no objects."""
 
     seed: int
     map50: Floats
@@ -54,22 +54,22 @@ class Resampled:
     """(B,)."""
 
     def __sub__(self, other: Resampled) -> Resampled:
-        """The differences, resample by resample: meaningful where both drew the same images."""
+        """The differences, resample by resample: meaningful if both drew the same images."""
         return Resampled(self.seed, self.map50 - other.map50, self.map75 - other.map75, self.map50_95 - other.map50_95)
 
     @property
     def map50_interval(self) -> Interval:
-        """Of `map50`."""
+        """The 95 % interval of `map50`."""
         return Interval.of(self.map50)
 
     @property
     def map75_interval(self) -> Interval:
-        """Of `map75`."""
+        """The 95 % interval of `map75`."""
         return Interval.of(self.map75)
 
     @property
     def map50_95_interval(self) -> Interval:
-        """Of `map50_95`."""
+        """The 95 % interval of `map50_95`."""
         return Interval.of(self.map50_95)
 
     def as_json(self) -> dict[str, Any]:
@@ -84,10 +84,10 @@ class Resampled:
 
 
 def resample(matches: Matches, resamples: int = 1000, seed: int = 0) -> Resampled:
-    """Mean average precision of sets of as many images, drawn from those given with repetition.
+    """Mean average precision of sets of as many images, drawn from the given ones with replacement.
 
-    Classes without an object in a resample do not enter its means. Sets of equally many images draw the same ones with
-    the same seed.
+    Classes without an object in a resample do not enter its means. With the same seed, sets of the same size draw the
+    same images.
     """
     images = matches.what.images
     times = np.zeros((resamples, 0), np.int32)
@@ -100,7 +100,7 @@ def resample(matches: Matches, resamples: int = 1000, seed: int = 0) -> Resample
 
 
 def paired_difference(first: Matches, second: Matches, resamples: int = 1000, seed: int = 0) -> Resampled:
-    """By how much the first model is better than the second, on the same resampled images.
+    """How much better the first model is than the second, on the same resampled images.
 
     Raises:
         ValueError: if they were not evaluated on the same objects.
@@ -115,11 +115,11 @@ def paired_difference(first: Matches, second: Matches, resamples: int = 1000, se
 
 
 def average_precisions(matches: Matches, times: NDArray[np.int32]) -> Floats:
-    """(B, K, 10) average precisions when each image counts so many times.
+    """(B, K, 10) average precisions when each image counts a given number of times.
 
     Args:
-        matches: of N images.
-        times: (B, N).
+        matches: matches of N images.
+        times: (B, N) how often each image counts.
     """
     what = matches.what
     right, left_out = matches.right, matches.left_out
@@ -146,19 +146,19 @@ def _of_class(
 
     Args:
         counts: (B, D) how often each of its detections counts, best score first.
-        right: (10, D).
-        left_out: (10, D).
-        objects: (B,).
+        right: (10, D) as in Matches.
+        left_out: (10, D) as in Matches.
+        objects: (B,) number of objects.
     """
     kept = counts.cumsum(axis=1, dtype=np.int32)
     figures = []
     for hits, out in zip(right, left_out, strict=True):
-        places, lost = np.flatnonzero(hits), np.flatnonzero(out)
-        down_to = kept[:, places]
+        positions, lost = np.flatnonzero(hits), np.flatnonzero(out)
+        down_to = kept[:, positions]
         if len(lost):
             gone = np.append(np.zeros((len(counts), 1), np.int32), counts[:, lost].cumsum(axis=1), axis=1)
-            down_to = down_to - gone[:, np.searchsorted(lost, places)]
-        figures.append(_from_steps(counts[:, places], down_to, objects))
+            down_to = down_to - gone[:, np.searchsorted(lost, positions)]
+        figures.append(_from_steps(counts[:, positions], down_to, objects))
     return np.stack(figures, axis=1)
 
 
@@ -180,7 +180,7 @@ def _from_steps(counts: NDArray[np.int32], kept: NDArray[np.int32], objects: NDA
 
 
 def _mean_of_known(values: Floats) -> Floats:
-    """(B,) means of the rows of (B, K), what is nan left out; nan where all are."""
+    """(B,) means of the rows of (B, K), ignoring nan; nan where all are."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=1)
     means: Floats = np.divide(total, known.sum(axis=1), out=np.full(len(values), np.nan), where=known.any(axis=1))

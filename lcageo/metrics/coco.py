@@ -1,10 +1,10 @@
-"""COCO's figures, by the COCO library.
+"""COCO's figures, computed by the COCO library.
 
-Difficult objects are given to it as crowds (`iscrowd`), because that is the only kind of object that COCO's own code
-leaves out of the count (it overwrites a record's `ignore`), and the one that COCO files hold. Sizes are those of the
-boxes, cut at the image's border: where a file's `area` is a mask's, or boxes reach outside, pycocotools counts by other
-sizes. So a detection inside a difficult object counts neither as right nor as wrong,
-however many there are; VOC forgives only those that overlap the object as a whole.
+Difficult objects are passed to it as crowds (`iscrowd`), because that is the only kind of object that COCO's own code
+ignores (it overwrites a record's `ignore`), and the one that COCO files contain. So a detection inside a difficult
+object counts neither as right nor as wrong, however many there are; VOC forgives only those that overlap the object as
+a whole. Sizes are those of the boxes, clipped at the image's border: where a file's `area` is a mask's, or boxes extend
+beyond the image, pycocotools sorts objects into other sizes.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from lcageo.metrics.truth import Counted, Floats, Index
 
 SIZES = ("small", "medium", "large")
 AREAS_PX = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
-"""COCO's: all, small, medium, large; an object exactly at a border belongs to both sides."""
+"""COCO's area ranges: all, small, medium, large; an object exactly on a border belongs to both."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoFigures:
-    """Per class; nan where there is no object to find."""
+    """COCO's figures per class; nan where there is no object to find."""
 
     ap: Floats
     """(10, K, 4) average precision at IoU 0.5 to 0.95, of all objects, small, medium and large ones."""
     ar: Floats
-    """(K, 4) recall averaged over the IoUs, likewise."""
+    """(K, 4) recall averaged over the IoUs, of the same sizes."""
 
 
 def coco_figures(what: Counted, max_per_image: int) -> CocoFigures:
-    """COCO's figures of what was found."""
+    """Computes COCO's figures."""
     if not what.images:
         return CocoFigures(
             np.full((len(IOUS), what.classes, len(AREAS_PX)), np.nan), np.full((what.classes, len(AREAS_PX)), np.nan)
@@ -53,7 +53,7 @@ def coco_figures(what: Counted, max_per_image: int) -> CocoFigures:
 
 
 def size_counts(what: Counted) -> Index:
-    """(K, 3) how many objects there are to find: small, medium, large."""
+    """(K, 3) number of objects to find: small, medium, large."""
     areas = what.truth_xywh[:, 2] * what.truth_xywh[:, 3]
     counts = [
         np.bincount(what.truth_label[~what.difficult & (low <= areas) & (areas <= high)], minlength=what.classes)
@@ -77,14 +77,14 @@ def _found(what: Counted) -> Any:
     boxes = _records(what.found_image, what.found_label, what.found_xywh)
     for record, score in zip(boxes, what.score.tolist(), strict=True):
         record["score"] = score
-    return _index(what, boxes)  # its own loadRes refuses an empty list
+    return _index(what, boxes)  # the library's loadRes refuses an empty list
 
 
 def _records(image: Index, label: Index, xywh: Floats) -> list[dict[str, Any]]:
     columns = zip(image.tolist(), label.tolist(), xywh.tolist(), strict=True)
     return [
         {"id": number, "image_id": i, "category_id": k, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-        for number, (i, k, box) in enumerate(columns, start=1)  # the library takes a match with id 0 for none
+        for number, (i, k, box) in enumerate(columns, start=1)  # the library takes id 0 for no match
     ]
 
 

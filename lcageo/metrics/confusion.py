@@ -1,4 +1,4 @@
-"""Which classes are taken for which others, and for nothing."""
+"""Confusion matrix: which classes are mistaken for which others, or for background."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from lcageo.metrics.truth import Index
 
 BACKGROUND = "background"
 UNKNOWN_SCORE = 0.3
-"""Least score that counts here of a class without a best one: what `detect` asks where a card says nothing."""
+"""Minimum score of a class without a best one: the default of `detect` where a card gives none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
-    """What objects were found as, at IoU 0.5 and each class's own least score."""
+    """Confusion matrix at IoU 0.5 and each class's own minimum score."""
 
     classes: tuple[str, ...]
     counts: Index
-    """(K + 1, K + 1) rows: what an object is; columns: what it was found as. The last row holds detections where there
-    is no object, the last column objects that were not found."""
+    """(K + 1, K + 1) rows: true class; columns: detected class. The last row counts detections without an object, the
+    last column objects that were missed."""
 
 
-def confusion(matches: Matches, classes: Sequence[str], least_scores: Sequence[float]) -> Confusion:
-    """Counts what was found as what.
+def confusion(matches: Matches, classes: Sequence[str], min_scores: Sequence[float]) -> Confusion:
+    """Builds the confusion matrix.
 
-    Detections are first held against objects of their own class, as for precision and recall, so that the diagonal
-    agrees with these. What is left on both sides is paired across classes, greatest overlap first.
+    Detections are first matched with objects of their own class, as for precision and recall, so that the diagonal
+    agrees with these. What is left on both sides is paired across classes, largest overlap first.
 
     Args:
-        matches: of the detections.
-        classes: K names.
-        least_scores: K scores; nan: UNKNOWN_SCORE.
+        matches: matches of the detections.
+        classes: K class names.
+        min_scores: K minimum scores; nan: UNKNOWN_SCORE.
     """
     what, none = matches.what, len(classes)
-    least = np.where(np.isnan(least_scores), UNKNOWN_SCORE, least_scores)
-    kept = what.score >= least[what.found_label]
+    minimum = np.where(np.isnan(min_scores), UNKNOWN_SCORE, min_scores)
+    kept = what.score >= minimum[what.found_label]
     same = np.where(kept, matches.truth[0], -1).astype(np.int64)
     free_found = kept & (same < 0)
     free_truth = ~what.difficult
@@ -59,7 +59,7 @@ def confusion(matches: Matches, classes: Sequence[str], least_scores: Sequence[f
 
 
 def _across(matches: Matches, free_found: NDArray[np.bool_], free_truth: NDArray[np.bool_]) -> tuple[Index, Index]:
-    """Detections and objects of whatever class paired by overlap, the greatest first, each at most once."""
+    """Pairs detections and objects of any class by overlap, largest first, each at most once."""
     found, truth, iou = overlapping(matches.what, matches.what.found_image, matches.what.truth_image)
     open_pairs = free_found[found] & free_truth[truth]
     found, truth, iou = found[open_pairs], truth[open_pairs], iou[open_pairs]

@@ -1,4 +1,4 @@
-"""Precision and recall over falling score, and the figures read off them."""
+"""Precision-recall curves, and the figures derived from them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 COCO_RECALLS = np.linspace(0, 1, 101)
-"""As COCO computes them, with their rounding: the 36th is a little more than 0.35, so that 7 of 20 do not reach it."""
+"""COCO's recalls, with its rounding: the 36th is slightly more than 0.35, so that 7 of 20 do not reach it."""
 VOC_RECALLS = np.arange(11) / 10
-"""Rounded once, as a recall is: 3 of 10 reach 0.3, which the fourth of `linspace` is a little more than."""
+"""VOC's recalls, rounded once, as a recall is: 3 of 10 reach 0.3; the fourth of `linspace` is slightly more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """What is right when all detections down to a score are kept; best score first."""
+    """Precision and recall when all detections down to a score are kept; best score first."""
 
     scores: Floats
-    """(N,) falling."""
+    """(N,) descending."""
     precision: Floats
     """(N,) share of the detections kept that are right."""
     recall: Floats
-    """(N,) share of the objects that are found, rising; nan where there is no object."""
+    """(N,) share of the objects that are found, ascending; nan without objects."""
     objects: int
-    """How many there are to find."""
+    """Number of objects to find."""
 
     def average_precision(self) -> float:
         """COCO's AP: the best precision at each of 101 recalls or beyond it, averaged; nan without objects."""
         return float(self.precision_at(COCO_RECALLS).mean())
 
     def voc07_average_precision(self) -> float:
-        """The 11-point AP of PASCAL VOC 2007, which DIOR papers give; nan without objects.
+        """The 11-point AP of PASCAL VOC 2007, which DIOR papers report; nan without objects.
 
         Source:
             Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
@@ -48,16 +48,16 @@ class Curve:
         return beyond[np.searchsorted(self.recall, recalls, side="left")]
 
     def best_f1(self) -> OperatingPoint:
-        """Where the harmonic mean of precision and recall is greatest; the highest such score.
+        """The operating point of maximum F1, the harmonic mean of precision and recall; of several, the highest score.
 
-        Nothing right at any score: a score of nan, all else 0. No objects: all nan.
+        Without a correct detection: a score of nan, all else 0. Without objects: all nan.
         """
         if not self.objects:
             return OperatingPoint(*[float("nan")] * 4)
         if not self.recall.any():
             return OperatingPoint(float("nan"), 0.0, 0.0, 0.0)
         f1 = _harmonic_mean(self.precision, self.recall)
-        # Detections of equal score are kept or dropped together, so only the last of them is a place to cut.
+        # Detections of equal score are kept or dropped together, so only the last of them is a possible threshold.
         f1[:-1][self.scores[1:] == self.scores[:-1]] = -1
         best = int(f1.argmax())
         return OperatingPoint(
@@ -67,7 +67,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Precision and recall when all detections down to a score are kept, those of just this score included."""
+    """Precision and recall when all detections with at least a score are kept."""
 
     score: float
     precision: float
@@ -80,8 +80,8 @@ def curve_of(scores: Floats, right: NDArray[np.bool_], objects: int) -> Curve:
 
     Args:
         scores: (N,), in any order; equal scores keep their order.
-        right: (N,) whether each is matched with an object of its own.
-        objects: how many objects there are to find.
+        right: (N,) True if matched with an object of its own.
+        objects: number of objects to find.
     """
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(right[order]).astype(np.float64)

@@ -1,6 +1,6 @@
-"""Which detection is matched with which object, at every IoU of COCO: the records behind curves, confusion, resampling.
+"""Which detection is matched with which object, at each of COCO's IoUs: the basis of curves, confusion, resampling.
 
-The COCO library keeps its own to itself; the tests show that these are the same.
+The COCO library does not expose its own matches; the tests show that these are the same.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from lcageo.metrics.curves import Curve, curve_of
 from lcageo.metrics.truth import Counted, Floats, Index
 
 IOUS = np.linspace(0.5, 0.95, 10)
-"""Overlaps from which a detection is right, in COCO's mean."""
+"""The minimum IoUs of a correct detection over which COCO averages."""
 IOU_75 = 5
-"""Place of 0.75 among them."""
+"""Index of 0.75 in IOUS."""
 LEAST_IOU = float(IOUS[0])
 PAIR_CHUNK = 2_000_000
-"""Pairs of boxes compared at a time: bounds the memory that a dense scene takes to some 200 MB."""
+"""Pairs of boxes compared at a time: limits the memory for a dense scene to some 200 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """What became of every detection and object."""
+    """The match of every detection."""
 
     what: Counted
     truth: NDArray[np.int32]
-    """(10, D) position of the object that each detection is matched with at each IoU; -1: none."""
+    """(10, D) index of the object that each detection is matched with at each IoU; -1: none."""
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(10, D) matched with an object that counts."""
+        """(10, D) True if matched with an object that counts."""
         return (self.truth >= 0) & ~self.left_out
 
     @property
     def left_out(self) -> NDArray[np.bool_]:
-        """(10, D) matched with a difficult object: neither right nor wrong."""
+        """(10, D) True if matched with a difficult object: ignored, neither right nor wrong."""
         difficult = np.append(self.what.difficult, False)  # the last is for -1
         return np.asarray(difficult[self.truth])
 
     def curve(self, label: int, iou: int = 0) -> Curve:
-        """Precision and recall of one class at one of the IoUs (by its place among them)."""
+        """Precision and recall of one class at one of the IoUs (by index)."""
         of_class = np.flatnonzero(self.what.found_label == label)
         matched = self.truth[iou, of_class]
         difficult = (matched >= 0) & np.append(self.what.difficult, False)[matched]
@@ -54,8 +54,8 @@ class Matches:
 def match(what: Counted) -> Matches:
     """COCO's matching: best score first, each detection takes the object of its class that it overlaps most.
 
-    An object is taken once, a difficult one any number of times, and only by detections that find nothing else. Works
-    in rounds instead of detection by detection: the n-th round settles the n-th detection of every image and class.
+    An object is taken once; a difficult one any number of times, but only by detections that match nothing else. Works
+    in rounds instead of detection by detection: the n-th round handles the n-th detection of every image and class.
     """
     found, truth, iou = overlapping(what, what.found_group, what.truth_group)
     order = np.lexsort((truth, iou, found))  # of equal overlaps COCO takes the last
@@ -64,16 +64,16 @@ def match(what: Counted) -> Matches:
     rank = _rank(what.found_group, found)
     matched = np.full((len(IOUS), len(what.score)), -1, np.int32)
     taken = np.zeros((len(IOUS), len(what.difficult)), np.bool_)
-    least = np.minimum(IOUS, 1 - 1e-10)[:, None]  # as COCO does: an IoU of 1 may come out a little less
+    minimum = np.minimum(IOUS, 1 - 1e-10)[:, None]  # as COCO does: a computed IoU of 1 may be slightly less
     ends = np.flatnonzero(np.diff(rank, append=-1)) + 1
     for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=False):
         pair = slice(start, end)
-        partner, enough = truth[pair], iou[pair] >= least
+        partner, enough = truth[pair], iou[pair] >= minimum
         difficult = what.difficult[partner]
         first = np.flatnonzero(np.diff(found[pair], prepend=-1))
-        place = _last(enough & ~difficult & ~taken[:, partner], first)
-        place = np.where(place < 0, _last(enough & difficult, first), place)
-        chosen = np.where(place < 0, -1, partner[place])  # (10, detections of this round)
+        best = _last(enough & ~difficult & ~taken[:, partner], first)
+        best = np.where(best < 0, _last(enough & difficult, first), best)
+        chosen = np.where(best < 0, -1, partner[best])  # (10, detections of this round)
         matched[:, found[pair][first]] = chosen
         at, which = np.nonzero(chosen >= 0)
         taken[at, chosen[at, which]] = True
@@ -81,30 +81,30 @@ def match(what: Counted) -> Matches:
 
 
 def overlapping(
-    what: Counted, found_group: Index, truth_group: Index, least: float = LEAST_IOU
+    what: Counted, found_group: Index, truth_group: Index, min_iou: float = LEAST_IOU
 ) -> tuple[Index, Index, Floats]:
-    """Pairs of a detection and an object of one group that overlap enough.
+    """Pairs of a detection and an object of the same group that overlap enough.
 
     Args:
         what: D detections and G objects.
-        found_group: (D,) rising: only pairs within a group are looked at.
-        truth_group: (G,) rising.
-        least: smallest IoU; for difficult objects the share of the detection that lies inside.
+        found_group: (D,) ascending; only pairs within a group are compared.
+        truth_group: (G,) ascending.
+        min_iou: minimum IoU; for difficult objects, minimum share of the detection that is inside.
 
     Returns:
-        (P,) positions of detections, (P,) of objects, (P,) overlaps.
+        (P,) indices of detections, (P,) of objects, (P,) overlaps.
     """
     pairs = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for some, others in _blocks(found_group, truth_group):
         iou = overlaps(what.found_xywh[some], what.truth_xywh[others], what.difficult[others])
-        first, second = np.nonzero(iou >= least)
+        first, second = np.nonzero(iou >= min_iou)
         pairs.append((first + some.start, second + others.start, iou[first, second]))
     found, truth, iou = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return found, truth, iou
 
 
 def overlaps(found_xywh: Floats, truth_xywh: Floats, difficult: NDArray[np.bool_]) -> Floats:
-    """(D, G) IoU; for difficult objects the share of the detection that lies inside, as COCO does for crowds."""
+    """(D, G) IoU; for difficult objects the share of the detection that is inside, as COCO does for crowds."""
     low = np.maximum(found_xywh[:, None, :2], truth_xywh[:, :2])
     high = np.minimum((found_xywh[:, :2] + found_xywh[:, 2:])[:, None], truth_xywh[:, :2] + truth_xywh[:, 2:])
     common = np.maximum(high - low, 0).prod(axis=2)
@@ -125,7 +125,7 @@ def _blocks(found_group: Index, truth_group: Index) -> Iterator[tuple[slice, sli
 
 
 def _rank(group: Index, found: Index) -> Index:
-    """For each pair, how many detections of the same group that have a pair at all stand before its own."""
+    """For each pair, the number of detections with any pair that precede its own in the same group."""
     having = np.unique(found)
     groups = group[having]
     rank = np.arange(len(having)) - np.searchsorted(groups, groups)
@@ -133,6 +133,6 @@ def _rank(group: Index, found: Index) -> Index:
 
 
 def _last(possible: NDArray[np.bool_], first: Index) -> Index:
-    """(10, F) the last possible pair of each detection, given where its pairs (columns) begin; -1: none."""
-    places = np.where(possible, np.arange(possible.shape[1]), -1)
-    return np.asarray(np.maximum.reduceat(places, first, axis=1))
+    """(10, F) the last possible pair of each detection, given where its pairs (columns) start; -1: none."""
+    positions = np.where(possible, np.arange(possible.shape[1]), -1)
+    return np.asarray(np.maximum.reduceat(positions, first, axis=1))

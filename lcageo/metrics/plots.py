@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: precision against recall, and which classes are taken for which."""
+"""Plots of an evaluation: precision against recall, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from lcageo.metrics.confusion import BACKGROUND, Confusion
 from lcageo.metrics.curves import COCO_RECALLS
-from lcageo.metrics.report import Evaluation
+from lcageo.metrics.summary import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 _DASHES = ("-", "--", ":")
 _PALETTE = 10
-"""Colours in matplotlib's tab10; more classes get other dashes."""
+"""Number of colours in matplotlib's tab10; further classes get other dashes."""
 _DARK = 0.5
-"""Share of a row from which a cell is so dark that its number is written in white."""
+"""Share of a row above which a cell is so dark that its number is drawn in white."""
 
 
 def draw_curves(evaluation: Evaluation, path: Path) -> None:
-    """Precision against recall at IoU 0.5, a line per class that has objects, its best F1 marked, as a PNG."""
+    """Plots precision against recall at IoU 0.5 as a PNG, one line per class with objects, its best F1 marked."""
     figure, axes = _figure(9.0, 6.0)
     shown = [one for one in evaluation.per_class if one.objects]
-    for place, one in enumerate(shown):
-        style = f"C{place % _PALETTE}", _DASHES[place // _PALETTE % len(_DASHES)]
+    for index, one in enumerate(shown):
+        style = f"C{index % _PALETTE}", _DASHES[index // _PALETTE % len(_DASHES)]
         line = one.curve.precision_at(COCO_RECALLS)
         axes.plot(COCO_RECALLS, line, color=style[0], linestyle=style[1], label=f"{one.name}  {one.ap50:.3f}")
         axes.plot(one.best.recall, one.best.precision, "o", color=style[0], markersize=4)
@@ -40,7 +40,7 @@ def draw_curves(evaluation: Evaluation, path: Path) -> None:
 
 
 def draw_confusion(confusion: Confusion, path: Path) -> None:
-    """What objects were found as: counts, shaded by their share of the row, as a PNG."""
+    """Draws the confusion matrix as a PNG: counts, shaded by their share of the row."""
     counts = confusion.counts
     names = [*confusion.classes, BACKGROUND]
     side = 2.5 + 0.42 * len(names)
@@ -58,7 +58,7 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of some inches. Not pyplot's: that keeps every figure until it is closed, and looks for a screen."""
+    """A figure of a size in inches, without pyplot, which keeps figures until they are closed and needs a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # it takes a second, and few evaluations draw
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""What is known of an image, and the detections that may be held against it."""
+"""Ground truth of images, and the detections that are evaluated against it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTruth:
-    """One image's annotated objects. None (N = 0) is normal."""
+    """Ground truth of one image; it may have no objects (N = 0)."""
 
     width: int
-    """Pixels; height likewise."""
+    """Width in pixels; height likewise."""
     height: int
     boxes_xyxy: Boxes
     """(N, 4) continuous pixels."""
     labels: Index
     """(N,) indices into the classes."""
     difficult: NDArray[np.bool_]
-    """(N,) objects that count neither as found nor as missed."""
+    """(N,) True for objects that are ignored: neither found nor missed."""
     labelled_classes: tuple[int, ...]
-    """Classes that the image is annotated for. What is found of the others is neither right nor wrong."""
+    """Classes that the image is annotated for. Detections of the others are neither right nor wrong."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -41,10 +41,10 @@ class ImageTruth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counted:
-    """All that counts of some images, D detections and G objects, each sorted by image and then class.
+    """The detections and objects of some images that count: D detections and G objects, sorted by image and then class.
 
-    Detections of an image and class stand best first, objects in the order given. Boxes are x, y, width, height as
-    COCO has them: to the last bit what the COCO library works on.
+    Detections of an image and class are in order of score, best first; objects are in the given order. Boxes are x, y,
+    width, height as in COCO: bit for bit what the COCO library works on.
     """
 
     images: int
@@ -68,32 +68,32 @@ class Counted:
 
     @property
     def found_group(self) -> Index:
-        """(D,) one number per image and class, rising."""
+        """(D,) one number per image and class, ascending."""
         return self.found_image * self.classes + self.found_label
 
     @property
     def truth_group(self) -> Index:
-        """(G,) likewise."""
+        """(G,) one number per image and class, ascending."""
         return self.truth_image * self.classes + self.truth_label
 
     def objects(self) -> Index:
-        """(K,) how many objects of each class are to be found."""
+        """(K,) number of objects of each class to find."""
         return np.bincount(self.truth_label[~self.difficult], minlength=self.classes)
 
 
 def counted(classes: int, truths: Sequence[ImageTruth], found: Sequence[Detections], max_per_image: int) -> Counted:
-    """What counts of the objects and detections of some images.
+    """Selects the objects and detections of some images that count.
 
     On an image that is not annotated for a class, nothing of that class counts, neither detections nor objects.
 
     Args:
-        classes: how many there are.
-        truths: one per image.
-        found: likewise.
-        max_per_image: best detections of each class that count, as COCO's maxDets.
+        classes: number of classes.
+        truths: ground truth, one per image.
+        found: detections, one per image.
+        max_per_image: maximum number of detections of each class that count, as COCO's maxDets.
 
     Raises:
-        ValueError: if there are not as many images on either side, or a label is outside the classes.
+        ValueError: if truths and detections differ in number, or a label is outside the classes.
     """
     if len(truths) != len(found):
         raise ValueError(f"{len(truths)} images have a truth, {len(found)} have detections; give one of each per image")
@@ -139,12 +139,12 @@ def _joined(truths: Sequence[ImageTruth]) -> tuple[Index, Floats, NDArray[np.boo
     return labels, boxes, np.concatenate([np.zeros(0, np.bool_), *(truth.difficult for truth in truths)])
 
 
-def _best(groups: Index, scores: Floats, most: int) -> Index:
-    """Positions of the `most` best of each group, sorted by group and then score; equal scores as they stand."""
+def _best(groups: Index, scores: Floats, limit: int) -> Index:
+    """Indices of the `limit` best of each group, sorted by group and then score; equal scores keep their order."""
     order = np.lexsort((-scores, groups))  # stable
     ordered = groups[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return np.asarray(order[rank < most], np.int64)
+    return np.asarray(order[rank < limit], np.int64)
 
 
 def _xywh(boxes_xyxy: Boxes) -> Floats:

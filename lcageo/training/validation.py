@@ -17,7 +17,7 @@ from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
 from lcageo.detections import Detections
 from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
-from lcageo.metrics.report import Evaluation
+from lcageo.metrics.summary import Evaluation
 from lcageo.pictures.contact_sheet import SheetImage, draw_sheet
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor

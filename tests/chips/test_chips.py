@@ -1,4 +1,4 @@
-"""Chips against rasterio, shapely, pyproj and pillow; the split by what the chips' pixels say of their own place."""
+"""Chips compared with rasterio, shapely, pyproj and pillow; the split by positions coded in the chips' pixels."""
 
 from __future__ import annotations
 
@@ -181,12 +181,12 @@ def test_no_ground_and_no_label_is_in_both_train_and_val(
     labels = write_labels(folder / "labels.gpkg", [on_map(box, transform) for box in corners])
     config = {"size": 64, "val": 0.3, "negatives": 0.5, "block_m": block, "edge_nodata": EdgeNodata.NONE}
     try:
-        report = make(folder / "chips", [first, second], labels, class_name="a", seed=seed, **config)
-    except (UsageError, DataError):  # all in one block, or none shows: told by tests of their own
+        summary = make(folder / "chips", [first, second], labels, class_name="a", seed=seed, **config)
+    except (UsageError, DataError):  # all in one block, or none visible: covered by tests of their own
         return
     train, val = places_in(folder / "chips", "train"), places_in(folder / "chips", "val")
     assert train and not train & val
-    assert report.labels["train"]["a"] + report.labels["val"]["a"] <= len(boxes)
+    assert summary.labels["train"]["a"] + summary.labels["val"]["a"] <= len(boxes)
     for side, other in (("train", val), ("val", train)):
         if not (folder / "chips" / f"{side}.json").exists():
             continue
@@ -209,11 +209,11 @@ def test_blocks_split_what_classes_there_are(place: Path, tmp_path: Path) -> Non
     corners = rng.integers(0, 380, (200, 2)).tolist()
     shapes = [on_map((x, y, x + 10, y + 10)) for x, y in corners]
     labels = write_labels(tmp_path / "labels.gpkg", shapes, kind=["rare"] * 20 + ["common"] * 180)
-    report = make(tmp_path / "chips", [place / "scene.tif"], labels, class_field="kind", val=0.25, block_m=20.0)
+    summary = make(tmp_path / "chips", [place / "scene.tif"], labels, class_field="kind", val=0.25, block_m=20.0)
     for name, count in (("rare", 20), ("common", 180)):
-        assert 0.1 * count <= report.labels["val"][name] <= 0.45 * count
-        assert report.labels["train"][name] + report.labels["val"][name] >= 0.85 * count
-    assert report.chips["val"] > 0 and (tmp_path / "chips" / "split" / "scene.png").exists()
+        assert 0.1 * count <= summary.labels["val"][name] <= 0.45 * count
+        assert summary.labels["train"][name] + summary.labels["val"][name] >= 0.85 * count
+    assert summary.chips["val"] > 0 and (tmp_path / "chips" / "split" / "scene.png").exists()
 
 
 @pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326", CRS])
@@ -240,10 +240,10 @@ def test_points_get_boxes_of_a_length_on_the_ground(tmp_path: Path, crs: str) ->
 def test_only_the_labelled_area_is_shown(place: Path, tmp_path: Path) -> None:
     area = on_map((0, 0, 200, 200))
     geopandas.GeoDataFrame(geometry=[area], crs=CRS).to_crs(WGS84).to_file(tmp_path / "aoi.gpkg")
-    report = make(
+    summary = make(
         tmp_path / "chips", [place / "scene.tif"], place / "labels.gpkg", class_field="type", aoi=tmp_path / "aoi.gpkg"
     )
-    assert report.labels["train"] == {"car": 1, "ship": 1}
+    assert summary.labels["train"] == {"car": 1, "ship": 1}
     for image, _ in coco(tmp_path / "chips" / "train.json"):
         x1, y1, *_ = image["scene_xyxy"]
         read = np.asarray(Image.open(tmp_path / "chips" / "images" / image["file_name"]))
@@ -255,39 +255,39 @@ def test_only_the_labelled_area_is_shown(place: Path, tmp_path: Path) -> None:
 def test_chips_without_objects_are_as_many_as_asked_for_and_the_same_each_time(tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "a.tif", noise(1000, 1000))
     labels = write_labels(tmp_path / "labels.gpkg", [on_map((x, 30, x + 20, 50)) for x in range(20, 980, 100)])
-    reports = [make(tmp_path / name, [scene], labels, class_name="a", negatives=0.4) for name in ("one", "two")]
-    assert reports[0].negatives["train"] == pytest.approx(0.4 * reports[0].chips["train"], abs=1)
+    summaries = [make(tmp_path / name, [scene], labels, class_name="a", negatives=0.4) for name in ("one", "two")]
+    assert summaries[0].negatives["train"] == pytest.approx(0.4 * summaries[0].chips["train"], abs=1)
     names = sorted(path.name for path in (tmp_path / "one" / "images").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "two" / "images").iterdir())
-    assert len(names) == reports[0].chips["train"]
+    assert len(names) == summaries[0].chips["train"]
     for path in (tmp_path / "one").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
-def test_what_cannot_be_seen_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_seen_is_reported(tmp_path: Path) -> None:
     pixels = noise(400, 400)
     pixels[:, :, 200:] = 0
     scene = write_scene(tmp_path / "a.tif", pixels, nodata=0)
     shapes = [on_map(box) for box in (*PIXELS, (5000, 0, 5010, 10))]
     labels = write_labels(tmp_path / "labels.gpkg", shapes, name=[*TYPES, "ship"])
-    told: list[str] = []
-    report = make(tmp_path / "chips", [scene], labels, told.append)
-    assert report.labels["train"] == {"car": 1, "ship": 2}
-    assert [line for line in told if "1 of 7 labels" in line and "lie on no scene" in line]
-    assert [line for line in told if line.startswith("3 labels show in no chip well enough")]
-    assert [line for line in told if "are those in its attribute 'name'" in line]
+    messages: list[str] = []
+    summary = make(tmp_path / "chips", [scene], labels, messages.append)
+    assert summary.labels["train"] == {"car": 1, "ship": 2}
+    assert [line for line in messages if "1 of 7 labels" in line and "are on none of the scenes" in line]
+    assert [line for line in messages if line.startswith("3 labels are not visible enough in any chip")]
+    assert [line for line in messages if "are read from its attribute 'name'" in line]
 
 
 def test_tiles_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
     scene = damaged_scene(tmp_path / "a.tif", [9])
     labels = write_labels(tmp_path / "labels.gpkg", [on_map((70, 70, 90, 90)), on_map((400, 400, 420, 420))])
-    report = make(tmp_path / "chips", [scene], labels, class_name="a", overlap="0")
-    assert len(report.unreadable) == 1 and "cannot be read at column" in report.unreadable[0]
-    assert report.labels["train"] == {"a": 1}
+    summary = make(tmp_path / "chips", [scene], labels, class_name="a", overlap="0")
+    assert len(summary.unreadable) == 1 and "cannot be read at column" in summary.unreadable[0]
+    assert summary.labels["train"] == {"a": 1}
 
 
-def test_scenes_of_one_name_have_chips_of_their_own(tmp_path: Path) -> None:
+def test_scenes_with_the_same_name_have_their_own_chips(tmp_path: Path) -> None:
     scenes = []
     for number, name in enumerate(["a/x.tif", "b/x.tif", "x-2.tif", "c/X.tif"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -313,7 +313,7 @@ def test_earlier_chips_are_replaced_and_nothing_else(place: Path, tmp_path: Path
     (tmp_path / "own" / "images").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"images' was not made by lcageo chips, so it is not replaced"):
         again(tmp_path / "own")
-    with pytest.raises(UsageError, match="exists; give --overwrite"):
+    with pytest.raises(UsageError, match="exists; use --overwrite"):
         make(tmp_path / "chips", [place / "scene.tif"], place / "labels.gpkg")
 
 
@@ -335,12 +335,12 @@ def test_labels_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
         ),
         (write_labels(tmp_path / "point.gpkg", [box.centroid]), {"class_name": "a"}, UsageError, "1 points; give the"),
         (tmp_path / "bare.gpkg", {"class_name": "a", "point_size_m": 2.0}, UsageError, "holds no points; leave out"),
-        (tmp_path / "bare.gpkg", {"class_name": "a", "val": 0.2}, UsageError, "all labels lie in one block"),
+        (tmp_path / "bare.gpkg", {"class_name": "a", "val": 0.2}, UsageError, "all labels are in one block"),
         (tmp_path / "none.gpkg", {"class_name": "a"}, DataError, "does not exist"),
     ]  # fmt: skip
     empty = geopandas.GeoDataFrame({"a": []}, geometry=[], crs=CRS)
     empty.to_file(tmp_path / "empty.gpkg")
-    cases.append((tmp_path / "empty.gpkg", {"class_name": "a"}, DataError, "holds no polygons or points to learn from"))
+    cases.append((tmp_path / "empty.gpkg", {"class_name": "a"}, DataError, "has no polygons or points to learn from"))
     for path, config, kind, words in cases:
         with pytest.raises(kind, match=words):
             make(tmp_path / "chips", [scene], path, **config)
@@ -356,11 +356,11 @@ def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
         make(tmp_path / "c", [unplaced], labels, class_field="type")
     with pytest.raises(UsageError, match="is named twice"):
         make(tmp_path / "c", [scene, scene], labels, class_field="type")
-    with pytest.raises(UsageError, match=r"would enlarge scene .* give at least 0\.125"):
+    with pytest.raises(UsageError, match=r"would enlarge scene .* use at least 0\.125"):
         make(tmp_path / "c", [scene], labels, class_field="type", gsd_m=0.01)
     with pytest.raises(DataError, match="lies inside --aoi"):
         make(tmp_path / "c", [scene], labels, class_field="type", aoi=tmp_path / "aoi.gpkg")
-    with pytest.raises(DataError, match="shows well enough to train on"):
+    with pytest.raises(DataError, match="is visible enough to train on"):
         make(tmp_path / "c", [bare], labels, class_field="type")
 
 

@@ -55,7 +55,7 @@ def test_a_clean_set_gives_a_table_for_each_split_and_ends_well(run: Run, tmp_pa
 DAMAGES: dict[str, tuple[dict[str, Any], str]] = {
     "box outside": ({"annotations": [SHIP | {"bbox": [30, 5, 20, 9]}]}, "annotations[0] (id 7): box 30, 5, 50, 14"),
     "empty box": ({"annotations": [SHIP | {"bbox": [3, 3, 0, 9]}]}, "is empty or inverted; box skipped"),
-    "unknown class": ({"annotations": [SHIP | {"category_id": 3}]}, "category_id 3 is no category of this file"),
+    "unknown class": ({"annotations": [SHIP | {"category_id": 3}]}, "category_id 3 is not a category of this file"),
     "broken box": ({"annotations": [SHIP | {"bbox": "no"}]}, "bbox is 'no', not four numbers"),
     "missing image": (
         {"images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}, {"id": 2, "file_name": "c.png",
@@ -65,7 +65,7 @@ DAMAGES: dict[str, tuple[dict[str, Any], str]] = {
     "wrong size": (
         {"images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}, {"id": 2, "file_name": "b.png",
                      "width": 30, "height": 40}]},
-        "b.png: has 40 x 30 pixels, its record says 30 x 40; boxes would not fit; image skipped",
+        "b.png: has 40 x 30 pixels, but its record says 30 x 40; boxes would not fit; image skipped",
     ),
 }  # fmt: skip
 
@@ -215,11 +215,11 @@ def test_what_cannot_be_checked_is_refused_in_a_line(run: Run, tmp_path: Path) -
     cases: dict[tuple[object, ...], tuple[int, str]] = {
         ("cut.json",): (1, "'cut.json' is not JSON"),
         ("none.json",): (1, "'none.json' cannot be read"),
-        (tmp_path,): (1, "is neither; give a COCO file"),
+        (tmp_path,): (1, "is not a labelled set; give a COCO file"),
         (train, "--val", tmp_path / "train" / ".." / "train" / "train.json"): (2, "is named twice"),
         (train, "--split", "train"): (2, "no source is one; leave it out"),
         (train, "--split", "validation"): (2, "none of DIOR's splits: train, val, trainval, test"),
-        (train, "--split", "trainval", "--split", "val"): (2, "give it or these, not both"),
+        (train, "--split", "trainval", "--split", "val"): (2, "use either it or these"),
         (train, "--class-map", "none.toml"): (2, "class map 'none.toml' cannot be read"),
     }
     for arguments, (code, words) in cases.items():

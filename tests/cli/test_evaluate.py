@@ -231,7 +231,7 @@ def test_of_dior_folders_the_list_asked_for_is_followed(
         (["--data", "data.json", "--as-scene", "--overlap", "90%"], 2, "overlap '90%' is outside"),
         (["--data", "data.json", "--score", "2"], 2, "score 2.0 is outside"),
         (["--data", "none.json"], 1, "'none.json' cannot be read"),
-        (["--data", "folder"], 1, "data 'folder' is neither"),
+        (["--data", "folder"], 1, "data 'folder' is not a labelled set"),
         (["--data", "empty.json"], 1, "has no usable image to evaluate"),
         (["--data", "data.json", "--class-map", "none.toml"], 2, "class map 'none.toml' cannot be read"),
         (["--data", "data.json", "--split", "all"], 2, "'all' is not one of"),

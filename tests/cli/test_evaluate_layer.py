@@ -53,8 +53,8 @@ def test_names_are_put_together_by_a_class_map_and_oddities_are_told(run: Run, t
     frame = geopandas.read_file(truth)
     frame.assign(label="thing").drop(columns="class").to_file("found.gpkg")
     apart = run("evaluate", "--layer", "found.gpkg", "--truth", truth)
-    assert apart.code == 0 and "warning: the classes of 'found.gpkg' are those in its column 'label'" in apart.err
-    assert "give a --class-map" in apart.err
+    assert apart.code == 0 and "warning: classes of 'found.gpkg' are read from its column 'label'" in apart.err
+    assert "use a --class-map" in apart.err
     names = ", ".join(f'"{name}"' for name in sorted(set(frame["class"])))
     Path("map.toml").write_text(f"[classes]\nthing = [{names}]\n")
     together = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "--class-map", "map.toml", "--json")
@@ -71,7 +71,7 @@ def test_objects_that_score_too_little_do_not_count(run: Run, truth: Path) -> No
         assert outcome.code == 0, outcome.err
         assert json.loads(outcome.out)["overall"]["found"] == expected
     outcome = run("evaluate", "--layer", truth, "--truth", truth, "--score", "0.5")
-    assert outcome.code == 1 and "has no column 'score', which --score needs" in outcome.err
+    assert outcome.code == 1 and "has no column 'score', which --score requires" in outcome.err
 
 
 def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> 
         ("--layer", truth, "--truth", "scene.tif"): (1, "is not a vector layer"),
         ("--layer", truth, "--truth", truth, "-o", "differences.coco.json"): (2, "but a map layer is needed"),
         ("--layer", truth, "--truth", truth, "-o", "there.gpkg"): (2, "exists; give --overwrite"),
-        ("--layer", truth, "--truth", truth, "--iou", "2"): (2, "iou 2.0 is not above 0 and at most 1"),
+        ("--layer", truth, "--truth", truth, "--iou", "2"): (2, "iou 2.0 is out of range; give a value above 0"),
     }
     for arguments, (code, words) in cases.items():
         outcome = run("evaluate", *arguments)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.makers import boxes_in_pixels, painted
 
-from lcageo.data.augment import AugmentConfig, Chip, cropped, mosaic, resized, symmetric, window_start
+from lcageo.data.augment import AugmentConfig, Crop, cropped, mosaic, resized, symmetric, window_start
 from lcageo.errors import ConfigError
 
 WIDTHS, HEIGHTS = st.integers(30, 60), st.integers(20, 50)
@@ -16,8 +16,8 @@ GREY = (7, 8, 9)
 
 
 @st.composite
-def chips(draw: Callable[..., int], width: int | None = None, height: int | None = None) -> Chip:
-    """A painted chip with one rectangle in each of its quarters, so that none hides another."""
+def crops(draw: Callable[..., int], width: int | None = None, height: int | None = None) -> Crop:
+    """A painted crop with one rectangle in each of its quarters, so that none hides another."""
     width, height = width or draw(WIDTHS), height or draw(HEIGHTS)
     boxes = []
     for left in (0, width // 2):
@@ -29,50 +29,50 @@ def chips(draw: Callable[..., int], width: int | None = None, height: int | None
     return painted(width, height, boxes)
 
 
-def assert_boxes_lie_where_the_pixels_are(chip: Chip, count: int = 4) -> None:
-    found = boxes_in_pixels(chip.image, count)
-    assert dict(zip(chip.labels.tolist(), chip.boxes_xyxy.tolist(), strict=True)) == found
+def assert_boxes_lie_where_the_pixels_are(crop: Crop, count: int = 4) -> None:
+    found = boxes_in_pixels(crop.image, count)
+    assert dict(zip(crop.labels.tolist(), crop.boxes_xyxy.tolist(), strict=True)) == found
 
 
-@given(chips(), st.integers(0, 7))
-def test_boxes_follow_every_turn_and_flip(chip: Chip, which: int) -> None:
-    turned = symmetric(chip, which)
+@given(crops(), st.integers(0, 7))
+def test_boxes_follow_every_turn_and_flip(crop: Crop, which: int) -> None:
+    turned = symmetric(crop, which)
     assert len(turned.labels) == 4
     assert_boxes_lie_where_the_pixels_are(turned)
 
 
 def test_the_eight_symmetries_differ_and_the_first_changes_nothing() -> None:
-    chip = painted(3, 3, [(0, 0, 2, 1)])
-    pictures = [symmetric(chip, which).image.tobytes() for which in range(8)]
-    assert len(set(pictures)) == 8 and pictures[0] == chip.image.tobytes()
-    assert np.array_equal(symmetric(chip, 1).image, np.rot90(chip.image))
+    crop = painted(3, 3, [(0, 0, 2, 1)])
+    pictures = [symmetric(crop, which).image.tobytes() for which in range(8)]
+    assert len(set(pictures)) == 8 and pictures[0] == crop.image.tobytes()
+    assert np.array_equal(symmetric(crop, 1).image, np.rot90(crop.image))
 
 
-@given(chips(), st.integers(-30, 60), st.integers(-30, 50), st.integers(1, 90), st.integers(1, 90))
-def test_boxes_follow_crops_inside_and_beyond_the_image(chip: Chip, x0: int, y0: int, width: int, height: int) -> None:
-    cut = cropped(chip, x0, y0, width, height, 0, GREY)
+@given(crops(), st.integers(-30, 60), st.integers(-30, 50), st.integers(1, 90), st.integers(1, 90))
+def test_boxes_follow_crops_inside_and_beyond_the_image(crop: Crop, x0: int, y0: int, width: int, height: int) -> None:
+    cut = cropped(crop, x0, y0, width, height, 0, GREY)
     assert cut.size == (width, height)
     assert_boxes_lie_where_the_pixels_are(cut)
     padded = np.full((400, 400, 3), GREY, np.uint8)
-    padded[100 : 100 + chip.size[1], 100 : 100 + chip.size[0]] = chip.image
+    padded[100 : 100 + crop.size[1], 100 : 100 + crop.size[0]] = crop.image
     assert (cut.image == padded[100 + y0 : 100 + y0 + height, 100 + x0 : 100 + x0 + width]).all()
 
 
-@given(chips(), st.integers(-20, 50), st.integers(-20, 40), st.floats(0.01, 1))
-def test_a_crop_keeps_just_the_objects_with_enough_pixels_in_it(chip: Chip, x0: int, y0: int, share: float) -> None:
-    cut = cropped(chip, x0, y0, 25, 25, share, GREY)
+@given(crops(), st.integers(-20, 50), st.integers(-20, 40), st.floats(0.01, 1))
+def test_a_crop_keeps_just_the_objects_with_enough_pixels_in_it(crop: Crop, x0: int, y0: int, share: float) -> None:
+    cut = cropped(crop, x0, y0, 25, 25, share, GREY)
     for label in range(4):
-        seen, whole = ((image[:, :, 0] == 100 + label).sum() for image in (cut.image, chip.image))
+        seen, whole = ((image[:, :, 0] == 100 + label).sum() for image in (cut.image, crop.image))
         if abs(seen - share * whole) > 1e-6:
             assert (label in cut.labels) == (seen > share * whole)
 
 
-@given(chips(), st.integers(10, 150), st.integers(10, 150))
-def test_boxes_follow_sizes_to_a_pixel(chip: Chip, width: int, height: int) -> None:
-    other = resized(chip, width, height)
+@given(crops(), st.integers(10, 150), st.integers(10, 150))
+def test_boxes_follow_sizes_to_a_pixel(crop: Crop, width: int, height: int) -> None:
+    other = resized(crop, width, height)
     assert other.size == (width, height)
     for label, box in zip(other.labels.tolist(), other.boxes_xyxy, strict=True):
-        alone = painted(*chip.size, [(0, 0, 0, 0)] * label + [tuple(chip.boxes_xyxy[label].astype(int))])
+        alone = painted(*crop.size, [(0, 0, 0, 0)] * label + [tuple(crop.boxes_xyxy[label].astype(int))])
         weight = resized(alone, width, height).image[:, :, 0] / (100.0 + label)
         # Moments of what was painted, as an independent account: area and centre.
         area = (box[2] - box[0]) * (box[3] - box[1])
@@ -88,8 +88,8 @@ def test_boxes_follow_into_a_mosaic(left: int, right: int, top: int, bottom: int
     sizes = [(left, top), (right, top), (left, bottom), (right, bottom)]
     parts = []
     for index, size in enumerate(sizes):
-        chip = painted(*size, [(0, 0, 0, 0)] * index + [(1, 2, 4, 5)])
-        parts.append(Chip(chip.image, chip.boxes_xyxy[index:], chip.labels[index:], chip.difficult[index:]))
+        crop = painted(*size, [(0, 0, 0, 0)] * index + [(1, 2, 4, 5)])
+        parts.append(Crop(crop.image, crop.boxes_xyxy[index:], crop.labels[index:], crop.difficult[index:]))
     whole = mosaic(parts)
     assert whole.size == (left + right, top + bottom)
     assert_boxes_lie_where_the_pixels_are(whole)
@@ -108,7 +108,7 @@ def test_a_window_holds_its_object_as_far_as_it_can_and_stays_in_the_image(
     assert within_image == min(extent, window)
 
 
-def test_windows_reach_every_place_that_holds_the_object() -> None:
+def test_windows_reach_every_position_that_holds_the_object() -> None:
     rng = np.random.default_rng(0)
     assert {window_start(rng, (10.2, 14.7), 100, 8) for _ in range(200)} == {7, 8, 9, 10}
     assert {window_start(rng, None, 10, 8) for _ in range(200)} == {0, 1, 2}

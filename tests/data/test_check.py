@@ -52,13 +52,13 @@ def test_missing_damaged_and_wrongly_sized_images_are_found_and_can_be_left_out(
     assert rest.annotations == (images[0],) and rest.problems == problems
 
 
-def test_boxes_that_stand_twice_are_told_once() -> None:
+def test_repeated_boxes_are_reported_once() -> None:
     one = (1, 2, 3, 4)
     labelled = labelled_set(
         annotation(boxes=[one, one, one, (1, 2, 3, 5)], labels=[0, 0, 1, 0], labelled=(0, 1)), classes=("ship", "dam")
     )
     (problem,) = repeated_boxes(labelled)
-    assert str(problem) == "a.png: ship 1, 2, 3, 4 stands 2 times; kept"
+    assert str(problem) == "a.png: ship 1, 2, 3, 4 appears 2 times; kept"
 
 
 def test_duplicates_across_splits_are_found_by_content_and_by_name(tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_duplicates_across_splits_are_found_by_content_and_by_name(tmp_path: Pat
     assert f"same content as '{train[1]}' of split train" in str(duplicate_images(splits)[0])
 
 
-def test_a_report_holds_what_every_check_found(tmp_path: Path) -> None:
+def test_a_summary_holds_what_every_check_found(tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.png")
     one = labelled_set(annotation(image, boxes=[(1, 1, 2, 2)] * 2, labels=[0, 0]))
     seen: list[int] = []
-    report = check_sets({"train": one, "val": labelled_set(annotation(image, (9, 9)))}, progress=seen.append)
-    assert list(report.statistics) == ["train", "val"] and len(seen) == 2
-    assert [problem.kind for problem in report.problems] == [
+    summary = check_sets({"train": one, "val": labelled_set(annotation(image, (9, 9)))}, progress=seen.append)
+    assert list(summary.statistics) == ["train", "val"] and len(seen) == 2
+    assert [problem.kind for problem in summary.problems] == [
         ProblemKind.REPEATED_BOX, ProblemKind.WRONG_SIZE, ProblemKind.DUPLICATE_IMAGE,
     ]  # fmt: skip
 
@@ -92,10 +92,10 @@ def test_the_real_set_has_the_counts_of_its_json_and_no_problems() -> None:
     path = DATA / "vhr10" / "train.json"
     if not path.exists():
         pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
-    report = check_sets({"train": read_coco(path), "val": read_coco(path.with_name("val.json"))}, decode=False)
-    assert not report.problems
+    summary = check_sets({"train": read_coco(path), "val": read_coco(path.with_name("val.json"))}, decode=False)
+    assert not summary.problems
     plain = json.loads(path.read_text())
-    for category, found in zip(plain["categories"], report.statistics["train"], strict=True):
+    for category, found in zip(plain["categories"], summary.statistics["train"], strict=True):
         own = [a for a in plain["annotations"] if a["category_id"] == category["id"]]
         sides = [math.sqrt(a["bbox"][2] * a["bbox"][3]) for a in own]
         assert (found.name, found.boxes, found.images) == (

@@ -36,10 +36,10 @@ def test_a_map_is_read_from_toml(tmp_path: Path) -> None:
         ("[classes", "is not TOML"),
         ("[klasses]\n", r"must hold one table, \[classes\]"),
         ('[classes]\nvehicle = "car"', "'vehicle' must be a list of class names, not 'car'"),
-        ('[classes]\na = ["car"]\nb = ["car"]', "'car' stands under 'a' and 'b'"),
+        ('[classes]\na = ["car"]\nb = ["car"]', "'car' is listed under both 'a' and 'b'; list it once"),
     ],
 )
-def test_a_file_that_is_no_map_is_refused(tmp_path: Path, content: str, words: str) -> None:
+def test_a_file_that_is_not_a_map_is_refused(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "map.toml").write_text(content)
     with pytest.raises(ConfigError, match=words):
         load_class_map(tmp_path / "map.toml")
@@ -55,11 +55,11 @@ def test_sets_share_all_their_classes_and_each_image_stays_labelled_for_its_own(
     assert not both.problems
 
 
-def test_classes_not_wanted_are_left_out_and_named() -> None:
+def test_unwanted_classes_are_left_out_and_named() -> None:
     both = joined([roads(0, 1, 2)], ["vehicle"], TO_VEHICLE)
     assert both.annotations[0].labels.tolist() == [0] and both.annotations[0].boxes_xyxy.tolist() == [[0, 0, 5, 5]]
     (problem,) = both.problems
-    assert problem.kind == ProblemKind.CLASS_LEFT_OUT and "'ship': is not among the classes wanted; 1 boxes" in str(
+    assert problem.kind == ProblemKind.CLASS_LEFT_OUT and "'ship': is not among the wanted classes; 1 boxes" in str(
         problem
     )
 
@@ -67,19 +67,19 @@ def test_classes_not_wanted_are_left_out_and_named() -> None:
 def test_an_image_labelled_for_part_of_a_joint_class_is_not_labelled_for_it() -> None:
     both = joined([roads(0, 2)], class_map=TO_VEHICLE)
     (image,) = both.annotations
-    assert image.labelled_classes == (1,) and image.labels.tolist() == [1]  # the car is gone, the ship stays
+    assert image.labelled_classes == (1,) and image.labels.tolist() == [1]  # the car is left out, the ship stays
     assert [problem.kind for problem in both.problems] == [ProblemKind.UNLABELLED_CLASS]
 
 
 def test_images_labelled_for_nothing_wanted_are_left_out() -> None:
     both = joined([roads(0, 1, 2), labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
     assert len(both) == 1
-    assert "sky: 1 images are annotated for none of the classes wanted; left out" in map(str, both.problems)
+    assert "sky: 1 images are annotated for none of the wanted classes; left out" in map(str, both.problems)
     with pytest.raises(DataError, match="no image of sky is annotated for any of the classes ship"):
         joined([labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
 
 
-def test_names_that_no_set_has_are_told() -> None:
+def test_names_that_no_set_has_are_reported() -> None:
     both = joined([roads(0, 1, 2)], ["vehicle", "ship", "heliport"], ClassMap(Path("m.toml"), {"cra": "vehicle"}))
     assert [str(p).split(":")[:2] for p in both.problems if p.kind == ProblemKind.UNKNOWN_CLASS] == [
         ["m.toml", " class 'cra'"], ["roads", " class 'vehicle'"], ["roads", " class 'heliport'"],

@@ -40,7 +40,7 @@ def test_boxes_become_corners_and_classes_follow_their_ids(tmp_path: Path) -> No
     assert first.labelled_classes == (0, 1)
 
 
-def test_images_lie_in_images_or_beside_the_file_or_where_told(tmp_path: Path) -> None:
+def test_images_are_in_images_or_beside_the_file_or_in_a_given_folder(tmp_path: Path) -> None:
     path = write_coco(tmp_path / "train.json", images=[image(file_name="c.png")])
     assert read_coco(path).problems[0].kind == ProblemKind.MISSING_IMAGE
     write_image(tmp_path / "c.png")
@@ -65,25 +65,25 @@ BROKEN = [
     (
         {"annotations": [box(category_id=9)]},
         "UNKNOWN_CLASS",
-        r"annotations\[0\] \(id 7\): category_id 9 is no category",
+        r"annotations\[0\] \(id 7\): category_id 9 is not a category of this file",
     ),
-    ({"annotations": [box(image_id=9)]}, "BROKEN_RECORD", "image_id 9 is no image"),
+    ({"annotations": [box(image_id=9)]}, "BROKEN_RECORD", "image_id 9 is not an image"),
     ({"annotations": [box(bbox=[1, 2, float("nan"), 4])]}, "BROKEN_RECORD", r"bbox is \[1, 2, nan, 4\]"),
     ({"annotations": [box(bbox=[1, 2, 3])]}, "BROKEN_RECORD", "not four numbers"),
     ({"annotations": [box(bbox=[1, 2, 10**400, 4])]}, "BROKEN_RECORD", "not four numbers"),
     ({"annotations": [box(bbox=[1, 2, -3, 4])]}, "EMPTY_BOX", "is empty or inverted; box skipped"),
-    ({"annotations": [box(bbox=[30, 2, 30, 4])]}, "BOX_OUTSIDE", "reaches outside the 40 x 30 image; clipped"),
-    ({"annotations": [box(bbox=[50, 2, 30, 4])]}, "BOX_OUTSIDE", "lies outside"),
+    ({"annotations": [box(bbox=[30, 2, 30, 4])]}, "BOX_OUTSIDE", "extends beyond the 40 x 30 image; clipped"),
+    ({"annotations": [box(bbox=[50, 2, 30, 4])]}, "BOX_OUTSIDE", "is outside the"),
     ({"annotations": [{"id": 7, "image_id": 1}]}, "BROKEN_RECORD", "category_id is missing"),
     ({"annotations": [None]}, "BROKEN_RECORD", r"annotations\[0\]: the record is None, not an object"),
     ({"images": [image(), image()]}, "BROKEN_RECORD", r"images\[1\] \(id 1\): id 1 was used before"),
     ({"images": [image(), image(id=True)]}, "BROKEN_RECORD", "id is True"),
-    ({"images": [image(), image(id=2, width="wide")]}, "BROKEN_RECORD", "width is 'wide', not a whole positive"),
+    ({"images": [image(), image(id=2, width="wide")]}, "BROKEN_RECORD", "width is 'wide', not a positive whole"),
     ({"images": [image(), image(id=2, height=2.5)]}, "BROKEN_RECORD", r"height is 2\.5"),
     ({"images": [image(), image(id=2, file_name="\ud800")]}, "BROKEN_RECORD", "file_name is"),
     ({"images": [image(), image(id=2, file_name="x" * 5000)]}, "MISSING_IMAGE", "no file"),
     ({"images": [image(), image(id=2, file_name="a\0b")]}, "MISSING_IMAGE", "no file"),
-    ({"images": [image(labelled_categories=["ship", "cat"])]}, "UNKNOWN_CLASS", "'cat', which is no category"),
+    ({"images": [image(labelled_categories=["ship", "cat"])]}, "UNKNOWN_CLASS", "'cat', which is not a category"),
     ({"images": [image(), image(id=2, labelled_categories="ship")]}, "BROKEN_RECORD", "not a list of names"),
     ({"categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "ship"}]}, "BROKEN_RECORD", "was used before"),
     ({"categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": ""}]}, "BROKEN_RECORD", "name is ''"),
@@ -102,7 +102,7 @@ def test_a_broken_record_is_named_and_skipped_or_refused(
         read_coco(path, strict=True)
 
 
-def test_boxes_of_a_skipped_image_make_no_further_noise(tmp_path: Path) -> None:
+def test_boxes_of_a_skipped_image_are_not_reported(tmp_path: Path) -> None:
     path = write_coco(tmp_path / "a.json", images=[image(width=0)], annotations=[box()] * 9)
     assert len(read_coco(path).problems) == 1
 
@@ -114,11 +114,11 @@ def test_boxes_of_a_skipped_image_make_no_further_noise(tmp_path: Path) -> None:
         (b"\xff\xfe{", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b'{"images": [' + b"9" * 5000 + b"]}", "is not JSON"),
-        (b"[]", "must be an object with lists"),
-        (b'{"images": [], "annotations": {}, "categories": []}', "must be an object with lists"),
+        (b"[]", "which is an object with lists"),
+        (b'{"images": [], "annotations": {}, "categories": []}', "which is an object with lists"),
     ],
 )
-def test_a_file_that_is_no_coco_json_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_not_coco_json_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=words):
         read_coco(tmp_path / "a.json")

@@ -10,7 +10,7 @@ from PIL import Image
 from support.makers import annotation, labelled_set
 
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.augment import AugmentConfig, Chip
+from lcageo.data.augment import AugmentConfig, Crop
 from lcageo.data.crops import CropMaker, drawn_order, image_shares, object_weights
 from lcageo.errors import DataError
 
@@ -31,10 +31,10 @@ def bright_squares(folder: Path, count: int = 6, side: int = 100) -> LabelledSet
     return labelled_set(*annotations, classes=("even", "odd", "neither"))
 
 
-def assert_boxes_hold_the_bright_pixels(chip: Chip) -> None:
-    bright = chip.image[:, :, 0] > 127
+def assert_boxes_hold_the_bright_pixels(crop: Crop) -> None:
+    bright = crop.image[:, :, 0] > 127
     inside = np.zeros_like(bright)
-    for x1, y1, x2, y2 in np.rint(chip.boxes_xyxy).astype(int):
+    for x1, y1, x2, y2 in np.rint(crop.boxes_xyxy).astype(int):
         inside[y1:y2, x1:x2] = True
     edges = np.pad(bright, 1)
     inner = edges[:-2, 1:-1] & edges[2:, 1:-1] & edges[1:-1, :-2] & edges[1:-1, 2:] & bright
@@ -81,13 +81,13 @@ def test_boxes_follow_the_pixels_through_everything(tmp_path: Path, mosaic_share
     maker = CropMaker(labelled, replace(CALM, mosaic_share=mosaic_share), 60, seed=3)
     objects = 0
     for position in range(60):
-        chip, mask = maker.make(0, position)
-        assert chip.size == (64, 64) and mask.sum() == 1 and not mask[2]
-        assert mask[chip.labels].all()  # the parts of a mosaic are annotated for the same classes
-        assert (chip.boxes_xyxy >= 0).all() and (chip.boxes_xyxy <= 64).all()
-        assert len(chip.labels) == len(set(map(tuple, chip.boxes_xyxy.tolist())))
-        assert_boxes_hold_the_bright_pixels(chip)
-        objects += len(chip.labels)
+        crop, mask = maker.make(0, position)
+        assert crop.size == (64, 64) and mask.sum() == 1 and not mask[2]
+        assert mask[crop.labels].all()  # the parts of a mosaic are annotated for the same classes
+        assert (crop.boxes_xyxy >= 0).all() and (crop.boxes_xyxy <= 64).all()
+        assert len(crop.labels) == len(set(map(tuple, crop.boxes_xyxy.tolist())))
+        assert_boxes_hold_the_bright_pixels(crop)
+        objects += len(crop.labels)
     assert objects >= 60 * (3 if mosaic_share else 1)
 
 
@@ -95,9 +95,9 @@ def test_an_image_larger_than_the_store_keeps_has_its_boxes_reduced(tmp_path: Pa
     config = replace(CALM, max_image_side=50, long_side=64, scale_range=(1, 1), mosaic_share=0, turns_and_flips=False)
     maker = CropMaker(bright_squares(tmp_path), config, 6, seed=0)
     for position in range(6):
-        chip, _ = maker.make(0, position)
-        bright = np.argwhere(chip.image[:, :, 0] > 127)
-        assert chip.boxes_xyxy[0] == pytest.approx([*bright.min(0)[::-1], *bright.max(0)[::-1] + 1], abs=1.5)
+        crop, _ = maker.make(0, position)
+        bright = np.argwhere(crop.image[:, :, 0] > 127)
+        assert crop.boxes_xyxy[0] == pytest.approx([*bright.min(0)[::-1], *bright.max(0)[::-1] + 1], abs=1.5)
 
 
 def test_a_crop_depends_on_seed_epoch_and_position_alone(tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_images_without_objects_are_cropped_anywhere(tmp_path: Path) -> None:
     Image.new("RGB", (200, 50)).save(tmp_path / "a.png")
     maker = CropMaker(labelled_set(annotation(tmp_path / "a.png", (200, 50))), AugmentConfig(), 4, 0)
     for position in range(4):
-        chip, mask = maker.make(0, position)
-        assert chip.size == (320, 320) and len(chip.labels) == 0 and mask.tolist() == [True]
+        crop, mask = maker.make(0, position)
+        assert crop.size == (320, 320) and len(crop.labels) == 0 and mask.tolist() == [True]
 
 
 def test_a_set_without_images_that_are_annotated_for_anything_is_refused() -> None:
     for labelled in (labelled_set(), labelled_set(annotation(labelled=()))):
-        with pytest.raises(DataError, match="'set' has no usable image to train on; 'lcageo data check' tells why"):
+        with pytest.raises(DataError, match="'set' has no usable image to train on; run 'lcageo data check'"):
             CropMaker(labelled, AugmentConfig(), 4, 0)
 
 

@@ -47,8 +47,8 @@ def test_trainval_is_its_own_list_or_train_and_val_together(tmp_path: Path) -> N
             r"00001\.xml: line 4, object 2: 'zeppelin'",
         ),
         ([voc_object(box=(9, 9, 4, 12))], ProblemKind.EMPTY_BOX, "line 3, object 1: box 8, 8, 4, 12 is empty"),
-        ([voc_object(box=(50, 1, 60, 9))], ProblemKind.BOX_OUTSIDE, "line 3, object 1: .* lies outside the 40 x 30"),
-        ([voc_object(box=(0, 1, 41, 9))], ProblemKind.BOX_OUTSIDE, "reaches outside the 40 x 30 image; clipped"),
+        ([voc_object(box=(50, 1, 60, 9))], ProblemKind.BOX_OUTSIDE, "line 3, object 1: .* is outside the 40 x 30"),
+        ([voc_object(box=(0, 1, 41, 9))], ProblemKind.BOX_OUTSIDE, "extends beyond the 40 x 30 image; clipped"),
         ([voc_object(box=(1, 1, "NaN", 9))], ProblemKind.BROKEN_RECORD, "line 3, object 1: <xmax> is 'NaN'"),
     ],
 )

@@ -74,7 +74,7 @@ def test_damaged_images_raise_nothing_but_a_data_error(
             assert "cannot be decoded" in str(error) and "\n" not in str(error)
 
 
-def test_names_that_no_file_can_have_are_no_files() -> None:
+def test_names_that_no_file_can_have_are_not_files() -> None:
     assert not any(is_file(Path(name)) for name in ("x" * 5000, "a\0b", ".", "/nowhere/a.png"))
 
 
@@ -99,5 +99,5 @@ def test_a_store_gives_the_same_pixels_with_and_without_memory(tmp_path: Path) -
 
 def test_a_store_refuses_an_image_of_another_size_than_its_record_says(tmp_path: Path) -> None:
     store = ImageStore([annotation(write_image(tmp_path / "a.png", 41, 30))], 800)
-    with pytest.raises(DataError, match="has 41 x 30 pixels, its record says 40 x 30"):
+    with pytest.raises(DataError, match="has 41 x 30 pixels, but its record says 40 x 30"):
         store.fill()

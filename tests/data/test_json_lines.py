@@ -16,14 +16,14 @@ VALUES = st.recursive(
 
 
 @given(before=VALUES, records=st.lists(VALUES, max_size=6), indent=st.sampled_from([None, 0, 1, 4]))
-def test_lines_are_those_on_which_records_begin(before: object, records: list[object], indent: int | None) -> None:
+def test_lines_are_those_on_which_records_start(before: object, records: list[object], indent: int | None) -> None:
     text = json.dumps({"[": before, "records": records, "after": records}, indent=indent)
     lines = record_lines(text, "records")
     assert len(lines) == len(records)
     if indent is None:
         assert set(lines) <= {1}
         return
-    # A record's first line begins with what the record alone begins with, and ends where the next one's starts.
+    # A record's first line is that of the record on its own, and the next record starts where it ends.
     for record, line in zip(records, lines, strict=True):
         first = json.dumps(record, indent=indent).split("\n")[0]
         assert text.split("\n")[line - 1].strip(" ,") == first.strip(" ,")

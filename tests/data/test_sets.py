@@ -1,4 +1,4 @@
-"""Sets as users name them."""
+"""Labelled sets as users name them."""
 
 import json
 
@@ -29,7 +29,7 @@ def write_coco(path, names, boxes):
     return path
 
 
-def test_several_files_come_under_one_list_of_classes(tmp_path):
+def test_several_files_share_one_list_of_classes(tmp_path):
     one = write_coco(tmp_path / "one.json", ["car", "lorry"], [[0, 0, 9, 9], [20, 20, 9, 9]])
     other = write_coco(tmp_path / "other.json", ["ship"], [[5, 5, 9, 9]])
     found = read_sets([one, other], DiorSplit.TRAIN, None, ClassMap(targets={"car": "vehicle", "lorry": "vehicle"}))
@@ -38,8 +38,8 @@ def test_several_files_come_under_one_list_of_classes(tmp_path):
     assert [annotation.labels.tolist() for annotation in found.annotations] == [[0, 0], [1]]
 
 
-@pytest.mark.parametrize(("name", "words"), [("nowhere", "is not there"), ("folder", "is neither")])
-def test_what_is_no_set_is_refused_with_what_would_be(tmp_path, name, words):
+@pytest.mark.parametrize(("name", "words"), [("nowhere", "does not exist"), ("folder", "is not a labelled set")])
+def test_what_is_not_a_set_is_refused_with_a_remedy(tmp_path, name, words):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=f"{words}; give a COCO file"):
         read_sets([tmp_path / name], DiorSplit.TRAIN)

@@ -48,10 +48,10 @@ def test_a_record_gives_size_objects_and_lines(tmp_path: Path) -> None:
         (voc_xml(voc_object())[:80], "line 3 is not XML"),
         ("", "is not XML"),
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', "is not XML"),
-        ("<html/>", "holds no <annotation>"),
+        ("<html/>", "has no <annotation> element"),
     ],
 )
-def test_files_that_are_no_harmless_voc_record_are_refused(tmp_path: Path, content: str, words: str) -> None:
+def test_files_that_are_not_harmless_voc_records_are_refused(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "a.xml").write_text(content)
     with pytest.raises(DataError, match=words):
         read_voc(tmp_path / "a.xml")
@@ -63,9 +63,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", ["", "forty", "nan", "inf", "1e300", "0", "-4", "40.5"])
-def test_sizes_that_are_no_whole_pixels_are_refused(tmp_path: Path, width: str) -> None:
+def test_sizes_that_are_not_whole_pixels_are_refused(tmp_path: Path, width: str) -> None:
     (tmp_path / "a.xml").write_text(voc_xml(width=width))
-    with pytest.raises(DataError, match=r"not a number of pixels|not whole positive numbers"):
+    with pytest.raises(DataError, match=r"not a number of pixels|not positive whole numbers"):
         voc_size(read_voc(tmp_path / "a.xml"))
 
 

@@ -19,7 +19,7 @@ from lcageo.data.dataset import EvalDataset
 from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError
 from lcageo.evaluation.images import BENCHMARK, as_truth, evaluate_found, evaluate_set, find_objects
-from lcageo.metrics.report import evaluate_detections
+from lcageo.metrics.summary import evaluate_detections
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_device_that_cannot_hold_one_image_is_an_error(labelled: LabelledSet) 
         find_objects(BrightSquares(bright_card(128), largest_batch=0), labelled)
 
 
-def test_boxes_are_cut_at_the_images_border_and_those_in_the_fill_are_gone(tmp_path: Path) -> None:
+def test_boxes_are_clipped_at_the_images_border_and_those_in_the_padding_are_dropped(tmp_path: Path) -> None:
     image = bright_image(tmp_path / "a.png", 256, 128, [])  # seen as 128 x 64
     predictor = Fixed([[100, 50, 140, 90], [10, 70, 20, 80], [-5, -5, 10, 10]], [0.9, 0.8, 0.7])
     (found,) = find_objects(predictor, bright_set(image))
@@ -97,13 +97,13 @@ def test_boxes_are_cut_at_the_images_border_and_those_in_the_fill_are_gone(tmp_p
 
 def test_the_best_of_an_image_are_kept(tmp_path: Path) -> None:
     image = bright_image(tmp_path / "a.png", 128, 128, [])
-    predictor = Fixed([[place, 0, place + 1, 1] for place in range(120)], np.linspace(1, 0.1, 120).tolist())
+    predictor = Fixed([[x, 0, x + 1, 1] for x in range(120)], np.linspace(1, 0.1, 120).tolist())
     assert len(find_objects(predictor, bright_set(image))[0]) == BENCHMARK.max_per_tile == 100
     (few,) = find_objects(predictor, bright_set(image), config=DetectConfig(max_per_tile=3))
     assert few.boxes_xyxy[:, 0].tolist() == [0, 1, 2]
 
 
-def test_the_best_are_chosen_before_boxes_in_the_fill_go_as_a_predictor_does_it(tmp_path: Path) -> None:
+def test_the_best_are_chosen_before_boxes_in_the_padding_are_dropped_as_by_a_predictor(tmp_path: Path) -> None:
     image = bright_image(tmp_path / "a.png", 128, 64, [])
     predictor = Fixed([[0, 70, 9, 90], [0, 0, 9, 9], [20, 0, 29, 9]], [0.9, 0.8, 0.7])
     (found,) = find_objects(predictor, bright_set(image), config=DetectConfig(max_per_tile=2))
@@ -129,7 +129,7 @@ def test_progress_counts_every_image(labelled: LabelledSet) -> None:
     assert done == [3, 3, 1]
 
 
-def test_images_at_hand_are_used(labelled: LabelledSet) -> None:
+def test_images_already_loaded_are_used(labelled: LabelledSet) -> None:
     images = EvalDataset(labelled, 128)
     images.store.fill()
     for annotation in labelled.annotations:
@@ -143,10 +143,10 @@ def test_an_image_that_cannot_be_read_is_an_error_or_left_out(labelled: Labelled
     predictor = BrightSquares(bright_card(128))
     with pytest.raises(DataError, match=r"image '.*2.png' cannot be decoded"):
         evaluate_set(predictor, labelled)
-    told: list[str] = []
+    messages: list[str] = []
     done: list[int] = []
-    evaluation = evaluate_set(predictor, labelled, warn=told.append, on_progress=done.append)
-    assert len(told) == 1 and str(broken) in told[0] and told[0].endswith("image left out")
+    evaluation = evaluate_set(predictor, labelled, warn=messages.append, on_progress=done.append)
+    assert len(messages) == 1 and str(broken) in messages[0] and messages[0].endswith("image left out")
     others = bright_set(*(one for one in labelled.annotations if one.image != broken))
     assert evaluation.as_json() == evaluate_set(predictor, others).as_json() and sum(done) == len(labelled)
 
@@ -169,12 +169,12 @@ def test_what_was_found_elsewhere_is_measured_alike(labelled: LabelledSet) -> No
 
 def test_other_classes_than_the_models_are_refused(labelled: LabelledSet) -> None:
     other = LabelledSet("squares", labelled.classes[::-1], labelled.annotations)
-    with pytest.raises(DataError, match=r"read with the classes white square, grey square, model 'bright' has grey"):
+    with pytest.raises(DataError, match="the classes white square, grey square, but model 'bright' has grey"):
         evaluate_set(BrightSquares(bright_card(128)), other)
 
 
 def test_a_set_without_images_is_refused() -> None:
-    with pytest.raises(DataError, match="'squares' has no usable image to evaluate; 'lcageo data check' tells why"):
+    with pytest.raises(DataError, match="'squares' has no usable image to evaluate; run 'lcageo data check'"):
         evaluate_set(BrightSquares(bright_card(128)), bright_set())
 
 

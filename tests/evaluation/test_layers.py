@@ -1,4 +1,4 @@
-"""Layers against layers: a slow loop, pycocotools, areas known by formula, and files as users have them."""
+"""Layers compared with layers: a slow loop, pycocotools, areas known by formula, and files as users have them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EAST, NORTH = 500_000.0, 5_000_000.0
 
 
 def square(x: float, y: float, side: float = 10.0) -> shapely.Polygon:
-    """A square in UTM, its corner x, y metres from a place."""
+    """A square in UTM, its corner x, y metres from a fixed point."""
     return shapely.box(EAST + x, NORTH + y, EAST + x + side, NORTH + y + side)
 
 
@@ -45,8 +45,8 @@ def layer(path: Path, geometry: list[shapely.Geometry], crs: str | None = UTM, *
     """A vector file of shapes in UTM, brought to `crs`; None: the same coordinates without one."""
     frame = geopandas.GeoDataFrame(columns, geometry=geometry, crs=UTM)
     frame = frame.set_crs(None, allow_override=True) if crs is None else frame.to_crs(crs)
-    told = pytest.warns(UserWarning, match="'crs' was not provided") if crs is None else nullcontext()
-    with told:
+    expected = pytest.warns(UserWarning, match="'crs' was not provided") if crs is None else nullcontext()
+    with expected:
         pyogrio.write_dataframe(frame, path, geometry_type="Unknown")
     return path
 
@@ -72,11 +72,11 @@ def slow_match(
     truth: list[shapely.Geometry],
     same: list[list[bool]],
     scores: list[float],
-    least: float,
+    min_iou: float,
 ) -> list[int]:
     partners, taken = [-1] * len(found), set[int]()
     for at in sorted(range(len(found)), key=lambda index: -scores[index]):
-        best = least
+        best = min_iou
         for other in range(len(truth)):
             common = found[at].intersection(truth[other]).area
             iou = common / (found[at].area + truth[other].area - common)
@@ -98,9 +98,9 @@ def shapes(draw: st.DrawFn) -> list[shapely.Polygon]:
 
 
 @settings(max_examples=300)
-@given(data=st.data(), found=shapes(), truth=shapes(), least=st.sampled_from([0.05, 0.3, 0.51, 0.75]))
+@given(data=st.data(), found=shapes(), truth=shapes(), min_iou=st.sampled_from([0.05, 0.3, 0.51, 0.75]))
 def test_matching_is_that_of_the_slow_loop(
-    data: st.DataObject, found: list[shapely.Polygon], truth: list[shapely.Polygon], least: float
+    data: st.DataObject, found: list[shapely.Polygon], truth: list[shapely.Polygon], min_iou: float
 ) -> None:
     labels = [
         np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(part), max_size=len(part))), np.int64)
@@ -111,10 +111,10 @@ def test_matching_is_that_of_the_slow_loop(
         Objects(np.array(found, object), labels[0]),
         Objects(np.array(truth, object), labels[1]),
         np.array(scores),
-        least,
+        min_iou,
     )
     same = (labels[0][:, None] == labels[1]).tolist()
-    assert matching.truth.tolist() == slow_match(found, truth, same, scores, least)
+    assert matching.truth.tolist() == slow_match(found, truth, same, scores, min_iou)
     for at, partner in enumerate(matching.truth.tolist()):
         assert (partner < 0) == math.isnan(matching.iou[at])
 
@@ -148,7 +148,7 @@ def coco_figures(
 @pytest.mark.parametrize("iou", [0.3, 0.5, 0.75])
 def test_upright_boxes_give_the_figures_of_pycocotools(tmp_path: Path, iou: float) -> None:
     rng = np.random.default_rng(int(100 * iou))
-    # Whole numbers, so that overlaps of exactly the least one and equal overlaps occur, and are computed alike.
+    # Whole numbers, so that equal overlaps and overlaps of exactly the minimum occur, and are computed alike.
     truth = np.column_stack([rng.integers(0, 300, (400, 2)), rng.integers(4, 20, (400, 2))]).astype(float)
     found = truth[rng.integers(0, 400, 600)] + np.column_stack([rng.integers(-3, 4, (600, 2)), np.zeros((600, 2))])
     labels = [rng.integers(0, 3, 600), rng.integers(0, 3, 400)]
@@ -179,7 +179,7 @@ def test_figures_are_the_shares_of_what_was_found(pair: tuple[Path, Path]) -> No
     assert evaluation.crs == UTM and not evaluation.warnings
 
 
-def test_json_holds_everything_and_no_word_that_json_lacks(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_json_holds_everything_and_is_strict(pair: tuple[Path, Path], tmp_path: Path) -> None:
     truth = layer(tmp_path / "ships.gpkg", [square(0, 0)], **{"class": ["ship"]})
     evaluation = evaluate_layer(pair[0], truth, iou=0.75)
     described = json.loads(json.dumps(evaluation.as_json(), allow_nan=False))
@@ -217,7 +217,7 @@ def test_true_objects_of_several_parts_are_one(tmp_path: Path) -> None:
     parts = shapely.union(square(0, 0), square(20, 0))
     truth = layer(tmp_path / "truth.gpkg", [parts], **{"class": ["ship"]})
     found = layer(tmp_path / "found.gpkg", [shapely.convex_hull(parts)], **{"class": ["ship"]})
-    evaluation = evaluate_layer(found, truth, iou=2 / 3)  # 200 of 300 square metres, exactly the least
+    evaluation = evaluate_layer(found, truth, iou=2 / 3)  # 200 of 300 square metres, exactly the minimum
     assert evaluation.overall.right == 1
     assert evaluate_layer(found, truth, iou=0.667).overall.right == 0
 
@@ -255,26 +255,26 @@ def test_layers_without_crs_are_compared_as_they_are_but_not_with_others(
     assert evaluation.crs is None and evaluation.table() == evaluate_layer(*pair).table()
     assert len(read_layer(tmp_path / "all.gpkg").rows) == 6
     for found, truth in ((bare[0], pair[1]), (pair[0], bare[1])):
-        with pytest.raises(DataError, match=r"has no CRS and '.*' is in WGS 84 / UTM zone 33N; save the former with"):
+        with pytest.raises(DataError, match=r"has no CRS, but '.*' is in WGS 84 / UTM zone 33N; save the former with"):
             evaluate_layer(found, truth)
 
 
 @pytest.mark.parametrize("column", ["label", "Name", "category"])
-def test_classes_are_looked_for_in_other_columns_and_that_is_said(
+def test_classes_are_searched_for_in_other_columns_with_a_warning(
     pair: tuple[Path, Path], tmp_path: Path, column: str
 ) -> None:
     frame = geopandas.read_file(pair[1]).rename(columns={"class": column})
     frame.to_file(tmp_path / "renamed.gpkg")
     evaluation = evaluate_layer(pair[0], tmp_path / "renamed.gpkg")
     assert evaluation.table() == evaluate_layer(*pair).table()
-    assert evaluation.warnings == (f"the classes of '{tmp_path / 'renamed.gpkg'}' are those in its column '{column}'",)
+    assert evaluation.warnings == (f"classes of '{tmp_path / 'renamed.gpkg'}' are read from its column '{column}'",)
 
 
-def test_without_classes_everything_is_an_object_and_that_is_said(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_without_classes_everything_is_an_object_with_a_warning(pair: tuple[Path, Path], tmp_path: Path) -> None:
     truth = layer(tmp_path / "plain.gpkg", [square(0, 0), square(200, 200)], colour=["red", "blue"])
     evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
     assert [row[:4] for row in evaluation.table()[1:]] == [("object", "2", "4", "2"), ("all", "2", "4", "2")]
-    assert "has no column class, label, name or category; objects are matched whatever" in evaluation.warnings[0]
+    assert "has no column class, label, name or category; objects are matched regardless" in evaluation.warnings[0]
     assert {row["class"] for row in read_layer(tmp_path / "all.gpkg").rows} == {"object"}
 
 
@@ -283,13 +283,13 @@ def test_a_class_map_puts_names_of_both_layers_together(pair: tuple[Path, Path],
         tmp_path / "truth.gpkg", [square(0, 0), square(50, 0), square(200, 200)], label=["barge", None, "weir"]
     )
     apart = evaluate_layer(pair[0], truth)
-    assert apart.overall.right == 0 and "no class found (dam, ship) is one of the truth's" in apart.warnings[-1]
+    assert apart.overall.right == 0 and "none of the found classes (dam, ship) is a true one" in apart.warnings[-1]
     class_map = ClassMap(targets={"barge": "vessel", "ship": "vessel", "weir": "dam", "boat": "vessel"})
     evaluation = evaluate_layer(pair[0], truth, class_map=class_map)
     assert [row[:4] for row in evaluation.table()[1:]] == [
         ("(no class)", "1", "0", "0"), ("dam", "1", "1", "1"), ("vessel", "1", "3", "1"), ("all", "3", "4", "2"),
     ]  # fmt: skip
-    assert evaluation.warnings[1:] == ("class map: no object is called 'boat'",)
+    assert evaluation.warnings[1:] == ("class map: no object has the class 'boat'",)
 
 
 def test_numbers_can_be_classes_also_where_one_is_missing(tmp_path: Path) -> None:
@@ -317,18 +317,18 @@ def test_nothing_found_and_nothing_true_are_normal(pair: tuple[Path, Path], tmp_
     assert [row["result"] for row in read_layer(tmp_path / "missed.gpkg").rows] == ["miss"] * 4
     false = evaluate_layer(pair[0], nothing)
     assert false.table()[-1] == ("all", "0", "4", "0", "4", "0", "0.000", "-", "0.000", "-")
-    assert "nothing.geojson' holds no objects: whatever was found counts as wrong" in false.warnings[0]
+    assert "nothing.geojson' has no objects, so every found object counts as a false positive" in false.warnings[0]
     neither = evaluate_layer(nothing, nothing, output=tmp_path / "neither.geojson")
     assert neither.table()[1:] == [("all", *["0"] * 5, *["-"] * 4)]
     assert json.loads((tmp_path / "neither.geojson").read_text())["features"] == []
 
 
-def test_layers_that_do_not_meet_are_told(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_layers_that_do_not_overlap_are_reported(pair: tuple[Path, Path], tmp_path: Path) -> None:
     far = layer(tmp_path / "far.gpkg", [square(9_000, 0)], **{"class": ["ship"]})
-    assert "do not meet on the map; check their CRS" in evaluate_layer(far, pair[1]).warnings[0]
+    assert "do not overlap on the map; check their CRS" in evaluate_layer(far, pair[1]).warnings[0]
 
 
-def test_what_was_mended_in_either_layer_is_told(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_was_fixed_in_either_layer_is_reported(pair: tuple[Path, Path], tmp_path: Path) -> None:
     bow_tie = shapely.Polygon([(EAST, NORTH), (EAST + 9, NORTH + 9), (EAST + 9, NORTH), (EAST, NORTH + 9)])
     truth = layer(tmp_path / "truth.gpkg", [bow_tie, shapely.Polygon(), square(50, 0)], **{"class": ["ship"] * 3})
     evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
@@ -336,7 +336,7 @@ def test_what_was_mended_in_either_layer_is_told(pair: tuple[Path, Path], tmp_pa
         "1 features cross or touch themselves; made valid", "1 features have no geometry or no area; left out",
     ]  # fmt: skip
     assert evaluation.overall.truth == 2
-    # Without a column of ids the place in the file is the id, counted before anything was left out.
+    # Without a column of ids the position in the file is the id, counted before anything was left out.
     assert [row["truth_id"] for row in read_layer(tmp_path / "all.gpkg").rows] == [None, None, 3, None, 1]
 
 
@@ -382,11 +382,11 @@ def test_debians_gdal_reads_the_differences_with_their_record(pair: tuple[Path, 
 def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_request(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    there = tmp_path / "there.gpkg"
-    there.write_text("precious")
+    existing = tmp_path / "there.gpkg"
+    existing.write_text("precious")
     nowhere = tmp_path / "none.gpkg"
     with pytest.raises(UsageError, match=r"there\.gpkg' exists; give --overwrite"):
-        evaluate_layer(nowhere, nowhere, output=there)
+        evaluate_layer(nowhere, nowhere, output=existing)
     with pytest.raises(UsageError, match=r"has no known suffix"):
         evaluate_layer(nowhere, nowhere, output=tmp_path / "all.txt")
     with pytest.raises(OutputError, match=r"does not exist; create it first"):
@@ -395,16 +395,16 @@ def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_reque
         with pytest.raises(UsageError, match=r"is one of the layers to compare; choose another file"):
             evaluate_layer(*pair, output=own, overwrite=True)
     with pytest.raises(DataError, match="does not exist"):
-        evaluate_layer(nowhere, pair[1], output=there, overwrite=True)
-    assert there.read_text() == "precious"
-    evaluate_layer(*pair, output=there.with_suffix(".GPKG"), overwrite=True)
-    assert len(read_layer(there).rows) == 6
+        evaluate_layer(nowhere, pair[1], output=existing, overwrite=True)
+    assert existing.read_text() == "precious"
+    evaluate_layer(*pair, output=existing.with_suffix(".GPKG"), overwrite=True)
+    assert len(read_layer(existing).rows) == 6
     assert {path.name for path in tmp_path.iterdir()} == {"found.gpkg", "truth.gpkg", "there.gpkg"}
 
 
 @pytest.mark.parametrize("iou", [0.0, -0.1, 1.01, math.nan])
 def test_an_overlap_outside_0_to_1_is_refused(pair: tuple[Path, Path], iou: float) -> None:
-    with pytest.raises(ConfigError, match="is not above 0 and at most 1"):
+    with pytest.raises(ConfigError, match="is out of range; give a value above 0 and at most 1"):
         evaluate_layer(*pair, iou=iou)
 
 
@@ -415,15 +415,17 @@ def test_a_layer_matches_itself_exactly(pair: tuple[Path, Path], tmp_path: Path)
         assert evaluation.overall.right == evaluation.overall.truth > 1
 
 
-def test_scores_that_are_no_numbers_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_scores_that_are_not_numbers_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
     found = layer(tmp_path / "f.gpkg", [square(0, 0), square(50, 0)], **{"class": ["a"] * 2, "score": ["0.5", "high"]})
-    with pytest.raises(DataError, match=r"feature 2 has the score 'high', not a number; mend it"):
+    with pytest.raises(DataError, match=r"feature 2 has the score 'high', not a number; fix it"):
         evaluate_layer(found, pair[1])
 
 
 def test_points_are_refused_with_a_remedy(pair: tuple[Path, Path], tmp_path: Path) -> None:
     points = layer(tmp_path / "points.gpkg", [shapely.Point(EAST, NORTH)], **{"class": ["ship"]})
-    with pytest.raises(DataError, match=r"--truth '.*' holds 1 points or lines .* overlap is measured between polygons"):
+    with pytest.raises(
+        DataError, match=r"--truth '.*' holds 1 points or lines .* overlap is measured between polygons"
+    ):
         evaluate_layer(pair[0], points)
 
 

@@ -1,4 +1,4 @@
-"""Evaluation through tiles: it must cost nothing where objects fit the overlap, and show what is lost where not."""
+"""Evaluation through tiles: no loss where objects fit the overlap, and a visible loss where they do not."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_best_of_an_image_are_kept_of_all_its_tiles(dense: LabelledSet) -> N
 def test_scenes_are_seen_at_their_own_resolution_and_hold_more_objects(tmp_path: Path) -> None:
     side = SCENE_SIDE_PX + 40
     places = scattered(3, side, 200, LARGEST)
-    tiny = [(x, y, 4, brightness) for x, y, _, brightness in places]  # gone, were the image reduced to 256 pixels
+    tiny = [(x, y, 4, brightness) for x, y, _, brightness in places]  # would vanish in an image reduced to 256 pixels
     scene, image = bright_image(tmp_path / "s.png", side, 200, tiny), bright_image(tmp_path / "i.png", 256, 256, [])
     assert len(scene) > 100
     done: list[int] = []
@@ -74,17 +74,17 @@ def test_scenes_are_seen_at_their_own_resolution_and_hold_more_objects(tmp_path:
     assert sum(done) == 2
 
 
-def test_images_of_the_largest_size_that_is_no_scene_are_seen_whole(tmp_path: Path) -> None:
+def test_images_of_the_largest_size_below_a_scene_are_seen_whole(tmp_path: Path) -> None:
     image = bright_image(tmp_path / "i.png", SCENE_SIDE_PX, 100, [(100, 50, 4, 250)])
     assert len(find_objects(BrightSquares(bright_card(256)), bright_set(image))[0]) == 0
 
 
-def test_images_without_a_place_on_a_map_cause_no_warning(dense: LabelledSet) -> None:
+def test_images_without_georeference_cause_no_warning(dense: LabelledSet) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        told: list[str] = []
-        evaluate_set(BrightSquares(bright_card(256)), dense, tile=128, warn=told.append)
-    assert told == []
+        messages: list[str] = []
+        evaluate_set(BrightSquares(bright_card(256)), dense, tile=128, warn=messages.append)
+    assert messages == []
 
 
 def test_an_image_that_cannot_be_read_is_an_error_or_left_out(dense: LabelledSet) -> None:
@@ -93,15 +93,15 @@ def test_an_image_that_cannot_be_read_is_an_error_or_left_out(dense: LabelledSet
     predictor = BrightSquares(bright_card(256))
     with pytest.raises(SceneError, match="not a raster"):
         evaluate_set(predictor, dense, tile=64)
-    told: list[str] = []
+    messages: list[str] = []
     done: list[int] = []
-    assert evaluate_set(predictor, dense, tile=64, warn=told.append, on_progress=done.append).images == 0
-    assert "a.png" in told[0] and told[0].endswith("image left out") and done == [1]
+    assert evaluate_set(predictor, dense, tile=64, warn=messages.append, on_progress=done.append).images == 0
+    assert "a.png" in messages[0] and messages[0].endswith("image left out") and done == [1]
 
 
 def test_an_image_of_another_size_than_its_record_says_is_refused(dense: LabelledSet) -> None:
     bright_image(dense.annotations[0].image, 100, 90, [])
-    with pytest.raises(DataError, match="has 100 x 90 pixels, its record says 256 x 256"):
+    with pytest.raises(DataError, match="has 100 x 90 pixels, but its record says 256 x 256"):
         evaluate_set(BrightSquares(bright_card(256)), dense, tile=64)
 
 
@@ -132,5 +132,5 @@ def test_an_image_with_holes_is_an_error_or_left_out(tmp_path: Path) -> None:
     predictor = BrightSquares(bright_card(256))
     with pytest.raises(SceneError, match="damaged or incomplete"):
         evaluate_set(predictor, labelled, tile=128)
-    told: list[str] = []
-    assert evaluate_set(predictor, labelled, tile=128, warn=told.append).images == 0 and "left out" in told[0]
+    messages: list[str] = []
+    assert evaluate_set(predictor, labelled, tile=128, warn=messages.append).images == 0 and "left out" in messages[0]

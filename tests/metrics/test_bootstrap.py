@@ -1,4 +1,4 @@
-"""Resampling by weights against evaluating sets in which images really stand several times."""
+"""Resampling by weights compared with evaluating sets in which images really occur several times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics import bootstrap
 from lcageo.metrics.bootstrap import Interval, average_precisions, paired_difference, resample
-from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.summary import Evaluation, evaluate_detections
 
 
 def evaluate(case: Case) -> Evaluation:
@@ -18,14 +18,14 @@ def evaluate(case: Case) -> Evaluation:
 
 
 def repeated(case: Case, times: np.ndarray) -> Case:
-    """The set in which each image stands so many times."""
+    """The set in which each image occurs a given number of times."""
     chosen = np.repeat(np.arange(len(times)), times).tolist()
     return Case(case.classes, [case.truths[index] for index in chosen], [case.found[index] for index in chosen])
 
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 100_000), difficult=st.sampled_from([0.0, 0.3]), partial=st.booleans())
-def test_images_that_count_several_times_give_what_images_that_stand_several_times_give(
+def test_images_that_count_several_times_equal_images_that_occur_several_times(
     seed: int, difficult: float, partial: bool
 ) -> None:
     case = random_case(seed, images=8, difficult=difficult, partial=partial)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics.confusion import UNKNOWN_SCORE
-from lcageo.metrics.report import evaluate_detections
+from lcageo.metrics.summary import evaluate_detections
 from lcageo.runtime.catalog import DEFAULT_SCORE
 
 A, B, C, NONE = range(4)
@@ -39,7 +39,7 @@ def test_rows_hold_all_objects_and_the_diagonal_agrees_with_precision_and_recall
             assert counts[label, label] / counts[:, label].sum() == pytest.approx(one.best.precision)
 
 
-def test_an_object_found_as_another_class_is_told_as_that() -> None:
+def test_an_object_found_as_another_class_is_counted_as_that() -> None:
     case = Case(
         ("a", "b", "c"),
         [truth([[0, 0, 10, 10]], [A]), truth([[0, 0, 10, 10]], [B])],
@@ -69,8 +69,8 @@ def test_what_scores_less_than_the_best_score_does_not_count() -> None:
     assert table(case)[NONE, A] == 0
 
 
-def test_a_class_without_a_best_score_counts_from_the_usual_least_score() -> None:
-    """Classes that a model takes for each other have no right detection, so no best score: just they must be seen."""
+def test_a_class_without_a_best_score_counts_from_the_default_minimum_score() -> None:
+    """Classes that a model confuses have no correct detection, so no best score, but must be visible all the same."""
     boxes = [[0, 0, 10, 10], [50, 50, 60, 60]]
     case = one_image(truth(boxes, [A, B]), found([*boxes, [90, 90, 99, 99]], [0.9, 0.8, 0.2], [B, A, C]))
     counts = table(case)

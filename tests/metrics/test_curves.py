@@ -18,7 +18,7 @@ def curve(right: list[int], objects: int, scores: list[float] | None = None) -> 
 
 
 def slow_points(scores: NDArray[np.float64], right: NDArray[np.bool_], objects: int) -> list[tuple[float, ...]]:
-    """(score, precision, recall) at every score that occurs, by counting anew at each."""
+    """(score, precision, recall) at every score that occurs, by counting again at each."""
     points = []
     for score in sorted(set(scores.tolist()), reverse=True):
         kept = right[scores >= score]

@@ -1,4 +1,4 @@
-"""The records of matching against those that pycocotools keeps."""
+"""Matches compared with those of pycocotools."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_comparing_in_small_blocks_changes_nothing(monkeypatch) -> None:
     assert (matches(case).truth == whole).all()
 
 
-def test_an_object_of_another_class_or_image_is_no_partner() -> None:
+def test_an_object_of_another_class_or_image_is_not_matched() -> None:
     box = [[0, 0, 10, 10]]
     case = Case(("a", "b", "c"), [truth(box, [0]), truth()], [found(box, [0.9], [1]), found(box, [0.8], [0])])
     assert (matches(case).truth == -1).all()

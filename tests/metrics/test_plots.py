@@ -1,4 +1,4 @@
-"""Pictures: that they are, that they show what they should, that nothing of matplotlib lingers."""
+"""Plots: they exist, they show what they should, and matplotlib is imported only when needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from support.reference import Case, found, random_case, truth
 
 from lcageo.metrics.plots import draw_confusion, draw_curves
-from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.summary import Evaluation, evaluate_detections
 
 
 def evaluate(case: Case) -> Evaluation:
@@ -43,9 +43,9 @@ def test_a_better_model_has_another_picture(tmp_path: Path) -> None:
 def test_metrics_are_measured_without_matplotlib_and_drawn_without_pyplot(tmp_path: Path) -> None:
     code = """
 import sys
-import lcageo.metrics.report, lcageo.metrics.plots
+import lcageo.metrics.summary, lcageo.metrics.plots
 assert "matplotlib" not in sys.modules
-evaluation = lcageo.metrics.report.evaluate_detections(("a",), [], [])
+evaluation = lcageo.metrics.summary.evaluate_detections(("a",), [], [])
 lcageo.metrics.plots.draw_confusion(evaluation.confusion, sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules
 """

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lcageo.data.annotations import Annotation, LabelledSet
-from lcageo.data.augment import Chip
+from lcageo.data.augment import Crop
 
 BILLION_LAUGHS = """<?xml version="1.0"?>
 <!DOCTYPE annotation [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;">]>
@@ -90,14 +90,14 @@ def write_dior(root: Path, records: dict[str, str], flat: bool = False) -> Path:
     return root
 
 
-def painted(width: int, height: int, boxes: Sequence[Sequence[int]]) -> Chip:
-    """A dark chip with one rectangle per box, the i-th with red level 100 + i, so that pixels show the boxes."""
+def painted(width: int, height: int, boxes: Sequence[Sequence[int]]) -> Crop:
+    """A dark crop with one rectangle per box, the i-th with red level 100 + i: so boxes can be read off the pixels."""
     image = np.zeros((height, width, 3), np.uint8)
     for index, (x1, y1, x2, y2) in enumerate(boxes):
         image[y1:y2, x1:x2, 0] = 100 + index
     count = len(boxes)
     corners = np.array(boxes, np.float32).reshape(-1, 4)
-    return Chip(image, corners, np.arange(count, dtype=np.int64), np.zeros(count, np.bool_))
+    return Crop(image, corners, np.arange(count, dtype=np.int64), np.zeros(count, np.bool_))
 
 
 def boxes_in_pixels(image: np.ndarray, count: int) -> dict[int, list[int]]:

@@ -74,7 +74,7 @@ def test_a_record_of_an_unknown_class_is_named_also_beside_validation_data(tmp_p
     coco["annotations"][0]["category_id"] = 99
     path.write_text(json.dumps(coco))
     _, said = load(path, val=write_shapes(tmp_path / "val.json"))
-    assert len(said) == 1 and "annotations[0]" in said[0] and "category_id 99 is no category" in said[0]
+    assert len(said) == 1 and "annotations[0]" in said[0] and "category_id 99 is not a category" in said[0]
 
 
 def test_strict_refuses_what_is_broken(broken: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detections import Detections
 from lcageo.detector.count import count_params
 from lcageo.detector.presets import build_network
-from lcageo.metrics.report import evaluate_detections
+from lcageo.metrics.summary import evaluate_detections
 from lcageo.runtime.catalog import find_card
 from lcageo.training.config import TrainConfig
 

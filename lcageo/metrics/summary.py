@@ -1,4 +1,4 @@
-"""All figures of a model on some images."""
+"""Summary of a model's detections in a set of images: all metrics."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from lcageo.metrics.truth import Counted, Floats, ImageTruth, counted
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """One class; nan where there is nothing to measure."""
+    """Figures of one class; nan where there is nothing to measure."""
 
     name: str
     images: int
-    """Images annotated for it."""
+    """Number of images annotated for it."""
     objects: int
-    """Objects to find."""
+    """Number of objects to find."""
     detections: int
-    """Detections held against them."""
+    """Number of detections that count."""
     ap50: float
     ap75: float
     ap50_95: float
     voc07_ap50: float
-    """The 11-point average precision that DIOR papers give; matched as COCO does."""
+    """The 11-point average precision that DIOR papers report; matched as COCO does."""
     ar: float
     """Share of the objects found at any score, averaged over IoU 0.5 to 0.95."""
     best: OperatingPoint
-    """Where F1 is greatest, at IoU 0.5."""
+    """Operating point of maximum F1, at IoU 0.5."""
     curve: Curve = field(repr=False)
     """Precision and recall at IoU 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
 class SizeFigures:
-    """Objects of one size."""
+    """Figures of the objects of one size."""
 
     objects: int
     map50_95: float
@@ -53,7 +53,7 @@ class SizeFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good the detections of some images are. Means are over the classes with at least one object."""
+    """Metrics of the detections in a set of images. Means are over the classes with at least one object."""
 
     images: int
     map50: float
@@ -67,15 +67,15 @@ class Evaluation:
     """small (up to 32 x 32 pixels of the original image), medium, large (from 96 x 96)."""
     confusion: Confusion
     max_per_image: int
-    """Best detections of each class and image that count."""
+    """Maximum number of detections that count per class and image, best first."""
     matches: Matches = field(repr=False)
-    """What became of every detection, for resampling and for comparing models."""
+    """The match of every detection, for resampling and for comparing models."""
 
     def thresholds(self) -> dict[str, float]:
-        """Least score per class for the model card: what keeps all down to the score where F1 is best.
+        """Score thresholds per class for the model card: they keep everything down to the score of the best F1.
 
-        A predictor keeps what scores *more* than its threshold, hence the next lower float32. Classes of which nothing
-        was found, or is there to find, are left out.
+        A predictor keeps what scores *more* than its threshold, hence the next lower float32. Classes without objects,
+        or of which none was found, are left out.
         """
         return {
             one.name: float(np.nextafter(np.float32(one.best.score), np.float32(0)))
@@ -84,7 +84,7 @@ class Evaluation:
         }
 
     def resampled(self, resamples: int = 1000, seed: int = 0) -> Resampled:
-        """What the means would be on other images of the same kind."""
+        """Bootstraps the means: how they would vary on other images of the same kind."""
         return resample(self.matches, resamples, seed)
 
     def as_json(self) -> dict[str, Any]:
@@ -118,16 +118,16 @@ class Evaluation:
 def evaluate_detections(
     classes: Sequence[str], truths: Sequence[ImageTruth], found: Sequence[Detections], max_per_image: int = 100
 ) -> Evaluation:
-    """Measures detections against the truth, as COCO does.
+    """Evaluates detections against the ground truth, as COCO does.
 
     Args:
         classes: names of the labels.
-        truths: one per image.
-        found: likewise; pixels as in the truth.
-        max_per_image: best detections of each class and image that count (COCO's maxDets).
+        truths: ground truth, one per image.
+        found: detections, one per image; pixels as in the truth.
+        max_per_image: maximum number of detections that count per class and image (COCO's maxDets).
 
     Raises:
-        ValueError: if truths and detections are not of equally many images, or a label is outside the classes.
+        ValueError: if truths and detections differ in number, or a label is outside the classes.
     """
     what = counted(len(classes), truths, found, max_per_image)
     matches = match(what)
@@ -175,11 +175,11 @@ def _sizes(what: Counted, figures: CocoFigures) -> dict[str, SizeFigures]:
     counts = size_counts(what).sum(axis=0).tolist()
     return {
         name: SizeFigures(
-            objects=counts[place],
-            map50_95=_mean(figures.ap[:, :, place + 1].mean(axis=0)),
-            ar=_mean(figures.ar[:, place + 1]),
+            objects=counts[index],
+            map50_95=_mean(figures.ap[:, :, index + 1].mean(axis=0)),
+            ar=_mean(figures.ar[:, index + 1]),
         )
-        for place, name in enumerate(SIZES)
+        for index, name in enumerate(SIZES)
     }
 
 
@@ -201,7 +201,7 @@ def _class_as_json(one: ClassFigures) -> dict[str, Any]:
 
 
 def _mean(values: Floats) -> float:
-    """Of what is known."""
+    """Mean of the values that are not nan; nan if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 

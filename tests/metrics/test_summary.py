@@ -1,4 +1,4 @@
-"""Our figures against those of pycocotools."""
+"""Our figures compared with those of pycocotools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.reference import Case, found, means, pycocotools_run, random_case, truth
 
-from lcageo.metrics.report import Evaluation, evaluate_detections
+from lcageo.metrics.summary import Evaluation, evaluate_detections
 
 CLASSES = ("a", "b", "c")
 
@@ -101,7 +101,7 @@ def test_classes_without_an_object_have_no_figures_and_do_not_enter_the_means() 
 
 
 def test_a_difficult_object_is_a_crowd() -> None:
-    """COCO's own code knows no other kind: parts of it may be found any number of times."""
+    """COCO's own code ignores no other kind: parts of it may be found any number of times."""
     boxes = [[0, 0, 100, 100], [200, 200, 210, 210]]
     parts = [[5, 5, 15, 15], [40, 40, 50, 50], [200, 200, 210, 210]]
     case = Case(CLASSES, [truth(boxes, [0, 0], [True, False])], [found(parts, [0.9, 0.8, 0.7], [0, 0, 0])])

@@ -16,7 +16,7 @@ from lcageo.errors import UsageError
 from lcageo.training.config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
-    from lcageo.training.figures import TrainReport
+    from lcageo.training.figures import TrainProgress
     from lcageo.training.loop import RunOptions
     from lcageo.training.validation import Validation
 
@@ -234,7 +234,7 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
         console.data(str(out))
 
 
-def _show(bar: Bar, report: TrainReport) -> None:
+def _show(bar: Bar, report: TrainProgress) -> None:
     left = "" if report.seconds_left == float("inf") else f", {report.seconds_left / 60:.0f} min left"
     bar.at(
         round(100 * report.progress, 1),

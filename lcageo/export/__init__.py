@@ -1,1 +1,1 @@
-"""Models for other programs: `lcageo export`."""
+"""Exports models for other programs: `lcageo export`."""

@@ -1,6 +1,6 @@
-"""Runs a detector that `lcageo export` wrote in ArcGIS: the Python raster function that the .emd beside it names.
+"""Python raster function that runs an exported detector in ArcGIS; the .emd beside it refers to it.
 
-It stands alone: numpy and onnxruntime are part of Esri's Deep Learning Libraries for ArcGIS Pro.
+It does not need lcageo: numpy and onnxruntime are part of Esri's Deep Learning Libraries for ArcGIS Pro.
 
 Source: Esri's raster-deep-learning, "Writing deep learning Python raster function", which gives the methods' names.
 """
@@ -15,18 +15,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-POLYGON = 4  # of Esri's geometry types
+POLYGON = 4  # Esri's geometry type
 
 
 class LcaObjectDetector:
-    """One tile at a time: pixels in, rings with class and confidence out."""
+    """Object detector for one tile at a time: takes pixels, returns rings with class and confidence."""
 
     def __init__(self) -> None:
         self.name = "LCA object detector"
-        self.description = "Finds objects with a model that lcageo exported"
+        self.description = "Detects objects with a model exported by lcageo"
 
     def initialize(self, **kwargs: Any) -> None:
-        """Reads the model definition, a path or JSON, and opens the model."""
+        """Reads the model definition, a path or JSON text, and opens the model."""
         model = kwargs.get("model")
         if model is None:
             return
@@ -49,14 +49,14 @@ class LcaObjectDetector:
         self.getConfiguration()
 
     def getParameterInfo(self) -> list[dict[str, Any]]:
-        """What the tool asks its user for, with defaults."""
+        """Parameters of the tool, with defaults."""
         parameters = [
             ("raster", "raster", True, None, "Raster"),
             ("model", "string", True, None, "Model definition (EMD) file"),
             ("device", "numeric", False, None, "Device ID"),
             ("padding", "numeric", False, self.about["Padding"], "Padding: half of the tiles' overlap, pixels"),
-            ("threshold", "numeric", False, self.about["Threshold"], "Least score, 0 to 1"),
-            ("iou_threshold", "numeric", False, self.about["IouThreshold"], "IoU above which two boxes are one"),
+            ("threshold", "numeric", False, self.about["Threshold"], "Minimum score, 0 to 1"),
+            ("iou_threshold", "numeric", False, self.about["IouThreshold"], "IoU above which two boxes are duplicates"),
         ]
         return [
             {"name": name, "dataType": kind, "required": required, "displayName": text, "description": text}
@@ -65,7 +65,7 @@ class LcaObjectDetector:
         ]
 
     def getConfiguration(self, **scalars: Any) -> dict[str, Any]:
-        """Takes the user's choices; how ArcGIS is to cut the raster: `tx` by `ty` pixels and `padding` around them."""
+        """Takes the user's parameters; returns how ArcGIS cuts the raster: `tx` by `ty` pixels and `padding` around."""
         self.padding = int(scalars.get("padding", self.about["Padding"]))
         self.threshold = float(scalars.get("threshold", self.about["Threshold"]))
         self.iou = float(scalars.get("iou_threshold", self.about["IouThreshold"]))
@@ -87,13 +87,13 @@ class LcaObjectDetector:
         return json.dumps({"fields": fields})
 
     def getGeometryType(self) -> int:
-        """Of the feature class."""
+        """Geometry type of the feature class."""
         return POLYGON
 
     def vectorize(self, **pixelBlocks: Any) -> dict[str, str]:
-        """Objects of one padded block, in pixels from the corner of its part without padding, as Esri's JSON.
+        """Objects of one padded block as Esri JSON, in pixels from the corner of its part without padding.
 
-        Only those whose centre lies in that part: the others are the neighbouring blocks'.
+        Only objects with their centre in that part: the others belong to neighbouring blocks.
         """
         boxes, scores, labels = self._found(pixelBlocks["raster_pixels"], pixelBlocks.get("raster_mask"))
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - self.padding
@@ -127,7 +127,7 @@ class LcaObjectDetector:
         return boxes[kept], scores[places, labels][kept], labels[kept]
 
     def _suppressed(self, boxes: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
-        """Positions of the boxes that non-maximum suppression keeps, class by class, given them best first."""
+        """Indices of the boxes kept by non-maximum suppression per class; boxes are given best first."""
         kept: list[int] = []
         areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
         left = np.flatnonzero(areas > 0)

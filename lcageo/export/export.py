@@ -1,4 +1,4 @@
-"""A model as a file that other programs run, with descriptions that they read."""
+"""Exports a model as a file that other programs run, with descriptions that they read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lcageo.vector.publish import Publication
 
 
 class Description(StrEnum):
-    """What can stand beside an exported model."""
+    """Kinds of description that can accompany an exported model."""
 
     STAC = "stac"
     EMD = "emd"
 
 
 def exported_files(output: Path, formats: Sequence[Description]) -> tuple[Path, ...]:
-    """The files that an export makes, the ONNX file first; those for ArcGIS share one function per folder."""
+    """Files that an export writes, the ONNX file first; ArcGIS models share one raster function per folder."""
     beside = {
         Description.STAC: (output.with_suffix(".stac.json"),),
         Description.EMD: (output.with_suffix(".emd"), output.with_name(FUNCTION_FILE)),
@@ -32,14 +32,14 @@ def exported_files(output: Path, formats: Sequence[Description]) -> tuple[Path, 
 
 
 def export_model(card: ModelCard, output: Path, formats: Sequence[Description]) -> None:
-    """Writes the files of `exported_files`, which appear together.
+    """Writes the files of `exported_files`, all or none.
 
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
         OutputError: if a file cannot be written; then none is.
     """
     from lcageo.export.stac import stac_item
-    from lcageo.runtime.onnx_export import export_yolo  # torch
+    from lcageo.runtime.onnx_export import export_yolo  # imports torch
 
     overlap = choose_overlap(card, None)
     content = export_yolo(card, overlap)

@@ -1,4 +1,4 @@
-"""An exported model as a STAC item, by which catalogues of models find it and programs learn how to run it.
+"""Describes an exported model as a STAC item, so that model catalogues can list it and programs know how to run it.
 
 Source: STAC 1.1, its machine learning model extension (MLM) 1.4 and file extension 2.1.
 """
@@ -17,22 +17,22 @@ from lcageo.runtime.catalog import ModelCard
 MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 SHA2_256 = b"\x12\x20"
-"""What a multihash begins with: the code of SHA-256, and 32 bytes of length."""
+"""Prefix of a multihash: the code of SHA-256, and the length, 32 bytes."""
 BANDS = ("red", "green", "blue")
 ARCHITECTURES = {Preset.RETINANET: "RetinaNet", Preset.FCOS: "FCOS"}
-"""Of the presets that are not a form of LCA-Det."""
+"""Architectures of the presets that are not a variant of LCA-Det."""
 
 
 def stac_item(card: ModelCard, overlap_px: int, content: bytes, href: str) -> dict[str, Any]:
-    """The item of a graph that `onnx_export.export_yolo` made, JSON-ready.
+    """STAC item of a graph from `onnx_export.export_yolo`, ready for JSON.
 
-    It covers the whole globe and all time: nothing binds a detector to a place but what it was trained on.
+    It covers the whole globe and all time: only its training data ties a detector to a location.
 
     Args:
         card: the model.
-        overlap_px: of neighbouring tiles.
-        content: of the ONNX file.
-        href: of the ONNX file, from the item.
+        overlap_px: overlap of neighbouring tiles, pixels.
+        content: bytes of the ONNX file.
+        href: location of the ONNX file, relative to the item.
     """
     graph = onnx.load_from_string(content).graph
     world = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]]
@@ -60,7 +60,7 @@ def stac_item(card: ModelCard, overlap_px: int, content: bytes, href: str) -> di
             "mlm:batch_size_suggestion": 1,
             "mlm:accelerator": None,
             "mlm:accelerator_constrained": False,
-            "mlm:accelerator_summary": "any that ONNX Runtime supports; none is needed",
+            "mlm:accelerator_summary": "optional; any that ONNX Runtime supports",
             "mlm:input": [_input(card, graph)],
             "mlm:output": [_output(card, graph)],
             "mlm:hyperparameters": {
@@ -78,7 +78,7 @@ def stac_item(card: ModelCard, overlap_px: int, content: bytes, href: str) -> di
                 "type": "application/octet-stream; framework=onnx",
                 "roles": ["mlm:model", "mlm:weights"],
                 "mlm:artifact_type": "onnx",
-                "bands": [{"name": band} for band in BANDS],  # STAC allows the item's only where an asset has some
+                "bands": [{"name": band} for band in BANDS],  # STAC allows bands of the item only if an asset has some
                 "file:size": len(content),
                 "file:checksum": (SHA2_256 + hashlib.sha256(content).digest()).hex(),
             }
@@ -88,7 +88,7 @@ def stac_item(card: ModelCard, overlap_px: int, content: bytes, href: str) -> di
 
 def _input(card: ModelCard, graph: onnx.GraphProto) -> dict[str, Any]:
     (images,) = graph.input
-    least, most = card.gsd_m
+    minimum, maximum = card.gsd_m
     return {
         "name": images.name,
         "bands": list(BANDS),
@@ -97,7 +97,7 @@ def _input(card: ModelCard, graph: onnx.GraphProto) -> dict[str, Any]:
             "dim_order": ["batch", "channel", "height", "width"],
             "data_type": "float32",
         },
-        "description": f"A tile of {card.tile_size} pixels of {least:g} to {most:g} m.",
+        "description": f"A square tile of {card.tile_size} pixels at {minimum:g} to {maximum:g} m per pixel.",
         "value_scaling": [{"type": "min-max", "minimum": 0, "maximum": 255}],
         "resize_type": None,
         "pre_processing_function": None,
@@ -111,7 +111,7 @@ def _output(card: ModelCard, graph: onnx.GraphProto) -> dict[str, Any]:
         "tasks": ["object-detection"],
         "result": {"shape": _shape(boxes), "dim_order": ["batch", "channel", "point"], "data_type": "float32"},
         "description": "Channels: centre x, centre y, width and height in tile pixels, then a score of 0 to 1 for each "
-        "class. Non-maximum suppression is left to the program, class by class.",
+        "class. Non-maximum suppression per class is left to the program.",
         "classification:classes": [
             # The classification extension allows no spaces in a name.
             {"value": label, "name": re.sub("[^0-9A-Za-z_-]", "-", name), "description": name}
@@ -126,6 +126,6 @@ def _shape(value: onnx.ValueInfoProto) -> list[int]:
 
 
 def _name(card: ModelCard) -> str:
-    """As MLM allows it: letters, digits and a few signs, the first a letter, the last one of the former."""
+    """Name of the model as MLM allows it: letters, digits and a few signs, from a letter to a letter or digit."""
     name = re.sub(r"[^a-zA-Z0-9_.\- ]", "-", card.name)
     return name if re.fullmatch(r"[a-zA-Z].+[a-zA-Z0-9]", name) else f"lcageo {name} model"

@@ -1,1 +1,1 @@
-"""Running a trained model: cards, weights and backends behind one Predictor protocol."""
+"""Runs trained models: cards, weights and backends behind one Predictor protocol."""

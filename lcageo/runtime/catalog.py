@@ -1,4 +1,4 @@
-"""Model cards: what code needs to know of a model, read from TOML without loading any weights."""
+"""Model cards: what code needs to know about a model, read from TOML without loading any weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.toml import toml_text
 
 FOLDER_CARD = "model.toml"
-"""The card's name in a folder that `train` wrote."""
+"""File name of the card in a folder that `train` wrote."""
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
 DEFAULT_MODEL = "lca-s"
 DEFAULT_SCORE = 0.3
@@ -22,35 +22,35 @@ DEFAULT_SCORE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model: its network, what it was trained for, and where its weights lie."""
+    """A model: its network, what it was trained for, and where its weights are."""
 
     name: str
     network: NetworkConfig
     classes: tuple[str, ...]
     tile_size: int
-    """Side of the square tile that it takes, pixels."""
+    """Side of the square tiles that it takes, pixels."""
     gsd_m: tuple[float, float]
-    """Least and greatest ground sampling distance it works at, metres per pixel."""
+    """Minimum and maximum ground sampling distance it works at, metres per pixel."""
     mean: tuple[float, float, float]
-    """Of red, green, blue in the training images, 0 to 255."""
+    """Mean of red, green, blue in the training images, 0 to 255."""
     std: tuple[float, float, float]
     weights: Path
     """Absolute path of the file, in the card's folder: .safetensors, or .onnx where the graph is quantised."""
     sha256: str
-    """Of the weights file, 64 hexadecimal digits."""
+    """Checksum of the weights file, 64 hexadecimal digits."""
     licence: str
     trained_on: str
     """Data it was trained on; empty for a model that was not trained."""
     largest_object_px: int | None = None
-    """Longest side of the objects it expects, tile pixels: what neighbouring tiles must share."""
+    """Longest side of the objects it expects, tile pixels: neighbouring tiles overlap by as much."""
     precisions: tuple[str, ...] = ()
-    """Numbers, besides fp32, in which its results were measured to agree: mAP50 within 0.002 on validation images."""
+    """Precisions besides fp32 at which its results were measured to agree: mAP50 within 0.002 on validation images."""
     thresholds: dict[str, float] = field(default_factory=dict)
-    """Default least score per class; DEFAULT_SCORE where it names none."""
+    """Default minimum score per class; DEFAULT_SCORE for classes that it does not name."""
     size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Least and greatest length that an object of a class has on the ground, metres; any where it names none."""
+    """Minimum and maximum length on the ground of a class's objects, metres; any for classes that it does not name."""
     metrics: dict[str, Any] = field(default_factory=dict)
-    """Measured on validation data."""
+    """Metrics measured on validation data."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """How it was trained: settings, version, commit."""
 
@@ -67,22 +67,22 @@ class ModelCard:
             ),
             "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
             and isinstance(self.largest_object_px, int | None),
-            "metrics (texts, numbers, and lists and tables of them; figures are numbers)": _is_plain(self.metrics)
+            "metrics (strings, numbers, and lists and tables of them; figures are numbers)": _is_plain(self.metrics)
             and all(map(_holds_figures, [self.metrics, *self.metrics.values()])),
-            "recipe (texts, numbers, and lists and tables of them)": _is_plain(self.recipe),
+            "recipe (strings, numbers, and lists and tables of them)": _is_plain(self.recipe),
         }
         self._refuse_unless(checks)
         checks = {
             "tile_size (64 to 4096, a multiple of 32)": 64 <= self.tile_size <= 4096 and self.tile_size % 32 == 0,
-            "gsd_m (two metres per pixel, rising)": 0 < self.gsd_m[0] <= self.gsd_m[1] < math.inf,
+            "gsd_m (two values in metres per pixel, ascending)": 0 < self.gsd_m[0] <= self.gsd_m[1] < math.inf,
             "mean (0 to 255)": all(0 <= value <= 255 for value in self.mean),
             "std (positive)": all(0 < value < math.inf for value in self.std),
             "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
-            "thresholds (0 to 1, of its classes)": set(self.thresholds) <= set(self.classes)
+            "thresholds (0 to 1, for its classes)": set(self.thresholds) <= set(self.classes)
             and all(0 <= value <= 1 for value in self.thresholds.values()),
-            "size_m (two lengths in metres, rising, of its classes)": set(self.size_m) <= set(self.classes)
-            and all(0 <= least < greatest < math.inf for least, greatest in self.size_m.values()),
-            "precisions (of bf16 and fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
+            "size_m (two lengths in metres, ascending, for its classes)": set(self.size_m) <= set(self.classes)
+            and all(0 <= low < high < math.inf for low, high in self.size_m.values()),
+            "precisions (bf16, fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
         self._refuse_unless(checks)
@@ -90,41 +90,41 @@ class ModelCard:
     def _refuse_unless(self, checks: dict[str, bool]) -> None:
         for what, holds in checks.items():
             if not holds:
-                raise ConfigError(f"the card of model '{self.name}' has an entry that is not allowed: {what}")
+                raise ConfigError(f"the card of model '{self.name}' has an invalid entry; expected {what}")
 
     @property
     def is_trained(self) -> bool:
-        """Whether its boxes mean anything."""
+        """Whether it was trained; if not, its boxes are meaningless."""
         return bool(self.trained_on)
 
     @property
     def fill(self) -> tuple[int, int, int]:
-        """The mean colour, red, green, blue, for where there is no image: the network sees it as zero."""
+        """Mean colour (red, green, blue), used where there is no image: it is zero after normalisation."""
         red, green, blue = (round(value) for value in self.mean)
         return red, green, blue
 
     @property
     def is_quantised(self) -> bool:
-        """Whether it is a graph of small integers, which torch does not run."""
+        """Whether it is a quantised (int8) graph, which torch cannot run."""
         return self.weights.suffix == ".onnx"
 
     def has_numbers(self, asked: Precision) -> bool:
-        """Whether the model can be computed in these: a quantised one in its own alone, others in all but those."""
+        """Whether the model can run in this precision: a quantised one only in int8, others in all but int8."""
         return asked is Precision.AUTO or (asked is Precision.INT8) == self.is_quantised
 
     def agrees_in(self, precision: Precision) -> bool:
-        """Whether its results in these numbers were measured to be those of float32; int8 has a card of its own."""
+        """Whether its results in this precision were measured to match those of float32; int8 has its own card."""
         return precision in (Precision.FP32, Precision.INT8, *self.precisions)
 
     def least_scores(self, score: float | None) -> dict[str, float]:
-        """Least score of each class: `score`, or where that is None, its own threshold."""
+        """Minimum score of each class: `score`, or if that is None, the class's own threshold."""
         return {name: self.thresholds.get(name, DEFAULT_SCORE) if score is None else score for name in self.classes}
 
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
-        """Indices of the classes called `names`; of all classes if there are none.
+        """Indices of the classes `names`; of all classes if `names` is empty.
 
         Raises:
-            UsageError: naming the classes it does not have, and those it has.
+            UsageError: if a class is unknown, naming it and the known ones.
         """
         unknown = [name for name in names if name not in self.classes]
         if unknown:
@@ -141,19 +141,19 @@ class ModelCard:
         """
         try:
             content = self.weights.read_bytes()
-        except (OSError, ValueError) as error:  # the latter: a name with a NUL
+        except (OSError, ValueError) as error:  # ValueError: a name with a NUL
             raise ModelError(f"the weights of model '{self.name}' cannot be read: {self.weights} ({error})") from error
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise ModelError(
                 f"{self.weights} is not the file that the card of model '{self.name}' describes: "
-                f"SHA-256 {found[:12]}..., card says {self.sha256[:12]}...; fetch or train the model again"
+                f"SHA-256 {found[:12]}..., card says {self.sha256[:12]}...; download or train the model again"
             )
         return content
 
 
 def models_folder() -> Path:
-    """Where the shipped models lie: inside the installed package, or beside it in a checkout."""
+    """Folder of the shipped models: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "models"
     return installed if installed.is_dir() else package.parent / "models"
@@ -209,7 +209,7 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(
             f"model card '{path}' cannot be read: {error.strerror}; a model is a card (.toml) beside its weights"
         ) from error
-    # ValueError also stands for bytes that are no UTF-8 and numbers of thousands of digits, the other for deep nesting.
+    # ValueError also covers bytes that are not UTF-8 and numbers of thousands of digits, RecursionError deep nesting.
     except (ValueError, RecursionError) as error:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
     try:
@@ -221,7 +221,7 @@ def read_card(path: Path) -> ModelCard:
 
 
 def write_card(card: ModelCard, path: Path) -> None:
-    """Writes a card that `read_card` reads back equal; the weights must lie in the same folder."""
+    """Writes a card that `read_card` reads back equal; the weights must be in the same folder."""
     entries = {name: value for name, value in asdict(card).items() if value is not None}
     entries["network"] = {name: value for name, value in entries["network"].items() if value is not None}
     entries["weights"] = card.weights.name
@@ -261,14 +261,14 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON can say it: TOML also has dates."""
+    """Whether JSON can represent it: TOML also has dates."""
     if isinstance(value, dict | list | tuple):
         return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
     return isinstance(value, str | int | float)
 
 
 def _holds_figures(found: Any) -> bool:
-    """Whether figures of a set of data, if these are some, are numbers, as all that shows them takes for granted."""
+    """Whether the figures of a data set, if `found` has any, are numbers, as the code that shows them assumes."""
     if not isinstance(found, dict):
         return True
     per_class = found.get("per_class_AP50", {})
@@ -277,8 +277,8 @@ def _holds_figures(found: Any) -> bool:
 
 
 def _two(values: Any) -> tuple[float, float]:
-    least, greatest = (float(value) for value in values)
-    return least, greatest
+    low, high = (float(value) for value in values)
+    return low, high
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""What OpenVINO and ONNX Runtime have in common: tiles run side by side, each on cores of its own."""
+"""What OpenVINO and ONNX Runtime have in common: tiles run in parallel, each on its own cores."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.onnx_graph import onnx_graph
 from lcageo.runtime.selection import Selection
 
-MOST_SIDE_BY_SIDE = 8
-"""Tiles: each takes memory; from there on, several cores share one."""
+MAX_SIDE_BY_SIDE = 8
+"""Maximum number of tiles in parallel, as each takes memory; with more cores, several share a tile."""
 Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """(1, 3, S, S) uint8 to scores (1, N, K) and boxes (1, N, 4); called from several threads."""
 
 
 def side_by_side() -> tuple[int, int]:
-    """How many tiles are run at once on this machine, and how many threads each has."""
-    tiles = min(machine.cores(), MOST_SIDE_BY_SIDE)
+    """Number of tiles to run in parallel on this machine, and number of threads for each."""
+    tiles = min(machine.cores(), MAX_SIDE_BY_SIDE)
     return tiles, max(1, machine.cores() // tiles)
 
 
 class CpuPredictor:
-    """A Predictor that runs each tile by itself.
+    """Predictor that runs each tile on its own.
 
-    One tile a core needs no waiting of cores for each other, and what is found in a tile depends on nothing else.
+    With one tile per core, cores do not wait for each other, and the result of a tile does not depend on the batch.
     """
 
     tile_by_tile = True
@@ -44,7 +44,7 @@ class CpuPredictor:
 
         Args:
             card: the model.
-            engine: what is said to run it.
+            engine: what runs it, as shown to the user.
             selection: which boxes to return.
             prepare: makes an ONNX graph ready to run; may raise DeviceError.
         """
@@ -68,18 +68,21 @@ class CpuPredictor:
         list(self._threads.map(lambda image: run(image[None]), images))
 
     def _run_for(self, side: int) -> Run:
-        """What runs tiles of this side: graphs have one size, and `evaluate --as-scene` asks for smaller tiles."""
+        """Function that runs tiles of this side: a graph has one size, and `evaluate --as-scene` uses smaller tiles."""
         with self._preparing:
             if side not in self._runs:
                 if self.card.is_quantised:
-                    raise DeviceError(f"model '{self.card.name}' takes tiles of {self.card.tile_size} pixels alone")
+                    raise DeviceError(
+                        f"model '{self.card.name}' is quantised and takes only tiles of {self.card.tile_size} pixels; "
+                        "choose another model"
+                    )
                 self._runs[side] = self._ready(replace(self.card, tile_size=side))
             return self._runs[side]
 
     def _ready(self, card: ModelCard) -> Run:
         run = self._prepare(onnx_graph(card))
-        # Once before threads come: OpenVINO 2026.4 sets up tables at its first tile, and two threads that do so at the
-        # same time can wait for each other for ever, one with Python's lock and one with C++'s.
+        # Once before threads start: OpenVINO 2026.4 sets up tables at its first tile, and two threads that do so at the
+        # same time can deadlock, one holding the GIL and the other a lock in C++.
         run(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))
         return run
 
@@ -88,7 +91,9 @@ class CpuPredictor:
             scores, boxes = run(image[None])
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, MemoryError) or "alloc" in str(error):
-                raise DeviceMemoryError(f"cpu has no memory for a tile of {self.card.tile_size} pixels") from error
+                raise DeviceMemoryError(
+                    f"not enough memory on cpu for a tile of {self.card.tile_size} pixels"
+                ) from error
             raise
         (found,) = self._selection.detections(scores, boxes, image.shape[-1])
         return found

@@ -1,4 +1,4 @@
-"""A forward pass recorded once for each shape and replayed: hundreds of kernels started with one call."""
+"""A forward pass recorded once per shape and replayed: hundreds of kernels are launched with one call."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lcageo.detector.outputs import Predictions
 
 Forward = Callable[[Tensor], Predictions]
 _WARM_UP = 3
-"""Runs before recording: cuDNN chooses its kernels, and memory is set aside."""
-_MOST_SHAPES = 2
-"""Recorded; each holds its memory. Further shapes are run without recording."""
+"""Runs before recording, in which cuDNN chooses its kernels and memory is allocated."""
+_MAX_SHAPES = 2
+"""Maximum number of recorded shapes, as each holds memory. Further shapes are run without recording."""
 
 
 class GraphedForward:
-    """Calls `forward`, by a CUDA graph where it can be recorded.
+    """Calls `forward`, through a CUDA graph if it can be recorded.
 
-    What it returns is overwritten by the next call of the same shape; calls must not overlap.
+    The result is overwritten by the next call of the same shape; calls must not overlap.
 
     Source:
         PyTorch documentation, "CUDA semantics", section "CUDA Graphs".
@@ -31,7 +31,7 @@ class GraphedForward:
 
     def __call__(self, pixels: Tensor) -> Predictions:
         """Predictions of (B, 3, S, S) uint8 pixels."""
-        if pixels.shape not in self._recorded and len(self._recorded) < _MOST_SHAPES:
+        if pixels.shape not in self._recorded and len(self._recorded) < _MAX_SHAPES:
             self._recorded[pixels.shape] = self._record(pixels)
         recorded = self._recorded.get(pixels.shape)
         if recorded is None:
@@ -56,6 +56,6 @@ class GraphedForward:
                 outputs = self._forward(inputs)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:  # a layer that waits for the device: run it as it is
+        except RuntimeError:  # a layer that synchronises with the device: run without a graph
             return None
         return graph, inputs, outputs

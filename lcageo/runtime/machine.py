@@ -1,4 +1,4 @@
-"""What this machine has, told without importing anything heavy."""
+"""What this machine has, determined without importing anything heavy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from lcageo.config import Backend
 
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
-"""What the drivers of NVIDIA, of AMD, and of either under Windows' Linux put there."""
+"""Device files of the drivers of NVIDIA and AMD, and of either under WSL."""
 
 PACKAGE = {
     Backend.TORCH: "torch",
@@ -18,26 +18,26 @@ PACKAGE = {
     Backend.OPENVINO: "openvino",
     Backend.ONNX: "onnxruntime",
 }
-"""What each backend imports."""
+"""Package that each backend imports."""
 
 
 def may_have_gpu() -> bool:
-    """Whether asking torch for a GPU is worth the seconds that its import takes; False only where there is none."""
+    """Whether asking torch for a GPU is worth the seconds that its import takes; False only if there is none."""
     return not sys.platform.startswith("linux") or any(Path(name).exists() for name in _GPU_FILES)
 
 
 def stays_on_cpu(device: str) -> bool:
-    """Whether a user's word for a device means the CPU, as far as that can be told without torch."""
+    """Whether a device name given by the user means the CPU, as far as can be known without torch."""
     return device == "cpu" or (device == "auto" and not may_have_gpu())
 
 
 def has_package(backend: Backend) -> bool:
-    """Whether what a backend imports is installed."""
+    """Whether the package that a backend imports is installed."""
     return find_spec(PACKAGE[backend]) is not None
 
 
 def cores() -> int:
-    """Processor cores that this process may use; the variable that OpenMP reads limits them, as it does torch's."""
+    """Number of processor cores that this process may use; OMP_NUM_THREADS limits it, as for torch."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(here, int(limit)) if limit.isdigit() and int(limit) else here

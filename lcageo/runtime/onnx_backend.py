@@ -15,7 +15,7 @@ from lcageo.runtime.selection import Selection
 
 
 class OnnxPredictor(CpuPredictor):
-    """A Predictor by ONNX Runtime, in float32, or in the integers of a quantised model."""
+    """Predictor that uses ONNX Runtime, in float32, or in int8 for a quantised model."""
 
     @classmethod
     def load(cls, card: ModelCard, selection: Selection, precision: Precision) -> OnnxPredictor:
@@ -23,14 +23,14 @@ class OnnxPredictor(CpuPredictor):
 
         Raises:
             ModelError: if the weights are missing, altered, or do not fit the network.
-            DeviceError: if ONNX Runtime is not installed, cannot run the graph, or other numbers are asked for.
+            DeviceError: if ONNX Runtime is not installed, cannot run the graph, or another precision is requested.
         """
         try:
             import onnxruntime
         except ImportError as error:
             raise DeviceError(f"ONNX Runtime is not installed ({error}): pip install 'lcageo[onnx]'") from error
-        numbers = Precision.INT8 if card.is_quantised else Precision.FP32
-        if precision not in (Precision.AUTO, numbers):
+        own = Precision.INT8 if card.is_quantised else Precision.FP32
+        if precision not in (Precision.AUTO, own):
             raise DeviceError(f"--backend onnx computes in fp32; for {precision} use --backend openvino or torch")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = side_by_side()[1]
@@ -40,7 +40,9 @@ class OnnxPredictor(CpuPredictor):
             try:
                 session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             except RuntimeError as error:
-                raise DeviceError(f"ONNX Runtime cannot run '{card.name}': {error}; try --backend torch") from error
+                raise DeviceError(
+                    f"ONNX Runtime cannot run model '{card.name}': {error}; try --backend torch"
+                ) from error
 
             if len(session.get_outputs()) == 1:
                 return _exported(session)
@@ -51,11 +53,11 @@ class OnnxPredictor(CpuPredictor):
 
             return run
 
-        return cls(card, Engine(Backend.ONNX, numbers, "cpu"), selection, prepare)
+        return cls(card, Engine(Backend.ONNX, own, "cpu"), selection, prepare)
 
 
 def _exported(session: Any) -> Run:
-    """Runs what `lcageo export` writes for other programs, which a card may name as its weights, too."""
+    """Runs a graph that `lcageo export` wrote for other programs, which a card may also name as its weights."""
     (given,) = session.get_inputs()
 
     def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, by torch's exporter: for our own backends, and for other programs."""
+"""Exports a model as an ONNX graph, with torch's exporter: for our own backends, and for other programs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-"""The first in which every operator that the exporter writes exists; ONNX Runtime 1.14 and OpenVINO 2023 read it."""
+"""First opset with every operator that the exporter writes; ONNX Runtime 1.14 and OpenVINO 2023 support it."""
 
 
 class Detector(nn.Module):
-    """A network with its normalisation: bytes in, scores and boxes out."""
+    """Network with its normalisation: takes bytes, returns scores and boxes."""
 
     mean: Tensor
     std: Tensor
@@ -44,7 +44,7 @@ class Detector(nn.Module):
 
 
 def export_detector(card: ModelCard) -> bytes:
-    """The graph that `onnx_graph.onnx_graph` describes.
+    """Exports the graph described in `onnx_graph.onnx_graph`.
 
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
@@ -55,7 +55,7 @@ def export_detector(card: ModelCard) -> bytes:
 
 
 class YoloDetector(nn.Module):
-    """The same with the input and output that YOLO models have, which other programs run."""
+    """The same network with the input and output of YOLO models, which other programs run."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
@@ -70,11 +70,11 @@ class YoloDetector(nn.Module):
 
 
 def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
-    """A graph that the QGIS plugin Deepness, GeoDeep and others take for a YOLOv9 detector, with what they read of it.
+    """Exports a graph that the QGIS plugin Deepness, GeoDeep and others run as a YOLOv9 detector, with its metadata.
 
     Args:
         card: the model.
-        overlap_px: of neighbouring tiles.
+        overlap_px: overlap of neighbouring tiles, pixels.
 
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
@@ -91,7 +91,7 @@ def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
 
 
 def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
-    """What programs read of such a graph; `resolution` in cm per pixel, `tiles_overlap` in per cent."""
+    """Metadata that these programs read from the graph; `resolution` in cm per pixel, `tiles_overlap` in per cent."""
     scores = [card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes]
     return {
         "model_type": "Detector",
@@ -101,7 +101,7 @@ def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
         "tile_size": card.tile_size,
         "tiles_size": card.tile_size,
         "tiles_overlap": round(100 * overlap_px / card.tile_size, 1),
-        "det_conf": round(statistics.median(scores), 2),  # they have one for all classes
+        "det_conf": round(statistics.median(scores), 2),  # these programs have one for all classes
         "det_iou_thresh": DetectConfig().iou,
         "standardization_mean": [0.0, 0.0, 0.0],
         "standardization_std": [1.0, 1.0, 1.0],
@@ -111,17 +111,17 @@ def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
 
 
 def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, ...]) -> onnx.ModelProto:
-    """The graph of a module for images of one shape.
+    """Exports the graph of a module for images of one shape.
 
     Args:
-        module: takes a tensor, gives one or several.
-        images: an input; its values do not matter.
-        name: of the input.
-        outputs: names.
+        module: takes a tensor, returns one or several.
+        images: an example of its input; the values do not matter.
+        name: name of the input.
+        outputs: names of the outputs.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision's absence
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # of the exporter to its own authors
+        warnings.simplefilter("ignore")  # about the exporter's own code
         program = torch.onnx.export(
             module.eval(),
             (images,),
@@ -131,6 +131,6 @@ def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, .
             opset_version=OPSET,
             verbose=False,
         )
-        assert program is not None, "with dynamo, export gives a program"
+        assert program is not None, "with dynamo, export returns a program"
     model: onnx.ModelProto = program.model_proto
     return model

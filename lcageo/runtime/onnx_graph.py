@@ -1,4 +1,4 @@
-"""The ONNX graph of a model, made once by torch and kept in the user's cache: later starts do without torch."""
+"""The ONNX graph of a model, exported once by torch and cached for the user: later starts do not need torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lcageo.errors import DeviceError
 from lcageo.runtime.catalog import ModelCard
 
 GRAPH_VERSION = 1
-"""Raised when the same card gives another graph."""
+"""To be incremented when the same card gives another graph."""
 CACHE_VARIABLE = "LCAGEO_CACHE"
-"""Names another folder for what is kept between runs."""
+"""Environment variable that sets another cache folder."""
 
 
 def onnx_graph(card: ModelCard) -> bytes:
@@ -24,31 +24,31 @@ def onnx_graph(card: ModelCard) -> bytes:
 
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
-        DeviceError: if it has to be made and what makes it is not installed.
+        DeviceError: if it has to be exported and the packages for that are not installed.
     """
-    weights = card.read_weights()  # checked also where the graph is at hand
+    weights = card.read_weights()  # checked even if the graph is cached
     if card.is_quantised:
         return weights
     path = _path(card)
     with suppress(OSError):
         return path.read_bytes()
     if not can_be_made():
-        raise DeviceError("making the model's ONNX graph needs onnx and onnxscript: pip install 'lcageo[onnx]'")
+        raise DeviceError("exporting the model's ONNX graph needs onnx and onnxscript: pip install 'lcageo[onnx]'")
     from lcageo.runtime.onnx_export import export_detector
 
     content = export_detector(card)
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+    with suppress(OSError):  # without a writable cache, the graph is exported at every start
         _keep(content, path)
     return content
 
 
 def can_be_made() -> bool:
-    """Whether what makes a graph is installed."""
+    """Whether the packages that export a graph are installed."""
     return find_spec("onnx") is not None and find_spec("onnxscript") is not None
 
 
 def is_kept(card: ModelCard) -> bool:
-    """Whether the graph is at hand; making it takes some twenty seconds."""
+    """Whether the graph is cached; exporting it takes about twenty seconds."""
     return card.is_quantised or _path(card).is_file()
 
 
@@ -57,23 +57,23 @@ def _path(card: ModelCard) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where graphs are kept between runs, and journals of runs without a file."""
+    """Folder for graphs between runs, and for journals of runs that write no file."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)
-    import platformdirs  # here, because a GPU node may lack it, and keeps no graphs
+    import platformdirs  # here, because a GPU node may lack it, and caches no graphs
 
     return platformdirs.user_cache_path("lcageo")
 
 
 def _key(card: ModelCard) -> str:
-    """Of all that decides the graph."""
+    """Hash of everything that determines the graph."""
     parts = [GRAPH_VERSION, card.sha256, asdict(card.network), card.tile_size, card.mean, card.std]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _keep(content: bytes, path: Path) -> None:
-    """All of it or nothing, also when two processes write at once."""
+    """Writes the complete file or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -17,7 +17,7 @@ from lcageo.runtime.selection import Selection
 
 
 class OpenVinoPredictor(CpuPredictor):
-    """A Predictor by OpenVINO, in float32, or in bfloat16 on processors that have it."""
+    """Predictor that uses OpenVINO, in float32, or in bfloat16 on processors that support it."""
 
     @classmethod
     def load(cls, card: ModelCard, selection: Selection, precision: Precision) -> OpenVinoPredictor:
@@ -25,19 +25,19 @@ class OpenVinoPredictor(CpuPredictor):
 
         Raises:
             ModelError: if the weights are missing, altered, or do not fit the network.
-            DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor has no such numbers.
+            DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor lacks the precision.
         """
         try:
             import openvino  # noqa: F401
         except ImportError as error:
             raise DeviceError(f"OpenVINO is not installed ({error}): pip install 'lcageo[openvino]'") from error
         core = _core()
-        numbers = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        chosen = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         tiles, threads = side_by_side()
         settings = {
             "NUM_STREAMS": tiles,
             "INFERENCE_NUM_THREADS": tiles * threads,
-            "INFERENCE_PRECISION_HINT": "bf16" if numbers is Precision.BF16 else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if chosen is Precision.BF16 else "f32",
         }
 
         def prepare(graph: bytes) -> _Requests:
@@ -46,16 +46,16 @@ class OpenVinoPredictor(CpuPredictor):
             except RuntimeError as error:
                 raise DeviceError(f"OpenVINO cannot run model '{card.name}': {error}; try --backend torch") from error
 
-        return cls(card, Engine(Backend.OPENVINO, numbers, "cpu"), selection, prepare)
+        return cls(card, Engine(Backend.OPENVINO, chosen, "cpu"), selection, prepare)
 
 
 @functools.cache
 def _core() -> Any:
-    """OpenVINO's one core of this process.
+    """OpenVINO's only Core in this process.
 
-    Never a second: a core gives its thread a signal stack of its own and, when it goes, puts back what was there when
-    it came (SigAltStackSetup in OpenVINO's src/plugins/intel_cpu). Two that do not go in the opposite order of coming
-    leave the thread with memory that is no longer there, and the next Ctrl-C is a segmentation fault.
+    Never a second: a Core gives its thread its own signal stack and, when destroyed, restores the one that it found
+    (SigAltStackSetup in OpenVINO's src/plugins/intel_cpu). Two Cores that are not destroyed in the reverse order of
+    creation leave the thread with a signal stack in freed memory, and the next Ctrl-C is a segmentation fault.
     """
     import openvino
 
@@ -63,7 +63,7 @@ def _core() -> Any:
 
 
 class _Requests:
-    """An inference request for every thread that asks."""
+    """Runs a compiled model with one inference request per thread."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled, self._own = compiled, threading.local()

@@ -1,4 +1,4 @@
-"""Predictor: what runs a model on a batch of tiles, whatever runs it."""
+"""Predictor: runs a model on a batch of tiles, with any backend."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Predictor(Protocol):
 
     @property
     def batch(self) -> int:
-        """Tiles that it had better be given at a time."""
+        """Number of tiles that it prefers per batch."""
 
     @property
     def tile_by_tile(self) -> bool:
-        """Whether it runs each tile by itself: then what it finds in one does not depend on the batch's shape."""
+        """Whether it runs each tile on its own: then the result of a tile does not depend on the batch's shape."""
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
-        """Objects in each of a batch of tiles. Callers may come from several threads.
+        """Objects in each tile of a batch. May be called from several threads.
 
         Args:
             images: (B, 3, tile_size, tile_size) uint8 RGB.
@@ -50,7 +50,7 @@ class Predictor(Protocol):
         """
 
     def forward(self, images: NDArray[np.uint8]) -> None:
-        """Runs the network and nothing else, for comparison; errors and arguments as of `predict`."""
+        """Runs only the network, for comparison; arguments and errors as in `predict`."""
 
 
 def load_predictor(
@@ -64,28 +64,30 @@ def load_predictor(
 
     Args:
         card: the model.
-        config: which boxes to return; its score, classes, iou and max_per_tile count.
+        config: which boxes to return; its score, classes, iou and max_per_tile are used.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'.
         backend: what runs it; AUTO: torch on a GPU; on a CPU the first of OpenVINO, ONNX Runtime and torch that is
             installed and can run it.
-        precision: numbers to compute in; AUTO: bfloat16 where the device is fast in it and the card says that the
+        precision: precision to compute in; AUTO: bfloat16 if the device is fast in it and the card says that the
             model's results agree, else float32.
 
     Raises:
-        UsageError: if the config names a class that the model does not have, or backend, precision and device do not
-            go together.
+        UsageError: if the config names a class that the model does not have, or backend, precision and device cannot
+            be combined.
         ModelError: if the weights are missing, altered, or do not fit the network.
-        DeviceError: if the device, or the backend's package, is not there.
+        DeviceError: if the device, or the backend's package, is not available.
     """
     return load_engine(card, config, Engine(backend, precision, device))
 
 
 def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
-    """The same, for a user's wishes in one piece."""
+    """The same as `load_predictor`, with device, backend and precision as one Engine."""
     selection = Selection.of(card, config)
     if not card.has_numbers(asked.precision):
-        of = "is of int8" if card.is_quantised else "is not quantised"
-        raise UsageError(f"model '{card.name}' {of}; leave out --precision {asked.precision}, or give another model")
+        kind = "is int8" if card.is_quantised else "is not quantised"
+        raise UsageError(
+            f"model '{card.name}' {kind}; leave out --precision {asked.precision}, or choose another model"
+        )
     on_cpu = machine.stays_on_cpu(asked.device)
     if asked.backend is Backend.AUTO:
         if not on_cpu and not card.is_quantised and _gpu_named(asked.device):
@@ -94,19 +96,21 @@ def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predict
     if asked.backend not in CPU_ONLY:
         return _LOADERS[asked.backend](card, selection, asked.device, asked.precision)
     if asked.device not in ("auto", "cpu"):
-        raise UsageError(f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave one of the two out")
+        raise UsageError(
+            f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave out --backend or --device"
+        )
     return _LOADERS[asked.backend](card, selection, "cpu", asked.precision)
 
 
 def must_prepare(card: ModelCard, asked: Engine) -> bool:
-    """Whether loading this will first make the model's graph, once, which a user should be told."""
+    """Whether loading this will first export the model's graph, once, which is worth a message."""
     on_cpu = machine.stays_on_cpu(asked.device)
     wanted = [asked.backend] if asked.backend is not Backend.AUTO else (CPU_ONLY if on_cpu else [])
     return any(one in CPU_ONLY and machine.has_package(one) for one in wanted) and not is_kept(card) and can_be_made()
 
 
 CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
-"""The fastest first, as `lcageo bench` finds on the machines that README names."""
+"""Fastest first, as measured by `lcageo bench` on the machines that README names."""
 
 
 def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
@@ -122,10 +126,10 @@ def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision)
 
 
 def _gpu_named(device: str) -> bool:
-    """Whether a user's word for a device means a GPU; torch, which takes seconds to import, knows whether 'auto' does.
+    """Whether a device name given by the user means a GPU; for 'auto' only torch knows, which takes seconds to import.
 
     Raises:
-        UsageError, DeviceError: if it means nothing, or nothing that is there.
+        UsageError, DeviceError: if the name is unknown, or the device is not available.
     """
     from lcageo.runtime.torch_backend import torch_device
 
@@ -168,7 +172,7 @@ _LOADERS: dict[Backend, Loader] = {
 
 
 def gpu_count() -> int:
-    """CUDA devices of this machine."""
+    """Number of CUDA devices of this machine."""
     from lcageo.runtime import torch_backend
 
     return torch_backend.gpu_count()

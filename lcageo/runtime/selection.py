@@ -1,4 +1,4 @@
-"""Which of a network's boxes become detections, on the host: for backends that give arrays."""
+"""Selects on the host which of a network's boxes become detections: for backends that return arrays."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard
 
 REVIEWED_SHARE = 0.5
-"""Of a class's threshold: down to it, candidates are worth a review."""
+"""Share of a class's threshold down to which candidates are worth a review."""
 
 
 def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]:
-    """(K,) the score that what is written must exceed, per class; above 1 for classes that are not wanted.
+    """(K,) score that written objects must exceed, per class; above 1 for classes that are not wanted.
 
     Raises:
         UsageError: if the config names a class that the model does not have.
     """
-    thresholds, least = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
-    if config.keep is not None and config.keep > (lowest := min(least.values())):
+    thresholds, minimum = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
+    if config.keep is not None and config.keep > (lowest := min(minimum.values())):
         raise UsageError(
-            f"--keep {config.keep:g} is above a threshold of '{card.name}' ({lowest:.2f}), but asks for what scores "
-            "less; give --score for what scores more"
+            f"--keep {config.keep:g} is above a threshold of '{card.name}' ({lowest:.2f}), but must be below; "
+            "lower it, or raise the thresholds with --score"
         )
     for index in card.class_ids(config.classes):
-        score = least[card.classes[index]]
+        score = minimum[card.classes[index]]
         thresholds[index] = score if config.keep is None else min(score, config.keep)
     return thresholds
 
@@ -40,14 +40,14 @@ class Selection:
     """Thresholds and limits, as arrays."""
 
     thresholds: NDArray[np.float32]
-    """(K,) least score per class; above 1 for classes that are not wanted."""
+    """(K,) minimum score per class; above 1 for classes that are not wanted."""
     iou: float
     """Overlap above which two boxes of one class in a tile are one object."""
     max_per_tile: int
 
     @classmethod
     def of(cls, card: ModelCard, config: DetectConfig) -> Selection:
-        """The selection that a config asks of a model.
+        """The selection that a config requests of a model.
 
         Raises:
             UsageError: if the config names a class that the model does not have.
@@ -59,12 +59,12 @@ class Selection:
         return cls(thresholds, config.iou, config.max_per_tile)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:
-        """Objects of a batch of tiles: of each level the best pairs of place and class, then NMS.
+        """Objects of a batch of tiles: the best pairs of location and class of each level, then NMS.
 
         Args:
             scores: (B, N, K), levels one after the other, finest first.
             boxes_xyxy: (B, N, 4) tile pixels, inside the tile.
-            side: of the tiles, pixels.
+            side: side of the tiles, pixels.
         """
         starts = level_starts(scores.shape[1], side)
         return [self._of_tile(*tile, starts) for tile in zip(scores, boxes_xyxy, strict=True)]
@@ -74,10 +74,12 @@ class Selection:
     ) -> Detections:
         places, labels = np.nonzero(scores > self.thresholds)
         boxes = boxes_xyxy[places]
-        has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # without, their cell lies beyond the image's border
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(
+            axis=1
+        )  # boxes without area are of cells beyond the image's border
         places, labels, boxes = places[has_area], labels[has_area], boxes[has_area]
         values = scores[places, labels]
-        order = np.argsort(-values, kind="stable")  # equal scores by place, whatever the machine
+        order = np.argsort(-values, kind="stable")  # equal scores by location, on any machine
         if len(order) > CANDIDATES_PER_LEVEL:
             level = np.searchsorted(starts, places[order], side="right")
             order = np.concatenate([order[level == one][:CANDIDATES_PER_LEVEL] for one in np.unique(level)])
@@ -86,11 +88,11 @@ class Selection:
 
 
 def level_starts(places: int, side: int) -> NDArray[np.int64]:
-    """(5,) where each level begins in the row of all places of a square image; each cell has as many.
+    """(5,) where each level starts among all locations of a square image; all cells have equally many.
 
     Args:
-        places: of all levels together.
-        side: of the image, pixels.
+        places: number of locations of all levels.
+        side: side of the image, pixels.
     """
     cells = np.array([-((-side // stride) ** 2) for stride in STRIDES], np.int64)
     per_cell = places // int(cells.sum())
@@ -98,22 +100,22 @@ def level_starts(places: int, side: int) -> NDArray[np.int64]:
 
 
 CUT_PX = 1.0
-"""A box that ends this close to its tile's edge may go on beyond it."""
+"""A box that ends this close to its tile's edge may continue beyond it."""
 
 
 def of_possible_size(
     found: Detections, card: ModelCard, pixel_m: tuple[float, float] | None, width: float, height: float
 ) -> Detections:
-    """The objects that are as long on the ground as their class can be: no aircraft has four metres.
+    """The objects whose length on the ground is possible for their class: no aircraft is four metres long.
 
-    What a tile's edge cuts may be longer than it looks, and is never too short.
+    An object cut by the tile's edge may be longer than it looks, so it is never too short.
 
     Args:
-        found: in a tile's pixels.
-        card: the model's, whose size_m counts.
-        pixel_m: metres that a pixel has along rows and columns; None where they are not known: then all objects stay.
-        width: of the tile, pixels; height likewise.
-        height: see there.
+        found: objects in a tile's pixels.
+        card: the model's card, whose size_m is used.
+        pixel_m: size of a pixel along rows and columns, metres; None if unknown: then all objects are kept.
+        width: width of the tile, pixels.
+        height: height of the tile, pixels.
     """
     if pixel_m is None or not card.size_m:
         return found
@@ -121,5 +123,5 @@ def of_possible_size(
     boxes = found.boxes_xyxy
     length_m = ((boxes[:, 2:] - boxes[:, :2]) * np.array(pixel_m)).max(axis=1, initial=0)
     cut = (boxes[:, :2] <= CUT_PX).any(axis=1) | (boxes[:, 2:] >= np.array([width, height]) - CUT_PX).any(axis=1)
-    least, greatest = limits[found.labels].T
-    return found.selected((cut | (length_m >= least)) & (length_m <= greatest))
+    minimum, maximum = limits[found.labels].T
+    return found.selected((cut | (length_m >= minimum)) & (length_m <= maximum))

@@ -29,10 +29,10 @@ _TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 
 
 class TorchPredictor:
-    """A Predictor on a torch device.
+    """Predictor on a torch device.
 
-    On a GPU a batch travels as bytes from pinned memory on a stream of its own, beside the batch under way; what comes
-    back are a few hundred candidates an image, at the one point where the host waits.
+    On a GPU a batch is copied as bytes from pinned memory on its own stream, in parallel with the running batch; a few
+    hundred candidates per image come back, at the only point where the host waits.
     """
 
     tile_by_tile = False
@@ -48,14 +48,14 @@ class TorchPredictor:
     ) -> None:
         self.card = card
         self.engine = Engine(Backend.COMPILED if compiled else Backend.TORCH, precision, str(device))
-        self.batch = 2 if device.type == "cpu" else 16  # a CPU gains nothing by more
+        self.batch = 2 if device.type == "cpu" else 16  # a CPU gains nothing from more
         self._device, self._selection = device, selection
         network = network.eval()
         fold_batch_norm(network)
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._thresholds = torch.from_numpy(selection.thresholds).to(device)
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (card.mean, card.std))
-        # No method: a predictor that held itself would keep a GPU's memory until Python looks for cycles.
+        # Not a method: a predictor that refers to itself would hold GPU memory until Python collects cycles.
         forward = partial(_forward, network, mean, std, precision)
         self._predict: Forward = torch.compile(forward, dynamic=False) if compiled else forward
         self._enqueueing = threading.Lock()
@@ -71,18 +71,20 @@ class TorchPredictor:
 
         Raises:
             ModelError: if the weights are missing, altered, or do not fit the network.
-            DeviceError: if the device is not there, or has no such numbers.
+            DeviceError: if the device is not available, or lacks the precision.
         """
         target = torch_device(device)
         if compiled and target.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise DeviceError("--backend compiled needs a C++ compiler (g++); install one, or use --backend torch")
-        numbers = chosen_precision(precision, card, target)
+        chosen = chosen_precision(precision, card, target)
         network = load_network(card)
         try:
-            return cls(card, network, selection, target, numbers, compiled)
+            return cls(card, network, selection, target, chosen, compiled)
         except RuntimeError as error:
             if _is_out_of_memory(error):
-                raise DeviceMemoryError(f"{target} has no memory for model '{card.name}'; use --device cpu") from error
+                raise DeviceMemoryError(
+                    f"not enough memory on {target} for model '{card.name}'; use --device cpu"
+                ) from error
             raise
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
@@ -93,7 +95,8 @@ class TorchPredictor:
         except (RuntimeError, MemoryError) as error:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(
-                    f"{self._device} has no memory for a batch of {len(images)} tiles of {self.card.tile_size} pixels"
+                    f"not enough memory on {self._device} for a batch of {len(images)} tiles "
+                    f"of {self.card.tile_size} pixels"
                 ) from error
             raise
 
@@ -102,14 +105,14 @@ class TorchPredictor:
         self.run(torch.from_numpy(images).to(self._device))
 
     def run(self, pixels: Tensor) -> None:
-        """Runs the network and nothing else on (B, 3, S, S) uint8 pixels that are on its device, and waits for it."""
+        """Runs only the network on (B, 3, S, S) uint8 pixels that are on its device, and waits for it."""
         with torch.inference_mode(), self._enqueueing:
             self._predict(pixels)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
 
     def _on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
-        with self._enqueueing:  # two batches would fight for the cores
+        with self._enqueueing:  # two batches would compete for the cores
             predictions = self._predict(torch.from_numpy(images))
         return self._selected_on_host(predictions)
 
@@ -119,23 +122,23 @@ class TorchPredictor:
         )
 
     def _on_device(self, images: NDArray[np.uint8]) -> list[Detections]:
-        """One batch of several that callers' threads may have under way; each waits only for its own candidates."""
+        """Runs one of several batches that threads may have in flight; each waits only for its own candidates."""
         pixels = self._uploaded(images)
-        with self._enqueueing:  # a graph's memory holds one batch's predictions until all that reads them is enqueued
+        with self._enqueueing:  # a graph's memory holds one batch's predictions until all that read them are enqueued
             if self._device.type == "cuda":
                 torch.cuda.current_stream(self._device).wait_stream(self._copying)
             predictions = self._predict(pixels)
             selected = select(predictions, self._thresholds, self._selection.iou)
             packed = _packed(selected)
             if self._device.type == "cuda":
-                there = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
-                packed = there.copy_(packed, non_blocking=True)
+                pinned = torch.empty(packed.shape, dtype=packed.dtype, pin_memory=True)
+                packed = pinned.copy_(packed, non_blocking=True)
                 done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record(torch.cuda.current_stream(self._device))
         if self._device.type == "cuda":
             done.synchronize()
         found = [self._unpacked(image) for image in packed.cpu().numpy()]
-        if any(one is None for one in found):  # crowds beyond what the device compares
+        if any(one is None for one in found):  # more candidates than the device compares
             exact = self._again_on_host(images)
             return [exact[place] if one is None else one for place, one in enumerate(found)]
         return [one for one in found if one is not None]
@@ -149,12 +152,12 @@ class TorchPredictor:
         if self._device.type != "cuda":
             return pixels.to(self._device)
         with torch.cuda.stream(self._copying):
-            there = pixels.pin_memory().to(self._device, non_blocking=True)
-        there.record_stream(torch.cuda.current_stream(self._device))
-        return there
+            copied = pixels.pin_memory().to(self._device, non_blocking=True)
+        copied.record_stream(torch.cuda.current_stream(self._device))
+        return copied
 
     def _unpacked(self, image: NDArray[np.float32]) -> Detections | None:
-        """Objects of one image; None where the device left it to the host."""
+        """Objects of one image; None if the device left it to the host."""
         if not image[0, 7]:
             return None
         objects = image[image[:, 6] > 0][: self._selection.max_per_tile]
@@ -170,17 +173,17 @@ def _forward(network: Network, mean: Tensor, std: Tensor, precision: Precision, 
 
 
 def _packed(selected: Selected) -> Tensor:
-    """(B, C, 8) float32: box, score, label, whether kept, whether the image is whole. One array travels faster."""
+    """(B, C, 8) float32: box, score, label, whether kept, whether the image is complete. One array copies faster."""
     boxes, scores, labels, kept, whole = selected
     columns = (scores, labels, kept, whole[:, None].expand_as(scores))
     return torch.cat([boxes.float(), torch.stack([column.float() for column in columns], dim=-1)], dim=-1)
 
 
 def chosen_precision(asked: Precision, card: ModelCard, device: torch.device) -> Precision:
-    """The numbers to compute in: bfloat16 of its own accord only on a device made for it, and if the card allows it.
+    """Precision to compute in: AUTO is bfloat16 only on a device made for it, and if the card allows it.
 
     Raises:
-        DeviceError: if the device does not have them.
+        DeviceError: if the device lacks the precision.
     """
     on_gpu = device.type == "cuda"
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if on_gpu else _cpu_has_bf16(device)
@@ -198,15 +201,15 @@ def _cpu_has_bf16(device: torch.device) -> bool:
 
 
 def torch_device(name: str, index: int = 0) -> torch.device:
-    """The device that a user's word means.
+    """The torch device for a name given by the user.
 
     Args:
         name: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
-        index: which GPU 'auto' takes, where there is one.
+        index: which GPU 'auto' uses, if there is one.
 
     Raises:
-        UsageError: if the word is unknown.
-        DeviceError: if the device is not there.
+        UsageError: if the name is unknown.
+        DeviceError: if the device is not available.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -215,23 +218,23 @@ def torch_device(name: str, index: int = 0) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"device '{name}' is not known; give auto, cpu, cuda, cuda:N or mps") from None
-    there = {
+        raise UsageError(f"device '{name}' is not known; use auto, cpu, cuda, cuda:N or mps") from None
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not there.get(device.type, False):
-        raise DeviceError(f"device '{name}' was asked for, and there is none here; use --device cpu or auto")
+    if not available.get(device.type, False):
+        raise DeviceError(f"device '{name}' is not available on this machine; use --device cpu or auto")
     return device
 
 
 def gpu_count() -> int:
-    """CUDA devices of this machine."""
+    """Number of CUDA devices of this machine."""
     return torch.cuda.device_count()
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU, on MPS, and when CUDA reports late, it is a plain RuntimeError: the text is the only mark.
+    # On a CPU, on MPS, and when CUDA reports late, it is a plain RuntimeError: only the text distinguishes it.
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "DefaultCPUAllocator" in str(error) or "out of memory" in str(error)

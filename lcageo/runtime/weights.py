@@ -1,4 +1,4 @@
-"""Weights of a card into the network that it describes, checked before anything is built."""
+"""Loads the weights of a card into the network that it describes, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_network(card: ModelCard) -> Network:
         ModelError: if the weights are missing, altered, or do not fit the network.
     """
     if card.is_quantised:
-        raise ModelError(f"model '{card.name}' is quantised, which torch does not run; give --backend openvino or onnx")
+        raise ModelError(f"model '{card.name}' is quantised, which torch cannot run; use --backend openvino or onnx")
     weights = _checked_weights(card)
     network = build_network(card.network)
     network.load_state_dict(weights)
@@ -27,19 +27,19 @@ def load_network(card: ModelCard) -> Network:
 
 
 def _checked_weights(card: ModelCard) -> dict[str, torch.Tensor]:
-    """The weights, which fit the card's network; checked before the network takes memory, which may be gigabytes."""
+    """The weights, checked to fit the card's network before that takes memory, which may be gigabytes."""
     content = card.read_weights()
     try:
         weights = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, KeyError) as error:  # the latter: a type that torch does not have
-        raise ModelError(f"{card.weights} is not a safetensors file ({error}); nothing of it was run") from error
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that torch does not have
+        raise ModelError(f"{card.weights} is not a safetensors file ({error}); no code in it was run") from error
     with torch.device("meta"):
         wanted = build_network(card.network).state_dict()
     missing, unexpected = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
     if missing or unexpected:
         raise ModelError(
             f"{card.weights} does not fit the network of model '{card.name}': "
-            f"{len(missing)} tensors missing {missing[:3]}, {len(unexpected)} not known {unexpected[:3]}"
+            f"{len(missing)} tensors missing {missing[:3]}, {len(unexpected)} unexpected {unexpected[:3]}"
         )
     wrong = [name for name in wanted if wanted[name].shape != weights[name].shape]
     if wrong:

@@ -1,1 +1,1 @@
-"""Reading: opens rasters, plans tiles and reads them ahead. The only part that opens rasters."""
+"""Reads scenes: opens rasters, plans tiles and prefetches them. No other part opens rasters."""

@@ -13,26 +13,26 @@ from lcageo.errors import UsageError
 from lcageo.scene.describe import SceneInfo
 
 SEGMENTS_PER_SIDE = 64
-"""Straight lines of one CRS are curves in another: polygons get at least so many points along their extent."""
+"""Minimum number of segments along a polygon before reprojection: straight lines in one CRS are curves in another."""
 
 
 @dataclass(frozen=True, slots=True)
 class AreaOfInterest:
-    """An area in the pixels of one scene."""
+    """Area of interest in the pixels of one scene."""
 
     polygon: shapely.Geometry
     """Polygon or MultiPolygon in scene pixels (continuous)."""
     warnings: tuple[str, ...] = ()
-    """What a user should know before trusting it."""
+    """Warnings for the user."""
 
     def meets(self, bounds_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,) True where a rectangle (N, 4), scene pixels, shares more than a border with the area."""
+        """(N,) True where a rectangle (N, 4), scene pixels, overlaps the area; touching it is not enough."""
         boxes = shapely.box(*bounds_xyxy.T)
         shapely.prepare(self.polygon)
         return np.asarray(shapely.intersects(self.polygon, boxes) & ~shapely.touches(self.polygon, boxes))
 
     def holds_centre(self, boxes_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,) True where the centre of a box (N, 4), scene pixels, lies inside the area."""
+        """(N,) True where the centre of a box (N, 4), scene pixels, is inside the area."""
         shapely.prepare(self.polygon)
         x = (boxes_xyxy[:, 0] + boxes_xyxy[:, 2]) / 2
         y = (boxes_xyxy[:, 1] + boxes_xyxy[:, 3]) / 2
@@ -43,7 +43,7 @@ def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info
     """A rectangle xmin, ymin, xmax, ymax in `crs` (the scene's own if None) as an area of the scene.
 
     Raises:
-        UsageError: if it is empty, lies off the scene, or the CRS is not known.
+        UsageError: if it is empty, is outside the scene, or the CRS is unknown.
     """
     xmin, ymin, xmax, ymax = bbox
     if not (np.isfinite(bbox).all() and xmin < xmax and ymin < ymax):
@@ -68,11 +68,11 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
         UsageError: if it has no polygons, lies off the scene, or only the area has a CRS.
     """
     if shapely.get_dimensions(area) != 2:
-        raise UsageError(f"{option} has no polygons, but lines or points; buffer them first")
+        raise UsageError(f"{option} has no polygons, only lines or points; buffer them first")
     georeference = info.georeference
     if georeference.crs is None and crs is not None:
         raise UsageError(
-            f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS instead"
+            f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS"
         )
     if georeference.crs is not None and crs is not None and crs != georeference.crs:
         area = _in_crs_of_scene(area, crs, info, georeference.crs)
@@ -82,7 +82,8 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
     within = shapely.intersection(polygon, shapely.box(0, 0, info.width, info.height))
     if shapely.area(within) == 0:
         raise UsageError(
-            f"{option} does not meet scene '{info.path}'; check its CRS and coordinates with 'lcageo info {info.path}'"
+            f"{option} does not overlap scene '{info.path}'; "
+            f"check its CRS and coordinates with 'lcageo info {info.path}'"
         )
     return AreaOfInterest(within)
 
@@ -90,21 +91,21 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
 def _in_crs_of_scene(
     area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS
 ) -> shapely.Geometry:
-    """The part of the area near the scene, in its CRS: the whole world in degrees has no place in a UTM zone."""
+    """The part of the area near the scene, in the scene's CRS; the whole world cannot be projected to a UTM zone."""
     near = shapely.intersection(area, surroundings(info, scene_crs, crs))
     if shapely.is_empty(near):
         return near
     left, bottom, right, top = shapely.bounds(near)
     near = shapely.segmentize(near, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
     to_scene = pyproj.Transformer.from_crs(crs, scene_crs, always_xy=True)
-    moved: shapely.Geometry = shapely.transform(
+    projected: shapely.Geometry = shapely.transform(
         near, lambda points: np.column_stack(to_scene.transform(points[:, 0], points[:, 1]))
     )
-    return moved
+    return projected
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
-    """A rectangle in `crs` that holds the scene and a tenth of its size around it."""
+    """Bounding rectangle of the scene in `crs`, with a margin of a tenth of its size."""
     margin = max(info.width, info.height) / 10
     frame = shapely.box(-margin, -margin, info.width + margin, info.height + margin)
     pixels = shapely.get_coordinates(shapely.segmentize(frame, (info.width + info.height) / SEGMENTS_PER_SIDE))
@@ -116,5 +117,5 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
 
 
 def covered_px(bounds_xyxy: NDArray[np.float64]) -> float:
-    """Pixels that (N, 4) boxes cover together."""
+    """Number of pixels covered by (N, 4) boxes; overlaps count once."""
     return float(shapely.area(shapely.union_all(shapely.box(*bounds_xyxy.reshape(-1, 4).T))))

@@ -1,4 +1,4 @@
-"""What is known of a scene before a pixel of it is read: size, place, bands, mask."""
+"""What is known about a scene before any pixel is read: size, location, bands, mask."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from lcageo.scene.georef import Georeference, pixel_size_m
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 MAX_BLOCK_BYTES = 512_000_000
-"""Of one block, the least that GDAL decodes at once, whatever of it is wanted."""
+"""Maximum size of one block; GDAL always decodes complete blocks, however small the window."""
 BLOCK_ENTRY_BYTES = 4
-"""What a GeoTIFF needs for each of its blocks, at least, even for those that it leaves out: an offset and a length."""
+"""Minimum size of a GeoTIFF's entry per block, even for blocks that it leaves out: an offset and a length."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneInfo:
-    """What is known of a scene before a pixel of it is read."""
+    """What is known about a scene before any pixel is read."""
 
     path: str
     driver: str
@@ -38,10 +38,10 @@ class SceneInfo:
     """1-based indices of the bands that the detector sees as red, green, blue."""
     georeference: Georeference
     pixel_size_m: tuple[float, float] | None
-    """Ground length of a column step and a row step in metres; None where the scene cannot be placed."""
+    """Ground length of a column step and a row step in metres; None if the scene cannot be located."""
     nodata: float | None
     mask: str
-    """What tells valid pixels from others: 'alpha', 'mask', 'nodata' or 'none'."""
+    """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata' or 'none'."""
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
@@ -53,7 +53,7 @@ class SceneInfo:
 
     @property
     def nodata_is_a_colour(self) -> bool:
-        """Whether a pixel of the picture can bear the nodata value by chance."""
+        """Whether a valid pixel can have the nodata value by coincidence."""
         return self.mask == "nodata" and np.issubdtype(np.dtype(self.dtype), np.integer)
 
     @property
@@ -62,20 +62,20 @@ class SceneInfo:
         return Path(self.path).stem
 
     def warnings(self) -> list[str]:
-        """What a user should know before trusting the result's place on the map."""
+        """Warnings about the result's location on the map."""
         kind = self.georeference.kind
         if kind == "none":
             return [
                 f"scene '{self.path}' has no {self.georeference.lacks}, so results are in pixels; "
-                "give it one with gdal_edit or rio edit-info"
+                "assign one with gdal_edit or rio edit-info"
             ]
         if self.pixel_size_m is None:
             return [
-                f"scene '{self.path}' lies outside its CRS, so its resolution, lengths and areas are unknown; "
+                f"scene '{self.path}' is outside its CRS's area, so its resolution, lengths and areas are unknown; "
                 "check its coordinates with 'lcageo info'"
             ]
         if kind != "affine":
-            return [f"scene '{self.path}' has no transform; it is placed by its {kind.upper()}, which is approximate"]
+            return [f"scene '{self.path}' has no transform; it is located by its {kind.upper()}, which is approximate"]
         return []
 
 
@@ -83,11 +83,11 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
     """The description of an open dataset.
 
     Raises:
-        SceneError: if it has no bands, complex pixels, a size that cannot be, or a CRS that cannot be used.
+        SceneError: if it has no bands, complex pixels, an impossible size, or an unusable CRS.
         UsageError: if `bands` names a band that it does not have.
     """
     if dataset.count == 0:
-        inside = f"; it holds several rasters, name one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+        inside = f"; it contains several rasters, choose one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
         raise SceneError(f"scene '{path}' has no bands{inside}")
     chosen = _choose_bands(path, dataset, bands)
     dtype = dataset.dtypes[chosen[0] - 1]
@@ -145,21 +145,24 @@ def alpha_band(dataset: Any) -> int | None:
 
 
 def _meanings(dataset: Any) -> list[ColorInterp]:
-    """The bands' colours. rasterio raises here what GDAL met before, such as overviews that a download lost: once."""
+    """Colour interpretation of the bands.
+
+    rasterio raises earlier errors of GDAL here, such as overviews cut off by a download, but only once.
+    """
     with suppress(CPLE_BaseError):
         return list(dataset.colorinterp)
     return list(dataset.colorinterp)
 
 
 def _check_blocks(path: str, dataset: Any, band: int) -> None:
-    """Refuses sizes that only a damaged header gives, or that no memory holds."""
+    """Rejects sizes that only a damaged header gives, or that do not fit in memory."""
     rows, columns = dataset.block_shapes[band - 1]
     together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
     block_bytes = rows * columns * together * np.dtype(dataset.dtypes[band - 1]).itemsize
     if block_bytes > MAX_BLOCK_BYTES:
         raise SceneError(
             f"scene '{path}' is stored in blocks of {columns:,} x {rows:,} pixels, which take {block_bytes / 1e6:,.0f} "
-            f"MB each and are read whole ({MAX_BLOCK_BYTES / 1e6:.0f} MB are allowed); "
+            f"MB each when decoded (at most {MAX_BLOCK_BYTES / 1e6:.0f} MB are allowed); "
             "make a copy with gdal_translate -co TILED=YES"
         )
     blocks = math.ceil(dataset.width / columns) * math.ceil(dataset.height / rows)
@@ -167,8 +170,8 @@ def _check_blocks(path: str, dataset: Any, band: int) -> None:
         file_bytes = Path(path).stat().st_size
         if blocks * BLOCK_ENTRY_BYTES > file_bytes:
             raise SceneError(
-                f"scene '{path}' says that it has {dataset.width:,} x {dataset.height:,} pixels in {blocks:,} blocks, "
-                f"and is a file of {file_bytes:,} bytes; it is damaged or incomplete, fetch it again"
+                f"scene '{path}' claims to have {dataset.width:,} x {dataset.height:,} pixels in {blocks:,} blocks, "
+                f"but the file has only {file_bytes:,} bytes; it is damaged or incomplete, download it again"
             )
 
 

@@ -15,12 +15,12 @@ from lcageo.scene.sample import SceneSample, sample_border
 JPEG_TOLERANCE = 8
 """uint8 values this close to 0 or 255 count as black or white: lossy compression blurs a collar's border."""
 MIN_EDGE_SHARE = 0.01
-"""A collar smaller than this share of the scene is more likely dark ground; it costs nothing to run on it."""
+"""Minimum share of the scene that a collar covers; less is more likely dark ground, and costs little to run on."""
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeMask:
-    """Where the collar lies, coarsely, and its value; together with each pixel's own value that is exact."""
+    """Coarse position of the collar, and its value; combined with each pixel's own value, the mask is exact."""
 
     cells: NDArray[np.bool_]
     """(h, w) True where a cell, or one beside it, is collar."""
@@ -33,7 +33,7 @@ class EdgeMask:
     def valid(
         self, pixels: NDArray[Any], col_off: float, row_off: float, width: float, height: float
     ) -> NDArray[np.bool_]:
-        """(h, w) False where a pixel of the window has the collar's value and lies in its cells.
+        """(h, w) False where a pixel of the window has the collar's value and is in its cells.
 
         Args:
             pixels: (3, h, w) in the scene's dtype.
@@ -51,7 +51,7 @@ class EdgeMask:
 
 
 def may_have_edge(scene: Scene) -> bool:
-    """False if the outermost cells, a tenth of the reading, show that `find_edge` would find nothing."""
+    """False if the outermost cells, a tenth of the reads, show that `find_edge` would find nothing."""
     try:
         border = sample_border(scene)
     except SceneError:
@@ -64,12 +64,12 @@ def may_have_edge(scene: Scene) -> bool:
 def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:
     """The collar of a scene of `width` x `height` pixels, or None if it has none.
 
-    Scans inward from the four borders and goes on while all is black (or white), again from what was found until
-    nothing is added: the way GDAL's nearblack works, with sweeps in four directions.
+    Scans inward from the four borders as long as cells are black (or white), and repeats from what was found until
+    nothing is added, like GDAL's nearblack, but with sweeps in four directions.
     """
     best: EdgeMask | None = None
     for black in (True, False):
-        # What could not be read is black in the sample, and says nothing.
+        # Pixels that could not be read are black in the sample, but not valid.
         extreme = np.asarray((_is_extreme(sample.pixels, black) & sample.valid).all(axis=-1))  # (h, w)
         if extreme.mean() < MIN_EDGE_SHARE:
             continue
@@ -124,9 +124,9 @@ def _swept(found: NDArray[np.bool_], extreme: NDArray[np.bool_], axis: int, step
 
 
 def without_specks(invalid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The invalid pixels that lie in some invalid 3 x 3 square.
+    """The invalid pixels that are in some invalid 3 x 3 square.
 
-    Where a value of the picture itself means nodata, 255 above all, single bright or dark pixels bear it by chance.
+    Where nodata is also a colour, 255 above all, single bright or dark pixels can have it by coincidence.
     """
     return _dilated(~_dilated(~invalid)) & invalid
 

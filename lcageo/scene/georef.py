@@ -1,4 +1,4 @@
-"""Where a scene's pixels lie on the map: affine transforms, ground control points and RPCs behind one object."""
+"""Where a scene's pixels are on the map: affine transforms, ground control points and RPCs behind one object."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lcageo.errors import SceneError
 from lcageo.geodesy import ground_steps
 
 FloatArray = NDArray[np.float64]
-LEAST_GCPS = 3
-"""Fewer ground control points fix no plane."""
+MIN_GCPS = 3
+"""Minimum number of ground control points; fewer do not define a plane."""
 
 
 @dataclass(frozen=True, slots=True)
 class Georeference:
     """Maps continuous pixel positions (column, row; 0, 0 is the outer corner of the first pixel) to map coordinates.
 
-    `crs` is None for a scene that cannot be placed; its map coordinates are then its pixel coordinates.
+    `crs` is None for a scene without georeference; its map coordinates are then its pixel coordinates.
     """
 
     crs: pyproj.CRS | None
@@ -32,7 +32,7 @@ class Georeference:
     gcps: tuple[Any, ...] = ()
     rpcs: RPC | None = None
     lacks: str = ""
-    """What a scene that cannot be placed has not got."""
+    """What a scene without georeference is missing: 'CRS' or 'transform'."""
 
     @classmethod
     def of_dataset(cls, dataset: rasterio.DatasetReader) -> Georeference:
@@ -40,7 +40,7 @@ class Georeference:
         gcps, gcp_crs = dataset.gcps
         if dataset.crs and dataset.transform != rasterio.Affine.identity():
             return cls(_crs(dataset, dataset.crs), affine=dataset.transform)
-        if len(gcps) >= LEAST_GCPS and gcp_crs:
+        if len(gcps) >= MIN_GCPS and gcp_crs:
             return cls(_crs(dataset, gcp_crs), gcps=tuple(gcps))
         if dataset.rpcs:
             return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
@@ -48,7 +48,7 @@ class Georeference:
 
     @property
     def kind(self) -> str:
-        """What places the scene: 'affine', 'gcps', 'rpcs' or 'none'."""
+        """Source of the georeference: 'affine', 'gcps', 'rpcs' or 'none'."""
         if self.crs is None:
             return "none"
         return "affine" if self.affine is not None else "gcps" if self.gcps else "rpcs"
@@ -72,7 +72,7 @@ class Georeference:
             inverse = ~self.affine
             return inverse.a * xs + inverse.b * ys + inverse.c, inverse.d * xs + inverse.e * ys + inverse.f
         with self._transformer() as transformer:
-            # np.positive returns what it is given: rasterio asks for a rounding function, and we want none.
+            # np.positive returns its argument: rasterio requires a rounding function, and we do not round.
             rows, cols = transformer.rowcol(xs.ravel(), ys.ravel(), zs=self._heights(xs), op=np.positive)
         return np.asarray(cols, np.float64).reshape(xs.shape), np.asarray(rows, np.float64).reshape(xs.shape)
 
@@ -80,7 +80,7 @@ class Georeference:
         return GCPTransformer(list(self.gcps)) if self.gcps else RPCTransformer(self.rpcs)
 
     def _heights(self, like: FloatArray) -> FloatArray:
-        """RPCs need a terrain height: their own reference height, since no elevation model is at hand."""
+        """Terrain height for RPCs: their own reference height, as there is no elevation model."""
         return np.full(like.size, self.rpcs.height_off if self.rpcs is not None else 0.0)
 
 
@@ -88,7 +88,7 @@ def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
     try:
         known = pyproj.CRS.from_wkt(crs.to_wkt())
         if known.is_geocentric:
-            raise pyproj.exceptions.CRSError("geocentric coordinates are no map")
+            raise pyproj.exceptions.CRSError("geocentric coordinates are not map coordinates")
         return known
     except pyproj.exceptions.CRSError as error:
         raise SceneError(
@@ -100,23 +100,23 @@ def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
 def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
     """Length of one column step and one row step on the ground, in metres, at the scene's centre.
 
-    Measured along the ellipsoid, so that it holds for degrees, feet, rotated grids and for Mercator, whose map
-    metres are longer than metres on the ground. None where the scene cannot be placed.
+    Measured along the ellipsoid, so that it is correct for degrees, feet, rotated grids and Mercator, whose map
+    metres are longer than metres on the ground. None if the scene cannot be located.
     """
     steps = _steps_at_centre(georeference, width, height)
     return None if steps is None else (float(steps[0][0]), float(steps[0][1]))
 
 
 def north_in_picture(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
-    """Where true north is at the scene's centre, as it is seen: a unit vector, to the right and downwards.
+    """Direction of true north in the picture, at the scene's centre: a unit vector (right, down).
 
-    (0, -1) in a north-up scene. None where the scene cannot be placed.
+    (0, -1) in a north-up scene. None if the scene cannot be located.
     """
     steps = _steps_at_centre(georeference, width, height)
     if steps is None:
         return None
     (column_m, row_m), (column_azimuth, row_azimuth) = steps[0], np.radians(steps[1])
-    # East and north of a column step and of a row step; wanted are the columns and rows that lead to (0, 1).
+    # East and north components of a column step and a row step, solved for the columns and rows that lead to (0, 1).
     east = column_m * np.sin(column_azimuth), row_m * np.sin(row_azimuth)
     north = column_m * np.cos(column_azimuth), row_m * np.cos(row_azimuth)
     turn = np.sign(east[0] * north[1] - east[1] * north[0])  # -1 unless the picture is mirrored

@@ -1,8 +1,8 @@
-"""The order in which tiles are read, so that each block of the file is decoded once, or nearly so.
+"""The order in which tiles are read, so that each block of the file is decoded once, or nearly once.
 
-GDAL keeps decoded blocks in a cache of limited size, apart for every open handle, that is for every reading thread.
-Tiles share blocks with their neighbours to the right and below; so each thread gets tiles of its own that lie
-together, in rows short enough for the blocks of one row of tiles to stay in the cache until the next row needs them.
+GDAL keeps decoded blocks in a cache of limited size, separately for every open handle, that is, for every reading
+thread. Tiles share blocks with their neighbours to the right and below, so each thread gets its own adjacent tiles, in
+rows short enough for the blocks of one row of tiles to stay in the cache until the next row needs them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lcageo.scene.tiles import TileGrid
 Index = NDArray[np.int64]
 
 CACHE_BYTES = 64_000_000
-"""Decoded blocks kept, for all threads together."""
+"""Size of GDAL's block cache, for all threads together."""
 MAX_CACHE_BYTES = 512_000_000
-"""Kept where 64 MB do not hold a single tile's blocks, as with strips as long as a wide scene."""
+"""Maximum cache size, used if 64 MB do not hold a single tile's blocks, as with the strips of a wide scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class ReadingOrder:
     """Which thread reads which tiles, in which order."""
 
     runs: tuple[Index, ...]
-    """Indices of tiles, one array per thread, of lengths that differ by at most one."""
+    """Indices of tiles, one array per thread; their lengths differ by at most one."""
     cache_bytes: int
-    """Decoded blocks to keep."""
+    """Size of the block cache to use."""
     fits: bool
-    """Whether they include what neighbouring tiles share; if not, blocks are decoded anew for every tile."""
+    """Whether it holds the blocks that neighbouring tiles share; if not, they are decoded again for every tile."""
 
 
 def reading_order(
@@ -42,24 +42,24 @@ def reading_order(
     """The order for some tiles of a scene.
 
     Args:
-        info: of the scene, whose blocks count.
+        info: the scene, with its block size.
         grid: all its tiles.
         todo: (N,) indices of the tiles to read.
-        threads: that read at a time, at least 1; fewer are used where the cache cannot serve as many.
-        max_cache_bytes: most decoded blocks to keep.
+        threads: number of reading threads, at least 1; fewer are used if the cache is too small for them.
+        max_cache_bytes: maximum size of the block cache.
     """
-    least = _row_bytes(info, grid, 1)
-    threads = max(1, min(threads, len(todo), max_cache_bytes // max(least, 1)))
-    cache_bytes = min(max(CACHE_BYTES, least * threads), max_cache_bytes)
+    one_tile = _row_bytes(info, grid, 1)
+    threads = max(1, min(threads, len(todo), max_cache_bytes // max(one_tile, 1)))
+    cache_bytes = min(max(CACHE_BYTES, one_tile * threads), max_cache_bytes)
     across = len(grid.col_starts)
-    columns = _most_columns(info, grid, cache_bytes // threads)
+    columns = _max_columns(info, grid, cache_bytes // threads)
     row, column = np.divmod(todo, across)
     order = np.lexsort((column, row, column // columns))
-    return ReadingOrder(tuple(np.array_split(todo[order], threads)), cache_bytes, least <= cache_bytes)
+    return ReadingOrder(tuple(np.array_split(todo[order], threads)), cache_bytes, one_tile <= cache_bytes)
 
 
-def _most_columns(info: SceneInfo, grid: TileGrid, cache_bytes: int) -> int:
-    """How many tiles side by side the cache can hold the blocks of, at least one."""
+def _max_columns(info: SceneInfo, grid: TileGrid, cache_bytes: int) -> int:
+    """Maximum number of tiles in a row whose blocks fit in the cache, at least one."""
     fitting, beyond = 1, len(grid.col_starts) + 1
     while beyond - fitting > 1:
         middle = (fitting + beyond) // 2
@@ -68,7 +68,7 @@ def _most_columns(info: SceneInfo, grid: TileGrid, cache_bytes: int) -> int:
 
 
 def _row_bytes(info: SceneInfo, grid: TileGrid, columns: int) -> int:
-    """Bytes of all blocks that a row of so many tiles can touch, of all bands: they often come together."""
+    """Bytes of all blocks that a row of `columns` tiles can touch, in all bands, as these are often interleaved."""
     starts = grid.col_starts
     width = (starts[columns - 1] - starts[0] + grid.tile_width) * grid.scale if columns <= len(starts) else math.inf
     block_rows, block_columns = info.block_shape
@@ -78,7 +78,7 @@ def _row_bytes(info: SceneInfo, grid: TileGrid, columns: int) -> int:
 
 
 def _touched(length: float, block: int) -> int:
-    """Blocks that a stretch of so many pixels can touch, wherever it begins."""
+    """Maximum number of blocks that `length` pixels can touch, wherever they start."""
     return math.ceil(length / block) + 1
 
 

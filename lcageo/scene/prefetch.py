@@ -1,4 +1,4 @@
-"""Reads tiles ahead of the detector: bounded, on threads, handed over in order."""
+"""Reads tiles ahead of the detector: on threads, a limited number, in a fixed order."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stre
 from lcageo.scene.tiles import Tile, TileGrid
 
 RETRY_AFTER_S = 0.5
-"""Between the two attempts at a tile: a network share or a server may have stumbled."""
+"""Pause between the two attempts at a tile, in case a network share or a server failed briefly."""
 PATIENCE = 20
-"""Tiles that fail in a row before the second attempt follows at once: then it is the file."""
+"""Failed tiles in a row after which there is no pause before the second attempt: then the file is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileReader:
-    """Turns a tile of a scene into what a detector takes: uint8 RGB of constant size."""
+    """Reads a tile of a scene as the detector takes it: uint8 RGB of constant size."""
 
     scene: Scene
     stretch: Stretch
     edge: EdgeMask | None
     tile_size: int
     fill: tuple[int, int, int]
-    """uint8 colour of pixels without data and of padding: the model's mean, which it sees as zero."""
+    """uint8 colour of pixels without data and of padding: the model's mean, which is zero after normalisation."""
 
     def read(self, tile: Tile) -> NDArray[np.uint8] | None:
         """(3, tile_size, tile_size) uint8, padded to the right and below; None if no pixel of it is valid or stored.
@@ -49,7 +49,7 @@ class TileReader:
         return None if seen is None else seen[0]
 
     def read_with_mask(self, tile: Tile) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
-        """As `read`, with (tile_size, tile_size) bool, True where a pixel shows the scene."""
+        """As in `read`, with a mask (tile_size, tile_size) bool, True where a pixel shows the scene."""
         if not self.scene.is_stored(*tile.bounds):
             return None
         image = np.empty((3, self.tile_size, self.tile_size), np.uint8)
@@ -66,7 +66,7 @@ class TileReader:
                     any_valid = True
                     if self.scene.info.nodata_is_a_colour:
                         valid = ~without_specks(~valid)
-                    everywhere = bool(valid.all())  # as most tiles: without a mask, copying is several times as fast
+                    everywhere = bool(valid.all())  # true of most tiles; copying is then several times faster
                     np.copyto(image[:, rows, columns], self.stretch.apply(pixels), where=everywhere or valid)
                     shown[rows, columns] = valid
         return (image, shown) if any_valid else None
@@ -75,10 +75,10 @@ class TileReader:
 def open_reader(
     scene: Scene, stretch: str, edge_nodata: EdgeNodata, tile_size: int, fill: tuple[int, int, int]
 ) -> TileReader:
-    """What reads a scene's tiles; the scene is sampled where its stretch or its edge depend on it.
+    """Reader of a scene's tiles; the scene is sampled if its stretch or its edge depends on that.
 
     Raises:
-        UsageError: if the stretch is none.
+        UsageError: if the stretch is not valid.
         SceneError: if the scene cannot be sampled.
     """
     info, chosen, edge = scene.info, parse_stretch(stretch), None
@@ -93,15 +93,15 @@ def open_reader(
 
 
 def _spans(start: float, pixels: int, scale: float, side: int) -> list[tuple[float, float, slice]]:
-    """One axis of a tile as (start, length) in scene pixels and the tile pixels it becomes.
+    """One axis of a tile as (start, length) in scene pixels and the tile pixels they become.
 
-    One span, but for the tile whose last pixel reaches over the scene's border by a fraction: what there is of that
-    pixel is read by itself, so that all others keep the exact scale.
+    There are two spans if the tile's last pixel extends partly beyond the scene's border: the part inside is read on
+    its own, so that all other pixels keep the exact scale.
     """
     whole = min(pixels, int((side - start) / scale + 1e-9))
     spans = [(start, min(whole * scale, side - start), slice(0, whole))] if whole else []
     if whole < pixels:
-        # At least one scene pixel: GDAL reads no less.
+        # At least one scene pixel, the minimum that GDAL reads.
         length = min(float(side), max(1.0, side - start - whole * scale))
         spans.append((side - length, length, slice(whole, whole + 1)))
     return spans
@@ -114,24 +114,25 @@ def _length(span: slice) -> int:
 def read_ahead(
     reader: TileReader, grid: TileGrid, order: ReadingOrder, ahead: int
 ) -> Generator[tuple[Tile, NDArray[np.uint8] | SceneError | None], None, None]:
-    """Yields (tile, image or None), one of each thread in turn, while the threads read the ones that follow.
+    """Yields (tile, image or None), one per thread in turn, while the threads read the next ones.
 
-    A tile that cannot be read, not even at a second attempt, comes with the error instead: the rest can be read.
+    A tile that cannot be read, even at a second attempt, comes with the error in place of the image; reading continues
+    with the other tiles.
 
-    GDAL releases the interpreter's lock while it decodes, so reading runs beside inference. At most `ahead` tiles
-    are held, read or being read, besides the one handed over.
+    GDAL releases the GIL while it decodes, so reading runs in parallel with inference. At most `ahead` tiles are read
+    or being read, besides the one yielded.
 
     Args:
-        reader: what reads a tile; called from several threads.
-        grid: of the tiles.
+        reader: reads a tile; called from several threads.
+        grid: all tiles of the scene.
         order: which thread reads which of them.
-        ahead: tiles read ahead; at least one a thread is sensible.
+        ahead: number of tiles to read ahead; should be at least one per thread.
     """
     failures: deque[Tile] = deque(maxlen=PATIENCE)
     waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | SceneError | None]]] = deque()
     with ExitStack() as stack:
         stack.enter_context(reader.scene.caching(order.cache_bytes))
-        # A thread for each run: its handle of the scene has the blocks that its tiles share.
+        # One thread per run: its handle of the scene caches the blocks that its tiles share.
         pools = [stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lcageo-read")) for _ in order.runs]
         try:
             for number, index in _in_turn(order):
@@ -155,7 +156,7 @@ def _in_turn(order: ReadingOrder) -> Iterator[tuple[int, int]]:
 
 
 def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray[np.uint8] | SceneError | None:
-    """One tile, at the first or second attempt; `failures` are tiles that failed since one was read."""
+    """One tile, read at the first or second attempt; `failures` are the tiles that failed since the last success."""
     try:
         image = reader.read(tile)
     except SceneError:
@@ -165,6 +166,6 @@ def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray
         except SceneError as error:
             failures.append(tile)
             return error
-    if image is not None:  # what the file does not store says nothing of what it does
+    if image is not None:  # a tile that the file does not store was not read
         failures.clear()
     return image

@@ -1,4 +1,4 @@
-"""Opens a raster of any kind GDAL reads and reads one window of it, with the mask of its valid pixels."""
+"""Opens any raster that GDAL supports and reads windows of it, with the mask of valid pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError  # some errors of GDAL reach us without rasterio's own class around them
+from rasterio._err import CPLE_BaseError  # some errors of GDAL are not wrapped in rasterio's own class
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
@@ -24,20 +24,20 @@ from lcageo.errors import SceneError
 from lcageo.scene.describe import alpha_band, describe, palette
 from lcageo.scene.order import CACHE_BYTES
 
-# GDAL's own cache of decoded blocks, 5 % of the machine's memory, would make our memory grow with the scene. Set before
-# its first block is read, in megabytes; a user's own setting goes first.
+# GDAL's default block cache, 5 % of the machine's memory, would make memory use grow with the scene. Set before the
+# first block is read, in megabytes; a user's own setting takes precedence.
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_BYTES // 1_000_000))
 
-NO_NUMBER = 1e37
-"""Floating-point values from here on are nodata by custom (-3.4e38 and kin), tagged or not."""
+NODATA_MAGNITUDE = 1e37
+"""Floating-point values at least this large are nodata by convention (-3.4e38 and so on), tagged or not."""
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
-"""The last: rasterio takes GDAL's messages for UTF-8, and they quote what a damaged file says."""
+"""UnicodeDecodeError: rasterio decodes GDAL's messages as UTF-8, and they can quote bytes of a damaged file."""
 _OPENING = threading.Lock()
-"""Held while a file is opened: the warning filters that are changed then belong to the whole process."""
+"""Held while a file is opened, as the warning filters changed then are those of the whole process."""
 
 
 class Scene:
-    """An open raster. Reading is safe from several threads: each gets a dataset handle of its own."""
+    """An open raster. Reading is safe from several threads: each gets its own dataset handle."""
 
     def __init__(self, path: str, bands: Sequence[int] | None = None) -> None:
         self._path = path
@@ -53,7 +53,7 @@ class Scene:
                 self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
-            raise SceneError(f"scene '{path}' cannot be understood: {error}; check it with gdalinfo") from error
+            raise SceneError(f"scene '{path}' cannot be interpreted: {error}; check it with gdalinfo") from error
         except BaseException:
             self.close()
             raise
@@ -67,7 +67,7 @@ class Scene:
         self.close()
 
     def close(self) -> None:
-        """Waits for reads under way, then closes the handles of all threads: GDAL crashes if it is closed in a read."""
+        """Waits for running reads, then closes the handles of all threads: GDAL crashes if closed during a read."""
         with self._reads:
             self._closed = True
             self._reads.wait_for(lambda: self._reading == 0)
@@ -86,7 +86,7 @@ class Scene:
         Args:
             col_off: left edge in scene pixels; may be fractional, as may row_off, width and height (scene pixels).
             row_off: upper edge.
-            width: the window must lie inside the scene.
+            width: the window must be inside the scene.
             height: likewise.
             out_width: columns to return. Fewer than the window's are averaged over area, more are interpolated.
             out_height: rows to return.
@@ -107,15 +107,15 @@ class Scene:
             detail = str(error.__cause__ or error).strip()
             raise SceneError(
                 f"scene '{self._path}' cannot be read at column {col_off:.0f}, row {row_off:.0f} "
-                f"({width:.0f} x {height:.0f} pixels): {detail}; the file is damaged or incomplete, fetch it again"
+                f"({width:.0f} x {height:.0f} pixels): {detail}; the file is damaged or incomplete, download it again"
             ) from error
         if np.issubdtype(pixels.dtype, np.floating):
-            valid &= (np.abs(pixels) < NO_NUMBER).all(axis=0)  # False for NaN as well
+            valid &= (np.abs(pixels) < NODATA_MAGNITUDE).all(axis=0)  # False for NaN as well
         return pixels, valid
 
     def caching(self, cache_bytes: int) -> AbstractContextManager[Any]:
-        """While entered, GDAL keeps so many bytes of decoded blocks, of all scenes together."""
-        return rasterio.Env(GDAL_CACHEMAX=cache_bytes)  # type: ignore[no-any-return]  # bytes here, unlike elsewhere
+        """Context in which GDAL's block cache has this size, for all scenes together."""
+        return rasterio.Env(GDAL_CACHEMAX=cache_bytes)  # type: ignore[no-any-return]  # bytes, unlike the variable
 
     def is_stored(self, left: float, top: float, right: float, bottom: float) -> bool:
         """Whether any block of a window is in the file: sparse GeoTIFFs leave out those without data.
@@ -128,7 +128,7 @@ class Scene:
         dataset, (rows, columns) = self._dataset(), self.info.block_shape
         right, bottom = min(right, self.info.width), min(bottom, self.info.height)
         with self._under_way(), rasterio.Env():
-            return any(  # in most files the first one is
+            return any(  # in most files the first one is stored
                 dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", band)
                 for row in range(int(top // rows), math.ceil(bottom / rows))
                 for column in range(int(left // columns), math.ceil(right / columns))
@@ -155,8 +155,8 @@ class Scene:
         resampling = Resampling.average if shrinks else Resampling.bilinear
         if self._lookup is not None:
             resampling = Resampling.nearest  # palette indices have no mean
-        # GDAL takes a fractional window whose whole part is as large as the result for that whole part, and does not
-        # resample: twice the resolution makes it do so.
+        # If the integer part of a fractional window has the size of the result, GDAL reads that part and does not
+        # resample; at twice the resolution it does.
         finer = 2 if _is_fractional(window) and (int(window.height), int(window.width)) == shape else 1
         finer_shape = (len(wanted), shape[0] * finer, shape[1] * finer)
         pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
@@ -174,7 +174,7 @@ class Scene:
         alpha = alpha_band(dataset)
         bands = sorted(set(self.info.bands)) if self.info.mask == "nodata" else [self.info.bands[0]]
         if alpha is not None and self.info.mask == "nodata":
-            # GDAL would let nodata hide the alpha band (and warn); a pixel must pass both.
+            # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
             values = dataset.read([*bands, alpha], window=window, out_shape=(len(bands) + 1, *shape))
             return np.asarray((values[:-1] != self.info.nodata).any(axis=0) & (values[-1] > 0), np.bool_)
         masks = dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape))
@@ -193,7 +193,7 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
     Args:
         path: what rasterio opens.
         bands: three 1-based band numbers to use as red, green, blue (one number: used for all three). By default
-            the bands that the file calls so, else its first three, else its first one three times.
+            the bands with these colour interpretations, else the first three, else the first one three times.
 
     Raises:
         SceneError: if it is missing, not a raster, or has no bands.
@@ -207,7 +207,7 @@ def _is_fractional(window: Window) -> bool:
 
 
 def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
-    """(n, 2h, 2w) as the means of 2 x 2 pixels, in the same dtype; palette indices, which have none, by the first."""
+    """(n, 2h, 2w) to (n, h, w): means of 2 x 2 pixels in the same dtype; for palette indices, the first of each."""
     if not mean:
         return pixels[:, ::2, ::2]
     bands, height, width = pixels.shape
@@ -219,8 +219,8 @@ def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
 def _open(path: str) -> Any:
     try:
         path.encode()
-    except UnicodeEncodeError as error:  # Python's own text for a name's odd bytes, which GDAL does not know
-        raise SceneError(f"scene {path!a} has a name that is no UTF-8, which GDAL cannot open; rename it") from error
+    except UnicodeEncodeError as error:  # Python's surrogates for bytes that are not UTF-8
+        raise SceneError(f"scene {path!a} has a name that is not UTF-8, which GDAL cannot open; rename it") from error
     remote = path.startswith("/vsi") or "://" in path or ":" in path[2:]
     if not remote and not Path(path).exists():
         raise SceneError(f"scene '{path}' does not exist; check the path")
@@ -230,9 +230,8 @@ def _open(path: str) -> Any:
             with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
                 return rasterio.open(path)
         except GDAL_ERRORS as error:
-            mend = (
-                "name a file inside it, as /vsizip/a.zip/a.tif" if path.endswith(".zip") else "check it with gdalinfo"
-            )
+            inside = "name a file inside it, such as /vsizip/a.zip/a.tif"
+            fix = inside if path.endswith(".zip") else "check it with gdalinfo"
             raise SceneError(
-                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); {mend}"
+                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); {fix}"
             ) from error

@@ -17,20 +17,20 @@ from lcageo.scene.raster import Scene
 SAMPLE_SIDE = 1024
 """Longest side of a decimated view, pixels."""
 WHOLE_READ_LIMIT = 16_000_000
-"""Most pixels (4,000 x 4,000) that are decoded for a sample; scenes without a smaller overview are probed."""
+"""Maximum pixels (4,000 x 4,000) decoded for a sample; scenes without a smaller overview are probed."""
 PROBES = 48
 """Probed cells along the longest side of a large scene without overviews: at most 48 x 48 block reads."""
 PROBED_PIXELS = 1_000_000_000
-"""Most pixels that probing decodes, a block for each probe: with very large blocks there are fewer probes."""
+"""Maximum pixels decoded by probing, one block per probe: with very large blocks there are fewer probes."""
 PROBE_SIDE = 16
 """Pixels along a side of one probe."""
 PARTS = 16
-"""Along each side of a damaged scene, which are then read one by one."""
+"""Parts per side into which a damaged scene is split, to be read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneSample:
-    """What a scene looks like as a whole. Element (i, j) stands for one cell of a regular grid over the scene."""
+    """Sample of a whole scene. Element (i, j) represents one cell of a regular grid over the scene."""
 
     pixels: NDArray[Any]
     """(3, h, w, n) native dtype: n sampled pixels of each cell (1 in a decimated view)."""
@@ -39,7 +39,7 @@ class SceneSample:
 
 
 def sample_scene(scene: Scene) -> SceneSample:
-    """Views the scene through its coarsest overview if that is small enough to be decoded, else by a grid of probes."""
+    """Samples the scene from its coarsest overview if that is small enough to be decoded, else by a grid of probes."""
     if _is_probed(scene):
         return _probe(scene)
     pixels, valid = read_reduced(scene, SAMPLE_SIDE)
@@ -47,7 +47,7 @@ def sample_scene(scene: Scene) -> SceneSample:
 
 
 def sample_border(scene: Scene) -> SceneSample | None:
-    """The outermost cells of `sample_scene`, all others not valid; None where it does not probe: that is no cheaper.
+    """The outermost cells of `sample_scene`, all others not valid; None if it does not probe, as that is no cheaper.
 
     Raises:
         SceneError: if none of them can be read.
@@ -78,7 +78,7 @@ def read_reduced(scene: Scene, longest_side: int) -> tuple[NDArray[Any], NDArray
 
 
 def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """What can be read of a scene, reduced to (rows, columns); `error` is raised if that is nothing."""
+    """What can be read of a scene, reduced to (rows, columns); `error` is raised if nothing can."""
     info = scene.info
     pixels, valid = np.zeros((3, rows, columns), info.dtype), np.zeros((rows, columns), np.bool_)
     read = False
@@ -96,7 +96,7 @@ def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> 
 
 
 def _parts(length: int, side: int, block: int) -> list[tuple[int, int]]:
-    """One axis of a view in at most PARTS pieces, no more than the scene has blocks there: these fail as a whole."""
+    """One axis of a view in at most PARTS pieces, and no more than there are blocks: a block fails as a whole."""
     parts = min(PARTS, math.ceil(side / block))
     return list(pairwise(np.unique(np.linspace(0, length, parts + 1, dtype=int)).tolist()))
 
@@ -128,6 +128,6 @@ def _probe(scene: Scene, border_only: bool = False) -> SceneSample:
 
 
 def _probe_start(cell: int, cells: int, side: int, length: int) -> int:
-    """Where a probe of `length` pixels starts so that it lies in the middle of its cell."""
+    """Where a probe of `length` pixels starts so that it is in the middle of its cell."""
     middle = (cell + 0.5) / cells * side
     return int(min(max(0.0, middle - length / 2), side - length))

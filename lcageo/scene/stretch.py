@@ -61,14 +61,14 @@ def parse_stretch(text: str) -> Stretch | None:
 
 
 def estimate_stretch(sample: SceneSample) -> Stretch:
-    """Per band, the 2nd to the 98th percentile of the sample's valid pixels; uint8 is left alone."""
+    """Per band, the 2nd to the 98th percentile of the sample's valid pixels; uint8 is left unchanged."""
     if sample.pixels.dtype == np.uint8:
         return IDENTITY
     values = sample.pixels[:, sample.valid]  # (3, n)
     if values.shape[1] == 0:
         return IDENTITY
     low, high = np.percentile(values.astype(np.float64), [LOW_PERCENTILE, HIGH_PERCENTILE], axis=1)
-    high = np.where(high > low, high, low + 1.0)  # a constant band: anything but a division by zero
+    high = np.where(high > low, high, low + 1.0)  # a constant band would divide by zero
     return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
 
 

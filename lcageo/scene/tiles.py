@@ -14,14 +14,14 @@ from lcageo.errors import ConfigError, SceneError
 from lcageo.scene.describe import SceneInfo
 
 MAX_ENLARGEMENT = 4.0
-"""A scene is enlarged at most so many times: beyond, there is nothing in it for the model to see."""
+"""Maximum factor by which a scene is enlarged: beyond it, there is no detail for the model to see."""
 MAX_TILES = 10_000_000
-"""Of a scene. With tiles of 512 pixels that is the Netherlands at 0.2 m; beyond, a damaged header is more likely."""
+"""Maximum number of tiles: the Netherlands at 0.2 m in tiles of 512 pixels; beyond, a damaged header is more likely."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One tile. Its place is an integer in the tile grid: the scene's grid, or that grid resampled by `scale`.
+    """One tile. Its position is an integer in the tile grid: the scene's grid, or that grid resampled by `scale`.
 
     Integers in the resampled grid keep all tiles at exactly the same scale, whatever the ratio.
     """
@@ -47,13 +47,13 @@ class Tile:
         )
 
     def to_scene(self, detections: Detections) -> Detections:
-        """Detections in this tile's pixels, in scene pixels."""
+        """Converts detections from this tile's pixels to scene pixels."""
         return detections.scaled_and_shifted(self.scale, self.col_off * self.scale, self.row_off * self.scale)
 
 
 @dataclass(frozen=True, slots=True)
 class TileGrid(Sequence[Tile]):
-    """All tiles of a scene, row by row. Tiles are made when asked for: a 40-gigapixel scene has 100,000 of them."""
+    """All tiles of a scene, row by row. Tiles are created on access, as a 40-gigapixel scene has 100,000."""
 
     col_starts: tuple[int, ...]
     row_starts: tuple[int, ...]
@@ -85,7 +85,7 @@ class TileGrid(Sequence[Tile]):
 def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: float = 1.0) -> TileGrid:
     """Tiles that together cover every pixel of a scene.
 
-    The last tile of a row or column is moved inside; a scene smaller than a tile gets one smaller tile.
+    The last tile of a row or column is moved back inside; a scene smaller than a tile gets one smaller tile.
 
     Args:
         width: scene pixels; height likewise.
@@ -100,7 +100,7 @@ def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: flo
         raise ConfigError(
             f"an overlap of {overlap} pixels does not fit tiles of {tile_size}; choose less than the tile size"
         )
-    # A fraction of a tile pixel at the right and lower border still gets a pixel (1e-9: float noise does not).
+    # A fraction of a tile pixel at the right and lower border still gets a pixel (1e-9: rounding noise does not).
     columns, rows = (max(1, int(np.ceil(side / scale - 1e-9))) for side in (width, height))
     return TileGrid(
         col_starts=_starts(columns, tile_size, overlap),
@@ -114,11 +114,11 @@ def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: flo
 
 
 def check_tiles(info: SceneInfo, stride: float) -> None:
-    """Counts tiles that begin every `stride` scene pixels, before any memory is taken for them."""
+    """Rejects scenes with too many tiles, one every `stride` scene pixels, before any memory is allocated for them."""
     tiles = math.ceil(info.width / stride) * math.ceil(info.height / stride)
     if tiles > MAX_TILES:
         raise SceneError(
-            f"scene '{info.path}' has {info.width:,} x {info.height:,} pixels, that is {tiles:,} tiles, more than "
+            f"scene '{info.path}' has {info.width:,} x {info.height:,} pixels, which makes {tiles:,} tiles, more than "
             f"{MAX_TILES:,}; if its size is right, cut it into parts with gdal_translate -srcwin"
         )
 

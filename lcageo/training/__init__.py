@@ -1,1 +1,1 @@
-"""What a training loop is made of: schedule, optimisers, averaging, precision, checkpoints, logs and curves."""
+"""Trains models: the loop, and its schedule, optimisers, averaging, precision, checkpoints, logs and curves."""

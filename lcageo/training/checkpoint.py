@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file that is always whole."""
+"""Checkpoints: everything needed to resume a run as if it had never stopped, in one file that is always intact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lcageo.errors import ModelError, OutputError
 
 
 def save_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Writes tensors, numbers, texts, and dicts and lists of them; whatever happens, `path` holds the old or the new.
+    """Writes tensors, numbers, strings, and dicts and lists of them; `path` always holds the old or the new content.
 
     Raises:
         OutputError: if it cannot be written, as on a full disk.
@@ -25,14 +25,14 @@ def save_checkpoint(content: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         written.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer raises RuntimeError where a write fails
+    except (OSError, RuntimeError) as error:  # torch's zip writer raises RuntimeError if a write fails
         if written.is_file():
             written.unlink()
-        raise OutputError(f"checkpoint '{path}' cannot be written: {error}; the one before is still there") from error
+        raise OutputError(f"checkpoint '{path}' cannot be written: {error}; the previous one is intact") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, on the CPU; nothing of the file is run.
+    """Loads what `save_checkpoint` wrote, to the CPU; no code in the file is run.
 
     Raises:
         ModelError: if it is damaged or holds anything else.
@@ -40,7 +40,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ModelError(f"checkpoint '{path}' is damaged or none of ours ({type(error).__name__})") from error
+        raise ModelError(
+            f"checkpoint '{path}' is damaged or not an lcageo checkpoint ({type(error).__name__})"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError(f"checkpoint '{path}' is none of ours; it holds a {type(content).__name__}")
+        raise ModelError(f"checkpoint '{path}' is not an lcageo checkpoint; it holds a {type(content).__name__}")
     return content

@@ -14,18 +14,18 @@ from lcageo.errors import ConfigError
 from lcageo.toml import toml_text
 
 RECIPE_FILE = "recipe.toml"
-"""The settings of a run, in its folder."""
+"""File name of the settings, in a run's folder."""
 CHECKPOINT_FILE = "checkpoint.pt"
-"""Everything that a run needs to go on, likewise."""
+"""File name of the checkpoint, in a run's folder."""
 
 
 class Optimizer(StrEnum):
-    """What turns gradients into steps."""
+    """Optimisers that can be chosen."""
 
     ADAMW = "adamw"
     SGD = "sgd"
     MUON = "muon"
-    """AdamW, but Muon for large weights: slower steps, of which fewer are needed."""
+    """AdamW, but Muon for large weights: steps are slower, but fewer are needed."""
 
 
 class Schedule(StrEnum):
@@ -38,18 +38,18 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """A training run. Paths are kept as given; those of a recipe file count from where the command runs."""
+    """Settings of a training run. Paths are kept as given; those of a recipe are relative to the working directory."""
 
     data: tuple[str, ...] = ()
     """COCO files and DIOR folders to train on."""
     val: tuple[str, ...] = ()
-    """COCO files and DIOR folders to choose the best model by; empty: see pipeline.train_data."""
+    """COCO files and DIOR folders to choose the best model by; empty: see training.data."""
     split: str = "train"
     """Of DIOR folders: train (then val validates) or trainval (then test does)."""
     classes: tuple[str, ...] = ()
     """Classes to learn, in order; empty: all of the data's."""
     class_map: str | None = None
-    """TOML file that puts names together."""
+    """TOML file that maps several class names to one."""
 
     preset: Preset = Preset.LCA
     backbone: str = "resnet50"
@@ -71,33 +71,33 @@ class TrainConfig:
     scale: tuple[float, float] = (0.6, 1.6)
     """Crops are enlarged by a factor drawn from this range."""
     mosaic: float = 0.5
-    """Share of crops put together from four images."""
+    """Share of crops composed of four images."""
     turns: bool = True
-    """Whether crops are turned and mirrored; overhead imagery has no up."""
+    """Whether crops are rotated and mirrored; overhead imagery has no fixed orientation."""
     colour: float = 1.0
     """Strength of the changes of colour and haze, 0 for none."""
     class_balance: float = 0.5
-    """0 draws every image once an epoch, 1 all classes alike; between, rare classes and sparse images more often."""
+    """0 draws every image once per epoch, 1 all classes equally; between, rare classes and sparse images more often."""
 
     epochs: int = 12
     minutes: float | None = None
-    """Length of the run by the clock, validation included; replaces epochs."""
+    """Length of the run in minutes, validation included; replaces epochs."""
     batch: int = 16
-    """Crops a step, of all processes together."""
+    """Crops per step, of all processes together."""
     accumulate: int = 1
-    """Parts in which a batch is computed, to save memory. Each part has its own normalisers."""
+    """Parts in which a batch is computed, to save memory. Each part normalises its own loss."""
     optimizer: Optimizer = Optimizer.ADAMW
     lr: float | None = None
-    """Greatest learning rate. None: 0.0015 (AdamW, Muon) or 0.01 (SGD) at batch 16, a third of that for fine-tuning."""
+    """Peak learning rate. None: 0.0015 (AdamW, Muon) or 0.01 (SGD) at batch 16, a third of that for fine-tuning."""
     weight_decay: float | None = None
     """None: 0.05 (AdamW, Muon) or 0.0001 (SGD); never on biases and norms."""
     schedule: Schedule = Schedule.COSINE
     warmup: int = 300
-    """Steps in which the learning rate rises, at most a tenth of the run."""
+    """Steps over which the learning rate rises, at most a tenth of the run."""
     clip: float = 10.0
-    """Greatest norm of the gradient; 0: any."""
+    """Maximum norm of the gradient; 0: no clipping."""
     ema: float = 0.9995
-    """Share of the averaged weights kept each step; 0: the last weights count."""
+    """Share of the averaged weights kept at each step; 0: the last weights are used."""
     geometric_warmup: float = 0.0
     """First share of the run in which lca and lca-sa assign objects by geometry."""
 
@@ -105,12 +105,12 @@ class TrainConfig:
     compile: bool = False
     seed: int = 0
     validations: int = 10
-    """How often the model is validated, evenly over the run."""
+    """Number of validations, evenly over the run."""
     gsd_m: tuple[float, float] | None = None
-    """Metres per pixel of the scenes that the model is meant for, for its card. None: 0.1 to 2, or as the model that
-    is fine-tuned."""
+    """Minimum and maximum metres per pixel of the scenes that the model is meant for. None: those of the images, else
+    of the fine-tuned model, else 0.1 to 2."""
     licence: str = "that of the training data"
-    """Of the weights, for the model's card."""
+    """Licence of the weights, for the model's card."""
 
     def __post_init__(self) -> None:
         allowed = {
@@ -169,7 +169,7 @@ class TrainConfig:
 
     @property
     def peak_lr(self) -> float:
-        """Greatest learning rate, for this batch.
+        """Peak learning rate, for this batch size.
 
         Source:
             Goyal et al., "Accurate, Large Minibatch SGD", section 2.1 (SGD: in proportion); Malladi et al., "On the
@@ -195,9 +195,9 @@ class TrainConfig:
         )
 
     def changed(self, changes: Mapping[str, Any]) -> TrainConfig:
-        """The same run with other settings, as text, numbers and lists (from TOML or the command line).
+        """The same run with other settings, as strings, numbers and lists (from TOML or the command line).
 
-        Epochs without minutes replace the minutes there were.
+        `epochs` without `minutes` replaces the existing `minutes`.
 
         Raises:
             ConfigError: naming a setting that does not exist, or a value that is not allowed.
@@ -210,7 +210,7 @@ class TrainConfig:
         try:
             return replace(self, **{name: _typed(name, value) for name, value in changes.items()})
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"a training setting has a value of the wrong kind: {error}") from error
+            raise ConfigError(f"a training setting has a value of the wrong type: {error}") from error
 
 
 _ENUMS: dict[str, type[StrEnum]] = {
@@ -261,4 +261,4 @@ def write_recipe(config: TrainConfig, path: Path) -> None:
     """Writes what `read_recipe` reads back equal."""
     part = path.with_name(path.name + ".part")
     part.write_text(toml_text(recipe_entries(config)), encoding="utf-8")
-    part.replace(path)  # whole or not at all: a run that is gone on with trusts it
+    part.replace(path)  # complete or not at all, as a resumed run trusts it

@@ -34,9 +34,9 @@ SCORES = {
 _INK = "#404040"
 
 _WINDOWS = 40
-"""Smoothed losses are means over this part of the run."""
+"""Losses are smoothed over this fraction of the run (1/40), on either side."""
 _HEADROOM = 1.15
-"""How far above the greatest smoothed loss the axis goes: single raw values would squeeze all else."""
+"""Top of the axis relative to the maximum smoothed loss: single raw values would flatten the rest."""
 
 
 def curves_available() -> bool:
@@ -45,18 +45,18 @@ def curves_available() -> bool:
 
 
 def draw_curves(metrics_csv: Path, picture: Path) -> None:
-    """Losses (each value pale, their running mean strong), learning rate and mAP over the steps, as a PNG.
+    """Draws losses (raw values pale, running mean strong), learning rate and mAP over the steps, as a PNG.
 
     Needs matplotlib, see `curves_available`.
 
     Args:
-        metrics_csv: as TrainingLog writes it, also while it does.
+        metrics_csv: as TrainingLog writes it; may still be written to.
         picture: the file to write.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # it takes a second, and may not be there
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second, and may not be installed
     from matplotlib.figure import Figure
 
     rows = read_metrics(metrics_csv)
@@ -137,11 +137,11 @@ def _add_legend(axes: Axes) -> None:
 
 
 def _add_epochs(axes: Axes, rows: list[dict[str, str]]) -> None:
-    """A second scale above: epochs, which are evenly long."""
+    """Adds a second axis at the top: epochs, which are equally long."""
     done = [(int(row["step"]), float(row["epoch"])) for row in rows if row["epoch"] and float(row["epoch"]) > 0]
     if not done:
         return
-    # A row's epoch is rounded down: the one that has just begun tells best how long epochs are.
+    # A row's epoch is rounded down: one that has just started shows best how long epochs are.
     length = min(step / epoch for step, epoch in done)
     upper = axes.secondary_xaxis("top", functions=(partial(np.multiply, 1 / length), partial(np.multiply, length)))
     upper.set_xlabel("epoch")

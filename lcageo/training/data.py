@@ -20,24 +20,24 @@ from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
 
 HELD_OUT_SHARE = 0.1
-"""Of the images, where no validation data is named."""
+"""Share of the images held out if no validation data is given."""
 PROBLEMS_SHOWN = 3
 NEAR_GSD = 0.2
-"""How far a scene's resolution may differ from the images', as a share of it: crops are scaled more than that."""
+"""How far a scene's resolution may differ from the images', relatively: crops are scaled by more than that."""
 LARGE_OBJECT_QUANTILE = 0.95
-"""The largest object that neighbouring tiles must share: not the very largest, or tiles would hardly advance."""
+"""Quantile of the object sizes that tiles must overlap by: with the maximum, tiles would hardly advance."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a run learns from and what it is judged by, under one list of classes."""
+    """Training and validation data of a run, with one list of classes."""
 
     train: LabelledSet
     val: LabelledSet
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells this training data from other: classes, and a digest of the images' names, labels and objects."""
+        """Identifies this training data: classes, and a digest of the images' names, labels and objects."""
         digest = hashlib.sha256()
         for annotation in self.train.annotations:
             digest.update(annotation.image.name.encode())
@@ -48,7 +48,7 @@ class TrainingData:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What is learned."""
+        """Classes to learn."""
         return self.train.classes
 
 
@@ -58,20 +58,20 @@ def load_training_data(
     warn: Callable[[str], object],
     on_image: Callable[[int, int], object] = lambda done, total: None,
 ) -> TrainingData:
-    """Reads and decodes everything once, so that nothing breaks later.
+    """Reads and decodes everything once, so that nothing fails later.
 
-    Broken records and images are left out with a warning. Without validation data, DIOR's own split is taken
+    Invalid records and images are left out with a warning. Without validation data, DIOR's own split is used
     (trainval: test), else a tenth of the images is held out.
 
     Args:
         config: the run.
-        strict: refuse broken records and images instead.
-        warn: receives lines for the user.
-        on_image: called with the number of images checked, and of all.
+        strict: fail on invalid records and images instead.
+        warn: receives messages for the user.
+        on_image: called with the number of images checked, and of all images.
 
     Raises:
-        DataError: if data cannot be read, or strict and anything is broken.
-        UsageError: if no data is named.
+        DataError: if data cannot be read, or is invalid and `strict`.
+        UsageError: if no data is given.
     """
     if not config.data:
         raise UsageError("training needs --data: a COCO file (.json) or a folder laid out as DIOR")
@@ -80,18 +80,18 @@ def load_training_data(
     _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
     if val is not None:
-        train, val = _without_slips_of_one(train, val), _without_slips_of_one(val, train)
+        train, val = _without_names_of_one(train, val), _without_names_of_one(val, train)
     total = len(train) + (len(val) if val is not None else 0)
     checked = _Counter(total, on_image)
     train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
     if val is None:
         train, val = held_out(train, config.seed)
-        warn(f"no validation data was named: {len(val)} of {len(train) + len(val)} images are held out for it (--val)")
+        warn(f"no validation data was given (--val): {len(val)} of {len(train) + len(val)} images are held out for it")
     else:
         val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
     for name, part in (("training", train), ("validation", val)):
         if not len(part):
-            raise DataError(f"the {name} data, {part.name}, has no usable image; 'lcageo data check' tells why")
+            raise DataError(f"the {name} data, {part.name}, has no usable image; 'lcageo data check' shows why")
     return TrainingData(train, val)
 
 
@@ -100,7 +100,7 @@ def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:
     usual = AugmentConfig()
     return AugmentConfig(
         crop_size=config.crop_size,
-        max_image_side=round(config.imgsz * config.scale[1]),  # larger is never seen
+        max_image_side=round(config.imgsz * config.scale[1]),  # larger images are never needed
         long_side=config.imgsz,
         scale_range=config.scale,
         mosaic_share=config.mosaic,
@@ -127,7 +127,7 @@ def largest_object_px(annotations: Sequence[Annotation], imgsz: int) -> int | No
 
 
 def seen_gsd_m(annotations: Sequence[Annotation], imgsz: int) -> tuple[float, float] | None:
-    """Metres per pixel at which images are seen, least and greatest with a margin; None if any does not say its own."""
+    """Minimum and maximum metres per pixel at which images are seen, with a margin; None if one is unknown."""
     seen = [
         annotation.gsd_m * (1.0 if annotation.is_scene else max(annotation.width, annotation.height) / imgsz)
         for annotation in annotations
@@ -142,7 +142,7 @@ def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet
     """The set without, and with only, a tenth of its images, drawn by `seed`; at least one image each."""
     count = len(labelled)
     if count < 2:
-        raise DataError(f"'{labelled.name}' has {count} usable images, too few to hold one out; name --val")
+        raise DataError(f"'{labelled.name}' has {count} usable images, too few to hold one out; use --val")
     drawn = np.random.default_rng(seed).permutation(count)[: max(1, round(count * HELD_OUT_SHARE))]
     chosen = set(drawn.tolist())
     kept = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index not in chosen)
@@ -162,21 +162,21 @@ def _validation(
 
 
 def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
-    """A class that was asked for and that no set has is a slip."""
+    """Refuses a requested class that no set has, which is likely a typo."""
     asked = {f"class {name!r}" for name in classes}
     for problem in labelled.problems:
         if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
             raise DataError(str(problem))
 
 
-def _without_slips_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
-    """The set without the problem of names that it lacks: no slip, where the other set has them."""
-    slips = {problem.where for problem in other.problems if _is_slip(problem)}
-    kept = [problem for problem in labelled.problems if not _is_slip(problem) or problem.where in slips]
+def _without_names_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
+    """The set without problems about names that it lacks but the other set has: these are not typos."""
+    unknown = {problem.where for problem in other.problems if _is_unknown_name(problem)}
+    kept = [problem for problem in labelled.problems if not _is_unknown_name(problem) or problem.where in unknown]
     return replace(labelled, problems=tuple(kept))
 
 
-def _is_slip(problem: Problem) -> bool:
+def _is_unknown_name(problem: Problem) -> bool:
     """Whether it is about a name of the class list or map, not about a record."""
     return problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where.startswith("class ")
 
@@ -192,17 +192,17 @@ def _checked(
     on_image: Callable[[int], object],
     chosen: bool,
 ) -> LabelledSet:
-    """The set without what is broken, which is told; where the classes were `chosen`, not those left out."""
+    """The set without invalid records and images, which are reported; classes left out are not if `chosen` is set."""
     broken = image_problems(labelled, progress=on_image)
     problems = (*labelled.problems, *broken)
     if strict:
         refuse([problem for problem in problems if problem.kind not in REMARKS])
-    _tell([p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)], warn)
+    _report([p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)], warn)
     return without_images(labelled, broken)
 
 
-def _tell(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
-    """The first few problems of a set, and how many there are."""
+def _report(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
+    """Reports the first few problems of a set, and how many more there are."""
     for problem in problems[:PROBLEMS_SHOWN]:
         warn(str(problem))
     if len(problems) > PROBLEMS_SHOWN:
@@ -210,9 +210,9 @@ def _tell(problems: Sequence[Problem], warn: Callable[[str], object]) -> None:
 
 
 class _Counter:
-    def __init__(self, total: int, tell: Callable[[int, int], object]) -> None:
-        self._done, self._total, self._tell = 0, total, tell
+    def __init__(self, total: int, on_image: Callable[[int, int], object]) -> None:
+        self._done, self._total, self._on_image = 0, total, on_image
 
     def __call__(self, count: int) -> None:
         self._done += count
-        self._tell(self._done, self._total)
+        self._on_image(self._done, self._total)

@@ -1,4 +1,4 @@
-"""What training says of itself while it runs: losses, speed, and the alarm when a number is no number."""
+"""Figures of a running training: losses, speed, and the error if a loss or gradient is not finite."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-MOST_OVERFLOWS = 30
-"""In a row under float16; its scale, 65,536 at first, is then long below 1."""
+MAX_OVERFLOWS = 30
+"""Maximum overflows in a row in float16; its loss scale, 65,536 at first, is then far below 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport:
-    """How far a run is."""
+class TrainProgress:
+    """Progress of a run, and its latest figures."""
 
     step: int
     progress: float
@@ -39,7 +39,7 @@ class TrainReport:
 
 
 class Figures:
-    """Collects the steps' figures as tensors and looks at them now and then: each look waits for a GPU."""
+    """Collects the figures of steps as tensors, and reads them only now and then, as each read waits for the GPU."""
 
     def __init__(self, state: TrainState, crops: CropDataset, batches: CropBatches, checkpoint: Path) -> None:
         self._state = state
@@ -51,21 +51,21 @@ class Figures:
         self.restart()
 
     def restart(self) -> None:
-        """Starts the clock anew, after something else took time."""
+        """Restarts the clock, after something else took time."""
         self._since = time.monotonic()
         self._waited = 0.0
         self._began = self._state.progress(), self._state.elapsed
 
     def waited(self, seconds: float) -> None:
-        """Counts time in which no crops were ready."""
+        """Counts time spent waiting for crops."""
         self._waited += seconds
 
     def add(self, losses: Losses, norm: Tensor) -> None:
-        """Takes in what the last step gave: its losses, and the norm of its gradient before clipping."""
+        """Adds the figures of the last step: its losses, and the norm of its gradient before clipping."""
         self._pending.append((self._state.step, losses, norm))
 
-    def look(self, learning_rate: float, progress: float, log: TrainingLog | None) -> TrainReport:
-        """The mean figures since the last look, written to the log.
+    def look(self, learning_rate: float, progress: float, log: TrainingLog | None) -> TrainProgress:
+        """Mean figures since the last call, also written to the log.
 
         Raises:
             TrainingError: if a loss or gradient is not finite; it names the step and the images.
@@ -73,7 +73,7 @@ class Figures:
         losses = [self._checked(step, loss, norm) for step, loss, norm in self._pending]
         mean = [sum(values) / len(values) for values in zip(*losses, strict=True)]
         seconds = max(time.monotonic() - self._since, 1e-9)
-        report = TrainReport(
+        figures = TrainProgress(
             self._state.step,
             progress,
             mean[0],
@@ -88,21 +88,21 @@ class Figures:
             values |= {
                 "seconds": self._state.elapsed,
                 "learning_rate": learning_rate,
-                "images_per_second": report.images_per_second,
-                "data_share": report.data_share,
+                "images_per_second": figures.images_per_second,
+                "data_share": figures.data_share,
             }
             log.train(self._state.step, self._state.epoch, values)
         self._pending.clear()
         self._since, self._waited = time.monotonic(), 0.0
-        return report
+        return figures
 
     def _checked(self, step: int, losses: Losses, norm: Tensor) -> tuple[float, ...]:
         """Total, class, box and centerness loss (nan where a preset has none) and gradient norm, as numbers."""
         total, length = losses.total.item(), norm.item()
-        # Scaled float16 losses overflow now and then; the scaler skips such steps and scales less.
+        # Scaled float16 losses overflow now and then; the scaler skips such steps and reduces the scale.
         self._overflows = 0 if math.isfinite(length) else self._overflows + 1
-        borne = MOST_OVERFLOWS if self._state.precision is Precision.FP16 else 0
-        if not math.isfinite(total) or self._overflows > borne:
+        allowed = MAX_OVERFLOWS if self._state.precision is Precision.FP16 else 0
+        if not math.isfinite(total) or self._overflows > allowed:
             what = f"the loss is {total}" if not math.isfinite(total) else f"the gradient's norm is {length}"
             keys = self._batches.keys(step - 1)
             files = sorted({str(path) for key in keys for path in self._crops.sources(key)})
@@ -110,7 +110,7 @@ class Figures:
                 f"the last good state is {self._checkpoint}" if self._checkpoint.exists() else "nothing was saved yet"
             )
             raise TrainingError(
-                f"{what} after step {step:,}; --resume with a lower --lr or --precision fp32 may help; {kept}; "
+                f"{what} after step {step:,}; try --resume with a lower --lr or --precision fp32; {kept}; "
                 f"the step's images: {', '.join(files)}"
             )
         centerness = math.nan if losses.centerness_loss is None else losses.centerness_loss.item()

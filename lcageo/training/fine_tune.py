@@ -1,4 +1,4 @@
-"""Going on from another model's weights: all of them, and of the class layer the rows of the classes both know."""
+"""Starts from another model's weights: all of them, and of the class layer the rows of the classes in both."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _MISFITS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuneReport:
-    """What was taken over."""
+class FineTuneSummary:
+    """What was loaded from the other model."""
 
     tensors: int
-    """Tensors loaded, the class layer's included."""
+    """Number of tensors loaded, the class layer's included."""
     kept: tuple[str, ...]
-    """Classes that go on from what the weights know of them."""
+    """Classes that continue from the loaded weights."""
     new: tuple[str, ...]
     """Classes that start from scratch."""
     dropped: tuple[str, ...]
-    """Classes that the weights know and the network does not."""
+    """Classes of the weights that the network does not have."""
 
     def __str__(self) -> str:
         groups = {"classes kept": self.kept, "new": self.new, "left out": self.dropped}
@@ -36,17 +36,17 @@ class FineTuneReport:
 
 def load_for_fine_tuning(
     network: Network, old_classes: Sequence[str], new_classes: Sequence[str], weights: Mapping[str, Tensor]
-) -> FineTuneReport:
-    """Fills a network from a model with other classes; nothing is changed if anything does not fit.
+) -> FineTuneSummary:
+    """Loads weights of a model with other classes into a network; changes nothing if anything does not fit.
 
     Args:
-        network: with initial values, which new classes keep.
+        network: a network with initial values, which new classes keep.
         old_classes: the weights' classes, in their order.
         new_classes: the network's.
-        weights: all tensors of a network that differs from this one in its classes alone.
+        weights: all tensors of a network that differs from this one only in its classes.
 
     Raises:
-        ModelError: if a tensor is missing, too many, or of another shape.
+        ModelError: if a tensor is missing, unexpected, or of another shape.
     """
     fresh = network.state_dict()
     anchors = len(fresh[CLASS_BIAS]) // len(new_classes)
@@ -66,7 +66,7 @@ def load_for_fine_tuning(
         rows[:, places] = known[:, sources].to(rows)
         taken[name] = rows.flatten(0, 1)
     network.load_state_dict(taken)
-    return FineTuneReport(
+    return FineTuneSummary(
         tensors=len(taken),
         kept=tuple(kept),
         new=tuple(name for name in new_classes if name not in old_classes),
@@ -75,7 +75,7 @@ def load_for_fine_tuning(
 
 
 def _check(weights: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses weights whose names or shapes are not the expected ones."""
+    """Rejects weights whose names or shapes are not the expected ones."""
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     misfits = [
         f"{name} is {found.get(name, 'missing')}, not {expected.get(name, 'expected')}"

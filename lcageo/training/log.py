@@ -1,4 +1,4 @@
-"""What a run writes about itself while it goes on: metrics.csv, and TensorBoard's events beside it."""
+"""The log of a running training: metrics.csv, and TensorBoard's events beside it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 METRICS_FILE = "metrics.csv"
-"""Its name in a run's folder."""
+"""File name of the metrics, in a run's folder."""
 EVENTS_FOLDER = "tensorboard"
 """TensorBoard's event files, in a run's folder."""
 
 COLUMNS = (
     "step",  # steps done
     "epoch",  # epochs done
-    "seconds",  # since the run began, without the pauses between stop and resume
+    "seconds",  # since the run started, without the pauses between stop and resume
     "learning_rate",  # of the last step
-    "loss",  # the sum of the three after it, each a mean since the row before
+    "loss",  # the sum of the three after it, each a mean since the previous row
     "class_loss",
     "box_loss",
     "centerness_loss",  # FCOS only
@@ -39,7 +39,7 @@ COLUMNS = (
     "mAP75",
     "mAP50_95",
 )
-"""Of metrics.csv. A row has the figures of training or of a validation; the others' cells are empty."""
+"""Columns of metrics.csv. A row has the figures of training or of a validation; the other cells are empty."""
 
 TAGS = {
     "epoch": "training/epoch",
@@ -55,7 +55,7 @@ TAGS = {
     "mAP75": "validation/mAP75",
     "mAP50_95": "validation/mAP50-95",
 }
-"""Columns that TensorBoard shows (it has step and time of its own), and their names there."""
+"""Columns that TensorBoard shows (which records step and time itself), and their names there."""
 
 
 class TrainingLog:
@@ -66,15 +66,15 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, tensorboard: bool, step: int = 0) -> None:
-        """Opens a new log, or that of a resumed run, without what the run wrote after the step it goes on from.
+        """Opens a new log, or that of a resumed run, without the rows after the step it resumes from.
 
         Args:
             folder: of the run.
             tensorboard: whether to write events for TensorBoard too.
-            step: steps done when the run's state was saved; 0 starts anew.
+            step: steps done when the run's state was saved; 0 starts a new log.
 
         Raises:
-            UsageError: if TensorBoard is asked for and not installed.
+            UsageError: if TensorBoard is requested and not installed.
             OutputError: if nothing can be written there.
         """
         self._path = folder / METRICS_FILE
@@ -101,7 +101,7 @@ class TrainingLog:
         Args:
             step: steps done.
             epoch: epochs done.
-            values: by column; what is no number (NaN) leaves its cell empty.
+            values: by column; NaN leaves the cell empty.
 
         Raises:
             OutputError: if they cannot be written, as on a full disk.
@@ -109,17 +109,17 @@ class TrainingLog:
         self._add(step, {"epoch": epoch, **values})
 
     def validation(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Figures of a validation; arguments and errors as for `train`."""
+        """Figures of a validation; arguments and errors as in `train`."""
         self._add(step, {"epoch": epoch, **values})
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """A picture (H, W, 3) uint8 for TensorBoard; without it, nothing."""
+        """Writes a picture (H, W, 3) uint8 for TensorBoard, if that is in use."""
         if self._writer is not None:
             self._writer.add_image(name, image, step, dataformats="HWC")
             self._writer.flush()
 
     def close(self) -> None:
-        """Ends TensorBoard's events; once is enough, twice does no harm."""
+        """Closes TensorBoard's events; may be called more than once."""
         if self._writer is not None:
             self._writer.close()
 
@@ -140,19 +140,21 @@ class TrainingLog:
             self._writer.flush()
 
     def _failure(self, error: OSError) -> OutputError:
-        return OutputError(f"log '{self._path}' cannot be written: {error.strerror}; mend that, then --resume goes on")
+        return OutputError(
+            f"log '{self._path}' cannot be written: {error.strerror}; fix that, then use --resume to continue"
+        )
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv: all of COLUMNS, a whole number as step, the other cells empty or numbers.
+    """The rows of a metrics.csv with all of COLUMNS: an integer as step, the other cells empty or numbers.
 
-    Left out: a last line that was not written to its end, and others that are damaged. Columns that another version
-    wrote go, those it lacked are empty. A missing file has no rows.
+    An incomplete last line and damaged lines are left out. Unknown columns, as of another version, are dropped, and
+    missing ones are empty. A missing file has no rows.
     """
     text = path.read_text(errors="replace") if path.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]  # a process that was killed may have written part of a line
-    # Not csv.reader: to it a stray quotation mark swallows all lines that follow, and no cell of ours has one.
-    header, *lines = [line.split(",") for line in whole.split("\n")]
+    complete = text[: text.rfind("\n") + 1]  # a process that was killed may have written part of a line
+    # Not csv.reader: there, a stray quotation mark swallows all lines that follow, and our cells never have one.
+    header, *lines = [line.split(",") for line in complete.split("\n")]
     named = [dict(zip(header, line, strict=True)) for line in lines if len(line) == len(header)]
     rows = [{name: row.get(name, "") for name in COLUMNS} for row in named]
     return [row for row in rows if row["step"].isdecimal() and all(map(_is_number_or_empty, row.values()))]
@@ -167,9 +169,9 @@ def _is_number_or_empty(cell: str) -> bool:
 
 
 def _event_writer(folder: Path, step: int) -> SummaryWriter:
-    """Events after `step`; TensorBoard hides those that an earlier start of the run wrote after it."""
+    """Writer of the events after `step`; TensorBoard hides those that the run had already written after it."""
     try:
-        from torch.utils.tensorboard import SummaryWriter  # an extra, and it takes a second
+        from torch.utils.tensorboard import SummaryWriter  # optional, and takes a second to import
     except ImportError:
         raise UsageError(
             "TensorBoard is not installed; install it with: pip install 'lcageo[train]', or leave out --tensorboard"

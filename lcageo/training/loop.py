@@ -1,7 +1,7 @@
 """Training, top to bottom: data, network, the loop, validation, the model folder.
 
-out/model.toml, model-*.safetensors   the best model so far by mAP50:95; `detect --model out` takes it
-out/last/                             the newest, likewise
+out/model.toml, model-*.safetensors   the best model so far by mAP50:95; `detect --model out` uses it
+out/last/                             the newest model, likewise
 out/recipe.toml                       the settings
 out/checkpoint.pt                     everything that `--resume` needs
 out/metrics.csv, curves.png, validation.png
@@ -35,7 +35,7 @@ from lcageo.stop import StopRequest
 from lcageo.training.checkpoint import load_checkpoint, save_checkpoint
 from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, write_recipe
 from lcageo.training.data import TrainingData, augmentation
-from lcageo.training.figures import Figures, TrainReport
+from lcageo.training.figures import Figures, TrainProgress
 from lcageo.training.fine_tune import load_for_fine_tuning
 from lcageo.training.log import TrainingLog
 from lcageo.training.model_folder import network_config, new_card, prepare_folder
@@ -46,18 +46,18 @@ from lcageo.training.state import TrainState
 from lcageo.training.validation import Validation, Validator
 
 LOOK_EVERY = 10
-"""Steps between looks at the figures."""
+"""Steps between reads of the figures."""
 CPU_VALIDATION_BATCH, GPU_VALIDATION_BATCH = 4, 16
-MOST_WORKERS = 12
+MAX_WORKERS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What changes how a run is done, but not what it gives."""
+    """Options that change how a run is executed, but not its result."""
 
     device: str = "auto"
     workers: int | None = None
-    """Processes that make crops; None: one beside a CPU, up to 12 beside a GPU."""
+    """Processes that make crops; None: one when training on a CPU, up to 12 on a GPU."""
     cache: bool = False
     """Whether decoded images are kept in memory."""
     tensorboard: bool = False
@@ -66,10 +66,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told what, while a run goes on."""
+    """Callbacks for the messages, steps and validations of a run."""
 
     note: Callable[[str], object] = lambda line: None
-    step: Callable[[TrainReport], object] = lambda report: None
+    step: Callable[[TrainProgress], object] = lambda progress: None
     validated: Callable[[Validation], object] = lambda validation: None
 
 
@@ -81,23 +81,23 @@ def train(
     resume: bool = False,
     listener: Listener = Listener(),
 ) -> ModelCard:
-    """Trains a model into the folder `out`, or goes on with one.
+    """Trains a model into the folder `out`, or resumes the run there.
 
     Args:
-        config: what decides the weights.
+        config: settings that determine the weights.
         data: what to learn from.
         out: the run's folder.
-        options: what does not.
-        resume: go on from the folder's checkpoint, if it has one.
-        listener: who is told what.
+        options: settings that do not.
+        resume: resume from the folder's checkpoint, if there is one.
+        listener: callbacks.
 
     Returns:
         The card of the best model.
 
     Raises:
-        TrainingError: if a loss or gradient is no longer a number.
+        TrainingError: if a loss or gradient is not finite.
         InterruptedRunError: when stopped by a signal; the checkpoint is then up to date.
-        ConfigError: if settings do not fit each other.
+        ConfigError: if settings cannot be combined.
         ModelError: if weights to start from, or the checkpoint, cannot be used.
     """
     processes = Processes.of_environment()
@@ -139,35 +139,35 @@ def train(
 
 
 def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
-    """Other classes would give the weights other meanings; other images only another run than without a stop."""
+    """Rejects other classes, which would change what the weights mean; other images only cause a warning."""
     if before["classes"] != now["classes"]:
         raise ConfigError(
-            f"the run has the classes {', '.join(before['classes'])}, its data now {', '.join(now['classes'])}; put "
-            "the data back, or fine-tune the model with another --out and --from"
+            f"the run has the classes {', '.join(before['classes'])}, but its data now has "
+            f"{', '.join(now['classes'])}; restore the data, or fine-tune the model with --from and another --out"
         )
     if before != now:
-        listener.note("warning: the training data is not what it was when the run began")
+        listener.note("warning: the training data has changed since the run started")
 
 
 def _start_text(state: TrainState, resumed: bool) -> str:
     if resumed and state.progress() >= 1:
-        return f"the run is complete, at step {state.step:,}; more --epochs or --minutes would lengthen it"
-    return f"{'goes on' if resumed else 'starts'} at step {state.step:,} on {state.device} in {state.precision}"
+        return f"the run is complete, at step {state.step:,}; use more --epochs or --minutes to extend it"
+    return f"{'resumes' if resumed else 'starts'} at step {state.step:,} on {state.device} in {state.precision}"
 
 
 def _steps_per_epoch(config: TrainConfig, data: TrainingData) -> int:
-    """As many crops as images, to the next whole batch."""
+    """Steps per epoch: as many crops as images, rounded to whole batches."""
     return max(1, round(len(data.train) / config.batch))
 
 
 def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, listener: Listener) -> Network:
-    """Initial weights: random, with a pretrained body, or another model's."""
+    """Network with its initial weights: random, with a pretrained backbone, or another model's."""
     network = build_network(settings)
     if config.start_from:
         start = find_card(config.start_from)
         start.read_weights()  # checks them against the card
-        report = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
-        listener.note(f"started from {start.name}: {report}")
+        summary = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
+        listener.note(f"started from {start.name}: {summary}")
     elif config.backbone_weights:
         load_backbone_weights(network.backbone, Path(config.backbone_weights))
         listener.note(f"backbone weights from {config.backbone_weights}")
@@ -196,12 +196,12 @@ def _fit(
     stop: StopRequest,
     listener: Listener,
 ) -> None:
-    """The loop: a batch, a step, a look at the figures; validation and checkpoints in between.
+    """The training loop: batches, steps and figures, with validations and checkpoints in between.
 
-    Of several processes only the first has a validator and a log; all go through the same steps.
+    Of several processes only the first has a validator and a log; all run the same steps.
     """
     config = state.config
-    if state.owes_validation:  # it was stopped on the step of one
+    if state.owes_validation:  # the run was stopped at a validation step
         _validate(state, validator, log, listener)
     batches = CropBatches(state.steps_per_epoch, config.batch, state.processes.rank, state.processes.world)
     batches.start = state.step
@@ -209,7 +209,7 @@ def _fit(
     figures = Figures(state, crops, batches, out / CHECKPOINT_FILE)
     saved_at = state.elapsed
     _to_training_mode(state)
-    progress, stopping = _place(state, stop)
+    progress, stopping = _position(state, stop)
     try:
         while progress < 1:
             waiting = time.monotonic()
@@ -220,7 +220,7 @@ def _fit(
             state.step += 1
             state.ema.update(state.network, state.step)
             figures.add(losses, norm)
-            before, (progress, stopping) = progress, _place(state, stop)
+            before, (progress, stopping) = progress, _position(state, stop)
             due = math.floor(progress * config.validations) > math.floor(before * config.validations)
             stopping = stopping and progress < 1
             save = due or stopping or state.elapsed - saved_at > 60 * options.checkpoint_minutes
@@ -234,17 +234,18 @@ def _fit(
                 save_checkpoint(state.saved(), out / CHECKPOINT_FILE)
                 saved_at = state.elapsed
             if stopping:
-                raise InterruptedRunError(f"stopped after step {state.step:,}; the same command with --resume goes on")
+                raise InterruptedRunError(
+                    f"stopped after step {state.step:,}; run the same command with --resume to continue"
+                )
     finally:
-        del (
-            loader
-        )  # its workers end with it, and not with a traceback that holds this frame for as long as a program runs
-    if state.best < 0:  # the run was shortened to where it already is
+        # Ends its workers now: a traceback that the program keeps would hold this frame, and the loader with it.
+        del loader
+    if state.best < 0:  # the run was shortened to the step that it is at
         _validate(state, validator, log, listener)
 
 
 def _validate(state: TrainState, validator: Validator | None, log: TrainingLog | None, listener: Listener) -> None:
-    """Of several processes the first validates, while the others wait at the next step."""
+    """Validates in the first process, while the others wait at the next step."""
     state.owes_validation = False
     if validator is not None:
         validation = validator.validate(state.ema.weights, state.step, state.epoch, state.best, log)
@@ -256,10 +257,10 @@ def _workers(state: TrainState, options: RunOptions) -> int:
     if options.workers is not None:
         return options.workers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if state.device.type == "cpu" else max(1, min(MOST_WORKERS, cores // state.processes.world - 1))
+    return 1 if state.device.type == "cpu" else max(1, min(MAX_WORKERS, cores // state.processes.world - 1))
 
 
-def _place(state: TrainState, stop: StopRequest) -> tuple[float, bool]:
+def _position(state: TrainState, stop: StopRequest) -> tuple[float, bool]:
     """Progress, and whether to stop: the same for all processes."""
     progress, stopping = state.processes.agreed([state.progress(), float(stop.asked)], state.device)
     return progress, bool(stopping)
@@ -288,7 +289,7 @@ def _step(state: TrainState, batch: TrainBatch, lr: float, geometric: bool) -> t
         state.scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), config.clip or math.inf)
     if state.scaler.is_enabled() and not math.isfinite(norm.item()):
-        state.network.zero_grad(set_to_none=True)  # the scaler holds back only the optimiser that overflowed
+        state.network.zero_grad(set_to_none=True)  # the scaler skips only the optimiser that overflowed
     for optimizer in state.optimizers:
         state.scaler.step(optimizer)
     state.scaler.update()
@@ -306,7 +307,7 @@ def _truths(batch: TrainBatch) -> list[Truth]:
 
 
 def _to_training_mode(state: TrainState) -> None:
-    """Training mode, but for the statistics of a pretrained body: small batches would spoil them."""
+    """Training mode, except for the statistics of a pretrained backbone: small batches would spoil them."""
     state.model.train()
     if state.config.backbone_weights:
         for module in state.network.backbone.modules():

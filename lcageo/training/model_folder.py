@@ -1,4 +1,4 @@
-"""The model folder that a training run keeps up to date: card and weights, always a pair that fits."""
+"""The model folder that a training run keeps up to date: card and weights, always a matching pair."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAST = "last"
-"""Folder of the newest model, in the run's."""
+"""Name of the newest model's folder, in a run's folder."""
 IMAGENET_STD = (58.4, 57.1, 57.4)
 """Of red, green, blue, 0 to 255. Source: the ImageNet statistics that all torchvision checkpoints expect."""
 DEFAULT_GSD_M = (0.1, 2.0)
@@ -65,14 +65,14 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
 
 
 def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> ModelCard:
-    """Writes weights, then the card that names them, then removes the weights before; returns that card.
+    """Writes weights, then the card that names them, then removes the previous weights; returns that card.
 
-    Weights are named by their content, so that a card never describes another file's, whenever the run is killed.
+    Weights are named by their content, so that a card never refers to other weights, whenever the run is killed.
 
     Raises:
-        OutputError: if something cannot be written; the model before is then still there.
+        OutputError: if something cannot be written; the previous model is then intact.
     """
-    import safetensors.torch  # brings torch, which takes seconds
+    import safetensors.torch  # imports torch, which takes seconds
 
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()})
     digest = hashlib.sha256(content).hexdigest()
@@ -94,24 +94,24 @@ def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> Mod
 
 
 def update_card(card: ModelCard, folder: Path) -> None:
-    """Replaces the card of a folder, whole."""
+    """Replaces the card of a folder, atomically."""
     part = folder / f"{FOLDER_CARD}.part"
     write_card(card, part)
     part.replace(folder / FOLDER_CARD)
 
 
 def prepare_folder(out: Path, fresh: bool) -> None:
-    """Makes the folder of a run; a fresh run's loses what an earlier one left in it, and nothing else.
+    """Creates the folder of a run; if `fresh`, removes the files of an earlier run from it, and nothing else.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: if it cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         if fresh:
             _clear(out)
     except OSError as error:
-        raise OutputError(f"the run's folder '{out}' cannot be made: {error.strerror}") from error
+        raise OutputError(f"the run's folder '{out}' cannot be created: {error.strerror}") from error
 
 
 def holds_run(out: Path) -> bool:
@@ -133,14 +133,14 @@ def _three(values: tuple[int, int, int]) -> tuple[float, float, float]:
 
 
 def _commit() -> dict[str, Any]:
-    """The commit of the checkout that trains, if it is one."""
+    """Commit of the checkout that this code is in, if it is one."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return {}
     try:
-        told = subprocess.run(
+        git = subprocess.run(
             ["git", "-C", str(package), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {"commit": told.stdout.strip()}
+    return {"commit": git.stdout.strip()}

@@ -1,4 +1,4 @@
-"""Muon: momentum whose every step is made orthogonal, so that no direction of a weight matrix is left behind."""
+"""Muon: momentum with orthogonalised steps, so that all directions of a weight matrix advance equally."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MOMENTUM = 0.95
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _RMS = 0.2
-"""Root mean square of a step at learning rate 1: AdamW's usual, so that both take the same learning rate and decay."""
+"""Root mean square of a step at learning rate 1: AdamW's usual, so that both use the same learning rate and decay."""
 
 
 class Muon(torch.optim.Optimizer):
-    """For weights of two dimensions or more (convolutions count as matrices with a row per output channel).
+    """Optimiser for weights of two or more dimensions (convolutions as matrices with a row per output channel).
 
     Args:
         params: parameters or groups; every group has `lr` and `weight_decay`.
@@ -33,7 +33,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step along the gradients; there is no closure."""
+        """Performs one step; a closure is not supported."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter.grad)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-                ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov momentum
                 matrix = ahead.reshape(len(ahead), -1)
                 update = orthogonalised(matrix) * (_RMS * max(matrix.shape) ** 0.5)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -52,9 +52,9 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the same singular vectors, and all singular values between about 0.7 and 1.2.
 
-    A polynomial applied five times to the singular values, by products alone: x <- (a + b G + c G^2) x with G = x x^T.
-    All but the first and the last product are between square matrices of the shorter side, since G follows from
-    itself: a convolution's nine columns per channel make that more than twice as fast.
+    A polynomial applied five times to the singular values, with products only: x <- (a + b G + c G^2) x with G = x x^T.
+    All but the first and the last product are between square matrices of the shorter side, since G is updated
+    from itself: a convolution's nine columns per channel make that more than twice as fast.
 
     Args:
         matrix: (rows, columns).

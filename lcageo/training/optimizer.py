@@ -1,6 +1,6 @@
-"""What moves a network's weights: the optimisers, the learning rate and the running mean of the weights.
+"""Updates a network's weights: optimisers, learning rate and the moving average of the weights.
 
-The learning rate is a function of where the run stands, and of nothing else: a resumed run needs no history.
+The learning rate depends only on the position in the run, so a resumed run needs no history.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEP_PLACES = (8 / 12, 11 / 12)
 """Source: the 1x schedule of Detectron, 12 epochs with steps after 8 and 11."""
 STEP_FACTOR = 0.1
 COSINE_END = 0.01
-"""What is left of the learning rate at the end: the last steps should still do something."""
+"""Share of the learning rate left at the end, so that the last steps still have an effect."""
 
 
 def build_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -41,18 +41,18 @@ def build_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.opti
 
 
 def set_learning_rate(optimizers: Sequence[torch.optim.Optimizer], lr: float) -> None:
-    """The rate of the next step, for all parameters."""
+    """Sets the learning rate of the next step, for all parameters."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr
 
 
 def learning_rate_factor(schedule: Schedule, warmup: int, step: int, progress: float) -> float:
-    """What the greatest learning rate is multiplied by.
+    """Factor by which the peak learning rate is multiplied.
 
     Args:
         schedule: how it falls.
-        warmup: steps in which it rises, evenly.
+        warmup: steps over which it rises linearly.
         step: steps done.
         progress: share of the run done, 0 to 1.
     """
@@ -65,9 +65,9 @@ def learning_rate_factor(schedule: Schedule, warmup: int, step: int, progress: f
 
 
 class Ema:
-    """An exponential moving average of all floating state; counters are copied.
+    """Exponential moving average of all floating-point state; counters are copied.
 
-    The decay starts low (a mean over about a tenth of the steps so far), to forget the initial weights soon.
+    The decay starts low (a mean over about a tenth of the steps so far), to forget the initial weights quickly.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -76,7 +76,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Takes in the weights after step number `step` (from 1 on)."""
+        """Adds the weights after step number `step` (from 1 on)."""
         decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
         state = network.state_dict()
         names = [name for name, tensor in state.items() if tensor.is_floating_point()]
@@ -86,16 +86,16 @@ class Ema:
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on from `weights` of the same network."""
+        """Continues from `weights` of the same network."""
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])
 
 
 def _hidden(network: nn.Module) -> list[nn.Parameter]:
-    """Trainable weights of all layers but the head's outputs, which Muon's authors leave to AdamW.
+    """Trainable weights of all layers except the head's outputs, which Muon's authors leave to AdamW.
 
-    By what a layer is for and not by its size: else the predictors of nine anchors would be Muon's and those of one
-    point AdamW's, and systems that differ in anchors would differ in optimiser too.
+    Chosen by a layer's purpose, not its size: else the predictors of nine anchors would get Muon and those of one point
+    AdamW, and systems that differ in anchors would differ in optimiser too.
     """
     outputs = {id(layer.weight) for head in network.modules() if isinstance(head, Head) for layer in head.predictors}
     return [p for p in network.parameters() if p.requires_grad and p.ndim > 1 and id(p) not in outputs]

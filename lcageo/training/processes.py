@@ -19,31 +19,31 @@ _PATIENCE = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Which of the processes this is."""
+    """Position of this process among those of a run."""
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
-    """Among those of this machine: the GPU to take."""
+    """Rank among the processes of this machine: the GPU to use."""
 
     @classmethod
     def of_environment(cls) -> Processes:
-        """As torchrun says in RANK, WORLD_SIZE and LOCAL_RANK."""
+        """Position set by torchrun in RANK, WORLD_SIZE and LOCAL_RANK."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         return cls(*(int(os.environ.get(name, default)) for name, default in zip(names, ("0", "1", "0"), strict=True)))
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes files and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def join(self, device: torch.device) -> None:
-        """Meet the others; nothing to do for one alone."""
+        """Joins the process group; does nothing for a single process."""
         if self.world > 1:
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
 
     def leave(self) -> None:
-        """Part from the others."""
+        """Leaves the process group."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 
@@ -62,7 +62,7 @@ class Processes:
         return [float(value) for value in shared.tolist()]
 
     def share(self, batch: int, parts: int) -> int:
-        """Crops of a batch that this process computes at a time, if it does so in `parts`.
+        """Number of crops that this process computes at a time, if a batch is computed in `parts`.
 
         Raises:
             UsageError: if the batch cannot be shared evenly.
@@ -76,9 +76,9 @@ class Processes:
 
 
 def synchronised(network: nn.Module) -> nn.Module:
-    """The network with batch norms that share their statistics over all GPUs, but for the frozen ones.
+    """The network with batch norms that share their statistics over all GPUs, except for the frozen ones.
 
-    torch's own conversion would take these too, and set them free.
+    torch's own conversion would convert these too, and unfreeze them.
     """
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.BatchNorm2d) and module.weight.requires_grad:

@@ -1,4 +1,4 @@
-"""All that changes while a model is trained, so that it can be saved and gone on with."""
+"""All state that changes while a model is trained, so that it can be saved and resumed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lcageo.training.processes import Processes, synchronised
 
 @dataclass(slots=True)
 class TrainState:
-    """A run, wherever it stands."""
+    """State of a run at any step."""
 
     config: TrainConfig
     processes: Processes
     device: torch.device
     network: Network
     model: nn.Module
-    """The network as it is called: with its gradients averaged over processes."""
+    """The network as it is called: wrapped to average its gradients over processes."""
     optimizers: list[torch.optim.Optimizer]
     scaler: torch.amp.GradScaler
     ema: Ema
@@ -35,19 +35,19 @@ class TrainState:
     """Never AUTO."""
     preset: Preset
     mean: Tensor
-    """(3, 1, 1), of red, green, blue; taken from the images, which are then divided by `std`."""
+    """(3, 1, 1), of red, green, blue; subtracted from the images, which are then divided by `std`."""
     std: Tensor
     steps_per_epoch: int
     data: Mapping[str, Any]
-    """What tells its training data from other."""
+    """Identity of its training data."""
     step: int = 0
     """Steps done."""
     best: float = -1.0
-    """Greatest mAP50:95 so far; below 0 before the first validation."""
+    """Best mAP50:95 so far; below 0 before the first validation."""
     owes_validation: bool = False
-    """Whether it was stopped on the step of one."""
+    """Whether it was stopped at a validation step, before validating."""
     seconds: float = 0.0
-    """Of the starts before this one."""
+    """Seconds of the starts before this one."""
     started: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -64,7 +64,7 @@ class TrainState:
         data: Mapping[str, Any],
         saved: Mapping[str, Any] | None,
     ) -> TrainState:
-        """Everything on its device, at step 0 or where `saved` was taken."""
+        """A state with everything on its device, at step 0 or at the step of `saved`."""
         if processes.world > 1 and device.type == "cuda":
             synchronised(network)
         network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -102,13 +102,13 @@ class TrainState:
         return self.step // self.steps_per_epoch
 
     def progress(self) -> float:
-        """Share of the run that is done, 0 to 1; by the clock or by the steps."""
+        """Share of the run that is done, 0 to 1; by time or by steps."""
         if self.config.minutes is not None:
             return min(1.0, self.elapsed / (60 * self.config.minutes))
         return min(1.0, self.step / (self.config.epochs * self.steps_per_epoch))
 
     def saved(self) -> dict[str, Any]:
-        """Everything to go on from, in plain tensors, numbers and texts."""
+        """Everything needed to resume, in plain tensors, numbers and strings."""
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.weights,
@@ -129,7 +129,7 @@ class TrainState:
         self.ema.load(saved["ema"])
         for optimizer, kept in zip(self.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        if saved["scaler"]:  # empty but for float16, which may have been chosen since
+        if saved["scaler"]:  # empty except for float16, which may have been chosen since
             self.scaler.load_state_dict(saved["scaler"])
         self.step, self.best, self.seconds = saved["step"], saved["best"], saved["seconds"]
         self.owes_validation = saved["owes_validation"]
@@ -145,7 +145,7 @@ def _precision(
     network: Network,
     saved: Mapping[str, Any] | None,
 ) -> Precision:
-    """As the configuration says, as the run began, or as the first process measures."""
+    """As configured, as the run started, or as the first process measures."""
     if config.precision is not Precision.AUTO:
         return config.precision
     if saved is not None:

@@ -1,4 +1,4 @@
-"""What a training run shows for itself: the newest and the best model, validated as `detect` will run them."""
+"""Validates and publishes the newest and the best model of a run, as `detect` will run them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 SHEET_IMAGES = 16
 LOGGED_IMAGES = 8
-"""On the picture for TensorBoard."""
+"""Number of images on the picture for TensorBoard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """One look at the averaged weights."""
+    """Result of one validation of the averaged weights."""
 
     step: int
     epoch: int
@@ -47,10 +47,10 @@ class Validator:
     """Publishes and validates the model of a run."""
 
     def __init__(self, card: ModelCard, val: LabelledSet, out: Path, device: str, batch: int, cache: bool) -> None:
-        """Nothing is run yet.
+        """Prepares the images; nothing is run yet.
 
         Args:
-            card: of the model in training, but for weights and metrics.
+            card: card of the model in training, without weights and metrics.
             val: what to validate on.
             out: the run's folder.
             device: where to run.
@@ -74,8 +74,8 @@ class Validator:
         Args:
             weights: the network's.
             step: steps done; epoch likewise.
-            best: greatest mAP50:95 before; below 0 if there was none.
-            log: the run's, which gets figures and a picture.
+            best: best mAP50:95 before; below 0 if there was none.
+            log: the run's log, which gets figures and a picture.
         """
         card = publish(self._card, weights, self._out / LAST)
         found = self._find(card)
@@ -93,7 +93,7 @@ class Validator:
         return Validation(step, epoch, evaluation, is_best)
 
     def finish(self) -> ModelCard:
-        """Draws curves, and pictures of what the best model finds; gives back its card."""
+        """Draws curves, and a picture of what the best model finds; returns its card."""
         card = find_card(str(self._out))
         self._sheet(card, self._chosen(SHEET_IMAGES), self._find(card)).save(self._out / SHEET_FILE)
         if curves_available():
@@ -102,26 +102,26 @@ class Validator:
 
     def _find(self, card: ModelCard) -> list[Detections]:
         config = kept_of_tiles(BENCHMARK)
-        predictor = load_predictor(card, config, self._device, Backend.TORCH)  # no graph is worth making for one use
+        predictor = load_predictor(card, config, self._device, Backend.TORCH)  # not worth a graph for one use
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:
-        """Images for a picture, evenly over the set."""
+        """Indices of images for a picture, evenly over the set."""
         return sorted({round(place) for place in np.linspace(0, len(self._val) - 1, count).tolist()})
 
     def _sheet(self, card: ModelCard, chosen: list[int], found: list[Detections]) -> Image.Image:
         """Some validation images with their truth and what was found above the card's thresholds."""
-        least = np.array([card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes])
+        minimum = np.array([card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes])
         images = []
         for index in chosen:
             annotation, objects = self._val.annotations[index], found[index]
             truth = Detections(annotation.boxes_xyxy, np.ones(len(annotation), np.float32), annotation.labels)
-            kept = objects.selected(objects.scores > least[objects.labels])
+            kept = objects.selected(objects.scores > minimum[objects.labels])
             images.append(SheetImage(read_image(annotation.image), truth, kept, annotation.image.name))
         return draw_sheet(images, card.classes)
 
 
 def _plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures for a card: TOML has no word for what was not measured."""
+    """Figures for a card, without those that were not measured: TOML has no null."""
     figures = {"mAP50": evaluation.map50, "mAP75": evaluation.map75, "mAP50_95": evaluation.map50_95}
     return {name: round(value, 4) for name, value in figures.items() if not math.isnan(value)}

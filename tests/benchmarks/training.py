@@ -22,7 +22,7 @@ from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.training.config import TrainConfig, read_recipe
 from lcageo.training.data import TrainingData
-from lcageo.training.figures import TrainReport
+from lcageo.training.figures import TrainProgress
 from lcageo.training.loop import Listener, RunOptions, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
 
 def crops_a_second(recipe: TrainConfig, changes: Mapping[str, Any], images: LabelledSet, cached: bool) -> float:
     """Crops per second in the last ten steps of a run over `images`, as many as a batch has crops."""
-    reports: list[TrainReport] = []
+    reports: list[TrainProgress] = []
     config = recipe.changed({**BASE, **changes})
     per_epoch = replace(images, annotations=images.annotations[: config.batch])
     data = TrainingData(per_epoch, replace(images, annotations=images.annotations[:1]))

@@ -161,7 +161,7 @@ def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
     os.killpg(process.pid, number)  # as a terminal's Ctrl-C, and as batch systems and `timeout` end a job
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert "the same command with --resume goes on" in said and "Traceback" not in said
+    assert "run the same command with --resume to continue" in said and "Traceback" not in said
 
 
 def test_the_dior_layout_of_real_images_trains_evaluates_and_detects(

@@ -1,4 +1,4 @@
-"""What stands beside an exported model: read with pystac, and run as ArcGIS would, against our own predictor."""
+"""Descriptions of an exported model: read with pystac, and run as ArcGIS would, against our own predictor."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def detector(function: ModuleType, exported: Path, **scalars: Any) -> tuple[Any,
     return made, made.getConfiguration(threshold=SCORE, **scalars)
 
 
-def test_the_definition_names_files_that_are_there_and_every_class(exported: Path) -> None:
+def test_the_definition_names_existing_files_and_every_class(exported: Path) -> None:
     about = json.loads((exported / "model.emd").read_text())
     assert about["ModelType"] == "ObjectDetection" and about["Framework"] == "ONNX"
     assert (exported / about["ModelFile"]).is_file() and (exported / about["InferenceFunction"]).is_file()
@@ -108,7 +108,7 @@ def test_the_definition_names_files_that_are_there_and_every_class(exported: Pat
     assert [tuple(one["Color"]) for one in about["Classes"]] == list(PALETTE[: len(CLASSES)])
 
 
-def test_arcgis_is_told_what_it_asks_for(function: ModuleType, exported: Path) -> None:
+def test_arcgis_gets_the_configuration_it_asks_for(function: ModuleType, exported: Path) -> None:
     made, configuration = detector(function, exported, padding=PADDING)
     names = [parameter["name"] for parameter in made.getParameterInfo()]
     assert names[:3] == ["raster", "model", "device"] and {"padding", "threshold"} <= set(names)
@@ -137,9 +137,9 @@ def test_in_arcgis_a_block_gives_what_we_find_in_its_inner_part(
     rings = np.array([feature["geometry"]["rings"][0] for feature in features])
     boxes = np.hstack([rings.min(axis=1), rings.max(axis=1)]) + PADDING
     assert np.abs(boxes - ours.boxes_xyxy).max() < 0.1
-    told = [feature["attributes"] for feature in features]
-    assert [one["Class"] for one in told] == [CLASSES[label] for label in ours.labels.tolist()]
-    assert np.abs(np.array([one["Confidence"] for one in told]) / 100 - ours.scores).max() < 1e-4
+    written = [feature["attributes"] for feature in features]
+    assert [one["Class"] for one in written] == [CLASSES[label] for label in ours.labels.tolist()]
+    assert np.abs(np.array([one["Confidence"] for one in written]) / 100 - ours.scores).max() < 1e-4
 
 
 def test_in_arcgis_what_is_masked_or_beyond_the_raster_is_filled(

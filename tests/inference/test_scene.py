@@ -284,7 +284,7 @@ def test_overlap_is_the_largest_object_else_a_quarter() -> None:
 
 
 def test_an_area_off_the_scene_is_refused(scene_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not meet scene"):
+    with pytest.raises(UsageError, match="does not overlap scene"):
         run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))
 
 

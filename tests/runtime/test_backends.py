@@ -1,4 +1,4 @@
-"""Every backend finds what torch finds; which one is taken, and what it refuses."""
+"""Every backend finds what torch finds; which one is used, and what it refuses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def card(untrained: Path) -> ModelCard:
 
 
 def same(first: list[Detections], second: list[Detections], score: float = 1e-4, pixels: float = 0.1) -> bool:
-    """Whether each box has its twin: scores that differ by the last bit may swap places."""
+    """Whether each box has its twin: scores that differ by the last bit may change order."""
     for one, other in zip(first, second, strict=True):
         assert len(one) == len(other) > 0
         apart = np.abs(one.boxes_xyxy[:, None] - other.boxes_xyxy[None]).max(axis=-1)
@@ -55,7 +55,7 @@ def test_a_backend_finds_what_torch_finds(preset: Preset, backend: Backend, tmp_
 
 
 @pytest.mark.parametrize("backend", OTHERS)
-def test_a_tile_alone_gives_to_the_bit_what_it_gives_in_company_and_from_several_threads(
+def test_a_tile_gives_the_same_bits_alone_and_in_a_batch_and_from_several_threads(
     card: ModelCard, backend: Backend
 ) -> None:
     predictor = load_predictor(card, LOOSE, "cpu", backend)
@@ -91,7 +91,7 @@ def test_auto_takes_the_first_that_is_installed_and_works(card: ModelCard, monke
         (Engine(Backend.TORCH, Precision.FP16, "cpu"), DeviceError, "no fast float16"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_what_cannot_be_combined_is_refused(
     card: ModelCard, asked: Engine, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -121,7 +121,7 @@ def test_a_missing_package_names_the_extra(card: ModelCard, monkeypatch: pytest.
         load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
 
 
-def test_a_kept_graph_spares_torch(card: ModelCard, untrained: Path) -> None:
+def test_with_a_cached_graph_torch_is_not_needed(card: ModelCard, untrained: Path) -> None:
     load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
     program = (
         "import sys, numpy as np\n"
@@ -138,7 +138,7 @@ def test_a_kept_graph_spares_torch(card: ModelCard, untrained: Path) -> None:
 
 
 def test_ctrl_c_is_survived_after_two_predictors(card: ModelCard, untrained: Path) -> None:
-    load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)  # the graph is made once
+    load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)  # the graph is exported once
     program = (
         "import faulthandler, gc, os, signal, numpy as np\n"
         "from lcageo.config import DetectConfig\n"
@@ -146,20 +146,20 @@ def test_ctrl_c_is_survived_after_two_predictors(card: ModelCard, untrained: Pat
         "from lcageo.runtime.predictor import load_predictor\n"
         "def load():\n"
         f"    return load_predictor(find_card({str(untrained)!r}), DetectConfig(), 'cpu', 'openvino')\n"
-        "faulthandler.enable()  # Python's handlers run on the signal stack that there is\n"
+        "faulthandler.enable()  # Python's handlers run on the current signal stack\n"
         "first = load()\n"
         "second = load()\n"
         "del first; gc.collect()\n"
         "del second; gc.collect()\n"
-        "came = []\n"
-        "signal.signal(signal.SIGINT, lambda *_: came.append(1))\n"
+        "received = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: received.append(1))\n"
         "os.kill(os.getpid(), signal.SIGINT)\n"
-        "assert came == [1]\n"
+        "assert received == [1]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_altered_weights_are_refused_though_their_graph_is_kept(card: ModelCard, tmp_path: Path) -> None:
+def test_altered_weights_are_refused_though_their_graph_is_cached(card: ModelCard, tmp_path: Path) -> None:
     load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
     (tmp_path / "model.safetensors").write_bytes(card.read_weights()[:-1] + b"x")
     with pytest.raises(ModelError, match="SHA-256"):

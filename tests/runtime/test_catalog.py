@@ -46,7 +46,7 @@ def test_a_shipped_model_is_found_by_name(untrained: Path, monkeypatch: pytest.M
     assert find_card("untrained") == replace(card, weights=tmp_path / card.weights.name)
 
 
-def test_an_unknown_model_says_what_there_is() -> None:
+def test_an_unknown_model_lists_those_that_exist() -> None:
     with pytest.raises(ModelError, match=r"there is no model 'nonsense'.*shipped models"):
         find_card("nonsense")
 
@@ -68,7 +68,7 @@ def test_a_card_reads_back_as_written(untrained: Path, tmp_path: Path) -> None:
     assert read_card(tmp_path / "a.toml") == card
 
 
-def test_every_shipped_card_is_whole() -> None:
+def test_every_shipped_card_has_intact_weights() -> None:
     for card in shipped_cards():
         card.read_weights()
 
@@ -167,7 +167,7 @@ NUMBERS = st.lists(st.integers(-1, 300) | st.floats(), min_size=2, max_size=3)
 
 
 def use(path: Path) -> None:
-    """Reads a card and asks for all that others ask of it."""
+    """Reads a card and everything that other code reads from it."""
     card = read_card(path)
     assert all(0 <= value <= 255 for value in card.fill)
     assert card.class_ids(card.classes) == card.class_ids(())

@@ -36,12 +36,12 @@ def test_candidates_score_less_than_objects() -> None:
         DetectConfig(keep=0.5, score=0.3)
 
 
-def test_what_no_object_of_its_class_can_be_is_left_out() -> None:
+def test_objects_of_an_impossible_size_are_left_out() -> None:
     kept = of_possible_size(found([3, 5, 19, 21, 3], [1, 1, 1, 1, 0]), CARD, (0.5, 0.5), SIDE, SIDE)
     assert np.ptp(kept.boxes_xyxy[:, [0, 2]], axis=1).tolist() == [5, 19, 3]
 
 
-def test_what_the_tile_cuts_is_never_too_short_but_may_be_too_long() -> None:
+def test_an_object_cut_by_the_tile_is_never_too_short_but_may_be_too_long() -> None:
     boxes = np.array(
         [[0, 5, 3, 6], [197, 5, 200, 6], [5, 199, 8, 200], [5, 0, 8, 1], [5, 5, 8, 6], [0, 5, 30, 6]], float
     )
@@ -65,7 +65,7 @@ def test_where_the_resolution_or_the_sizes_are_not_known_everything_stays() -> N
 
 
 @given(arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(0.125, 64, width=32)), st.floats(0.05, 4))
-def test_each_object_is_judged_by_itself(lengths: np.ndarray, gsd_m: float) -> None:
+def test_each_object_is_judged_on_its_own(lengths: np.ndarray, gsd_m: float) -> None:
     labels = [index % 2 for index in range(len(lengths))]
     objects = found(lengths.tolist(), labels)
     sides = objects.boxes_xyxy[:, 2:] - objects.boxes_xyxy[:, :2]

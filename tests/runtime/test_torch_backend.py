@@ -65,7 +65,7 @@ def test_a_batch_gives_what_single_tiles_give(card: ModelCard) -> None:
         alone = model.predict(image[None])[0]
         assert len(alone) == len(found)
         assert np.abs(alone.scores - found.scores).max() < 1e-5
-        # Scores that differ by the last bit may swap places: each box has its twin, not each position.
+        # Scores that differ by the last bit may change order: each box has its twin, not each position.
         apart = np.abs(alone.boxes_xyxy[:, None] - found.boxes_xyxy[None]).max(axis=-1)  # (N, N)
         assert apart.min(axis=0).max() < 1e-2 and apart.min(axis=1).max() < 1e-2
 
@@ -93,7 +93,7 @@ def test_classes_thresholds_and_count_are_respected(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "mps", "meta"])
-def test_a_device_that_is_not_there_is_refused(card: ModelCard, device: str) -> None:
+def test_an_unavailable_device_is_refused(card: ModelCard, device: str) -> None:
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("there is an mps device here")
     with pytest.raises(DeviceError, match="device '"):
@@ -111,7 +111,7 @@ def test_missing_unknown_and_misshapen_tensors_are_named(card: ModelCard, tmp_pa
     fewer = {key: value for key, value in tensors.items() if key != name}
     with pytest.raises(ModelError, match=f"1 tensors missing .*{name}"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save(fewer)))
-    with pytest.raises(ModelError, match=r"1 not known .*extra"):
+    with pytest.raises(ModelError, match=r"1 unexpected .*extra"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, "extra": torch.zeros(1)})))
     with pytest.raises(ModelError, match=r"has shape \(1, 2\)"):
         predictor(with_weights(card, tmp_path, safetensors.torch.save({**tensors, name: torch.zeros(1, 2)})))
@@ -127,11 +127,11 @@ def test_a_pickle_is_refused_and_not_run(card: ModelCard, tmp_path: Path) -> Non
     assert not (tmp_path / "sprung").exists()
 
 
-def test_out_of_memory_on_a_cpu_is_told_apart(card: ModelCard) -> None:
+def test_out_of_memory_on_a_cpu_is_recognised(card: ModelCard) -> None:
     model = predictor(card)
     one = np.zeros(1, np.uint8)
     huge = np.lib.stride_tricks.as_strided(one, (2**34, 3, 256, 256), (0, 0, 0, 0))  # a byte here, petabytes in torch
-    with pytest.raises(DeviceMemoryError, match="no memory for a batch of"):
+    with pytest.raises(DeviceMemoryError, match="not enough memory on cpu for a batch of"):
         model.predict(huge)
 
 
@@ -205,8 +205,8 @@ def test_crowds_that_the_device_does_not_hold_are_left_to_the_host(
         assert there.scores.tolist() == here.scores.tolist()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of itself
-@pytest.mark.skipif(shutil.which("g++") is None, reason="SKIPPED FOR WANT OF A COMPILER: torch.compile needs g++")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # about torch's own code
+@pytest.mark.skipif(shutil.which("g++") is None, reason="SKIPPED FOR LACK OF A COMPILER: torch.compile needs g++")
 def test_a_compiled_network_finds_the_same(card: ModelCard) -> None:
     compiled = load_predictor(card, DetectConfig(score=0.02), "cpu", Backend.COMPILED)
     assert compiled.engine.backend is Backend.COMPILED

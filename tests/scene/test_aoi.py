@@ -68,7 +68,7 @@ def test_an_area_as_large_as_the_world_holds_the_scene(info: SceneInfo) -> None:
         assert shapely.bounds(aoi_from_bbox(bbox, crs, info).polygon).tolist() == [0, 0, 200, 100]
 
 
-def test_our_own_parquet_is_a_layer_too_and_of_several_layers_none_is_guessed(tmp_path: Path, info: SceneInfo) -> None:
+def test_our_own_parquet_is_a_layer_too_and_several_layers_are_refused(tmp_path: Path, info: SceneInfo) -> None:
     frame = geopandas.GeoDataFrame({"a": [1]}, geometry=[middle()], crs="EPSG:32633")
     frame.to_parquet(tmp_path / "aoi.parquet")
     assert_is_middle(aoi_from_file(tmp_path / "aoi.parquet", info), 0.01)
@@ -78,13 +78,13 @@ def test_our_own_parquet_is_a_layer_too_and_of_several_layers_none_is_guessed(tm
         aoi_from_file(tmp_path / "two.gpkg", info)
 
 
-def test_a_layer_without_crs_is_taken_as_the_scenes_and_that_is_said(tmp_path: Path, info: SceneInfo) -> None:
+def test_a_layer_without_crs_is_taken_as_the_scenes_with_a_warning(tmp_path: Path, info: SceneInfo) -> None:
     frame = geopandas.GeoDataFrame({"a": [1]}, geometry=[middle()])
     with pytest.warns(UserWarning, match="'crs' was not provided"):
         frame.to_file(tmp_path / "aoi.gpkg")
     aoi = aoi_from_file(tmp_path / "aoi.gpkg", info)
     assert_is_middle(aoi, 0.01)
-    assert "has no CRS; it is taken to be in the scene's" in aoi.warnings[0]
+    assert "has no CRS; the scene's CRS is assumed" in aoi.warnings[0]
 
 
 def test_touching_tiles_are_left_out(info: SceneInfo) -> None:
@@ -107,10 +107,10 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
         "does not exist": tmp_path / "none.gpkg",
         "not a vector layer": tmp_path / "text.gpkg",
         "no polygons": tmp_path / "empty.gpkg",
-        "consists of polygons": layer(
+        "of polygons: buffer": layer(
             tmp_path / "line.gpkg", shapely.LineString([(WEST, NORTH), (WEST + 9, NORTH - 9)])
         ),
-        "does not meet scene": layer(tmp_path / "far.gpkg", shapely.box(0, 0, 1, 1)),
+        "does not overlap scene": layer(tmp_path / "far.gpkg", shapely.box(0, 0, 1, 1)),
     }
     for words, path in cases.items():
         with pytest.raises(UsageError, match=words):

@@ -52,7 +52,7 @@ def test_a_collar_is_found_to_the_pixel(tmp_path: Path, value: int, black: bool)
     pixels = noise(300, 400)
     collar = slanted(300, 400)
     pixels[:, collar] = value
-    pixels[:, 200:210, 200:210] = value  # dark ground inside is no collar
+    pixels[:, 200:210, 200:210] = value  # dark ground inside is not a collar
     edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
     assert edge is not None and edge.black is black
     valid = edge.valid(pixels[:, 0:200, 0:300], 0, 0, 300, 200)
@@ -71,7 +71,7 @@ def test_probed_scenes_find_it_as_well(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("collar", ["none", "slanted", "inside", "unreadable"])
-def test_the_border_tells_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collar: str) -> None:
+def test_the_border_shows_that_there_is_no_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collar: str) -> None:
     monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
     pixels = noise(800, 800)
     if collar == "slanted":
@@ -112,7 +112,7 @@ def test_scenes_without_a_collar_have_none(tmp_path: Path) -> None:
     assert edge_of(write_scene(tmp_path / "a.tif", noise(100, 100))) is None
 
 
-def test_specks_are_told_from_areas() -> None:
+def test_specks_are_distinguished_from_areas() -> None:
     invalid = np.zeros((12, 12), np.bool_)
     invalid[0:4, 0:5] = True
     area = invalid.copy()
@@ -131,7 +131,7 @@ def test_other_types_need_the_exact_value(tmp_path: Path) -> None:
     assert edge_of(write_scene(tmp_path / "float.tif", floats)) is None
 
 
-def test_what_cannot_be_read_is_no_collar(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_not_a_collar(tmp_path: Path) -> None:
     path = damaged_scene(tmp_path / "a.tif", [*range(8), *range(56, 64)])  # the first and last rows of blocks
     with open_scene(path) as scene:
         seen = sample_scene(scene)

@@ -119,7 +119,7 @@ NORTHS = {
 
 
 @pytest.mark.parametrize("name", NORTHS)
-def test_going_the_way_of_the_arrow_is_going_north(name: str) -> None:
+def test_following_the_arrow_leads_north(name: str) -> None:
     import pyproj
 
     crs, place = NORTHS[name]
@@ -132,5 +132,5 @@ def test_going_the_way_of_the_arrow_is_going_north(name: str) -> None:
     assert azimuth == pytest.approx(0, abs=0.05)
 
 
-def test_a_scene_without_place_has_no_north() -> None:
+def test_a_scene_without_georeference_has_no_north() -> None:
     assert north_in_picture(Georeference(None), 10, 10) is None

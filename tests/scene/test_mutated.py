@@ -28,7 +28,7 @@ class Sources(dict[str, bytes]):
 
 
 ENDINGS = ("ok", "holes", "refused", "stopped")
-"""The last: a header may well say that there is work for hours."""
+"""'stopped' because a damaged header can claim hours of work."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_damage_of_every_kind_ends_in_a_result_or_a_refusal(
 CHANGES = st.lists(st.tuples(st.integers(0, 2**12), st.binary(min_size=1, max_size=8)), min_size=1, max_size=5)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # rasterio: no UTF-8
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # rasterio: not UTF-8
 @given(st.sampled_from(["bigtiff", "mask", "overviews", "palette", "uint16"]), CHANGES)
 def test_no_header_raises_anything_but_a_scene_error(
     sources: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[int, bytes]]
@@ -73,12 +73,12 @@ def test_no_header_raises_anything_but_a_scene_error(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
-def test_messages_that_are_no_text_are_still_refusals(sources: dict[str, bytes], tmp_path: Path) -> None:
+def test_messages_that_are_not_text_are_still_refusals(sources: dict[str, bytes], tmp_path: Path) -> None:
     tiff = Tiff(sources["overviews"])
     metadata = tiff.tags((42112,))[-1]
-    tiff.bytes[metadata.values_at + 48] = 0x80  # in a name of its XML, which GDAL's complaint quotes
+    tiff.bytes[metadata.values_at + 48] = 0x80  # in a name of its XML, which GDAL's error message quotes
     (tmp_path / "a.tif").write_bytes(tiff.bytes)
-    with pytest.raises(SceneError, match="cannot be understood"):
+    with pytest.raises(SceneError, match="cannot be interpreted"):
         open_scene(tmp_path / "a.tif")
 
 
@@ -90,7 +90,7 @@ def test_undamaged_the_sources_give_their_objects(sources: dict[str, bytes], tmp
 
 
 def with_sizes(content: bytes, path: Path, **sizes: int) -> Path:
-    """The TIFF with other numbers in some tags of its first directory, of which there is none twice."""
+    """The TIFF with other numbers in some tags of its first directory, each of which occurs once."""
     tiff = Tiff(content)
     tags = {"width": 256, "height": 257, "rows": 278, "tile_width": 322, "tile_height": 323}
     for name, value in sizes.items():
@@ -106,7 +106,7 @@ def test_more_blocks_than_the_file_can_list_are_refused(sources: dict[str, bytes
         open_scene(path)
 
 
-def test_blocks_that_no_memory_holds_are_refused(sources: dict[str, bytes], tmp_path: Path) -> None:
+def test_blocks_too_large_for_memory_are_refused(sources: dict[str, bytes], tmp_path: Path) -> None:
     path = with_sizes(sources["tiled"], tmp_path / "a.tif", tile_width=16_384, tile_height=16_384)
     with pytest.raises(SceneError, match=r"16,384 x 16,384 pixels, which take 805 MB each .* TILED=YES"):
         open_scene(path)
@@ -114,7 +114,7 @@ def test_blocks_that_no_memory_holds_are_refused(sources: dict[str, bytes], tmp_
     assert open_scene(separate).info.block_shape == (16_384, 16_384)  # a band at a time: 268 MB
 
 
-def test_a_scene_of_more_tiles_than_anyone_has_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_scene_of_too_many_tiles_is_refused_at_once(tmp_path: Path) -> None:
     huge = (
         '<VRTDataset rasterXSize="2147483647" rasterYSize="2147483647">'
         '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
@@ -125,7 +125,7 @@ def test_a_scene_of_more_tiles_than_anyone_has_is_refused_at_once(tmp_path: Path
 
 
 def test_lost_overviews_cost_nothing_but_themselves(sources: dict[str, bytes], tmp_path: Path) -> None:
-    """They lie behind the pixels, so a download that breaks off loses them first."""
+    """They are stored after the pixels, so an interrupted download loses them first."""
     content = sources["overviews"]
     path = tmp_path / "a.tif"
     path.write_bytes(content[: Tiff(content).directories[1].at])

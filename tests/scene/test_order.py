@@ -83,12 +83,12 @@ def test_rows_are_as_long_as_the_cache_holds_their_blocks() -> None:
     grid = plan_tiles(200_000, 5_000, 512, 128)
     (run,) = reading_order(info_of(200_000, 5_000, (512, 512)), grid, np.arange(len(grid)), 1).runs
     across = len(grid.col_starts)
-    columns = int(np.argmax(run // across != 0))  # tiles before the second row begins
-    most = ((columns - 1) * 384 + 512 + 2 * 512) * (512 + 512) * 3  # bytes of blocks, wherever the tiles begin
-    assert 10 < columns < across and 0.9 * CACHE_BYTES < most < 1.05 * CACHE_BYTES
+    columns = int(np.argmax(run // across != 0))  # tiles before the second row starts
+    expected = ((columns - 1) * 384 + 512 + 2 * 512) * (512 + 512) * 3  # bytes of blocks, wherever the tiles start
+    assert 10 < columns < across and 0.9 * CACHE_BYTES < expected < 1.05 * CACHE_BYTES
 
 
-def test_strips_that_no_cache_holds_are_told() -> None:
+def test_strips_that_no_cache_holds_are_reported() -> None:
     grid = plan_tiles(2_000_000, 5_000, 512, 128)
     order = reading_order(info_of(2_000_000, 5_000, (1, 2_000_000)), grid, np.arange(len(grid)), 4)
     assert not order.fits and len(order.runs) == 1
@@ -106,7 +106,7 @@ def test_strips_that_no_cache_holds_are_told() -> None:
 )
 @pytest.mark.parametrize("scale", [1.0, 1.7])
 def test_blocks_are_decoded_nearly_once(tmp_path: Path, profile: dict[str, Any], scale: float) -> None:
-    # As GDAL reads a block's bytes whenever it decodes it, the bytes read tell how often; 2,600 x 12,000 pixels are
+    # As GDAL reads a block's bytes whenever it decodes it, the bytes read show how often; 2,600 x 12,000 pixels are
     # 94 MB, more than the cache holds.
     path = write_scene(tmp_path / "a.tif", np.tile(noise(650, 1_000), (1, 4, 12)), **profile)
     command = [sys.executable, "-c", READ_ALL, str(path), str(scale)]

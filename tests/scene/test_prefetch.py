@@ -67,7 +67,7 @@ def test_pixels_without_data_are_filled_and_tiles_without_any_are_none(tmp_path:
     )
 
 
-def test_single_pixels_that_bear_the_nodata_value_by_chance_keep_it(tmp_path: Path) -> None:
+def test_single_pixels_that_have_the_nodata_value_by_coincidence_keep_it(tmp_path: Path) -> None:
     pixels = noise(64, 64)
     pixels[:, 30, 30] = 255
     pixels[:, :10, :10] = 255
@@ -78,7 +78,7 @@ def test_single_pixels_that_bear_the_nodata_value_by_chance_keep_it(tmp_path: Pa
 
 @pytest.mark.parametrize("scale", [0.37, 1.02, 1.7, 2.0, 3.3])
 def test_a_resampled_tile_shows_the_ground_it_claims(tmp_path: Path, scale: float) -> None:
-    # A ramp: the value at a place tells the place, at any scale.
+    # A ramp: the value at a position gives that position, at any scale.
     columns = np.arange(300, dtype=np.float32) + 0.5
     ramp = np.broadcast_to(columns, (3, 300, 300)).copy()
     with open_scene(write_scene(tmp_path / "a.tif", ramp)) as scene:

@@ -160,8 +160,8 @@ def test_missing_file(tmp_path: Path) -> None:
         open_scene(tmp_path / "none.tif")
 
 
-def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"\\udcff.tif' has a name that is no UTF-8"):
+def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match=r"\\udcff.tif' has a name that is not UTF-8"):
         open_scene(tmp_path / os.fsdecode(b"\xff.tif"))
 
 
@@ -196,7 +196,7 @@ def test_a_container_without_bands_names_what_it_holds(tmp_path: Path) -> None:
             ) as target,
         ):
             target.write(source.read())
-    with pytest.raises(SceneError, match=r"no bands; it holds several rasters, name one: GPKG:"):
+    with pytest.raises(SceneError, match=r"no bands; it contains several rasters, choose one: GPKG:"):
         open_scene(container)
 
 

@@ -14,7 +14,7 @@ from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch, reduced_image
 
 
-def test_uint8_is_left_alone(tmp_path: Path) -> None:
+def test_uint8_is_left_unchanged(tmp_path: Path) -> None:
     pixels = noise(50, 50)
     with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
         stretch = estimate_stretch(sample_scene(scene))

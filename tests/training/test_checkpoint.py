@@ -17,19 +17,19 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
-def test_a_failed_write_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint({"step": 1}, path)
-    (tmp_path / "c.pt.part").mkdir()  # stands in the way
-    with pytest.raises(OutputError, match=r"c.pt' cannot be written.*the one before is still there"):
+    (tmp_path / "c.pt.part").mkdir()  # prevents the write
+    with pytest.raises(OutputError, match=r"c.pt' cannot be written.*the previous one is intact"):
         save_checkpoint({"step": 2}, path)
     assert load_checkpoint(path) == {"step": 1}
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing of the kind", pickle.dumps(print, protocol=2)])
-def test_what_is_no_checkpoint_is_refused_without_running_it(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps(print, protocol=2)])
+def test_what_is_not_a_checkpoint_is_refused_without_running_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.pt").write_bytes(content)
-    with pytest.raises(ModelError, match="damaged or none of ours"):
+    with pytest.raises(ModelError, match="damaged or not an lcageo checkpoint"):
         load_checkpoint(tmp_path / "c.pt")
 
 
@@ -37,11 +37,11 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     save_checkpoint({"a": torch.zeros(1000)}, tmp_path / "c.pt")
     whole = (tmp_path / "c.pt").read_bytes()
     (tmp_path / "c.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="damaged or none of ours"):
+    with pytest.raises(ModelError, match="damaged or not an lcageo checkpoint"):
         load_checkpoint(tmp_path / "c.pt")
 
 
-def test_another_thing_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_type_is_refused(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "c.pt")
     with pytest.raises(ModelError, match="holds a list"):
         load_checkpoint(tmp_path / "c.pt")

@@ -36,7 +36,7 @@ from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe
         {"gsd_m": (1.0, 0.5)},
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, object]) -> None:
+def test_an_invalid_setting_is_named(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"training setting {next(iter(settings))} = "):
         TrainConfig(**settings)  # type: ignore[arg-type]
 
@@ -74,12 +74,12 @@ def test_a_recipe_reads_back_as_it_was_written(
     [
         ("epochs = ", "is not TOML"),
         ("epoch = 3", "no training setting 'epoch'"),
-        ("epochs = 'many'", "wrong kind"),
-        ("preset = 'yolo'", "wrong kind.*yolo"),
+        ("epochs = 'many'", "wrong type"),
+        ("preset = 'yolo'", "wrong type.*yolo"),
         ("imgsz = 100", "imgsz = 100"),
     ],
 )
-def test_a_recipe_that_cannot_be_used_is_named_with_its_fault(tmp_path: Path, text: str, words: str) -> None:
+def test_a_recipe_that_cannot_be_used_is_named_with_its_error(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"recipe '.*recipe.toml'.*{words}"):
@@ -95,20 +95,20 @@ def test_learning_rates_follow_the_batch() -> None:
     assert replace(adamw, lr=0.7, batch=1).peak_lr == 0.7
 
 
-def test_a_pretrained_body_is_frozen_as_the_paper_has_it() -> None:
+def test_a_pretrained_backbone_is_frozen_as_in_the_paper() -> None:
     assert TrainConfig().frozen_stages is None
     assert TrainConfig(backbone_weights="r50.pth").frozen_stages == 1
     assert TrainConfig(backbone_weights="r50.pth", freeze=0).frozen_stages == 0
 
 
-def test_epochs_asked_for_replace_the_minutes_of_a_recipe() -> None:
+def test_given_epochs_replace_the_minutes_of_a_recipe() -> None:
     recipe = TrainConfig(minutes=5.0)
     assert recipe.changed({"epochs": 3}).minutes is None
     assert recipe.changed({"epochs": 3, "minutes": 2.0}).minutes == 2.0
     assert recipe.changed({"batch": 4}).minutes == 5.0
 
 
-def test_a_value_that_is_not_allowed_is_told_with_what_is() -> None:
+def test_the_error_for_a_value_says_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match=r"imgsz = 100 must be 64 to 4096, a multiple of 32"):
         TrainConfig(imgsz=100)
     with pytest.raises(ConfigError, match=r"accumulate = 3 must be a divisor of batch, 16"):

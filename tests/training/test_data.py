@@ -1,4 +1,4 @@
-"""What a run learns from and is judged by: read, mended or refused, and split."""
+"""Training and validation data: read, cleaned or refused, and split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(
     return load_training_data(config, strict, said.append), said
 
 
-def test_images_are_held_out_where_no_validation_data_is_named(tmp_path: Path) -> None:
+def test_images_are_held_out_without_validation_data(tmp_path: Path) -> None:
     data, (said,) = load(write_shapes(tmp_path / "a.json", count=20))
     assert len(data.train) == 18 and len(data.val) == 2
     names = [{annotation.image.name for annotation in part.annotations} for part in (data.train, data.val)]
@@ -44,7 +44,7 @@ def test_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
 
 
 def test_a_single_image_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 usable images, too few to hold one out; name --val"):
+    with pytest.raises(DataError, match="1 usable images, too few to hold one out; use --val"):
         load(write_shapes(tmp_path / "a.json", count=1))
 
 
@@ -56,11 +56,11 @@ def broken(tmp_path: Path) -> Path:
     coco["annotations"][0]["bbox"][2] = -5
     path.write_text(json.dumps(coco))
     (tmp_path / "broken_6.png").unlink()
-    (tmp_path / "broken_7.png").write_bytes(b"no picture")
+    (tmp_path / "broken_7.png").write_bytes(b"not a picture")
     return path
 
 
-def test_what_is_broken_is_named_and_left_out(broken: Path, tmp_path: Path) -> None:
+def test_invalid_records_and_images_are_named_and_left_out(broken: Path, tmp_path: Path) -> None:
     data, said = load(broken, val=write_shapes(tmp_path / "val.json"))
     assert {annotation.image.name for annotation in data.train.annotations} == {f"broken_{n}.png" for n in range(6)}
     assert len(data.val) == 8
@@ -68,7 +68,7 @@ def test_what_is_broken_is_named_and_left_out(broken: Path, tmp_path: Path) -> N
     assert any("empty or inverted" in line or "width -5" in line or "-5" in line for line in said)
 
 
-def test_a_record_of_an_unknown_class_is_named_also_beside_validation_data(tmp_path: Path) -> None:
+def test_a_record_of_an_unknown_class_is_named_also_with_validation_data(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "a.json")
     coco = json.loads(path.read_text())
     coco["annotations"][0]["category_id"] = 99
@@ -77,7 +77,7 @@ def test_a_record_of_an_unknown_class_is_named_also_beside_validation_data(tmp_p
     assert len(said) == 1 and "annotations[0]" in said[0] and "category_id 99 is not a category" in said[0]
 
 
-def test_strict_refuses_what_is_broken(broken: Path, tmp_path: Path) -> None:
+def test_strict_refuses_invalid_records_and_images(broken: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         load(broken, val=write_shapes(tmp_path / "val.json"), strict=True)
 
@@ -120,7 +120,7 @@ def test_a_class_that_no_data_has_is_refused(tmp_path: Path) -> None:
         load(path, val=path, classes=("ship", "unicorn"))
 
 
-def test_classes_left_out_by_choice_are_not_told(tmp_path: Path) -> None:
+def test_classes_left_out_by_choice_are_not_reported(tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "a.json")
     data, said = load(path, val=path, classes=("car",))
     assert data.classes == ("car",) and not said

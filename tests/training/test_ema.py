@@ -32,7 +32,7 @@ def test_without_averaging_the_last_weights_count() -> None:
     assert torch.equal(ema.weights["weight"], model.weight)
 
 
-def test_it_goes_on_from_saved_weights() -> None:
+def test_it_continues_from_saved_weights() -> None:
     model = nn.Linear(2, 2)
     ema, other = Ema(model, 0.99), Ema(nn.Linear(2, 2), 0.99)
     other.load(ema.weights)

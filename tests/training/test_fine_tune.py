@@ -19,7 +19,7 @@ def tiny(preset: Preset, classes: int, norm: Norm = Norm.BN, seed: int = 0) -> N
 
 
 def trained(preset: Preset) -> Network:
-    """Stands for a trained network: no row of its class layer and no buffer is like another's."""
+    """Imitates a trained network: no row of its class layer and no buffer is like another's."""
     network = tiny(preset, len(OLD), seed=1)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():

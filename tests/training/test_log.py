@@ -55,7 +55,7 @@ def test_rows_are_in_the_file_at_once_and_empty_where_nothing_is_known(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == [METRICS_FILE]
 
 
-def test_numbers_keep_what_float32_knows(tmp_path: Path) -> None:
+def test_numbers_keep_the_precision_of_float32(tmp_path: Path) -> None:
     values = np.random.default_rng(0).lognormal(0, 5, 50).astype(np.float32)
     with TrainingLog(tmp_path, tensorboard=False) as log:
         for step, value in enumerate(values, start=1):
@@ -88,7 +88,7 @@ def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(tmp_path: Path, 
             assert one == other
 
 
-def test_a_run_that_starts_anew_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+def test_a_run_that_starts_over_leaves_nothing_of_the_previous_one(tmp_path: Path) -> None:
     for last in (50, 20):
         with TrainingLog(tmp_path, tensorboard=True) as log:
             write(log, 10, last)
@@ -119,7 +119,7 @@ def test_damaged_lines_are_dropped(tmp_path: Path, damage: bytes, steps: list[in
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no log of ours\n1,2\n", b"step"])
-def test_what_is_no_log_of_ours_counts_as_empty(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_our_log_counts_as_empty(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / METRICS_FILE).write_bytes(content)
     assert read_metrics(tmp_path / METRICS_FILE) == []
@@ -127,7 +127,7 @@ def test_what_is_no_log_of_ours_counts_as_empty(tmp_path: Path, content: bytes |
     assert (tmp_path / METRICS_FILE).read_text() == NAMES.replace(" ", ",") + "\n"
 
 
-def test_columns_of_another_version_are_mended(tmp_path: Path) -> None:
+def test_columns_of_another_version_are_converted(tmp_path: Path) -> None:
     (tmp_path / METRICS_FILE).write_text("loss,step,mood\n1.5,10,good\n1.25,20,fair\n")
     with TrainingLog(tmp_path, tensorboard=False, step=10) as log:
         log.train(20, 0, {"loss": 1.0})
@@ -156,7 +156,7 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_is_written(
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)  # Python's own mark of a module that is not there
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # makes its import fail
     with pytest.raises(UsageError, match=r"pip install 'lcageo\[train\]'"):
         TrainingLog(tmp_path, tensorboard=True)
     assert not list(tmp_path.iterdir())
@@ -174,7 +174,7 @@ assert not any(name.split(".")[0] in ("tensorboard", "torch") for name in sys.mo
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"log '.*metrics.csv' cannot be written: No such file or directory; mend"):
+    with pytest.raises(OutputError, match=r"log '.*metrics.csv' cannot be written: No such file or directory; fix"):
         TrainingLog(tmp_path / "none", tensorboard=False)
     log = TrainingLog(tmp_path, tensorboard=False)
     log.train(10, 0, {"loss": 1.0})
@@ -182,7 +182,9 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, limits[1]))  # as if the disk were full
     try:
-        with pytest.raises(OutputError, match=r"cannot be written: File too large; mend that, then --resume goes on"):
+        with pytest.raises(
+            OutputError, match=r"cannot be written: File too large; fix that, then use --resume to continue"
+        ):
             log.train(20, 0, {"loss": 1.0})
             log.train(30, 0, {"loss": 1.0})
     finally:

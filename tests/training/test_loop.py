@@ -1,4 +1,4 @@
-"""Training: what is learned, what a stop and a resume change (nothing), and what goes wrong with a clear word."""
+"""Training: what is learned, what a stop and a resume change (nothing), and clear errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lcageo.runtime.predictor import load_predictor
 from lcageo.training.checkpoint import load_checkpoint
 from lcageo.training.config import Optimizer, TrainConfig, write_recipe
 from lcageo.training.data import TrainingData, load_training_data
-from lcageo.training.figures import TrainReport
+from lcageo.training.figures import TrainProgress
 from lcageo.training.log import read_metrics
 from lcageo.training.loop import Listener, RunOptions, train
 from lcageo.training.model_folder import publish
@@ -38,7 +38,7 @@ ALONE = RunOptions(device="cpu", workers=0, cache=True)
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Layers this small only wait for each other on several."""
+    """With layers this small, several threads only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -94,11 +94,11 @@ def test_a_trained_model_finds_what_it_was_trained_on(shapes: TrainConfig, tmp_p
 def test_a_stopped_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainConfig, tmp_path: Path) -> None:
     run(shapes, tmp_path / "whole")
 
-    def stop_once(report: TrainReport) -> None:
+    def stop_once(report: TrainProgress) -> None:
         if report.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(InterruptedRunError, match=r"stopped after step .*--resume goes on"):
+    with pytest.raises(InterruptedRunError, match=r"stopped after step .*--resume to continue"):
         train(
             replace(shapes), data_of(shapes), tmp_path / "stopped", replace(ALONE, checkpoint_minutes=0.0),
             listener=Listener(step=stop_once),
@@ -111,11 +111,11 @@ def test_a_stopped_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainC
     assert rows[1] >= rows[0]
 
 
-def test_a_run_stopped_on_the_step_of_a_validation_makes_up_for_it(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_stopped_at_a_validation_step_validates_when_resumed(shapes: TrainConfig, tmp_path: Path) -> None:
     config = replace(shapes, validations=4)
     run(config, tmp_path / "whole")
 
-    def stop_once(report: TrainReport) -> None:
+    def stop_once(report: TrainProgress) -> None:
         if report.step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -132,7 +132,7 @@ def test_a_run_stopped_on_the_step_of_a_validation_makes_up_for_it(shapes: Train
     assert list(seen[0]) == ["2", "4", "6", "8"] and seen[0] == seen[1]
 
 
-def test_a_run_does_not_go_on_with_other_classes(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_does_not_resume_with_other_classes(shapes: TrainConfig, tmp_path: Path) -> None:
     path = write_shapes(tmp_path / "train.json")
     config = replace(shapes, data=(str(path),), val=(str(path),), epochs=1)
     run(config, tmp_path / "run")
@@ -141,26 +141,26 @@ def test_a_run_does_not_go_on_with_other_classes(shapes: TrainConfig, tmp_path: 
     notes: list[str] = []
     longer = replace(config, epochs=2)
     train(longer, data_of(longer), tmp_path / "run", ALONE, resume=True, listener=Listener(note=notes.append))
-    assert "warning: the training data is not what it was when the run began" in notes
+    assert "warning: the training data has changed since the run started" in notes
     for category in content["categories"]:
         category["id"] = 1 - category["id"]
     path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="the run has the classes ship, car, its data now car, ship"):
+    with pytest.raises(ConfigError, match="the run has the classes ship, car, but its data now has car, ship"):
         run(replace(config, epochs=3), tmp_path / "run", resume=True)
 
 
-def test_a_run_that_cannot_begin_leaves_the_one_before(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_keeps_the_previous_one(shapes: TrainConfig, tmp_path: Path) -> None:
     card = run(replace(shapes, epochs=1), tmp_path / "run")
     with pytest.raises(ModelError):
         run(replace(shapes, backbone_weights=str(tmp_path / "typo.pth")), tmp_path / "run")
     assert card.weights.exists() and load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 4
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"the run's folder '.*file' cannot be made"):
+    with pytest.raises(OutputError, match=r"the run's folder '.*file' cannot be created"):
         run(shapes, tmp_path / "file")
 
 
 def test_a_run_shortened_to_where_it_is_has_a_model(shapes: TrainConfig, tmp_path: Path) -> None:
-    def stop_once(report: TrainReport) -> None:
+    def stop_once(report: TrainProgress) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     longer = replace(shapes, epochs=4)
@@ -194,7 +194,7 @@ def test_a_killed_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainCo
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.01)
 
 
@@ -205,7 +205,7 @@ def test_a_run_can_be_lengthened(shapes: TrainConfig, tmp_path: Path) -> None:
 
 
 def test_a_run_by_the_clock_ends_with_its_schedule(shapes: TrainConfig, tmp_path: Path) -> None:
-    reports: list[TrainReport] = []
+    reports: list[TrainProgress] = []
     train(
         replace(shapes, minutes=0.05), data_of(shapes), tmp_path / "run", ALONE, listener=Listener(step=reports.append)
     )
@@ -215,19 +215,19 @@ def test_a_run_by_the_clock_ends_with_its_schedule(shapes: TrainConfig, tmp_path
 
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16, Precision.AUTO])
 def test_every_precision_trains(shapes: TrainConfig, tmp_path: Path, precision: Precision) -> None:
-    reports: list[TrainReport] = []
+    reports: list[TrainProgress] = []
     config = replace(shapes, precision=precision, epochs=5)
     train(config, data_of(shapes), tmp_path / "run", ALONE, listener=Listener(step=reports.append))
     assert reports[-1].loss < reports[0].loss
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_images(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_a_loss_that_is_nan_stops_the_run_and_names_the_images(shapes: TrainConfig, tmp_path: Path) -> None:
     card = run(shapes, tmp_path / "good")
     weights = load_file(card.weights)
     weights["backbone.conv1.weight"][0] = float("nan")
     publish(card, weights, tmp_path / "bad")
-    told = r"the loss is nan after step 1; .*nothing was saved yet; the step's images: .*train_\d.png"
-    with pytest.raises(TrainingError, match=told):
+    message = r"the loss is nan after step 1; .*nothing was saved yet; the step's images: .*train_\d.png"
+    with pytest.raises(TrainingError, match=message):
         run(replace(shapes, start_from=str(tmp_path / "bad")), tmp_path / "run")
 
 
@@ -236,25 +236,25 @@ def test_fixed_batch_norms_without_weights_are_refused(shapes: TrainConfig, tmp_
         run(replace(shapes, preset=Preset.FCOS, norm=None), tmp_path / "run")
 
 
-def test_a_pretrained_body_is_loaded_and_its_first_stage_frozen(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_a_pretrained_backbone_is_loaded_and_its_first_stage_frozen(shapes: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(7)
-    body = ResNet("resnet18", 16)
-    checkpoint = {**body.state_dict(), "fc.weight": torch.zeros(1000, 64), "fc.bias": torch.zeros(1000)}
+    backbone = ResNet("resnet18", 16)
+    checkpoint = {**backbone.state_dict(), "fc.weight": torch.zeros(1000, 64), "fc.bias": torch.zeros(1000)}
     torch.save(checkpoint, tmp_path / "resnet18.pth")
     run(replace(shapes, norm=None, backbone_weights=str(tmp_path / "resnet18.pth")), tmp_path / "run")
     trained = weights_of(tmp_path / "run")
-    for name, tensor in body.state_dict().items():
+    for name, tensor in backbone.state_dict().items():
         fixed = name.startswith(("conv1", "bn1", "layer1")) or "running" in name or "tracked" in name
         assert torch.equal(trained[f"backbone.{name}"], tensor) == fixed or name.endswith("bn2.bias"), name
 
 
-def test_workers_end_though_what_stopped_the_run_is_kept(shapes: TrainConfig, tmp_path: Path) -> None:
+def test_workers_end_although_the_traceback_is_kept(shapes: TrainConfig, tmp_path: Path) -> None:
     def fail(report: object) -> None:
         raise RuntimeError("the disk is full")
 
     with pytest.raises(RuntimeError, match="the disk is full") as kept:
         train(shapes, data_of(shapes), tmp_path / "run", replace(ALONE, workers=1), listener=Listener(step=fail))
-    assert "_fit" in [frame.name for frame in kept.traceback]  # as an interpreter keeps what it has shown last
+    assert "_fit" in [frame.name for frame in kept.traceback]  # as an interpreter keeps the last traceback
     assert not multiprocessing.active_children()
 
 
@@ -262,11 +262,11 @@ def test_workers_end_though_what_stopped_the_run_is_kept(shapes: TrainConfig, tm
     ("preset", "backbone", "warned"),
     [(Preset.FCOS, "resnet50", True), (Preset.FCOS, "resnet18", False), (Preset.LCA, "resnet50", False)],
 )
-def test_a_body_whose_strides_lie_elsewhere_is_told_of(
+def test_a_backbone_with_other_strides_gives_a_warning(
     preset: Preset, backbone: str, warned: bool, shapes: TrainConfig, tmp_path: Path
 ) -> None:
-    torch.save(ResNet(backbone, 16).state_dict(), tmp_path / "body.pth")
-    weights, notes = str(tmp_path / "body.pth"), list[str]()
+    torch.save(ResNet(backbone, 16).state_dict(), tmp_path / "backbone.pth")
+    weights, notes = str(tmp_path / "backbone.pth"), list[str]()
     config = replace(shapes, preset=preset, backbone=backbone, norm=None, backbone_weights=weights, epochs=1)
     train(config, data_of(config), tmp_path / "run", ALONE, listener=Listener(note=notes.append))
     assert any("halves the resolution in a block's first convolution" in note for note in notes) == warned

@@ -1,4 +1,4 @@
-"""The model folder of a run: always a card and weights that fit, and nothing else's files touched."""
+"""The model folder of a run: card and weights always match, and no other files are touched."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def test_one_pair_is_kept(card: ModelCard, weights: dict[str, torch.Tensor], tmp
     assert second.weights.exists()
 
 
-def test_weights_may_lie_in_memory_in_any_order(
-    card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
+def test_weights_may_have_any_memory_format(card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
     turned = {
         name: tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
         for name, tensor in weights.items()
@@ -61,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_named(
         publish(card, weights, tmp_path / "file")
 
 
-def test_clearing_takes_a_runs_files_and_no_others(
+def test_clearing_removes_a_runs_files_and_no_others(
     card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     publish(replace(card, name="a"), weights, tmp_path)

@@ -16,7 +16,7 @@ def test_a_step_has_the_gradients_singular_vectors_and_even_values(shape: tuple[
     assert (along - torch.diag(values)).abs().max() < 0.1
 
 
-def test_nothing_comes_of_a_gradient_of_zero() -> None:
+def test_a_zero_gradient_gives_a_zero_step() -> None:
     assert torch.equal(orthogonalised(torch.zeros(3, 4)), torch.zeros(3, 4))
 
 

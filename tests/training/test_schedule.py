@@ -30,7 +30,7 @@ def test_cosine_ends_at_a_hundredth_and_is_halfway_in_the_middle() -> None:
 
 
 @given(st.sampled_from(list(Schedule)), st.integers(0, 500), st.integers(0, 10**6), st.floats(0, 1))
-def test_the_rate_is_a_function_of_the_place_and_never_leaves_its_range(
+def test_the_rate_depends_on_the_position_and_never_leaves_its_range(
     schedule: Schedule, warmup: int, step: int, progress: float
 ) -> None:
     factor = learning_rate_factor(schedule, warmup, step, progress)

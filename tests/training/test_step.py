@@ -1,4 +1,4 @@
-"""One step of training, by itself: a batch in parts, numbers that are none, batch norms of several GPUs."""
+"""A single training step: a batch in parts, values that are not finite, batch norms of several GPUs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lcageo.detector.layers import FrozenBatchNorm2d
 from lcageo.detector.presets import build_network
 from lcageo.errors import TrainingError, UsageError
 from lcageo.training.config import Optimizer, TrainConfig
-from lcageo.training.figures import MOST_OVERFLOWS, Figures
+from lcageo.training.figures import MAX_OVERFLOWS, Figures
 from lcageo.training.loop import _step
 from lcageo.training.processes import Processes, synchronised
 from lcageo.training.state import TrainState
@@ -79,20 +79,20 @@ def test_a_float16_step_that_overflows_in_one_optimiser_is_skipped_by_both(crops
     assert state.scaler.get_scale() < scale
 
 
-def test_float16_that_overflows_again_and_again_stops_the_run(crops: CropDataset, tmp_path: Path) -> None:
+def test_float16_that_keeps_overflowing_stops_the_run(crops: CropDataset, tmp_path: Path) -> None:
     state = state_of(replace(CONFIG, precision=Precision.FP16))
     losses, _ = _step(state, batch_of(crops, range(2)), 1e-3, geometric=False)
     figures = Figures(state, crops, CropBatches(2, 4), tmp_path / "checkpoint.pt")
     state.step = 1
-    for _ in range(MOST_OVERFLOWS):
+    for _ in range(MAX_OVERFLOWS):
         figures.add(losses, torch.tensor(np.inf))
     figures.look(0.1, 0.5, None)
     figures.add(losses, torch.tensor(1.0))
     figures.add(losses, torch.tensor(np.nan))
     figures.look(0.1, 0.5, None)
-    for _ in range(MOST_OVERFLOWS):
+    for _ in range(MAX_OVERFLOWS):
         figures.add(losses, torch.tensor(np.nan))
-    with pytest.raises(TrainingError, match="the gradient's norm is nan after step 1; --resume with a lower --lr"):
+    with pytest.raises(TrainingError, match="the gradient's norm is nan after step 1; try --resume with a lower --lr"):
         figures.look(0.1, 0.5, None)
 
 

@@ -47,9 +47,9 @@ def test_a_quantised_model_runs_on_its_backends_and_finds_nearly_the_same(
             assert (apart.min(axis=1) < 6).mean() > 0.8 if len(sure) > 4 else True
     assert sum((one.scores > 0.7).sum() for one in exact) > 20
     for asked in (Precision.FP32, Precision.BF16):
-        with pytest.raises(UsageError, match=f"is of int8; leave out --precision {asked}"):
+        with pytest.raises(UsageError, match=f"is int8; leave out --precision {asked}"):
             load_predictor(small, DetectConfig(), "cpu", precision=asked)
-    with pytest.raises(ModelError, match="quantised, which torch does not run"):
+    with pytest.raises(ModelError, match="quantised, which torch cannot run"):
         load_predictor(small, DetectConfig(), "cpu", Backend.TORCH)
 
 

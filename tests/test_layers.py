@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
-GROUND = "errors version config detections geodesy palette toml nms stop database"
+GROUND = "errors version config detections extras geodesy palette toml nms stop database"
 TRADES = """
     vector     ->
     pictures   ->
@@ -41,6 +41,7 @@ ONLY_IN = {
     "psycopg": ("vector.postgis",),
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
+    "defusedxml": ("data.voc",),
     "tensorboard": ("training.log",),
     "torch": ("detector", "training", "data.dataset", "runtime"),
     "openvino": ("runtime.openvino_backend",),

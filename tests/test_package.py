@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+import trove_classifiers
+import yaml
 from conftest import REPOSITORY
 from support.untrained import make_untrained_model
 
 import lcageo
+from lcageo.runtime.catalog import shipped_cards
 
 
 def test_the_public_names_are_deliberate() -> None:
@@ -29,6 +34,34 @@ def test_the_public_names_are_deliberate() -> None:
 def test_importing_lcageo_is_light() -> None:
     code = "import sys, lcageo; print(*{'torch', 'rasterio', 'geopandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_every_licence_inside_is_named_and_every_shipped_model_has_one() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    texts = {path.stem: path.read_text() for path in (REPOSITORY / "models" / "licenses").iterdir()}
+    assert set(project["license"].split(" AND ")) == {"MIT", *texts}
+    assert (REPOSITORY / "LICENSE").read_text().startswith("MIT License")
+    for card in shipped_cards():
+        (licence,) = [name for name, text in texts.items() if f"({card.name}.toml, {card.weights.name})" in text]
+        assert card.licence in texts[licence].splitlines()
+        assert licence.startswith("LicenseRef-") == bool(card.restriction)
+        assert card.restriction in texts[licence]
+
+
+def test_the_classifiers_exist_and_say_that_it_is_typed() -> None:
+    classifiers = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["classifiers"]
+    assert set(classifiers) <= trove_classifiers.classifiers and "Typing :: Typed" in classifiers
+
+
+def test_the_citation_has_what_its_format_requires() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and citation["message"] and citation["type"] == "software"
+    assert (citation["title"], citation["version"]) == ("lcageo", lcageo.__version__)
+    assert citation["authors"] == [{"name": "The lcageo developers"}]
+    (paper,) = citation["references"]
+    assert {"authors", "title", "type"} <= set(paper)
+    assert paper["title"].startswith("Aligning Localization and Classification")
+    assert [one["family-names"] for one in paper["authors"]] == ["Zhang", "Ju", "Xiao", "Yang", "Lam"]
 
 
 @pytest.mark.slow
@@ -50,8 +83,20 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    pages = {file.name for file in (REPOSITORY / "lcageo" / "report" / "assets").iterdir()}
-    assert {file.name for file in (site / "lcageo" / "report" / "assets").iterdir()} == pages
+        names = archive.namelist()
+    pages = {f"lcageo/report/assets/{file.name}" for file in (REPOSITORY / "lcageo" / "report" / "assets").iterdir()}
+    shipped = {f"{card.name}.toml" for card in shipped_cards()} | {card.weights.name for card in shipped_cards()}
+    models = {f"lcageo/models/{name}" for name in (*shipped, "untrained.toml", "model.safetensors")}
+    info = f"lcageo-{lcageo.__version__}.dist-info"
+    licences = {
+        "LICENSE", "models/licenses/CC-BY-4.0.txt", "models/licenses/LicenseRef-lcageo-research-use.txt",
+    }  # fmt: skip
+    about = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    about |= {f"{info}/licenses/{name}" for name in licences}
+    assert {name for name in names if not name.endswith(".py")} == {"lcageo/py.typed", *pages, *models, *about}
+    metadata = HeaderParser().parsestr((site / info / "METADATA").read_text("utf-8"))
+    assert metadata["License-Expression"] == "MIT AND CC-BY-4.0 AND LicenseRef-lcageo-research-use"
+    assert set(metadata.get_all("License-File", [])) == licences and metadata["Metadata-Version"] == "2.4"
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}
 

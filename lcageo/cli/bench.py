@@ -39,6 +39,7 @@ def bench(
     say = console.Console(quiet)
     measured = []
     card = find_card(model)
+    say.restriction(card)
     for one in measure_each(candidates(device, card), card, scene, tiles, batch):
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
         measured.append(one)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lcageo.runtime.catalog import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,13 @@ class Console:
     def detail(self, line: str) -> None:
         """For those who ask with -v."""
         if self.verbose:
+            self.note(line)
+
+    def restriction(self, card: ModelCard) -> None:
+        """What a model's weights may be used for: the first time on this machine, and always with -v."""
+        from lcageo.runtime.restriction import restriction_notice
+
+        if not self.quiet and (line := restriction_notice(card, always=self.verbose)):
             self.note(line)
 
     def warn(self, line: str) -> None:

@@ -124,9 +124,12 @@ def evaluate(
         max_per_tile=max_per_image,
         overlap=overlap,
     )
+    from lcageo.evaluation.images import kept_of_tiles
+    from lcageo.metrics.coco import require_coco
+
+    require_coco()
     if plots is not None:
         _prepare_plots(plots, overwrite)
-    from lcageo.evaluation.images import kept_of_tiles
     from lcageo.inference.factory import open_predictor
 
     asked = RunnerConfig(model, device, backend, precision)
@@ -248,8 +251,10 @@ def _run(
 
 def _prepare_plots(folder: Path, overwrite: bool) -> None:
     """Refuses pictures that could not be written, before the work of an hour."""
+    from lcageo.metrics.plots import require_plots
     from lcageo.vector.publish import check_output, make_folder
 
+    require_plots()
     for name in PICTURES:
         check_output(folder / name, [folder / name], overwrite, folder_is_made=True)
     make_folder(folder)

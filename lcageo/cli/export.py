@@ -9,6 +9,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.errors import DeviceError, OutputError, UsageError
+from lcageo.extras import require
 
 
 def export(
@@ -33,8 +34,6 @@ def export(
 
     Example: lcageo export lca-s -o lca-s.onnx --formats stac,emd
     """
-    from importlib.util import find_spec
-
     if output.suffix.lower() != ".onnx":
         raise UsageError(f"'{output}' does not end in .onnx")
     from lcageo.export.export import Description, export_model, exported_files
@@ -47,10 +46,11 @@ def export(
     for path in exported_files(output, wanted):
         if path.exists() and path.suffix != ".py" and not overwrite:
             raise OutputError(f"'{path}' is there already; give another name, or --overwrite")
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise DeviceError("export needs onnx and onnxscript: pip install 'lcageo[onnx]'")
+    require("export", "onnx", "onnx", "onnxscript", error=DeviceError)
     from lcageo.runtime.catalog import find_card
 
-    export_model(find_card(model), output, wanted)
+    card = find_card(model)
+    console.Console().restriction(card)
+    export_model(card, output, wanted)
     for path in exported_files(output, wanted):
         console.data(str(path))

@@ -27,12 +27,20 @@ def list_models(as_json: options.Json = False) -> None:
     elif not cards:
         console.data("no models are shipped with this version; name a model folder with --model")
     else:
-        rows = [("model", "preset", "classes", "tile", "GSD m", "MB")]
+        rows = [("model", "preset", "classes", "tile", "GSD m", "MB", "restriction")]
         for card in cards:
             size = card.weights.stat().st_size / 1e6 if card.weights.is_file() else float("nan")
             gsd = f"{card.gsd_m[0]:g}-{card.gsd_m[1]:g}"
             rows.append(
-                (card.name, card.network.preset, str(len(card.classes)), str(card.tile_size), gsd, f"{size:.1f}")
+                (
+                    card.name,
+                    card.network.preset,
+                    str(len(card.classes)),
+                    str(card.tile_size),
+                    gsd,
+                    f"{size:.1f}",
+                    card.restriction or "-",
+                )
             )
         console.data(console.table(rows))
 
@@ -78,6 +86,7 @@ def _entries(card: ModelCard) -> dict[str, Any]:
         "size_m": {name: list(lengths) for name, lengths in card.size_m.items()},
         "trained_on": card.trained_on or "nothing: untrained",
         "licence": card.licence,
+        "restriction": card.restriction or None,
         "metrics": dict(card.metrics),
         "weights": str(card.weights),
         "sha256": card.sha256,
@@ -94,6 +103,7 @@ def _text(card: ModelCard) -> str:
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
         "trained on": card.trained_on or "nothing: untrained",
         "licence": card.licence,
+        "restriction": card.restriction or "none stated",
         "weights": str(card.weights),
         "SHA-256": card.sha256,
     }

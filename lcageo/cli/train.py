@@ -135,6 +135,12 @@ def train(
         ),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of the weights, for the card.")] = None,
+    restriction: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USE", help="Only use that the licence allows, as 'research use only'. Default: that of --from."
+        ),
+    ] = None,
     device: options.Device = "auto",
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that make crops. Default: by the cores.")
@@ -210,6 +216,9 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 
 
 def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
+    from lcageo.metrics.coco import require_coco
+    from lcageo.runtime.catalog import find_card
+    from lcageo.training.curves import curves_available
     from lcageo.training.data import load_training_data, seen_gsd_m
     from lcageo.training.loop import Listener, train
     from lcageo.training.model_folder import DEFAULT_GSD_M
@@ -218,6 +227,11 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     first = Processes.of_environment().is_first
     if not first:  # of several processes one speaks
         say = console.Console(quiet=True)
+    require_coco()
+    if config.start_from:
+        say.restriction(find_card(config.start_from))
+    if not curves_available():
+        say.note("curves.png will not be drawn: it requires matplotlib: pip install 'lcageo[train]'")
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")

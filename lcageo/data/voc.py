@@ -14,6 +14,7 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 
 from lcageo.data.annotations import MAX_SIDE_PX, Box
 from lcageo.errors import DataError
+from lcageo.extras import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,10 @@ def read_voc(path: Path) -> Node:
 
     Raises:
         DataError: if the file cannot be read, is not XML, or declares entities (which can exhaust memory).
+        UsageError: if defusedxml is not installed.
     """
-    import defusedxml.sax  # here, because a GPU node that trains on COCO files may lack it
+    require("reading VOC XML", "train", "defusedxml")
+    import defusedxml.sax
     from defusedxml.common import DefusedXmlException
 
     tree = _Tree()

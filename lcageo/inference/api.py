@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import TYPE_CHECKING, Unpack
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Unpack
 from lcageo.config import Backend, DetectConfig, DetectOptions, Precision, RunnerConfig, choice
 from lcageo.inference.factory import open_predictor
 from lcageo.inference.scene import detect_scene
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.restriction import restriction_notice
 from lcageo.scene.raster import open_scene
 from lcageo.vector.features import features
 
@@ -27,8 +30,9 @@ def detect(
 ) -> GeoDataFrame:
     """Finds objects in a scene: what `lcageo detect` writes, as a GeoDataFrame.
 
-    What the command would warn of becomes a UserWarning. Nothing is written, and an interrupted call begins anew; for
-    several scenes with one model, `load_predictor` and `detect_scene` load it once.
+    What the command would warn of becomes a UserWarning; what a restricted model may be used for is logged by the
+    logger 'lcageo', once on each machine. Nothing is written, and an interrupted call begins anew; for several scenes
+    with one model, `load_predictor` and `detect_scene` load it once.
 
     Args:
         scene: path of a raster, or what GDAL takes for one, such as '/vsicurl/https://...'.
@@ -78,3 +82,8 @@ class _Warnings:
 
     def detail(self, line: str) -> None:
         """Is not shown."""
+
+    def restriction(self, card: ModelCard) -> None:
+        """Logged, not warned of: with -W error, only the first run on a machine would fail."""
+        if notice := restriction_notice(card):
+            logging.getLogger("lcageo").warning(notice)

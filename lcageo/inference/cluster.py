@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig, Engine
 from lcageo.errors import DeviceError, SceneError, UsageError
+from lcageo.extras import require
 from lcageo.inference.cluster_worker import (
     ModelWork,
     SceneWork,
@@ -166,10 +167,9 @@ def cluster_runner(
         UsageError: if the address is neither.
         DeviceError: if Dask is not installed, or nothing answers.
     """
-    try:
-        import distributed
-    except ImportError as error:
-        raise DeviceError("--cluster needs Dask: pip install 'lcageo[cluster]'") from error
+    require("--cluster", "cluster", "distributed", error=DeviceError)
+    import distributed
+
     with _cluster(address, distributed) as where:
         try:
             client = distributed.Client(where, timeout=ANSWER_S, set_as_default=False)

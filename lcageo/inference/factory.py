@@ -25,6 +25,9 @@ class Messages(Protocol):
     def detail(self, line: str) -> None:
         """What only some users want to know."""
 
+    def restriction(self, card: ModelCard) -> None:
+        """What the model's licence restricts it to, if anything."""
+
 
 def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Predictor:
     """Loads the model that was asked for, for the device, backend and precision that were asked for.
@@ -84,4 +87,5 @@ def _find_card(model: str | None, say: Messages) -> ModelCard:
         say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
     say.detail(f"model {card.name}; trained on: {card.trained_on or 'nothing'}")
     say.detail(f"licence of the weights: {card.licence}")
+    say.restriction(card)
     return card

@@ -73,5 +73,5 @@ def absolute(path: str) -> str:
 
 def model_identity(card: ModelCard) -> dict[str, Any]:
     """All of a model that decides what it finds, JSON-ready."""
-    told = ("name", "weights", "licence", "trained_on", "metrics", "recipe")
+    told = ("name", "weights", "licence", "restriction", "trained_on", "metrics", "recipe")
     return {name: value for name, value in asdict(card).items() if name not in told}

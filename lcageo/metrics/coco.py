@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 
+from lcageo.extras import require
 from lcageo.metrics.curves import COCO_RECALLS
 from lcageo.metrics.match import IOUS
 from lcageo.metrics.truth import Counted, Floats, Index
@@ -34,12 +34,28 @@ class CocoFigures:
     """(K, 4) recall averaged over the IoUs, of the same sizes."""
 
 
+def require_coco() -> None:
+    """Checks that the COCO library is installed, before the work that it would measure.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    require("measuring average precision", "train", "faster_coco_eval")
+
+
 def coco_figures(what: Counted, max_per_image: int) -> CocoFigures:
-    """Computes COCO's figures."""
+    """Computes COCO's figures.
+
+    Raises:
+        UsageError: if the COCO library is not installed.
+    """
     if not what.images:
         return CocoFigures(
             np.full((len(IOUS), what.classes, len(AREAS_PX)), np.nan), np.full((what.classes, len(AREAS_PX)), np.nan)
         )
+    require_coco()
+    from faster_coco_eval import COCOeval_faster
+
     run = COCOeval_faster(_truth(what), _found(what), "bbox")
     run.params.maxDets = [max_per_image]
     run.params.iouThrs = IOUS
@@ -89,6 +105,8 @@ def _records(image: Index, label: Index, xywh: Floats) -> list[dict[str, Any]]:
 
 
 def _index(what: Counted, boxes: list[dict[str, Any]]) -> Any:
+    from faster_coco_eval import COCO
+
     coco = COCO()
     coco.dataset = {
         "images": [{"id": image} for image in range(what.images)],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lcageo.extras import require
 from lcageo.metrics.confusion import BACKGROUND, Confusion
 from lcageo.metrics.curves import COCO_RECALLS
 from lcageo.metrics.summary import Evaluation
@@ -20,6 +21,15 @@ _PALETTE = 10
 """Number of colours in matplotlib's tab10; further classes get other dashes."""
 _DARK = 0.5
 """Share of a row above which a cell is so dark that its number is drawn in white."""
+
+
+def require_plots() -> None:
+    """Checks that matplotlib is installed, before the work whose figures it would draw.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    require("drawing plots", "train", "matplotlib")
 
 
 def draw_curves(evaluation: Evaluation, path: Path) -> None:
@@ -59,6 +69,7 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of a size in inches, without pyplot, which keeps figures until they are closed and needs a display."""
+    require_plots()
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # it takes a second, and few evaluations draw
     from matplotlib.figure import Figure
 

@@ -41,6 +41,8 @@ class ModelCard:
     licence: str
     trained_on: str
     """Data it was trained on; empty for a model that was not trained."""
+    restriction: str = ""
+    """The only use that the licence allows, as 'research use only'; empty for a model without such a limit."""
     largest_object_px: int | None = None
     """Longest side of the objects it expects, tile pixels: neighbouring tiles overlap by as much."""
     precisions: tuple[str, ...] = ()
@@ -59,8 +61,9 @@ class ModelCard:
             "classes (one name each, as many as network.num_classes)": len(set(self.classes))
             == len(self.classes)
             == self.network.num_classes,
-            "name, licence and trained_on (text)": all(
-                isinstance(text, str) for text in (self.name, self.licence, self.trained_on, self.sha256)
+            "name, licence, restriction and trained_on (text)": all(
+                isinstance(text, str)
+                for text in (self.name, self.licence, self.restriction, self.trained_on, self.sha256)
             ),
             "thresholds, size_m, metrics and recipe (tables)": all(
                 isinstance(table, dict) for table in (self.thresholds, self.size_m, self.metrics, self.recipe)
@@ -77,6 +80,7 @@ class ModelCard:
             "gsd_m (two values in metres per pixel, ascending)": 0 < self.gsd_m[0] <= self.gsd_m[1] < math.inf,
             "mean (0 to 255)": all(0 <= value <= 255 for value in self.mean),
             "std (positive)": all(0 < value < math.inf for value in self.std),
+            "restriction (one line)": self.restriction.isprintable(),
             "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
             "thresholds (0 to 1, for its classes)": set(self.thresholds) <= set(self.classes)
             and all(0 <= value <= 1 for value in self.thresholds.values()),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import Backend, Engine, Precision
 from lcageo.errors import DeviceError
+from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.cpu_backend import CpuPredictor, Run, side_by_side
 from lcageo.runtime.selection import Selection
@@ -25,10 +26,9 @@ class OnnxPredictor(CpuPredictor):
             ModelError: if the weights are missing, altered, or do not fit the network.
             DeviceError: if ONNX Runtime is not installed, cannot run the graph, or another precision is requested.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise DeviceError(f"ONNX Runtime is not installed ({error}): pip install 'lcageo[onnx]'") from error
+        require("--backend onnx", "onnx", "onnxruntime", error=DeviceError)
+        import onnxruntime
+
         own = Precision.INT8 if card.is_quantised else Precision.FP32
         if precision not in (Precision.AUTO, own):
             raise DeviceError(f"--backend onnx computes in fp32; for {precision} use --backend openvino or torch")

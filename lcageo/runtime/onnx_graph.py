@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lcageo.errors import DeviceError
+from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
 
 GRAPH_VERSION = 1
@@ -32,8 +33,7 @@ def onnx_graph(card: ModelCard) -> bytes:
     path = _path(card)
     with suppress(OSError):
         return path.read_bytes()
-    if not can_be_made():
-        raise DeviceError("exporting the model's ONNX graph needs onnx and onnxscript: pip install 'lcageo[onnx]'")
+    require("exporting the model's ONNX graph", "onnx", "onnx", "onnxscript", error=DeviceError)
     from lcageo.runtime.onnx_export import export_detector
 
     content = export_detector(card)

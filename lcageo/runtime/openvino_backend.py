@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import Backend, Engine, Precision
 from lcageo.errors import DeviceError
+from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.cpu_backend import CpuPredictor, side_by_side
 from lcageo.runtime.selection import Selection
@@ -27,10 +28,7 @@ class OpenVinoPredictor(CpuPredictor):
             ModelError: if the weights are missing, altered, or do not fit the network.
             DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor lacks the precision.
         """
-        try:
-            import openvino  # noqa: F401
-        except ImportError as error:
-            raise DeviceError(f"OpenVINO is not installed ({error}): pip install 'lcageo[openvino]'") from error
+        require("--backend openvino", "openvino", "openvino", error=DeviceError)
         core = _core()
         chosen = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         tiles, threads = side_by_side()

@@ -111,6 +111,8 @@ class TrainConfig:
     of the fine-tuned model, else 0.1 to 2."""
     licence: str = "that of the training data"
     """Licence of the weights, for the model's card."""
+    restriction: str = ""
+    """The only use that it allows, for the card; a model that is fine-tuned also keeps the restriction of its start."""
 
     def __post_init__(self) -> None:
         allowed = {

@@ -40,7 +40,7 @@ _HEADROOM = 1.15
 
 
 def curves_available() -> bool:
-    """Whether matplotlib is installed; a bare GPU machine may lack it."""
+    """Whether matplotlib is installed; training on a bare GPU machine does without it."""
     return importlib.util.find_spec("matplotlib") is not None
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.errors import OutputError, UsageError
+from lcageo.errors import OutputError
+from lcageo.extras import require
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -170,10 +171,7 @@ def _is_number_or_empty(cell: str) -> bool:
 
 def _event_writer(folder: Path, step: int) -> SummaryWriter:
     """Writer of the events after `step`; TensorBoard hides those that the run had already written after it."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # optional, and takes a second to import
-    except ImportError:
-        raise UsageError(
-            "TensorBoard is not installed; install it with: pip install 'lcageo[train]', or leave out --tensorboard"
-        ) from None
+    require("--tensorboard", "train", "tensorboard")
+    from torch.utils.tensorboard import SummaryWriter  # optional, and takes a second to import
+
     return SummaryWriter(str(folder), purge_step=step + 1)

@@ -43,8 +43,12 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
     start = find_card(config.start_from) if config.start_from else None
     boxes = sum(len(annotation) for annotation in data.train.annotations)
     trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
+    licence, restriction = config.licence, config.restriction
     if start is not None:
         trained_on += f"; started from {start.name} ({start.trained_on})"
+        if start.licence != licence:
+            licence += f"; started from {start.name} ({start.licence})"
+        restriction = "; ".join(dict.fromkeys(filter(None, (restriction, start.restriction))))
     return ModelCard(
         name=name,
         network=network,
@@ -57,7 +61,8 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         std=start.std if start else IMAGENET_STD,
         weights=Path("model.safetensors"),
         sha256="0" * 64,
-        licence=config.licence,
+        licence=licence,
+        restriction=restriction,
         trained_on=trained_on,
         largest_object_px=largest_object_px(data.train.annotations, config.imgsz),
         recipe={**recipe_entries(config), "version": __version__, **_commit()},

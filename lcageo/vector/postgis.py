@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from importlib.util import find_spec
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import pyproj
 import shapely
 
 from lcageo.errors import OutputError, UsageError
+from lcageo.extras import require
 from lcageo.geodesy import WGS84
 from lcageo.vector.database_table import DatabaseTable, without_password
 from lcageo.vector.existing_layer import ExistingLayer
@@ -41,9 +41,7 @@ class TableTransaction:
             UsageError: if the extra 'postgis' is not installed.
             OutputError: if the database cannot be reached, or has no PostGIS.
         """
-        missing = [name for name in PACKAGES if find_spec(name) is None]
-        if missing:
-            raise UsageError(f"output '{table}' needs {', '.join(missing)}: pip install 'lcageo[postgis]'")
+        require(f"output '{table}'", "postgis", *PACKAGES)
         self.table = table
         with self._told():
             self._connection = _connect(table)

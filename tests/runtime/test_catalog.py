@@ -86,6 +86,8 @@ def test_every_shipped_card_has_intact_weights() -> None:
         ({"largest_object_px": 100.5}, "largest_object_px"),
         ({"name": 5}, "name"),
         ({"trained_on": 3}, "trained_on"),
+        ({"restriction": 3}, "restriction"),
+        ({"restriction": "two\nlines"}, "restriction"),
         ({"thresholds": [0.5]}, "thresholds"),
         ({"network": {"preset": "lca", "num_classes": 10, "channels": 32.0}}, "whole numbers"),
         ({"gsd_m": [2.0, 1.0]}, "gsd_m"),

@@ -13,14 +13,19 @@ MISSING = (
 )  # fmt: skip
 
 
-def bare_environment(folder: Path) -> dict[str, str]:
-    """An environment in which Python cannot import any of MISSING.
+TRAIN_EXTRA = ("faster_coco_eval", "matplotlib", "defusedxml", "tensorboard")
+"""What only `pip install 'lcageo[train]'` installs."""
+
+
+def bare_environment(folder: Path, missing: tuple[str, ...] = MISSING) -> dict[str, str]:
+    """An environment in which Python cannot import some packages.
 
     Args:
         folder: receives the module that hides them.
+        missing: their names, as Python imports them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    hiding = f"import sys\nsys.modules.update(dict.fromkeys({MISSING!r}))\n"  # None there: an import fails
+    hiding = f"import sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"  # None there: an import fails
     (folder / "sitecustomize.py").write_text(hiding)
     paths = os.pathsep.join([str(folder), str(REPOSITORY)])
     return {**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}

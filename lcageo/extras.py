@@ -1,0 +1,36 @@
+"""Packages that only some commands require, and the extra of this package that installs them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from lcageo.errors import LcageoError, UsageError
+
+
+def require(what: str, extra: str, *packages: str, error: type[LcageoError] = UsageError) -> None:
+    """Imports packages, or says which extra installs the missing ones.
+
+    Args:
+        what: what requires them, as the first words of the message: 'reading VOC XML'.
+        extra: the extra in pyproject.toml that lists them.
+        *packages: names as Python imports them.
+        error: what to raise.
+
+    Raises:
+        LcageoError: of the class `error`, if a package is missing or cannot be imported.
+    """
+    failures: dict[str, ImportError] = {}
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError as failure:
+            failures[package] = failure
+    if failures:
+        names = ", ".join(_described(package, failure) for package, failure in failures.items())
+        raise error(f"{what} requires {names}: pip install 'lcageo[{extra}]'") from next(iter(failures.values()))
+
+
+def _described(package: str, failure: ImportError) -> str:
+    """The package's name, and where it is installed but broken, why it cannot be imported."""
+    is_missing = isinstance(failure, ModuleNotFoundError) and failure.name == package
+    return package if is_missing else f"{package} ({failure})"

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lcageo.config import DetectConfig, NetworkConfig, Preset, overlap_pixels
+from lcageo.config import BACKBONES, DetectConfig, NetworkConfig, Norm, Preset, overlap_pixels
 from lcageo.errors import ConfigError
 
 
@@ -32,6 +33,14 @@ def test_detect_config_refuses_what_makes_no_sense(settings: dict[str, Any], wor
 def test_network_config_names_the_setting(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         NetworkConfig(**{"preset": Preset.LCA, "num_classes": 2, **settings})
+
+
+@pytest.mark.parametrize("settings", [{"backbone_width": 32}, {"norm": Norm.GN}])
+def test_a_family_without_a_choice_refuses_it(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "plain", replace(BACKBONES["resnet50"], widths=None, norms=(Norm.BN,)))
+    assert NetworkConfig(Preset.LCA, 2, "plain").backbone == "plain"
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        NetworkConfig(Preset.LCA, 2, "plain", **settings)
 
 
 @pytest.mark.parametrize(("text", "pixels"), [("0", 0), ("200", 200), ("25%", 200), (" 12.5% ", 100)])

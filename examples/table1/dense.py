@@ -14,10 +14,9 @@ from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.data.dataset import EvalDataset, EvalSample
 from lcageo.detector.assign import anchor_places, lies_inside, point_places
 from lcageo.detector.assign_aligned import assign_aligned
-from lcageo.detector.boxes import clip_boxes, flatten_map
+from lcageo.detector.boxes import clip_boxes, flatten_map, pairwise_iou
 from lcageo.detector.criterion import OBJECTIVES
 from lcageo.detector.network import Network
-from lcageo.detector.overlap import pairwise_iou
 from lcageo.detector.truth import Truth
 from lcageo.metrics.truth import Floats, Index
 from lcageo.runtime.catalog import ModelCard

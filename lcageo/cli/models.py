@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lcageo.cli import console, options
+from lcageo.config import BACKBONES, NetworkConfig
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
@@ -97,7 +98,7 @@ def _text(card: ModelCard) -> str:
     """A card for people: a line an entry, then what differs from class to class as a table."""
     lines = {
         "model": card.name,
-        "network": f"{card.network.preset}, {card.network.backbone} of width {card.network.backbone_width}",
+        "network": f"{card.network.preset}, {_backbone(card.network)}",
         "tile": f"{card.tile_size} pixels",
         "resolution": f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m per pixel",
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
@@ -115,6 +116,12 @@ def _text(card: ModelCard) -> str:
     text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
     sets = {name: found for name, found in sets.items() if "per_class_AP50" in found}
     return f"{text}\n\n{console.table([_header(sets), *(_class_row(card, name, sets) for name in card.classes)])}"
+
+
+def _backbone(network: NetworkConfig) -> str:
+    """Name and, where the family leaves the choice, width."""
+    has_widths = BACKBONES[network.backbone].widths is not None
+    return f"{network.backbone} of width {network.backbone_width}" if has_widths else network.backbone
 
 
 def _measured_on(card: ModelCard) -> dict[str, dict[str, Any]]:

@@ -68,19 +68,24 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")
     ] = False,
     preset: Annotated[Preset | None, typer.Option(help=_text("preset", "The detector."))] = None,
-    backbone: Annotated[str | None, typer.Option(metavar="|".join(BACKBONES), help="The network's body.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(metavar="|".join(BACKBONES), help=_text("backbone", "The backbone."))
+    ] = None,
     backbone_width: Annotated[
-        int | None, typer.Option(help=_text("backbone_width", "Channels of its first stage."))
+        int | None,
+        typer.Option(help=_text("backbone_width", "Channels of its first stage (ResNets).")),
     ] = None,
     channels: Annotated[int | None, typer.Option(help=_text("channels", "Channels of neck and head."))] = None,
     head_convs: Annotated[int | None, typer.Option(help="3x3 convolutions in the head. Default: the preset's.")] = None,
-    norm: Annotated[Norm | None, typer.Option(help="Normalisation of the body. Default: the preset's.")] = None,
+    norm: Annotated[Norm | None, typer.Option(help="Normalisation of the backbone. Default: the preset's.")] = None,
     backbone_weights: Annotated[
-        str | None, typer.Option(metavar="FILE", help="torchvision checkpoint of the same body.")
+        str | None, typer.Option(metavar="FILE", help="Pretrained checkpoint of the backbone (ResNets: torchvision's).")
     ] = None,
     freeze: Annotated[
         int | None,
-        typer.Option(help="Fix the stem (0) and that many stages. Default: 1 with --backbone-weights, else nothing."),
+        typer.Option(
+            help="Freeze the stem (0) and that many stages. Default: nothing; with --backbone-weights, ResNets 1."
+        ),
     ] = None,
     imgsz: Annotated[
         int | None, typer.Option(help=_text("imgsz", "Longer side of images, and the model's tile."))

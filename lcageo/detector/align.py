@@ -1,4 +1,4 @@
-"""LCA-H's alignments: one score from two probabilities, and box sides taken from the cells that see them best."""
+"""LCA-H's alignments: one score from two probabilities, and box sides sampled at predicted offsets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn import functional
 def aligned_score(class_logits: Tensor, gate_logits: Tensor) -> Tensor:
     """S* = sqrt(S x P), from logits.
 
-    Computed as exp((log S + log P) / 2): autograd through this form is the exact derivative z (1 - S) / 2, also where
-    S or P underflows. Through sqrt(S x P) it would be 0 / 0 there.
+    Computed as exp((log S + log P) / 2): autograd then gives the exact derivative z (1 - S) / 2, even where S or P
+    underflows; sqrt(S x P) would give 0 / 0 there.
 
     Args:
         class_logits: (B, K, H, W).
@@ -27,14 +27,14 @@ def aligned_score(class_logits: Tensor, gate_logits: Tensor) -> Tensor:
 
 
 def align_boxes(boxes_xyxy: Tensor, offsets: Tensor) -> Tensor:
-    """B* = A(B, O); a box that sampling turned inside out stays as it was.
+    """B* = A(B, O); a box that sampling would invert is left unchanged.
 
     Args:
-        boxes_xyxy: (B, 4, H, W) absolute pixels, so that a side may be taken from any cell.
+        boxes_xyxy: (B, 4, H, W) absolute pixels, so that a side can be sampled from any cell.
         offsets: (B, 8, H, W) in cells; side c is read at (row + offsets[2c], column + offsets[2c + 1]).
 
     Returns:
-        (B, 4, H, W) boxes with x1 < x2 and y1 < y2 wherever boxes_xyxy has them so.
+        (B, 4, H, W) boxes with x1 < x2 and y1 < y2 wherever that holds in boxes_xyxy.
 
     Source:
         Zhang et al., "Aligning Localization and Classification", equation 1.
@@ -45,9 +45,9 @@ def align_boxes(boxes_xyxy: Tensor, offsets: Tensor) -> Tensor:
 
 
 def sample_sides(boxes_xyxy: Tensor, offsets: Tensor) -> Tensor:
-    """Each of the four maps read bilinearly at its own offsets; beyond the border, the border's values repeat.
+    """Samples each of the four maps bilinearly at its own offsets; beyond the border, the border's values repeat.
 
-    Gathered, not by `grid_sample`, whose normalised coordinates are undefined on a map one cell wide.
+    Uses `gather` because the normalised coordinates of `grid_sample` are undefined on a map one cell wide.
 
     Args:
         boxes_xyxy: (B, 4, H, W).
@@ -73,9 +73,9 @@ def sample_sides(boxes_xyxy: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _neighbours(positions: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The cells before and after each position, and how far towards the second it lies (0..1).
+    """The cells before and after each position, and the position's fraction of the way to the second (0..1).
 
-    Indices are clamped once more as integers: a NaN from a diverged training must show in the loss, not as an
+    Indices are clamped again as integers: NaN from a diverged training must show up in the loss, not as an
     out-of-range read, which ends a CUDA process.
     """
     positions = positions.clamp(0, size - 1)

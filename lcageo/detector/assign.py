@@ -1,8 +1,8 @@
-"""Which place is to find which object: what all assignments share.
+"""Label assignment, the part that all methods share: which place is trained to find which object.
 
-A *place* is what the head predicts one box for: an anchor in RetinaNet, otherwise the point of a cell. An assignment
-first lets places be wanted by objects (`assign_geometric`, `assign_aligned`), then settles each place on one object
-(`settle`), then sees that no object goes without (`rescue`). It runs on the device of its inputs, without gradient.
+A *place* is what the head predicts one box for: an anchor in RetinaNet, otherwise the point of a cell. Candidates for
+each object are chosen first (`assign_geometric`, `assign_aligned`); then each place is given to one object (`settle`),
+and objects left without a place get one (`rescue`). All of it runs on the device of its inputs, without gradient.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from lcageo.config import STRIDES
 from lcageo.detector.boxes import anchors, cell_centres
 
 BACKGROUND = -1
-"""A place that is to find nothing."""
+"""The place of no object."""
 IGNORED = -2
-"""A place that is left out of the class loss: too near to an object for background, too far for the object;
-or inside a difficult object."""
+"""A place left out of the class loss: too close to an object for background, too far from it for a match, or inside a
+difficult object."""
 
 SQUARE_STRIDES = 8
-"""Side of the square that ATSS sets around a point. Source: Zhang et al., "Bridging the Gap (ATSS)", section 3.2."""
+"""Side of the square that ATSS puts around a point. Source: Zhang et al., "Bridging the Gap (ATSS)", section 3.2."""
 
 RESCUED_QUALITY = 0.1
-"""Least quality of a place that an object was given because it had none. Zero, as its IoU or centerness may be,
-would teach background; 0.1 lifts the score above the 0.05 that detections need."""
+"""Minimum quality of a place that `rescue` gave to an object. Its IoU or centerness may be zero, which would teach
+background; 0.1 lifts the score above the 0.05 that detections need."""
 
 _LEVEL_APART = 1e5
-"""Pixels by which a level counts as farther away: more than an image is wide."""
+"""Pixels added to the distance for each level of difference: more than any image is wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a head predicts, all levels in one row, in the order of `Predictions`."""
+    """The places of a head, all levels concatenated, in the order of `Predictions`."""
 
     anchors_xyxy: Tensor
     """(N, 4): RetinaNet's anchors, or the square of 8 strides around a point."""
@@ -44,12 +44,12 @@ class Places:
     levels: Tensor
     """(N,) int64, 0 for the finest."""
     level_sizes: tuple[int, ...]
-    """Places of each level; they add up to N."""
+    """Number of places of each level; they add up to N."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the places of one image are to find."""
+    """The training targets of one image's places."""
 
     objects: Tensor
     """(N,) int64: index of the object, BACKGROUND or IGNORED."""
@@ -58,10 +58,10 @@ class Assignment:
 
 
 def point_places(maps: Sequence[Tensor]) -> Places:
-    """One place a cell.
+    """One place per cell.
 
     Args:
-        maps: the five levels (..., H_l, W_l), finest first; give sizes, device and dtype.
+        maps: the five levels (..., H_l, W_l), finest first; they determine sizes, device and dtype.
     """
     points = [cell_centres(level, stride).flatten(1).T for level, stride in zip(maps, STRIDES, strict=True)]
     half = [stride * SQUARE_STRIDES / 2 for stride in STRIDES]
@@ -70,7 +70,7 @@ def point_places(maps: Sequence[Tensor]) -> Places:
 
 
 def anchor_places(maps: Sequence[Tensor]) -> Places:
-    """RetinaNet's nine places a cell; arguments as for `point_places`."""
+    """RetinaNet's nine places per cell; arguments as in `point_places`."""
     boxes = [anchors(level, stride) for level, stride in zip(maps, STRIDES, strict=True)]
     return _places(boxes, [(b[:, :2] + b[:, 2:]) / 2 for b in boxes])
 
@@ -82,7 +82,7 @@ def _places(boxes: list[Tensor], points: list[Tensor]) -> Places:
 
 
 def lies_inside(points_xy: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """Whether points lie inside boxes, not on their sides.
+    """Whether points are strictly inside boxes, not on their sides.
 
     Args:
         points_xy: (N, 2).
@@ -115,11 +115,11 @@ def centerness(points_xy: Tensor, boxes_xyxy: Tensor) -> Tensor:
 
 
 def best_of_each(values: Tensor, count: int) -> Tensor:
-    """Marks the `count` highest values of every row; equal ones count by place, unlike in topk, whose choice is open.
+    """Marks the `count` highest values of every row; of equal values the first win, which topk leaves undefined.
 
     Args:
         values: (M, N).
-        count: most per row; all of a row that is shorter.
+        count: maximum per row; a shorter row is marked entirely.
 
     Returns:
         (M, N) bool.
@@ -131,7 +131,7 @@ def best_of_each(values: Tensor, count: int) -> Tensor:
 
 
 def settle(wanted: Tensor, preference: Tensor) -> Tensor:
-    """Gives each place to the object that wants it and has the highest preference, the first of equals.
+    """Gives each place to the object with the highest preference among those that want it; the first of equals.
 
     Args:
         wanted: (M, N) bool.
@@ -147,18 +147,18 @@ def settle(wanted: Tensor, preference: Tensor) -> Tensor:
 
 
 def rescue(objects: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
-    """Gives each object that has no place the cheapest one that is not some other object's only place.
+    """Gives each object without a place the cheapest one that is not another object's only place.
 
-    Of several objects after one place the one that pays least gets it, the first of equals; the others try again.
-    Every round settles one object for good at least, and mostly all. Objects stay without only where they outnumber
-    the places.
+    If several objects choose the same place, the one with the lowest cost gets it (the first of equals) and the others
+    try again. Every round settles at least one object for good, usually all. Objects remain without a place only if
+    they outnumber the places.
 
     Args:
-        objects: (N,) int64, as from `settle`.
+        objects: (N,) int64, as `settle` returns them.
         cost: (M, N), finite.
 
     Returns:
-        (N,) int64 objects, and (N,) bool which places were given here.
+        (N,) int64 objects, and (N,) bool, True for the places given here.
     """
     objects, rescued = objects.clone(), torch.zeros_like(objects, dtype=torch.bool)
     while True:
@@ -179,13 +179,13 @@ def rescue(objects: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def distance_to_home(places: Places, boxes_xyxy: Tensor) -> Tensor:
-    """Cost of rescuing: the distance between a point and the object's centre, on the level that fits the object.
+    """Cost of rescuing: the distance from a point to the object's centre, lowest on the level that fits the object.
 
-    The level is the one whose square of 8 strides is nearest in size, so that a vehicle of two pixels next to a point
-    of P7 still goes to P3. Other levels follow, for images with fewer places than objects there.
+    That level is the one whose square of 8 strides is closest in size, so that a vehicle of two pixels next to a point
+    of P7 still goes to P3. Other levels cost more; they serve objects that outnumber the places of their level.
 
     Args:
-        places: N of them.
+        places: N places.
         boxes_xyxy: (M, 4).
 
     Returns:
@@ -193,12 +193,12 @@ def distance_to_home(places: Places, boxes_xyxy: Tensor) -> Tensor:
     """
     sizes = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
     in_squares = sizes.prod(dim=1).sqrt() / (SQUARE_STRIDES * STRIDES[0])
-    home = in_squares.log2().round().clamp(0, len(STRIDES) - 1)  # (M,); an empty box: log2(0) ends at 0
+    home = in_squares.log2().round().clamp(0, len(STRIDES) - 1)  # (M,); an empty box: log2(0) is clamped to 0
     apart = (places.levels - home[:, None]).abs()
     return apart * _LEVEL_APART + squared_distance(places.points_xy, boxes_xyxy).sqrt()
 
 
 def squared_distance(points_xy: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """Between points (N, 2) and the centres of boxes (M, 4): (M, N), square pixels."""
+    """Squared distance between points (N, 2) and the centres of boxes (M, 4): (M, N), square pixels."""
     centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
     return (points_xy - centres[:, None]).square().sum(dim=2)

@@ -1,4 +1,4 @@
-"""LCA-SA: places are chosen by how well they classify and localise an object at present."""
+"""LCA-SA: places are chosen by how well they currently classify and localise an object."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lcageo.detector.assign import (
     rescue,
     settle,
 )
+from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.layers import widen
-from lcageo.detector.overlap import pairwise_iou
 from lcageo.detector.truth import Truth
 
 SCORE_POWER, IOU_POWER = 1.0, 6.0
@@ -29,16 +29,16 @@ PLACES_PER_OBJECT = 13
 def assign_aligned(places: Places, scores: Tensor, boxes_xyxy: Tensor, truth: Truth) -> Assignment:
     """LCA-SA: the 13 places with the highest m, of all levels together; of these, those with m > 0 inside the object.
 
-    A place that several objects want goes to the one its box overlaps most. An object without a place (no point
-    inside, none of its 13 inside, or all more another's) gets its nearest point.
+    A place that several objects want goes to the one that its box overlaps most. An object without a place (no point
+    inside, none of its 13 inside, or all of them given to others) gets its nearest point.
 
-    The quality is t = m / max(m of that object) x max(IoU of that object), over the places it was given. A rescued
-    place has t = IoU, at least RESCUED_QUALITY: its m is often zero.
+    The quality is t = m / max(m of that object) x max(IoU of that object), over the object's places. A rescued place
+    has t = IoU, at least RESCUED_QUALITY, because its m is often zero.
 
     Args:
         places: points.
         scores: (N, K) decoded.
-        boxes_xyxy: (N, 4) decoded, not clipped; may be inverted, and then overlap nothing.
+        boxes_xyxy: (N, 4) decoded, not clipped; an inverted box overlaps nothing.
         truth: M objects.
 
     Source:

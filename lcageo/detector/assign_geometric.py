@@ -1,4 +1,4 @@
-"""Assignments by geometry alone: RetinaNet's anchors, FCOS's points, ATSS."""
+"""Assignment by geometry alone: RetinaNet's anchors, FCOS's points, ATSS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lcageo.detector.assign import (
     settle,
     squared_distance,
 )
-from lcageo.detector.overlap import pairwise_iou
+from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.truth import Truth
 
 FOREGROUND_IOU, BACKGROUND_IOU = 0.5, 0.4
@@ -40,10 +40,10 @@ _LEAST_SIDE = 1e-3
 
 @torch.no_grad()
 def assign_anchors(places: Places, truth: Truth) -> Assignment:
-    """RetinaNet's: an anchor finds the object it overlaps by half or more; an object without one gets its best.
+    """RetinaNet: an anchor goes to the object that it overlaps by half or more; an object without one gets its best.
 
-    The paper would leave out objects that no anchor covers by half. Its public code gives them their best anchor, and
-    so do we, but one anchor each, and none that is another object's only one.
+    In the paper, objects without such an anchor are left out. The public code gives them their best anchor, as done
+    here, but with one anchor each, and never another object's only one.
 
     Args:
         places: RetinaNet's anchors.
@@ -62,9 +62,9 @@ def assign_anchors(places: Places, truth: Truth) -> Assignment:
 
 @torch.no_grad()
 def assign_fcos(places: Places, truth: Truth) -> Assignment:
-    """FCOS's: points near an object's centre, on the level for its size; of several objects, the smallest.
+    """FCOS: points near an object's centre, on the level for its size; of several objects, the smallest wins.
 
-    An object without a point (smaller than the cells, or covered by smaller ones) gets its nearest.
+    An object without a point (smaller than a cell, or covered by smaller objects) gets its nearest.
 
     Args:
         places: points.
@@ -87,9 +87,9 @@ def assign_fcos(places: Places, truth: Truth) -> Assignment:
 
 @torch.no_grad()
 def assign_atss(places: Places, truth: Truth) -> Assignment:
-    """ATSS: of the nearest points of each level, those whose squares overlap the object more than most do.
+    """ATSS: of each level's nearest points, those whose squares reach the mean IoU with the object plus its deviation.
 
-    An object without a point (none of the candidates inside, or all more another's) gets its nearest.
+    An object without a point (no candidate inside, or all of them given to others) gets its nearest.
 
     Args:
         places: points, with squares of 8 strides.
@@ -112,7 +112,7 @@ def assign_atss(places: Places, truth: Truth) -> Assignment:
 
 
 def _by_centerness(objects: Tensor, places: Places, boxes_xyxy: Tensor) -> Assignment:
-    """The assignment with lost objects rescued; the quality of a point is its centerness."""
+    """The assignment after rescuing objects without a place; the quality of a point is its centerness."""
     objects, rescued = rescue(objects, distance_to_home(places, boxes_xyxy))
     quality = torch.zeros_like(places.points_xy[:, 0])
     found = objects >= 0
@@ -121,7 +121,7 @@ def _by_centerness(objects: Tensor, places: Places, boxes_xyxy: Tensor) -> Assig
 
 
 def encode_deltas(anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """What RetinaNet is to regress: the inverse of `boxes.decode_deltas`.
+    """RetinaNet's regression targets: the inverse of `boxes.decode_deltas`.
 
     Args:
         anchors_xyxy: (N, 4).

@@ -1,7 +1,7 @@
-"""Where the cells of the pyramid lie, and how regressed numbers become boxes.
+"""Boxes as tensors: cell positions of the pyramid, anchors, decoding of regressed values, clipping, and overlap.
 
 Boxes are continuous pixels: x1, y1, x2, y2 with the origin at the outer corner of the first pixel and width x2 - x1.
-Cell (i, j) of a level with stride s stands for the point ((j + 0.5) s, (i + 0.5) s).
+Cell (i, j) of a level with stride s represents the point ((j + 0.5) s, (i + 0.5) s).
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ import math
 import torch
 from torch import Tensor
 
+from lcageo.detector.layers import widen
+
 ANCHORS_PER_CELL = 9
 """Three sizes of each of three ratios."""
 
 _MAX_LOG_RATIO = math.log(1000 / 16)
-"""An anchor grows 62.5-fold at most: keeps exp finite. Source: the limit of Faster R-CNN's public code (Detectron)."""
+"""An anchor grows 62.5-fold at most, which keeps exp finite. Source: Faster R-CNN's public code (Detectron)."""
+
+_MIN_AREA = 1e-7
+"""Lower limit of divisors, square pixels: two empty boxes would divide by zero."""
 
 
 def cell_centres(level: Tensor, stride: int) -> Tensor:
-    """Image points that a map's cells stand for.
+    """Image points that the cells of a map represent.
 
     Args:
-        level: (..., H, W) floating map; gives size, device and dtype.
+        level: (..., H, W) floating map; determines size, device and dtype.
         stride: pixels from cell to cell.
 
     Returns:
@@ -38,7 +43,7 @@ def anchors(level: Tensor, stride: int) -> Tensor:
     """RetinaNet's anchors of one level.
 
     Args:
-        level: (..., H, W) floating map; gives size, device and dtype.
+        level: (..., H, W) floating map; determines size, device and dtype.
         stride: pixels from cell to cell.
 
     Returns:
@@ -47,10 +52,10 @@ def anchors(level: Tensor, stride: int) -> Tensor:
     Source:
         Lin et al., "Focal Loss for Dense Object Detection", section 4: areas (4 s)^2 at three octave parts.
     """
-    # Reckoned where they are needed: nine pairs sent from the host would make a GPU wait for each level.
-    places = torch.arange(ANCHORS_PER_CELL, device=level.device, dtype=level.dtype)
-    sides = 4 * stride * 2.0 ** (places % 3 / 3)
-    stretch = 2.0 ** ((places.div(3, rounding_mode="floor") - 1) / 2)  # root of height over width
+    # Computed on the device: copying nine pairs from the host would make a GPU wait at each level.
+    index = torch.arange(ANCHORS_PER_CELL, device=level.device, dtype=level.dtype)
+    sides = 4 * stride * 2.0 ** (index % 3 / 3)
+    stretch = 2.0 ** ((index.div(3, rounding_mode="floor") - 1) / 2)  # root of height over width
     half = torch.stack((sides / stretch, sides * stretch), dim=-1) / 2  # (9, 2)
     centres = cell_centres(level, stride).flatten(1).T[:, None]  # (H * W, 1, 2)
     return torch.cat((centres - half, centres + half), dim=-1).flatten(0, 1)
@@ -91,18 +96,18 @@ def decode_distances(distances: Tensor, stride: int) -> Tensor:
 
 
 def clip_boxes(boxes_xyxy: Tensor, height: int, width: int) -> Tensor:
-    """Boxes (..., 4) cut to an image; those outside lose their area but stay in place."""
+    """Boxes (..., 4) clipped to an image; those outside it keep their index but lose their area."""
     x = boxes_xyxy[..., 0::2].clamp(0, width)  # (..., 2): x1, x2
     y = boxes_xyxy[..., 1::2].clamp(0, height)
     return torch.stack((x, y), dim=-1).flatten(-2)
 
 
 def flatten_map(level: Tensor, depth: int) -> Tensor:
-    """One row per box in place of a map.
+    """A map as rows, one per box.
 
     Args:
-        level: (B, A * depth, H, W), A boxes a cell.
-        depth: numbers a box.
+        level: (B, A * depth, H, W), A boxes per cell.
+        depth: values per box.
 
     Returns:
         (B, H * W * A, depth), cell by cell in rows.
@@ -110,3 +115,57 @@ def flatten_map(level: Tensor, depth: int) -> Tensor:
     batch, channels, height, width = level.shape
     split = level.reshape(batch, channels // depth, depth, height, width)  # (B, A, depth, H, W)
     return split.permute(0, 3, 4, 1, 2).reshape(batch, -1, depth)
+
+
+def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """Intersection over union of every pair; an inverted box has no area and overlaps nothing.
+
+    Args:
+        first_xyxy: (M, 4).
+        second_xyxy: (N, 4).
+
+    Returns:
+        (M, N) in 0..1, at least float32.
+    """
+    return _iou(_sides(first_xyxy, 1), _sides(second_xyxy, 0))[0].clamp(max=1)
+
+
+def paired_giou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """Generalised IoU of box i with box i.
+
+    Args:
+        first_xyxy: (N, 4); an inverted box counts as empty.
+        second_xyxy: (N, 4), x1 <= x2 and y1 <= y2.
+
+    Returns:
+        (N,) in -1..1, at least float32.
+
+    Source:
+        Rezatofighi et al., "Generalized Intersection over Union", algorithm 1. Negative sides are clamped to zero:
+        otherwise two would give a positive area, and one a union that may be negative or zero.
+    """
+    first, second = _sides(first_xyxy, -1), _sides(second_xyxy, -1)
+    iou, union = _iou(first, second)
+    width = torch.maximum(first[2], second[2]) - torch.minimum(first[0], second[0])
+    height = torch.maximum(first[3], second[3]) - torch.minimum(first[1], second[1])
+    hull = (width * height).clamp(min=_MIN_AREA)  # never below the second box's area
+    return iou - (hull - union) / hull
+
+
+def _sides(boxes_xyxy: Tensor, axis: int) -> tuple[Tensor, ...]:
+    """x1, y1, x2, y2, (N,) each; with an axis >= 0, of size one along it."""
+    sides = widen(boxes_xyxy).unbind(-1)
+    return sides if axis < 0 else tuple(side.unsqueeze(axis) for side in sides)
+
+
+def _iou(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """IoU and union, broadcast. Coordinates stay separate tensors to save memory: RetinaNet has many pairs."""
+    width = (torch.minimum(first[2], second[2]) - torch.maximum(first[0], second[0])).clamp(min=0)
+    height = (torch.minimum(first[3], second[3]) - torch.maximum(first[1], second[1])).clamp(min=0)
+    shared = width * height
+    union = (_area(first) + _area(second) - shared).clamp(min=_MIN_AREA)
+    return shared / union, union
+
+
+def _area(box: tuple[Tensor, ...]) -> Tensor:
+    return (box[2] - box[0]).clamp(min=0) * (box[3] - box[1]).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Parameters, and floating-point work by two rules: the one that Table I follows, and the true one.
+"""Number of parameters, and computational cost by two rules: that of the paper's Table I, and the true one.
 
 Networks on the meta device are counted without computing anything:
 
@@ -22,11 +22,11 @@ def count_params(network: nn.Module) -> int:
 
 
 def paper_flops(network: Network, height: int, width: int) -> int:
-    """Work of one image as the paper's Table I counts it.
+    """Operations for one image as the paper's Table I counts them.
 
-    Multiply-accumulates of convolutions, one per output number for a bias, two for an affine normalisation, one for
-    a ReLU, one per input number for max-pooling. What is no module counts nothing: above all LCA-H's batched
-    products, which is why the table shows `lca-h` cheaper than its baseline. See `true_macs`.
+    Multiply-accumulates of convolutions, one per output value for a bias, two for an affine normalisation, one for a
+    ReLU, one per input value for max-pooling. Only modules count, which leaves out LCA-H's batched products: that is
+    why the table shows `lca-h` as cheaper than its baseline. See `true_macs`.
 
     Source:
         Found by agreement with all six rows (LCA-DET.md, section 1); mmcv and older ptflops count by such module hooks.
@@ -50,7 +50,7 @@ def true_macs(network: Network, height: int, width: int) -> int:
     """Multiply-accumulates of one image's convolutions and matrix products, batched products included."""
     with FlopCounterMode(display=False) as counter:
         _run_once(network, height, width)
-    return int(counter.get_total_flops()) // 2  # the counter takes a multiply-accumulate for two
+    return int(counter.get_total_flops()) // 2  # the counter counts a multiply-accumulate as two
 
 
 _COUNTED = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.MaxPool2d)
@@ -69,7 +69,7 @@ def _module_flops(module: nn.Module, first_input: Tensor, output: Tensor) -> int
 
 
 def _run_once(network: Network, height: int, width: int) -> None:
-    """One forward pass on the network's device, without training it."""
+    """One forward pass on the network's device, in evaluation mode."""
     device = next(network.parameters()).device
     training = network.training
     network.eval()

@@ -1,4 +1,4 @@
-"""From a network's outputs and the truth to its losses: what each preset assigns, compares and weighs."""
+"""Losses from a network's outputs and the truth: what each preset assigns, compares and weights."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from lcageo.detector.truth import Truth
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Losses of a batch, weighted and divided by their normalisers; all () tensors of float32 at least."""
+    """Losses of a batch, weighted and divided by their normalisers; all () tensors, at least float32."""
 
     class_loss: Tensor
     box_loss: Tensor
     centerness_loss: Tensor | None
     """FCOS only."""
     class_normaliser: Tensor
-    """Sum of t (LCA-SA) or number of places with an object, at least 1: over all devices, divided by their number.
-    Divides the losses of class and centerness."""
+    """Divisor of the class and centerness losses: sum of t (LCA-SA) or number of places with an object, at least 1;
+    summed over all devices and divided by their number."""
     box_normaliser: Tensor
-    """The same for the box loss: the sum of its weights, that is of quality."""
+    """The same for the box loss: the sum of its weights, the qualities."""
 
     @property
     def total(self) -> Tensor:
-        """What training descends."""
+        """The loss that training minimises."""
         total = self.class_loss + self.box_loss
         return total if self.centerness_loss is None else total + self.centerness_loss
 
     @classmethod
     def mean(cls, parts: Sequence[Losses]) -> Losses:
-        """The mean of a batch's parts, figure by figure, without their graphs."""
+        """The means over a batch's parts, field by field, detached."""
 
         def mean_of(tensors: Sequence[Tensor]) -> Tensor:
             return torch.stack([tensor.detach() for tensor in tensors]).mean()
@@ -67,20 +67,20 @@ class Losses:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What one preset is trained for."""
+    """The training objective of one preset."""
 
     assign: Callable[[Places, Truth], Assignment] | None
-    """By geometry, with hard class targets and focal loss. None: LCA-SA, with t as the target and its quality loss."""
+    """Assignment by geometry, with hard class targets and focal loss. None: LCA-SA, with targets t and quality loss."""
     aligned: bool = False
-    """Whether the class loss is on S* instead of sigmoid(class logit)."""
+    """Whether the class loss is computed on S* instead of sigmoid(class logit)."""
     deltas: bool = False
     """Whether places are anchors and the box loss is smooth L1 on their deltas, instead of GIoU on decoded boxes."""
     centerness: bool = False
-    """Whether the gate learns the quality by a loss of its own."""
+    """Whether the gate learns the quality with its own loss."""
     box_weight: float = 2.0
 
 
-# LCA-DET.md, section 3. Box weights: RetinaNet's and FCOS's papers add their losses plainly.
+# LCA-DET.md, section 3. Box weights: the papers of RetinaNet and FCOS add their losses unweighted.
 OBJECTIVES: dict[Preset, Objective] = {
     Preset.RETINANET: Objective(assign_anchors, deltas=True, box_weight=1.0),
     Preset.FCOS: Objective(assign_fcos, centerness=True, box_weight=1.0),
@@ -105,16 +105,16 @@ def compute_losses(
 ) -> Losses:
     """The losses of a batch.
 
-    Where torch.distributed runs, every process must call this once for each of its batches, also for one without
-    objects: the normalisers are summed over them.
+    With torch.distributed, every process must call this once for each of its batches, including those without
+    objects: the normalisers are summed over all processes.
 
     Args:
-        preset: what the network was built as.
+        preset: the one that the network was built for.
         outputs: of `Network.forward`, B images.
-        predictions: of `Network.decode` on them, with its gradient.
+        predictions: of `Network.decode` on these outputs, with gradient.
         truths: one per image, on the device of the outputs. Objects of classes that an image is not annotated for
-            are left out, as are these classes' scores, and places inside ignored boxes that find no other object.
-        geometric: assign `lca-sa` and `lca` as `lca-baseline` and `lca-h` are, as a warm-up; nothing else changes.
+            are left out, and so are the scores of these classes and places without an object inside ignored boxes.
+        geometric: for a warm-up, assign `lca-sa` and `lca` like `lca-baseline` and `lca-h`; nothing else changes.
     """
     objective = OBJECTIVES[_GEOMETRIC.get(preset, preset) if geometric else preset]
     truths = [truth.of_labelled_classes() for truth in truths]
@@ -139,7 +139,7 @@ def compute_losses(
 
 @dataclass(frozen=True, slots=True)
 class _Matched:
-    """Places with an object, of all images together (P in all; P = 0 keeps the losses in the graph)."""
+    """The P places with an object, of all images together; P = 0 keeps the losses in the graph."""
 
     boxes_xyxy: Tensor
     """(P, 4) decoded."""
@@ -158,17 +158,17 @@ class _Matched:
 def _assigned(
     objective: Objective, places: Places, predictions: Predictions, truths: Sequence[Truth]
 ) -> list[Assignment]:
-    """Image by image."""
+    """The assignment of each image."""
     if objective.assign is not None:
         assignments = [objective.assign(places, truth) for truth in truths]
     else:
         scores, boxes = predictions.scores.detach(), predictions.boxes_xyxy.detach()
         assignments = [assign_aligned(places, s, b, truth) for s, b, truth in zip(scores, boxes, truths, strict=True)]
-    return [_spared(places, truth, given) for truth, given in zip(truths, assignments, strict=True)]
+    return [_without_difficult(places, truth, given) for truth, given in zip(truths, assignments, strict=True)]
 
 
-def _spared(places: Places, truth: Truth, assignment: Assignment) -> Assignment:
-    """The background inside difficult objects is ignored: what is found there is neither right nor wrong."""
+def _without_difficult(places: Places, truth: Truth, assignment: Assignment) -> Assignment:
+    """Ignores the background inside difficult objects, where detections count as neither right nor wrong."""
     if len(truth.ignored_xyxy) == 0:
         return assignment
     inside = lies_inside(places.points_xy, truth.ignored_xyxy).any(dim=0)
@@ -209,7 +209,7 @@ def _class_sum(
     truths: Sequence[Truth],
     assignments: Sequence[Assignment],
 ) -> Tensor:
-    """The class loss of all places and labelled classes."""
+    """Class loss, summed over all places and labelled classes."""
     soft = objective.assign is None
     scores = _log_scores(objective, outputs, num_classes)  # (B, N, K)
     targets, weights = scores.log_score.new_zeros(scores.log_score.shape), []
@@ -237,7 +237,7 @@ def _delta_losses(matched: _Matched) -> Tensor:
 
 
 def _centerness_sum(matched: _Matched) -> Tensor:
-    """FCOS's loss of the gate."""
+    """FCOS's centerness loss, summed."""
     assert matched.gate_logits is not None, "FCOS outputs hold centerness"
     return centerness_loss(matched.gate_logits, matched.quality).sum()
 
@@ -256,7 +256,8 @@ def _shared(amounts: Tensor) -> Tensor:
     """Amounts summed over all processes, at least 1, divided by the number of processes.
 
     Gradients are averaged over processes (DistributedDataParallel), so that dividing by this share gives what one
-    process gives with all images. The least value holds for the sum: held by each, it would count several times.
+    process would give for all images. The minimum of 1 applies to the sum: applied by each process, it would count
+    several times.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return amounts.clamp(min=1)

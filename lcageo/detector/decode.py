@@ -1,4 +1,4 @@
-"""From dense predictions to objects on the device, for a whole batch and without waiting for it once."""
+"""Objects from dense predictions, computed on the device for a whole batch without synchronising with the host."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from lcageo.config import CANDIDATES_PER_LEVEL
+from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.outputs import Predictions
-from lcageo.detector.overlap import pairwise_iou
 
 CAPACITY = 512
-"""Candidates of an image that are compared on the device; an image with more is left to the host."""
+"""Maximum number of an image's candidates that are compared on the device; with more, the host takes over."""
 ROUNDS = 16
-"""Of suppression: a chain of boxes, each dropping the next, that is longer is left to the host."""
+"""Maximum number of suppression rounds; a longer chain of boxes, each dropping the next, is left to the host."""
 
 
 class Selected(NamedTuple):
@@ -27,9 +27,9 @@ class Selected(NamedTuple):
     labels: Tensor
     """(B, C) int64."""
     kept: Tensor
-    """(B, C) True for objects: what class-wise greedy NMS keeps."""
+    """(B, C) True for the candidates that class-wise greedy NMS keeps."""
     whole: Tensor
-    """(B,) True where `kept` is exact; elsewhere the image had too many candidates, or too long a chain of them."""
+    """(B,) True where `kept` is exact; elsewhere the image had too many candidates or too long a chain."""
 
 
 def select(
@@ -40,18 +40,18 @@ def select(
     per_level: int = CANDIDATES_PER_LEVEL,
     rounds: int = ROUNDS,
 ) -> Selected:
-    """Each level's best pairs of place and class, then class-wise NMS, for every image.
+    """Takes each level's best pairs of place and class, then applies class-wise NMS, for every image.
 
-    All shapes follow from those of the arguments, so that nothing has to be known on the host before the end. Ties
-    are broken by place. Boxes without area are left out: their cell lies beyond the image's border.
+    All shapes follow from those of the arguments, so that the host needs no intermediate result. Ties are broken by
+    place. Boxes without area are left out: their cell is beyond the image's border.
 
     Args:
         predictions: of a batch of B images.
-        thresholds: (K,); only scores above their class's count.
-        iou: overlap above which the lesser of two boxes of a class is dropped.
-        capacity: C, most candidates of an image.
-        per_level: most candidates of one level.
-        rounds: of suppression, at most.
+        thresholds: (K,); only scores above that of their class count.
+        iou: overlap above which the lower-scoring of two boxes of a class is dropped.
+        capacity: C, maximum number of candidates of an image.
+        per_level: maximum number of candidates of one level.
+        rounds: maximum number of suppression rounds.
     """
     levels = _levels(predictions, thresholds, per_level)
     values, boxes, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
@@ -63,7 +63,7 @@ def select(
     overlapping = torch.stack([pairwise_iou(image, image) for image in boxes]) > iou  # (B, C, C)
     rivals = (overlapping & (labels[:, :, None] == labels[:, None, :])).triu(diagonal=1)
     kept, before = valid, valid
-    for _ in range(rounds):  # right from the top on: after n rounds for all whose chain of betters is n long
+    for _ in range(rounds):  # after n rounds, right for all boxes with at most n rivals in a chain above them
         kept, before = valid & ~(rivals & kept[:, :, None]).any(dim=1), kept
     return Selected(boxes, values, labels, kept, fits & (kept == before).all(dim=1))
 
@@ -76,7 +76,7 @@ def _levels(predictions: Predictions, thresholds: Tensor, per_level: int) -> lis
     for scores, boxes in zip(*split, strict=True):
         has_area = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1, keepdim=True)
         wanted = torch.where((scores > thresholds) & has_area, scores, 0).flatten(1)
-        # A stable sort, unlike topk, whose choice among equal scores is open.
+        # A stable sort: topk's choice among equal scores is undefined.
         values, order = wanted.sort(dim=1, descending=True, stable=True)
         values, order = values[:, :per_level], order[:, :per_level]
         levels.append((values, _gathered(boxes, order // scores.shape[2]), order % scores.shape[2]))

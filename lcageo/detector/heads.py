@@ -1,4 +1,4 @@
-"""The comparison systems' heads: RetinaNet, FCOS and the dual-branch baseline. Weights are shared over the levels."""
+"""Heads of the comparison systems: RetinaNet, FCOS, dual-branch baseline. Levels share their weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lcageo.detector.layers import conv_gn_relu, conv_relu, init_normal, init_pr
 from lcageo.detector.outputs import LevelOutput
 
 MAX_LOG_DISTANCE = math.log(1000)
-"""A side lies 1000 strides away at most: keeps exp, and with it the sampling of boxes, finite."""
+"""A side is at most 1000 strides away, which keeps exp, and so the sampling of boxes, finite."""
 
 
 class Head(nn.Module, ABC):
@@ -31,7 +31,7 @@ class Head(nn.Module, ABC):
     @property
     @abstractmethod
     def predictors(self) -> tuple[nn.Conv2d, ...]:
-        """The layers that make the raw maps: outputs, which some optimisers must not treat as hidden layers."""
+        """The output layers, which some optimisers must not treat as hidden layers."""
 
     @abstractmethod
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
@@ -43,7 +43,7 @@ class Head(nn.Module, ABC):
 
 
 class Branch(nn.Module):
-    """A tower of 3x3 convolutions; `fused` adds a 1x1 convolution over its input and every feature on the way."""
+    """A tower of 3x3 convolutions; `fused` adds a 1x1 convolution over its input and all its features."""
 
     def __init__(self, channels: int, convs: int, *, norm: bool, fused: bool = False) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Branch(nn.Module):
 
 
 class RetinaHead(Head):
-    """Nine anchors a cell, two towers with bias and without normalisation; the score is sigmoid(class).
+    """Nine anchors per cell, two towers with bias and without normalisation; the score is sigmoid(class).
 
     Source:
         Lin et al., "Focal Loss for Dense Object Detection", section 4.
@@ -78,7 +78,7 @@ class RetinaHead(Head):
 
     @property
     def predictors(self) -> tuple[nn.Conv2d, ...]:
-        """Of classes and anchors' deltas."""
+        """Layers of class logits and anchor deltas."""
         return self.class_logits, self.deltas
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
@@ -95,9 +95,9 @@ class RetinaHead(Head):
 
 
 class FcosHead(Head):
-    """One point a cell, two GN towers, centerness beside the classes; the score is sqrt(class x centerness).
+    """One point per cell, two GN towers, centerness from the class tower; the score is sqrt(class x centerness).
 
-    Distances are exp(scale_l x reg) as in the paper, but counted in strides: then all levels start alike.
+    Distances are exp(scale_l x reg) as in the paper, but in strides, so that all levels start alike.
 
     Source:
         Tian et al., "FCOS: Fully Convolutional One-Stage Object Detection". The square root is not in the paper; its
@@ -118,7 +118,7 @@ class FcosHead(Head):
 
     @property
     def predictors(self) -> tuple[nn.Conv2d, ...]:
-        """Of classes, centerness and distances."""
+        """Layers of class logits, centerness and distances."""
         return self.class_logits, self.centerness, self.log_distances
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:
@@ -141,14 +141,14 @@ class FcosHead(Head):
 
 
 class BaselineHead(Head):
-    """One point a cell, two GN towers, no centerness; the score is sigmoid(class).
+    """One point per cell, two GN towers, no centerness; the score is sigmoid(class).
 
     Args:
         channels: width of the pyramid and of the towers.
         num_classes: K.
         convs: 3x3 convolutions in each tower.
         fused: each tower's input and features go through a 1x1 convolution, and the predictors are 1x1. This is the
-            baseline whose size fits the paper's Table I; without it (3x3 predictors) the head is the usual one.
+            baseline whose size matches the paper's Table I; without it (3x3 predictors) it is the usual head.
     """
 
     def __init__(self, channels: int, num_classes: int, convs: int, *, fused: bool) -> None:
@@ -165,7 +165,7 @@ class BaselineHead(Head):
 
     @property
     def predictors(self) -> tuple[nn.Conv2d, ...]:
-        """Of classes and distances."""
+        """Layers of class logits and distances."""
         return self.class_logits, self.log_distances
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:

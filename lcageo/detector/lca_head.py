@@ -17,14 +17,14 @@ from lcageo.detector.outputs import LevelOutput
 
 _CONV_STD = 0.01
 _ALIGNMENT_STD = 0.001
-"""Attention and offset layers start ten times smaller: features equally weighted, boxes hardly moved."""
+"""Attention and offset layers start ten times smaller: features weighted equally, boxes hardly moved."""
 
 
 class TaskDecomposition(nn.Module):
-    """A task's own mixture of the tower's features.
+    """A task-specific mixture of the tower's features.
 
-    w = sigmoid(W2 relu(W1 GAP(F))) weighs the features; it is multiplied into the 1x1 weights, which are much smaller
-    than the features, and these are applied as a batched product.
+    w = sigmoid(W2 relu(W1 GAP(F))) weights the features. It is multiplied into the 1x1 weights, which are much smaller
+    than the features, and the result is applied as a batched product.
 
     Source:
         Zhang et al., "Aligning Localization and Classification"; the layer follows Feng et al., "TOOD", section 3.1.
@@ -58,9 +58,9 @@ class TaskDecomposition(nn.Module):
 
 
 class SpatialMap(nn.Module):
-    """A small map read off the stacked features: P with one channel, O with eight.
+    """A map predicted from the stacked features: P with one channel, O with eight.
 
-    The ReLU is no module: the paper's FLOPs, which count modules, have no room for it.
+    The ReLU is not a module, because the paper's FLOPs count modules and agree only without it.
     """
 
     def __init__(self, in_channels: int, hidden: int, out_channels: int, std: float) -> None:
@@ -75,7 +75,7 @@ class SpatialMap(nn.Module):
 
 
 class LcaHead(Head):
-    """One point a cell; scores sqrt(S x P) and boxes A(B, O).
+    """One point per cell; scores sqrt(S x P) and boxes A(B, O).
 
     Args:
         channels: width of the pyramid and of the tower; a multiple of 8.
@@ -83,8 +83,8 @@ class LcaHead(Head):
         convs: 3x3 convolutions in the shared tower.
 
     Source:
-        Zhang et al., "Aligning Localization and Classification", figure 1 and equation 1. Layers of P and O: ours,
-        sized so that parameters and FLOPs agree with Table I.
+        Zhang et al., "Aligning Localization and Classification", figure 1 and equation 1. The layers of P and O are
+        ours, sized so that parameters and FLOPs agree with Table I.
     """
 
     def __init__(self, channels: int, num_classes: int, convs: int) -> None:
@@ -104,7 +104,7 @@ class LcaHead(Head):
 
     @property
     def predictors(self) -> tuple[nn.Conv2d, ...]:
-        """Of classes, distances, P and O."""
+        """Layers of class logits, distances, P and O."""
         return self.class_logits, self.log_distances, self.probability.predict, self.offsets.predict
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[LevelOutput, ...]:

@@ -1,8 +1,8 @@
-"""The losses, each unreduced, so that the caller weighs, masks and sums. Computed at float32 at least, also under
-autocast: bfloat16 knows no number between 0.996 and 1.
+"""Losses, all unreduced: the caller weights, masks and sums them. Computed in float32 or wider, even under autocast,
+because bfloat16 has no number between 0.996 and 1.
 
 Class losses take logarithms of the score and of its complement (`LogScores`), never probabilities: log(1 - S) of a
-score that has been rounded to 1 is infinite, and its gradient is not a number.
+score that was rounded to 1 is infinite, and its gradient is NaN.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lcageo.detector.boxes import paired_giou
 from lcageo.detector.layers import widen
-from lcageo.detector.overlap import paired_giou
 
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 """Source: Lin et al., "Focal Loss for Dense Object Detection", table 1b; LCA-Det's baselines keep them."""
 
 SMOOTH_L1_BETA = 1 / 9
-"""Where the loss of a delta turns linear. Source: RetinaNet's public code (Detectron), 0.11."""
+"""Difference from which the loss of a delta is linear. Source: RetinaNet's public code (Detectron), 0.11."""
 
 
 class LogScores(NamedTuple):
@@ -61,13 +61,13 @@ def aligned_scores(class_logits: Tensor, gate_logits: Tensor) -> LogScores:
 
 
 def focal_loss(scores: LogScores, targets: Tensor, alpha: float = FOCAL_ALPHA, gamma: float = FOCAL_GAMMA) -> Tensor:
-    """Cross-entropy that fades where the score is right already.
+    """Cross-entropy with less weight where the score is already right.
 
     Args:
         scores: of shape (...).
         targets: (...), 0 or 1.
         alpha: weight of the ones; the zeros weigh 1 - alpha.
-        gamma: how fast it fades.
+        gamma: how fast the weight falls.
 
     Returns:
         (...), not reduced.
@@ -98,7 +98,7 @@ def quality_focal_loss(scores: LogScores, targets: Tensor) -> Tensor:
 
 
 def giou_loss(boxes_xyxy: Tensor, targets_xyxy: Tensor) -> Tensor:
-    """1 - GIoU of each box with its target; inverted boxes count as empty, and so lose 1 to 2.
+    """1 - GIoU of each box with its target; inverted boxes count as empty and so have a loss of 1 to 2.
 
     Args:
         boxes_xyxy: (N, 4) predicted.

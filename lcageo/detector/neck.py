@@ -1,4 +1,4 @@
-"""The feature pyramid: C3, C4, C5 in, P3 to P7 out, all of one width."""
+"""The feature pyramid: from C3, C4, C5 to P3 to P7, all with the same number of channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FeaturePyramid(nn.Module):
     Args:
         in_channels: channels of C3, C4, C5.
         channels: channels of every output level.
-        p6_from: C5 in RetinaNet, P5 in FCOS and what follows it.
+        p6_from: C5 in RetinaNet, P5 in FCOS and later systems.
 
     Source:
         Lin et al., "Feature Pyramid Networks for Object Detection"; P6, P7 and the ReLU between them: Lin et al.,
@@ -54,5 +54,5 @@ class FeaturePyramid(nn.Module):
 
 
 def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
-    """`coarse` at the exact size of `fine`: a fixed factor of 2 misses by one where a size was odd."""
+    """`coarse` at the exact size of `fine`: a fixed factor of 2 is off by one where a size is odd."""
     return functional.interpolate(coarse, size=fine.shape[-2:], mode="nearest")

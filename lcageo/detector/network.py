@@ -1,4 +1,4 @@
-"""Backbone, neck and head put together."""
+"""A detector assembled from backbone, neck and head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lcageo.config import STRIDES
-from lcageo.detector.backbone import ResNet
+from lcageo.detector.backbone import Backbone
 from lcageo.detector.boxes import clip_boxes
 from lcageo.detector.heads import Head
 from lcageo.detector.neck import FeaturePyramid
@@ -24,17 +24,17 @@ class Network(nn.Module):
         head: levels to raw maps, raw maps to scores and boxes.
     """
 
-    def __init__(self, backbone: ResNet, neck: FeaturePyramid, head: Head) -> None:
+    def __init__(self, backbone: Backbone, neck: FeaturePyramid, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
 
     def forward(self, images: Tensor) -> tuple[LevelOutput, ...]:
-        """Raw maps, for a loss.
+        """Raw maps, for the losses.
 
         Args:
-            images: (B, 3, H, W) floating, normalised as the weights expect; any height and width.
+            images: (B, 3, H, W) floating, normalised as the weights expect; of any height and width.
 
         Returns:
             One LevelOutput for each of the five levels, finest first.
@@ -43,7 +43,7 @@ class Network(nn.Module):
         return outputs
 
     def decode(self, outputs: Sequence[LevelOutput]) -> Predictions:
-        """Scores and boxes from raw maps: differentiable, and not clipped, as a loss needs them."""
+        """Scores and boxes from raw maps: differentiable and not clipped, as the losses need them."""
         decoded = [self.head.decode(output, stride) for output, stride in zip(outputs, STRIDES, strict=True)]
         scores, boxes = zip(*decoded, strict=True)
         return Predictions(torch.cat(scores, dim=1), torch.cat(boxes, dim=1), tuple(s.shape[1] for s in scores))

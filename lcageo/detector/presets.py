@@ -1,4 +1,4 @@
-"""What each system of the paper's Table I is made of."""
+"""The systems of the paper's Table I: which parts each is built from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lcageo.config import NetworkConfig, Norm, Preset
-from lcageo.detector.backbone import ResNet, StrideIn
+from lcageo.detector.backbone import StrideIn, build_backbone
 from lcageo.detector.heads import BaselineHead, FcosHead, Head, RetinaHead
 from lcageo.detector.lca_head import LcaHead
 from lcageo.detector.neck import FeaturePyramid, P6From
@@ -16,7 +16,7 @@ from lcageo.detector.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parts of one system, where NetworkConfig leaves them open."""
+    """The parts of one system that NetworkConfig does not set."""
 
     head: Callable[[int, int, int], Head]
     """Called with channels, number of classes and number of convolutions."""
@@ -24,8 +24,9 @@ class Recipe:
     """3x3 convolutions, per branch where the head has two."""
     p6_from: P6From
     stride_in: StrideIn
+    """Where the backbone's bottlenecks halve the resolution, if its family leaves the choice."""
     norm: Norm
-    """Of the backbone."""
+    """Normalisation of the backbone."""
 
 
 _FUSED = partial(BaselineHead, fused=True)
@@ -47,7 +48,7 @@ RECIPES: dict[Preset, Recipe] = {
 def build_network(config: NetworkConfig) -> Network:
     """The network that a configuration describes, with initial values as for training from scratch."""
     recipe = RECIPES[config.preset]
-    backbone = ResNet(config.backbone, config.backbone_width, config.norm or recipe.norm, recipe.stride_in)
+    backbone = build_backbone(config.backbone, config.backbone_width, config.norm or recipe.norm, recipe.stride_in)
     neck = FeaturePyramid(backbone.out_channels, config.channels, recipe.p6_from)
     head = recipe.head(config.channels, config.num_classes, config.head_convs or recipe.head_convs)
     return Network(backbone, neck, head)

@@ -1,4 +1,4 @@
-"""The annotated objects of an image, as training and its losses see them."""
+"""The annotated objects of an image, as the losses take them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known about one image. No objects (M = 0) is normal."""
+    """The annotation of one image, which may be without objects (M = 0)."""
 
     boxes_xyxy: Tensor
     """(M, 4) float32 image pixels, x1 < x2 and y1 < y2."""
     labels: Tensor
     """(M,) int64, 0 to K - 1."""
     labelled: Tensor
-    """(K,) bool, True for the classes that the image is annotated for; the others may be there unmarked."""
+    """(K,) bool, True for the classes that the image is annotated for; it may show objects of the others unmarked."""
     ignored_xyxy: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
-    """(D, 4), boxes of difficult objects, of whatever class: places inside them are neither to find anything nor
-    background. None (D = 0) may lie on any device."""
+    """(D, 4), boxes of difficult objects of any class; places inside them are ignored unless they are given to an
+    object. If there are none (D = 0), the device does not matter."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -49,6 +49,6 @@ class Truth:
         )
 
     def of_labelled_classes(self) -> Truth:
-        """Without the objects of classes that the image is not annotated for: some may be marked, others not."""
+        """Without objects of classes that the image is not annotated for: such marks are incomplete."""
         kept = self.labelled[self.labels]
         return Truth(self.boxes_xyxy[kept], self.labels[kept], self.labelled, self.ignored_xyxy)

@@ -1,9 +1,10 @@
-"""Reading tensors from files without running code, and loading them into a backbone."""
+"""Reads tensors from files without running code, and loads them into a backbone."""
 
 from __future__ import annotations
 
 import pickle
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,13 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lcageo.detector.backbone import ResNet
+from lcageo.detector.backbone import Backbone
 from lcageo.errors import ModelError
 
-_NAMES_SHOWN = 6
-
-# torch's weights-only unpickler checks what it may run, not whether a file is whole: damage shows as whatever the
-# next instruction stumbles over.
+# torch's weights-only unpickler checks what it may run, not whether a file is intact: a damaged file raises whatever
+# the next instruction fails with.
 _UNREADABLE = (
     pickle.UnpicklingError,
     SafetensorError,
@@ -33,45 +32,36 @@ _UNREADABLE = (
 )
 
 
-def load_backbone_weights(backbone: ResNet, path: Path) -> None:
-    """Fills a backbone from a torchvision checkpoint of the same ResNet (.pth, .pt or .safetensors).
+def load_backbone_weights(backbone: Backbone, path: Path) -> Sequence[str]:
+    """Fills a backbone from a checkpoint file of its family (.pth, .pt or .safetensors).
 
-    The checkpoint's classifier (`fc.*`) is left over; nothing is changed if anything else does not fit.
+    Nothing is changed if anything does not fit.
 
     Args:
-        backbone: the network's ResNet.
+        backbone: the network's.
         path: file of named tensors.
+
+    Returns:
+        Warnings, as in `Backbone.load`.
 
     Raises:
         ModelError: if the file cannot be read without running code, or its names or shapes differ.
     """
-    found = {name: tensor for name, tensor in read_tensors(path).items() if not name.startswith("fc.")}
-    expected = backbone.state_dict()
-    missing = sorted(name for name in expected.keys() - found.keys() if not _is_counter(name))
-    unexpected = sorted(name for name in found.keys() - expected.keys() if not _is_counter(name))
-    if missing or unexpected:
-        raise ModelError(
-            f"weights '{path}' do not fit the backbone: "
-            f"missing {_listing(missing)}; unexpected {_listing(unexpected)}; "
-            "give the checkpoint of the same ResNet (a gn backbone cannot take batch norm weights)"
-        )
-    for name, tensor in found.items():
-        if name in expected and tensor.shape != expected[name].shape:
-            raise ModelError(
-                f"weights '{path}' do not fit the backbone: {name} is {tuple(tensor.shape)} in the file and "
-                f"{tuple(expected[name].shape)} in the network; choose the backbone and backbone_width of the file"
-            )
-    backbone.load_state_dict(found, strict=False)
+    tensors = read_tensors(path)
+    try:
+        return backbone.load(tensors)
+    except ModelError as error:
+        raise ModelError(f"weights '{path}' do not fit the backbone: {error}") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a file, on the CPU; pickled code in it is refused.
+    """Named tensors of a file, on the CPU; a file with pickled code is refused.
 
     Args:
-        path: .safetensors, or anything that `torch.save` wrote from a flat dict of tensors.
+        path: .safetensors, or a flat dict of tensors written by `torch.save`.
 
     Raises:
-        ModelError: if the file is missing, is no such file, or holds anything but tensors.
+        ModelError: if the file is missing, unreadable, or contains anything but tensors.
     """
     try:
         if path.suffix == ".safetensors":
@@ -86,18 +76,5 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     ):
-        raise ModelError(f"weights '{path}' hold more than named tensors; save only the model's state_dict")
+        raise ModelError(f"weights '{path}' contain more than named tensors; save only the model's state_dict")
     return content
-
-
-def _is_counter(name: str) -> bool:
-    """Batch norm's step counter: absent from older checkpoints, and without use here."""
-    return name.endswith("num_batches_tracked")
-
-
-def _listing(names: list[str]) -> str:
-    """The first few names, and how many more."""
-    if not names:
-        return "nothing"
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lcageo.config import DetectConfig
-from lcageo.detector.fold import fold_batch_norm
+from lcageo.detector.layers import fold_batch_norm
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
 from lcageo.runtime.weights import load_network
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lcageo.config import Backend, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.detector.decode import Selected, select
-from lcageo.detector.fold import fold_batch_norm
+from lcageo.detector.layers import fold_batch_norm
 from lcageo.detector.network import Network
 from lcageo.detector.outputs import Predictions
 from lcageo.errors import DeviceError, DeviceMemoryError, UsageError

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lcageo.config import NetworkConfig, Norm, Precision, Preset
+from lcageo.config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Precision, Preset
 from lcageo.errors import ConfigError
 from lcageo.toml import toml_text
 
@@ -53,14 +53,15 @@ class TrainConfig:
 
     preset: Preset = Preset.LCA
     backbone: str = "resnet50"
-    backbone_width: int = 64
+    backbone_width: int = DEFAULT_WIDTH
     channels: int = 256
     head_convs: int | None = None
     norm: Norm | None = None
     backbone_weights: str | None = None
-    """torchvision checkpoint of the same backbone: its batch norms then keep their statistics."""
+    """Pretrained checkpoint of the same backbone; ResNets take torchvision's and keep its batch norm statistics."""
     freeze: int | None = None
-    """0 fixes the stem, 1 also the first stage, up to 4. None: 1 with backbone weights, nothing without."""
+    """Stages that are frozen with the stem; 0: only the stem. None: nothing, or with backbone weights what the
+    backbone's family freezes (ResNets: 1)."""
     start_from: str | None = None
     """Model to fine-tune; its network replaces the settings above."""
 
@@ -115,9 +116,16 @@ class TrainConfig:
     """The only use that it allows, for the card; a model that is fine-tuned also keeps the restriction of its start."""
 
     def __post_init__(self) -> None:
+        family = BACKBONES.get(self.backbone)
+        stages = 0 if family is None else family.stages
         allowed = {
+            "backbone": (family is not None, f"one of {', '.join(BACKBONES)}"),
             "split": (self.split in ("train", "trainval"), "train or trainval"),
-            "freeze": (self.freeze is None or 0 <= self.freeze <= 4, "0 to 4"),
+            # A model to start from may have another backbone, which checks this itself.
+            "freeze": (
+                self.freeze is None or 0 <= self.freeze <= stages or (self.start_from is not None and self.freeze >= 0),
+                f"0 to {stages} for {self.backbone}",
+            ),
             "backbone_weights": (
                 self.backbone_weights is None or self.start_from is None,
                 "left out where a model is fine-tuned, which has its own",
@@ -166,8 +174,10 @@ class TrainConfig:
 
     @property
     def frozen_stages(self) -> int | None:
-        """Stages that are fixed with the stem; None: not even the stem."""
-        return 1 if self.freeze is None and self.backbone_weights is not None else self.freeze
+        """Stages that are frozen with the stem; None: not even the stem."""
+        if self.freeze is None and self.backbone_weights is not None:
+            return BACKBONES[self.backbone].stages_frozen
+        return self.freeze
 
     @property
     def peak_lr(self) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import NetworkConfig, Norm
+from lcageo.config import BACKBONES, NetworkConfig, Norm
 from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, train_loader
 from lcageo.detector.criterion import Losses, compute_losses
 from lcageo.detector.network import Network
@@ -169,17 +169,15 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
         summary = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
         listener.note(f"started from {start.name}: {summary}")
     elif config.backbone_weights:
-        load_backbone_weights(network.backbone, Path(config.backbone_weights))
+        warnings = load_backbone_weights(network.backbone, Path(config.backbone_weights))
         listener.note(f"backbone weights from {config.backbone_weights}")
-        if not network.backbone.strides_as_torchvision:
-            listener.note(
-                f"warning: '{settings.preset}' halves the resolution in a block's first convolution, torchvision's "
-                "weights in its second: this body starts from less than other systems'"
-            )
-    elif any(isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad for module in network.modules()):
+        for warning in warnings:
+            listener.note(f"warning: preset '{settings.preset}': {warning}")
+    elif network.backbone.needs_checkpoint:
+        scratch = [norm for norm in BACKBONES[settings.backbone].norms if norm is not Norm.FROZEN_BN]
         raise ConfigError(
-            f"preset '{settings.preset}' has fixed batch norms, which need --backbone-weights (a torchvision "
-            f"checkpoint) or --from; to train from scratch give --norm {Norm.BN} or {Norm.GN}"
+            f"preset '{settings.preset}' has fixed batch norms, which need --backbone-weights (a checkpoint of "
+            f"{settings.backbone}) or --from; to train from scratch give --norm {' or '.join(scratch)}"
         )
     if config.frozen_stages is not None:
         network.backbone.freeze(config.frozen_stages)
@@ -208,7 +206,7 @@ def _fit(
     loader = iter(train_loader(crops, batches, _workers(state, options), pin_memory=state.device.type == "cuda"))
     figures = Figures(state, crops, batches, out / CHECKPOINT_FILE)
     saved_at = state.elapsed
-    _to_training_mode(state)
+    state.model.train()
     progress, stopping = _position(state, stop)
     try:
         while progress < 1:
@@ -304,12 +302,3 @@ def _truths(batch: TrainBatch) -> list[Truth]:
             batch.boxes_xyxy, batch.labels, batch.difficult, batch.labelled, strict=True
         )
     ]
-
-
-def _to_training_mode(state: TrainState) -> None:
-    """Training mode, except for the statistics of a pretrained backbone: small batches would spoil them."""
-    state.model.train()
-    if state.config.backbone_weights:
-        for module in state.network.backbone.modules():
-            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
-                module.eval()

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcageo.config import NetworkConfig
-from lcageo.data.augment import AugmentConfig
+from lcageo.config import BACKBONES, NetworkConfig
 from lcageo.errors import OutputError
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
 from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 LAST = "last"
 """Name of the newest model's folder, in a run's folder."""
-IMAGENET_STD = (58.4, 57.1, 57.4)
-"""Of red, green, blue, 0 to 255. Source: the ImageNet statistics that all torchvision checkpoints expect."""
 DEFAULT_GSD_M = (0.1, 2.0)
 _OF_A_RUN = (FOLDER_CARD, "model-*.safetensors", CHECKPOINT_FILE, METRICS_FILE, RECIPE_FILE)
 CURVES_FILE, SHEET_FILE = "curves.png", "validation.png"
@@ -41,6 +38,7 @@ def network_config(config: TrainConfig, num_classes: int) -> NetworkConfig:
 def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, name: str) -> ModelCard:
     """The card of the model in training; its weights, thresholds and metrics come with `publish`."""
     start = find_card(config.start_from) if config.start_from else None
+    family = BACKBONES[network.backbone]
     boxes = sum(len(annotation) for annotation in data.train.annotations)
     trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
     licence, restriction = config.licence, config.restriction
@@ -57,8 +55,8 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         gsd_m=config.gsd_m
         or seen_gsd_m(data.train.annotations, config.imgsz)
         or (start.gsd_m if start else DEFAULT_GSD_M),
-        mean=start.mean if start else _three(AugmentConfig().fill),
-        std=start.std if start else IMAGENET_STD,
+        mean=start.mean if start else family.mean,
+        std=start.std if start else family.std,
         weights=Path("model.safetensors"),
         sha256="0" * 64,
         licence=licence,
@@ -130,11 +128,6 @@ def _clear(out: Path) -> None:
         for pattern in (*_OF_A_RUN, *_PICTURES, "*.part", events):
             for path in folder.glob(pattern):
                 path.unlink()
-
-
-def _three(values: tuple[int, int, int]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
 
 
 def _commit() -> dict[str, Any]:

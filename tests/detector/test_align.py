@@ -29,7 +29,7 @@ def slow_sample(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=40)
 @given(height=sizes, width=sizes, seed=seeds, spread=spreads)
-def test_sampling_equals_the_slow_loop_also_beyond_the_border(height, width, seed, spread):
+def test_sampling_equals_the_slow_loop_even_beyond_the_border(height, width, seed, spread):
     rng = np.random.default_rng(seed)
     boxes = rng.uniform(0, 800, (2, 4, height, width))
     offsets = rng.normal(0, spread, (2, 8, height, width))
@@ -53,7 +53,7 @@ def test_zero_offsets_leave_boxes_exactly_as_they_are():
 
 @settings(max_examples=20)
 @given(seed=seeds, spread=spreads)
-def test_an_inverted_box_falls_back_whole_and_no_other(seed, spread):
+def test_only_inverted_boxes_fall_back_to_the_unaligned_ones(seed, spread):
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(1, 2, 4, 6, generator=generator) * 50
     boxes = torch.cat((corner, corner + 1 + torch.rand(1, 2, 4, 6, generator=generator) * 20), dim=1)
@@ -71,7 +71,7 @@ def test_sampling_has_the_gradient_of_its_formula():
     assert torch.autograd.gradcheck(sample_sides, (boxes, offsets))
 
 
-def test_offsets_that_are_not_numbers_give_boxes_that_are_not_instead_of_a_wild_read():
+def test_nan_offsets_give_nan_boxes_instead_of_an_out_of_range_read():
     sampled = sample_sides(torch.rand(1, 4, 3, 3), torch.full((1, 8, 3, 3), torch.nan))
     assert sampled.isnan().all()
 
@@ -92,7 +92,7 @@ def test_aligned_score_is_the_geometric_mean_of_the_probabilities(x, y):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("x", [-1e30, -1000.0, -104.0, -60.0, 0.0, 60.0, 1000.0])
 @pytest.mark.parametrize("y", [-1000.0, -3.0, 1000.0])
-def test_aligned_score_has_the_exact_gradient_also_where_it_underflows(x, y, dtype):
+def test_aligned_score_has_the_exact_gradient_even_where_it_underflows(x, y, dtype):
     a = torch.full((1, 1, 1, 1), x, dtype=dtype, requires_grad=True)
     b = torch.full((1, 1, 1, 1), y, dtype=dtype, requires_grad=True)
     score = aligned_score(a, b)

@@ -46,7 +46,7 @@ def test_points_come_level_by_level_with_squares_of_eight_strides():
     assert places.anchors_xyxy[1].tolist() == [12 - 32, 4 - 32, 12 + 32, 4 + 32]
 
 
-def test_anchors_come_nine_a_cell():
+def test_anchors_come_nine_per_cell():
     places = anchor_places(level_maps(64, 64))
     assert places.level_sizes == (576, 144, 36, 9, 9)
     assert places.points_xy[9:18].sub(torch.tensor([12, 4])).abs().max() < 1e-9
@@ -90,14 +90,14 @@ def test_no_object_is_lost_while_there_are_places(rows, spare, seed):
     assert set(range(rows)) <= set(found.tolist())
 
 
-def test_rescuing_leaves_its_input_and_ends_where_objects_outnumber_places():
+def test_rescuing_leaves_its_input_unchanged_and_ends_if_objects_outnumber_places():
     objects = torch.tensor([BACKGROUND, IGNORED])
     found, rescued = rescue(objects, torch.tensor([[0.0, 1], [1, 2], [2, 3]]))
     assert found.tolist() == [0, 1] and rescued.all()
     assert objects.tolist() == [BACKGROUND, IGNORED]
 
 
-def test_an_only_place_is_not_taken():
+def test_an_objects_only_place_is_not_taken_away():
     found, rescued = rescue(torch.tensor([0, BACKGROUND, BACKGROUND]), torch.tensor([[0.0, 0, 0], [0, 5, 3]]))
     assert found.tolist() == [0, BACKGROUND, 1]
     assert rescued.tolist() == [False, False, True]

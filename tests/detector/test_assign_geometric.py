@@ -106,7 +106,7 @@ def test_anchors_between_the_two_limits_are_ignored_unless_an_object_has_no_othe
     assert (tiny.objects == 0).sum() == 1  # no anchor overlaps it by 0.4
 
 
-def test_of_two_objects_fcos_gives_a_point_to_the_smaller():
+def test_fcos_gives_a_point_in_two_objects_to_the_smaller():
     places = point_places(level_maps(128, 128))
     found = assign_fcos(places, truth_of([0, 0, 100, 100], [30, 30, 70, 70]))
     centre = ((places.points_xy == torch.tensor([52.0, 52])).all(dim=1) & (places.levels == 0)).nonzero()[0, 0]
@@ -121,7 +121,7 @@ def test_fcos_chooses_levels_by_the_farthest_side():
 
 
 @pytest.mark.parametrize("level, point, box", [(0, 68.0, [4, 36, 130, 100]), (1, 72.0, [8, 40, 134, 104])])
-def test_a_farthest_side_of_exactly_the_limit_belongs_to_both_levels(level, point, box):
+def test_an_object_exactly_at_the_limit_belongs_to_both_levels(level, point, box):
     places = point_places(level_maps(160, 160))  # the point is 64 px from the left side, less from the others
     found = assign_fcos(places, truth_of(box))
     place = ((places.points_xy == point).all(dim=1) & (places.levels == level)).nonzero()[0, 0]
@@ -132,7 +132,7 @@ def test_encoded_deltas_decode_to_the_boxes():
     places, truth, _ = random_scene(3, of_anchors=True)
     box = truth.boxes_xyxy[:1].expand(len(places.anchors_xyxy), 4)
     deltas = encode_deltas(places.anchors_xyxy, box)
-    reached = (deltas[:, 2:] < math.log(62)).all(dim=1)  # decoding has its limit
+    reached = (deltas[:, 2:] < math.log(62)).all(dim=1)  # decoding limits growth
     torch.testing.assert_close(decode_deltas(places.anchors_xyxy, deltas)[reached], box[reached])
 
 

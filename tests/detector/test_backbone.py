@@ -1,58 +1,137 @@
+"""The contract of `Backbone`, for every registered family and for one that only this test registers."""
+
 import pytest
 import torch
+from support import tiny_backbone
+from torch import nn
 
-from lcageo.config import BACKBONES, Norm
-from lcageo.detector.backbone import ResNet, StrideIn
-from lcageo.detector.layers import FrozenBatchNorm2d
+from lcageo.config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Preset
+from lcageo.detector.backbone import Backbone, StrideIn, build_backbone
+from lcageo.detector.criterion import compute_losses
+from lcageo.detector.layers import fold_batch_norm
+from lcageo.detector.presets import build_network
+from lcageo.detector.truth import Truth
+from lcageo.errors import ConfigError, ModelError
+
+NAMES = [*BACKBONES, "tiny"]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(BACKBONES, "tiny", tiny_backbone.FAMILY)
+
+
+def narrow(name: str, norm: Norm = Norm.BN, stride_in: StrideIn = StrideIn.MIDDLE_3X3) -> Backbone:
+    """The narrowest backbone of this name."""
+    widths = BACKBONES[name].widths
+    return build_backbone(name, DEFAULT_WIDTH if widths is None else widths.start, norm, stride_in)
+
+
+def names_of(backbone: Backbone, modules: list[nn.Module]) -> set[str]:
+    """Names of all parameters and buffers of some of the backbone's modules."""
+    own = {id(tensor) for module in modules for tensor in (*module.parameters(), *module.buffers())}
+    return {name for name, tensor in backbone.state_dict(keep_vars=True).items() if id(tensor) in own}
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("height, width", [(64, 64), (65, 97), (33, 1)])
-def test_every_halving_rounds_sizes_up(name, height, width):
+def test_maps_have_the_documented_channels_and_sizes_rounded_up(name, height, width):
     with torch.device("meta"):
-        maps = ResNet(name, width=8)(torch.zeros(2, 3, height, width))
-    expansion = 4 if name in ("resnet50", "resnet101") else 1
-    for level, c in enumerate(maps):
-        stride = 8 * 2**level
-        assert c.shape == (2, 16 * 2**level * expansion, -(-height // stride), -(-width // stride))
+        backbone = narrow(name)
+        maps = backbone(torch.zeros(2, 3, height, width))
+    for c, channels, stride in zip(maps, backbone.out_channels, (8, 16, 32), strict=True):
+        assert c.shape == (2, channels, -(-height // stride), -(-width // stride))
 
 
-@pytest.mark.parametrize("norm", Norm)
-def test_each_norm_runs_and_takes_gradients(norm):
-    backbone = ResNet("resnet18", width=8, norm=norm)
-    backbone(torch.randn(2, 3, 64, 64))[2].sum().backward()
-    assert backbone.conv1.weight.grad is not None
+@pytest.mark.parametrize("name", NAMES)
+def test_each_norm_of_a_family_runs_and_takes_gradients(name):
+    assert {Norm.BN, Norm.FROZEN_BN} <= set(BACKBONES[name].norms)  # presets use them
+    for norm in BACKBONES[name].norms:
+        backbone = narrow(name, norm)
+        sum(c.sum() for c in backbone(torch.randn(2, 3, 64, 64))).backward()
+        assert all(p.grad is not None for p in backbone.parameters() if p.requires_grad)
+        assert backbone.needs_checkpoint == (norm is Norm.FROZEN_BN)
 
 
-@pytest.mark.parametrize("stride_in, first, middle", [(StrideIn.FIRST_1X1, 2, 1), (StrideIn.MIDDLE_3X3, 1, 2)])
-def test_the_stride_of_a_bottleneck_stands_where_it_is_asked_for(stride_in, first, middle):
-    block = ResNet("resnet50", width=8, stride_in=stride_in).layer2[0]
-    assert (block.conv1.stride[0], block.conv2.stride[0]) == (first, middle)
+@pytest.mark.parametrize("name", NAMES)
+def test_both_positions_of_the_stride_are_accepted(name):
+    with torch.device("meta"):
+        backbones = [narrow(name, stride_in=position) for position in StrideIn]
+        shapes = [[c.shape for c in backbone(torch.zeros(1, 3, 65, 64))] for backbone in backbones]
+    assert shapes[0] == shapes[1]
 
 
-def test_residual_branches_start_at_zero_unless_the_norm_is_frozen():
-    assert ResNet("resnet50", width=8).layer1[1].bn3.weight.eq(0).all()
-    assert ResNet("resnet50", width=8, norm=Norm.GN).layer1[1].bn3.weight.eq(0).all()
-    assert ResNet("resnet50", width=8, norm=Norm.FROZEN_BN).layer1[1].bn3.weight.eq(1).all()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parts_are_the_stem_and_the_registered_stages_and_contain_all_parameters(name):
+    backbone, family = narrow(name), BACKBONES[name]
+    assert 0 <= family.stages_frozen <= family.stages == len(backbone.parts) - 1
+    modules = [[*part] for part in backbone.parts]
+    assert set.union(*(names_of(backbone, part) for part in modules)) == backbone.state_dict().keys()
+    for stages in (-1, family.stages + 1):
+        with pytest.raises(ConfigError, match=rf"freeze = {stages} must be 0 to {family.stages}"):
+            backbone.freeze(stages)
+    backbone.freeze(family.stages)
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
 
 
-def test_frozen_stages_keep_weights_and_statistics_while_training():
-    backbone = ResNet("resnet18", width=8)
-    backbone.freeze(1)
-    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stages", [0, 1])
+def test_frozen_parts_keep_weights_and_statistics_while_training(name, stages):
+    backbone = narrow(name)
+    backbone.freeze(stages)
+    frozen = names_of(backbone, [module for part in backbone.parts[: stages + 1] for module in part])
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
     backbone.train()(torch.randn(2, 3, 64, 64))[2].sum().backward()
-    changed = {
-        name.split(".")[0] for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])
+    after = backbone.state_dict()
+    assert all(torch.equal(after[key], before[key]) for key in frozen)
+    statistics = {key for key in after if "running" in key} - frozen
+    assert statistics and not any(torch.equal(after[key], before[key]) for key in statistics)
+    assert {key for key, value in backbone.named_parameters() if value.grad is None} == {
+        key for key, _ in backbone.named_parameters() if key in frozen
     }
-    trained = {name.split(".")[0] for name, value in backbone.named_parameters() if value.grad is not None}
-    assert changed == trained == {"layer2", "layer3", "layer4"}
 
 
-def test_frozen_norm_equals_batch_norm_in_evaluation_mode_and_shares_its_state():
-    plain, frozen = torch.nn.BatchNorm2d(4), FrozenBatchNorm2d(4)
-    for tensor in (plain.weight, plain.bias, plain.running_mean, plain.running_var):
-        torch.nn.init.uniform_(tensor, 0.5, 2)
-    frozen.load_state_dict(plain.state_dict())
-    x = torch.randn(2, 4, 5, 5)
-    assert torch.equal(frozen.train()(x), plain.eval()(x))
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+@pytest.mark.parametrize("name", NAMES)
+def test_fixed_statistics_stay_while_weights_learn(name):
+    backbone = narrow(name)
+    backbone.fix_statistics()
+    before = {key: value.clone() for key, value in backbone.named_buffers()}
+    backbone.train()(torch.randn(2, 3, 64, 64))[2].sum().backward()
+    assert all(torch.equal(value, before[key]) for key, value in backbone.named_buffers())
+    assert backbone.training and all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_familys_checkpoint_is_refused_by_name_and_changes_nothing(name):
+    backbone = narrow(name)
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises(ModelError, match=r"missing .* and \d+ more; unexpected stranger\.weight; choose a checkpoint"):
+        backbone.load({"stranger.weight": torch.zeros(1)})
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+    backbone.train()(torch.randn(2, 3, 64, 64))
+    assert not any(torch.equal(value, before[key]) for key, value in backbone.named_buffers()), "statistics still learn"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.inference_mode()
+def test_every_batch_norm_can_be_folded(name):
+    backbone, images = narrow(name).eval(), torch.randn(1, 3, 64, 96)
+    before = backbone(images)
+    fold_batch_norm(backbone)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    for folded, plain in zip(backbone(images), before, strict=True):
+        torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("preset", Preset)
+def test_a_network_with_a_newly_registered_family_takes_gradients(preset):
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig(preset, 2, "tiny", channels=16, head_convs=1, norm=Norm.BN))
+    assert isinstance(network.backbone, tiny_backbone.Tiny)
+    assert network.backbone.stage1[1].eps == tiny_backbone.EPS
+    truth = Truth(torch.tensor([[8.0, 8, 40, 48]]), torch.tensor([1]), torch.ones(2, dtype=torch.bool))
+    outputs = network(torch.randn(2, 3, 64, 64))
+    compute_losses(preset, outputs, network.decode(outputs), [truth, truth]).total.backward()
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name

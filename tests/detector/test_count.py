@@ -73,7 +73,7 @@ def test_the_rule_by_hand_on_four_layers():
     assert true_macs(Tiny(), 6, 8) == conv + 4 * 4 * positions // 4
 
 
-def test_counting_leaves_mode_and_hooks_as_they_were():
+def test_counting_restores_mode_and_hooks():
     network = build_network(NetworkConfig(Preset.LCA, 2, "resnet18", backbone_width=16, channels=8)).train()
     paper_flops(network, 64, 64)
     assert network.training and network.backbone.bn1.training

@@ -36,7 +36,7 @@ def truth_of(*objects: tuple[int, list[float]], labelled: tuple[int, ...] = (0, 
 EMPTY = truth_of()
 SOME = truth_of((0, [4, 6, 40, 30]), (2, [30, 20, 62, 60]), (1, [33, 33, 35, 35]))
 DIFFICULT = replace(SOME, ignored_xyxy=torch.tensor([[20.0, 12, 52, 64], [2, 2, 6, 6]]))
-"""One box reaches over objects and background; the other holds the first cell's point."""
+"""One box covers objects and background; the other contains the first cell's point."""
 ONLY_DIFFICULT = replace(EMPTY, ignored_xyxy=torch.tensor([[0.0, 0, 33, 40], [20, 12, 52, 64]]))
 
 
@@ -79,12 +79,12 @@ def test_losses_equal_the_slow_loop(preset):
 
 
 @pytest.mark.parametrize("preset", Preset)
-def test_every_trainable_parameter_receives_a_gradient_also_without_objects(preset):
+def test_every_trainable_parameter_receives_a_gradient_even_without_objects(preset):
     for truths in ([SOME, EMPTY], [EMPTY, EMPTY]):
         network = tiny(preset)
         losses_of(network, preset, truths).total.backward()
         gradients = {n: p.grad for n, p in network.named_parameters() if p.requires_grad}
-        assert [n for n, g in gradients.items() if g is None] == []  # or DistributedDataParallel would wait for ever
+        assert [n for n, g in gradients.items() if g is None] == []  # or DistributedDataParallel would wait forever
         assert all(g.isfinite().all() for g in gradients.values())
 
 
@@ -119,9 +119,8 @@ def test_extreme_logits_give_finite_gradients(preset, factor):
 def test_losses_are_float32_under_autocast_and_equal_to_those_outside(preset):
     network = tiny(preset)
     with torch.autocast("cpu", torch.bfloat16):
-        outputs = network(
-            torch.randn(2, 3, 128, 128)
-        )  # 64 px: torch 2.13's bfloat16 backward of a 1x1 map is no number
+        # Not 64 px: the bfloat16 backward of a 1x1 map is NaN in torch 2.13.
+        outputs = network(torch.randn(2, 3, 128, 128))
         predictions = network.decode(outputs)
         inside = compute_losses(preset, outputs, predictions, [SOME, EMPTY])
     outside = compute_losses(preset, outputs, predictions, [SOME, EMPTY])
@@ -159,7 +158,7 @@ def test_classes_that_an_image_is_not_annotated_for_are_left_out_of_its_loss(pre
 
 @pytest.mark.parametrize("preset", Preset)
 @torch.no_grad()
-def test_objects_of_classes_that_are_not_annotated_count_for_nothing(preset):
+def test_objects_of_classes_that_are_not_annotated_do_not_count(preset):
     network = tiny(preset)
     box = [4.0, 6, 40, 30]
     marked = truth_of((0, box), (1, [30, 20, 62, 60]), labelled=(0, 2))
@@ -168,7 +167,7 @@ def test_objects_of_classes_that_are_not_annotated_count_for_nothing(preset):
 
 
 def class_gradients(network: Network, preset: Preset, truth: Truth, images: torch.Tensor) -> torch.Tensor:
-    """(N, K + 1) or (N, K): of the class loss, times its normaliser, with respect to class logits and gate."""
+    """(N, K + 1) or (N, K): gradients of class loss times normaliser with respect to class logits and gate."""
     outputs = network(images)
     maps = [(o.class_logits, CLASSES) for o in outputs]
     gates = [(o.gate_logits, 1) for o in outputs if o.gate_logits is not None and preset in ALIGNED]
@@ -181,7 +180,7 @@ def class_gradients(network: Network, preset: Preset, truth: Truth, images: torc
 
 
 @pytest.mark.parametrize("preset", Preset)
-def test_background_inside_difficult_objects_has_no_gradient_and_all_else_the_same(preset):
+def test_background_inside_difficult_objects_has_no_gradient_and_nothing_else_changes(preset):
     network = tiny(preset)
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     plain = class_gradients(network, preset, SOME, images)
@@ -214,7 +213,7 @@ def test_a_difficult_object_without_a_point_inside_changes_nothing(preset):
 
 
 @pytest.mark.parametrize("preset", Preset)
-def test_an_image_that_is_difficult_all_over_teaches_nothing(preset):
+def test_an_image_covered_by_a_difficult_object_teaches_nothing(preset):
     network = tiny(preset)
     losses = losses_of(network, preset, [replace(EMPTY, ignored_xyxy=torch.tensor([[-99.0, -99, 199, 199]]))])
     losses.total.backward()
@@ -240,7 +239,7 @@ def test_the_truth_teaches_no_gradient_through_its_targets(preset):
     assert regression.weight.grad is None or regression.weight.grad.abs().sum() == 0
 
 
-def test_the_naive_aligned_score_would_have_failed_where_ours_holds():
+def test_the_naive_aligned_score_has_nan_gradients_where_ours_are_finite():
     x = torch.full((1, 1, 1, 1), -200.0, requires_grad=True)
     y = torch.zeros(1, 1, 1, 1)
     (naive,) = torch.autograd.grad((x.sigmoid() * y.sigmoid()).sqrt().sum(), x)

@@ -12,7 +12,7 @@ from lcageo.nms import nms
 
 
 def predictions_of(scores: torch.Tensor, level_sizes: tuple[int, ...]) -> Predictions:
-    """Boxes that overlap nothing and say where they come from: x1 is the place."""
+    """Boxes that overlap nothing; x1 is the index of the place."""
     places = torch.arange(scores.shape[1], dtype=torch.float32)
     boxes = torch.stack((places, 0 * places, places + 1, 0 * places + 1), dim=1)
     return Predictions(scores, boxes.expand(len(scores), -1, -1), level_sizes)
@@ -30,14 +30,14 @@ def slow_select(scores: np.ndarray, level_sizes, threshold, per_level) -> list[t
 
 def valid(found: Selected, image: int = 0) -> list[tuple[float, int, int]]:
     """Score, place and class of an image's candidates."""
-    there = found.scores[image] > 0
-    parts = found.scores[image][there], found.boxes_xyxy[image][there][:, 0], found.labels[image][there]
+    real = found.scores[image] > 0
+    parts = found.scores[image][real], found.boxes_xyxy[image][real][:, 0], found.labels[image][real]
     return [(-float(s), int(n), int(k)) for s, n, k in zip(*parts, strict=True)]
 
 
 @settings(max_examples=40)
 @given(st.integers(0, 2**31), st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(1, 8))
-def test_selection_equals_the_slow_one_also_with_equal_scores(seed, level_sizes, per_level):
+def test_selection_equals_the_slow_one_even_with_equal_scores(seed, level_sizes, per_level):
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 5, (2, sum(level_sizes), 3)).astype(np.float32) / 4
     thresholds = rng.choice([0.0, 0.25, 0.5, 2.0], 3).astype(np.float32)
@@ -47,7 +47,7 @@ def test_selection_equals_the_slow_one_also_with_equal_scores(seed, level_sizes,
         assert valid(found, image) == slow_select(scores[image], level_sizes, thresholds, per_level)
 
 
-def test_the_limit_holds_for_each_level_and_not_for_all():
+def test_the_limit_holds_for_each_level_separately():
     found = select(predictions_of(torch.full((1, 12, 2), 0.5), (8, 4)), torch.full((2,), 0.05), 0.5, per_level=3)
     assert [place for _, place, _ in valid(found)] == [0, 0, 1, 8, 8, 9]
 
@@ -57,7 +57,7 @@ def test_a_score_at_the_threshold_is_not_above_it():
     assert [place for _, place, _ in valid(select(predictions_of(scores, (2,)), torch.tensor([0.5]), 0.5))] == [1]
 
 
-def test_boxes_without_area_and_scores_that_are_no_numbers_are_left_out():
+def test_boxes_without_area_and_nan_scores_are_left_out():
     predictions = predictions_of(torch.tensor([0.9, 0.8, torch.nan]).reshape(1, 3, 1), (3,))
     boxes = predictions.boxes_xyxy.clone()
     boxes[0, 0, 2] = boxes[0, 0, 0]
@@ -71,7 +71,7 @@ def test_nothing_above_the_threshold_keeps_nothing():
 
 
 def crowd(seed: int, count: int) -> Predictions:
-    """Overlapping boxes of two classes, one score each."""
+    """Overlapping boxes, each with a score for one of two classes."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 40, (count, 2))
     boxes = np.hstack([corners, corners + rng.uniform(1, 25, (count, 2))]).astype(np.float32)
@@ -95,7 +95,7 @@ def test_what_is_kept_is_what_greedy_suppression_keeps(seed, count, iou):
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(1, 60), st.integers(1, 6), st.integers(4, 60))
-def test_what_is_called_whole_is_exact_however_few_the_rounds_and_places(seed, count, rounds, capacity):
+def test_what_is_reported_as_exact_is_exact_however_few_the_rounds_and_candidates(seed, count, rounds, capacity):
     predictions = crowd(seed, count)
     exact = select(predictions, torch.full((2,), 0.05), 0.3, rounds=70)
     found = select(predictions, torch.full((2,), 0.05), 0.3, rounds=rounds, capacity=capacity)
@@ -105,7 +105,7 @@ def test_what_is_called_whole_is_exact_however_few_the_rounds_and_places(seed, c
         assert count > capacity or rounds < 60
 
 
-def test_a_chain_longer_than_the_rounds_is_told():
+def test_a_chain_longer_than_the_rounds_is_reported():
     left = torch.arange(40, dtype=torch.float32)
     boxes = torch.stack((left, 0 * left, left + 2, 0 * left + 1), dim=1)[None]  # each overlaps the next by a third
     scores = torch.linspace(0.9, 0.1, 40)[None, :, None]

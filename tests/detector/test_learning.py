@@ -1,11 +1,11 @@
-"""Every preset learns one image by heart: assignments, losses and gradients work together."""
+"""Every preset overfits one image: assignments, losses and gradients work together."""
 
 import pytest
 import torch
 
 from lcageo.config import NetworkConfig, Norm, Preset
+from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.criterion import compute_losses
-from lcageo.detector.overlap import pairwise_iou
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
 
@@ -35,11 +35,11 @@ def test_every_preset_learns_one_image(preset):
         losses.total.backward()
         optimizer.step()
         totals.append(losses.total.item())
-    assert totals[-1] < 0.6 * totals[0]  # found: 0.03 to 0.43 with three seeds
+    assert totals[-1] < 0.6 * totals[0]  # measured: 0.03 to 0.43 with three seeds
     with torch.inference_mode():
         scores, boxes, _ = network.predict(image)
     overlaps = pairwise_iou(truth.boxes_xyxy, boxes[0])  # (2, N)
     assert overlaps.amax(dim=1).min() > 0.7
-    if preset in {Preset.LCA, Preset.LCA_SA}:  # what LCA-SA aligns; others tell the colours apart some steps later
+    if preset in {Preset.LCA, Preset.LCA_SA}:  # LCA-SA aligns these; others tell the colours apart some steps later
         best = scores[0][:, truth.labels].argmax(dim=0)
         assert overlaps[[0, 1], best].min() > 0.6

@@ -90,7 +90,7 @@ def test_extreme_logits_give_finite_losses_and_gradients(loss, targets, dtype):
 def test_the_gradient_of_certain_mistakes_does_not_vanish(dtype):
     x, y = torch.tensor([-1000.0, 1000.0], dtype=dtype, requires_grad=True), torch.tensor([1000.0] * 2, dtype=dtype)
     (gradient,) = torch.autograd.grad(focal_loss(aligned_scores(x, y), numbers(1, 0, dtype=dtype)).sum(), x)
-    # -0.25 log S* falls by 0.125 per unit of x; of -0.75 log(1 - S*) = 0.75 x where both are large, x has half.
+    # -0.25 log S* falls by 0.125 per unit of x; -0.75 log(1 - S*) = 0.75 x if both are large, half of it due to x.
     assert gradient.tolist() == pytest.approx([-0.125, 0.375])
 
 
@@ -108,7 +108,7 @@ def test_class_losses_have_the_gradient_of_their_formula(loss):
     "inverted",
     [(30.0, 10, 10, 30), (10.0, 30, 30, 10), (30.0, 30, 10, 10), (900.0, 900, 10, 10), (-5.0, 4, -90, 2)],
 )
-def test_inverted_boxes_lose_1_to_2_with_finite_gradients(inverted):
+def test_inverted_boxes_have_a_loss_of_1_to_2_with_finite_gradients(inverted):
     box = torch.tensor([inverted], requires_grad=True)
     loss = giou_loss(box, torch.tensor([[5.0, 5, 40, 45]]))
     loss.sum().backward()
@@ -133,7 +133,7 @@ def test_centerness_loss_equals_its_formula(x, t):
     assert centerness_loss(numbers(x), numbers(t)).item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
-def test_losses_of_bfloat16_are_those_of_float32_also_under_autocast():
+def test_losses_of_bfloat16_are_those_of_float32_even_under_autocast():
     x, y = torch.linspace(-30, 30, 12).bfloat16(), torch.linspace(20, -20, 12).bfloat16()
     boxes = torch.arange(48.0).reshape(12, 4).bfloat16()
     targets, boxes_xyxy = torch.linspace(0, 1, 12), torch.tensor([[1.0, 2, 30, 50]]).expand(12, 4)

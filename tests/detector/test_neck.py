@@ -17,7 +17,7 @@ def test_levels_have_sizes_rounded_up_for_any_image(height, width, p6_from):
 
 
 @pytest.mark.parametrize("p6_from, channels", [(P6From.C5, 32), (P6From.P5, 8)])
-def test_p6_reads_the_map_it_is_asked_to(p6_from, channels):
+def test_p6_is_computed_from_the_map_that_is_asked_for(p6_from, channels):
     assert FeaturePyramid((8, 16, 32), 8, p6_from).p6.in_channels == channels
 
 

@@ -55,7 +55,7 @@ def test_outputs_and_predictions_have_the_shapes_they_document(preset, height, w
 
 @pytest.mark.parametrize("preset", [Preset.LCA, Preset.LCA_H, *SCORED_BY_CLASS])
 @torch.inference_mode()
-def test_scores_start_at_one_in_a_hundred(preset):
+def test_scores_start_at_0_01(preset):
     network = tiny(preset, norm=Norm.GN, channels=64)
     scores = network.predict(torch.randn(2, 3, 128, 128)).scores
     assert scores.mean().item() == pytest.approx(0.01, abs=0.002)
@@ -70,7 +70,7 @@ def test_only_attention_and_offsets_start_ten_times_smaller(preset):
         layer = name.removesuffix(".weight")
         if parameter.ndim > 2:
             std = 0.001 if layer in small | {"offsets.predict"} else 0.01
-            assert parameter.std().item() == pytest.approx(std, rel=0.25), name  # the smallest has 96 values
+            assert parameter.std().item() == pytest.approx(std, rel=0.25), name  # the smallest layer has 96 values
 
 
 @torch.inference_mode()
@@ -147,7 +147,7 @@ class Predicting(torch.nn.Module):
 
 @pytest.mark.parametrize("preset", [Preset.RETINANET, Preset.LCA])
 @torch.no_grad()
-def test_predict_exports_with_an_open_batch_size(preset):
+def test_predict_exports_with_a_dynamic_batch_size(preset):
     network = tiny(preset)
     batch = {0: torch.export.Dim("batch", min=1, max=16)}
     program = torch.export.export(Predicting(network), (torch.randn(2, 3, 64, 96),), dynamic_shapes=(batch,))
@@ -169,7 +169,7 @@ def test_group_norm_has_32_groups_at_the_papers_width():
     assert len(network.head.tower) == 6
 
 
-def test_wild_regressions_stay_finite():
+def test_extreme_regressions_stay_finite():
     network = tiny(Preset.LCA)
     torch.nn.init.constant_(network.head.log_distances.bias, 1e4)
     torch.nn.init.constant_(network.head.offsets.predict.bias, 1e30)

@@ -1,4 +1,4 @@
-"""Targets and losses on real images, of networks that have begun to find what is there: as Table I trains them."""
+"""Targets and losses on real images, for partly trained networks, as in the training for Table I."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = 50
 
 @pytest.fixture(scope="module")
 def batch() -> TrainBatch:
-    """Parts of crops as the recipe of two cores draws them, those with most classes: mosaics."""
+    """The crops with the most classes, mosaics among them, drawn as in the recipe for two cores."""
     path = DATA / "vhr10" / "train.json"
     if not path.exists():
         pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
@@ -32,8 +32,8 @@ def batch() -> TrainBatch:
     return collate_train(sorted(crops, key=lambda crop: -len(set(crop.labels.tolist())))[:CROPS])
 
 
-def taught(preset: Preset, batch: TrainBatch, truths: list[Truth]) -> Network:
-    """A small network after some steps on the batch itself, in double precision."""
+def partly_trained(preset: Preset, batch: TrainBatch, truths: list[Truth]) -> Network:
+    """A small network after some steps on the batch, in double precision."""
     torch.manual_seed(0)
     network = build_network(NetworkConfig(preset, 10, "resnet18", backbone_width=16, channels=32, norm=Norm.GN))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
@@ -52,10 +52,10 @@ def normalised(batch: TrainBatch) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", sorted(set(Preset) - {Preset.LCA_BASELINE_4X4}))  # learns as the baseline does
+@pytest.mark.parametrize("preset", sorted(set(Preset) - {Preset.LCA_BASELINE_4X4}))  # trains like the baseline
 def test_targets_and_losses_equal_the_slow_loops(preset: Preset, batch: TrainBatch) -> None:
     truths = [Truth(*parts) for parts in zip(batch.boxes_xyxy, batch.labels, batch.labelled, strict=True)]
-    network = taught(preset, batch, truths)
+    network = partly_trained(preset, batch, truths)
     truths = [Truth(truth.boxes_xyxy.double(), truth.labels, truth.labelled) for truth in truths]
     with torch.no_grad():
         outputs = network(normalised(batch).double())
@@ -68,4 +68,4 @@ def test_targets_and_losses_equal_the_slow_loops(preset: Preset, batch: TrainBat
         max(slow_iou(box, other) for other in predictions.boxes_xyxy[i].tolist())
         for i, truth in enumerate(truths) for box in truth.boxes_xyxy.tolist()
     ]  # fmt: skip
-    assert sum(iou > 0.5 for iou in reached) > len(reached) / 2  # or the targets of LCA-SA would be trivial
+    assert sum(iou > 0.5 for iou in reached) > len(reached) / 2  # otherwise the targets of LCA-SA would be trivial

@@ -14,11 +14,11 @@ def test_objects_of_classes_that_are_not_labelled_are_left_out():
     assert torch.equal(truth.ignored_xyxy, ignored)
 
 
-def test_no_objects_are_difficult_unless_said():
+def test_no_objects_are_difficult_by_default():
     assert Truth(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), ALL).ignored_xyxy.shape == (0, 4)
 
 
-def test_a_truth_goes_to_another_device_whole():
+def test_all_tensors_of_a_truth_go_to_another_device():
     truth = Truth(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64), ALL).to(torch.device("meta"))
     tensors = (truth.boxes_xyxy, truth.labels, truth.labelled, truth.ignored_xyxy)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
@@ -34,7 +34,7 @@ def test_a_truth_goes_to_another_device_whole():
         (torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, dtype=torch.int64), ALL, "floating point"),
     ],
 )
-def test_what_is_no_truth_is_refused(boxes, labels, labelled, message):
+def test_inconsistent_truth_is_refused(boxes, labels, labelled, message):
     with pytest.raises(ValueError, match=message):
         Truth(boxes, labels, labelled)
 
@@ -47,6 +47,6 @@ def test_what_is_no_truth_is_refused(boxes, labels, labelled, message):
         (torch.zeros(1, 4, dtype=torch.int64), "floating point"),
     ],
 )
-def test_what_are_no_ignored_boxes_is_refused(ignored, message):
+def test_malformed_ignored_boxes_are_refused(ignored, message):
     with pytest.raises(ValueError, match=message):
         Truth(torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64), ALL, ignored)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import Norm, Precision, Preset
+from lcageo.config import BACKBONES, Norm, Precision, Preset
 from lcageo.errors import ConfigError
 from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe, write_recipe
 
@@ -16,7 +16,9 @@ from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe
     "settings",
     [
         {"split": "test"},
+        {"backbone": "vgg"},
         {"freeze": 5},
+        {"freeze": -1, "start_from": "lca-s"},
         {"imgsz": 100},
         {"crop": 96},
         {"scale": (2.0, 1.0)},
@@ -99,6 +101,15 @@ def test_a_pretrained_backbone_is_frozen_as_in_the_paper() -> None:
     assert TrainConfig().frozen_stages is None
     assert TrainConfig(backbone_weights="r50.pth").frozen_stages == 1
     assert TrainConfig(backbone_weights="r50.pth", freeze=0).frozen_stages == 0
+
+
+def test_stages_are_those_of_the_backbones_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "deep", replace(BACKBONES["resnet50"], stages=7, stages_frozen=3))
+    assert TrainConfig(backbone="deep", backbone_weights="deep.pth").frozen_stages == 3
+    assert TrainConfig(backbone="deep", freeze=7).frozen_stages == 7
+    with pytest.raises(ConfigError, match="freeze = 8 must be 0 to 7 for deep"):
+        TrainConfig(backbone="deep", freeze=8)
+    assert TrainConfig(freeze=7, start_from="deep-model").frozen_stages == 7, "the model's backbone decides"
 
 
 def test_given_epochs_replace_the_minutes_of_a_recipe() -> None:

@@ -5,13 +5,13 @@ import torch
 from torch import nn
 
 from lcageo.config import NetworkConfig, Norm, Preset
-from lcageo.detector.fold import fold_batch_norm
+from lcageo.detector.layers import FrozenBatchNorm2d, fold_batch_norm
 from lcageo.detector.presets import build_network
 
 
 @pytest.mark.parametrize("norm", [Norm.BN, Norm.FROZEN_BN])
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
-def test_a_folded_network_has_no_batch_norm_and_gives_the_same(backbone: str, norm: Norm) -> None:
+def test_a_folded_network_has_no_batch_norm_and_predicts_the_same(backbone: str, norm: Norm) -> None:
     torch.manual_seed(0)
     network = build_network(NetworkConfig(Preset.LCA, 3, backbone, 16, 32, norm=norm)).eval()
     for layer in network.modules():
@@ -29,3 +29,13 @@ def test_a_folded_network_has_no_batch_norm_and_gives_the_same(backbone: str, no
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     assert torch.allclose(before.scores, after.scores, atol=1e-5)
     assert torch.allclose(before.boxes_xyxy, after.boxes_xyxy, atol=1e-2)
+
+
+def test_frozen_norm_equals_batch_norm_in_evaluation_mode_and_shares_its_state() -> None:
+    plain, frozen = nn.BatchNorm2d(4), FrozenBatchNorm2d(4)
+    for tensor in (plain.weight, plain.bias, plain.running_mean, plain.running_var):
+        nn.init.uniform_(tensor, 0.5, 2)
+    frozen.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 4, 5, 5)
+    assert torch.equal(frozen.train()(x), plain.eval()(x))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())

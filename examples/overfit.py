@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lcageo.config import Norm, Preset
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.coco import read_coco
+from lcageo.network_config import Norm, Preset
 from lcageo.runtime.catalog import ModelCard
 from lcageo.training.config import Optimizer, TrainConfig
 from lcageo.training.data import TrainingData

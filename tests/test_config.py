@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from lcageo.config import BACKBONES, DetectConfig, NetworkConfig, Norm, Preset, overlap_pixels
+from lcageo.config import DetectConfig, overlap_pixels
 from lcageo.errors import ConfigError
+from lcageo.network_config import BACKBONES, NetworkConfig, Norm, Preset
 
 
 @pytest.mark.parametrize(

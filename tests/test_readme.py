@@ -89,9 +89,9 @@ def test_it_names_no_command_that_does_not_exist() -> None:
 def test_its_table_of_networks_is_what_is_counted() -> None:
     import torch
 
-    from lcageo.config import NetworkConfig, Preset
     from lcageo.detector.count import count_params, paper_flops, true_macs
     from lcageo.detector.presets import build_network
+    from lcageo.network_config import NetworkConfig, Preset
 
     for preset in Preset:
         with torch.device("meta"):

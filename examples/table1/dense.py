@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lcageo.config import Preset
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.data.dataset import EvalDataset, EvalSample
 from lcageo.detector.assign import anchor_places, lies_inside, point_places
@@ -19,6 +18,7 @@ from lcageo.detector.criterion import OBJECTIVES
 from lcageo.detector.network import Network
 from lcageo.detector.truth import Truth
 from lcageo.metrics.truth import Floats, Index
+from lcageo.network_config import Preset
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.torch_backend import torch_device
 from lcageo.runtime.weights import load_network

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from runs import METRICS, Finished
 
-from lcageo.config import Preset
 from lcageo.metrics.bootstrap import Interval
 from lcageo.metrics.truth import Floats
+from lcageo.network_config import Preset
 
 PAPER: dict[str, tuple[float, float, float]] = {
     Preset.RETINANET: (67.2, 48.8, 45.3),

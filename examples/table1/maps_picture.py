@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from peaks_picture import LOCATED, SCORED
 
-from lcageo.config import STRIDES
 from lcageo.metrics.truth import Floats
+from lcageo.network_config import STRIDES
 
 CELL_INCHES = 2.4
 MARGIN = 0.5

@@ -22,8 +22,8 @@ from report import write_report
 from runs import Run, System, perform, read_finished
 from speed import measure_speed
 
-from lcageo.config import Preset
 from lcageo.errors import InterruptedRunError, LcageoError, UsageError
+from lcageo.network_config import Preset
 from lcageo.training.config import TrainConfig, read_recipe
 from lcageo.training.data import load_training_data
 from lcageo.training.loop import RunOptions

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.config import BACKBONES, NetworkConfig
+from lcageo.network_config import BACKBONES, NetworkConfig
 from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}

@@ -11,8 +11,9 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
-from lcageo.config import BACKBONES, NetworkConfig, Norm, Precision, Preset
+from lcageo.config import Precision
 from lcageo.errors import UsageError
+from lcageo.network_config import BACKBONES, NetworkConfig, Norm, Preset
 from lcageo.training.config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lcageo.config import STRIDES
 from lcageo.detector.boxes import anchors, cell_centres
+from lcageo.network_config import STRIDES
 
 BACKGROUND = -1
 """The place of no object."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lcageo.config import STRIDES
 from lcageo.detector.assign import (
     BACKGROUND,
     IGNORED,
@@ -22,6 +21,7 @@ from lcageo.detector.assign import (
 )
 from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.truth import Truth
+from lcageo.network_config import STRIDES
 
 FOREGROUND_IOU, BACKGROUND_IOU = 0.5, 0.4
 """An anchor between the two is ignored. Source: Lin et al., "Focal Loss for Dense Object Detection", section 4."""

@@ -1,6 +1,6 @@
 """What every backbone family provides, and how a registered name becomes a backbone.
 
-A new family is a module with a subclass of `Backbone`, and an entry in `lcageo.config.BACKBONES`.
+A new family is a module with a subclass of `Backbone`, and an entry in `lcageo.network_config.BACKBONES`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from lcageo.config import BACKBONES, Norm
 from lcageo.detector.layers import FrozenBatchNorm2d
 from lcageo.errors import ConfigError, ModelError
+from lcageo.network_config import BACKBONES, Norm
 
 _NAMES_SHOWN = 6
 
@@ -135,7 +135,7 @@ def build_backbone(name: str, width: int, norm: Norm, stride_in: StrideIn) -> Ba
     """A registered backbone with initial values as for training from scratch.
 
     Args:
-        name: one of `lcageo.config.BACKBONES`.
+        name: one of `lcageo.network_config.BACKBONES`.
         width: `backbone_width`, which families without that option ignore.
         norm: normalisation after every convolution; each family has at least `bn` and `frozen_bn`.
         stride_in: which families without bottlenecks of ResNet's kind ignore.

@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lcageo.config import Preset
 from lcageo.detector.assign import BACKGROUND, IGNORED, Assignment, Places, anchor_places, lies_inside, point_places
 from lcageo.detector.assign_aligned import assign_aligned
 from lcageo.detector.assign_geometric import assign_anchors, assign_atss, assign_fcos, encode_deltas
@@ -26,6 +25,7 @@ from lcageo.detector.losses import (
 )
 from lcageo.detector.outputs import LevelOutput, Predictions
 from lcageo.detector.truth import Truth
+from lcageo.network_config import Preset
 
 
 @dataclass(frozen=True, slots=True)

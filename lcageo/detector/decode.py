@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lcageo.config import CANDIDATES_PER_LEVEL
 from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.outputs import Predictions
+from lcageo.network_config import CANDIDATES_PER_LEVEL
 
 CAPACITY = 512
 """Maximum number of an image's candidates that are compared on the device; with more, the host takes over."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import STRIDES
 from lcageo.detector.align import aligned_score
 from lcageo.detector.boxes import (
     ANCHORS_PER_CELL,
@@ -20,6 +19,7 @@ from lcageo.detector.boxes import (
 )
 from lcageo.detector.layers import conv_gn_relu, conv_relu, init_normal, init_prior, widen
 from lcageo.detector.outputs import LevelOutput
+from lcageo.network_config import STRIDES
 
 MAX_LOG_DISTANCE = math.log(1000)
 """A side is at most 1000 strides away, which keeps exp, and so the sampling of boxes, finite."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lcageo.config import Norm
+from lcageo.network_config import Norm
 
 PRIOR_LOGIT = -math.log((1 - 0.01) / 0.01)
 """Bias (-4.595) that makes a sigmoid start at 0.01, so that the many empty places do not dominate the first steps.

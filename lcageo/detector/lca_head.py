@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lcageo.config import STRIDES
 from lcageo.detector.align import align_boxes, aligned_score
 from lcageo.detector.boxes import decode_distances, flatten_map
 from lcageo.detector.heads import Head, scaled_exp
 from lcageo.detector.layers import conv_gn_relu, group_norm, init_normal, init_prior, widen
 from lcageo.detector.outputs import LevelOutput
+from lcageo.network_config import STRIDES
 
 _CONV_STD = 0.01
 _ALIGNMENT_STD = 0.001

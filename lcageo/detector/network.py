@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import STRIDES
 from lcageo.detector.backbone import Backbone
 from lcageo.detector.boxes import clip_boxes
 from lcageo.detector.heads import Head
 from lcageo.detector.neck import FeaturePyramid
 from lcageo.detector.outputs import LevelOutput, Predictions
+from lcageo.network_config import STRIDES
 
 
 class Network(nn.Module):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.backbone import StrideIn, build_backbone
 from lcageo.detector.heads import BaselineHead, FcosHead, Head, RetinaHead
 from lcageo.detector.lca_head import LcaHead
 from lcageo.detector.neck import FeaturePyramid, P6From
 from lcageo.detector.network import Network
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from lcageo.config import Norm
 from lcageo.detector.backbone import Backbone, StrideIn
 from lcageo.detector.layers import norm_layer
+from lcageo.network_config import Norm
 
 
 class BasicBlock(nn.Module):

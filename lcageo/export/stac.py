@@ -11,7 +11,8 @@ from typing import Any
 
 import onnx
 
-from lcageo.config import DetectConfig, Preset
+from lcageo.config import DetectConfig
+from lcageo.network_config import Preset
 from lcageo.runtime.catalog import ModelCard
 
 MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"

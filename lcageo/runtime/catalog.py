@@ -9,8 +9,9 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lcageo.config import NetworkConfig, Norm, Precision, Preset
+from lcageo.config import Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
+from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.toml import toml_text
 
 FOLDER_CARD = "model.toml"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import CANDIDATES_PER_LEVEL, STRIDES, DetectConfig
+from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
+from lcageo.network_config import CANDIDATES_PER_LEVEL, STRIDES
 from lcageo.nms import nms
 from lcageo.runtime.catalog import ModelCard
 

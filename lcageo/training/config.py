@@ -9,8 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lcageo.config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Precision, Preset
+from lcageo.config import Precision
 from lcageo.errors import ConfigError
+from lcageo.network_config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Preset
 from lcageo.toml import toml_text
 
 RECIPE_FILE = "recipe.toml"

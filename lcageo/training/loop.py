@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import BACKBONES, NetworkConfig, Norm
 from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, train_loader
 from lcageo.detector.criterion import Losses, compute_losses
 from lcageo.detector.network import Network
@@ -29,6 +28,7 @@ from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
 from lcageo.detector.weights import load_backbone_weights, read_tensors
 from lcageo.errors import ConfigError, InterruptedRunError
+from lcageo.network_config import BACKBONES, NetworkConfig, Norm
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.torch_backend import torch_device
 from lcageo.stop import StopRequest

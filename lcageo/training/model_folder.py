@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcageo.config import BACKBONES, NetworkConfig
 from lcageo.errors import OutputError
+from lcageo.network_config import BACKBONES, NetworkConfig
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
 from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
 from lcageo.training.data import TrainingData, largest_object_px, seen_gsd_m

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lcageo.config import Precision, Preset
+from lcageo.config import Precision
 from lcageo.detector.network import Network
+from lcageo.network_config import Preset
 from lcageo.training.config import TrainConfig
 from lcageo.training.optimizer import Ema, build_optimizers
 from lcageo.training.precision import fastest_precision

@@ -32,10 +32,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lcageo.config import DetectConfig, NetworkConfig, Precision, Preset
+from lcageo.config import DetectConfig, Precision
 from lcageo.detector.count import true_macs
 from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceMemoryError, LcageoError
+from lcageo.network_config import NetworkConfig, Preset
 from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor, chosen_precision, torch_device

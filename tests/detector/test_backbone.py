@@ -5,13 +5,13 @@ import torch
 from support import tiny_backbone
 from torch import nn
 
-from lcageo.config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Preset
 from lcageo.detector.backbone import Backbone, StrideIn, build_backbone
 from lcageo.detector.criterion import compute_losses
 from lcageo.detector.layers import fold_batch_norm
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
 from lcageo.errors import ConfigError, ModelError
+from lcageo.network_config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Preset
 
 NAMES = [*BACKBONES, "tiny"]
 

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.slow_assign import slow_iou
 
-from lcageo.config import STRIDES
 from lcageo.detector.boxes import (
     anchors,
     cell_centres,
@@ -18,6 +17,7 @@ from lcageo.detector.boxes import (
     paired_giou,
     pairwise_iou,
 )
+from lcageo.network_config import STRIDES
 
 sizes = st.integers(1, 6)
 strides = st.sampled_from(STRIDES)

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from lcageo.config import NetworkConfig, Preset
 from lcageo.detector.count import count_params, paper_flops, true_macs
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
+from lcageo.network_config import NetworkConfig, Preset
 
 # LCA-DET.md, section 1: derived params (M), derived FLOPs (G), true multiply-accumulates (G), printed params, FLOPs.
 TABLE_ONE = {

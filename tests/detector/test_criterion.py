@@ -5,7 +5,6 @@ import torch
 from support.slow_assign import slow_inside
 from support.slow_losses import ALIGNED, SOFT, places_of, slow_losses
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.align import aligned_score
 from lcageo.detector.assign_aligned import assign_aligned
 from lcageo.detector.assign_geometric import assign_anchors, assign_atss, assign_fcos
@@ -14,6 +13,7 @@ from lcageo.detector.criterion import OBJECTIVES, Losses, compute_losses
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 CLASSES = 3
 BOXES_OF_DISTANCES = sorted(set(Preset) - {Preset.RETINANET})

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from support import ddp_worker
 
-from lcageo.config import Preset
+from lcageo.network_config import Preset
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo on Linux"

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.layers import FrozenBatchNorm2d, fold_batch_norm
 from lcageo.detector.presets import build_network
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 
 @pytest.mark.parametrize("norm", [Norm.BN, Norm.FROZEN_BN])

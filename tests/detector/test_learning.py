@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.boxes import pairwise_iou
 from lcageo.detector.criterion import compute_losses
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 STEPS = 60
 

@@ -4,11 +4,11 @@ import sys
 import pytest
 import torch
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.align import align_boxes
 from lcageo.detector.boxes import decode_distances, flatten_map
 from lcageo.detector.network import Network
 from lcageo.detector.presets import RECIPES, build_network
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 CLASSES = 3
 GATED = {Preset.FCOS, Preset.LCA, Preset.LCA_H}

@@ -8,7 +8,6 @@ from conftest import DATA
 from support.slow_assign import slow_iou
 from support.slow_losses import slow_losses
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.data.augment import AugmentConfig
 from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropDataset, TrainBatch, collate_train
@@ -16,6 +15,7 @@ from lcageo.detector.criterion import compute_losses
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 CROPS = 2
 STEPS = 50

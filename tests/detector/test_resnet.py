@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from lcageo.config import BACKBONES, Norm
 from lcageo.detector.backbone import StrideIn
 from lcageo.detector.resnet import ResNet
 from lcageo.errors import ModelError
+from lcageo.network_config import BACKBONES, Norm
 
 DEPTHS = {
     "resnet18": (2, (2, 2, 2, 2)),

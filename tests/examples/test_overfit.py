@@ -8,8 +8,8 @@ import pytest
 from conftest import DATA
 from overfit import EPOCHS, overfit, some_images
 
-from lcageo.config import Preset
 from lcageo.data.coco import read_coco
+from lcageo.network_config import Preset
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from support.untrained import make_untrained_model
 
-from lcageo.config import Backend, DetectConfig, Engine, Precision, Preset
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import DeviceError, ModelError, UsageError
+from lcageo.network_config import Preset
 from lcageo.runtime import machine, onnx_graph
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.onnx_export import export_yolo

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcageo.cli.models import model_info
-from lcageo.config import NetworkConfig
 from lcageo.errors import ConfigError, ModelError, UsageError
+from lcageo.network_config import NetworkConfig
 from lcageo.runtime import catalog
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, read_card, shipped_cards, write_card
 

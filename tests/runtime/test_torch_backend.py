@@ -17,11 +17,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import Backend, DetectConfig, NetworkConfig, Precision
+from lcageo.config import Backend, DetectConfig, Precision
 from lcageo.detections import Detections
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.errors import DeviceError, DeviceMemoryError, ModelError, UsageError
+from lcageo.network_config import NetworkConfig
 from lcageo.nms import nms
 from lcageo.runtime import torch_backend, weights
 from lcageo.runtime.catalog import ModelCard, find_card

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import Backend, Engine, NetworkConfig, Precision, Preset
+from lcageo.config import Backend, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
+from lcageo.network_config import NetworkConfig, Preset
 from lcageo.runtime.catalog import ModelCard
 
 BRIGHT = 200

@@ -13,11 +13,11 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.criterion import compute_losses
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
+from lcageo.network_config import NetworkConfig, Norm, Preset
 
 CLASSES = 3
 SHARES = {"objects on rank 0 only": ((0, 1, 2), (3,)), "objects on both": ((0,), (1, 2)), "no objects": ((1,), (3,))}

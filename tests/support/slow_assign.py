@@ -6,9 +6,9 @@ import statistics
 import numpy as np
 import torch
 
-from lcageo.config import STRIDES
 from lcageo.detector.assign import RESCUED_QUALITY, Places, anchor_places, point_places
 from lcageo.detector.truth import Truth
+from lcageo.network_config import STRIDES
 
 CLASSES = 3
 BACKGROUND, IGNORED = -1, -2

@@ -14,13 +14,13 @@ from support.slow_assign import (
     slow_inside,
 )
 
-from lcageo.config import Preset
 from lcageo.detector.assign import Places, anchor_places, point_places
 from lcageo.detector.assign_geometric import encode_deltas
 from lcageo.detector.boxes import flatten_map
 from lcageo.detector.losses import SMOOTH_L1_BETA
 from lcageo.detector.outputs import LevelOutput, Predictions
 from lcageo.detector.truth import Truth
+from lcageo.network_config import Preset
 
 ALIGNED = {Preset.LCA, Preset.LCA_H}
 SOFT = {Preset.LCA, Preset.LCA_SA}

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lcageo.config import BackboneFamily, Norm
 from lcageo.detector.backbone import Backbone, StrideIn
 from lcageo.detector.layers import norm_layer
+from lcageo.network_config import BackboneFamily, Norm
 
 FAMILY = BackboneFamily(
     home="support.tiny_backbone:Tiny",

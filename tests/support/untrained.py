@@ -11,8 +11,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from lcageo.config import NetworkConfig, Preset
 from lcageo.detector.presets import build_network
+from lcageo.network_config import NetworkConfig, Preset
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, write_card
 
 CLASSES = (

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.config import BACKBONES, Norm, Precision, Preset
+from lcageo.config import Precision
 from lcageo.errors import ConfigError
+from lcageo.network_config import BACKBONES, Norm, Preset
 from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe, write_recipe
 
 

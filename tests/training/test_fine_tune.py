@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.errors import ModelError
+from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.training.fine_tune import load_for_fine_tuning
 
 OLD = ("ship", "car", "plane")

@@ -20,11 +20,12 @@ from safetensors.torch import load_file
 from support import tiny_backbone
 from support.shapes import write_shapes
 
-from lcageo.config import BACKBONES, DetectConfig, Norm, Precision, Preset
+from lcageo.config import DetectConfig, Precision
 from lcageo.data.images import read_image
 from lcageo.detector.backbone import StrideIn, build_backbone
 from lcageo.detector.resnet import ResNet
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
+from lcageo.network_config import BACKBONES, Norm, Preset
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.weights import load_network

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detector.presets import build_network
+from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.training.config import Optimizer, TrainConfig
 from lcageo.training.optimizer import build_optimizers, set_learning_rate
 

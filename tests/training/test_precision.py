@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lcageo.config import NetworkConfig, Precision, Preset
+from lcageo.config import Precision
 from lcageo.detector.presets import build_network
+from lcageo.network_config import NetworkConfig, Preset
 from lcageo.training.precision import computing_in, fastest_precision
 
 

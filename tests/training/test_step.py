@@ -11,13 +11,14 @@ import torch
 from support.shapes import write_shapes
 from torch import Tensor, nn
 
-from lcageo.config import Norm, Precision, Preset
+from lcageo.config import Precision
 from lcageo.data.augment import AugmentConfig
 from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, collate_train
 from lcageo.detector.layers import FrozenBatchNorm2d
 from lcageo.detector.presets import build_network
 from lcageo.errors import TrainingError, UsageError
+from lcageo.network_config import Norm, Preset
 from lcageo.training.config import Optimizer, TrainConfig
 from lcageo.training.figures import MAX_OVERFLOWS, Figures
 from lcageo.training.loop import _step

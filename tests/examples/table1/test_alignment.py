@@ -17,9 +17,9 @@ from peaks import find_peaks, pearson, score_and_iou, spearman, summary
 from support.reference import random_case
 from support.shapes import write_shapes
 
-from lcageo.config import STRIDES
 from lcageo.metrics.coco import SIZES
 from lcageo.metrics.truth import counted
+from lcageo.network_config import STRIDES
 
 Box = list[float]
 

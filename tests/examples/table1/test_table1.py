@@ -23,11 +23,11 @@ from support.bare import bare_environment
 from support.reference import random_case
 from support.shapes import write_shapes
 
-from lcageo.config import NetworkConfig, Norm, Preset
 from lcageo.detections import Detections
 from lcageo.detector.count import count_params
 from lcageo.detector.presets import build_network
 from lcageo.metrics.summary import evaluate_detections
+from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.runtime.catalog import find_card
 from lcageo.training.config import TrainConfig
 

@@ -1,0 +1,123 @@
+"""What fixes a network: the preset, the backbone and their sizes. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lcageo.errors import ConfigError
+
+
+class Preset(StrEnum):
+    """The systems of the paper's Table I, and the usual 4 + 4 baseline."""
+
+    RETINANET = "retinanet"
+    FCOS = "fcos"
+    LCA_BASELINE = "lca-baseline"
+    LCA_BASELINE_4X4 = "lca-baseline-4x4"
+    LCA_H = "lca-h"
+    LCA_SA = "lca-sa"
+    LCA = "lca"
+
+
+class Norm(StrEnum):
+    """Normalisation layers of the backbone."""
+
+    BN = "bn"
+    FROZEN_BN = "frozen_bn"
+    GN = "gn"
+
+
+STRIDES = (8, 16, 32, 64, 128)
+"""Pixels from cell to cell at the pyramid's levels, P3 to P7."""
+
+
+CANDIDATES_PER_LEVEL = 1000
+"""Of an image's boxes, that NMS looks at.
+
+Source: RetinaNet's test settings (Lin et al., section 4.1), kept by FCOS and LCA-Det.
+"""
+
+
+DEFAULT_WIDTH = 64
+"""Of backbones: `backbone_width`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneFamily:
+    """Backbones of one kind: where torch code finds them, and what settings need to know without importing it."""
+
+    home: str
+    """What builds them, as "module:name": see `lcageo.detector.backbone.build_backbone`."""
+    stages: int
+    """Stages that can be frozen after the stem."""
+    stages_frozen: int
+    """Stages frozen with pretrained weights, unless the settings say otherwise."""
+    widths: range | None
+    """Values of `backbone_width`; None where the width cannot be chosen."""
+    norms: tuple[Norm, ...]
+    """Choices of normalisation, `bn` and `frozen_bn` among them: presets use both."""
+    mean: tuple[float, float, float]
+    """What images are normalised with before training: red, green, blue, 0 to 255, as the checkpoints expect."""
+    std: tuple[float, float, float]
+
+    def has_width(self, width: int) -> bool:
+        """Whether `backbone_width` may have this value."""
+        return width == DEFAULT_WIDTH if self.widths is None else width in self.widths
+
+
+_RESNET = BackboneFamily(
+    home="lcageo.detector.resnet:ResNet",
+    stages=4,
+    stages_frozen=1,
+    # Not 8: torch 2.13 on a CPU writes beyond its memory in the weights' gradient of a strided 1x1 convolution of
+    # eight channels on maps of 64 pixels or more.
+    widths=range(16, 512 + 1, 8),
+    norms=tuple(Norm),
+    mean=(124.0, 116.0, 104.0),
+    std=(58.4, 57.1, 57.4),  # ImageNet's statistics, which all torchvision checkpoints expect
+)
+
+
+BACKBONES: dict[str, BackboneFamily] = {
+    "resnet18": _RESNET,
+    "resnet34": _RESNET,
+    "resnet50": _RESNET,
+    "resnet101": _RESNET,
+}
+"""All backbones by name. A new family is an entry here and the module that it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Everything that fixes a network's parameters and their shapes. `None` means: what the preset's paper uses."""
+
+    preset: Preset
+    num_classes: int
+    backbone: str = "resnet50"
+    backbone_width: int = DEFAULT_WIDTH
+    """Channels of the first stage, where the family leaves the choice. ResNet's stage i has width * 2^i (times 4 with
+    bottlenecks)."""
+    channels: int = 256
+    """Channels of neck and head; a multiple of 8."""
+    head_convs: int | None = None
+    """3x3 convolutions in the head (per branch where the preset has two)."""
+    norm: Norm | None = None
+    """Backbone normalisation."""
+
+    def __post_init__(self) -> None:
+        numbers = (self.num_classes, self.backbone_width, self.channels, self.head_convs or 1)
+        if not all(isinstance(number, int) for number in numbers):
+            raise ConfigError(f"network settings {numbers} must be whole numbers")
+        family = BACKBONES.get(self.backbone)
+        object_checks = {
+            "num_classes": 1 <= self.num_classes <= 10_000,
+            "backbone": family is not None,
+            "backbone_width": family is None or family.has_width(self.backbone_width),
+            "norm": family is None or self.norm is None or self.norm in family.norms,
+            "channels": 8 <= self.channels <= 1024 and self.channels % 8 == 0,
+            "head_convs": self.head_convs is None or 1 <= self.head_convs <= 12,
+        }
+        for name, holds in object_checks.items():
+            if not holds:
+                raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is outside what is allowed")

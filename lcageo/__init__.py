@@ -1,4 +1,4 @@
-"""lcageo: objects in large georeferenced imagery, found with LCA-Det and given back as map features.
+"""lcageo: objects in large georeferenced imagery, detected with LCA-Det and returned as map features.
 
 Only the names in `__all__` are public; they are imported when first used, so that `import lcageo` is quick.
 """
@@ -11,19 +11,48 @@ from typing import TYPE_CHECKING, Any
 from lcageo.version import __version__
 
 if TYPE_CHECKING:
-    from lcageo.config import DetectConfig
+    from lcageo.config import Backend, DetectConfig, DetectOptions, EdgeNodata, Engine, MergeMetric, Precision
     from lcageo.detections import Detections
     from lcageo.errors import LcageoError
     from lcageo.inference.api import detect
-    from lcageo.inference.scene import detect_scene
-    from lcageo.runtime.catalog import find_card
-    from lcageo.runtime.predictor import load_predictor
-    from lcageo.scene.raster import open_scene
+    from lcageo.inference.record import Hole, SceneSummary
+    from lcageo.inference.scene import Progress, SceneResult, detect_scene
+    from lcageo.network_config import NetworkConfig, Norm, Preset
+    from lcageo.runtime.catalog import ModelCard, find_card
+    from lcageo.runtime.predictor import Predictor, load_predictor
+    from lcageo.scene.describe import SceneInfo
+    from lcageo.scene.georef import Georeference
+    from lcageo.scene.raster import Scene, open_scene
+    from lcageo.scene.stretch import Stretch
+    from lcageo.vector.record import RunRecord, SceneGrid, TileCounts, ValueRange
 
 __all__ = [
+    "Backend",
     "DetectConfig",
+    "DetectOptions",
     "Detections",
+    "EdgeNodata",
+    "Engine",
+    "Georeference",
+    "Hole",
     "LcageoError",
+    "MergeMetric",
+    "ModelCard",
+    "NetworkConfig",
+    "Norm",
+    "Precision",
+    "Predictor",
+    "Preset",
+    "Progress",
+    "RunRecord",
+    "Scene",
+    "SceneGrid",
+    "SceneInfo",
+    "SceneResult",
+    "SceneSummary",
+    "Stretch",
+    "TileCounts",
+    "ValueRange",
     "__version__",
     "detect",
     "detect_scene",
@@ -33,9 +62,32 @@ __all__ = [
 ]
 
 _HOME = {
+    "Backend": "lcageo.config",
     "DetectConfig": "lcageo.config",
+    "DetectOptions": "lcageo.config",
     "Detections": "lcageo.detections",
+    "EdgeNodata": "lcageo.config",
+    "Engine": "lcageo.config",
+    "Georeference": "lcageo.scene.georef",
+    "Hole": "lcageo.inference.record",
     "LcageoError": "lcageo.errors",
+    "MergeMetric": "lcageo.config",
+    "ModelCard": "lcageo.runtime.catalog",
+    "NetworkConfig": "lcageo.network_config",
+    "Norm": "lcageo.network_config",
+    "Precision": "lcageo.config",
+    "Predictor": "lcageo.runtime.predictor",
+    "Preset": "lcageo.network_config",
+    "Progress": "lcageo.inference.scene",
+    "RunRecord": "lcageo.vector.record",
+    "Scene": "lcageo.scene.raster",
+    "SceneGrid": "lcageo.vector.record",
+    "SceneInfo": "lcageo.scene.describe",
+    "SceneResult": "lcageo.inference.scene",
+    "SceneSummary": "lcageo.inference.record",
+    "Stretch": "lcageo.scene.stretch",
+    "TileCounts": "lcageo.vector.record",
+    "ValueRange": "lcageo.vector.record",
     "detect": "lcageo.inference.api",
     "detect_scene": "lcageo.inference.scene",
     "find_card": "lcageo.runtime.catalog",

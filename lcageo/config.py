@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, ClassVar, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
 
@@ -144,6 +144,11 @@ class DetectOptions(TypedDict, total=False):
 class DetectConfig:
     """Everything that decides what `detect` finds in a scene, given a model."""
 
+    DEFAULT_SCORE: ClassVar[float] = 0.3
+    """Minimum score of classes for which the model card names none."""
+    DEFAULT_OVERLAP: ClassVar[float] = 0.25
+    """Share of a tile that neighbours have in common, where the model card names no largest object."""
+
     score: float | None = None
     """Least score of an object, 0 to 1. None: the model card's, per class."""
     keep: float | None = None
@@ -221,6 +226,13 @@ class DetectConfig:
             raise ConfigError("aoi and bbox exclude each other; give one")
         if self.bbox_crs is not None and self.bbox is None:
             raise ConfigError("bbox-crs says nothing without bbox; give both")
+
+
+BENCHMARK = DetectConfig(score=0.05, iou=0.6, max_per_tile=100)
+"""The protocol of detection benchmarks, in which a model is evaluated.
+
+Source: the test settings of LCA-Det, FCOS and RetinaNet (see `lcageo.network_config.CANDIDATES_PER_LEVEL`).
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from conftest import DATA, REPOSITORY
 
+from lcageo.config import BENCHMARK
 from lcageo.data.classmap import load_class_map
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detector.count import count_params, true_macs
 from lcageo.detector.presets import build_network
-from lcageo.evaluation.images import BENCHMARK, evaluate_set, kept_of_tiles
+from lcageo.evaluation.images import evaluate_set, kept_of_tiles
 from lcageo.network_config import NetworkConfig, Preset
 from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
 from lcageo.runtime.predictor import load_predictor

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from ship_model import figures, named_path
 
-from lcageo.config import Backend
+from lcageo.config import BENCHMARK, Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.classmap import load_class_map
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
-from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.onnx_graph import onnx_graph
 from lcageo.runtime.predictor import load_predictor

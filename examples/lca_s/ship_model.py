@@ -17,11 +17,12 @@ from typing import Any
 
 import safetensors.torch
 
+from lcageo.config import BENCHMARK
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.classmap import ClassMap, load_class_map
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
-from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor

@@ -12,9 +12,10 @@ import rivals
 from dense import Dense, DenseModel
 from peaks import Peaks, find_peaks, score_and_iou
 
+from lcageo.config import BENCHMARK
 from lcageo.data.annotations import LabelledSet
 from lcageo.detections import Detections
-from lcageo.evaluation.images import BENCHMARK, as_truth
+from lcageo.evaluation.images import as_truth
 from lcageo.metrics.truth import Floats, counted
 
 

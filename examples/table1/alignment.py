@@ -36,12 +36,12 @@ from maps_picture import draw_maps
 from peaks import Peaks
 from peaks_picture import Column, Shown, draw
 
-from lcageo.config import Backend, Precision
+from lcageo.config import BENCHMARK, Backend, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.errors import LcageoError, UsageError
-from lcageo.evaluation.images import BENCHMARK, find_objects, kept_of_tiles
+from lcageo.evaluation.images import find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 

@@ -13,13 +13,13 @@ import torch
 from agreement import measure_agreement
 from dense import DenseModel
 
-from lcageo.config import Backend, Precision
+from lcageo.config import BENCHMARK, Backend, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.detections import Detections
 from lcageo.detector.count import count_params, paper_flops, true_macs
 from lcageo.detector.presets import build_network
 from lcageo.errors import DataError, UsageError
-from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.bootstrap import Resampled
 from lcageo.network_config import Preset
 from lcageo.runtime.catalog import ModelCard, find_card

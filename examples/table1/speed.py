@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lcageo.config import Backend, Precision
+from lcageo.config import BENCHMARK, Backend, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
-from lcageo.evaluation.images import BENCHMARK, kept_of_tiles
+from lcageo.evaluation.images import kept_of_tiles
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import BackendChoice, PrecisionChoice
 from lcageo.cli.evaluate_text import report_text
 from lcageo.cli.progress import Bar
-from lcageo.config import Backend, DetectConfig, Precision, RunnerConfig
+from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision, RunnerConfig
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from lcageo.metrics.summary import Evaluation
     from lcageo.runtime.predictor import Predictor
 
-SCORE, NMS_IOU, MAX_PER_IMAGE = 0.05, 0.6, 100
-"""The benchmark's, as pipeline.evaluate has them: help must not wait for it."""
 LAYER_IOU = 0.5
 SHOWN = 5
 """Problems of the data that are told one by one; `lcageo data check` tells all."""
@@ -65,16 +64,20 @@ def evaluate(
     ] = None,
     score: Annotated[
         float | None,
-        typer.Option(help=f"Least score of a detection that counts. Default: {SCORE}; with --layer, all count."),
+        typer.Option(
+            help=f"Least score of a detection that counts. Default: {BENCHMARK.score}; with --layer, all count."
+        ),
     ] = None,
     iou: Annotated[
         float | None,
         typer.Option(
-            help=f"Overlap above which two detections are one object, default {NMS_IOU}. With --layer: overlap from "
-            f"which a found object is right, default {LAYER_IOU}."
+            help=f"Overlap above which two detections are one object, default {BENCHMARK.iou}. With --layer: minimum "
+            f"overlap of a correct object, default {LAYER_IOU}."
         ),
     ] = None,
-    max_per_image: Annotated[int, typer.Option(min=1, help="Best detections of an image that count.")] = MAX_PER_IMAGE,
+    max_per_image: Annotated[
+        int, typer.Option(min=1, help="Best detections of an image that count.")
+    ] = BENCHMARK.max_per_tile,
     as_scene: Annotated[
         bool, typer.Option("--as-scene", help="Cut every image into tiles and merge, as detect does with scenes.")
     ] = False,
@@ -114,13 +117,14 @@ def evaluate(
             raise UsageError("--layer and --truth compare layers, --model and --data run a model; give either pair")
         if layer is None or truth is None:
             raise UsageError("--layer and --truth go together; give both")
-        least = LAYER_IOU if iou is None else iou
-        _layers(layer, truth, score, least, _class_map(class_map), output, overwrite, as_json, say)
+        min_iou = LAYER_IOU if iou is None else iou
+        _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
         return
     _check(data, output, tile, as_scene)
-    config = DetectConfig(
-        score=SCORE if score is None else score,
-        iou=NMS_IOU if iou is None else iou,
+    config = replace(
+        BENCHMARK,
+        score=BENCHMARK.score if score is None else score,
+        iou=BENCHMARK.iou if iou is None else iou,
         max_per_tile=max_per_image,
         overlap=overlap,
     )

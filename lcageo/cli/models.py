@@ -9,7 +9,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.network_config import BACKBONES, NetworkConfig
-from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card, shipped_cards
+from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
@@ -139,4 +139,4 @@ def _class_row(card: ModelCard, name: str, sets: dict[str, dict[str, Any]]) -> t
     lengths = f"{card.size_m[name][0]:g}-{card.size_m[name][1]:g}" if name in card.size_m else "any"
     figures = [found["per_class_AP50"].get(name) for found in sets.values()]
     told = ("-" if figure is None else f"{figure:.3f}" for figure in figures)
-    return name, f"{card.thresholds.get(name, DEFAULT_SCORE):.2f}", lengths, *told
+    return name, f"{card.threshold(name):.2f}", lengths, *told

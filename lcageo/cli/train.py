@@ -227,7 +227,6 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     from lcageo.training.curves import curves_available
     from lcageo.training.data import load_training_data, seen_gsd_m
     from lcageo.training.loop import Listener, train
-    from lcageo.training.model_folder import DEFAULT_GSD_M
     from lcageo.training.processes import Processes
 
     first = Processes.of_environment().is_first
@@ -243,7 +242,7 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
     seen = seen_gsd_m(data.train.annotations, config.imgsz)
     if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
-        low, high = seen or DEFAULT_GSD_M
+        low, high = seen or TrainConfig.DEFAULT_GSD_M
         better = ", as its images" if seen else "; --gsd MIN,MAX says better"
         say.note(f"the model's card will say that it works at {low:.3g} to {high:.3g} m per pixel{better}")
     with Bar(say, "training", "%") as bar:

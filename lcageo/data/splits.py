@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lcageo.data.annotations import LabelledSet, Problem, ProblemKind
 from lcageo.data.classmap import ClassMap, joined
-from lcageo.data.dior import DiorSplit, is_dior, listed_splits
-from lcageo.data.sets import read_source
+from lcageo.data.dior import DiorSplit
+from lcageo.data.sets import format_of, has_splits, read_source
 from lcageo.errors import UsageError
 
 
@@ -48,13 +48,13 @@ def read_splits(
     """Reads every split of some sources.
 
     Args:
-        sources: folders laid out as DIOR, and COCO files (.json), each of which is one split.
+        sources: files and folders in any of the formats that `data.sets` knows.
         validation: more sources, whose classes must all occur in the others.
         wanted: which lists of DIOR folders to read; none: all existing ones that do not overlap.
         class_map: names to merge.
 
     Raises:
-        DataError: if a source is neither of these, cannot be read, or has no list of images.
+        DataError: if a source is in none of them, cannot be read, or has no list of images.
         UsageError: if a source is named twice, or the wanted splits overlap or fit no source.
     """
     everything = [*sources, *validation]
@@ -78,18 +78,18 @@ def _check(sources: Sequence[Path], wanted: Sequence[DiorSplit]) -> None:
             raise UsageError(f"data '{sources[index]}' is named twice; name each source once")
     if DiorSplit.TRAINVAL in wanted and {DiorSplit.TRAIN, DiorSplit.VAL} & set(wanted):
         raise UsageError("--split trainval already contains train and val; use either it or these")
-    if wanted and not any(map(is_dior, sources)):
+    if wanted and not any(map(has_splits, sources)):
         raise UsageError("--split chooses lists of DIOR folders, but no source is one; leave it out")
 
 
 def _splits_of(source: Path, wanted: Sequence[DiorSplit]) -> list[Split]:
-    path = source.resolve()
-    if not is_dior(source):
+    path, form = source.resolve(), format_of(source)
+    if form is None or form.splits is None:
         names = (source.stem, f"{path.parent.name}/{source.stem}", str(source))
         return [Split(source, read_source(source, DiorSplit.TRAIN), names)]
     return [
         Split(source, read_source(source, split), (str(split), f"{path.name}, {split}", f"{source}, {split}"))
-        for split in dict.fromkeys(wanted) or listed_splits(source)
+        for split in dict.fromkeys(wanted) or form.splits(source)
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import BENCHMARK, DetectConfig
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.data.dataset import EvalDataset, EvalSample, to_original
 from lcageo.detections import Detections
@@ -21,8 +21,8 @@ from lcageo.metrics.summary import Evaluation, evaluate_detections
 from lcageo.metrics.truth import ImageTruth
 from lcageo.runtime.predictor import Predictor
 
-BENCHMARK = DetectConfig(score=0.05, iou=0.6, max_per_tile=100)
-"""What detection benchmarks keep: everything that scores more than 0.05, at most 100 objects per image."""
+BATCH = 4
+"""Images or tiles run at a time, unless the caller knows better."""
 MAX_PER_SCENE = 10_000
 """Maximum number of objects of a scene that count: it may hold thousands of cars."""
 READ_THREADS = min(8, os.cpu_count() or 1)
@@ -88,7 +88,11 @@ def evaluate_set(
 
 
 def evaluate_found(
-    labelled: LabelledSet, found: Sequence[Detections], *, max_per_image: int = 100, left_out: Collection[int] = ()
+    labelled: LabelledSet,
+    found: Sequence[Detections],
+    *,
+    max_per_image: int = BENCHMARK.max_per_tile,
+    left_out: Collection[int] = (),
 ) -> Evaluation:
     """Evaluates detections in labelled images.
 
@@ -110,7 +114,7 @@ def find_objects(
     labelled: LabelledSet,
     *,
     config: DetectConfig = BENCHMARK,
-    batch: int = 4,
+    batch: int = BATCH,
     images: EvalDataset | None = None,
     tile: int | None = None,
     on_progress: OnProgress = lambda images: None,

@@ -19,8 +19,6 @@ from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import parse_stretch
 from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
 
-DEFAULT_OVERLAP = 0.25
-"""Share of a tile, where the card names no largest object."""
 NATIVE_TOLERANCE = 0.005
 """A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
 
@@ -103,7 +101,7 @@ def choose_overlap(card: ModelCard, overlap: str | None) -> int:
     """Tile pixels shared by neighbouring tiles: as asked, else the largest object's side, else a quarter."""
     if overlap is not None:
         return overlap_pixels(overlap, card.tile_size)
-    share = round(card.tile_size * DEFAULT_OVERLAP)
+    share = round(card.tile_size * DetectConfig.DEFAULT_OVERLAP)
     if card.largest_object_px is None:
         return share
     return min(card.largest_object_px, int(card.tile_size * MAX_OVERLAP))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.config import DetectConfig
 from lcageo.metrics.match import Matches, overlapping
 from lcageo.metrics.truth import Index
 
 BACKGROUND = "background"
-UNKNOWN_SCORE = 0.3
-"""Minimum score of a class without a best one: the default of `detect` where a card gives none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +34,10 @@ def confusion(matches: Matches, classes: Sequence[str], min_scores: Sequence[flo
     Args:
         matches: matches of the detections.
         classes: K class names.
-        min_scores: K minimum scores; nan: UNKNOWN_SCORE.
+        min_scores: K minimum scores; nan: DetectConfig.DEFAULT_SCORE.
     """
     what, none = matches.what, len(classes)
-    minimum = np.where(np.isnan(min_scores), UNKNOWN_SCORE, min_scores)
+    minimum = np.where(np.isnan(min_scores), DetectConfig.DEFAULT_SCORE, min_scores)
     kept = what.score >= minimum[what.found_label]
     same = np.where(kept, matches.truth[0], -1).astype(np.int64)
     free_found = kept & (same < 0)

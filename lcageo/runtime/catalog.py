@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lcageo.config import Precision
+from lcageo.config import DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.toml import toml_text
@@ -18,7 +18,6 @@ FOLDER_CARD = "model.toml"
 """File name of the card in a folder that `train` wrote."""
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
 DEFAULT_MODEL = "lca-s"
-DEFAULT_SCORE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class ModelCard:
     precisions: tuple[str, ...] = ()
     """Precisions besides fp32 at which its results were measured to agree: mAP50 within 0.002 on validation images."""
     thresholds: dict[str, float] = field(default_factory=dict)
-    """Default minimum score per class; DEFAULT_SCORE for classes that it does not name."""
+    """Default minimum score per class; DetectConfig.DEFAULT_SCORE for classes that it does not name."""
     size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Minimum and maximum length on the ground of a class's objects, metres; any for classes that it does not name."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -123,7 +122,11 @@ class ModelCard:
 
     def least_scores(self, score: float | None) -> dict[str, float]:
         """Minimum score of each class: `score`, or if that is None, the class's own threshold."""
-        return {name: self.thresholds.get(name, DEFAULT_SCORE) if score is None else score for name in self.classes}
+        return {name: self.threshold(name) if score is None else score for name in self.classes}
+
+    def threshold(self, name: str) -> float:
+        """The minimum score of a class, unless the user asks for another."""
+        return self.thresholds.get(name, DetectConfig.DEFAULT_SCORE)
 
     def class_ids(self, names: tuple[str, ...]) -> tuple[int, ...]:
         """Indices of the classes `names`; of all classes if `names` is empty.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lcageo.config import DetectConfig
 from lcageo.detector.layers import fold_batch_norm
-from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard
+from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.weights import load_network
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
 
 def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
     """Metadata that these programs read from the graph; `resolution` in cm per pixel, `tiles_overlap` in per cent."""
-    scores = [card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes]
+    scores = [card.threshold(name) for name in card.classes]
     return {
         "model_type": "Detector",
         "det_type": "YOLO_v9",

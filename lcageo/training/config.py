@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lcageo.config import Precision
 from lcageo.errors import ConfigError
@@ -40,6 +40,9 @@ class Schedule(StrEnum):
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of a training run. Paths are kept as given; those of a recipe are relative to the working directory."""
+
+    DEFAULT_GSD_M: ClassVar[tuple[float, float]] = (0.1, 2.0)
+    """Metres per pixel that a model is for, where neither settings nor images nor the model to start from say."""
 
     data: tuple[str, ...] = ()
     """COCO files and DIOR folders to train on."""

@@ -14,8 +14,8 @@ from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKin
 from lcageo.data.augment import AugmentConfig, Colour
 from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map
-from lcageo.data.dior import DiorSplit, is_dior
-from lcageo.data.sets import read_sets
+from lcageo.data.dior import DiorSplit
+from lcageo.data.sets import has_splits, read_sets
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
 
@@ -157,7 +157,7 @@ def _validation(
     config: TrainConfig, classes: Sequence[str], class_map: ClassMap | None, strict: bool
 ) -> LabelledSet | None:
     split = DiorSplit.TEST if config.split == DiorSplit.TRAINVAL else DiorSplit.VAL
-    sources = _paths(config.val) or [source for source in _paths(config.data) if is_dior(source)]
+    sources = _paths(config.val) or [source for source in _paths(config.data) if has_splits(source)]
     return read_sets(sources, split, classes, class_map, strict) if sources else None
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 LAST = "last"
 """Name of the newest model's folder, in a run's folder."""
-DEFAULT_GSD_M = (0.1, 2.0)
 _OF_A_RUN = (FOLDER_CARD, "model-*.safetensors", CHECKPOINT_FILE, METRICS_FILE, RECIPE_FILE)
 CURVES_FILE, SHEET_FILE = "curves.png", "validation.png"
 _PICTURES = (CURVES_FILE, SHEET_FILE)
@@ -54,7 +53,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         tile_size=config.imgsz,
         gsd_m=config.gsd_m
         or seen_gsd_m(data.train.annotations, config.imgsz)
-        or (start.gsd_m if start else DEFAULT_GSD_M),
+        or (start.gsd_m if start else TrainConfig.DEFAULT_GSD_M),
         mean=start.mean if start else family.mean,
         std=start.std if start else family.std,
         weights=Path("model.safetensors"),

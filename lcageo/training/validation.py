@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lcageo.config import Backend
+from lcageo.config import BENCHMARK, Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
 from lcageo.detections import Detections
-from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
 from lcageo.pictures.contact_sheet import SheetImage, draw_sheet
-from lcageo.runtime.catalog import DEFAULT_SCORE, ModelCard, find_card
+from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.training.curves import curves_available, draw_curves
 from lcageo.training.log import METRICS_FILE, TrainingLog
@@ -111,7 +111,7 @@ class Validator:
 
     def _sheet(self, card: ModelCard, chosen: list[int], found: list[Detections]) -> Image.Image:
         """Some validation images with their truth and what was found above the card's thresholds."""
-        minimum = np.array([card.thresholds.get(name, DEFAULT_SCORE) for name in card.classes])
+        minimum = np.array([card.threshold(name) for name in card.classes])
         images = []
         for index in chosen:
             annotation, objects = self._val.annotations[index], found[index]

@@ -23,12 +23,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lcageo.config import Backend, MergeMetric, Precision
+from lcageo.config import BENCHMARK, Backend, MergeMetric, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
-from lcageo.evaluation.images import BENCHMARK, evaluate_found, find_objects, kept_of_tiles
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.nms import overlap
 from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor

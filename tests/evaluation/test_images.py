@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, bright_card
 from support.bright_sets import bright_image, bright_set, scattered
 
-from lcageo.config import DetectConfig
+from lcageo.config import BENCHMARK, DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError
-from lcageo.evaluation.images import BENCHMARK, as_truth, evaluate_found, evaluate_set, find_objects
+from lcageo.evaluation.images import as_truth, evaluate_found, evaluate_set, find_objects
 from lcageo.metrics.summary import evaluate_detections
 
 

@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.reference import Case, found, random_case, truth
 
-from lcageo.metrics.confusion import UNKNOWN_SCORE
 from lcageo.metrics.summary import evaluate_detections
-from lcageo.runtime.catalog import DEFAULT_SCORE
 
 A, B, C, NONE = range(4)
 
@@ -75,7 +73,6 @@ def test_a_class_without_a_best_score_counts_from_the_default_minimum_score() ->
     case = one_image(truth(boxes, [A, B]), found([*boxes, [90, 90, 99, 99]], [0.9, 0.8, 0.2], [B, A, C]))
     counts = table(case)
     assert counts[A, B] == counts[B, A] == 1 and counts.sum() == 2
-    assert UNKNOWN_SCORE == DEFAULT_SCORE
 
 
 def test_difficult_objects_and_what_lies_in_them_do_not_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -22,13 +23,44 @@ from lcageo.runtime.catalog import shipped_cards
 
 def test_the_public_names_are_deliberate() -> None:
     assert sorted(lcageo.__all__) == [
-        "DetectConfig", "Detections", "LcageoError", "__version__", "detect", "detect_scene", "find_card",
-        "load_predictor", "open_scene",
+        "Backend", "DetectConfig", "DetectOptions", "Detections", "EdgeNodata", "Engine",
+        "Georeference", "Hole", "LcageoError", "MergeMetric", "ModelCard", "NetworkConfig", "Norm",
+        "Precision", "Predictor", "Preset", "Progress", "RunRecord", "Scene", "SceneGrid",
+        "SceneInfo", "SceneResult", "SceneSummary", "Stretch", "TileCounts", "ValueRange",
+        "__version__", "detect", "detect_scene", "find_card", "load_predictor", "open_scene",
     ]  # fmt: skip
     for name in lcageo.__all__:
         assert getattr(lcageo, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = lcageo.nonsense
+
+
+def _names_in(annotation: ast.expr | None) -> set[str]:
+    return {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)} if annotation else set()
+
+
+def _names_shown(node: ast.ClassDef) -> set[str]:
+    """Names in the types of a class's public attributes, and in what its public methods return."""
+    shown = set[str]()
+    for member in node.body:
+        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
+            shown |= set() if member.target.id.startswith("_") else _names_in(member.annotation)
+        if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
+            shown |= _names_in(member.returns)
+    return shown
+
+
+def test_every_type_that_a_public_function_returns_is_public() -> None:
+    trees = [ast.parse(path.read_text()) for path in (REPOSITORY / "lcageo").rglob("*.py")]
+    nodes = [node for tree in trees for node in tree.body]
+    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name in lcageo.__all__]
+    met, todo = set[str](), {name for function in functions for name in _names_in(function.returns)}
+    while todo := (todo & classes.keys()) - met:
+        met |= todo
+        todo = {name for one in todo for name in _names_shown(classes[one])}
+    assert {"SceneResult", "Detections"} <= met
+    assert met - set(lcageo.__all__) == set()
 
 
 def test_importing_lcageo_is_light() -> None:

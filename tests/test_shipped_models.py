@@ -42,7 +42,7 @@ def test_the_default_model_is_as_good_as_its_card_says() -> None:
     if not path.exists():
         pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
     card = find_card(DEFAULT_MODEL)
-    class_map = load_class_map(REPOSITORY / "examples" / "lca-s-classes.toml")
+    class_map = load_class_map(REPOSITORY / "examples" / "lca_s" / "lca-s-classes.toml")
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu")
     found = evaluate_set(predictor, read_sets([path], DiorSplit.VAL, card.classes, class_map))
     assert found.map50 == pytest.approx(card.metrics["vhr10"]["mAP50"], abs=0.005)

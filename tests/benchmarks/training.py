@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a COCO file with the recipe's classes")
     arguments = parser.parse_args()
     os.chdir(ROOT)  # the recipe's class map is relative to it
-    recipe = read_recipe(ROOT / "examples" / "lca-s.toml")
+    recipe = read_recipe(ROOT / "examples" / "lca_s" / "lca-s.toml")
     images = read_sets([arguments.data.absolute()], DiorSplit.TRAIN, recipe.classes)
     base = 0.0
     print(f"{'setting':<28}{'images/s':>9}{'ratio':>7}   ({torch.get_num_threads()} threads)")

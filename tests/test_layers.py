@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -110,6 +111,16 @@ def _rooms_used(path: Path) -> set[str]:
 
 def test_every_room_is_drawn() -> None:
     assert {_name(path).split(".")[0] for path in FILES} == set(ALLOWED)
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    for room in (*_drawn(TASKS), *_drawn(TRADES), "cli"):
+        assert f"\n    {room}/ " in page, f"CONTRIBUTING.md does not draw {room}/"
+    assert f"-- the ground: {GROUND}\n" in page
+
+
+def test_the_files_that_the_design_page_names_are_there() -> None:
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+    for name in set(re.findall(r"(?:[a-z_]+/)+[a-z_]+\.py\b", page)):
+        assert (PACKAGE / name).is_file() or (PACKAGE.parent / name).is_file(), name
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
@@ -166,6 +177,13 @@ def imported_at_once(path: Path, seen: set[Path] | None = None) -> set[str]:
 @pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "cli"], ids=_name)
 def test_commands_import_heavy_packages_only_when_run(path: Path) -> None:
     assert not imported_at_once(path) & HEAVY
+
+
+def test_only_the_application_turns_errors_into_exit_codes() -> None:
+    for path in (path for path in FILES if _name(path) not in ("errors", "cli.app")):
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        attributes = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not {"SystemExit"} & names and not {"exit_code", "exit", "_exit", "Exit"} & attributes, _name(path)
 
 
 def test_modules_and_rooms_stay_small() -> None:

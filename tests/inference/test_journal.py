@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,108 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from support.bright import BrightSquares, Failing, PowerCutError
-from support.scenes import squares, write_scene
 
-from lcageo.config import DetectConfig
 from lcageo.database import delete_database
 from lcageo.detections import Detections
-from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
+from lcageo.errors import OutputError, UsageError
 from lcageo.inference import journal as journal_module
-from lcageo.inference import results, runner
-from lcageo.inference.jobs import Job, plan_jobs
-from lcageo.inference.journal import Earlier, Journal, TileOutcome, journal_path
-from lcageo.inference.run import run_jobs
-from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import Run
+from lcageo.inference.journal import Earlier, Journal, TileOutcome
 from lcageo.nms import ranking
-from lcageo.vector.target import FileTarget
-
-PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
-CONFIG = DetectConfig(overlap="24")
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    scene = write_scene(tmp_path / "scene.tif", squares(220, 340, PLACES))
-    return Job(str(scene), (FileTarget.of(tmp_path / "found.geojson"),), None)
-
-
-def run(
-    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, earlier: Earlier = Earlier.SAME
-) -> tuple[bytes, list[int]]:
-    """The result's bytes, and how many tiles were done whenever progress was told."""
-    told: list[int] = []
-    reports = run_jobs(
-        [job], Run(LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier)
-    )
-    for report in reports:
-        assert report.error is None, report.error
-    return job.layers[0].path.read_bytes(), told
-
-
-@pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
-@pytest.mark.parametrize("good", [0, 1, 5, 12])
-def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(
-    job: Job, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
-    whole, _ = run(job, Failing())
-    assert not journal_path(job.layers[0].path).exists() and not list(job.layers[0].path.parent.glob(".*"))
-    job.layers[0].path.unlink()
-    with pytest.raises(PowerCutError):
-        run(job, Failing(good))
-    assert not job.layers[0].path.exists()
-    predictor = Failing()
-    again, told = run(job, predictor)
-    # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
-    assert again == whole and told[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
-    assert sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
-    assert not journal_path(job.layers[0].path).exists()
-
-
-def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: Job, tmp_path: Path) -> None:
-    whole, _ = run(job, Failing())
-    job.layers[0].path.unlink()
-    code = (
-        "import signal, test_journal as t; from pathlib import Path; from lcageo.inference.jobs import Job;"
-        f"layer = t.FileTarget.of(Path({str(job.layers[0].path)!r}));"
-        f"t.run(Job({job.scene!r}, (layer,), None), t.Failing(6, signal.SIGKILL))"
-    )
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    killed = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)}, capture_output=True
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    again, told = run(job, Failing())
-    assert again == whole and told[0] in (12, 15, 18)  # two batches may be under way
-
-
-def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
-    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; run the same") as stopped:
-        run(job, Failing(2, signal.SIGTERM))
-    done = int(str(stopped.value).split()[2])
-    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may have been under way
-    assert run(job, Failing())[1][0] == done
-
-
-def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) -> None:
-    with pytest.raises(PowerCutError):
-        run(job, Failing(4))
-    other = replace(CONFIG, iou=0.5)
-    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
-    assert isinstance(report.error, UsageError)
-    assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
-    assert "--overlap" not in str(report.error)
-    assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
-
-
-def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
-    with pytest.raises(PowerCutError):
-        run(job, Failing(4))
-    write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
-    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert "scene.tif [" in str(report.error)
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -206,32 +107,6 @@ def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
         Journal.open(path, {"device": "cuda"})
 
 
-def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
-    with Journal.open(path, {}) as journal:
-        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
-        journal.add([TileOutcome(1, None)])
-        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
-
-
-def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
-    path, filler = small_disk / "journal", small_disk / "filler"
-    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
-    with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None)])
-        filler.write_bytes(bytes(150_000))
-        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
-            for tile in range(1, 100):
-                journal.add([TileOutcome(tile, many)])
-    filler.unlink()
-    with Journal.open(path, {}) as journal:
-        done = journal.done().tolist()
-        assert done == list(range(len(done))) and done[0] == 0
-        journal.add([TileOutcome(200, None)])
-
-
 def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal", {}) as journal:
         journal.add([TileOutcome(5, None)])
@@ -275,40 +150,27 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
         assert np.array_equal(getattr(together, name), getattr(ranked, name))
 
 
-def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object) -> None:
-        raise SceneError("the server is gone")
-
-    pictured = replace(job, quicklook=job.layers[0].path.with_suffix(".png"))
-    with monkeypatch.context() as patch:
-        patch.setattr(results, "reduced_image", unreachable)
-        (report,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert isinstance(report.error, SceneError) and not job.layers[0].path.exists()
-    predictor = Failing()
-    run(pictured, predictor)
-    assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
+    with Journal.open(path, {}) as journal:
+        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
+        journal.add([TileOutcome(1, None)])
+        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
 
 
-def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    layers = [job.layers[0].path, job.layers[0].path.with_suffix(".csv")]
-    moved, replace_file = [], Path.replace
-
-    def until_the_power_fails(path: Path, target: Path) -> None:
-        if len(moved) == 2:  # the first layer and its style
-            raise PowerCutError
-        moved.append(target)
-        replace_file(path, target)
-
-    def detect() -> None:
-        jobs = plan_jobs([job.scene], layers, None, overwrite=False)
-        (report,) = run_jobs(jobs, Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-        assert report.error is None
-
-    with monkeypatch.context() as patch, pytest.raises(PowerCutError):
-        patch.setattr(Path, "replace", until_the_power_fails)
-        detect()
-    assert [layer.exists() for layer in layers] == [True, False]
-    detect()
-    assert all(layer.exists() for layer in layers) and not journal_path(layers[0]).exists()
-    with pytest.raises(UsageError, match="exists; give --overwrite"):
-        detect()
+def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
+    path, filler = small_disk / "journal", small_disk / "filler"
+    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None)])
+        filler.write_bytes(bytes(150_000))
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
+            for tile in range(1, 100):
+                journal.add([TileOutcome(tile, many)])
+    filler.unlink()
+    with Journal.open(path, {}) as journal:
+        done = journal.done().tolist()
+        assert done == list(range(len(done))) and done[0] == 0
+        journal.add([TileOutcome(200, None)])

@@ -6,23 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from support.readers import read_layer
 from support.scenes import noise, write_scene
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
-from lcageo.inference.review import Review, nearest_tiles, review_scene, uncertainty
+from lcageo.inference.review import Review, nearest_tiles, review_features, review_scene, uncertainty
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run, detect_planned, detect_scene
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene
 from lcageo.scene.tiles import plan_tiles
+from lcageo.vector.formats import FORMATS
+from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
+from lcageo.vector.write import write_layer
 
 SETTINGS: list[dict[str, Any]] = [
     {"score": 0.03}, {"score": 0.03, "keep": 0.02}, {"score": 0.03, "keep": 0.001}, {"score": 0.03, "agnostic": True},
@@ -100,3 +106,40 @@ def test_a_box_belongs_to_the_tile_whose_middle_is_nearest(middles: list[tuple[f
 def test_nothing_uncertain_is_a_review_of_nothing(scene_path: Path, untrained: Path) -> None:
     review, _ = review_of(scene_path, untrained, DetectConfig(score=0.99, review=True))
     assert len(review.objects) == len(review.uncertain) == len(review.tiles_xyxy) == len(review.candidates) == 0
+
+
+OBJECTS = Detections(
+    np.array([[0, 0, 10, 10], [50, 50, 60, 70]], np.float64), np.array([0.3, 0.2], np.float32), np.array([1, 0])
+)
+
+
+TILES = np.array([[0, 0, 64, 64], [40, 40, 100, 100]], np.float64)
+
+
+REVIEW = Review(OBJECTS, np.array([0.98, 0.6]), TILES, np.array([1.58, 0.6]), np.array([2, 1]))
+
+
+NOTHING = Review(Detections.empty(), np.zeros(0), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_tiles_and_objects_come_by_their_uncertainty(suffix: str, tmp_path: Path) -> None:
+    layer = review_features(REVIEW, ("ship", "car"), lambda x, y: (x, -y), pyproj.CRS("EPSG:32633"), "scene")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / f"a{suffix}"))
+    read = read_layer(tmp_path / f"a{suffix}")
+    assert [(row["kind"], row.get("class") or "") for row in read.rows] == [
+        ("tile", ""), ("object", "car"), ("tile", ""), ("object", "ship")
+    ]  # fmt: skip
+    assert [float(row["uncertain"]) for row in read.rows] == [1.58, 0.98, 0.6, 0.6]
+    assert [int(row.get("candidates") or 0) for row in read.rows] == [2, 0, 1, 0]
+    scores = [row.get("score") for row in read.rows]
+    assert scores[0] in (None, "") and [float(scores[1] or 0), float(scores[3] or 0)] == [0.3, 0.2]
+    if suffix != ".geojson":
+        assert read.geometry[2].bounds == (40, -100, 100, -40)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_nothing_to_review_is_an_empty_layer(suffix: str, tmp_path: Path) -> None:
+    layer = review_features(NOTHING, ("ship",), lambda x, y: (x, y), pyproj.CRS("EPSG:32633"), "scene")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / f"a{suffix}"))
+    assert read_layer(tmp_path / f"a{suffix}").rows == []

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rasterio
 from hypothesis import settings
+from support.commands import Outcome, Run
 from support.postgis_server import Server, running_server
+from support.scenes import UTM, damaged_scene, noise, write_scene
 from support.untrained import make_untrained_model
+
+from lcageo.cli import app
+from lcageo.scene import prefetch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LCAGEO_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -64,3 +71,37 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("SKIPPED FOR WANT OF RIGHTS: a small disk cannot be mounted here")
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs `lcageo` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back what main() changes
+    monkeypatch.setattr(app.signal, "signal", lambda number, handler: None)
+
+    def run_with(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["lcageo", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err or "--debug" in arguments
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run_with
+
+
+@pytest.fixture
+def survey(tmp_path: Path, run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results of four scenes: one to the east of another, one with a hole, one that is no raster."""
+    monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
+    (tmp_path / "flight" / "later").mkdir(parents=True)
+    write_scene(tmp_path / "flight" / "a #1.tif", noise(200, 300))
+    east = rasterio.Affine.translation(200, 0) @ UTM
+    write_scene(tmp_path / "flight" / "later" / "b.tif", noise(200, 300, seed=1), transform=east)
+    damaged_scene(tmp_path / "flight" / "torn.tif", [0])
+    (tmp_path / "flight" / "broken.tif").write_bytes(b"II*\0junk")
+    outcome = run("batch", "flight", "--out", "out", "--recursive", "--holes", "--model", untrained, "--score", 0.02)
+    assert outcome.code == 3, outcome.err
+    return tmp_path / "out"

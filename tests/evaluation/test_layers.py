@@ -5,66 +5,28 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
-import pyogrio
 import pyproj
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.readers import debian_gdal, read_layer
+from support.compared_layers import EAST, NORTH, UTM, layer, square
+from support.readers import read_layer
 
 from lcageo.data.classmap import ClassMap
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, OutputError, UsageError
 from lcageo.evaluation.layers import Objects, evaluate_layer, match_objects
 from lcageo.vector.features import features
-from lcageo.vector.formats import FORMATS
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
-
-UTM = "EPSG:32633"
-EAST, NORTH = 500_000.0, 5_000_000.0
-
-
-def square(x: float, y: float, side: float = 10.0) -> shapely.Polygon:
-    """A square in UTM, its corner x, y metres from a fixed point."""
-    return shapely.box(EAST + x, NORTH + y, EAST + x + side, NORTH + y + side)
-
-
-def layer(path: Path, geometry: list[shapely.Geometry], crs: str | None = UTM, **columns: list[Any]) -> Path:
-    """A vector file of shapes in UTM, brought to `crs`; None: the same coordinates without one."""
-    frame = geopandas.GeoDataFrame(columns, geometry=geometry, crs=UTM)
-    frame = frame.set_crs(None, allow_override=True) if crs is None else frame.to_crs(crs)
-    expected = pytest.warns(UserWarning, match="'crs' was not provided") if crs is None else nullcontext()
-    with expected:
-        pyogrio.write_dataframe(frame, path, geometry_type="Unknown")
-    return path
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """Three found ships and a dam, of which two ships are right; three true ships, and a dam elsewhere."""
-    found = layer(
-        tmp_path / "found.gpkg",
-        [square(0, 0), square(1, 0), square(52, 0), square(200, 200)],
-        **{"id": [11, 12, 13, 14], "class": ["ship"] * 3 + ["dam"], "score": [0.9, 0.8, 0.7, 0.6]},
-    )
-    truth = layer(
-        tmp_path / "truth.gpkg",
-        [square(0, 0), square(50, 0), square(100, 0), square(0, 200)],
-        **{"id": [1, 2, 3, 4], "class": ["ship"] * 3 + ["dam"]},
-    )
-    return found, truth
 
 
 def slow_match(
@@ -165,31 +127,6 @@ def test_upright_boxes_give_the_figures_of_pycocotools(tmp_path: Path, iou: floa
     assert [figures.average_precision for figures in ours.per_class] == pytest.approx(aps, abs=1e-12)
     assert ours.overall.average_precision == pytest.approx(np.mean(aps))
     assert (ours.overall.truth, ours.overall.found, ours.overall.right) == (400, 600, sum(right))
-
-
-def test_figures_are_the_shares_of_what_was_found(pair: tuple[Path, Path]) -> None:
-    evaluation = evaluate_layer(*pair)
-    assert evaluation.table() == [
-        ("class", "truth", "found", "true positives", "false positives", "misses", "precision", "recall", "F1", "AP50"),
-        ("dam", "1", "1", "0", "1", "1", "0.000", "0.000", "0.000", "0.000"),
-        # The second is the first's double. Precision 1 up to recall 1/3, then 2/3 up to 2/3: 34 and 33 of 101 recalls.
-        ("ship", "3", "3", "2", "1", "1", "0.667", "0.667", "0.667", f"{(34 + 33 * 2 / 3) / 101:.3f}"),
-        ("all", "4", "4", "2", "2", "2", "0.500", "0.500", "0.500", f"{(34 + 33 * 2 / 3) / 202:.3f}"),
-    ]
-    assert evaluation.crs == UTM and not evaluation.warnings
-
-
-def test_json_holds_everything_and_is_strict(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    truth = layer(tmp_path / "ships.gpkg", [square(0, 0)], **{"class": ["ship"]})
-    evaluation = evaluate_layer(pair[0], truth, iou=0.75)
-    described = json.loads(json.dumps(evaluation.as_json(), allow_nan=False))
-    assert described["layer"] == str(pair[0]) and described["iou"] == 0.75 and described["crs"] == UTM
-    assert described["classes"][1] == {
-        "class": "dam", "truth": 0, "found": 1, "true_positives": 0, "false_positives": 1, "misses": 0,
-        "precision": 0.0, "recall": None, "f1": 0.0, "average_precision": None,
-    }  # fmt: skip
-    assert described["overall"]["average_precision"] == 1.0  # of the one class that has true objects
-    assert evaluation.table()[0][-1] == "AP75"
 
 
 @pytest.mark.parametrize("crs", [UTM, "EPSG:4326", "EPSG:3857", "EPSG:2180", "EPSG:32632", "EPSG:4258"])
@@ -338,45 +275,6 @@ def test_what_was_fixed_in_either_layer_is_reported(pair: tuple[Path, Path], tmp
     assert evaluation.overall.truth == 2
     # Without a column of ids the position in the file is the id, counted before anything was left out.
     assert [row["truth_id"] for row in read_layer(tmp_path / "all.gpkg").rows] == [None, None, 3, None, 1]
-
-
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_the_differences_are_one_layer_in_every_format(pair: tuple[Path, Path], tmp_path: Path, suffix: str) -> None:
-    output = tmp_path / f"all{suffix}"
-    evaluate_layer(*pair, output=output)
-    differences = read_layer(output)
-    rows = [
-        ["-" if row.get(name) in (None, "") else str(row[name]) for name in ("result", "class", "found_id", "truth_id")]
-        for row in differences.rows
-    ]
-    assert rows == [
-        ["true positive", "ship", "11", "1"],
-        ["false positive", "ship", "12", "-"],
-        ["true positive", "ship", "13", "2"],
-        ["false positive", "dam", "14", "-"],
-        ["miss", "ship", "-", "3"],
-        ["miss", "dam", "-", "4"],
-    ]
-    numbers = [
-        [float(row[name]) for name in ("score", "iou") if row.get(name) not in (None, "")] for row in differences.rows
-    ]
-    if suffix == ".parquet":  # keeps nan as nan
-        numbers = [[number for number in own if not math.isnan(number)] for own in numbers]
-    assert numbers == [[0.9, 1.0], [0.8], [0.7, pytest.approx(80 / 120, abs=1e-4)], [0.6], [], []]
-    expected = geopandas.GeoSeries([square(0, 0), square(100, 0)], crs=UTM)
-    expected = expected.to_crs(4326) if suffix == ".geojson" else expected
-    for index, shape in ((0, expected[0]), (4, expected[1])):
-        assert shapely.equals_exact(differences.geometry[index], shape, 1e-6, normalize=True)
-
-
-def test_debians_gdal_reads_the_differences_with_their_record(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    output = tmp_path / "all.gpkg"
-    evaluation = evaluate_layer(*pair, output=output)
-    converted = debian_gdal("ogr2ogr", "-f", "GeoJSON", target=output)
-    results = Counter(f["properties"]["result"] for f in json.loads(converted.read_text())["features"])
-    assert results == {"true positive": 2, "false positive": 2, "miss": 2}
-    record = json.loads(pyogrio.read_info(output)["layer_metadata"]["lcageo"])
-    assert record["overall"] == evaluation.overall.as_json() and record["version"]
 
 
 def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_request(

@@ -47,10 +47,10 @@ def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: J
     whole, _ = run(job, Failing())
     job.layers[0].path.unlink()
     code = (
-        "import signal; from support import interrupted_runs as t; from pathlib import Path;"
+        "import signal; from support import bright, interrupted_runs; from pathlib import Path;"
         "from lcageo.inference.jobs import Job; from lcageo.vector.target import FileTarget;"
         f"layer = FileTarget.of(Path({str(job.layers[0].path)!r}));"
-        f"t.run(Job({job.scene!r}, (layer,), None), t.Failing(6, signal.SIGKILL))"
+        f"interrupted_runs.run(Job({job.scene!r}, (layer,), None), bright.Failing(6, signal.SIGKILL))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)

@@ -19,10 +19,16 @@ import torch
 from safetensors.torch import load_file
 from support import tiny_backbone
 from support.shapes import write_shapes
+from support.training_steps import CONFIG
+from torch import Tensor
 
 from lcageo.config import DetectConfig, Precision
+from lcageo.data.augment import AugmentConfig
+from lcageo.data.coco import read_coco
+from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, collate_train
 from lcageo.data.images import read_image
 from lcageo.detector.backbone import StrideIn, build_backbone
+from lcageo.detector.presets import build_network
 from lcageo.detector.resnet import ResNet
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
 from lcageo.network_config import BACKBONES, Norm, Preset
@@ -32,10 +38,12 @@ from lcageo.runtime.weights import load_network
 from lcageo.training.checkpoint import load_checkpoint
 from lcageo.training.config import Optimizer, TrainConfig, write_recipe
 from lcageo.training.data import TrainingData, load_training_data
-from lcageo.training.figures import TrainProgress
+from lcageo.training.figures import MAX_OVERFLOWS, Figures, TrainProgress
 from lcageo.training.log import read_metrics
-from lcageo.training.loop import Listener, RunOptions, train
+from lcageo.training.loop import Listener, RunOptions, _step, train
 from lcageo.training.model_folder import publish
+from lcageo.training.processes import Processes
+from lcageo.training.state import TrainState
 
 ALONE = RunOptions(device="cpu", workers=0, cache=True)
 
@@ -319,3 +327,69 @@ def test_two_processes_train_as_one_with_the_whole_batch(shapes: TrainConfig, tm
     one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
     assert load_checkpoint(tmp_path / "two" / "checkpoint.pt")["step"] == 10
     assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-6) for name in one)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> CropDataset:
+    path = write_shapes(tmp_path_factory.mktemp("shapes") / "train.json")
+    return CropDataset(read_coco(path), AugmentConfig(crop_size=128, long_side=128), crops_per_epoch=8, seed=0)
+
+
+def batch_of(crops: CropDataset, positions: range) -> TrainBatch:
+    return collate_train([crops[0, position] for position in positions])
+
+
+def state_of(config: TrainConfig) -> TrainState:
+    torch.manual_seed(0)
+    network = build_network(config.network(2))
+    state = TrainState.begin(
+        config, Processes(), torch.device("cpu"), network, Preset.LCA, (124.0, 116.0, 104.0), (58.0,) * 3, 2, {}, None
+    )
+    state.network.train()
+    return state
+
+
+def change_of(config: TrainConfig, batch: TrainBatch) -> tuple[dict[str, Tensor], float]:
+    """How one step of SGD at learning rate 1 changes the weights, and its loss."""
+    state = state_of(config)
+    before = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
+    losses, _ = _step(state, batch, 1.0, geometric=False)
+    return {name: tensor - before[name] for name, tensor in state.network.state_dict().items()}, losses.total.item()
+
+
+def test_a_batch_computed_in_parts_is_the_mean_of_their_gradients(crops: CropDataset) -> None:
+    whole, loss = change_of(replace(CONFIG, accumulate=2), batch_of(crops, range(4)))
+    (first, loss_1), (second, loss_2) = (change_of(CONFIG, batch_of(crops, part)) for part in (range(2), range(2, 4)))
+    assert loss == pytest.approx((loss_1 + loss_2) / 2, rel=1e-5)
+    for name, change in whole.items():
+        assert torch.allclose(change, (first[name] + second[name]) / 2, rtol=1e-3, atol=1e-6), name
+    assert max(change.abs().max() for change in whole.values()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["backbone.layer3.0.conv1.weight", "head.class_logits.bias"])
+def test_a_float16_step_that_overflows_in_one_optimiser_is_skipped_by_both(crops: CropDataset, name: str) -> None:
+    state = state_of(replace(CONFIG, optimizer=Optimizer.MUON, precision=Precision.FP16, clip=10.0))
+    parameter = state.network.get_parameter(name)
+    parameter.register_hook(lambda gradient: gradient * float("nan"))
+    before = {key: tensor.clone() for key, tensor in state.network.state_dict().items()}
+    scale = state.scaler.get_scale()
+    _step(state, batch_of(crops, range(2)), 1e-3, geometric=False)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in state.network.state_dict().items())
+    assert state.scaler.get_scale() < scale
+
+
+def test_float16_that_keeps_overflowing_stops_the_run(crops: CropDataset, tmp_path: Path) -> None:
+    state = state_of(replace(CONFIG, precision=Precision.FP16))
+    losses, _ = _step(state, batch_of(crops, range(2)), 1e-3, geometric=False)
+    figures = Figures(state, crops, CropBatches(2, 4), tmp_path / "checkpoint.pt")
+    state.step = 1
+    for _ in range(MAX_OVERFLOWS):
+        figures.add(losses, torch.tensor(np.inf))
+    figures.look(0.1, 0.5, None)
+    figures.add(losses, torch.tensor(1.0))
+    figures.add(losses, torch.tensor(np.nan))
+    figures.look(0.1, 0.5, None)
+    for _ in range(MAX_OVERFLOWS):
+        figures.add(losses, torch.tensor(np.nan))
+    with pytest.raises(TrainingError, match="the gradient's norm is nan after step 1; try --resume with a lower --lr"):
+        figures.look(0.1, 0.5, None)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from lcageo.detector.presets import build_network
 from lcageo.network_config import NetworkConfig, Norm, Preset
-from lcageo.training.config import Optimizer, TrainConfig
-from lcageo.training.optimizer import build_optimizers, set_learning_rate
+from lcageo.training.config import Optimizer, Schedule, TrainConfig
+from lcageo.training.optimizer import Ema, build_optimizers, learning_rate_factor, set_learning_rate
 
 
 def network() -> nn.Sequential:
@@ -72,3 +75,65 @@ def test_sgd_steps_as_its_formula_says() -> None:
         velocity = 0.9 * velocity + 1.0 + 0.5 * weight
         weight -= 0.1 * velocity
         assert model.weight.item() == pytest.approx(weight)
+
+
+def test_the_average_follows_its_recurrence_and_counters_are_copied() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    with torch.no_grad():
+        model[0].weight.fill_(0.0)
+    ema, mean = Ema(model, 0.9), 0.0
+    for step in range(1, 200):
+        with torch.no_grad():
+            model[0].weight.fill_(float(step))
+            model[1].num_batches_tracked.fill_(step)
+        ema.update(model, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * step
+    assert ema.weights["0.weight"].item() == pytest.approx(mean, rel=1e-5)
+    assert ema.weights["1.num_batches_tracked"].item() == 199
+
+
+def test_without_averaging_the_last_weights_count() -> None:
+    model = nn.Linear(2, 2)
+    ema = Ema(model, 0.0)
+    with torch.no_grad():
+        model.weight.add_(1.0)
+    ema.update(model, 1)
+    assert torch.equal(ema.weights["weight"], model.weight)
+
+
+def test_it_continues_from_saved_weights() -> None:
+    model = nn.Linear(2, 2)
+    ema, other = Ema(model, 0.99), Ema(nn.Linear(2, 2), 0.99)
+    other.load(ema.weights)
+    assert all(torch.equal(other.weights[name], ema.weights[name]) for name in ema.weights)
+    with torch.no_grad():
+        model.weight.add_(1.0)
+    assert not torch.equal(ema.weights["weight"], model.weight)  # it holds copies
+
+
+def test_warmup_rises_evenly_to_the_full_rate() -> None:
+    factors = [learning_rate_factor(Schedule.STEP, 4, step, step / 1000) for step in range(6)]
+    assert factors == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_warmup_takes_no_more_than_a_tenth_of_a_short_run() -> None:
+    assert learning_rate_factor(Schedule.STEP, 300, 10, 0.1) == 1
+
+
+@pytest.mark.parametrize(("epoch", "factor"), [(0, 1), (7, 1), (8, 0.1), (10, 0.1), (11, 0.01)])
+def test_steps_fall_at_the_ninth_and_twelfth_epoch(epoch: int, factor: float) -> None:
+    assert learning_rate_factor(Schedule.STEP, 0, epoch * 100, epoch / 12) == pytest.approx(factor)
+
+
+def test_cosine_ends_at_a_hundredth_and_is_halfway_in_the_middle() -> None:
+    at = [learning_rate_factor(Schedule.COSINE, 0, 0, progress) for progress in (0.0, 0.5, 1.0)]
+    assert at == pytest.approx([1, 0.505, 0.01])
+
+
+@given(st.sampled_from(list(Schedule)), st.integers(0, 500), st.integers(0, 10**6), st.floats(0, 1))
+def test_the_rate_depends_on_the_position_and_never_leaves_its_range(
+    schedule: Schedule, warmup: int, step: int, progress: float
+) -> None:
+    factor = learning_rate_factor(schedule, warmup, step, progress)
+    assert 0 < factor <= 1 and math.isfinite(factor)

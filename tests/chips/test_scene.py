@@ -1,0 +1,112 @@
+"""Chips of one scene: boxes, pixels, what may be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+import shapely
+from PIL import Image
+from rasterio.transform import rowcol, xy
+from rasterio.windows import Window
+from support.labelled_scenes import CRS, FILL, PIXELS, TURNED, TYPES, coco, make, on_map, write_labels
+from support.scenes import UTM, damaged_scene, noise, write_scene
+
+from lcageo.geodesy import WGS84
+from lcageo.scene import prefetch
+
+
+@pytest.mark.parametrize("gsd", [None, 1.0])
+@pytest.mark.parametrize("transform", [UTM, TURNED], ids=["north up", "turned"])
+def test_boxes_are_where_rasterio_and_shapely_put_the_labels(
+    tmp_path: Path, transform: rasterio.Affine, gsd: float | None
+) -> None:
+    scene = write_scene(tmp_path / "a.tif", noise(400, 400), transform=transform)
+    shapes = [on_map(box, transform) for box in PIXELS]
+    labels = write_labels(tmp_path / "labels.fgb", shapes, to="EPSG:25832", type=TYPES)
+    make(tmp_path / "chips", [scene], labels, class_field="TYPE", gsd_m=gsd)
+    moved = geopandas.read_file(labels).to_crs(CRS)
+    boxed = 0
+    for image, records in coco(tmp_path / "chips" / "train.json"):
+        x1, y1, x2, _ = image["scene_xyxy"]
+        side, scale = shapely.box(0, 0, 128, 128), (x2 - x1) / 128
+        assert scale == pytest.approx(1.0 if gsd is None else 2.0, rel=2e-3)
+        expected = []
+        for name, shape in zip(moved["type"], moved.geometry, strict=True):
+            rows, columns = rowcol(transform, *shape.exterior.coords.xy, op=np.positive)
+            corners = (np.column_stack([columns, rows]) - [x1, y1]) / scale
+            box = shapely.box(*shapely.Polygon(corners).bounds)
+            seen = box.intersection(side)
+            if seen.area > 0:
+                expected.append((("car", "ship").index(name) + 1, seen.area / box.area < 0.4, seen.bounds))
+        found = [
+            (one["category_id"], bool(one["iscrowd"]), (x, y, x + width, y + height))
+            for one in records
+            for x, y, width, height in [one["bbox"]]
+        ]
+        assert [one[:2] for one in sorted(found)] == [one[:2] for one in sorted(expected)]
+        for (*_, box), (*_, other) in zip(sorted(found), sorted(expected), strict=True):
+            assert np.abs(np.subtract(box, other)).max() < 0.02
+        boxed += sum(not ignored for _, ignored, _ in expected)
+    assert boxed >= len(PIXELS) - 1
+
+
+def test_a_chip_read_back_by_pillow_has_the_pixels_that_rasterio_reads(place: Path, tmp_path: Path) -> None:
+    make(tmp_path / "chips", [place / "scene.tif"], place / "labels.gpkg", class_field="type")
+    images = coco(tmp_path / "chips" / "train.json")
+    assert len(images) >= 5
+    with rasterio.open(place / "scene.tif") as dataset:
+        for image, _ in images:
+            x1, y1, x2, y2 = image["scene_xyxy"]
+            pixels = dataset.read(window=Window(x1, y1, x2 - x1, y2 - y1))
+            read = np.asarray(Image.open(tmp_path / "chips" / "images" / image["file_name"]))
+            assert (np.moveaxis(read, -1, 0) == pixels).all() and image["gsd_m"] == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326", CRS])
+def test_points_get_boxes_of_a_length_on_the_ground(tmp_path: Path, crs: str) -> None:
+    longitude, latitude = 12.5, 52.0
+    x, y = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform(longitude, latitude)
+    step = 5e-6 if crs == "EPSG:4326" else 0.5
+    transform = rasterio.Affine(step, 0, x - 64 * step, 0, -step, y + 64 * step)
+    scene = write_scene(tmp_path / "a.tif", noise(128, 128), crs=crs, transform=transform)
+    points = [shapely.MultiPoint([(longitude, latitude)])]
+    labels = write_labels(tmp_path / "points.gpkg", points, "EPSG:4326")
+    make(tmp_path / "chips", [scene], labels, class_name="tree", point_size_m=12.0)
+    ((_, (annotation,)),) = coco(tmp_path / "chips" / "train.json")
+    left, top, width, height = annotation["bbox"]
+    assert (left + width / 2, top + height / 2) == pytest.approx((64, 64), abs=0.01)
+    to_degrees = pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
+    (west, east), (north, south) = xy(transform, [top, top + height], [left, left + width], offset="ul")
+    corners = np.array([to_degrees.transform(*corner) for corner in ((west, north), (east, north), (west, south))])
+    for end in (1, 2):
+        _, _, metres = pyproj.Geod(ellps="WGS84").inv(*corners[0], *corners[end])
+        assert metres == pytest.approx(12.0, rel=2e-3)
+
+
+def test_only_the_labelled_area_is_shown(place: Path, tmp_path: Path) -> None:
+    area = on_map((0, 0, 200, 200))
+    geopandas.GeoDataFrame(geometry=[area], crs=CRS).to_crs(WGS84).to_file(tmp_path / "aoi.gpkg")
+    summary = make(
+        tmp_path / "chips", [place / "scene.tif"], place / "labels.gpkg", class_field="type", aoi=tmp_path / "aoi.gpkg"
+    )
+    assert summary.labels["train"] == {"car": 1, "ship": 1}
+    for image, _ in coco(tmp_path / "chips" / "train.json"):
+        x1, y1, *_ = image["scene_xyxy"]
+        read = np.asarray(Image.open(tmp_path / "chips" / "images" / image["file_name"]))
+        blank = (read == FILL).all(axis=-1)
+        y, x = np.mgrid[0:128, 0:128] + np.array([y1, x1])[:, None, None]
+        assert (blank == ~((x < 200) & (y < 200))).mean() > 0.999  # noise may have the colour
+
+
+def test_tiles_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
+    scene = damaged_scene(tmp_path / "a.tif", [9])
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map((70, 70, 90, 90)), on_map((400, 400, 420, 420))])
+    summary = make(tmp_path / "chips", [scene], labels, class_name="a", overlap="0")
+    assert len(summary.unreadable) == 1 and "cannot be read at column" in summary.unreadable[0]
+    assert summary.labels["train"] == {"a": 1}

@@ -1,0 +1,60 @@
+"""The cached ONNX graph of a model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.backends import IMAGES, LOOSE
+
+from lcageo.config import Backend
+from lcageo.errors import ModelError
+from lcageo.runtime import machine, onnx_graph
+from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.predictor import load_predictor
+
+
+def test_with_a_cached_graph_torch_is_not_needed(card: ModelCard, untrained: Path) -> None:
+    load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
+    program = (
+        "import sys, numpy as np\n"
+        "from lcageo.config import DetectConfig\n"
+        "from lcageo.runtime.catalog import find_card\n"
+        "from lcageo.runtime.predictor import load_predictor\n"
+        f"predictor = load_predictor(find_card({str(untrained)!r}), DetectConfig(), 'auto')\n"
+        "predictor.predict(np.zeros((1, 3, 256, 256), np.uint8))\n"
+        "assert predictor.engine.backend == 'openvino' and 'torch' not in sys.modules\n"
+    )
+    if machine.may_have_gpu():
+        pytest.skip("torch is asked whether the GPU can be used")
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_altered_weights_are_refused_though_their_graph_is_cached(card: ModelCard, tmp_path: Path) -> None:
+    load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
+    (tmp_path / "model.safetensors").write_bytes(card.read_weights()[:-1] + b"x")
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_predictor(replace(card, weights=tmp_path / "model.safetensors"), LOOSE, "cpu", Backend.OPENVINO)
+
+
+def test_what_decides_the_graph_decides_its_name(card: ModelCard) -> None:
+    others = [
+        replace(card, mean=(1.0, 2.0, 3.0)),
+        replace(card, tile_size=128),
+        replace(card, sha256="0" * 64),
+        replace(card, network=replace(card.network, num_classes=3), classes=("a", "b", "c"), thresholds={}),
+    ]
+    assert len({onnx_graph._key(one) for one in [card, *others]}) == 5
+    assert onnx_graph._key(replace(card, name="other", licence="other")) == onnx_graph._key(card)
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path / "file" / "cache"))
+    small = replace(card, tile_size=64)
+    assert len(load_predictor(small, LOOSE, "cpu", Backend.ONNX).predict(IMAGES[:1, :, :64, :64])) == 1

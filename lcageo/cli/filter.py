@@ -48,13 +48,13 @@ def filter_(
     """
     say = console.Console(quiet)
     limits = _limits(per_class)
-    from lcageo.selection.criteria import Choice  # after the options are known to be good
+    from lcageo.selection.criteria import Criteria  # after the options are known to be good
     from lcageo.selection.filter import filter_layer
     from lcageo.vector.target import parse_output
 
     output = parse_output(target)
-    choice = Choice(score, limits, options.split_names(classes), min_area, aoi, top)
-    report = filter_layer(source, output, choice, to, overwrite, append)
+    criteria = Criteria(score, limits, options.split_names(classes), min_area, aoi, top)
+    report = filter_layer(source, output, criteria, to, overwrite, append)
     for line in report.warnings:
         say.warn(line)
     rows = [("class", "read", "kept")]

@@ -1,4 +1,4 @@
-"""A scene to map features in one call, for notebooks and scripts."""
+"""From a scene to map features in one call, for notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def detect(
 ) -> GeoDataFrame:
     """Finds objects in a scene: what `lcageo detect` writes, as a GeoDataFrame.
 
-    What the command would warn of becomes a UserWarning; what a restricted model may be used for is logged by the
-    logger 'lcageo', once on each machine. Nothing is written, and an interrupted call begins anew; for several scenes
-    with one model, `load_predictor` and `detect_scene` load it once.
+    Warnings of the command become UserWarnings; what a restricted model may be used for is logged by the logger
+    'lcageo', once on each machine. Nothing is written, and an interrupted call starts over. To run one model over
+    several scenes, load it once with `load_predictor` and call `detect_scene`.
 
     Args:
-        scene: path of a raster, or what GDAL takes for one, such as '/vsicurl/https://...'.
-        model: name of a shipped model, a model card or a model folder; None: the model that the command takes.
+        scene: path of a raster, or any other GDAL data set name, such as '/vsicurl/https://...'.
+        model: name of a shipped model, a model card or a model folder; None: the command's default model.
         device: 'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'.
         backend: what runs the model: 'auto', 'openvino', 'onnx', 'torch' or 'compiled'.
         precision: 'auto', 'fp32', 'bf16', 'fp16' or 'int8'.
-        **options: what to find and how, by the names of DetectConfig: score=0.4, classes=["ship"], aoi="port.gpkg".
+        **options: what to find and how, named as in DetectConfig: score=0.4, classes=["ship"], aoi="port.gpkg".
 
     Returns:
         A polygon per object, best first, in the scene's CRS (pixels if it has none), with id, class, class_id, score,
-        width_m, height_m, area_m2 and scene. How it came about is in `attrs["lcageo"]`, JSON-ready.
+        width_m, height_m, area_m2 and scene. The record of the run is in `attrs["lcageo"]`, JSON-ready.
 
     Raises:
         UsageError: if an argument cannot be used, or the area of interest misses the scene.
         ModelError: if there is no such model.
-        SceneError: if the scene cannot be opened, or no part of it be read.
-        DeviceError: if the device is not there, or cannot hold a tile.
+        SceneError: if the scene cannot be opened, or no part of it can be read.
+        DeviceError: if the device is not available, or its memory does not hold a tile.
     """
     config = DetectConfig.of(options)
     asked = RunnerConfig(
@@ -71,19 +71,19 @@ def detect(
 
 
 class _Warnings:
-    """Passes warnings on as Python has them, and no other messages."""
+    """Turns warnings into Python's own, and drops all other messages."""
 
     def warn(self, line: str) -> None:
-        """As a UserWarning at the caller of `detect`."""
+        """Raises a UserWarning at the caller of `detect`."""
         warnings.warn(line, stacklevel=5)
 
     def note(self, line: str) -> None:
-        """Is not shown."""
+        """Drops the message."""
 
     def detail(self, line: str) -> None:
-        """Is not shown."""
+        """Drops the message."""
 
     def restriction(self, card: ModelCard) -> None:
-        """Logged, not warned of: with -W error, only the first run on a machine would fail."""
+        """Logs the notice instead of warning: with -W error, only the first run on a machine would fail."""
         if notice := restriction_notice(card):
             logging.getLogger("lcageo").warning(notice)

@@ -1,4 +1,4 @@
-"""How fast each backend runs a model here, and where its time goes: measured one after the other, each from a start."""
+"""Benchmark of a model on this machine: how fast each backend is, and where its time goes."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from lcageo.scene.raster import open_scene
 
 FP32, BF16 = Precision.FP32, Precision.BF16
 ROUNDS = 2
-"""Of the same tiles; the faster one counts."""
+"""Number of runs over the same tiles; the fastest one counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one engine took."""
+    """Speed of one engine."""
 
     engine: Engine
-    """What ran; what was asked for where it did not run."""
+    """The engine that ran; if it failed, the one that was requested."""
     tiles_per_second: float = 0.0
-    """With all that belongs to a tile: reading, where there is a scene, and choosing its objects."""
+    """Throughput including the reading of tiles (of a scene) and the selection of objects."""
     model_share: float = 0.0
-    """Time of the network alone, for the same batches, over the time of all."""
+    """Time of the network alone, for the same batches, over the total time."""
     first_tile_s: float = 0.0
-    """From the start of the interpreter until a tile's objects are there."""
+    """Seconds from the start of the interpreter to the objects of the first tile."""
     failure: str = ""
-    """Why it could not be measured."""
+    """Why it could not be measured; empty if it was."""
 
 
 def candidates(device: str, card: ModelCard) -> list[Engine]:
-    """The engines of this machine that are worth a measurement for a model, on a device as a user names it."""
+    """The engines of this machine that are worth measuring for a model; the device is named as by users."""
     if card.is_quantised:
         return [Engine(backend, Precision.INT8, "cpu") for backend in (Backend.OPENVINO, Backend.ONNX)]
-    by_torch = [Backend.TORCH, Backend.COMPILED]
+    torch_backends = [Backend.TORCH, Backend.COMPILED]
     if not machine.stays_on_cpu(device):
-        return [Engine(backend, precision, device) for backend in by_torch for precision in (FP32, BF16)]
+        return [Engine(backend, precision, device) for backend in torch_backends for precision in (FP32, BF16)]
     openvino = [Engine(Backend.OPENVINO, precision, "cpu") for precision in (FP32, BF16)]
-    return openvino + [Engine(backend, FP32, "cpu") for backend in (Backend.ONNX, *by_torch)]
+    return openvino + [Engine(backend, FP32, "cpu") for backend in (Backend.ONNX, *torch_backends)]
 
 
 def measure_each(
     engines: list[Engine], card: ModelCard, scene: str | None, tiles: int, batch: int | None
 ) -> Iterator[Measurement]:
-    """Measures engines one by one, each in a process of its own, so that none profits from another's imports."""
+    """Measures engines one by one, each in its own process, so that none profits from another's imports."""
     for engine in engines:
         if not machine.has_package(engine.backend):
             yield Measurement(engine, failure=f"{machine.PACKAGE[engine.backend]} not installed")
@@ -70,11 +70,11 @@ def measure(
     """Measures one engine in this process.
 
     Args:
-        asked: what runs the model.
+        asked: the engine.
         card: the model.
         scene: path of a raster whose first tiles are run; None: noise.
-        tiles: how many.
-        batch: tiles at a time; None: as many as suit the engine.
+        tiles: number of tiles.
+        batch: tiles run at a time; None: the engine's default.
         started: `time.time()` when this process was started.
     """
     try:
@@ -83,41 +83,41 @@ def measure(
         noise = np.random.default_rng(0).integers(0, 256, (size, 3, card.tile_size, card.tile_size), dtype=np.uint8)
         predictor.predict(noise[:1])
         first_tile_s = time.time() - started
-        predictor.predict(noise)  # GPUs choose kernels for each shape
+        predictor.predict(noise)  # warm-up: GPUs choose kernels for each shape
         seconds = [
             _on_noise(predictor, noise, tiles) if scene is None else _on_scene(predictor, scene, tiles, size)
             for _ in range(ROUNDS)
         ]
     except LcageoError as error:
         return Measurement(asked, failure=str(error))
-    bare, whole = (min(times) for times in zip(*(one[:2] for one in seconds), strict=True))
+    network, total = (min(times) for times in zip(*(one[:2] for one in seconds), strict=True))
     count = seconds[0][2]
-    return Measurement(predictor.engine, count / whole, bare / whole, first_tile_s)
+    return Measurement(predictor.engine, count / total, network / total, first_tile_s)
 
 
 def _on_noise(predictor: Predictor, batch: NDArray[np.uint8], tiles: int) -> tuple[float, float, int]:
-    """Seconds of the network alone, seconds of all, tiles."""
+    """Seconds of the network alone, seconds in total, number of tiles."""
     times = -(-tiles // len(batch))
-    bare = _bare(predictor, [batch] * times)
+    network = _network_seconds(predictor, [batch] * times)
     with ThreadPoolExecutor(IN_FLIGHT) as threads:
-        whole = _seconds(lambda: list(threads.map(predictor.predict, [batch] * times)))
-    return bare, whole, times * len(batch)
+        total = _seconds(lambda: list(threads.map(predictor.predict, [batch] * times)))
+    return network, total, times * len(batch)
 
 
 def _on_scene(predictor: Predictor, path: str, tiles: int, size: int) -> tuple[float, float, int]:
-    """The same for tiles of a scene, read as detect reads them; those without data do not count."""
+    """As in `_on_noise`, for tiles of a scene, read as `detect` reads them; those without data do not count."""
     with open_scene(path) as scene:
         plan = plan_scene(scene, predictor.card, DetectConfig())
         todo = np.flatnonzero(plan.wanted)[:tiles]
         images = [image for index in todo if (image := plan.reader.read(plan.grid[int(index)])) is not None]
         batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
-        bare = _bare(predictor, batches)
+        network = _network_seconds(predictor, batches)
         runner = LocalRunner(predictor, size)
-        whole = _seconds(lambda: list(runner.run(plan, todo, lambda line: None)))
-    return bare, whole, len(images)
+        total = _seconds(lambda: list(runner.run(plan, todo, lambda line: None)))
+    return network, total, len(images)
 
 
-def _bare(predictor: Predictor, batches: list[NDArray[np.uint8]]) -> float:
+def _network_seconds(predictor: Predictor, batches: list[NDArray[np.uint8]]) -> float:
     started = time.perf_counter()
     for batch in batches:
         predictor.forward(batch)

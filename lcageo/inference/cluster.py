@@ -1,8 +1,8 @@
-"""Tiles run by the workers of a Dask cluster, on this machine or on many.
+"""Running tiles on the workers of a Dask cluster, on this machine or on many.
 
-The client plans, keeps the journal, merges and writes; workers read and infer. A piece of work is some hundred tiles
-that lie together, or all of a small scene, so one scene of any size spreads over all workers, and many small ones do
-as well. What comes back is journalled as everywhere, so the result is the one-machine result whatever happens.
+The client plans, keeps the journal, merges and writes; workers read tiles and run the model. A unit of work is some
+hundred neighbouring tiles, or all of a small scene, so that one large scene spreads over all workers, and so do many
+small ones. Results go through the same journal as on one machine, so the final result is the same whatever fails.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ from lcageo.runtime.selection import Selection
 
 LOCAL = "local"
 UNIT_BATCHES = 32
-"""Batches in a piece of work, at most: some 30 s on a CPU, less than a second on a GPU."""
+"""Maximum number of batches in a unit of work: some 30 s on a CPU, less than a second on a GPU."""
 PER_WORKER = 3
-"""Pieces of work that each worker has or waits for: it never idles while the next one travels."""
+"""Units of work submitted per worker, so that none idles while the next unit is being sent."""
 ANSWER_S = 60
 COUNT_AFTER_S = 5
-"""Workers are counted anew after so long: each count is a question to the scheduler."""
+"""The number of workers is cached for this long: each count is a request to the scheduler."""
 SCENES_AT_ONCE = 32
-"""At most: each has a thread of the client for its plan, journal and files."""
+"""Maximum number of scenes at a time: each has its own thread of the client for its plan, journal and files."""
 
 
 class ClusterRunner:
-    """A TileRunner on the workers of a cluster."""
+    """A TileRunner that uses the workers of a cluster."""
 
     def __init__(self, client: Any, model: ModelWork, batch: int | None) -> None:
-        """Waits for a worker and asks what it runs on.
+        """Waits for a worker and asks it for its engine.
 
         Args:
             client: a `distributed.Client`.
-            model: what workers run.
-            batch: tiles that each runs at a time; None: as many as suit its device.
+            model: the model that workers run.
+            batch: tiles that each worker runs at a time; None: the default for its device.
 
         Raises:
             UsageError: if the config names a class that the model does not have.
-            DeviceError: if there is no worker, or one that cannot run it.
+            DeviceError: if there is no worker, or one cannot run the model.
             ModelError: if a worker does not have the model.
         """
         Selection.of(model.card, model.config)
@@ -74,16 +74,16 @@ class ClusterRunner:
         try:
             client.wait_for_workers(1, timeout=ANSWER_S)
         except TimeoutError as error:
-            raise DeviceError(f"no worker has come to '{client.scheduler.address}'; start some") from error
-        first = min(client.scheduler_info(n_workers=-1)["workers"])  # the same one in every run, while it is there
-        with _failures_told(model.card.name):
+            raise DeviceError(f"no worker is connected to '{client.scheduler.address}'; start some") from error
+        first = min(client.scheduler_info(n_workers=-1)["workers"])  # the same one in every run, while it is connected
+        with _translated_errors(model.card.name):
             engine, usual = client.submit(engine_of, model, pure=False, workers=[first]).result()
         self.engine: Engine = engine
         self.batch: int = batch or usual
 
     @property
     def workers(self) -> int:
-        """Those that were there within the last seconds."""
+        """Number of workers within the last seconds."""
         if time.monotonic() - self._counted > COUNT_AFTER_S:
             self._workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
             self._counted = time.monotonic()
@@ -91,39 +91,39 @@ class ClusterRunner:
 
     @property
     def scenes_at_once(self) -> int:
-        """Two a worker, so that none waits while the client plans and writes."""
+        """Two scenes per worker, so that none waits while the client plans and writes."""
         return min(SCENES_AT_ONCE, 2 * self.workers)
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
-        """See TileRunner.run; gives an empty list every second in which nothing came."""
-        info, said = plan.reader.scene.info, set[str]()
+        """See `TileRunner.run`; yields an empty list for every second without results."""
+        info, warned = plan.reader.scene.info, set[str]()
         in_strips = info.block_shape[1] >= info.width
         running: set[Any] = set()
-        with _failures_told(info.path):
+        with _translated_errors(info.path):
             waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
             scene = SceneWork.of(plan)
             work = self._client.submit(passed_on, scene, pure=False)
             try:
                 while waiting or running:
                     while waiting and len(running) < PER_WORKER * self.workers:
-                        piece = (self._model, self.batch, waiting.popleft())
-                        running.add(self._client.submit(run_unit, work, *piece, pure=False))
+                        unit = (self._model, self.batch, waiting.popleft())
+                        running.add(self._client.submit(run_unit, work, *unit, pure=False))
                     ended, running = self._ended(running)
                     if not ended:
                         yield []
                     for future in ended:
-                        outcomes, told = future.result()
-                        for line in dict.fromkeys(told):  # each worker, and each piece, would say the same
-                            if line not in said:
-                                said.add(line)
+                        outcomes, messages = future.result()
+                        for line in dict.fromkeys(messages):  # each worker, and each unit, repeats the same ones
+                            if line not in warned:
+                                warned.add(line)
                                 warn(line)
                         yield [replace(one, unread=one.unread.replace(scene.path, info.path)) for one in outcomes]
             finally:
-                with suppress(Exception):  # of a cluster that is gone
+                with suppress(Exception):  # the cluster may be gone
                     self._client.cancel(list(running))
 
     def _ended(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
-        """Those that are done, perhaps none within a second, and the others."""
+        """The futures that are done, perhaps none within a second, and the others."""
         import distributed
 
         try:
@@ -135,19 +135,19 @@ class ClusterRunner:
 
 
 @contextmanager
-def _failures_told(path: str) -> Generator[None, None, None]:
-    """Turns Dask's errors into ours."""
+def _translated_errors(path: str) -> Generator[None, None, None]:
+    """Turns Dask's errors into those of `lcageo.errors`."""
     import distributed
 
     try:
         yield
     except distributed.KilledWorker as error:
         raise SceneError(
-            f"workers died again and again over the same part of '{path}': their memory may not suffice, or the file "
-            "crashes GDAL; see the workers' logs"
+            f"workers died repeatedly on the same part of '{path}': they may be out of memory, or the file crashes "
+            "GDAL; see the workers' logs"
         ) from error
     except (OSError, CancelledError, distributed.client.ClosedClientError) as error:
-        raise DeviceError(f"the cluster is gone ({error}); the same command goes on from here") from error
+        raise DeviceError(f"lost connection to the cluster ({error}); run the same command again to resume") from error
 
 
 @contextmanager
@@ -160,12 +160,12 @@ def cluster_runner(
         address: of a Dask scheduler, as tcp://host:8786, or 'local:N'.
         card: the model.
         config: which boxes to return.
-        asked: what runs it on each worker; device 'auto': a GPU of its own if there is one.
-        batch: tiles run at a time by each worker; None: as suits its device.
+        asked: the engine on each worker; device 'auto': its own GPU if there is one.
+        batch: tiles run at a time by each worker; None: the default for its device.
 
     Raises:
         UsageError: if the address is neither.
-        DeviceError: if Dask is not installed, or nothing answers.
+        DeviceError: if Dask is not installed, or no scheduler answers.
     """
     require("--cluster", "cluster", "distributed", error=DeviceError)
     import distributed
@@ -184,7 +184,7 @@ def cluster_runner(
 
 @contextmanager
 def _cluster(address: str, distributed: Any) -> Generator[Any, None, None]:
-    """The address of a scheduler, or worker processes of our own: they share the cores, and each has a GPU if any."""
+    """The address of a scheduler, or a local cluster, whose workers share the cores and have a GPU each if possible."""
     import dask
 
     name, _, count = address.partition(":")
@@ -194,10 +194,10 @@ def _cluster(address: str, distributed: Any) -> Generator[Any, None, None]:
         yield address
         return
     if not count.isdigit() or not 1 <= int(count) <= 1024:
-        raise UsageError(f"--cluster '{address}' names no number of workers; give local:2, for instance")
+        raise UsageError(f"--cluster '{address}' does not give the number of workers; use local:2, for instance")
     scheduler = {"cls": distributed.Scheduler, "options": {"dashboard_address": None, "host": "127.0.0.1", "port": 0}}
-    # Before a worker starts, since torch reads it at once. Dask would set other things instead: one thread, and memory
-    # given back at every free, which makes inference a third slower.
+    # Set before a worker starts, since torch reads it at import. It replaces Dask's own settings: one thread, and
+    # memory returned to the system at every free, which makes inference a third slower.
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // int(count)))}
     workers = {number: _worker(number, distributed) for number in range(int(count))}
     with (

@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: some tiles of a scene, whose outcomes go back as small arrays."""
+"""The work of a cluster's worker: it runs some tiles of a scene and returns their outcomes as small arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SceneWork:
     """How tiles of one scene are read."""
 
     path: str
-    """On storage that all workers share, or a GDAL path such as /vsis3/..."""
+    """Path on storage that all workers share, or a GDAL path such as /vsis3/..."""
     bands: tuple[int, ...]
     stretch: Stretch
     edge: EdgeMask | None
@@ -41,7 +41,7 @@ class SceneWork:
 
     @classmethod
     def of(cls, plan: ScenePlan) -> SceneWork:
-        """What a worker needs to know of a plan."""
+        """The part of a plan that a worker needs."""
         reader = plan.reader
         info = reader.scene.info
         return cls(
@@ -50,18 +50,18 @@ class SceneWork:
 
 
 def passed_on(work: SceneWork) -> SceneWork:
-    """The same: as a task's result, Dask makes it anew when the worker that holds it dies."""
+    """Returns its argument: as the result of a task, Dask recomputes it when the worker that holds it dies."""
     return work
 
 
 def ignore_interrupts() -> None:
-    """Leaves Ctrl-C to the client, whose terminal its own workers share."""
+    """Leaves Ctrl-C to the client, which shares its terminal with local workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
 class ModelWork:
-    """Which model a worker runs, and how. Hashable, so that it is loaded once."""
+    """The model that a worker runs, and how. Hashable, so that it is loaded once."""
 
     card: ModelCard
     config: DetectConfig
@@ -75,66 +75,68 @@ class ModelWork:
 def run_unit(
     work: SceneWork, model: ModelWork, batch: int, tiles: NDArray[np.int64]
 ) -> tuple[list[TileOutcome], list[str]]:
-    """Runs some tiles of a scene on this worker; gives their outcomes and what the user should read.
+    """Runs some tiles of a scene on this worker; returns their outcomes and messages for the user.
 
     Raises:
-        SceneError: if the scene cannot be opened here.
-        ModelError: if the model is not here.
-        DeviceError: if the device is not here, or this worker has another version of the tool.
+        SceneError: if the scene cannot be opened on this machine.
+        ModelError: if this machine does not have the model.
+        DeviceError: if it does not have the device, or has another version of the tool.
     """
-    runner, told = LocalRunner(predictor_of(model), batch), list[str]()
+    runner, messages = LocalRunner(predictor_of(model), batch), list[str]()
     with open_scene(work.path, work.bands) as scene:
         reader = TileReader(scene, work.stretch, work.edge, work.tile_size, work.fill)
         plan = ScenePlan(reader, work.grid, np.zeros(0, np.bool_), None, ())
-        outcomes = [outcome for some in runner.run(plan, tiles, told.append) for outcome in some]
-    return outcomes, told
+        outcomes = [outcome for some in runner.run(plan, tiles, messages.append) for outcome in some]
+    return outcomes, messages
 
 
 @lru_cache(maxsize=2)
 def predictor_of(model: ModelWork) -> Predictor:
-    """The model, loaded on this worker once; errors as of run_unit."""
+    """The model, loaded on this worker once; errors as in `run_unit`."""
     if model.version != __version__:
-        raise DeviceError(f"a worker has lcageo {__version__}, not {model.version}; install the same everywhere")
-    return load_engine(_card_here(model.card), model.config, model.asked)
+        raise DeviceError(
+            f"a worker has lcageo {__version__}, not {model.version}; install the same version everywhere"
+        )
+    return load_engine(_local_card(model.card), model.config, model.asked)
 
 
-def _card_here(card: ModelCard) -> ModelCard:
-    """The card with the weights where this worker has them: at the same path, or with its own installation."""
+def _local_card(card: ModelCard) -> ModelCard:
+    """The card with this worker's path to the weights: the same path, or that of its own installation."""
     if Path(card.weights).exists():
         return card
     own = find_card(card.name)
     if own.sha256 != card.sha256:
         raise ModelError(
             f"a worker has another model '{card.name}' (SHA-256 {own.sha256[:8]}..., not {card.sha256[:8]}...); put "
-            "the model's folder on storage that all share"
+            "the model's folder on storage that all workers share"
         )
     return replace(card, weights=own.weights)
 
 
 def engine_of(model: ModelWork) -> tuple[Engine, int]:
-    """What runs the model here, and how many tiles it likes at a time; errors as of run_unit."""
+    """The engine that runs the model on this worker, and its default batch; errors as in `run_unit`."""
     predictor = predictor_of(model)
     return predictor.engine, predictor.batch
 
 
 def units(
-    grid: TileGrid, todo: NDArray[np.int64], at_least: int, most: int, whole_rows: bool
+    grid: TileGrid, todo: NDArray[np.int64], min_units: int, max_tiles: int, whole_rows: bool
 ) -> list[NDArray[np.int64]]:
-    """Tiles cut into pieces of work that lie together, so that few blocks of the file are decoded by two workers.
+    """Divides tiles into units of neighbouring ones, so that few blocks of the file are decoded by two workers.
 
     Args:
         grid: of the scene.
         todo: (N,) indices of the tiles.
-        at_least: pieces wanted, to keep all workers busy.
-        most: tiles in a piece, about.
-        whole_rows: whether pieces are rows of tiles, as fits files in strips; else they are squares.
+        min_units: minimum number of units, to keep all workers busy.
+        max_tiles: maximum number of tiles in a unit, roughly.
+        whole_rows: whether units are rows of tiles, which suits files stored in strips; otherwise squares.
     """
     across = len(grid.col_starts)
-    size = max(1, min(most, len(todo) // max(1, at_least)))
+    size = max(1, min(max_tiles, len(todo) // max(1, min_units)))
     side = across if whole_rows else max(1, round(size**0.5))
     rows = max(1, round(size / min(side, across)))
     row, column = np.divmod(todo, across)
-    place = row // rows * (across // side + 1) + column // side
-    order = np.argsort(place, kind="stable")
-    cuts = np.flatnonzero(np.diff(place[order])) + 1
+    unit = row // rows * (across // side + 1) + column // side
+    order = np.argsort(unit, kind="stable")
+    cuts = np.flatnonzero(np.diff(unit[order])) + 1
     return np.split(todo[order], cuts) if len(todo) else []

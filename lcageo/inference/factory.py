@@ -1,4 +1,4 @@
-"""What runs a model, as it was asked for: a predictor, a runner in this process, or one on a cluster."""
+"""Opens what the user's settings ask for: a predictor, a runner in this process, or one on a cluster."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lcageo.runtime.predictor import Predictor, load_engine, must_prepare
 
 
 class Messages(Protocol):
-    """Takes messages for the user, as loud as the user asked."""
+    """Shows messages to the user, as verbosely as requested."""
 
     def warn(self, line: str) -> None:
-        """A warning."""
+        """Shows a warning."""
 
     def note(self, line: str) -> None:
-        """Ordinary news."""
+        """Shows an ordinary message."""
 
     def detail(self, line: str) -> None:
-        """What only some users want to know."""
+        """Shows a message in verbose mode only."""
 
     def restriction(self, card: ModelCard) -> None:
-        """What the model's licence restricts it to, if anything."""
+        """Shows what the model's licence restricts it to, if anything."""
 
 
 def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Predictor:
-    """Loads the model that was asked for, for the device, backend and precision that were asked for.
+    """Loads a model for a device, backend and precision.
 
     Raises:
         ModelError: if there is no such model, or it is damaged.
@@ -44,7 +44,7 @@ def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages) -> 
     say.detail(f"runs with {predictor.engine}")
     precision = predictor.engine.precision
     if not card.agrees_in(precision):
-        say.warn(f"model '{card.name}' was not measured to find the same in {precision} as in fp32")
+        say.warn(f"model '{card.name}' has not been checked to find the same objects in {precision} as in fp32")
     return predictor
 
 
@@ -52,7 +52,7 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
     """A runner in this process; errors as in `open_predictor`.
 
     Raises:
-        UsageError: if the memory limit does not hold a single tile.
+        UsageError: if the memory limit is too small for a single tile.
     """
     predictor = open_predictor(asked, config, say)
     batch = asked.batch or predictor.batch
@@ -84,7 +84,7 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
 def _find_card(model: str | None, say: Messages) -> ModelCard:
     card = find_card(model)
     if not card.is_trained:
-        say.warn(f"model '{card.name}' is untrained: its boxes mean nothing")
+        say.warn(f"model '{card.name}' is untrained: its boxes are meaningless")
     say.detail(f"model {card.name}; trained on: {card.trained_on or 'nothing'}")
     say.detail(f"licence of the weights: {card.licence}")
     say.restriction(card)

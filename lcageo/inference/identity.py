@@ -1,4 +1,4 @@
-"""All that decides what a run finds in a scene, so that parts of different runs are never put together."""
+"""Everything that decides what a run finds in a scene, so that parts of different runs are never mixed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lcageo.runtime.catalog import ModelCard
 from lcageo.version import __version__
 
 HEADER_BYTES = 1 << 16
-"""Of a file, that tell it from another of the same size and time."""
+"""Number of bytes hashed to distinguish a file from another of the same size and time."""
 
 
 def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> dict[str, Any]:
-    """Scene, model, parameters and what follows from them, JSON-ready, by names that a user understands.
+    """Scene, model, parameters and what follows from them, JSON-ready, under names that users understand.
 
-    Batches count because convolutions of another batch differ in their last bits.
+    The batch size is part of it because the results of convolutions depend on it in their last bits.
     """
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
@@ -48,17 +48,17 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
 
 
 def run_name(identity: Mapping[str, Any]) -> str:
-    """A short name, the same for all runs that must find the same."""
+    """A short name, shared by all runs that must find the same objects."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def file_identity(files: Sequence[str]) -> dict[str, Any]:
-    """What tells files from their earlier or later selves, by path; those that are not on a disk have only a name."""
+    """Size, time and header hash of files, by absolute path, to notice changes; None for those not on a disk."""
     found: dict[str, Any] = {}
     for name in files:
         path = absolute(name)
         found[path] = None
-        with suppress(OSError):  # nowhere on a disk, or not to be read: whoever needs it will say so
+        with suppress(OSError):  # not on a disk, or not readable: whatever opens it will report that
             status = Path(path).stat()
             with Path(path).open("rb") as content:
                 header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
@@ -67,11 +67,11 @@ def file_identity(files: Sequence[str]) -> dict[str, Any]:
 
 
 def absolute(path: str) -> str:
-    """A path as it is from any folder; GDAL's own, /vsis3/ and the like, are that already."""
+    """The absolute path; URLs and GDAL's own paths, such as /vsis3/, stay as they are."""
     return path if path.startswith("/vsi") or "://" in path else str(Path(path).absolute())
 
 
 def model_identity(card: ModelCard) -> dict[str, Any]:
-    """All of a model that decides what it finds, JSON-ready."""
-    told = ("name", "weights", "licence", "restriction", "trained_on", "metrics", "recipe")
-    return {name: value for name, value in asdict(card).items() if name not in told}
+    """The part of a model's card that decides what it finds, JSON-ready."""
+    descriptive = ("name", "weights", "licence", "restriction", "trained_on", "metrics", "recipe")
+    return {name: value for name, value in asdict(card).items() if name not in descriptive}

@@ -1,4 +1,4 @@
-"""Which files and tables to make of which scenes: decided, and refused if they could not be written, beforehand."""
+"""Which files and tables to write for which scenes: decided and checked before any work is done."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from lcageo.vector.target import FileTarget, Target, check_target
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One scene and the files and tables to make of it."""
+    """One scene and the files and tables to write for it."""
 
     scene: str
     layers: tuple[FileTarget, ...]
     """Map layers, and boxes in pixels."""
     quicklook: Path | None
     holes: FileTarget | None = None
-    """A layer of what could not be read."""
+    """Layer of the parts that could not be read."""
     review: FileTarget | None = None
-    """A layer of what to label next."""
+    """Layer of what to label next."""
     tables: tuple[DatabaseTable, ...] = ()
     append: bool = False
-    """Whether objects are added to layers and tables that are there."""
+    """Whether objects are added to existing layers and tables."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -40,20 +40,19 @@ class Job:
 
     @property
     def vectors(self) -> tuple[FileTarget, ...]:
-        """All files of objects and of what concerns them."""
+        """All vector files: layers of objects, holes and review."""
         return (*self.layers, *(target for target in (self.holes, self.review) if target is not None))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """All files to make."""
+        """All files to write."""
         return (*(target.path for target in self.vectors), *([self.quicklook] if self.quicklook else []))
 
     @property
     def journal(self) -> Path:
-        """Where the run is kept until its result is in place: beside the first layer.
+        """Path of the run's journal, which is kept until the result is in place: beside the first layer.
 
-        Where all objects go to a database, in the user's cache: the run is found again from any folder, and a database
-        is no place that this machine's disk could be replaced by.
+        Where all objects go into a database, it is in the user's cache, so that the run is found again from any folder.
         """
         if self.layers:
             return journal_path(self.layers[0].path)
@@ -71,21 +70,21 @@ def plan_jobs(
     review: Path | None = None,
     append: bool = False,
 ) -> tuple[Job, ...]:
-    """Decides every output's path, and refuses what could not be written, before any work is done.
+    """Decides every output's path, and refuses those that could not be written, before any work is done.
 
     Args:
         scenes: paths of rasters.
-        outputs: tables, and files, whose suffixes choose the format, or a folder (made if it is missing) for
-            NAME.geojson; none: the current folder.
-        quicklook: a PNG, or a folder (made if it is missing) for NAME.png.
+        outputs: tables, and files, whose suffixes select the format, or a folder (created if missing) for
+            NAME.geojson; empty: the current folder.
+        quicklook: a PNG, or a folder (created if missing) for NAME.png.
         overwrite: whether existing files and tables may be replaced.
-        dry_run: nothing will be written, so nothing is made or refused.
-        holes: a vector file, or a folder (made if it is missing) for NAME-holes.geojson.
+        dry_run: nothing will be written, so nothing is created or refused.
+        holes: a vector file, or a folder (created if missing) for NAME-holes.geojson.
         review: likewise, for NAME-review.geojson.
-        append: whether objects are added to existing GeoPackages and tables, which then may be several scenes' own.
+        append: whether objects are added to existing GeoPackages and tables, which several scenes may then share.
 
     Raises:
-        UsageError: if several scenes would write one file, or a file or table exists and may not be replaced.
+        UsageError: if several scenes would write the same file, or a file or table exists and may not be replaced.
         OutputError: if a folder is missing or read-only, or a database cannot be reached.
     """
     if append and overwrite:
@@ -112,7 +111,7 @@ def plan_jobs(
     made = {folder for folder in (*paths, quicklook, holes, review) if folder is not None and not folder.suffix}
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
-        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
+        raise UsageError(f"scene '{twice[0]}' is given twice; give each scene once")
     for job in jobs:
         _check(job, overwrite or broke_off_publishing(job.journal), made)
     _check_claims(jobs)
@@ -120,7 +119,7 @@ def plan_jobs(
 
 
 def _check(job: Job, ours: bool, made: Set[Path]) -> None:
-    """Refuses a job whose files or tables could not be written; `ours` says whether what is there may be replaced."""
+    """Refuses a job whose files or tables could not be written; `ours`: whether existing ones may be replaced."""
     for target in job.layers:
         target.check(ours, job.append, target.path.parent in made)
     for target in job.vectors[len(job.layers) :]:
@@ -133,21 +132,22 @@ def _check(job: Job, ours: bool, made: Set[Path]) -> None:
 
 
 def _check_claims(jobs: Sequence[Job]) -> None:
-    """Refuses results that would be one another's, or a scene."""
+    """Refuses outputs that several scenes share, or that would replace a scene."""
     inputs = {Path(job.scene).resolve() for job in jobs}
     claimed: dict[object, int] = {}
     for index, job in enumerate(jobs):
         for path in job.outputs:
             if path.resolve() in inputs:
                 raise UsageError(
-                    f"output '{path}' is one of the scenes; give another file with -o, --holes, --review or --quicklook"
+                    f"output '{path}' is one of the scenes; choose another file with -o, --holes, --review or "
+                    "--quicklook"
                 )
         alone = job.outputs if not job.append else job.outputs[len(job.layers) :]
         for output in (*alone, *(() if job.append else job.tables)):
             other = claimed.setdefault(output.absolute() if isinstance(output, Path) else output, index)
             if other != index:
                 raise UsageError(
-                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{output}'; give a folder with "
+                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{output}'; use a folder with "
                     "-o, or run scenes of the same name one by one"
                 )
 
@@ -158,22 +158,22 @@ def _layers(scene: str, outputs: Sequence[Path]) -> tuple[FileTarget, ...]:
 
 
 def _further_layer(scene: str, path: Path | None, what: str) -> FileTarget | None:
-    """A map layer: what could not be read, or is uncertain, has no place among boxes in pixels."""
+    """Target of a layer of holes or of a review: a map layer, since formats of boxes in pixels cannot hold them."""
     return None if path is None else FileTarget.of_layer(_file(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}"))
 
 
 def _refuse_shared(job: Job) -> None:
-    """Refuses that two of a job's layers would be one file."""
+    """Refuses a job of which two layers would be the same file."""
     taken = {target.path.absolute(): "-o" for target in job.layers}
     for option, target in (("--holes", job.holes), ("--review", job.review)):
         if target is not None:
             other = taken.setdefault(target.path.absolute(), option)
             if other != option:
-                raise UsageError(f"{other} and {option} would both write '{target}'; name another file with {option}")
+                raise UsageError(f"{other} and {option} would both write '{target}'; choose another file with {option}")
 
 
 def _file(output: Path, name: str) -> Path:
-    """The file that a user means: what was named, or `name` in that folder."""
+    """The file that a user means: the one given, or `name` in the folder given."""
     return output / name if output.is_dir() or not output.suffix else output
 
 

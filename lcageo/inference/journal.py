@@ -1,7 +1,7 @@
-"""What the run over a scene has found so far, on disk beside its result: killed anywhere, it goes on from there.
+"""What the run over a scene has found so far, on disk beside its result: a run that is killed resumes from it.
 
-An SQLite file with a row for every tile that is done; one transaction a batch. It is bound to all that decides the
-result, so that parts of different runs are never mixed, and locked while a process works with it.
+An SQLite file with a row for every finished tile, written in one transaction per batch. It is bound to everything that
+decides the result, so that parts of different runs are never mixed, and locked while a process works with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lcageo.detections import Detections
 from lcageo.errors import DamagedError, LcageoError, UsageError
 
 FORMAT = 2
-"""Of the file; another is refused as another setting is."""
+"""Version of the file format; a journal of another version is refused, as one with other settings is."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tiles (
@@ -36,14 +36,14 @@ CREATE TABLE IF NOT EXISTS publishing (begun INTEGER);
 CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
 _RANKED = "score DESC, label, x1, y1, x2, y2"
-"""As nms.ranking has it."""
+"""The order of `nms.ranking`."""
 OBJECTS_AT_ONCE = 20_000
-"""Of a scene, in memory while they are written."""
+"""Number of a scene's objects in memory while they are written."""
 _BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
 
 
 def broke_off_publishing(path: Path) -> bool:
-    """Whether the journal at `path` is of a run that was about to put its result in place: what is there is its own."""
+    """Whether the run of the journal at `path` broke off while publishing: existing outputs are then its own."""
     if not path.exists():
         return False
     try:
@@ -59,41 +59,41 @@ def broke_off_publishing(path: Path) -> bool:
 
 
 class Earlier(StrEnum):
-    """What becomes of a journal that an earlier run left."""
+    """What to do with a journal that an earlier run left."""
 
     SAME = "same"
-    """It is gone on with; one of another run is refused."""
+    """Resume it; refuse one with other settings."""
     ANY = "any"
-    """It is gone on with; one of another run is forgotten."""
+    """Resume it; discard one with other settings."""
     NONE = "none"
-    """It is forgotten."""
+    """Discard it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileOutcome:
-    """What one tile gave."""
+    """Result of one tile."""
 
     tile: int
-    """Its index in the scene's grid."""
+    """Index of the tile in the scene's grid."""
     found: Detections | None
     """Scene pixels; None for a tile without a valid pixel, or one that could not be read."""
     impossible: int = 0
-    """Boxes left out because nothing of their class has such a size."""
+    """Number of boxes left out because no object of their class has such a size."""
     unread: str = ""
     """Why it could not be read; empty if it was."""
 
 
 def journal_path(output: Path) -> Path:
-    """Where the journal of a run that makes `output` lies."""
+    """Path of the journal of a run that writes `output`."""
     return output.with_name(f".{output.name}.lcageo-journal")
 
 
 class _OtherRunError(UsageError):
-    """A journal that belongs to a run with another identity."""
+    """The journal belongs to a run with another identity."""
 
 
 class Journal:
-    """The tiles of one run that are done. Use it as a context: it closes at the end, and stays if the run broke off."""
+    """The finished tiles of one run. Use it as a context manager: it closes at the end, and stays if the run fails."""
 
     def __init__(self, database: Database) -> None:
         """See `open` and `in_memory`."""
@@ -102,21 +102,21 @@ class Journal:
 
     @classmethod
     def in_memory(cls) -> Journal:
-        """A journal that nothing survives, for runs that nobody means to go on with."""
+        """A journal without a file, for runs that are not to be resumed."""
         return cls(Database("journal"))
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any], earlier: Earlier = Earlier.SAME) -> Journal:
-        """The journal at `path`, made if it is missing.
+        """Opens the journal at `path`, or creates it.
 
         Args:
-            path: see journal_path.
-            identity: all that decides the result, JSON-ready, by names that a user understands.
-            earlier: what becomes of what is in it.
+            path: see `journal_path`.
+            identity: everything that decides the result, JSON-ready, under names that users understand.
+            earlier: what to do with an existing journal.
 
         Raises:
             UsageError: if it belongs to a run with another identity, or another process works with it.
-            OutputError: if it cannot be made.
+            OutputError: if it cannot be created.
             DamagedError: if it is damaged.
         """
         if earlier is Earlier.NONE:
@@ -143,18 +143,18 @@ class Journal:
         return journal
 
     def _check(self) -> None:
-        """Refuses rows that a disk has changed: SQLite only notices what breaks its own structure."""
+        """Refuses rows that the disk has corrupted: SQLite only notices damage to its own structure."""
         for *row, checksum in self._database.rows("SELECT * FROM tiles"):
             if checksum != _checksum(row):
                 raise DamagedError(
                     f"journal '{self._database.path}' is damaged (tile {row[0]} is not as it was written); "
-                    "give --restart to begin anew"
+                    "use --restart to start over"
                 )
 
     def _bind(self, identity: Mapping[str, Any]) -> None:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
         known = dict(self._database.rows("SELECT name, value FROM identity"))
-        if not len(self.done()):  # nothing to be mixed up with
+        if not len(self.done()):  # no tiles that could be mixed with others
             self._database.change("DELETE FROM identity", [()])
             self._database.change("INSERT INTO identity VALUES (?, ?)", list(wanted.items()))
             return
@@ -165,8 +165,8 @@ class Journal:
         ]
         if changed:
             raise _OtherRunError(
-                f"an unfinished run for this result (journal '{self._database.path}') had {'; '.join(changed)}; give "
-                "the same to go on with it, or --restart to begin anew"
+                f"an unfinished run for this result (journal '{self._database.path}') had {'; '.join(changed)}; use "
+                "the same settings to resume it, or --restart to start over"
             )
 
     def __enter__(self) -> Journal:
@@ -176,32 +176,32 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            worthless = error is not None and not len(self.done())
+            empty = error is not None and not len(self.done())
         except LcageoError:  # the disk fails
-            worthless = False
-        if worthless:
-            self.remove()  # nothing to go on with
+            empty = False
+        if empty:
+            self.remove()  # nothing to resume
         else:
             self.close()
 
     def close(self) -> None:
-        """Lets go of the file, which stays."""
+        """Closes the file and keeps it."""
         self._database.close()
 
     def remove(self) -> None:
-        """Closes and deletes it: the result is in its place."""
+        """Closes and deletes the file, once the result is in place."""
         self.close()
         if self._database.path is not None:
-            with suppress(OSError):  # held by a virus scanner, say: the result is in its place all the same
+            with suppress(OSError):  # open in a virus scanner, say; the result is in place nevertheless
                 delete_database(self._database.path)
 
     def done(self) -> NDArray[np.int64]:
-        """Indices of the tiles that are done, rising; those that could not be read are worth another attempt."""
+        """Indices of the finished tiles, sorted; without those that could not be read, which are tried again."""
         rows = self._database.rows("SELECT tile FROM tiles WHERE unread = '' ORDER BY tile")
         return np.array([tile for (tile,) in rows], np.int64)
 
     def add(self, outcomes: Sequence[TileOutcome]) -> None:
-        """Records tiles, all of them or, whatever happens, none.
+        """Records tiles in one transaction: all of them or none.
 
         Raises:
             OutputError: if the disk is full or cannot be written to.
@@ -213,54 +213,54 @@ class Journal:
         self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows_checked)
 
     def keep(self, found: Detections) -> None:
-        """Takes some of the scene's objects, merged, in any order; errors as of `add`."""
+        """Records some of the scene's merged objects, in any order; errors as in `add`."""
         columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
         self._database.change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
 
     def outcomes(self) -> Iterator[TileOutcome]:
-        """All tiles that were tried, in the order of the grid."""
+        """Outcomes of all tiles that were tried, in the order of the grid."""
         query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
         for tile, has_data, impossible, unread, *packed in self._database.rows(query):
             yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
 
     def unread(self) -> list[tuple[int, str]]:
-        """Tiles that could not be read, and why."""
+        """Indices of the tiles that could not be read, and the reasons."""
         rows = self._database.rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
         return [(tile, unread) for tile, unread in rows]
 
     def forget_objects(self) -> None:
-        """Of an earlier, interrupted merging."""
+        """Deletes the merged objects, which an interrupted run may have left."""
         self._database.change("DELETE FROM objects", [()])
 
     def objects(self) -> Iterator[Detections]:
-        """The scene's objects, best first, some at a time."""
+        """The scene's objects, best first, part by part."""
         rows = self._database.rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
         while some := list(islice(rows, OBJECTS_AT_ONCE)):
             scores, labels, *boxes = zip(*some, strict=True)
             yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
 
     def begin_publishing(self) -> None:
-        """Remembers that files of the result go to their places from now on, over whatever is there."""
+        """Records that the files of the result are moved into place from now on, replacing existing ones."""
         self._database.change("INSERT INTO publishing VALUES (1)", [()])
 
     def has_begun_publishing(self) -> bool:
-        """Whether some of the result may be in its place."""
+        """Whether parts of the result may be in place."""
         return any(self._database.rows("SELECT begun FROM publishing"))
 
     def counts(self, classes: int) -> tuple[int, ...]:
-        """How many objects of each class there are."""
+        """Number of objects of each class."""
         found = dict(self._database.rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))
         return tuple(found.get(label, 0) for label in range(classes))
 
     def totals(self) -> tuple[int, int]:
-        """Tiles without a valid pixel, and boxes left out for their size."""
+        """Number of tiles without a valid pixel, and of boxes left out for their size."""
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
         ((empty, impossible),) = self._database.rows(query)
         return empty, impossible
 
 
 def _checksum(row: Sequence[Any]) -> int:
-    """Of a tile's values: numbers and text, then bytes."""
+    """Checksum of a tile's row: numbers and text, then bytes."""
     return zlib.crc32(b"".join(value if isinstance(value, bytes) else f"{value!r};".encode() for value in row))
 
 

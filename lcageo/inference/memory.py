@@ -1,4 +1,4 @@
-"""Keeping a run within the memory that a user allows."""
+"""Keeping a run within a memory limit."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from lcageo.runtime.predictor import Predictor
 from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES
 
 MERGING_BYTES = 100_000_000
-"""For merging, the journal and writing, which do not run beside the model but leave their memory to the process."""
-LEAST_CACHE_BYTES = 16_000_000
+"""Reserve for merging, the journal and writing: they do not run beside the model, but the process keeps the memory."""
+MIN_CACHE_BYTES = 16_000_000
 SAMPLING_S = 0.001
 
 
 def fit_to_memory(predictor: Predictor, batch: int, limit_bytes: int) -> LocalRunner:
-    """A runner whose whole process stays within a limit: batch, tiles read ahead and decoded blocks are fitted to it.
+    """A runner whose process stays within a memory limit: it sets the batch and the cache of decoded blocks.
 
-    The model is run to see what it takes.
+    The model is run to measure what it requires.
 
     Args:
         predictor: the model, loaded.
-        batch: tiles to run at a time, at most.
-        limit_bytes: of resident memory.
+        batch: maximum number of tiles to run at a time.
+        limit_bytes: limit of resident memory.
 
     Raises:
-        UsageError: if not even one tile at a time fits; it says what would.
+        UsageError: if not even one tile at a time fits; the message names a sufficient limit.
         DeviceMemoryError: if the device cannot hold a single tile.
     """
     side = predictor.card.tile_size
     tile = np.zeros((1, 3, side, side), np.uint8)
-    predictor.predict(tile)  # the first call sets up what stays
+    predictor.predict(tile)  # the first call allocates what stays
     base = psutil.Process().memory_info().rss
     one = _peak_bytes(lambda: predictor.predict(tile))
     try:
@@ -43,16 +43,16 @@ def fit_to_memory(predictor: Predictor, batch: int, limit_bytes: int) -> LocalRu
     except DeviceMemoryError:
         two, batch = one, 1
     per_tile = max(one - base, two - one) + 3 * tile.nbytes  # read ahead, waiting, in the batch
-    left = limit_bytes - base - MERGING_BYTES - LEAST_CACHE_BYTES
+    left = limit_bytes - base - MERGING_BYTES - MIN_CACHE_BYTES
     if left < per_tile:
         needed = (limit_bytes - left + per_tile) / 1e6
         raise UsageError(
-            f"--max-memory {limit_bytes / 1e6:,.0f}M is too little for model '{predictor.card.name}' even tile by "
-            f"tile; give at least {1.05 * needed:,.0f}M, or a smaller model"
+            f"--max-memory {limit_bytes / 1e6:,.0f}M is too little for model '{predictor.card.name}', even tile by "
+            f"tile; give at least {1.05 * needed:,.0f}M, or use a smaller model"
         )
-    # A power of two, so that a run that is resumed gets the same one though memory is never measured twice alike.
+    # A power of two, so that a resumed run gets the same batch although no two measurements of memory agree.
     size = min(batch, 1 << (left // per_tile).bit_length() - 1)
-    spare = LEAST_CACHE_BYTES + left - size * per_tile
+    spare = MIN_CACHE_BYTES + left - size * per_tile
     return LocalRunner(predictor, size, min(spare, MAX_CACHE_BYTES if spare > 2 * CACHE_BYTES else CACHE_BYTES))
 
 

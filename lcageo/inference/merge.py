@@ -1,7 +1,7 @@
-"""Merging: the detections of all tiles become the scene's, each object once, band by band.
+"""Merging the detections of all tiles into those of the scene, each object once, band by band.
 
 A rule for boxes that a tile's edge has cut, then exact greedy NMS over the whole scene. Tiles come row by row, so that
-what lies above the next row can no longer change: it is handed out and forgotten.
+boxes above the next row can no longer change: they are returned and freed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ SEAM_TOLERANCE_PX = 4.0
 
 @dataclass(frozen=True, slots=True)
 class MergeRule:
-    """What decides which boxes of a scene are one object."""
+    """Decides which boxes of a scene are the same object."""
 
     scene_width: float
-    """Scene pixels, as scene_height."""
+    """Width in scene pixels."""
     scene_height: float
+    """Height in scene pixels."""
     threshold: float
-    """Overlap above which two boxes are one object, 0 to 1."""
+    """Overlap above which two boxes are the same object, 0 to 1."""
     metric: MergeMetric = MergeMetric.IOU
     agnostic: bool = False
-    """Whether boxes of different classes can be one object."""
+    """Whether boxes of different classes can be the same object."""
     seam_tolerance: float = SEAM_TOLERANCE_PX
-    """Scene pixels."""
+    """Distance from a tile's edge, in scene pixels, within which a box may have been cut by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,19 @@ class Seen:
     tile_of: Index
     """(N,) index of the tile."""
     tiles_xyxy: NDArray[np.float64]
-    """(N, 4) that tile, scene pixels."""
+    """(N, 4) bounds of that tile, scene pixels."""
     gone: NDArray[np.bool_]
-    """(N,) True for boxes that are already known to be no objects, but may still make others yield."""
+    """(N,) True for boxes that are already discarded, but may still make others yield."""
 
     @classmethod
     def by(cls, found: Detections, tile: int, bounds: Box) -> Seen:
-        """What one tile saw."""
+        """The boxes that one tile saw."""
         count = len(found)
         return cls(found, np.full(count, tile), np.tile(np.array(bounds), (count, 1)), np.zeros(count, np.bool_))
 
     @classmethod
     def joined(cls, parts: list[Seen]) -> Seen:
-        """All of them, in their order."""
+        """Concatenates parts, in their order."""
         if not parts:
             return cls.by(Detections.empty(), 0, (0.0, 0.0, 0.0, 0.0))
         return cls(
@@ -70,15 +71,15 @@ class Seen:
         )
 
     def selected(self, index: NDArray[np.bool_]) -> Seen:
-        """Those where `index` is True."""
+        """The boxes where `index` is True."""
         return Seen(self.found.selected(index), self.tile_of[index], self.tiles_xyxy[index], self.gone[index])
 
 
 class Merger:
-    """Takes the tiles of a scene row by row, and gives back what is final.
+    """Takes the tiles of a scene row by row, and returns the objects that are final.
 
-    What it gives back, taken together, is what one pass over all boxes of the scene would give, however often it is
-    asked. It holds the boxes at and below the frontier, and those above that hang on them by overlapping others.
+    All that it returns, taken together, is the result of one pass over all boxes of the scene, however often it is
+    called. It holds the boxes at and below the frontier, and those above that depend on them through overlaps.
     """
 
     def __init__(self, rule: MergeRule) -> None:
@@ -87,16 +88,16 @@ class Merger:
 
     @property
     def held(self) -> int:
-        """Boxes that it keeps in memory."""
+        """Number of boxes kept in memory."""
         return sum(len(part.found) for part in self._parts)
 
     def add(self, found: Detections, tile: int, bounds: Box) -> None:
-        """Takes what one tile saw.
+        """Adds the boxes that one tile saw.
 
         Args:
             found: scene pixels.
-            tile: its index.
-            bounds: of the tile, scene pixels; boxes are cut at them and at the scene's border.
+            tile: index of the tile.
+            bounds: of the tile, scene pixels; boxes are clipped to them and to the scene.
         """
         right, bottom = min(bounds[2], self._rule.scene_width), min(bounds[3], self._rule.scene_height)
         boxes = np.clip(found.boxes_xyxy.astype(np.float64), np.tile(bounds[:2], 2), [right, bottom, right, bottom])
@@ -106,10 +107,10 @@ class Merger:
             self._parts.append(Seen.by(cut, tile, bounds))
 
     def final(self, frontier: float = np.inf) -> Detections:
-        """The objects that are certain and were not given back before, best score first.
+        """The objects that are final and were not returned before, best score first.
 
         Args:
-            frontier: scene pixels; no tile to come begins above it.
+            frontier: scene pixels; no further tile starts above it.
         """
         rule, seen = self._rule, Seen.joined(self._parts)
         gone = seen.gone | yields_at_seam(seen, rule)
@@ -126,7 +127,7 @@ class Merger:
 def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
-    A cut box yields to a larger box of another tile that goes on beyond the cutting edge and would look like it when
+    A cut box yields to a larger box of another tile that continues beyond the cutting edge and would look like it when
     cut by the same tile: their IoU inside the cut box's tile is above the threshold. Scores do not matter, since a part
     of an object can score higher than the whole, nor do classes, since a part can look like something else. "Larger"
     keeps two halves from yielding to each other.

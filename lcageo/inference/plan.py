@@ -1,4 +1,4 @@
-"""What will be read of a scene, and how: resolution, tiles, stretch, area, decided before any tile is read."""
+"""What is read of a scene, and how: resolution, tiles, stretch and area, decided before any tile is read."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from lcageo.scene.stretch import parse_stretch
 from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
 
 NATIVE_TOLERANCE = 0.005
-"""A resolution this near the scene's own is its own: UTM alone varies by 0.04 to 0.1 % across a zone."""
+"""A resolution this close to the scene's own counts as equal: UTM alone varies by 0.04 to 0.1 % across a zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePlan:
-    """What will be read of a scene, and how."""
+    """What is read of a scene, and how."""
 
     reader: TileReader
     grid: TileGrid
     wanted: NDArray[np.bool_]
-    """(tiles,) True where a tile meets the area of interest."""
+    """(tiles,) True where a tile intersects the area of interest."""
     aoi: AreaOfInterest | None
     warnings: tuple[str, ...]
 
     @property
     def tile_pixel_m(self) -> tuple[float, float] | None:
-        """Metres on the ground of a tile pixel along rows and columns; None where the scene's are not known."""
+        """Size of a tile pixel on the ground along rows and columns, metres; None where it is not known."""
         own = self.reader.scene.info.pixel_size_m
         return None if own is None else (own[0] * self.grid.scale, own[1] * self.grid.scale)
 
@@ -53,7 +53,7 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
         SceneError: if the sample of the scene cannot be read, or the scene has more than MAX_TILES tiles.
     """
     info = scene.info
-    parse_stretch(config.stretch)  # what cannot be is told before anything is read
+    parse_stretch(config.stretch)  # invalid values are reported before anything is read
     scale, notes = choose_scale(info, card, config.gsd)
     overlap = choose_overlap(card, config.overlap)
     check_tiles(info, (card.tile_size - overlap) * scale)
@@ -61,44 +61,44 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     aoi = _area(info, config)
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
     reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
-    told = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
-    return ScenePlan(reader, grid, wanted, aoi, told)
+    warnings = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
+    return ScenePlan(reader, grid, wanted, aoi, warnings)
 
 
 def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
-    """Scene pixels per tile pixel, and what to tell the user about it.
+    """Scene pixels per tile pixel, and messages for the user about it.
 
-    'auto' keeps the scene's own pixels while they are inside the model's range, else goes to the nearer end of it,
-    by the exact ratio.
+    'auto' keeps the scene's own pixels if they are within the model's range, and otherwise resamples exactly to the
+    nearer end of it.
     """
     own = info.gsd_m
     if own is None:
         if gsd == NATIVE_GSD:
             return 1.0, []
-        asked = "" if isinstance(gsd, str) else f"; --gsd {gsd} cannot be reached"
-        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is used as it is{asked}"]
+        ignored = "" if isinstance(gsd, str) else f"; --gsd {gsd} is ignored"
+        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is not resampled{ignored}"]
     if not isinstance(gsd, str):
         if own / gsd > MAX_ENLARGEMENT:
             raise UsageError(
                 f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
                 f"give at least {own / MAX_ENLARGEMENT:.3g}"
             )
-        least, greatest = card.gsd_m
-        outside = not least * (1 - NATIVE_TOLERANCE) <= gsd <= greatest * (1 + NATIVE_TOLERANCE)
-        told = f"--gsd {gsd:g} is outside what model '{card.name}' works at, {least:g} to {greatest:g} m per pixel"
-        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [told] if outside else []
-    least, greatest = card.gsd_m
-    if gsd == NATIVE_GSD or least <= own <= greatest:
+        finest, coarsest = card.gsd_m
+        outside = not finest * (1 - NATIVE_TOLERANCE) <= gsd <= coarsest * (1 + NATIVE_TOLERANCE)
+        note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {finest:g} to {coarsest:g} m per pixel"
+        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [note] if outside else []
+    finest, coarsest = card.gsd_m
+    if gsd == NATIVE_GSD or finest <= own <= coarsest:
         return 1.0, []
-    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {least:g} to {greatest:g} m"
-    if own > greatest * MAX_ENLARGEMENT:
-        return 1.0, [f"{what}: its objects are too small to be seen here; the scene is used as it is"]
-    target = least if own < least else greatest
+    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {finest:g} to {coarsest:g} m"
+    if own > coarsest * MAX_ENLARGEMENT:
+        return 1.0, [f"{what}: its objects are too small to be seen in it; the scene is not resampled"]
+    target = finest if own < finest else coarsest
     return target / own, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
 
 
 def choose_overlap(card: ModelCard, overlap: str | None) -> int:
-    """Tile pixels shared by neighbouring tiles: as asked, else the largest object's side, else a quarter."""
+    """Tile pixels shared by neighbouring tiles: as requested, else the largest object's side, else a quarter."""
     if overlap is not None:
         return overlap_pixels(overlap, card.tile_size)
     share = round(card.tile_size * DetectConfig.DEFAULT_OVERLAP)
@@ -111,13 +111,13 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
     """All polygons of a vector file, in any format and CRS, as an area of the scene.
 
     Raises:
-        UsageError: if the file cannot be read, holds no polygons, or lies off the scene.
+        UsageError: if the file cannot be read, holds no polygons, or does not overlap the scene.
     """
-    from lcageo.vector.area import Area  # geopandas: half a second, which most runs need not spend
+    from lcageo.vector.area import Area  # geopandas takes half a second to import; most runs do not need it
 
     area = Area.read(path)
     found = aoi_in_pixels(area.shape, area.crs, info, area.name)
-    unplaced = () if area.crs is not None else (f"{area.name} has no CRS; it is taken to be in the scene's",)
+    unplaced = () if area.crs is not None else (f"{area.name} has no CRS; it is assumed to be in the scene's CRS",)
     return replace(found, warnings=(*area.warnings, *unplaced))
 
 

@@ -1,4 +1,4 @@
-"""What a scene is and what a run over it would take, without running it."""
+"""What a scene contains and how long a run over it would take, without running it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from lcageo.scene.sample import sample_scene
 from lcageo.scene.tiles import plan_tiles
 
 MEGABYTE = 1_000_000
-MOST_TRIED = 16
-"""Tiles of a damaged scene, until one can be read and timed."""
+MAX_TRIED = 16
+"""Maximum number of tiles of a damaged scene that are tried until one can be read and timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run over a scene would take."""
+    """Estimated time and memory of a run over a scene."""
 
     scene: str
     tiles: int
-    """Tiles that would be read."""
+    """Number of tiles that would be read."""
     outside_aoi: int
-    """Tiles outside the area of interest."""
+    """Number of tiles outside the area of interest."""
     empty_share: float
     """Share of the scene without data, 0 to 1, estimated from a sample; its tiles are skipped."""
     seconds: float
-    """Estimated from one batch, timed here and now."""
+    """Estimated duration, from one batch that was timed."""
     memory_mb: float
     """Estimated peak of this process, megabytes."""
     warnings: tuple[str, ...]
@@ -57,7 +57,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     images = np.zeros((max(1, min(batch, tiles)), 3, side, side), np.uint8)
     while True:
         try:
-            predictor.predict(images)  # the first call sets things up and says nothing about the others
+            predictor.predict(images)  # the first call includes the set-up, so it is not timed
             break
         except DeviceMemoryError:
             if len(images) == 1:
@@ -66,11 +66,11 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     sample = sample_scene(scene)
     share = valid_share(sample, plan.reader.edge)
     started = time.monotonic()
-    for tile in islice(plan.tiles(), MOST_TRIED):
+    for tile in islice(plan.tiles(), MAX_TRIED):
         try:
             plan.reader.read(tile)
             break
-        except SceneError:  # of a damaged scene; what can be read tells how long it takes
+        except SceneError:  # a damaged scene: time a tile that can be read
             started = time.monotonic()
     reading = (time.monotonic() - started) / READ_THREADS
     started = time.monotonic()
@@ -90,7 +90,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
 
 
 def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
-    """What the tool sees in a scene, JSON-ready; with a model, also how it would be tiled."""
+    """Properties of a scene as the tool sees it, JSON-ready; with a model, also how it would be tiled."""
     info = scene.info
     crs = info.georeference.crs
     sample = sample_scene(scene)

@@ -1,4 +1,4 @@
-"""What a run over a scene gave, and how it came about: counts, holes, the record of the run."""
+"""The result of a run over a scene, and how it was made: counts, holes, the record of the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lcageo.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A tile that holds something unreadable, so that it was not looked at; neighbours may have seen parts of it."""
+    """A tile that could not be read completely and was skipped; neighbours may have covered parts of it."""
 
     bounds_xyxy: tuple[float, float, float, float]
     """Scene pixels."""
@@ -30,51 +30,51 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class SceneSummary:
-    """How much was found in a scene, and how."""
+    """What was found in a scene, in numbers, and how."""
 
     info: SceneInfo
     classes: tuple[str, ...]
     counts: tuple[int, ...]
-    """Objects of each class."""
+    """Number of objects of each class."""
     stretch: Stretch
     record: RunRecord = field(repr=False)
     """Model, parameters and skipped parts."""
     tiles: TileCounts
-    """What became of the scene's tiles."""
+    """Number of the scene's tiles that were run, skipped and so on."""
     holes: tuple[Hole, ...]
     """Tiles that could not be read."""
     files: tuple[str, ...]
-    """Paths of what belongs to the scene: its file, masks, overviews, world files, a VRT's sources."""
+    """Paths of all files of the scene: the raster, masks, overviews, world files, a VRT's sources."""
     seconds: float
 
     @property
     def objects(self) -> int:
-        """All that were found."""
+        """Number of objects of all classes."""
         return sum(self.counts)
 
     def per_class(self) -> dict[str, int]:
-        """Objects of each class that was found."""
+        """Number of objects of each class that was found."""
         return {name: count for name, count in zip(self.classes, self.counts, strict=True) if count}
 
     def hole_bounds(self) -> NDArray[np.float64]:
-        """(N, 4) what could not be read, scene pixels, cut at the scene's border."""
+        """(N, 4) bounds of the holes, scene pixels, clipped to the scene."""
         bounds = np.array([hole.bounds_xyxy for hole in self.holes], np.float64).reshape(-1, 4)
         return np.minimum(bounds, [self.info.width, self.info.height] * 2)
 
     def hole_text(self) -> str:
-        """How much could not be read, and why, in a line."""
+        """One line on how much could not be read, and why."""
         tiles, pixels, size_m = self.tiles, covered_px(self.hole_bounds()), self.info.pixel_size_m
         area = f"{pixels:,.0f} pixels" if size_m is None else f"{pixels * size_m[0] * size_m[1]:,.0f} m2"
         share = pixels / (self.info.width * self.info.height)
         tried = tiles.unreadable + tiles.run + tiles.without_data
         return (
-            f"{tiles.unreadable:,} of {tried:,} tiles ({area}, {share:.1%} of the scene) could not be read whole; "
-            f"the first: {self.holes[0].reason}"
+            f"{tiles.unreadable:,} of {tried:,} tiles ({area}, {share:.1%} of the scene) could not be read "
+            f"completely; the first: {self.holes[0].reason}"
         )
 
 
 def model_record(card: ModelCard) -> RunRecord:
-    """What a result of any kind says of the tool and the model that made it."""
+    """The part of a record that names the tool and the model, for results of any kind."""
     return RunRecord(
         version=__version__,
         model=card.name,
@@ -91,11 +91,11 @@ def run_record(
 
     Args:
         plan: of the scene.
-        runner: what ran it.
-        config: what was asked for.
+        runner: the runner that was used.
+        config: the settings.
         run: the run's name, see `run_name`.
-        tiles: what became of the scene's tiles.
-        impossible: boxes left out for their size.
+        tiles: number of tiles that were run, skipped and so on.
+        impossible: number of boxes left out for their size.
     """
     info, stretch, edge = plan.reader.scene.info, plan.reader.stretch, plan.reader.edge
     record = replace(

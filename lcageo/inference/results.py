@@ -1,4 +1,4 @@
-"""A scene's results as files and tables: layers, boxes in pixels, what could not be read, a picture."""
+"""A scene's results as files and tables: layers, boxes in pixels, holes, a review, a quicklook."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from lcageo.vector.write import write_layer
 
 
 def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journal: Journal, warn: Warn) -> None:
-    """Refuses objects that do not fit what they are to be appended to, before any tile is run.
+    """Refuses objects that do not fit the layers or tables that they are to be appended to, before any tile is run.
 
     Args:
-        job: what is to be made.
-        info: of its scene.
+        job: the outputs.
+        info: of the job's scene.
         classes: of the model.
-        run: name of the run, which a layer is not to hold twice.
-        journal: of the run; one that broke off while its result was put in place may be in some of the layers.
-        warn: receives lines that the user should read.
+        run: name of the run, which a layer must not hold twice.
+        journal: of the run; if it broke off while publishing, some of the layers may already hold its result.
+        warn: receives messages that the user should read.
 
     Raises:
         UsageError: if they do not fit, or are in the layer already.
-        OutputError: if a table can have no such CRS, or what is there cannot be read.
+        OutputError: if the database cannot store the CRS, or an existing layer cannot be read.
     """
     crs = info.georeference.crs
     existing = [existing_layer(target) for target in job.targets] if job.append else []
-    for there in filter(None, existing):
-        there.check_crs(crs)
-        there.check_classes({name: label for label, name in enumerate(classes)})
-        if there.has_run(run) and not journal.has_begun_publishing():
+    for layer in filter(None, existing):
+        layer.check_crs(crs)
+        layer.check_classes({name: label for label, name in enumerate(classes)})
+        if layer.has_run(run) and not journal.has_begun_publishing():
             raise UsageError(
-                f"'{there.name}' already has what this run would find in scene '{info.path}'; give other settings, or "
-                "another output"
+                f"'{layer.name}' already has the objects that this run would find in scene '{info.path}'; use other "
+                "settings, or another output"
             )
-        if there.has_scene(info.path) and not there.has_run(run):
-            warn(f"'{there.name}' has objects of scene '{info.path}' already, from a run with other settings")
+        if layer.has_scene(info.path) and not layer.has_run(run):
+            warn(f"'{layer.name}' already has objects of scene '{info.path}', from a run with other settings")
     for table in job.tables:
         check_crs(crs, table)
 
@@ -63,22 +63,22 @@ def write_results(
 ) -> None:
     """Writes all files and tables of a job, which appear together.
 
-    A table is whole or as it was, and so is a file. Should the machine fail just between one and the next, the same
-    command completes the rest, as the journal tells.
+    Each of them is either complete or unchanged. If the machine fails between one and the next, running the same
+    command again completes the rest, by means of the journal.
 
     Args:
-        job: with their places.
-        scene: open.
+        job: the outputs.
+        scene: the open scene.
         summary: of the run.
         journal: with the objects.
         review: what to label next, if the job asks for it.
 
     Raises:
         OutputError: if one cannot be written; then none is.
-        UsageError: if what is there has come to differ from what it was when the job began.
+        UsageError: if an existing layer has changed since the job started.
     """
     georeference, name = summary.info.georeference, summary.info.name
-    about = replace(summary.record, thresholds=None)  # objects of the two further layers need not reach one
+    about = replace(summary.record, thresholds=None)  # objects of the other two layers need not reach them
     objects = _objects(summary, journal)
     with Publication() as publication:
         for target in job.targets:
@@ -97,7 +97,7 @@ def write_results(
 
 
 def _objects(summary: SceneSummary, journal: Journal) -> Objects:
-    """What the journal holds, for any target."""
+    """The journal's objects, for any target."""
     info, place = summary.info, summary.info.georeference
     grid = PixelGrid(Path(info.path).name, info.width, info.height)
     return Objects(

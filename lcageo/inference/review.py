@@ -1,8 +1,8 @@
 """What to label next: the objects that a model is least certain of, and the tiles that have the most of them.
 
-A threshold decides what is an object, so what scores nearest to it is decided with the least certainty: a label there
-tells the model more than one on what it is sure of. A tile has the sum of its candidates' uncertainties, since the work
-of labelling goes tile by tile. What a model does not see at all, it is not uncertain of: look at other places too.
+A threshold decides what is an object, so the candidates that score closest to it are the least certain: a label there
+teaches the model more than one on an object that it is sure of. A tile's uncertainty is the sum over its candidates,
+since images are labelled tile by tile. Objects that a model misses entirely do not show up: inspect other areas, too.
 
 Source:
     Settles, "Active Learning Literature Survey", University of Wisconsin-Madison, 2009, section 3.1 (uncertainty
@@ -33,10 +33,10 @@ from lcageo.scene.tiles import TileGrid
 from lcageo.vector.features import ToMap, features
 
 FloatArray = NDArray[np.float64]
-LEAST_UNCERTAIN = REVIEWED_SHARE
-"""Below half of the threshold, and as far above it towards 1, the model is certain enough."""
-MOST_OBJECTS = 1000
-MOST_TILES = 100
+MIN_UNCERTAINTY = REVIEWED_SHARE
+"""Below half of the threshold, and more than half of the way from it to 1, the model is certain enough."""
+MAX_OBJECTS = 1000
+MAX_TILES = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,17 +46,17 @@ class Review:
     objects: Detections
     """N candidates, scene pixels."""
     uncertain: FloatArray
-    """(N,) how uncertain they are, 0.5 to 1."""
+    """(N,) their uncertainty, 0.5 to 1."""
     tiles_xyxy: FloatArray
-    """(M, 4) tiles, scene pixels."""
+    """(M, 4) bounds of tiles, scene pixels."""
     tiles_uncertain: FloatArray
-    """(M,) the sums over their candidates."""
+    """(M,) sums of the uncertainties of their candidates."""
     candidates: NDArray[np.int64]
-    """(M,) how many these are."""
+    """(M,) numbers of their candidates."""
 
 
 def review_scene(plan: ScenePlan, config: DetectConfig, card: ModelCard, journal: Journal) -> Review:
-    """The least certain objects and tiles of a scene whose tiles are done; candidates count once, as objects do.
+    """The least certain objects and tiles of a scene whose tiles are finished; candidates are merged as objects are.
 
     Args:
         plan: of the scene.
@@ -69,15 +69,15 @@ def review_scene(plan: ScenePlan, config: DetectConfig, card: ModelCard, journal
     best, values = Detections.empty(), np.zeros(0)
     for part in merged(plan, config, journal):
         measure = uncertainty(part.scores.astype(np.float64), thresholds[part.labels])
-        doubtful = measure >= LEAST_UNCERTAIN
+        doubtful = measure >= MIN_UNCERTAINTY
         part, measure = part.selected(doubtful), measure[doubtful]
         tiles = nearest_tiles(plan.grid, part.boxes_xyxy.astype(np.float64))
         np.add.at(sums, tiles, measure)
         np.add.at(counts, tiles, 1)
         best, values = Detections.joined([best, part]), np.concatenate([values, measure])
-        order = np.argsort(-values, kind="stable")[:MOST_OBJECTS]
+        order = np.argsort(-values, kind="stable")[:MAX_OBJECTS]
         best, values = best.selected(order), values[order]
-    order = np.argsort(-sums, kind="stable")[:MOST_TILES]
+    order = np.argsort(-sums, kind="stable")[:MAX_TILES]
     order = order[counts[order] > 0]
     info = plan.reader.scene.info
     bounds = np.array([plan.grid[int(index)].bounds for index in order], np.float64).reshape(-1, 4)
@@ -85,7 +85,7 @@ def review_scene(plan: ScenePlan, config: DetectConfig, card: ModelCard, journal
 
 
 def uncertainty(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
-    """1 at a class's threshold, falling linearly to 0 at the scores 0 and 1: thresholds differ, and become comparable.
+    """1 at a class's threshold, falling linearly to 0 at the scores 0 and 1, so that classes are comparable.
 
     Args:
         scores: (N,) 0 to 1.
@@ -97,19 +97,19 @@ def uncertainty(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
 
 
 def nearest_tiles(grid: TileGrid, boxes_xyxy: FloatArray) -> NDArray[np.int64]:
-    """(N,) index of the tile whose middle is nearest to that of each box (N, 4), scene pixels: tiles overlap."""
-    places = []
+    """(N,) index of the tile whose centre is nearest to that of each box (N, 4), scene pixels: tiles overlap."""
+    cells = []
     for axis, starts, length in ((1, grid.row_starts, grid.tile_height), (0, grid.col_starts, grid.tile_width)):
         middles = (np.array(starts) + length / 2) * grid.scale
         centres = (boxes_xyxy[:, axis] + boxes_xyxy[:, axis + 2]) / 2
-        places.append(np.searchsorted((middles[1:] + middles[:-1]) / 2, centres, side="right"))
-    return np.asarray(places[0] * len(grid.col_starts) + places[1], np.int64)
+        cells.append(np.searchsorted((middles[1:] + middles[:-1]) / 2, centres, side="right"))
+    return np.asarray(cells[0] * len(grid.col_starts) + cells[1], np.int64)
 
 
 def review_features(
     review: Review, classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
 ) -> geopandas.GeoDataFrame:
-    """A review as map features, the most uncertain first: tiles, which have sums, mostly before their objects.
+    """A review as map features, the most uncertain first: tiles, which have sums, mostly precede their objects.
 
     Returns:
         One polygon each with id (the rank, from 1), kind (tile or object), class and score (of objects), uncertain,

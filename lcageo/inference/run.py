@@ -1,4 +1,4 @@
-"""Several scenes from paths to files: where results go, one scene's failure kept to itself."""
+"""Several scenes from paths to files; a scene that fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from lcageo.vector.target import FileTarget
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How a job ended: with a result, or with the error that stopped it."""
+    """How a job ended: with a summary of its result, or with the error that stopped it."""
 
     job: Job
     result: SceneSummary | None
     error: LcageoError | None
     warnings: tuple[str, ...] = ()
-    """Messages that the user was given about it."""
+    """Messages about it that were shown to the user."""
 
 
 def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
-    """Runs jobs, as many at a time as keep the runner busy; a scene that fails costs only itself.
+    """Runs jobs, as many at a time as keep the runner busy; a scene that fails does not affect the others.
 
-    What is done of a scene is kept in a journal (see `Job.journal`) until the result is in its place: a job that was
-    stopped or killed resumes from there. A device that fails and an interruption end the run: they would end every
+    The finished tiles of a scene are kept in a journal (see `Job.journal`) until the result is in place: a job that was
+    stopped or killed resumes from there. A failing device or an interruption ends the run, since it would end every
     other scene as well.
 
     Args:
-        jobs: what to do; outcomes come as they end.
+        jobs: what to do; outcomes are yielded as jobs end.
         run: what they share; this function handles stopping.
 
     Raises:
@@ -51,7 +51,7 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
     """
     for folder in {path.parent for job in jobs for path in (*job.outputs, job.journal)}:
         make_folder(folder)
-    appending = any(job.append for job in jobs)  # one after the other: to the same layer, as a rule
+    appending = any(job.append for job in jobs)  # one after the other: usually to the same layer
     with StopRequest() as stop:
         run = replace(run, stop=stop)
         if run.runner.scenes_at_once == 1 or appending:
@@ -61,7 +61,7 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
 
 
 def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobOutcome]:
-    """Several scenes at a time."""
+    """Runs several scenes at a time."""
     at_once = run.runner.scenes_at_once
     rest, running = iter(jobs), set[Future[JobOutcome]]()
     stopped: LcageoError | MemoryError | None = None
@@ -77,12 +77,12 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
                     try:
                         outcome = future.result()
                     except (DeviceError, InterruptedRunError, MemoryError) as error:
-                        # The others stop at their next batch; those that are through still count.
+                        # The others stop at their next batch; those that have finished still count.
                         stopped, stop.asked = stopped or error, True
                     else:
                         yield outcome
         except BaseException:
-            stop.asked = True  # the threads are not to go on for nobody
+            stop.asked = True  # nobody waits for the threads any more
             raise
     if stopped is not None:
         raise stopped
@@ -105,7 +105,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
         return JobOutcome(job, None, error, tuple(warnings))
     except MemoryError:
         raise
-    except Exception as error:  # a bug of ours costs its scene, not all the others
+    except Exception as error:  # a bug of ours fails this scene, not all the others
         bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
         bug.__cause__ = error
         return JobOutcome(job, None, bug, tuple(warnings))
@@ -127,7 +127,7 @@ def _run(job: Job, run: Run) -> SceneSummary:
 
                 check_fit(job, scene.info, card.classes, name, journal, run.warn)
             result = detect_planned(plan, run, name, journal)
-            from lcageo.inference.results import write_results  # geopandas: not before the first tile
+            from lcageo.inference.results import write_results  # imports geopandas: not before the first tile
             from lcageo.inference.review import review_scene
 
             review = None if job.review is None else review_scene(plan, config, card, journal)
@@ -137,17 +137,17 @@ def _run(job: Job, run: Run) -> SceneSummary:
 
 
 def check_placeable(georeference: Georeference, layers: Sequence[FileTarget]) -> None:
-    """Refuses GeoJSON for a scene that has no longitude and latitude, before any tile is run.
+    """Refuses GeoJSON for a scene whose CRS has no longitude and latitude, before any tile is run.
 
     Raises:
-        OutputError: naming a format that keeps the scene's own CRS.
+        OutputError: with the name of a format that keeps the scene's own CRS.
     """
     if georeference.crs is None or to_longitude_latitude(georeference.crs):
         return
     for target in layers:
         if isinstance(target.format, VectorFormat) and target.format.longitude_latitude:
             raise OutputError(
-                f"output '{target}' would need longitude and latitude, which the scene's CRS "
+                f"output '{target}' requires longitude and latitude, which the scene's CRS "
                 f"({georeference.crs.name}) does not have; use another format, such as "
                 f"-o {target.path.with_suffix('.gpkg')}"
             )

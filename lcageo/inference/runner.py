@@ -1,4 +1,4 @@
-"""Running tiles of a scene: what reads them, runs the model over them in batches, and hands back what each gave."""
+"""Runs tiles of a scene: reads them, runs the model over them in batches, and returns the outcome of each."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
 IN_FLIGHT = 2
-"""Batches given to the model at a time: while one is run, the next is on its way, and results are kept."""
+"""Batches submitted to the model at a time: while one runs, the next is prepared and the last one recorded."""
 RECORD_AFTER_S = 1.0
-"""Tiles that are not run, for want of data or readability, are recorded after so long if no batch comes first."""
+"""Tiles that are not run, because they are empty or unreadable, are recorded after this time if no batch ends earlier.
+"""
 Warn = Callable[[str], None]
 Outcomes = Generator[list[TileOutcome], None, None]
 Image = NDArray[np.uint8]
 
 
 class TileRunner(Protocol):
-    """Runs one model over tiles, wherever."""
+    """Runs one model over tiles, in this process or elsewhere."""
 
     @property
     def card(self) -> ModelCard:
@@ -44,7 +45,7 @@ class TileRunner(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """What runs it, in which numbers, and where."""
+        """Backend, precision and device that run it."""
 
     @property
     def batch(self) -> int:
@@ -52,15 +53,15 @@ class TileRunner(Protocol):
 
     @property
     def scenes_at_once(self) -> int:
-        """How many scenes keep it busy."""
+        """Number of scenes that keep it busy."""
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
-        """What tiles gave, some at a time, in any order; now and then perhaps nothing yet.
+        """Yields the outcomes of tiles, some at a time, in any order; a list may be empty.
 
         Args:
             plan: of the scene.
             todo: (N,) indices of the tiles.
-            warn: receives lines that the user should read.
+            warn: receives messages that the user should read.
 
         Raises:
             DeviceMemoryError: if a device cannot hold a single tile.
@@ -69,31 +70,31 @@ class TileRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalRunner:
-    """Runs tiles in this process, read ahead on threads."""
+    """Runs tiles in this process, and reads ahead on threads."""
 
     predictor: Predictor
     batch: int = 2
     """Tiles run at a time; halved when the device's memory does not hold it."""
     max_cache_bytes: int = MAX_CACHE_BYTES
-    """Most decoded blocks to keep."""
+    """Maximum size of the cache of decoded blocks."""
 
     @property
     def card(self) -> ModelCard:
-        """The predictor's."""
+        """The predictor's model."""
         return self.predictor.card
 
     @property
     def engine(self) -> Engine:
-        """The predictor's."""
+        """The predictor's engine."""
         return self.predictor.engine
 
     @property
     def scenes_at_once(self) -> int:
-        """One: it uses the whole machine."""
+        """One scene, which uses the whole machine."""
         return 1
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
-        """Batch by batch, tiles without a valid pixel with the next batch."""
+        """See `TileRunner.run`; tiles that are not run come with the next batch."""
         not_run: list[TileOutcome] = []
         yielded = time.monotonic()
         info = plan.reader.scene.info
@@ -101,7 +102,7 @@ class LocalRunner:
         if not order.fits:
             warn(
                 f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
-                "too large to be kept while reading, which takes long; gdal_translate -co TILED=YES makes a quick copy"
+                "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
             )
         ahead = max(self.batch, READ_THREADS)
         with (
@@ -125,7 +126,7 @@ class LocalRunner:
 
 
 class _Batches:
-    """Tiles on their way through the model, some batches at a time."""
+    """Tiles being run by the model, some batches at a time."""
 
     def __init__(self, predictor: Predictor, plan: ScenePlan, size: int, warn: Warn) -> None:
         self._predictor, self._plan, self._size, self._warn = predictor, plan, size, warn
@@ -134,37 +135,37 @@ class _Batches:
         self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="lcageo-batch")
 
     def close(self) -> None:
-        """Waits for what is under way; what only waits is left out."""
+        """Waits for running batches, and drops those that have not started."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     @property
     def any(self) -> bool:
-        """Whether a tile waits or is under way."""
+        """Whether any tile waits or runs."""
         return bool(self._waiting or self._running)
 
     @property
     def full(self) -> bool:
-        """Whether something had better be taken out before more is put in."""
+        """Whether a batch should be taken out before more tiles are added."""
         return len(self._running) >= IN_FLIGHT and len(self._waiting) >= self._size
 
     def add(self, tile: Tile, image: Image) -> None:
-        """Takes a tile; runs it with others once they make a batch."""
+        """Adds a tile, and starts a batch once there are enough."""
         self._waiting.append((tile, image))
         self.start(self._size)
 
     def start(self, at_least: int) -> None:
-        """Gives batches to the model while it takes more, and so many tiles wait."""
+        """Submits batches while fewer than IN_FLIGHT run and at least so many tiles wait."""
         while len(self._running) < IN_FLIGHT and len(self._waiting) >= at_least:
             some = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
-            # Always of one shape, the last one too: a tile's boxes then do not depend on its company, to the last bit.
+            # Always the same shape, for the last batch, too: then no bit of a tile's boxes depends on the other tiles.
             count = len(some) if self._predictor.tile_by_tile else self._size
             images = np.zeros((count, *some[0][1].shape), np.uint8)
-            for place, (_, image) in enumerate(some):
-                images[place] = image
+            for index, (_, image) in enumerate(some):
+                images[index] = image
             self._running.append((self._size, some, self._threads.submit(self._predictor.predict, images)))
 
     def next_done(self) -> list[TileOutcome]:
-        """What the batch that was started first gave; nothing if the device could not hold it.
+        """The outcomes of the batch that was started first; empty if the device's memory did not hold it.
 
         Raises:
             DeviceMemoryError: if the device cannot hold a single tile.
@@ -178,12 +179,12 @@ class _Batches:
             self._waiting.extendleft(reversed(some))
             if size == self._size:
                 self._size = size // 2
-                self._warn(f"{error}; going on with {self._size}")
+                self._warn(f"{error}; continuing with {self._size}")
             return []
         self.start(self._size)
         card, pixel_m = self._predictor.card, self._plan.tile_pixel_m
         outcomes = []
-        for (tile, _), detections in zip(some, found, strict=False):  # of tiles that only fill the batch, nothing
+        for (tile, _), detections in zip(some, found, strict=False):  # not strict: the batch may be padded
             possible = of_possible_size(detections, card, pixel_m, tile.width, tile.height)
             outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), len(detections) - len(possible)))
         return outcomes

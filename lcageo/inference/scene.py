@@ -1,4 +1,4 @@
-"""One scene from file to detections: the main path, top to bottom."""
+"""One scene from file to detections: the main path, from top to bottom."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from lcageo.vector.record import TileCounts
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a scene is."""
+    """Progress of a scene."""
 
     done: int
-    """Tiles."""
+    """Number of finished tiles."""
     total: int
+    """Number of tiles."""
     found: int
-    """Detections of this run so far, before merging."""
+    """Number of detections of this run so far, before merging."""
     resumed: int = 0
-    """Tiles that an earlier, interrupted run had done."""
+    """Number of tiles that an earlier, interrupted run had finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class Run:
     warn: Warn = warnings.warn
     """Receives messages that the user should read; called from several threads if several scenes run at a time."""
     on_progress: Callable[[str, Progress], None] = lambda scene, progress: None
-    """Called with the scene's path at its start and after every batch; likewise."""
+    """Called with the scene's path at its start and after every batch; from several threads, as `warn`."""
     earlier: Earlier = Earlier.SAME
-    """What happens to the journals of interrupted runs."""
+    """What to do with the journals of interrupted runs."""
     stop: StopRequest | None = None
     """Checked after every batch."""
 
@@ -63,7 +64,7 @@ class SceneResult:
 
     summary: SceneSummary
     detections: Detections
-    """Scene pixels, best first."""
+    """Objects in scene pixels, best first."""
 
 
 def detect_scene(
@@ -80,14 +81,14 @@ def detect_scene(
         scene: an open scene.
         predictor: the model; its own thresholds apply.
         config: what to find and how.
-        batch: tiles run at a time, at most; halved when the device's memory does not hold them. None: as suits the
-            device.
+        batch: maximum number of tiles run at a time; halved when the device's memory does not hold them. None: the
+            default for the device.
         warn: receives messages that the user should read.
         on_progress: called at the start and after every batch.
 
     Raises:
         SceneError: if no part of the scene can be read.
-        DeviceMemoryError: if the device cannot hold a single tile.
+        DeviceMemoryError: if the device's memory does not hold a single tile.
     """
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
@@ -104,18 +105,18 @@ def detect_in_memory(plan: ScenePlan, run: Run) -> SceneResult:
 
 
 def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> SceneSummary:
-    """Runs a model over the wanted tiles of a scene that the journal lacks, and merges what all of them gave.
+    """Runs a model over the wanted tiles of a scene that the journal lacks, and merges the detections of all tiles.
 
-    The scene's objects are in the journal then.
+    Afterwards, the journal holds the scene's objects.
 
     Args:
-        plan: what to read, and how; its own warnings are left to the caller.
+        plan: what to read, and how; the caller shows its warnings.
         run: its runner must take tiles of the size that the plan reads.
-        name: the run's, from the identity that the journal is bound to.
-        journal: of this scene, model and config; takes every batch that is done.
+        name: of the run, from the identity that the journal is bound to.
+        journal: of this scene, model and config; records every finished batch.
 
     Raises:
-        InterruptedRunError: when asked to stop; the journal holds what is done.
+        InterruptedRunError: when asked to stop; the journal holds the finished tiles.
         OutputError: if the journal cannot be written.
         SceneError, DeviceMemoryError: as in `detect_scene`.
     """
@@ -128,8 +129,8 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     if holes and len(holes) == wanted:
         raise SceneError(holes[0].reason)
     if empty and empty == wanted:
-        run.warn(f"scene '{info.path}' has no pixel with data, so nothing was looked at")
-    # What was found only to be reviewed is left out before merging: at a seam, it could make an object yield.
+        run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
+    # Candidates that are only for the review are left out before merging: at a seam, they could make an object yield.
     merge(plan, config, journal, written_scores(card, config) if config.review else None)
     tiles = TileCounts(len(plan.grid), len(plan.grid) - wanted, empty, len(holes), wanted - empty - len(holes))
     return SceneSummary(
@@ -152,7 +153,7 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
     todo = plan.wanted.copy()
     todo[done] = False
     run.on_progress(path, progress)
-    with closing(run.runner.run(plan, np.flatnonzero(todo), run.warn)) as batches:  # no thread reads on
+    with closing(run.runner.run(plan, np.flatnonzero(todo), run.warn)) as batches:  # stops the reading threads
         for outcomes in batches:
             journal.add(outcomes)
             count += sum(len(one.found) for one in outcomes if one.found is not None)
@@ -164,34 +165,37 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
                 )
 
 
-def merge(plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None) -> None:
-    """Puts the scene's objects, from those of its tiles, into the journal; arguments as of `merged`."""
+def merge(
+    plan: ScenePlan, config: DetectConfig, journal: Journal, min_scores: NDArray[np.float32] | None = None
+) -> None:
+    """Merges the detections of all tiles and records the scene's objects in the journal; arguments as in `merged`."""
     journal.forget_objects()
-    for part in merged(plan, config, journal, least):
+    for part in merged(plan, config, journal, min_scores):
         journal.keep(part)
 
 
 def merged(
-    plan: ScenePlan, config: DetectConfig, journal: Journal, least: NDArray[np.float32] | None = None
+    plan: ScenePlan, config: DetectConfig, journal: Journal, min_scores: NDArray[np.float32] | None = None
 ) -> Iterator[Detections]:
-    """The scene's objects inside the area of interest, from those of its tiles, part by part.
+    """The scene's objects inside the area of interest, merged from those of its tiles, part by part.
 
     Args:
         plan: of the scene.
         config: how to merge.
         journal: with the tiles.
-        least: (K,) scores that they must exceed, per class; None: all count.
+        min_scores: (K,) scores that they must exceed, per class; None: all count.
     """
     merger = Merger(_merge_rule(plan, config))
     frontier = 0.0
     for outcome in journal.outcomes():
         tile = plan.grid[outcome.tile]
-        if tile.bounds[1] > frontier:  # tiles come row by row: what lies above this one is complete
+        if tile.bounds[1] > frontier:  # tiles come row by row: boxes above this one are complete
             frontier = tile.bounds[1]
             yield _inside(plan, merger.final(frontier))
         if (found := outcome.found) is not None:
-            counts = found if least is None else found.selected(found.scores > least[found.labels])
-            merger.add(counts, tile.index, tile.bounds)
+            if min_scores is not None:
+                found = found.selected(found.scores > min_scores[found.labels])
+            merger.add(found, tile.index, tile.bounds)
     yield _inside(plan, merger.final())
 
 
@@ -208,5 +212,5 @@ def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
 
 
 def _inside(plan: ScenePlan, found: Detections) -> Detections:
-    """The objects whose centre lies in the area of interest."""
+    """The objects whose centre is in the area of interest."""
     return found if plan.aoi is None else found.selected(plan.aoi.holds_centre(found.boxes_xyxy.astype(np.float64)))

@@ -1,1 +1,1 @@
-"""Choosing from layers of objects: `lcageo filter`."""
+"""Selecting from layers of objects: `lcageo filter`."""

@@ -1,4 +1,4 @@
-"""A layer of found objects chosen from anew, without running the model: streamed from file to file or table."""
+"""Selecting again from a layer of objects, without running the model: streamed from file to file or table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyproj
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
 from lcageo.geodesy import WGS84, to_longitude_latitude
-from lcageo.selection.criteria import Choice, Chooser
+from lcageo.selection.criteria import Criteria, Selector
 from lcageo.selection.pixels import MapToPixels
 from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.features import features
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FilterCounts:
-    """How many objects of each class were read and kept."""
+    """Number of objects of each class that were read and kept."""
 
     read: dict[str, int]
     kept: dict[str, int]
@@ -41,45 +41,45 @@ class FilterCounts:
 def filter_layer(
     source: Path,
     output: Path | DatabaseTable,
-    choice: Choice,
+    criteria: Criteria,
     crs: str | None = None,
     overwrite: bool = False,
     append: bool = False,
 ) -> FilterCounts:
-    """Writes what a choice keeps of a layer, in any format and CRS, in its order.
+    """Writes the objects of a layer that meet criteria, in any format and CRS, in the layer's order.
 
-    Ids (but of appended objects), attributes and the record of the run stay. Where the choice names no score, objects
-    are kept that reach the thresholds their layer was made with: those that `detect` would have found without --keep.
+    Ids (except of appended objects), attributes and the record of the run stay. Where the criteria set no score,
+    objects are kept that reach the thresholds of their layer: those that `detect` would have found without --keep.
 
     Args:
-        source: a layer that this tool wrote; others do where they have the columns that are needed.
-        output: the table, or the file, whose suffix chooses the format, to write.
-        choice: what to keep.
-        crs: to write in, as EPSG:4326; None: the layer's own. GeoJSON is always in longitude and latitude.
+        source: a layer that this tool wrote, or another one that has the required columns.
+        output: the table, or the file, whose suffix selects the format, to write.
+        criteria: which objects to keep.
+        crs: CRS to write in, as EPSG:4326; None: the layer's own. GeoJSON is always in longitude and latitude.
         overwrite: whether the output may be replaced.
         append: whether objects are added to an existing GeoPackage or table.
 
     Raises:
         UsageError: if the output exists, has no known suffix, is the source or does not fit, or the CRS is not known.
-        DataError: if a layer cannot be read, or lacks what the choice or the output requires.
-        OutputError: if the output cannot be written, or an object has no place in the CRS.
+        DataError: if a layer cannot be read, or lacks what the criteria or the output require.
+        OutputError: if the output cannot be written, or an object cannot be transformed to the CRS.
     """
     if is_database(str(source)):
-        raise UsageError("IN is a file; a table is read with ogr2ogr, for instance into a .gpkg file")
+        raise UsageError("IN must be a file; export the table first, for instance to a .gpkg file with ogr2ogr")
     target = _checked_target(source, output, crs, overwrite, append)
     layer = open_layer(source, "")
     to = _target_crs(crs, target, layer.crs)
-    chooser = Chooser.of(choice, _thresholds(layer.record), layer.crs)
-    chooser.look_at(layer.parts())
+    selector = Selector.of(criteria, _thresholds(layer.record), layer.crs)
+    selector.find_cutoff(layer.parts())
     with Publication() as publication:
-        write_objects(_objects(layer, chooser, to, source), target, publication, append)
+        write_objects(_objects(layer, selector, to, source), target, publication, append)
         publication.publish()
-    missing = [name for name in (*choice.classes, *choice.per_class) if name not in chooser.read]
-    there = ", ".join(sorted(chooser.read)) or "none"
-    warnings = tuple(f"'{source}' has no '{name}'; its classes: {there}" for name in dict.fromkeys(missing))
-    if chooser.read and not chooser.kept:
-        warnings += (f"none of the {sum(chooser.read.values()):,} objects of '{source}' is kept",)
-    return FilterCounts(dict(chooser.read), dict(chooser.kept), warnings)
+    missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
+    known = ", ".join(sorted(selector.read)) or "none"
+    warnings = tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
+    if selector.read and not selector.kept:
+        warnings += (f"none of the {sum(selector.read.values()):,} objects of '{source}' meets the criteria",)
+    return FilterCounts(dict(selector.read), dict(selector.kept), warnings)
 
 
 def _checked_target(
@@ -90,31 +90,31 @@ def _checked_target(
     target = output if isinstance(output, DatabaseTable) else FileTarget.of(output)
     if isinstance(target, FileTarget):
         if target.path.absolute() == source.absolute():
-            raise UsageError(f"'{target}' is the layer to choose from; name another file")
+            raise UsageError(f"'{target}' is the input; choose another output file")
         if crs is not None and target.is_label_file:
-            raise UsageError(f"'{target}' holds pixels, which have no CRS; leave out --to")
+            raise UsageError(f"'{target}' is in pixels, which have no CRS; leave out --to")
     check_target(target, overwrite, append)
     return target
 
 
-def _objects(layer: LayerFile, chooser: Chooser, to: pyproj.CRS | None, source: Path) -> Objects:
-    """What the chooser keeps of a layer, for any target."""
-    how = {**chooser.choice.as_json(), "from": str(source), "version": __version__}
+def _objects(layer: LayerFile, selector: Selector, to: pyproj.CRS | None, source: Path) -> Objects:
+    """The objects of a layer that the selector keeps, for any target."""
+    how = {**selector.criteria.as_json(), "from": str(source), "version": __version__}
     record = replace(layer.record, filtered=(*layer.record.filtered, how))
-    if chooser.thresholds:
-        record = replace(record, thresholds=chooser.reached())
+    if selector.thresholds:
+        record = replace(record, thresholds=selector.reached())
     if to is not None:
         record = replace(record, crs=to.to_string())
 
     def boxes() -> PixelBoxes:
         back = MapToPixels.of(layer)
-        return PixelBoxes(back.detections(_parts(layer, chooser, to)), back.classes, back.grid)
+        return PixelBoxes(back.detections(_parts(layer, selector, to)), back.classes, back.grid)
 
-    return Objects(lambda: _parts(layer, chooser, to), boxes, record)
+    return Objects(lambda: _parts(layer, selector, to), boxes, record)
 
 
 def _thresholds(layer: RunRecord) -> dict[str, float]:
-    """Least score per class that a layer was made with; the lowest where objects were appended to it."""
+    """Minimum score per class that a layer was made with; the lowest one where objects were appended to it."""
     lowest: dict[str, float] = {}
     for record in (layer, *layer.appended):
         for name, score in (record.thresholds or {}).items():
@@ -122,15 +122,15 @@ def _thresholds(layer: RunRecord) -> dict[str, float]:
     return lowest
 
 
-def _parts(layer: LayerFile, chooser: Chooser, crs: pyproj.CRS | None) -> Iterator[GeoDataFrame]:
-    """Parts to write; the first even where nothing is kept, for the columns."""
+def _parts(layer: LayerFile, selector: Selector, crs: pyproj.CRS | None) -> Iterator[GeoDataFrame]:
+    """Parts to write; at least one, for the columns, even where nothing is kept."""
     first = True
     for part in layer.parts():
-        kept = chooser.chosen(part)
+        kept = selector.selected(part)
         if first or len(kept):
             yield kept if crs is None else reprojected(kept, crs)
             first = False
-    if first:  # a layer without features: GeoJSON has no place for their columns
+    if first:  # a layer without features: GeoJSON does not store their columns
         yield features(Detections.empty(), (), lambda xs, ys: (xs, ys), crs or layer.crs, "")
 
 
@@ -140,14 +140,16 @@ def _target_crs(text: str | None, target: Target, own: pyproj.CRS | None) -> pyp
     geojson = isinstance(form, VectorFormat) and form.longitude_latitude
     if text is None:
         if geojson and own is not None and not to_longitude_latitude(own):
-            raise UsageError(f"{own.name} has no longitude and latitude, which GeoJSON needs; give another format")
+            raise UsageError(f"{own.name} has no longitude and latitude, which GeoJSON requires; choose another format")
         return None
     try:
         crs = pyproj.CRS.from_user_input(text)
     except pyproj.exceptions.CRSError as error:
-        raise UsageError(f"--to '{text}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
+        raise UsageError(f"--to '{text}' is not a CRS known to PROJ; use one like EPSG:4326") from error
     if geojson and crs not in (pyproj.CRS(WGS84), pyproj.CRS(4326)):
-        raise UsageError(f"GeoJSON is in longitude and latitude, not in {crs.name}; leave out --to, or give .gpkg")
+        raise UsageError(
+            f"GeoJSON is in longitude and latitude, not in {crs.name}; leave out --to, or write a .gpkg file"
+        )
     if own is None:
-        raise UsageError("the layer has no CRS, so that it cannot be brought to another; leave out --to")
+        raise UsageError("the layer has no CRS, so it cannot be reprojected; leave out --to")
     return crs

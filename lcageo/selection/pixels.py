@@ -1,4 +1,4 @@
-"""Map features -> boxes in the pixels of the scene that they were found in."""
+"""Transforms map features back to boxes in the pixels of the scene that they were found in."""
 
 from __future__ import annotations
 
@@ -24,47 +24,49 @@ _HOW = "; run 'lcageo detect' with this output instead"
 
 @dataclass(frozen=True, slots=True)
 class MapToPixels:
-    """Brings the features of a layer back into its scene's pixels."""
+    """Transforms the features of a layer back to its scene's pixels."""
 
     source: Path
     grid: PixelGrid
     classes: tuple[str, ...]
     _crs: pyproj.CRS | None
-    """The scene's."""
+    """CRS of the scene."""
     _transform: tuple[float, ...]
     """a, b, c, d, e, f of the scene: x = a * column + b * row + c, y = d * column + e * row + f."""
 
     @classmethod
     def of(cls, layer: LayerFile) -> MapToPixels:
-        """From what a layer says of how it came about.
+        """Reads the transform from a layer's record.
 
         Raises:
-            DataError: if it is no layer of one scene that an affine transform places.
+            DataError: if it is not a layer of a single scene with an affine transform.
         """
         record = layer.record
         if record.appended or record.scene is None:
-            raise DataError(f"'{layer.path}' is no layer of one scene, so that its objects have no pixels{_HOW}")
+            raise DataError(
+                f"'{layer.path}' is not a layer of a single scene, so its objects have no pixel coordinates{_HOW}"
+            )
         scene = record.scene_grid
         if scene is None or scene.transform is None:
-            raise DataError(f"'{layer.path}' does not say by what transform its scene is placed on the map{_HOW}")
+            raise DataError(f"'{layer.path}' does not record the affine transform of its scene{_HOW}")
         crs = None if scene.crs is None else pyproj.CRS.from_user_input(scene.crs)
-        form = format_of(layer.path)  # GeoJSON has no way to say that its coordinates are pixels
+        form = format_of(layer.path)  # GeoJSON cannot state that its coordinates are pixels
         says_crs = not isinstance(form, VectorFormat) or not form.longitude_latitude
         if (layer.crs is None) != (crs is None) and says_crs:
-            raise DataError(f"'{layer.path}' has lost its CRS, so that its objects' pixels are not known{_HOW}")
+            raise DataError(f"'{layer.path}' has lost its CRS, so its objects' pixel coordinates are unknown{_HOW}")
         grid = PixelGrid(Path(record.scene).name, *scene.size)
         return cls(layer.path, grid, scene.classes, crs, scene.transform)
 
     def detections(self, parts: Iterator[geopandas.GeoDataFrame]) -> Iterator[Detections]:
-        """Part by part, the boxes around features in scene pixels.
+        """The bounding boxes of features in scene pixels, part by part.
 
         Raises:
-            DataError: if one has no class or score, lies outside the scene, or is of a class that it has not.
+            DataError: if a feature has no class or score, is outside the scene, or has a class unknown to the model.
         """
         for part in parts:
             missing = [name for name in ("class", "score") if name not in part]
             if len(part) and missing:
-                raise DataError(f"'{self.source}' has no column '{missing[0]}', which boxes in pixels need")
+                raise DataError(f"'{self.source}' has no column '{missing[0]}', which boxes in pixels require")
             if len(part):
                 labels = _labels(part["class"].astype(str).tolist(), self.classes, self.source)
                 yield Detections(self._boxes(part), part["score"].to_numpy(np.float32), labels)
@@ -83,20 +85,22 @@ class MapToPixels:
                     to_scene = pyproj.Transformer.from_crs(part.crs, self._crs, always_xy=True)
                     xs, ys = to_scene.transform(xs, ys, errcheck=True)
                 except pyproj.exceptions.ProjError as error:
-                    raise DataError(f"objects of '{self.source}' have no place in {self._crs.name}: {error}") from error
+                    raise DataError(
+                        f"objects of '{self.source}' cannot be transformed to {self._crs.name}: {error}"
+                    ) from error
             middle = a * self.grid.width / 2 + b * self.grid.height / 2 + c
-            xs = near(xs, middle, self._crs)  # a box may have been cut at the antimeridian
+            xs = near(xs, middle, self._crs)  # a box may have been split at the antimeridian
         determinant = a * e - b * d
         columns = (e * (xs - c) - b * (ys - f)) / determinant
         rows = (a * (ys - f) - d * (xs - c)) / determinant
         boxes = np.empty((len(part), 4))
-        for place, values in enumerate((columns, rows)):
-            boxes[:, place] = np.minimum.reduceat(values, starts)
-            boxes[:, place + 2] = np.maximum.reduceat(values, starts)
+        for axis, values in enumerate((columns, rows)):
+            boxes[:, axis] = np.minimum.reduceat(values, starts)
+            boxes[:, axis + 2] = np.maximum.reduceat(values, starts)
         outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > [self.grid.width, self.grid.height]).any(axis=1)
         if outside.any():
             raise DataError(
-                f"{outside.sum():,} objects of '{self.source}' lie outside its scene; filter them with --aoi"
+                f"{outside.sum():,} objects of '{self.source}' are outside its scene; remove them with --aoi"
             )
         return boxes
 
@@ -105,5 +109,7 @@ def _labels(names: Sequence[str], classes: Sequence[str], source: Path) -> Any:
     numbers = {name: label for label, name in enumerate(classes)}
     unknown = next((name for name in names if name not in numbers), None)
     if unknown is not None:
-        raise DataError(f"'{source}' has objects of class '{unknown}', which its model has not; choose with --classes")
+        raise DataError(
+            f"'{source}' has objects of class '{unknown}', which its model does not have; select others with --classes"
+        )
     return np.array([numbers[name] for name in names], np.int64)

@@ -1,15 +1,15 @@
-"""The layers of a survey's scenes -> one joint layer, in which an object that several scenes show stands once.
+"""Joins the layers of a survey's scenes into one joint layer, which has an object that several scenes show only once.
 
-Two objects of different scenes and of one class (of any, if asked for) are one when the IoU of their polygons in the
-common CRS exceeds JOINT_IOU. Besides, an object cut by its scene's border yields to a larger one that holds more than
-CUT_IOS of it, whatever the ranks (a cut one to a whole one, if they are equally large). Those that yield go first, and
-may still make others yield, as at the seams of tiles (`lcageo.inference.merge`). Of the rest, an object goes if it is
-one with a better one that stays. Better is the finer GSD, if it differs by more than GSD_STEP; then the larger margin
-(distance from the polygon's centroid to its scene's border, in the common CRS); then the higher score, the earlier
-scene, the smaller id. Source: our own design.
+Two objects of different scenes and of one class (of any, on request) are the same when the IoU of their polygons in the
+common CRS exceeds JOINT_IOU. In addition, an object cut by its scene's border yields to a larger one that covers more
+than CUT_IOS of it, whatever the ranks (a cut one to an uncut one, if they are equally large). Those that yield are
+removed first, and may still make others yield, as at the seams of tiles (`lcageo.inference.merge`). Of the rest, an
+object is removed if it is the same as a better one that stays. Better is the finer GSD, if it differs by more than
+GSD_STEP; then the larger margin (distance from the polygon's centroid to its scene's border, in the common CRS); then
+the higher score, the earlier scene, the smaller id. Source: our own design.
 
-Only objects that meet another scene's footprint are compared, a pair of scenes at a time. In memory are the objects of
-a few scenes, and two integers for every two objects that are one.
+Only objects that intersect another scene's footprint are compared, one pair of scenes at a time. Memory holds the
+objects of a few scenes, and two integers for every pair of objects that are the same.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 JOINT_IOU = 0.4
-"""Less than the 0.6 within a scene: orthoimages of one place are registered to a metre or so, and a car is 4 m long."""
+"""Below the 0.6 used within a scene: orthoimages are registered to a metre or so, and a car is 4 m long."""
 CUT_IOS = 0.6
-"""Share of a cut object that must lie in the larger one."""
+"""Share of a cut object that the larger one must cover."""
 CUT_TOLERANCE_PX = 4.0
 """An object that comes this close (scene pixels) to its scene's border may be cut by it, as at the seams of tiles."""
 GSD_STEP = 1.1
 """Ratio of GSDs in one bucket: buckets can be put in order, pairs that differ by less than 10 % cannot."""
 SEGMENTS_PER_SIDE = 32  # straight borders of one CRS are curves in another
-OBJECTS_AT_ONCE = 100_000  # kept in memory; pairs of scenes come in blocks of half as many by half as many
+OBJECTS_AT_ONCE = 100_000  # in memory; pairs of scenes are processed in blocks of half as many by half as many
 BLOCK = 5_000  # objects whose partners are looked up at a time
 PART_ROWS = 20_000
 SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
@@ -52,23 +52,23 @@ def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: 
     """All objects of a survey in its common CRS, each once, part by part, for `write_layer`.
 
     Args:
-        layers: the scenes, at least one. A file is read twice or a few times.
+        layers: the scenes, at least one. Each file is read twice or a few times.
         classes: the model's class names.
-        agnostic: whether objects of different classes can be one.
+        agnostic: whether objects of different classes can be the same.
 
     Yields:
         At most PART_ROWS objects with the columns of `features`, ids from 1 on: scenes in the order given, within a
-        scene by its layer's ids. If there is none at all, a part without any.
+        scene by its layer's ids. If the survey has no objects, one empty part.
 
     Raises:
-        OutputError: if a layer cannot be read or has other classes, or a scene has no place in the common CRS.
+        OutputError: if a layer cannot be read or has other classes, or a scene cannot be transformed to the common CRS.
     """
     crs = common_crs(layers)
     lost = _lost(_Survey.of(layers, crs, len(classes)), agnostic)
     first_id = 1
     for scene, layer in enumerate(layers):
-        begin, end = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
-        rows = read_objects(layer, len(classes)).drop(index=lost[begin:end] - scene * SCENE_STRIDE)
+        first, last = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
+        rows = read_objects(layer, len(classes)).drop(index=lost[first:last] - scene * SCENE_STRIDE)
         for start in range(0, len(rows) or int(first_id == 1 and scene == len(layers) - 1), PART_ROWS):
             part = rows.iloc[start : start + PART_ROWS]
             yield _part(part, layer, classes, crs, first_id)
@@ -77,7 +77,7 @@ def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Survey:
-    """N scenes in one frame: the common CRS, all in one turn around the globe."""
+    """N scenes in one frame: the common CRS, with all x within one turn around the globe."""
 
     layers: Sequence[SceneLayer]
     classes: int
@@ -85,11 +85,11 @@ class _Survey:
     footprints: Geometries
     """(N,) valid polygons."""
     pairs: Index
-    """(P, 2) scenes whose footprints meet, the earlier one first."""
+    """(P, 2) pairs of scenes whose footprints intersect, the earlier one first."""
 
     @classmethod
     def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
-        """The scenes of `layers`, in their order."""
+        """Prepares the scenes of `layers`, in their order."""
         middles = near(np.array([middle_x(layer, crs) for layer in layers]), middle_x(layers[0], crs), crs)
         outlines = []
         for layer, middle in zip(layers, middles.tolist(), strict=True):
@@ -104,7 +104,7 @@ class _Survey:
         return cls(layers, classes, crs, footprints, pairs[in_blocks])
 
     def objects(self, scene: int) -> _Objects:
-        """The objects of a scene that meet another one's footprint."""
+        """The objects of a scene that intersect another one's footprint."""
         layer, rows = self.layers[scene], read_objects(self.layers[scene], self.classes)
         shapes = shapes_in_crs(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
         others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
@@ -125,7 +125,7 @@ class _Objects:
     """N objects of one scene."""
 
     numbers: Index
-    """(N,) in the survey, increasing with scene and id."""
+    """(N,) numbers in the survey, increasing with scene and id."""
     labels: NDArray[np.int32]
     shapes: Geometries
     """(N,) valid polygons in the survey's frame."""
@@ -133,24 +133,24 @@ class _Objects:
     cut: NDArray[np.bool_]
     """(N,) True where the scene's border may cut it."""
     ranks: Floats
-    """(N, 3) the least is the best, earlier columns before later ones."""
+    """(N, 3) ranks: the smallest is the best, earlier columns count before later ones."""
 
     def selected(self, index: NDArray[np.intp]) -> _Objects:
-        """Those at `index`, in its order."""
+        """The objects at `index`, in its order."""
         return _Objects(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 class _Kept:
-    """The objects of the scenes used last, some OBJECTS_AT_ONCE of them."""
+    """Cache of the objects of the most recently used scenes, about OBJECTS_AT_ONCE of them."""
 
     def __init__(self, survey: _Survey) -> None:
         self._survey = survey
         self._scenes: dict[int, _Objects] = {}
-        """The one used last comes last."""
+        """Objects by scene; the most recently used scene comes last."""
         self._count = 0
 
     def objects(self, scene: int) -> _Objects:
-        """Those of a scene."""
+        """The objects of a scene."""
         found = self._scenes.pop(scene, None)
         if found is None:
             found = self._survey.objects(scene)
@@ -176,19 +176,19 @@ def _lost(survey: _Survey, agnostic: bool) -> Index:
 
 
 def _overlaps(scene: _Objects, later: _Objects, agnostic: bool) -> Iterator[tuple[_Objects, _Objects, Floats]]:
-    """M pairs of objects of two scenes that can be one, and the areas that they share, block by block."""
+    """M pairs of objects of two scenes that can be the same, and the areas that they share, block by block."""
     tree = shapely.STRtree(later.shapes)
     for start in range(0, len(scene.numbers), BLOCK):
         first, second = tree.query(scene.shapes[start : start + BLOCK])
         first += start
-        can_be = agnostic | (scene.labels[first] == later.labels[second])
-        one, other = scene.selected(first[can_be]), later.selected(second[can_be])
+        comparable = agnostic | (scene.labels[first] == later.labels[second])
+        one, other = scene.selected(first[comparable]), later.selected(second[comparable])
         yield one, other, shapely.area(shapely.intersection(one.shapes, other.shapes))
 
 
-def _yielding(part: _Objects, whole: _Objects, common: Floats) -> Index:
-    """Numbers of those of `part` that are cut and lie in the larger one beside them."""
-    larger = (part.areas < whole.areas) | ((part.areas == whole.areas) & ~whole.cut)
+def _yielding(part: _Objects, other: _Objects, common: Floats) -> Index:
+    """Numbers of the objects of `part` that are cut and covered by the larger object at the same index of `other`."""
+    larger = (part.areas < other.areas) | ((part.areas == other.areas) & ~other.cut)
     return np.compress(part.cut & larger & (common > CUT_IOS * part.areas), part.numbers)
 
 
@@ -201,11 +201,17 @@ def _wins(one: _Objects, other: _Objects) -> NDArray[np.bool_]:
 
 
 def _losers(better: Index, worse: Index, yielded: Index) -> Index:
-    """What has yielded, and what the greedy loop drops of the rest, given (M,) and (M,) numbers that are one."""
+    """Objects that have yielded, and those that the greedy loop drops of the rest.
+
+    Args:
+        better: (M,) numbers of the better object of each pair of the same.
+        worse: (M,) numbers of the other one.
+        yielded: numbers of the objects that yield.
+    """
     numbers = np.unique(np.concatenate([better, worse]))
     first, second = np.searchsorted(numbers, better), np.searchsorted(numbers, worse)
     lost = np.isin(numbers, yielded)
-    while True:  # what has no better one left stays, and what is one with it goes, which frees others
+    while True:  # an object with no better one left stays, and its duplicates are dropped, which frees others
         undecided = ~(lost[first] | lost[second])
         first, second = first[undecided], second[undecided]
         if len(first) == 0:
@@ -215,12 +221,12 @@ def _losers(better: Index, worse: Index, yielded: Index) -> Index:
 
 
 def _bucket(gsd_m: float) -> float:
-    """Of a GSD; the last one where it is not known."""
+    """Bucket of a GSD; the last one where it is not known."""
     return round(log(gsd_m) / log(GSD_STEP)) if isfinite(gsd_m) else inf
 
 
 def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pyproj.CRS, first: int) -> GeoDataFrame:
-    """Some rows of a scene's layer as rows of the joint one."""
+    """Rows of a scene's layer as rows of the joint layer."""
     polygons = shapely.orient_polygons(
         shapes_in_crs(rows.geometry.to_numpy(), layer, layer.crs, crs, middle_x(layer, crs))
     )
@@ -235,7 +241,7 @@ def _part(rows: GeoDataFrame, layer: SceneLayer, names: Sequence[str], crs: pypr
 
 
 def _border_px(shapes: Geometries, layer: SceneLayer) -> Floats:
-    """(N,) how close polygons in a scene's CRS come to its raster's border, in its pixels."""
+    """(N,) distance of polygons in a scene's CRS from the border of its raster, in its pixels."""
     points, owners = shapely.get_coordinates(shapes, return_index=True)
     closest = np.full(len(shapes), np.inf)
     for side in range(4):

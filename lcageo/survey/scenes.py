@@ -21,7 +21,7 @@ class SurveyScene:
 
     path: str
     place: PurePosixPath
-    """Of its results under the survey's folders, without suffix, unless another scene's are there."""
+    """Path of its results in the survey's folders, without suffix, unless it is taken by another scene."""
 
 
 def find_scenes(
@@ -30,9 +30,9 @@ def find_scenes(
     """The rasters of a survey, each once, in the order of the sources and of their names.
 
     Args:
-        sources: folders, glob patterns, rasters, and text files that list rasters, one a line.
-        pattern: which files of a folder are rasters; None: PATTERNS. Capitals do not matter.
-        recursive: whether folders within folders are searched as well; results then lie in folders of the same names.
+        sources: folders, glob patterns, rasters, and text files that list rasters, one per line.
+        pattern: which files of a folder are rasters; None: PATTERNS. Case is ignored.
+        recursive: whether subfolders are searched as well; results are then in folders of the same names.
         leave_out: the folder of the results.
 
     Raises:
@@ -61,7 +61,9 @@ def _of_source(
         files = sorted(glob.glob(source, recursive=recursive))  # noqa: PTH207  # takes absolute patterns, Path does not
         yield from ((file, PurePosixPath(Path(file).stem)) for file in files if Path(file).is_file())
     else:
-        raise UsageError(f"'{source}' does not exist; give a folder, a pattern in quotes, rasters, or a list of them")
+        raise UsageError(
+            f"'{source}' does not exist; give a folder, a quoted pattern, rasters, or a text file that lists them"
+        )
 
 
 def _of_folder(folder: Path, patterns: Sequence[str], recursive: bool, leave_out: Path) -> Iterator[Path]:
@@ -69,13 +71,13 @@ def _of_folder(folder: Path, patterns: Sequence[str], recursive: bool, leave_out
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(
-            f"folder '{folder}' cannot be read ({error.strerror}); mend its rights, or leave it out"
+            f"folder '{folder}' cannot be read ({error.strerror}); fix its permissions, or leave it out"
         ) from error
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            # Links to folders could lead round in circles.
+            # Links to folders could form a cycle.
             if recursive and not entry.is_symlink() and entry.resolve() != leave_out:
                 yield from _of_folder(entry, patterns, recursive, leave_out)
         elif any(fnmatch(entry.name.lower(), pattern.lower()) for pattern in patterns):
@@ -83,11 +85,13 @@ def _of_folder(folder: Path, patterns: Sequence[str], recursive: bool, leave_out
 
 
 def _listed(path: Path) -> Iterator[str]:
-    """The rasters that a text file names: relative to it, empty lines and those after # left out."""
+    """The rasters that a text file lists, relative to it; empty lines and those that start with # are skipped."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"list '{path}' cannot be read ({error}); give a text file with a raster a line") from error
+        raise UsageError(
+            f"list '{path}' cannot be read ({error}); give a text file with one raster per line"
+        ) from error
     for line in (line.strip() for line in lines):
         if line and not line.startswith("#"):
             remote = line.startswith("/vsi") or "://" in line

@@ -1,4 +1,4 @@
-"""What a survey's folder remembers of every scene: where its results are, what they were made from, how that ended."""
+"""What a survey's folder stores about every scene: where its results are, what they were made from, how that ended."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CREATE TABLE IF NOT EXISTS made (path TEXT PRIMARY KEY);
 
 
 class State(StrEnum):
-    """How far a scene is."""
+    """State of a scene in a survey."""
 
     DONE = "done"
     HOLES = "holes"
-    """Done, but for parts that could not be read."""
+    """Done, except for parts that could not be read."""
     FAILED = "failed"
     WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """How a scene of a survey ended; JSON-ready."""
+    """The result of a scene of a survey; JSON-ready."""
 
     scene: str
     state: State = State.WAITING
@@ -45,31 +45,31 @@ class SceneRecord:
     tiles: Mapping[str, int] = field(default_factory=dict)
     per_class: Mapping[str, int] = field(default_factory=dict)
     outputs: Sequence[str] = ()
-    """Of the survey's folder: the layer first."""
+    """Paths within the survey's folder, the layer first."""
     warnings: Sequence[str] = ()
     error: str | None = None
     """Why it failed, or what could not be read."""
     files: Sequence[str] = ()
-    """What belongs to the scene beside its file."""
+    """All files of the scene: the raster, masks, overviews and so on."""
     crs: str | None = None
-    """WKT; None where the scene could not be placed."""
+    """WKT; None where the scene has no CRS."""
     gsd_m: float | None = None
     corners: Sequence[Sequence[float]] = ()
     """Map x and y of the raster's four corners."""
     size: Sequence[int] = ()
-    """Pixels: width and height."""
+    """Width and height, pixels."""
 
     @property
     def objects(self) -> int:
-        """All that were found."""
+        """Number of objects of all classes."""
         return sum(self.per_class.values())
 
 
 class SurveyState:
-    """The memory of a survey's folder. One process at a time works with it."""
+    """The state file of a survey's folder. One process at a time works with it."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens or makes the state of a folder, which exists.
+        """Opens or creates the state file of an existing folder.
 
         Raises:
             UsageError: if another process works with it.
@@ -79,7 +79,7 @@ class SurveyState:
         try:
             self._database = self._opened()
         except DamagedError:
-            delete_database(self._path)  # of a memory, nothing is lost that a run would not make again
+            delete_database(self._path)  # a run makes its content again
             self._database = self._opened()
 
     def _opened(self) -> Database:
@@ -104,9 +104,9 @@ class SurveyState:
         self._database.close()
 
     def places(self, scenes: Sequence[SurveyScene]) -> dict[str, PurePosixPath]:
-        """Where each scene's results go, by its path: as ever, or, for a new scene, where no other's are."""
+        """Location of each scene's results, by the scene's path: as before, or, for a new scene, a free one."""
         known = self._places()
-        taken = {place.casefold() for place in known.values()}  # some disks do not tell capitals
+        taken = {place.casefold() for place in known.values()}  # some file systems ignore case
         for scene in scenes:
             if _key(scene.path) not in known:
                 place = next(place for place in map(_text, _candidates(scene)) if place.casefold() not in taken)
@@ -115,7 +115,7 @@ class SurveyState:
         return {scene.path: PurePosixPath(known[_key(scene.path)]) for scene in scenes}
 
     def keep_places(self, places: Mapping[str, PurePosixPath]) -> None:
-        """Remembers them."""
+        """Stores the locations of results."""
         rows = [(_key(path), str(place), str(place).casefold()) for path, place in places.items()]
         self._database.change("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
 
@@ -123,30 +123,30 @@ class SurveyState:
         return dict(self._database.rows("SELECT scene, place FROM scenes"))
 
     def records(self, scenes: Sequence[SurveyScene]) -> dict[str, tuple[str, SceneRecord]]:
-        """Identity and record of those scenes that were run, by path."""
+        """Identity and record of the scenes that were run, by path."""
         known = self._records(self._database)
         found = {scene.path: known[_key(scene.path)] for scene in scenes if _key(scene.path) in known}
         return {path: (identity, replace(record, scene=path)) for path, (identity, record) in found.items()}
 
     def made(self) -> set[str]:
-        """The files of the folder that its runs have made or begun to make: paths in it."""
+        """The files that the survey's runs have made or started to make: paths within the folder."""
         return {path for (path,) in self._database.rows("SELECT path FROM made")}
 
     def keep_made(self, paths: Iterable[str]) -> None:
-        """Remembers that files are this survey's own, before they are written."""
+        """Records that files belong to this survey, before they are written."""
         self._database.change("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
 
     def keep(self, identity: str, record: SceneRecord) -> None:
-        """Remembers how a scene ended, and what its result was made from."""
+        """Stores the result of a scene, and the identity of what it was made from."""
         statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
         self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(record.scene))])
 
     def joined(self) -> str:
-        """What the joint layer and the summary were last made of; empty if they never were."""
+        """Hash of the scenes that the joint layer and the summary were last made from; empty if they never were."""
         return "".join(scenes for (scenes,) in self._database.rows("SELECT scenes FROM joined"))
 
     def keep_joined(self, scenes: str) -> None:
-        """Remembers what they were made of."""
+        """Stores the hash of the scenes that they were made from."""
         self._database.change("DELETE FROM joined", [()])
         self._database.change("INSERT INTO joined VALUES (?)", [(scenes,)])
 
@@ -157,17 +157,17 @@ def _record(text: str) -> SceneRecord:
 
 
 def _text(path: object) -> str:
-    """A path as SQLite takes it: names of files can be other than UTF-8."""
+    """A path as text for SQLite: file names need not be valid UTF-8."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _key(path: str) -> str:
-    """What a scene is known by, from whatever folder it is named."""
+    """The key of a scene, independent of the working folder."""
     return _text(absolute(path))
 
 
 def _candidates(scene: SurveyScene) -> Iterable[PurePosixPath]:
-    """As x for x.tif, x.jp2 for x.jp2 beside it, then x-2, x-3 and so on."""
+    """Names to try: x for x.tif, x.jp2 for an x.jp2 beside it, then x-2, x-3 and so on."""
     yield scene.place
     yield scene.place.with_name(f"{scene.place.name}{Path(scene.path).suffix}")
     yield from (scene.place.with_name(f"{scene.place.name}-{number}") for number in count(2))

@@ -1,4 +1,4 @@
-"""How every scene of a survey ended, as a table and as JSON."""
+"""The results of all scenes of a survey, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_summary(
     publication: Publication,
     out: Path,
 ) -> None:
-    """Drafts summary.csv, a row per scene, and summary.json, which says all.
+    """Drafts summary.csv, one row per scene, and summary.json, which has all details.
 
     Args:
         records: of all scenes, in their order.
-        classes: the model's, a column each.
+        classes: of the model, one column each.
         record: of the survey.
-        publication: takes the files.
+        publication: receives the files.
         out: the survey's folder.
 
     Raises:
@@ -49,11 +49,11 @@ def write_summary(
         content = {**record.as_json(), "per_scene": [as_json(one) for one in records]}
         publication.draft(out / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; make space there") from error
+        raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; free space there") from error
 
 
 def as_json(record: SceneRecord) -> dict[str, Any]:
-    """What a reader of a summary wants to know of a scene."""
+    """A scene's entry in summary.json, without what only the survey itself requires."""
     content = asdict(record)
     for internal in ("files", "crs", "corners", "size"):
         del content[internal]

@@ -1,9 +1,9 @@
-"""A folder of scenes from paths to files: what is missing or changed is run, then all is put together.
+"""A folder of scenes from paths to files: missing or changed scenes are run, then all results are joined.
 
 OUT/scenes/NAME.gpkg      a layer per scene
 OUT/survey.gpkg           all objects of all scenes, each once
-OUT/summary.csv, .json    how every scene ended
-OUT/.lcageo-survey        what the next run needs to know
+OUT/summary.csv, .json    the result of every scene
+OUT/.lcageo-survey        the state that the next run requires
 """
 
 from __future__ import annotations
@@ -43,21 +43,22 @@ JOINT_STEM = "survey"
 
 @dataclass(frozen=True, slots=True)
 class SurveyConfig:
-    """What a survey's folder holds."""
+    """The content of a survey's folder."""
 
     out: Path
     suffix: str
-    """Of the layers, as '.gpkg'; it stands for their format."""
+    """Suffix of the layers, as '.gpkg', which selects their format."""
     quicklooks: bool = False
-    """A picture of every scene, in OUT/quicklooks."""
+    """Whether to write a picture of every scene to OUT/quicklooks."""
     holes: bool = False
-    """A layer of what could not be read of every scene, in OUT/holes."""
+    """Whether to write a layer of what could not be read of every scene to OUT/holes."""
     review: bool = False
-    """A layer of what to label next of every scene, in OUT/review; the DetectConfig must say so, too."""
+    """Whether to write a layer of what to label next of every scene to OUT/review; DetectConfig must ask for it, too.
+    """
 
     @property
     def joint_layer(self) -> FileTarget:
-        """All objects of all scenes."""
+        """The layer of all objects of all scenes."""
         return self.layer("", JOINT_STEM)
 
     def layer(self, folder: str, name: str) -> FileTarget:
@@ -67,25 +68,25 @@ class SurveyConfig:
 
 @dataclass(slots=True)
 class Survey:
-    """What is known of a survey's scenes, and how to bring its results up to date."""
+    """The scenes of a survey, and how to bring its results up to date."""
 
     config: SurveyConfig
     detect: DetectConfig
     runner: TileRunner
     state: SurveyState
     records: dict[str, SceneRecord] = field(default_factory=dict)
-    """By scene: those of the last `look`, as they stand."""
+    """Current records of the scenes of the last `look`, by path."""
     _files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By scene: its file at the last `look`."""
+    """Identity of each scene's file at the last `look`, by path."""
     _area: dict[str, Any] = field(default_factory=dict)
-    """The file of the area of interest at the last `look`."""
+    """Identity of the file of the area of interest at the last `look`."""
 
     def look(self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False) -> list[Job]:
-        """What is to be done: scenes whose results are missing, or made from something else.
+        """Jobs for the scenes whose results are missing or out of date.
 
         Args:
-            scenes: all of the survey.
-            force: all of them.
+            scenes: all scenes of the survey.
+            force: whether to run all of them.
             overwrite: whether files that no run of this survey made may be replaced.
 
         Raises:
@@ -102,12 +103,12 @@ class Survey:
             earlier, record = known.get(path, ("", self.records[path]))
             if force or earlier != self._identity(path, record.files):
                 continue
-            if record.state is State.FAILED or _all_there(job):
+            if record.state is State.FAILED or _is_complete(job):
                 self.records[path] = record
         return [job for path, job in jobs.items() if self.records[path].state in (State.WAITING, State.FAILED)]
 
     def _claim(self, jobs: Iterable[Job], overwrite: bool) -> None:
-        """Refuses what others made, and takes all other places for this survey's own."""
+        """Refuses to replace files that this survey did not make, and records the others as its own."""
         vectors = [self.config.joint_layer, *(target for job in jobs for target in job.vectors)]
         pictures = [job.quicklook for job in jobs if job.quicklook is not None]
         files = [file for target in vectors for file in target.files] + pictures
@@ -118,41 +119,43 @@ class Survey:
         for file in () if overwrite else new:
             if file.exists():
                 raise OutputError(
-                    f"'{file}' exists and was not made by this survey; give --overwrite to replace it, or another --out"
+                    f"'{file}' exists and was not made by this survey; use --overwrite to replace it, or another --out"
                 )
         self.state.keep_made(new.values())
 
     def run(
         self, jobs: Sequence[Job], warn: Warn, on_progress: Callable[[str, Progress], None], force: bool = False
     ) -> Iterator[SceneRecord]:
-        """Runs what `look` found to be done; errors as in `run_jobs`."""
+        """Runs the jobs that `look` returned; errors as in `run_jobs`."""
         earlier = Earlier.NONE if force else Earlier.ANY
         for outcome in run_jobs(jobs, Run(self.runner, self.detect, warn, on_progress, earlier)):
             record = scene_record(outcome, self.config.out)
-            # What has changed meanwhile is to be run again.
+            # A scene that has changed meanwhile must be run again.
             same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area
             self.state.keep(self._identity(record.scene, record.files) if same else "", record)
-            if isinstance(outcome.error, SceneError):  # of a full disk, say, the older result is still the best
+            if isinstance(
+                outcome.error, SceneError
+            ):  # not if the disk is full, say: then the older result is still good
                 _remove(outcome.job)
             self.records[record.scene] = record
             yield record
 
     def finish(self, warn: Warn) -> None:
-        """Writes the joint layer and the summary of all scenes as they stand, if that is news.
+        """Writes the joint layer and the summary of all scenes, unless they are up to date.
 
         Raises:
-            OutputError: if that cannot be written.
+            OutputError: if they cannot be written.
         """
         records = list(self.records.values())
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
         placed = [record for record in records if record.outputs and record.crs is not None]
-        there = self.config.joint_layer.path.exists() or not placed
-        if not records or (there and made_of == self.state.joined() and (self.config.out / SUMMARY).exists()):
+        complete = self.config.joint_layer.path.exists() or not placed
+        if not records or (complete and made_of == self.state.joined() and (self.config.out / SUMMARY).exists()):
             return
-        self.summarize()  # first: it holds even where one layer cannot be joined
+        self.summarize()  # first: it is valid even if a layer cannot be joined
         for record in records:
             if record.outputs and record.crs is None:
-                warn(f"scene '{record.scene}' has no place on the map and is not part of the joint layer")
+                warn(f"scene '{record.scene}' has no CRS and is not part of the joint layer")
         target = self.config.joint_layer
         if placed:
             layers = [self._scene_layer(record) for record in placed]
@@ -161,11 +164,11 @@ class Survey:
                 write_layer(parts, self._record(), publication.draft_of(target))
                 publication.publish()
         else:
-            target.remove()  # of scenes that are gone
+            target.remove()  # its scenes are gone
         self.state.keep_joined(made_of)
 
     def summarize(self) -> None:
-        """Writes the summary alone, as far as the scenes are."""
+        """Writes only the summary, with the current state of the scenes."""
         records = list(self.records.values())
         with Publication() as publication:
             write_summary(records, self.runner.card.classes, self._record(), publication, self.config.out)
@@ -195,7 +198,10 @@ class Survey:
         return {} if self.detect.aoi is None else file_identity([str(self.detect.aoi)])
 
     def _identity(self, path: str, belonging: Sequence[str]) -> str:
-        """What a scene's result is made from. Version, device and batch are left out: no reason to run all again."""
+        """Hash of everything that a scene's result is made from, except version, device and batch.
+
+        A change of those is no reason to run a whole survey again.
+        """
         others = set(map(absolute, belonging)) - {absolute(path)}
         content = {
             "files": {**self._files[path], **file_identity(sorted(others))},
@@ -212,26 +218,26 @@ class Survey:
 
 
 def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
-    """What a survey remembers of a job."""
-    result = outcome.result
-    if result is None:
+    """The record that a survey stores of a job."""
+    summary = outcome.result
+    if summary is None:
         return SceneRecord(outcome.job.scene, State.FAILED, warnings=outcome.warnings, error=str(outcome.error))
     return SceneRecord(
         scene=outcome.job.scene,
-        state=State.HOLES if result.holes else State.DONE,
-        seconds=round(result.seconds, 3),
-        tiles=result.tiles.as_json(),
-        per_class=result.per_class(),
+        state=State.HOLES if summary.holes else State.DONE,
+        seconds=round(summary.seconds, 3),
+        tiles=summary.tiles.as_json(),
+        per_class=summary.per_class(),
         outputs=[path.relative_to(out).as_posix() for path in outcome.job.outputs],
         warnings=outcome.warnings,
-        error=result.hole_text() if result.holes else None,
-        files=result.files,
-        **_place(result),
+        error=summary.hole_text() if summary.holes else None,
+        files=summary.files,
+        **_location(summary),
     )
 
 
-def _place(result: SceneSummary) -> dict[str, Any]:
-    info = result.info
+def _location(summary: SceneSummary) -> dict[str, Any]:
+    info = summary.info
     if info.georeference.crs is None:
         return {}
     columns = np.array([0.0, info.width, info.width, 0.0])
@@ -245,12 +251,12 @@ def _place(result: SceneSummary) -> dict[str, Any]:
     }
 
 
-def _all_there(job: Job) -> bool:
+def _is_complete(job: Job) -> bool:
     return all(path.exists() for path in job.outputs)
 
 
 def _remove(job: Job) -> None:
-    """Takes away what an earlier run made of a scene that now fails."""
+    """Deletes the results that an earlier run made of a scene that now fails."""
     for target in job.vectors:
         target.remove()
     if job.quicklook is not None:
@@ -259,11 +265,11 @@ def _remove(job: Job) -> None:
 
 @contextmanager
 def open_survey(config: SurveyConfig, detect: DetectConfig, runner: TileRunner) -> Generator[Survey, None, None]:
-    """A survey, whose folder is made if it is missing. No other process can work with it while entered.
+    """Opens a survey, and creates its folder if it is missing. It is locked against other processes while open.
 
     Raises:
         UsageError: if another process works with it.
-        OutputError: if it cannot be made or written to.
+        OutputError: if the folder cannot be created or written to.
     """
     make_folder(config.out)
     state = SurveyState(config.out)

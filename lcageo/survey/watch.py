@@ -1,4 +1,4 @@
-"""A survey that grows: goes on with scenes as they appear, once they are whole."""
+"""Watching a survey that grows: new scenes are run as they appear, once they are complete."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from lcageo.survey.scenes import SurveyScene
 
 POLL_S = 1.0
 SETTLED_S = 5.0
-"""A file that has kept its size and time so long is whole: nobody writes to it any more."""
+"""A file whose size and time have not changed for this long is complete: nobody writes to it any more."""
 Stamp = tuple[int, int]
 
 
 class Watch:
-    """Tells which scenes are there and whole, whenever that changes. Use it until `stop` is asked."""
+    """Reports which scenes exist and are complete, whenever that changes, until `stop` is asked."""
 
     def __init__(self, find: Callable[[], Sequence[SurveyScene]], stop: StopRequest) -> None:
         self._find = find
         self._stop = stop
         self._seen: dict[str, tuple[Stamp | None, float]] = {}
-        """Size and time of each file, and since when it has had them (monotonic)."""
+        """Size and time of each file, and the time (monotonic) since when they have not changed."""
         self._first = True
 
     def changes(self) -> Iterator[tuple[SurveyScene, ...] | None]:
-        """All whole scenes, when they differ from those told last; None when all is quiet."""
-        told: dict[str, Stamp | None] = {}
+        """All complete scenes, when they differ from those yielded last; None when nothing has changed."""
+        yielded: dict[str, Stamp | None] = {}
         while not self._stop.asked:
             try:
                 found = self._find()
             except (UsageError, OSError):
                 if self._first:
                     raise
-                self._rest()  # a share that is gone for a while
+                self._rest()  # a network share that is gone for a while
                 continue
             scenes = self._settled(found)
             now = {scene.path: self._seen[scene.path][0] for scene in scenes}
-            if now != told:
-                told = now
+            if now != yielded:
+                yielded = now
                 yield scenes
             else:
                 yield None
@@ -54,7 +54,7 @@ class Watch:
             stamp = _stamp(scene.path)
             known, since = self._seen.get(scene.path, (None, now))
             if scene.path not in self._seen or stamp != known:
-                old = stamp is None or (self._first and wall - stamp[1] / 1e9 > SETTLED_S)  # there before we came
+                old = stamp is None or (self._first and wall - stamp[1] / 1e9 > SETTLED_S)  # older than the watch
                 since = now - SETTLED_S if old and scene.path not in self._seen else now
                 self._seen[scene.path] = stamp, since
             if now - since >= SETTLED_S:
@@ -69,26 +69,26 @@ class Watch:
 
 
 class Attempts:
-    """Scenes that failed: each is tried again only when its file has changed."""
+    """Remembers the scenes that failed: each is tried again only when its file has changed."""
 
     def __init__(self) -> None:
         self._tried: dict[str, Stamp | None] = {}
         self._failed: dict[str, Stamp | None] = {}
 
     def worth_trying(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that did not fail as they are now."""
+        """The jobs whose scenes have not failed, or have changed since."""
         self._tried = {job.scene: _stamp(job.scene) for job in jobs}
         return [
             job for job in jobs if job.scene not in self._failed or self._failed[job.scene] != self._tried[job.scene]
         ]
 
     def failed(self, scene: str) -> None:
-        """Remembers a failure, of the file as it was when it was tried."""
+        """Records a failure of the file as it was when it was tried."""
         self._failed[scene] = self._tried[scene]
 
 
 def _stamp(path: str) -> Stamp | None:
-    """Size and time (ns) of a file; None of what is not on a disk."""
+    """Size and time (ns) of a file; None if it is not on a disk."""
     try:
         status = Path(path).stat()
     except OSError:

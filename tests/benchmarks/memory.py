@@ -72,13 +72,13 @@ def run_once(path: Path, model: str | None) -> None:
         plan_scene(scene, predictor.card, config)
     planned = time.monotonic() - started
     job = Job(str(path), (FileTarget.of(path.with_suffix(".gpkg")),), None)
-    (report,) = run_jobs([job], Run(LocalRunner(predictor), config, lambda line: None))
-    assert report.result is not None, report.error
+    (outcome,) = run_jobs([job], Run(LocalRunner(predictor), config, lambda line: None))
+    assert outcome.result is not None, outcome.error
     peak = psutil.Process().memory_info()
     high_water = next(
         int(line.split()[1]) / 1000 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
     )
-    print(f"{max(high_water, peak.rss / 1e6):.0f} {report.result.objects} {report.result.seconds:.1f} {planned:.2f}")
+    print(f"{max(high_water, peak.rss / 1e6):.0f} {outcome.result.objects} {outcome.result.seconds:.1f} {planned:.2f}")
 
 
 def measure(side: int, stored: int, model: str | None) -> list[float]:

@@ -52,14 +52,14 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     before = bare(guess)
     job = Job(str(path), (FileTarget.of(path.with_suffix(".gpkg")),), None)
     started = time.perf_counter()
-    (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
+    (outcome,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
     seconds = time.perf_counter() - started
     after = bare(guess)
-    assert report.result is not None, report.error
-    tiles = report.result.tiles.run
+    assert outcome.result is not None, outcome.error
+    tiles = outcome.result.tiles.run
     floor = (before + after) / (2 * guess * predictor.batch) * tiles
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(_megapixels(path), tiles, seconds, floor, peak, report.result.objects)
+    print(_megapixels(path), tiles, seconds, floor, peak, outcome.result.objects)
 
 
 def _megapixels(path: Path) -> float:

@@ -57,7 +57,7 @@ def test_scenes_end_up_in_one_layer(tmp_path: Path, scenes: tuple[Path, Path], d
 def test_the_same_result_is_not_appended_twice(tmp_path: Path, scenes: tuple[Path, Path], detect: Run) -> None:
     assert detect(scenes[0], "-o", "all.gpkg").code == 0
     outcome = detect(scenes[0], "-o", "all.gpkg", "--append")
-    assert outcome.code == 2 and "already has what this run would find" in outcome.err
+    assert outcome.code == 2 and "already has the objects that this run would find" in outcome.err
     outcome = detect(scenes[0], "-o", "all.gpkg", "--append", "--classes", "ship")
     assert outcome.code == 0 and "from a run with other settings" in outcome.err
     assert not list(tmp_path.glob(".*"))
@@ -99,7 +99,7 @@ def test_filtered_objects_are_appended(tmp_path: Path, scenes: tuple[Path, Path]
     assert sorted(both["id"].tolist()[5:]) == [max(both["id"][:5]) + number for number in range(1, 6)]
     outcome = run("filter", "best.gpkg", "again.csv")
     assert outcome.code == 0 and "10" in outcome.err
-    assert "is no layer of one scene" in run("filter", "best.gpkg", "again.coco.json").err
+    assert "is not a layer of a single scene" in run("filter", "best.gpkg", "again.coco.json").err
     with closing(sqlite3.connect(tmp_path / "best.gpkg")) as base:
         (xml,) = base.execute("SELECT metadata FROM gpkg_metadata").fetchone()
     text = xml.replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
@@ -171,7 +171,7 @@ def test_filter_refuses_the_same(tmp_path: Path, scenes: tuple[Path, Path], dete
     assert (
         "--append and --to cannot be combined" in run("filter", "a.gpkg", "b.gpkg", "--append", "--to", "EPSG:4326").err
     )
-    assert "is the layer to choose from" in run("filter", "a.gpkg", "a.gpkg", "--append").err
+    assert "is the input; choose another" in run("filter", "a.gpkg", "a.gpkg", "--append").err
 
 
 def test_another_models_classes_do_not_fit(tmp_path: Path, scenes: tuple[Path, Path], detect: Run) -> None:

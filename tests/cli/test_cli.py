@@ -29,7 +29,7 @@ def test_detect_alone_writes_geojson_into_the_current_folder(
     outcome = run("detect", scene, "--model", untrained, "--score", "0.02")
     assert outcome.code == 0
     assert outcome.out == "scene.geojson\n"
-    assert "untrained: its boxes mean nothing" in outcome.err and "tiles run" in outcome.err
+    assert "untrained: its boxes are meaningless" in outcome.err and "tiles run" in outcome.err
     assert len(read_layer(tmp_path / "scene.geojson").rows) > 0
 
 
@@ -150,7 +150,7 @@ def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untraine
         (["scene.tif", "--bbox", "0,0,1,1"], 2, "does not overlap scene"),
         (["scene.tif", "--bbox", "0,0,1"], 2, "four numbers"),
         (["scene.tif", "--aoi", "none.gpkg"], 2, "--aoi 'none.gpkg' does not exist"),
-        (["local.tif"], 1, "would need longitude and latitude"),
+        (["local.tif"], 1, "requires longitude and latitude"),
         (["scene.tif", "--gsd", "0.0001"], 2, "would enlarge scene"),
         (["scene.tif", "--score", "7"], 2, "score 7"),
         (["scene.tif", "--gsd", "fine"], 2, "--gsd 'fine'"),
@@ -161,7 +161,7 @@ def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untraine
         (["scene.tif", "--quicklook", "a.jpg"], 2, "neither a folder nor a .png"),
         (["scene.tif", "--quicklook", "none/a.png"], 1, "does not exist; create it"),
         (["scene.tif", "sub/scene.tif"], 2, "would both write"),
-        (["scene.tif", "scene.tif"], 2, "scene 'scene.tif' is named twice"),
+        (["scene.tif", "scene.tif"], 2, "scene 'scene.tif' is given twice"),
         (["scene.gpkg", "--overwrite", "-o", "scene.gpkg"], 2, "'scene.gpkg' is one of the scenes"),
         (["scene.tif", "--device", "cuda:63"], 1, "device 'cuda:63' is not available"),
         (["scene.tif", "--device", "toaster"], 2, "device 'toaster' is not known"),

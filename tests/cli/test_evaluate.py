@@ -81,7 +81,7 @@ def test_the_json_figures_are_those_of_pycocotools_on_the_same_detections(
     run: Run, data: Path, untrained: Path, predictor: Predictor
 ) -> None:
     outcome = run("evaluate", "--model", untrained, "--data", data, "--json")
-    assert outcome.code == 0 and "untrained: its boxes mean nothing" in outcome.err
+    assert outcome.code == 0 and "untrained: its boxes are meaningless" in outcome.err
     described = json.loads(outcome.out)
     labelled = read(data, predictor)
     found = find_objects(predictor, labelled)

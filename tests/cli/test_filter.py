@@ -18,7 +18,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError, UsageError
-from lcageo.selection.criteria import Choice
+from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import read as layer_reader
 from lcageo.vector.features import feature_parts
@@ -68,8 +68,8 @@ def read(path: Path) -> geopandas.GeoDataFrame:
 @pytest.mark.parametrize("source", FORMATS)
 def test_every_format_becomes_every_other(source: str, target: str, tmp_path: Path) -> None:
     before = write(tmp_path / f"all{source}", found())
-    report = filter_layer(before, tmp_path / f"some{target}", Choice(score=0.0))
-    assert sum(report.read.values()) == sum(report.kept.values()) == COUNT and not report.warnings
+    counts = filter_layer(before, tmp_path / f"some{target}", Criteria(score=0.0))
+    assert sum(counts.read.values()) == sum(counts.kept.values()) == COUNT and not counts.warnings
     expected = read(write(tmp_path / "expected.gpkg", found()))
     after = read(tmp_path / f"some{target}")
     for name in FIELDS:
@@ -109,8 +109,8 @@ def test_a_choice_is_what_pandas_chooses(
 ) -> None:
     folder = tmp_path_factory.mktemp("choice")
     rows = read(write(folder / "all.gpkg", found(seed)))
-    choice = Choice(score, limits, tuple(sorted(classes)), area, None, top)
-    report = filter_layer(folder / "all.gpkg", folder / "some.gpkg", choice)
+    criteria = Criteria(score, limits, tuple(sorted(classes)), area, None, top)
+    counts = filter_layer(folder / "all.gpkg", folder / "some.gpkg", criteria)
     default = PROVENANCE["thresholds"] if score is None else dict.fromkeys(CLASSES, score)
     assert isinstance(default, dict)
     least = rows["class"].map({**default, **limits})
@@ -120,14 +120,14 @@ def test_a_choice_is_what_pandas_chooses(
     if top is not None:  # the layer's order breaks ties
         expected = expected.sort_values("score", ascending=False, kind="stable").head(top)
     assert read(folder / "some.gpkg")["id"].tolist() == sorted(expected["id"])
-    assert report.kept == expected["class"].value_counts().to_dict()
+    assert counts.kept == expected["class"].value_counts().to_dict()
 
 
 def test_an_area_of_interest_in_another_crs_keeps_what_lies_inside(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "all.gpkg", found()))
     area = shapely.box(500_100, 4_999_600, 500_300, 4_999_900)
     geopandas.GeoSeries([area], crs=CRS).to_crs(4326).to_file(tmp_path / "aoi.geojson")
-    filter_layer(tmp_path / "all.gpkg", tmp_path / "some.fgb", Choice(0.0, aoi=tmp_path / "aoi.geojson"))
+    filter_layer(tmp_path / "all.gpkg", tmp_path / "some.fgb", Criteria(0.0, aoi=tmp_path / "aoi.geojson"))
     inside = rows[rows.geometry.centroid.within(area)]
     assert 3 < len(inside) < COUNT and read(tmp_path / "some.fgb")["id"].tolist() == inside["id"].tolist()
 
@@ -136,11 +136,11 @@ def test_an_area_of_interest_too_large_for_the_layers_crs_keeps_all(tmp_path: Pa
     layer = write(tmp_path / "all.gpkg", found())
     world = geopandas.GeoDataFrame(geometry=[shapely.box(-180, -90, 180, 90)], crs="EPSG:4326")
     world.to_file(tmp_path / "world.gpkg")
-    report = filter_layer(layer, tmp_path / "some.gpkg", Choice(score=0.0, aoi=tmp_path / "world.gpkg"))
-    assert sum(report.kept.values()) == COUNT
+    counts = filter_layer(layer, tmp_path / "some.gpkg", Criteria(score=0.0, aoi=tmp_path / "world.gpkg"))
+    assert sum(counts.kept.values()) == COUNT
     pixels = write(tmp_path / "pixels.gpkg", found(), None)
     with pytest.raises(UsageError, match=r"the layer has no CRS, but --aoi '.*' has"):
-        filter_layer(pixels, tmp_path / "none.gpkg", Choice(aoi=tmp_path / "world.gpkg"))
+        filter_layer(pixels, tmp_path / "none.gpkg", Criteria(aoi=tmp_path / "world.gpkg"))
 
 
 def drawn(tmp_path: Path) -> Path:
@@ -158,7 +158,7 @@ def drawn(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("target", FORMATS)
 def test_what_somebody_drew_stays_and_leaves_the_others_as_they_were(target: str, tmp_path: Path) -> None:
-    filter_layer(drawn(tmp_path), tmp_path / f"some{target}", Choice(score=0.9))
+    filter_layer(drawn(tmp_path), tmp_path / f"some{target}", Criteria(score=0.9))
     before, after = (
         geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=path.stem)
         for path in (tmp_path / "drawn.gpkg", tmp_path / f"some{target}")
@@ -186,16 +186,16 @@ def pyogrio_types(path: Path) -> dict[str, Any]:
 
 def test_what_somebody_drew_counts_among_the_best(tmp_path: Path) -> None:
     for top in (3, 7, 9):
-        report = filter_layer(drawn(tmp_path), tmp_path / f"top{top}.gpkg", Choice(score=0.0, top=top))
+        counts = filter_layer(drawn(tmp_path), tmp_path / f"top{top}.gpkg", Criteria(score=0.0, top=top))
         after = geopandas.read_file(tmp_path / f"top{top}.gpkg", layer=f"top{top}")
-        assert sum(report.kept.values()) == len(after) == top and after["score"].isna().sum() == min(top, 7)
+        assert sum(counts.kept.values()) == len(after) == top and after["score"].isna().sum() == min(top, 7)
         (tmp_path / "all.gpkg").unlink(), (tmp_path / "drawn.gpkg").unlink()
 
 
 def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
     layer = write(tmp_path / "all.gpkg", found())
-    low = filter_layer(layer, tmp_path / "low.gpkg", Choice(score=0.1, per_class={"ship": 0.2}))
-    again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Choice())
+    low = filter_layer(layer, tmp_path / "low.gpkg", Criteria(score=0.1, per_class={"ship": 0.2}))
+    again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Criteria())
     assert again.kept == low.kept and sum(low.kept.values()) > 40
     assert open_layer(tmp_path / "low.fgb", "").record.as_json()["thresholds"] == {
         "ship": 0.2, "vehicle": 0.1, "storage tank": 0.1,
@@ -203,14 +203,14 @@ def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
 
 
 def test_a_layer_of_nothing_kept_is_told(tmp_path: Path) -> None:
-    report = filter_layer(write(tmp_path / "all.gpkg", found()), tmp_path / "none.gpkg", Choice(classes=("boat",)))
-    assert report.warnings[-1] == f"none of the {COUNT} objects of '{tmp_path / 'all.gpkg'}' is kept"
+    counts = filter_layer(write(tmp_path / "all.gpkg", found()), tmp_path / "none.gpkg", Criteria(classes=("boat",)))
+    assert counts.warnings[-1] == f"none of the {COUNT} objects of '{tmp_path / 'all.gpkg'}' meets the criteria"
 
 
 def test_a_text_as_id_is_one(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "all.gpkg", found())).assign(id=lambda rows: "w" + rows["id"].astype(str))
     rows.to_file(tmp_path / "ways.gpkg", layer="ways")
-    filter_layer(tmp_path / "ways.gpkg", tmp_path / "some.fgb", Choice(score=0.0))
+    filter_layer(tmp_path / "ways.gpkg", tmp_path / "some.fgb", Criteria(score=0.0))
     assert sorted(geopandas.read_file(tmp_path / "some.fgb")["id"]) == sorted(rows["id"])
 
 
@@ -248,8 +248,8 @@ def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, unt
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet"])
 def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
     write(tmp_path / f"none{suffix}", Detections.empty())
-    report = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Choice())
-    assert report.read == {} and len(read(tmp_path / "after.gpkg")) == 0
+    counts = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Criteria())
+    assert counts.read == {} and len(read(tmp_path / "after.gpkg")) == 0
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
         (("--score", 2), 2, "score 2.0 is outside 0 to 1"),
         (("--per-class", "ship"), 2, "is not a class and a score, like ship=0.3"),
         (("--top", 0), 2, "top 0 is below 1"),
-        (("--to", "EPSG:1"), 2, "is not a CRS that PROJ knows"),
+        (("--to", "EPSG:1"), 2, "is not a CRS known to PROJ"),
         (("--aoi", "nowhere.gpkg"), 2, "does not exist"),
     ],
 )
@@ -273,7 +273,7 @@ def test_what_cannot_be_done_is_said(
 def test_a_target_that_is_there_or_is_the_source_is_refused(tmp_path: Path, run: Run) -> None:
     layer, other = write(tmp_path / "all.gpkg", found()), write(tmp_path / "other.gpkg", found(1))
     assert "exists; give --overwrite" in run("filter", layer, other).err
-    assert "is the layer to choose from" in run("filter", layer, layer, "--overwrite").err
+    assert "is the input; choose another" in run("filter", layer, layer, "--overwrite").err
     assert "not in WGS 84 / UTM zone 33N" in run("filter", layer, tmp_path / "a.geojson", "--to", CRS).err
     assert run("filter", layer, other, "--overwrite", "--classes", "boat").code == 0
     assert len(read(other)) == 0
@@ -287,12 +287,12 @@ def test_a_class_that_is_not_there_is_told(tmp_path: Path, run: Run) -> None:
 def test_a_layer_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=CRS).to_file(tmp_path / "own.gpkg")
     with pytest.raises(DataError, match="no column 'score'"):
-        filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Choice(score=0.5))
-    filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Choice())
+        filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria(score=0.5))
+    filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria())
     assert read_names(tmp_path / "some.gpkg") == ["a"]
     layer = write(tmp_path / "pixels.gpkg", found(), None)
-    with pytest.raises(DataError, match="'area_m2' is empty, but --min-area needs it"):
-        filter_layer(layer, tmp_path / "large.gpkg", Choice(min_area=1.0))
+    with pytest.raises(DataError, match="'area_m2' is empty, but --min-area requires it"):
+        filter_layer(layer, tmp_path / "large.gpkg", Criteria(min_area=1.0))
 
 
 def read_names(path: Path) -> list[str]:

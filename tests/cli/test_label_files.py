@@ -20,7 +20,7 @@ from support.scenes import UTM, noise, write_scene
 
 from lcageo.data.coco import read_coco
 from lcageo.errors import DataError
-from lcageo.selection.criteria import Choice
+from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
@@ -85,13 +85,13 @@ def test_boxes_are_those_of_the_layer(outputs: Path) -> None:
 @pytest.mark.parametrize("source", ["found.gpkg", "found.geojson"])
 def test_filter_brings_a_layer_back_into_pixels(source: str, outputs: Path) -> None:
     for name in ("again.coco.json", "again.yolo.txt"):
-        filter_layer(outputs / source, outputs / name, Choice())
+        filter_layer(outputs / source, outputs / name, Criteria())
     direct, again = (coco_boxes(outputs / f"{name}.coco.json") for name in ("found", "again"))
     assert np.abs(direct - again).max() < 0.01
     rows, expected = (np.loadtxt(outputs / f"{name}.yolo.txt") for name in ("again", "found"))
     assert np.abs(rows - expected).max() < 1e-4
-    filter_layer(outputs / "found.gpkg", outputs / "moved.fgb", Choice(), crs="EPSG:3857")
-    filter_layer(outputs / "moved.fgb", outputs / "moved.coco.json", Choice(top=5))
+    filter_layer(outputs / "found.gpkg", outputs / "moved.fgb", Criteria(), crs="EPSG:3857")
+    filter_layer(outputs / "moved.fgb", outputs / "moved.coco.json", Criteria(top=5))
     best = coco_boxes(outputs / "moved.coco.json")
     distances = np.abs(best[:, None] - direct[None, :5]).max(axis=2)  # FlatGeobuf sorts features by place
     assert len(best) == 5 and distances.min(axis=1).max() < 0.01
@@ -114,14 +114,13 @@ def test_layers_without_pixels_are_refused(tmp_path: Path, run: Run, untrained: 
     outcome = run("detect", by_points, *options, "-o", "gcps.gpkg", "-o", "gcps.coco.json")
     assert outcome.code == 0 and len(coco_boxes(tmp_path / "gcps.coco.json")) > 0, outcome.err
     outcome = run("filter", "gcps.gpkg", "again.coco.json")
-    assert (
-        outcome.code == 1 and "does not say by what transform" in outcome.err and "run 'lcageo detect'" in outcome.err
-    )
+    assert outcome.code == 1
+    assert "does not record the affine transform" in outcome.err and "run 'lcageo detect'" in outcome.err
 
     geopandas.GeoDataFrame({"score": [1.0]}, geometry=[shapely.box(0, 0, 1, 1)], crs=4326).to_file("own.gpkg")
-    assert "is no layer of one scene" in run("filter", "own.gpkg", "again.coco.json").err
+    assert "is not a layer of a single scene" in run("filter", "own.gpkg", "again.coco.json").err
     outcome = run("filter", "gcps.gpkg", "again.yolo.txt", "--to", "EPSG:3857")
-    assert outcome.code == 2 and "holds pixels, which have no CRS" in outcome.err
+    assert outcome.code == 2 and "is in pixels, which have no CRS" in outcome.err
     assert not list(tmp_path.glob("again*"))
 
 
@@ -129,13 +128,13 @@ def test_objects_that_a_user_changed_are_told(tmp_path: Path, run: Run, untraine
     scene = write_scene(tmp_path / "scene.tif", noise(200, 200))
     assert run("detect", scene, "--model", untrained, "--score", 0.03, "-o", "found.gpkg").code == 0
     for changes, message in (
-        ({"class": "boat"}, "of class 'boat', which its model has not"),
-        ({"geometry": shapely.box(0, 0, 1, 1)}, "lie outside its scene"),
+        ({"class": "boat"}, "of class 'boat', which its model does not have"),
+        ({"geometry": shapely.box(0, 0, 1, 1)}, "are outside its scene"),
     ):
         (tmp_path / "edited.gpkg").write_bytes((tmp_path / "found.gpkg").read_bytes())
         rewrite(tmp_path / "edited.gpkg", changes)
         with pytest.raises(DataError, match=message):
-            filter_layer(tmp_path / "edited.gpkg", tmp_path / "edited.coco.json", Choice())
+            filter_layer(tmp_path / "edited.gpkg", tmp_path / "edited.coco.json", Criteria())
 
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:

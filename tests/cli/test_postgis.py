@@ -65,7 +65,7 @@ def test_tables_are_refused_replaced_and_appended_to(
     assert detect(other, "-o", table, "-o", "other.gpkg", "--append").code == 0
     ((both, ids, scenes),) = postgis.rows(count)
     assert int(both) > int(once) and both == ids and scenes == "2"
-    assert "already has what this run would find" in detect(other, "-o", table, "--append").err
+    assert "already has the objects that this run would find" in detect(other, "-o", table, "--append").err
     assert "exists" in run("filter", "other.gpkg", table).err
     assert run("filter", "other.gpkg", table, "--top", 3, "--append").code == 0
     assert postgis.rows(count)[0][0] == str(int(both) + 3)
@@ -111,9 +111,9 @@ CONFIG = DetectConfig(overlap="0")
 
 
 def run_job(job: Job, predictor: BrightSquares) -> None:
-    (report,) = run_jobs([job], Run(LocalRunner(predictor, 3), CONFIG, lambda line: None))
-    if report.error is not None:
-        raise report.error
+    (outcome,) = run_jobs([job], Run(LocalRunner(predictor, 3), CONFIG, lambda line: None))
+    if outcome.error is not None:
+        raise outcome.error
 
 
 def test_a_stopped_run_goes_on_from_any_folder(

@@ -36,8 +36,8 @@ def test_it_finds_what_the_command_writes(scene: Path, untrained: Path, tmp_path
     config = DetectConfig(score=0.03)
     predictor = lcageo.load_predictor(lcageo.find_card(str(untrained)), config)
     job = Job(str(scene), (FileTarget.of(tmp_path / "found.gpkg"),), None)
-    (report,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
-    assert report.error is None
+    (outcome,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
+    assert outcome.error is None
     found = lcageo.detect(scene, model=untrained, score=0.03)
     written = geopandas.read_file(tmp_path / "found.gpkg", layer="found")
     assert found.columns.tolist() == COLUMNS and found.crs == "EPSG:32633" and len(found) > 30
@@ -48,7 +48,7 @@ def test_it_finds_what_the_command_writes(scene: Path, untrained: Path, tmp_path
     assert json.loads(json.dumps(found.attrs["lcageo"])) == open_layer(tmp_path / "found.gpkg", "").record.as_json()
 
 
-def test_what_it_gives_survives_geopandas(scene: Path, untrained: Path, tmp_path: Path) -> None:
+def test_its_result_survives_geopandas(scene: Path, untrained: Path, tmp_path: Path) -> None:
     found = lcageo.detect(str(scene), model=untrained, score=0.03)
     json.dumps(found.attrs["lcageo"])
     found.to_crs(4326).to_parquet(tmp_path / "found.parquet")
@@ -56,7 +56,7 @@ def test_what_it_gives_survives_geopandas(scene: Path, untrained: Path, tmp_path
     assert found[found["score"] > 0.05].attrs["lcageo"]["model"] == "untrained"
 
 
-def test_its_options_are_detect_configs() -> None:
+def test_its_options_are_the_fields_of_detect_config() -> None:
     fields = {field.name: field for field in dataclasses.fields(DetectConfig)}
     del fields["review"]  # asks for a second layer, and here there is one
     assert list(DetectOptions.__annotations__) == list(fields)
@@ -72,7 +72,7 @@ def test_its_options_are_detect_configs() -> None:
     assert DetectConfig.of({"bbox": (0, 0, 1, 1), "bbox_crs": "EPSG:4326"}).bbox == (0, 0, 1, 1)
 
 
-def test_options_count(scene: Path, untrained: Path) -> None:
+def test_options_take_effect(scene: Path, untrained: Path) -> None:
     area = shapely.box(UTM.c, UTM.f - 60, UTM.c + 60, UTM.f)
     some = lcageo.detect(
         scene, model=untrained, score=0.03, bbox=area.bounds, classes=["ship", "bridge"], backend="torch"
@@ -83,7 +83,7 @@ def test_options_count(scene: Path, untrained: Path) -> None:
     assert len(none) == 0 and none.columns.tolist() == COLUMNS and none.crs == "EPSG:32633"
 
 
-def test_what_is_worth_a_word_becomes_a_warning(tmp_path: Path, untrained: Path) -> None:
+def test_messages_of_the_command_become_warnings(tmp_path: Path, untrained: Path) -> None:
     plain = write_scene(tmp_path / "plain.tif", noise(100, 100), crs=None, transform=None)
     with pytest.warns(UserWarning, match="has no (CRS|known ground)"):
         found = lcageo.detect(plain, model=untrained, score=0.03)

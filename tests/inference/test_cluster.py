@@ -1,4 +1,4 @@
-"""A real Dask scheduler and real workers, each a process: the one-machine result, whoever dies."""
+"""A real Dask scheduler and real workers, each a process: the one-machine result, whichever process dies."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def one_machine(command: Callable[..., list[str]], output: Path) -> bytes:
 
 
 def wait_for_tiles(output: Path, process: subprocess.Popen[str]) -> None:
-    """Until some tiles stand in the journal, which its owner has locked: its log grows with every batch."""
+    """Waits until the journal, which its owner has locked, holds some tiles: its log grows with every batch."""
     log = output.with_name(f".{output.name}.lcageo-journal-wal")
     until = time.monotonic() + 120
     while not log.exists() or log.stat().st_size < 60_000:
@@ -95,7 +95,7 @@ def wait_for_tiles(output: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_killed_in_the_middle_costs_a_retry(
+def test_a_worker_killed_in_the_middle_only_causes_a_retry(
     tmp_path: Path, start: Start, worker: Callable[[], subprocess.Popen[str]], command: Callable[..., list[str]]
 ) -> None:
     whole = one_machine(command, tmp_path / "whole" / "found.geojson")
@@ -103,13 +103,13 @@ def test_a_worker_killed_in_the_middle_costs_a_retry(
     client = start(*command(tmp_path / "out" / "found.geojson", "--cluster", address(tmp_path)))
     wait_for_tiles(tmp_path / "out" / "found.geojson", client)
     workers[0].send_signal(signal.SIGKILL)
-    _, told = client.communicate(timeout=300)
-    assert client.returncode == 0, told
+    _, messages = client.communicate(timeout=300)
+    assert client.returncode == 0, messages
     assert (tmp_path / "out" / "found.geojson").read_bytes() == whole and len(whole) > 100_000
 
 
 @pytest.mark.slow
-def test_the_client_killed_costs_a_resume(
+def test_a_client_that_is_killed_can_be_resumed(
     tmp_path: Path, start: Start, worker: Callable[[], subprocess.Popen[str]], command: Callable[..., list[str]]
 ) -> None:
     whole, out = one_machine(command, tmp_path / "whole" / "found.geojson"), tmp_path / "out" / "found.geojson"
@@ -122,9 +122,9 @@ def test_the_client_killed_costs_a_resume(
         ((done,),) = journal.execute("SELECT COUNT(*) FROM tiles")
     journal.close()
     again = start(*command(out, "--cluster", address(tmp_path)))
-    _, told = again.communicate(timeout=300)
-    assert again.returncode == 0, told
-    assert done > 0 and f"resumes after {done:,} of" in told and out.read_bytes() == whole
+    _, messages = again.communicate(timeout=300)
+    assert again.returncode == 0, messages
+    assert done > 0 and f"resumes after {done:,} of" in messages and out.read_bytes() == whole
 
 
 @pytest.mark.slow
@@ -144,7 +144,9 @@ def test_a_survey_on_processes_of_this_machine(tmp_path: Path, untrained: Path) 
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_nobody_at_an_address_is_told(tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_a_scheduler_is_reported(
+    tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lcageo.config import DetectConfig
     from lcageo.errors import DeviceError
     from lcageo.inference import cluster

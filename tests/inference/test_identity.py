@@ -18,14 +18,14 @@ from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
 
 
-def test_other_settings_are_refused_by_name_and_restart_begins_anew(job: Job) -> None:
+def test_other_settings_are_refused_by_name_and_restart_starts_over(job: Job) -> None:
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     other = replace(CONFIG, iou=0.5)
-    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
-    assert isinstance(report.error, UsageError)
-    assert "--iou 0.6, now 0.5;" in str(report.error) and "--restart" in str(report.error)
-    assert "--overlap" not in str(report.error)
+    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
+    assert isinstance(outcome.error, UsageError)
+    assert "--iou 0.6, now 0.5;" in str(outcome.error) and "--restart" in str(outcome.error)
+    assert "--overlap" not in str(outcome.error)
     assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
 
 
@@ -33,5 +33,5 @@ def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
     with pytest.raises(PowerCutError):
         run(job, Failing(4))
     write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
-    (report,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert "scene.tif [" in str(report.error)
+    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
+    assert "scene.tif [" in str(outcome.error)

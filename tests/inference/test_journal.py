@@ -1,4 +1,4 @@
-"""Interrupted at any moment, a run goes on where it was and gives what an undisturbed one gives."""
+"""A run that is interrupted at any moment resumes where it stopped and gives the result of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.binary(min_size=1, max_size=40)), min_size=1, max_size=4))
-def test_a_damaged_journal_is_told_or_gives_what_was_written(
+def test_a_damaged_journal_is_reported_or_gives_what_was_written(
     written: Path, tmp_path_factory: pytest.TempPathFactory, pieces: list[tuple[int, bytes]]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz-journal"
@@ -94,7 +94,7 @@ def test_a_number_that_changed_in_a_journal_is_damage(written: Path, tmp_path: P
     box, content = np.arange(4.0).tobytes(), written.read_bytes()
     assert content.count(box) == 9
     path.write_bytes(content.replace(box, np.array([0.0, 1.0, 2.0, 5.0]).tobytes(), 1))
-    with pytest.raises(OutputError, match=r"damaged \(tile \d is not as it was written\); give --restart"):
+    with pytest.raises(OutputError, match=r"damaged \(tile \d is not as it was written\); use --restart"):
         Journal.open(path, {"model": "a"})
 
 
@@ -107,7 +107,33 @@ def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
         Journal.open(path, {"device": "cuda"})
 
 
-def test_a_batch_is_recorded_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
+    with Journal.open(path, {}) as journal:
+        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
+        journal.add([TileOutcome(1, None)])
+        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
+
+
+def test_a_full_disk_is_an_error_and_the_run_resumes_once_there_is_space(small_disk: Path) -> None:
+    path, filler = small_disk / "journal", small_disk / "filler"
+    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
+    with Journal.open(path, {}) as journal:
+        journal.add([TileOutcome(0, None)])
+        filler.write_bytes(bytes(150_000))
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
+            for tile in range(1, 100):
+                journal.add([TileOutcome(tile, many)])
+    filler.unlink()
+    with Journal.open(path, {}) as journal:
+        done = journal.done().tolist()
+        assert done == list(range(len(done))) and done[0] == 0
+        journal.add([TileOutcome(200, None)])
+
+
+def test_a_batch_is_recorded_completely_or_not_at_all(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal", {}) as journal:
         journal.add([TileOutcome(5, None)])
         with pytest.raises(OutputError):
@@ -148,29 +174,3 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
     assert max(map(len, parts)) == 7
     for name in ("boxes_xyxy", "scores", "labels"):
         assert np.array_equal(getattr(together, name), getattr(ranked, name))
-
-
-def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
-    with Journal.open(path, {}) as journal:
-        assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
-        journal.add([TileOutcome(1, None)])
-        assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
-
-
-def test_a_full_disk_is_an_error_and_the_run_goes_on_once_there_is_space(small_disk: Path) -> None:
-    path, filler = small_disk / "journal", small_disk / "filler"
-    many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
-    with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None)])
-        filler.write_bytes(bytes(150_000))
-        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
-            for tile in range(1, 100):
-                journal.add([TileOutcome(tile, many)])
-    filler.unlink()
-    with Journal.open(path, {}) as journal:
-        done = journal.done().tolist()
-        assert done == list(range(len(done))) and done[0] == 0
-        journal.add([TileOutcome(200, None)])

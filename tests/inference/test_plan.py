@@ -44,8 +44,8 @@ def test_resolution_is_chosen_by_the_exact_ratio(
     assert not notes if words is None else words in notes[0]
 
 
-def test_a_resolution_that_the_model_does_not_know_is_named(info: SceneInfo) -> None:
-    assert "--gsd 100 is outside what model 'bright' works at" in choose_scale(info, bright_card(), 100.0)[1][0]
+def test_a_resolution_outside_the_models_range_is_reported(info: SceneInfo) -> None:
+    assert "--gsd 100 is outside the range of model 'bright'" in choose_scale(info, bright_card(), 100.0)[1][0]
 
 
 def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:
@@ -53,9 +53,7 @@ def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:
         choose_scale(info, bright_card(), 0.0001)
 
 
-def test_a_scene_is_looked_at_beforehand_only_if_something_depends_on_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scene_is_sampled_only_if_something_depends_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_scene(tmp_path / "a.tif", noise(100, 100))
     monkeypatch.setattr("lcageo.scene.prefetch.sample_scene", lambda scene: pytest.fail("it was sampled"))
     run(path, edge_nodata="none")
@@ -67,7 +65,7 @@ def test_a_scene_of_unknown_resolution_is_used_as_it_is(tmp_path: Path) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), None, None)) as scene:
         assert choose_scale(scene.info, bright_card(), "native") == (1.0, [])
         scale, notes = choose_scale(scene.info, bright_card(), 0.5)
-    assert scale == 1.0 and "cannot be reached" in notes[0]
+    assert scale == 1.0 and "is ignored" in notes[0]
 
 
 def test_overlap_is_the_largest_object_else_a_quarter() -> None:

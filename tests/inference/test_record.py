@@ -29,7 +29,7 @@ def test_an_untagged_black_edge_is_skipped_only_if_asked(tmp_path: Path) -> None
     assert none["tiles"]["without_data"] == 0 and none["edge_nodata"] is None
 
 
-def test_provenance_says_what_was_done(scene_path: Path) -> None:
+def test_the_record_holds_the_model_and_the_parameters(scene_path: Path) -> None:
     record = run(scene_path, score=0.5, classes=("white square",)).summary.record.as_json()
     assert record["model"] == "bright" and record["model_sha256"] == "0" * 64
     assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ("white square",)

@@ -16,7 +16,7 @@ from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
 
 
-def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_killed_while_its_files_are_moved_into_place_resumes(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [job.layers[0].path, job.layers[0].path.with_suffix(".csv")]
     moved, replace_file = [], Path.replace
 
@@ -28,8 +28,8 @@ def test_killed_while_files_go_to_their_places_it_goes_on(job: Job, monkeypatch:
 
     def detect() -> None:
         jobs = plan_jobs([job.scene], layers, None, overwrite=False)
-        (report,) = run_jobs(jobs, Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-        assert report.error is None
+        (outcome,) = run_jobs(jobs, Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
+        assert outcome.error is None
 
     with monkeypatch.context() as patch, pytest.raises(PowerCutError):
         patch.setattr(Path, "replace", until_the_power_fails)

@@ -25,26 +25,26 @@ from lcageo.inference.scene import Run
 
 @pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
 @pytest.mark.parametrize("good", [0, 1, 5, 12])
-def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(
+def test_a_run_that_broke_off_resumes_and_gives_the_same_bytes(
     job: Job, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
-    whole, _ = run(job, Failing())
+    undisturbed, _ = run(job, Failing())
     assert not journal_path(job.layers[0].path).exists() and not list(job.layers[0].path.parent.glob(".*"))
     job.layers[0].path.unlink()
     with pytest.raises(PowerCutError):
         run(job, Failing(good))
     assert not job.layers[0].path.exists()
     predictor = Failing()
-    again, told = run(job, predictor)
+    again, progress = run(job, predictor)
     # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
-    assert again == whole and told[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
-    assert sum(predictor.batches) == 3 * math.ceil((told[-1] - told[0]) / 3)
+    assert again == undisturbed and progress[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
+    assert sum(predictor.batches) == 3 * math.ceil((progress[-1] - progress[0]) / 3)
     assert not journal_path(job.layers[0].path).exists()
 
 
-def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: Job, tmp_path: Path) -> None:
-    whole, _ = run(job, Failing())
+def test_a_killed_process_leaves_a_journal_from_which_the_next_one_resumes(job: Job, tmp_path: Path) -> None:
+    undisturbed, _ = run(job, Failing())
     job.layers[0].path.unlink()
     code = (
         "import signal; from support import bright, interrupted_runs; from pathlib import Path;"
@@ -55,27 +55,27 @@ def test_a_killed_process_leaves_a_journal_that_the_next_one_goes_on_with(job: J
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    again, told = run(job, Failing())
-    assert again == whole and told[0] in (12, 15, 18)  # two batches may be under way
+    again, progress = run(job, Failing())
+    assert again == undisturbed and progress[0] in (12, 15, 18)  # two batches may be running
 
 
 def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
     with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; run the same") as stopped:
         run(job, Failing(2, signal.SIGTERM))
     done = int(str(stopped.value).split()[2])
-    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may have been under way
+    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may still have been running
     assert run(job, Failing())[1][0] == done
 
 
-def test_a_scene_that_is_out_of_reach_at_the_end_costs_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_that_is_unreachable_at_the_end_loses_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object) -> None:
         raise SceneError("the server is gone")
 
     pictured = replace(job, quicklook=job.layers[0].path.with_suffix(".png"))
     with monkeypatch.context() as patch:
         patch.setattr(results, "reduced_image", unreachable)
-        (report,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert isinstance(report.error, SceneError) and not job.layers[0].path.exists()
+        (outcome,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
+    assert isinstance(outcome.error, SceneError) and not job.layers[0].path.exists()
     predictor = Failing()
     run(pictured, predictor)
     assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()

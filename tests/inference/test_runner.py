@@ -25,12 +25,12 @@ def test_the_batch_size_does_not_matter(scene_path: Path) -> None:
 
 
 def test_running_out_of_memory_halves_the_batch_and_loses_nothing(scene_path: Path) -> None:
-    told: list[str] = []
+    warnings: list[str] = []
     predictor = BrightSquares(bright_card(64), largest_batch=3)
     with open_scene(scene_path) as scene:
-        result = detect_scene(scene, predictor, DetectConfig(overlap="40"), 16, told.append)
+        result = detect_scene(scene, predictor, DetectConfig(overlap="40"), 16, warnings.append)
     assert rows(result.detections) == rows(find_squares(squares(220, 340, SQUARES)))
-    assert max(predictor.batches) == 2 and len(told) == 3 and "going on with 2" in told[-1]
+    assert max(predictor.batches) == 2 and len(warnings) == 3 and "continuing with 2" in warnings[-1]
 
 
 def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> Non
 
 
 def test_a_failure_in_the_middle_stops_the_readers_before_the_scene_is_closed(tmp_path: Path) -> None:
-    # GDAL crashes the process when a file is closed under a read: hence a process of its own, and many goes.
+    # GDAL crashes the process when a file is closed under a read: hence a process of its own, and many rounds.
     program = """
 import sys, numpy as np
 from support.bright import BrightSquares, bright_card
@@ -47,12 +47,12 @@ from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError
 from lcageo.inference.scene import detect_scene
 from lcageo.scene.raster import open_scene
-for go in range(20):
+for round in range(20):
     try:
         with open_scene(sys.argv[1]) as scene:
             predictor = BrightSquares(bright_card(256))
             def fail(images):
-                if len(predictor.batches) == go % 4:
+                if len(predictor.batches) == round % 4:
                     raise DeviceMemoryError("full")
                 predictor.batches.append(1)
                 return [d for d in BrightSquares(predictor.card).predict(images)]

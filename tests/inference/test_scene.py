@@ -45,7 +45,9 @@ def scattered(seed: int, height: int, width: int) -> NDArray[np.uint8]:
     tile_size=st.sampled_from([64, 96, 128, 160, 256, 512]),
     overlap=st.integers(LARGEST, 48),
 )
-def test_a_scene_in_tiles_gives_what_the_whole_gives(tmp_path: Path, seed: int, tile_size: int, overlap: int) -> None:
+def test_a_scene_in_tiles_gives_what_the_scene_in_one_piece_gives(
+    tmp_path: Path, seed: int, tile_size: int, overlap: int
+) -> None:
     pixels = scattered(seed, 260, 330)
     path = write_scene(tmp_path / f"{seed}.tif", pixels)
     assert rows(run(path, tile_size, overlap=str(overlap)).detections) == rows(find_squares(pixels))
@@ -97,11 +99,11 @@ def test_resampling_puts_boxes_back_where_they_were(tmp_path: Path) -> None:
             assert row[:4] == pytest.approx([x, y, x + side, y + side], abs=max(1.0, gsd / 0.5))
 
 
-def test_a_scene_without_any_data_is_named(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_a_scene_without_any_data_is_reported(tmp_path: Path) -> None:
+    warnings: list[str] = []
     with open_scene(write_scene(tmp_path / "a.tif", np.zeros((3, 90, 90), np.uint8), nodata=0)) as scene:
-        detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2, told.append)
-    assert told == [f"scene '{tmp_path / 'a.tif'}' has no pixel with data, so nothing was looked at"]
+        detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2, warnings.append)
+    assert warnings == [f"scene '{tmp_path / 'a.tif'}' has no pixel with data, so it was not searched"]
 
 
 def test_boxes_that_reach_into_padding_are_cut_before_they_are_compared(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_what_lies_in_readable_tiles_is_found_and_the_rest_is_a_hole(tmp_path: P
     assert all(any(one.intersects(box) for box in found) for one in seen)
     assert result.summary.tiles.unreadable == 2 and result.summary.tiles.run == 62
     assert result.summary.hole_text().startswith(
-        "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read whole; the first: scene"
+        "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read completely; the first: scene"
     )
 
 

@@ -59,19 +59,19 @@ def attempt(scene: Path, folder: Path, seconds: float = math.inf) -> tuple[str, 
 
     try:
         (job,) = plan_jobs([str(scene)], [folder / f"{scene.stem}.geojson"], None, overwrite=True)
-        (report,) = run_jobs(
+        (outcome,) = run_jobs(
             [job], Run(LocalRunner(BrightPart()), DetectConfig(), lambda line: None, stop_in_time, Earlier.NONE)
         )
     except InterruptedRunError as error:
         return "stopped", str(error)
     except LcageoError as error:
         return "refused", str(error)
-    if report.result is None:
-        assert not str(report.error).startswith("unexpected"), report.error
-        return "refused", str(report.error)
+    if outcome.result is None:
+        assert not str(outcome.error).startswith("unexpected"), outcome.error
+        return "refused", str(outcome.error)
     features = json.loads(job.layers[0].path.read_text(), parse_constant=_no_number)["features"]
-    assert len(features) == report.result.objects, "the layer has the counted objects"
-    return ("holes", report.result.hole_text()) if report.result.holes else ("ok", f"{len(features)} objects")
+    assert len(features) == outcome.result.objects, "the layer has the counted objects"
+    return ("holes", outcome.result.hole_text()) if outcome.result.holes else ("ok", f"{len(features)} objects")
 
 
 def _no_number(text: str) -> None:

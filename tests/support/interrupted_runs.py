@@ -20,11 +20,12 @@ CONFIG = DetectConfig(overlap="24")
 def run(
     job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, earlier: Earlier = Earlier.SAME
 ) -> tuple[bytes, list[int]]:
-    """The result's bytes, and how many tiles were done whenever progress was told."""
-    told: list[int] = []
-    reports = run_jobs(
-        [job], Run(LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: told.append(at.done), earlier)
+    """The result's bytes, and the number of finished tiles at every progress message."""
+    progress: list[int] = []
+    outcomes = run_jobs(
+        [job],
+        Run(LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: progress.append(at.done), earlier),
     )
-    for report in reports:
-        assert report.error is None, report.error
-    return job.layers[0].path.read_bytes(), told
+    for outcome in outcomes:
+        assert outcome.error is None, outcome.error
+    return job.layers[0].path.read_bytes(), progress

@@ -22,7 +22,7 @@ CONFIG = DetectConfig(overlap="24")
 
 
 def cut(whole: NDArray[np.uint8], folder: Path, name: str, x: int, y: int, width: int, height: int) -> Path:
-    """A part of a larger scene, with its place."""
+    """A part of a larger scene, georeferenced."""
     folder.mkdir(exist_ok=True, parents=True)
     place = UTM @ UTM.translation(x, y)
     return write_scene(folder / name, whole[:, y : y + height, x : x + width], transform=place)
@@ -32,7 +32,7 @@ def run(
     folder: Path, out: Path, predictor: BrightSquares | None = None, suffix: str = ".geojson", force: bool = False,
     config: DetectConfig = CONFIG,
 ) -> tuple[BrightSquares, list[SceneRecord]]:  # fmt: skip
-    """Brings a survey up to date; the predictor knows what it ran."""
+    """Brings a survey up to date; the predictor has counted its batches."""
     predictor = predictor or Failing()
     with open_survey(SurveyConfig(out, suffix), config, LocalRunner(predictor)) as survey:
         jobs = survey.look(find_scenes([str(folder)], None, True, out), force)

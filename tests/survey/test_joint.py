@@ -218,7 +218,7 @@ def test_objects_of_one_scene_are_not_compared(tmp_path: Path) -> None:
     assert names([twice, placed(tmp_path, "empty", NORTH_UP, [])]) == ["twice", "twice"]
 
 
-def test_an_object_cut_by_the_border_yields_to_the_whole_one_of_a_coarser_scene(tmp_path: Path) -> None:
+def test_an_object_cut_by_the_border_yields_to_the_uncut_one_of_a_coarser_scene(tmp_path: Path) -> None:
     cut = placed(tmp_path, "cut", FINER, [(390, 80, 400, 120, 0.9, 0)], (400, 200))
     short = placed(tmp_path, "short", FINER, [(385, 80, 395, 120, 0.9, 0)], (400, 200))  # ends 5 pixels before it
     whole = placed(tmp_path, "whole", east_by(50), [(85, 40, 115, 60, 0.3, 0)])
@@ -320,7 +320,7 @@ def test_most_scenes_choose_the_crs_and_of_equally_many_the_first(tmp_path: Path
     assert common_crs(scenes) == "EPSG:32632" and common_crs([*scenes, scenes[1]]) == "EPSG:32631"
 
 
-def test_a_layer_that_is_missing_or_damaged_is_named_with_the_way_to_mend_it(tmp_path: Path) -> None:
+def test_a_layer_that_is_missing_or_damaged_is_reported_with_a_remedy(tmp_path: Path) -> None:
     whole = [(10.0, 10.0 * row, 20.0, 10.0 * row + 9, 0.5, 0) for row in range(8)]
     for suffix in FORMATS:
         good = placed(tmp_path, "good", NORTH_UP, whole, suffix=suffix).layer
@@ -328,7 +328,7 @@ def test_a_layer_that_is_missing_or_damaged_is_named_with_the_way_to_mend_it(tmp
         damages = (b"", b"junk", content[: len(content) // 2])
         for damaged in damages[: 2 if suffix == ".csv" else 3]:  # half a CSV file is one
             good.path.write_bytes(damaged)
-            with pytest.raises(OutputError, match=r"of scene 'good' cannot be used: .*; give --force to make it anew"):
+            with pytest.raises(OutputError, match=r"of scene 'good' cannot be used: .*; use --force to make it again"):
                 list(joint_parts([good], CLASSES))
         good.path.unlink()
         with pytest.raises(OutputError, match=rf"good\{suffix}' of scene 'good' cannot be used"):
@@ -341,11 +341,11 @@ def test_a_layer_of_other_classes_is_refused(tmp_path: Path) -> None:
         list(joint_parts([scene.layer], CLASSES[:1]))
 
 
-def test_a_scene_without_a_place_in_the_common_crs_is_named(tmp_path: Path) -> None:
+def test_a_scene_that_cannot_be_transformed_to_the_common_crs_is_reported(tmp_path: Path) -> None:
     scene = placed(tmp_path, "here", NORTH_UP, [(10, 10, 20, 20, 0.5, 1)]).layer
     local = pyproj.CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
     off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size, scene.objects)
-    with pytest.raises(OutputError, match=r"scene 'site' has no place in WGS 84 / UTM .*; leave the scene out"):
+    with pytest.raises(OutputError, match=r"scene 'site' cannot be transformed to WGS 84 / UTM .*; leave it out"):
         list(joint_parts([scene, off], CLASSES))
 
 

@@ -22,7 +22,7 @@ def test_a_second_process_is_refused(flight: Path, tmp_path: Path) -> None:
     assert second.returncode and "another process makes the same result" in second.stderr
 
 
-def test_a_damaged_state_is_made_anew(flight: Path, tmp_path: Path) -> None:
+def test_a_damaged_state_is_created_again(flight: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(flight, out)
     first = files(out)

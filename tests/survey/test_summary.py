@@ -18,7 +18,7 @@ from lcageo.survey.scenes import find_scenes
 from lcageo.survey.survey import SurveyConfig, open_survey
 
 
-def test_stopped_it_leaves_a_summary_of_how_far_it_came(flight: Path, tmp_path: Path) -> None:
+def test_a_stopped_survey_leaves_a_summary_of_its_progress(flight: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with open_survey(
         SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing(30, InterruptedRunError("stop")))
@@ -31,7 +31,7 @@ def test_stopped_it_leaves_a_summary_of_how_far_it_came(flight: Path, tmp_path: 
     assert states == ["done", "waiting", "waiting", "waiting"]
 
 
-def test_the_summary_tells_every_scene(flight: Path, tmp_path: Path) -> None:
+def test_the_summary_lists_every_scene(flight: Path, tmp_path: Path) -> None:
     (flight / "part 9.tif").write_bytes(b"no raster")
     write_scene(flight / "nowhere.tif", squares(100, 100, [(20, 20, 20, 250)]), None, None)
     run(flight, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Surveys: what is run, what is left alone, what the folder holds; with a predictor that needs no network."""
+"""Surveys: what is run, what is skipped, what the folder contains; with a predictor that needs no network."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_scene_that_is_gone_leaves_the_joint_layer(flight: Path, tmp_path: Pat
     }
 
 
-def test_one_bad_file_costs_only_itself_and_is_tried_again(flight: Path, tmp_path: Path) -> None:
+def test_a_bad_file_does_not_affect_the_others_and_is_tried_again(flight: Path, tmp_path: Path) -> None:
     good = (flight / "part 0 ü.tif").read_bytes()
     (flight / "part 0 ü.tif").write_bytes(good[:1000])
     records = run(flight, tmp_path / "out")[1]
@@ -76,7 +76,7 @@ def test_one_bad_file_costs_only_itself_and_is_tried_again(flight: Path, tmp_pat
     assert [record.state for record in run(flight, tmp_path / "out")[1]] == [State.DONE]
 
 
-def test_a_bug_of_ours_costs_only_its_scene(flight: Path, tmp_path: Path) -> None:
+def test_a_bug_of_ours_fails_only_its_scene(flight: Path, tmp_path: Path) -> None:
     class Buggy(Failing):
         def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
             self.batches.append(0)
@@ -89,7 +89,7 @@ def test_a_bug_of_ours_costs_only_its_scene(flight: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
 @pytest.mark.parametrize("good", [0, 3, 14, 30])
-def test_a_survey_that_broke_off_goes_on_and_gives_the_same_bytes(
+def test_a_survey_that_broke_off_resumes_and_gives_the_same_bytes(
     flight: Path, tmp_path: Path, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
@@ -104,7 +104,7 @@ def test_a_survey_that_broke_off_goes_on_and_gives_the_same_bytes(
     assert len(undisturbed.batches) - len(predictor.batches) in {max(0, good - lost) for lost in range(in_flight)}
 
 
-def test_settings_that_change_after_a_break_off_begin_the_scene_anew(flight: Path, tmp_path: Path) -> None:
+def test_settings_that_change_after_a_break_off_restart_the_scene(flight: Path, tmp_path: Path) -> None:
     with pytest.raises(PowerCutError):
         run(flight, tmp_path / "out", Failing(3))
     other = replace(CONFIG, max_per_tile=2)
@@ -125,12 +125,12 @@ def test_layers_that_another_made_are_not_replaced(flight: Path, tmp_path: Path)
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
     for _ in range(2):
-        with pytest.raises(OutputError, match="was not made by this survey; give --overwrite"):
+        with pytest.raises(OutputError, match="was not made by this survey; use --overwrite"):
             run(flight, tmp_path / "out")
     assert stranger.read_text() == "mine"
 
 
-def test_a_damaged_journal_costs_its_tiles_and_no_more(flight: Path, tmp_path: Path) -> None:
+def test_a_damaged_journal_loses_its_own_tiles_only(flight: Path, tmp_path: Path) -> None:
     run(flight, tmp_path / "whole")
     with pytest.raises(PowerCutError):
         run(flight, tmp_path / "out", Failing(5))
@@ -140,7 +140,7 @@ def test_a_damaged_journal_costs_its_tiles_and_no_more(flight: Path, tmp_path: P
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
-def test_a_name_that_is_no_text_costs_only_its_scene(flight: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_valid_text_fails_only_its_scene(flight: Path, tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(flight) + b"/odd \xff.tif"))
     odd.write_bytes((flight / "part 0 ü.tif").read_bytes())
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_a_scene_that_changes_while_it_is_run_is_run_again(flight: Path, tmp_pat
     assert [Path(record.scene).name for record in run(flight, tmp_path / "out")[1]] == ["part 0 ü.tif"]
 
 
-def test_a_failure_stays_told_and_its_old_layer_goes(flight: Path, tmp_path: Path) -> None:
+def test_a_failure_stays_recorded_and_its_old_layer_is_removed(flight: Path, tmp_path: Path) -> None:
     run(flight, tmp_path / "out")
     (flight / "part 0 ü.tif").write_bytes(b"no raster")
     run(flight, tmp_path / "out")

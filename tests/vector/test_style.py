@@ -21,7 +21,7 @@ from support.readers import qgis_opens
 from lcageo.detections import Detections
 from lcageo.palette import PALETTE
 from lcageo.scene.georef import Georeference
-from lcageo.selection.criteria import Choice
+from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import write as vector
 from lcageo.vector.features import features
@@ -114,11 +114,11 @@ def test_a_layer_of_nothing_has_a_style_and_one_without_classes_has_none(tmp_pat
 
 def test_a_class_keeps_its_colour_when_others_are_filtered_out(tmp_path: Path) -> None:
     source = write(tmp_path / "all.gpkg", layer(found()))
-    filter_layer(source, tmp_path / "some.shp", Choice(classes=("Öltank",)))
+    filter_layer(source, tmp_path / "some.shp", Criteria(classes=("Öltank",)))
     assert legend(style_of(tmp_path / "some.shp"))[:-1] == [("Öltank", rgba(3))]
     foreign = geopandas.GeoDataFrame({"class": ["a", None], "class_id": [np.nan, 2], "score": [0.1, 0.2]})
     foreign.set_geometry(layer(found(2)).geometry.to_numpy(), crs=UTM.crs).to_file(tmp_path / "foreign.gpkg")
-    filter_layer(tmp_path / "foreign.gpkg", tmp_path / "copy.fgb", Choice())
+    filter_layer(tmp_path / "foreign.gpkg", tmp_path / "copy.fgb", Criteria())
     assert len(legend(style_of(tmp_path / "copy.fgb"))) == 1
 
 

@@ -1,6 +1,6 @@
-"""lcageo: objects in large georeferenced imagery, detected with LCA-Det and returned as map features.
+"""lcageo: detects objects in large georeferenced imagery with LCA-Det and returns them as map features.
 
-Only the names in `__all__` are public; they are imported when first used, so that `import lcageo` is quick.
+Only the names in `__all__` are public; they are imported on first use, so that `import lcageo` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings that travel between the layers: frozen, checked on creation. Defaults live here and nowhere else."""
+"""Configuration classes: frozen, validated on creation. Defaults are defined here and nowhere else."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 PAGE_SIDE = 4096
-"""Pixels of the longer side of a report's picture, unless it is asked for otherwise: some MB."""
+"""Default length of the longer side of a report's picture in pixels: some MB."""
 
 
 class Backend(StrEnum):
     """What runs a trained model."""
 
     AUTO = "auto"
-    """On a GPU torch; on a CPU the fastest that is installed and works."""
+    """torch on a GPU; on a CPU the fastest one that is installed and works."""
     OPENVINO = "openvino"
     ONNX = "onnx"
     """ONNX Runtime."""
     TORCH = "torch"
     COMPILED = "compiled"
-    """torch, compiled for this machine: some minutes at the first start, faster then."""
+    """torch, compiled for this machine: the first start takes minutes, then it is faster."""
 
 
 class Precision(StrEnum):
-    """Numbers in which convolutions are computed; losses, scores and boxes are always float32."""
+    """Number format of convolutions; losses, scores and boxes are always float32."""
 
     AUTO = "auto"
-    """The fastest of float32 and bfloat16 on this device: measured before a training, by the model's card otherwise."""
+    """The faster of float32 and bfloat16 on this device: measured before training, otherwise by the model card."""
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
-    """For GPUs without bfloat16; a training scales its losses."""
+    """For GPUs without bfloat16; training scales its losses."""
     INT8 = "int8"
-    """What the graph of a quantised model is made of; no other model has it, and none is trained in it."""
+    """The precision of a quantised model's graph; not available for other models, nor in training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What runs a model, in which numbers, and where. Results of two engines agree, but not to the last bit."""
+    """Backend, precision and device that run a model. Results of two engines agree, but not to the last bit."""
 
     backend: Backend = Backend.AUTO
     precision: Precision = Precision.AUTO
     device: str = "auto"
-    """Such as 'cpu' or 'cuda:0'. 'auto', and AUTO above, only in what a user asks for."""
+    """Such as 'cpu' or 'cuda:0'. 'auto' here, and AUTO above, occur only in requests, not in what was chosen."""
 
     def __str__(self) -> str:
         return f"{self.backend} {self.precision} on {self.device}"
@@ -59,7 +59,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class RunnerConfig:
-    """What is to run a model."""
+    """Which model to run, and how."""
 
     model: str | None = None
     """Name of a shipped model, path of a model card, or a model folder; None: the default model."""
@@ -68,20 +68,20 @@ class RunnerConfig:
     backend: Backend = Backend.AUTO
     precision: Precision = Precision.AUTO
     batch: int | None = None
-    """Tiles run at a time; None: as suits the backend and the device."""
+    """Number of tiles per batch; None: depends on the backend and the device."""
     max_memory: int | None = None
-    """Bytes that the process may take; None: no limit."""
+    """Memory limit of the process in bytes; None: no limit."""
     cluster: str | None = None
-    """Address of a Dask scheduler, or 'local:N' for N processes of this machine; None: this process."""
+    """Address of a Dask scheduler, or 'local:N' for N processes on this machine; None: this process."""
 
     @property
     def engine(self) -> Engine:
-        """The backend, precision and device that were asked for."""
+        """The backend, precision and device requested."""
         return Engine(self.backend, self.precision, self.device)
 
 
 class MergeMetric(StrEnum):
-    """How much two boxes are the same object."""
+    """Measure of overlap by which boxes are merged."""
 
     IOU = "iou"
     """Intersection over union."""
@@ -90,17 +90,17 @@ class MergeMetric(StrEnum):
 
 
 class EdgeNodata(StrEnum):
-    """Whether a black or white edge that no tag marks counts as nodata."""
+    """Whether a black or white edge without a nodata tag counts as nodata."""
 
     AUTO = "auto"
     NONE = "none"
 
 
 def choice(kind: type[Choice], value: str, name: str) -> Choice:
-    """The member of an enum that has a value.
+    """The enum member with a value.
 
     Raises:
-        ConfigError: naming the setting and its choices.
+        ConfigError: if there is none; names the setting and its choices.
     """
     try:
         return kind(value)
@@ -116,7 +116,7 @@ NWPU VHR-10's 533 to 1,728).
 """
 
 MAX_OVERLAP = 0.75
-"""Share of a tile: beyond it, every pixel is run more than 16 times."""
+"""Share of a tile: above it, every pixel is processed more than 16 times."""
 AUTO_GSD, NATIVE_GSD = "auto", "native"
 
 
@@ -142,33 +142,32 @@ class DetectOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class DetectConfig:
-    """Everything that decides what `detect` finds in a scene, given a model."""
+    """Settings that decide what `detect` finds in a scene with a given model."""
 
     DEFAULT_SCORE: ClassVar[float] = 0.3
-    """Minimum score of classes for which the model card names none."""
+    """Minimum score of classes for which the model card has no threshold."""
     DEFAULT_OVERLAP: ClassVar[float] = 0.25
-    """Share of a tile that neighbours have in common, where the model card names no largest object."""
+    """Share of a tile that overlaps its neighbour, if the model card does not state the largest object."""
 
     score: float | None = None
-    """Least score of an object, 0 to 1. None: the model card's, per class."""
+    """Minimum score of an object, 0 to 1. None: the model card's thresholds, per class."""
     keep: float | None = None
-    """Least score of what is written, where that is less: candidates, from which `lcageo filter` chooses. None: as
-    `score`."""
+    """Also write candidates that score at least this (below `score`), for `lcageo filter`. None: no candidates."""
     review: bool = False
-    """Whether less certain candidates are looked for as well, to be labelled next; what is found stays the same."""
+    """Whether to also collect less certain candidates, to label next; the objects found stay the same."""
     classes: tuple[str, ...] = ()
-    """Classes to look for; empty: all of the model's."""
+    """Classes to detect; empty: all of the model's."""
     max_per_tile: int = 1000
-    """Best objects kept of one tile."""
+    """Maximum number of objects per tile."""
     overlap: str | None = None
     """Pixels ('200') or per cent of the tile ('25%') shared by neighbouring tiles. None: from the model card."""
     gsd: float | str = AUTO_GSD
     """Metres per pixel to resample to, 'native', or 'auto': native unless outside the model's range."""
     iou: float = 0.6
-    """Overlap above which two boxes are one object."""
+    """Overlap above which two boxes are merged into one object."""
     merge_metric: MergeMetric = MergeMetric.IOU
     agnostic: bool = False
-    """Whether boxes of different classes can be one object."""
+    """Whether boxes of different classes are merged, too."""
     bands: tuple[int, ...] = ()
     """1-based bands to use as red, green, blue; empty: by their colour interpretation."""
     stretch: str = "auto"
@@ -181,17 +180,17 @@ class DetectConfig:
 
     @classmethod
     def of(cls, options: DetectOptions) -> DetectConfig:
-        """The settings that plain values ask for: lists for tuples, text for choices and paths.
+        """The settings from plain values: lists for tuples, text for enums and paths.
 
         Raises:
-            ConfigError: naming the option that is not known or not allowed.
+            ConfigError: if an option is unknown or its value is not allowed; names the option.
         """
         unknown = set(options) - set(DetectOptions.__annotations__)
         if unknown:
             raise ConfigError(f"there is no option {', '.join(sorted(unknown))}; see lcageo.DetectConfig")
         plain: dict[str, Any] = dict(options)
         if isinstance(options.get("classes"), str):
-            raise ConfigError(f"classes {options['classes']!r} is a single text; give a list of names")
+            raise ConfigError(f"classes {options['classes']!r} is a single string; give a list of names")
         defaults = cls()
         for name, value in options.items():
             default = getattr(defaults, name)
@@ -204,7 +203,7 @@ class DetectConfig:
         return cls(**plain)
 
     def parameters(self) -> dict[str, Any]:
-        """All settings by name, JSON-ready."""
+        """All settings by name, ready for JSON."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
@@ -213,7 +212,9 @@ class DetectConfig:
         if self.keep is not None and not 0 <= self.keep <= 1:
             raise ConfigError(f"keep {self.keep} is outside 0 to 1")
         if self.keep is not None and self.score is not None and self.keep > self.score:
-            raise ConfigError(f"keep {self.keep} is above score {self.score}; it also keeps what scores less")
+            raise ConfigError(
+                f"keep {self.keep} is above score {self.score}; choose a lower one: it adds candidates that score less"
+            )
         if not 0 <= self.iou <= 1:
             raise ConfigError(f"iou {self.iou} is outside 0 to 1")
         if self.max_per_tile < 1:
@@ -223,13 +224,13 @@ class DetectConfig:
         if not isinstance(self.gsd, str) and not 0 < self.gsd < float("inf"):
             raise ConfigError(f"gsd {self.gsd} is not a positive number of metres per pixel")
         if self.aoi is not None and self.bbox is not None:
-            raise ConfigError("aoi and bbox exclude each other; give one")
+            raise ConfigError("aoi and bbox cannot be combined; give one")
         if self.bbox_crs is not None and self.bbox is None:
-            raise ConfigError("bbox-crs says nothing without bbox; give both")
+            raise ConfigError("bbox-crs requires bbox; give both")
 
 
 BENCHMARK = DetectConfig(score=0.05, iou=0.6, max_per_tile=100)
-"""The protocol of detection benchmarks, in which a model is evaluated.
+"""The protocol of detection benchmarks, by which a model is evaluated.
 
 Source: the test settings of LCA-Det, FCOS and RetinaNet (see `lcageo.network_config.CANDIDATES_PER_LEVEL`).
 """
@@ -237,45 +238,43 @@ Source: the test settings of LCA-Det, FCOS and RetinaNet (see `lcageo.network_co
 
 @dataclass(frozen=True, slots=True)
 class ChipConfig:
-    """Everything that decides which chips are made of scenes and their labels."""
+    """Settings that decide which chips are cut from scenes and their labels."""
 
     class_field: str | None = None
-    """The labels' attribute with their classes; None: `class`, `label`, `name` or `category`."""
+    """Attribute that holds the labels' classes; None: `class`, `label`, `name` or `category`."""
     class_name: str | None = None
-    """The class of all labels, where no attribute tells it."""
+    """Class of all labels, if no attribute holds it."""
     point_size_m: float | None = None
-    """Side of the box around a label that is a point, metres on the ground."""
+    """Side of the box drawn around a point label, metres on the ground."""
     size: int = 640
-    """Side of a chip, pixels: about the default model's tile. A training at this size neither enlarges nor reduces
-    chips."""
+    """Side of a chip, pixels: about the default model's tile. Training at this size does not rescale chips."""
     overlap: str = "25%"
     """Pixels ('200') or per cent of the chip ('25%') shared by neighbouring chips."""
     gsd_m: float | None = None
     """Metres per pixel to resample to; None: each scene's own."""
     min_visible: float = 0.4
-    """An object of which less than this share of its box shows in a chip is to be ignored there."""
+    """Objects with less than this share of their box in a chip are ignored there."""
     negatives: float = 0.2
-    """Greatest share of chips without any object, of train and val each."""
+    """Maximum share of chips without objects, in train and val each."""
     val: float = 0.2
-    """Share of the labels that validate, block by block; 0: none."""
+    """Share of the labels used for validation, block by block; 0: none."""
     block_m: float | None = None
-    """Side of the blocks that belong to train or val as a whole, metres. None: four chips, or less where the labels
-    lie closer together."""
+    """Side of the blocks that are assigned to train or val, metres. None: four chips, less if the labels are dense."""
     bands: tuple[int, ...] = ()
     """As in DetectConfig; so are stretch, edge_nodata and aoi."""
     stretch: str = "auto"
     edge_nodata: EdgeNodata = EdgeNodata.AUTO
     aoi: Path | None = None
-    """Polygons inside which everything is labelled; nothing else is shown. None: the scenes are labelled whole."""
+    """Polygons of the completely labelled area; chips show nothing else. None: the scenes are labelled completely."""
     seed: int = 0
 
     def parameters(self) -> dict[str, Any]:
-        """All settings by name, JSON-ready."""
+        """All settings by name, ready for JSON."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.class_field is not None and self.class_name is not None:
-            raise ConfigError("class-field and class exclude each other; give one")
+            raise ConfigError("class-field and class cannot be combined; give one")
         if not 32 <= self.size <= SCENE_SIDE_PX:
             raise ConfigError(f"size {self.size} is outside 32 to {SCENE_SIDE_PX:,} pixels")
         overlap_pixels(self.overlap, self.size, "the chip")
@@ -302,7 +301,7 @@ def overlap_pixels(overlap: str, tile_size: int, what: str = "the model's tile")
     try:
         pixels = round(float(text[:-1]) / 100 * tile_size) if text.endswith("%") else int(text)
     except (ValueError, OverflowError):
-        raise ConfigError(f"overlap '{overlap}' is neither pixels like 200 nor per cent like 25%") from None
+        raise ConfigError(f"overlap '{overlap}' is neither pixels such as 200 nor a percentage such as 25%") from None
     if not 0 <= pixels <= tile_size * MAX_OVERLAP:
         raise ConfigError(f"overlap '{overlap}' is outside 0 to 75 % of {what} of {tile_size} pixels")
     return pixels

@@ -1,4 +1,4 @@
-"""Detections: the boxes, scores and labels that travel from the network to the file, as arrays."""
+"""Detections: boxes, scores and labels as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Boxes = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Objects found in one frame of pixels (a tile or a scene). None found (N = 0) is normal.
+    """Objects found in one frame of pixels (a tile or a scene). There may be none (N = 0).
 
     Pixels are continuous: the origin is the outer corner of the upper-left pixel, so x2 - x1 is a width.
     """

@@ -1,41 +1,41 @@
-"""Every error that lcageo raises on purpose, and the exit code each branch ends a command with.
+"""All errors that lcageo raises deliberately, with the exit code of a command that ends with one.
 
     LcageoError                  1
-    ├── UsageError               2    mended by changing an argument
+    ├── UsageError               2    fixed by changing an argument
     │   └── ConfigError          2    a value that a config or card does not allow
-    ├── SceneError               1    a raster that cannot be opened, read or placed
+    ├── SceneError               1    a raster that cannot be opened, read or georeferenced
     ├── DataError                1    labelled images that cannot be read or trained on
     ├── ModelError               1    a card or weights that cannot be found, checked or loaded
-    ├── DeviceError              1    the device asked for is not there
+    ├── DeviceError              1    the requested device is not available
     │   └── DeviceMemoryError    1    the device cannot hold the batch
-    ├── TrainingError            1    a run whose numbers went wrong
-    ├── OutputError              1    a result that cannot be written, or read back
-    │   └── DamagedError         1    a journal or a survey's memory that the disk has changed
+    ├── TrainingError            1    a training run that diverged or cannot continue
+    ├── OutputError              1    a result that cannot be written, or read again
+    │   └── DamagedError         1    a journal or a survey's state that is corrupt on disk
     ├── PartialResultError       3    finished, with named parts missing
     └── InterruptedRunError    130    stopped by the user
 
-A message says what is wrong, where, and how to mend it, in one or two lines.
+A message says what is wrong, where, and how to fix it, in one or two lines.
 """
 
 
 class LcageoError(Exception):
-    """The root: catching it catches everything that lcageo raises on purpose."""
+    """Base class of all errors that lcageo raises deliberately."""
 
     exit_code = 1
 
 
 class UsageError(LcageoError):
-    """An argument that cannot be used; the message names it and what would be accepted."""
+    """An argument that cannot be used; the message names it and what is accepted."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A configuration value or a model card entry outside what is allowed."""
+    """A configuration value or a model card entry that is not allowed."""
 
 
 class SceneError(LcageoError):
-    """A raster that is missing, not a raster, truncated, or cannot be placed on a map."""
+    """A raster that is missing, not a raster, truncated, or cannot be georeferenced."""
 
 
 class DataError(LcageoError):
@@ -47,23 +47,23 @@ class ModelError(LcageoError):
 
 
 class DeviceError(LcageoError):
-    """A device that was asked for and is absent or unusable."""
+    """A requested device that is not available or not usable."""
 
 
 class DeviceMemoryError(DeviceError):
-    """The device cannot hold the batch; a smaller batch may go through."""
+    """The device cannot hold the batch; a smaller batch may fit."""
 
 
 class TrainingError(LcageoError):
-    """A training run that cannot go on, such as one whose loss is no longer a number."""
+    """A training run that cannot continue, such as one whose loss is NaN."""
 
 
 class OutputError(LcageoError):
-    """A result that cannot be written, or read back where a later step needs it."""
+    """A result that cannot be written, or read again where a later step needs it."""
 
 
 class DamagedError(OutputError):
-    """A file of our own that does not hold what was written to it; it can be made anew."""
+    """A corrupt file of lcageo's own, which does not hold what was written to it; it can be recreated."""
 
 
 class PartialResultError(LcageoError):

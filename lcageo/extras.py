@@ -1,4 +1,4 @@
-"""Packages that only some commands require, and the extra of this package that installs them."""
+"""Checks for packages that only some commands require, which an extra of lcageo installs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from lcageo.errors import LcageoError, UsageError
 
 
 def require(what: str, extra: str, *packages: str, error: type[LcageoError] = UsageError) -> None:
-    """Imports packages, or says which extra installs the missing ones.
+    """Imports packages, or raises an error that says which extra installs the missing ones.
 
     Args:
-        what: what requires them, as the first words of the message: 'reading VOC XML'.
+        what: what requires them, the start of the message: 'reading VOC XML'.
         extra: the extra in pyproject.toml that lists them.
-        *packages: names as Python imports them.
-        error: what to raise.
+        *packages: import names of the packages.
+        error: class of the error.
 
     Raises:
         LcageoError: of the class `error`, if a package is missing or cannot be imported.
@@ -31,6 +31,6 @@ def require(what: str, extra: str, *packages: str, error: type[LcageoError] = Us
 
 
 def _described(package: str, failure: ImportError) -> str:
-    """The package's name, and where it is installed but broken, why it cannot be imported."""
+    """The package's name and, if it is installed but broken, why it cannot be imported."""
     is_missing = isinstance(failure, ModuleNotFoundError) and failure.name == package
     return package if is_missing else f"{package} ({failure})"

@@ -17,15 +17,15 @@ def ground_steps(
 ) -> tuple[FloatArray, FloatArray]:
     """Geodesic length in metres and azimuth in degrees (clockwise from north) from (x0, y0) to (x1, y1).
 
-    Along the ellipsoid, because map units are not metres on the ground: degrees, feet, and Web Mercator, whose
-    metre is 0.6 m long at latitude 52. A CRS without a datum (a local grid) is measured in its plane.
+    Measured along the ellipsoid, because map units are not metres on the ground: degrees, feet, and Web Mercator,
+    whose metre is 0.6 m long at latitude 52. In a CRS without a datum (a local grid), measured in its plane.
 
     Args:
         crs: the CRS of the coordinates, in its own axis units, x before y.
         x0: (N,) float64; y0, x1, y1 likewise.
 
     Returns:
-        (N,) lengths and (N,) azimuths, float64; not finite where a position has no place on the ellipsoid.
+        (N,) lengths and (N,) azimuths, float64; not finite where a position is not on the ellipsoid.
     """
     if crs.geodetic_crs is None:
         unit_m = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
@@ -41,7 +41,7 @@ def ground_steps(
 
 
 def to_longitude_latitude(crs: pyproj.CRS) -> bool:
-    """Whether coordinates in a CRS can be expressed in WGS84: not so for local grids and other planets."""
+    """Whether coordinates in a CRS can be transformed to WGS84; False for local grids and other planets."""
     try:
         pyproj.Transformer.from_crs(crs, WGS84)
     except pyproj.exceptions.ProjError:

@@ -1,4 +1,4 @@
-"""What fixes a network: the preset, the backbone and their sizes. Loads no torch."""
+"""The settings that define a network: the preset, the backbone and their sizes. Does not import torch."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ class Norm(StrEnum):
 
 
 STRIDES = (8, 16, 32, 64, 128)
-"""Pixels from cell to cell at the pyramid's levels, P3 to P7."""
+"""Pixels between neighbouring cells at the pyramid's levels, P3 to P7."""
 
 
 CANDIDATES_PER_LEVEL = 1000
-"""Of an image's boxes, that NMS looks at.
+"""Maximum number of an image's boxes that NMS gets from each pyramid level.
 
 Source: RetinaNet's test settings (Lin et al., section 4.1), kept by FCOS and LCA-Det.
 """
 
 
 DEFAULT_WIDTH = 64
-"""Of backbones: `backbone_width`."""
+"""Default `backbone_width`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneFamily:
-    """Backbones of one kind: where torch code finds them, and what settings need to know without importing it."""
+    """Backbones of one kind: the code that builds them, and what settings need to know without importing it."""
 
     home: str
-    """What builds them, as "module:name": see `lcageo.detector.backbone.build_backbone`."""
+    """The code that builds them, as "module:name": see `lcageo.detector.backbone.build_backbone`."""
     stages: int
-    """Stages that can be frozen after the stem."""
+    """Number of stages that can be frozen after the stem."""
     stages_frozen: int
-    """Stages frozen with pretrained weights, unless the settings say otherwise."""
+    """Number of stages frozen by default with pretrained weights."""
     widths: range | None
-    """Values of `backbone_width`; None where the width cannot be chosen."""
+    """Allowed values of `backbone_width`; None if the width is fixed."""
     norms: tuple[Norm, ...]
-    """Choices of normalisation, `bn` and `frozen_bn` among them: presets use both."""
+    """Allowed normalisations; they include `bn` and `frozen_bn`, since presets use both."""
     mean: tuple[float, float, float]
-    """What images are normalised with before training: red, green, blue, 0 to 255, as the checkpoints expect."""
+    """Mean that images are normalised with before training: red, green, blue, 0 to 255, as the checkpoints expect."""
     std: tuple[float, float, float]
 
     def has_width(self, width: int) -> bool:
-        """Whether `backbone_width` may have this value."""
+        """Whether `backbone_width` can have this value."""
         return width == DEFAULT_WIDTH if self.widths is None else width in self.widths
 
 
@@ -85,23 +85,23 @@ BACKBONES: dict[str, BackboneFamily] = {
     "resnet50": _RESNET,
     "resnet101": _RESNET,
 }
-"""All backbones by name. A new family is an entry here and the module that it names."""
+"""All backbones by name. A new family needs an entry here and the module that it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Everything that fixes a network's parameters and their shapes. `None` means: what the preset's paper uses."""
+    """Settings that define a network's parameters and their shapes. `None`: the value of the preset's paper."""
 
     preset: Preset
     num_classes: int
     backbone: str = "resnet50"
     backbone_width: int = DEFAULT_WIDTH
-    """Channels of the first stage, where the family leaves the choice. ResNet's stage i has width * 2^i (times 4 with
+    """Channels of the first stage, if the family has several widths. ResNet's stage i has width * 2^i (times 4 with
     bottlenecks)."""
     channels: int = 256
-    """Channels of neck and head; a multiple of 8."""
+    """Number of channels of neck and head; a multiple of 8."""
     head_convs: int | None = None
-    """3x3 convolutions in the head (per branch where the preset has two)."""
+    """Number of 3x3 convolutions in the head (per branch where the preset has two)."""
     norm: Norm | None = None
     """Backbone normalisation."""
 
@@ -110,7 +110,7 @@ class NetworkConfig:
         if not all(isinstance(number, int) for number in numbers):
             raise ConfigError(f"network settings {numbers} must be whole numbers")
         family = BACKBONES.get(self.backbone)
-        object_checks = {
+        checks = {
             "num_classes": 1 <= self.num_classes <= 10_000,
             "backbone": family is not None,
             "backbone_width": family is None or family.has_width(self.backbone_width),
@@ -118,6 +118,6 @@ class NetworkConfig:
             "channels": 8 <= self.channels <= 1024 and self.channels % 8 == 0,
             "head_convs": self.head_convs is None or 1 <= self.head_convs <= 12,
         }
-        for name, holds in object_checks.items():
+        for name, holds in checks.items():
             if not holds:
-                raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is outside what is allowed")
+                raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is not allowed")

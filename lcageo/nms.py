@@ -14,9 +14,9 @@ from lcageo.detections import Boxes, Detections
 Index = NDArray[np.int64]
 
 PAIR_CHUNK = 32_768
-"""Candidate pairs compared at a time: what is computed of them stays in a core's cache."""
+"""Number of candidate pairs compared at a time, so that the intermediate arrays fit in a core's cache."""
 LARGEST_COORDINATE = 2.0**50
-"""Beyond, grid cells of one pixel have no integer of 64 bits, and float64 no fractions of a pixel."""
+"""Limit of coordinates: beyond it, one-pixel grid cells exceed 64-bit integers, and float64 cannot hold fractions."""
 
 
 def nms(
@@ -24,14 +24,14 @@ def nms(
 ) -> Index:
     """Greedy NMS: best score first, a box is dropped if it overlaps a kept one by more than `threshold`.
 
-    Exactly what the plain loop over all boxes gives. Ties in score are broken by label, then by coordinates, so
+    Returns exactly what a plain loop over all boxes does. Ties in score are broken by label, then by coordinates, so
     that the result does not depend on the order given.
 
     Args:
         detections: N objects with finite boxes.
-        threshold: overlap above which the lesser box is dropped, 0 to 1.
+        threshold: overlap above which the lower-scoring box is dropped, 0 to 1.
         metric: how the overlap is measured; a box without area overlaps nothing.
-        agnostic: compare boxes of different classes too.
+        agnostic: also compare boxes of different classes.
 
     Returns:
         (K,) int64 positions of the kept objects, best first.
@@ -42,25 +42,25 @@ def nms(
 def decided(
     detections: Detections, complete: NDArray[np.bool_], threshold: float, metric: MergeMetric, agnostic: bool
 ) -> tuple[Index, Index]:
-    """What greedy NMS keeps and drops whatever may still come, given that nothing to come overlaps a complete box.
+    """What greedy NMS keeps and drops regardless of boxes still to come, none of which overlaps a complete box.
 
     Args:
-        detections: N objects, as for `nms`, likewise threshold, metric and agnostic.
-        complete: (N,) True where all boxes that overlap this one are among the N.
-        threshold: see there.
-        metric: see there.
-        agnostic: see there.
+        detections: N objects, as in `nms`.
+        complete: (N,) True if all boxes that overlap this one are among the N.
+        threshold: as in `nms`.
+        metric: as in `nms`.
+        agnostic: as in `nms`.
 
     Returns:
-        (K,) int64 positions of boxes that are kept, best first, and (D,) of boxes that are dropped; the fate of the
-        others is open. Kept boxes are complete.
+        (K,) int64 positions of boxes that are kept, best first, and (D,) of boxes that are dropped; the
+        others are undecided. Kept boxes are complete.
     """
     order = ranking(detections)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     boxes = detections.boxes_xyxy.astype(np.float64)
     groups = np.zeros(len(order), np.int64) if agnostic else detections.labels
-    near = _by_place(boxes, groups)  # neighbours in memory too: pairs are then read from the cache
+    near = _by_position(boxes, groups)  # neighbours also in memory, so that pairs are read from the cache
     boxes, groups, rank = boxes.take(near, axis=0), groups[near], rank[near]
     better, worse = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for first, second in touching_pairs(boxes, groups):
@@ -79,7 +79,7 @@ def ranking(detections: Detections) -> Index:
     ordered = scores[order]
     equal = ordered[1:] == ordered[:-1]
     tied = np.concatenate([equal, [False]]) | np.concatenate([[False], equal])
-    if tied.any():  # ties are few: only they pay for the six-key sort
+    if tied.any():  # ties are few: only they need the slow six-key sort
         some = order[tied]
         x1, y1, x2, y2 = boxes[some].T
         order[tied] = some[np.lexsort((y2, x2, y1, x1, labels[some], -scores[some]))]
@@ -99,11 +99,11 @@ def overlap(first: Boxes, second: Boxes, metric: MergeMetric) -> NDArray[np.floa
 
 
 def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of boxes of one group that can overlap, each unordered pair once, in chunks of bounded size.
+    """Pairs of boxes of the same group that may overlap, each unordered pair once, in chunks of bounded size.
 
-    Every pair that shares area is among them, and some that do not. A box is filed by its centre in a grid whose
-    cell is the power of two that its longer side fits in. Two boxes that overlap have centres less than one cell
-    of the larger box apart, so three runs of cells in the sorted grid hold all partners of a box.
+    They include every pair that shares area, and some that do not. A box is filed by its centre in a grid whose
+    cell size is the smallest power of two that its longer side fits in. Two boxes that overlap have centres less than
+    one cell of the larger box apart, so three runs of cells in the sorted grid contain all partners of a box.
 
     Args:
         boxes: (N, 4) float64, finite.
@@ -125,19 +125,19 @@ def touching_pairs(boxes: NDArray[np.float64], groups: Index) -> Iterator[tuple[
 
 
 def _filed(boxes: NDArray[np.float64]) -> tuple[Index, NDArray[np.float64]]:
-    """(N,) level, the power of two that a box's longer side fits in, and (N, 2) centre, from the least ones on."""
+    """(N,) levels, the powers of two that the longer sides fit in, and (N, 2) centres relative to their minimum."""
     if not np.isfinite(boxes).all():
         raise ValueError("boxes to merge must be finite")
     if np.abs(boxes).max() > LARGEST_COORDINATE:
-        raise ValueError("the boxes lie too far apart to be merged")
+        raise ValueError("the boxes are too far apart to be merged")
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).max(axis=1)
     levels = np.ceil(np.log2(np.maximum(sides, 1.0))).astype(np.int64)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     return levels, centres - centres.min(axis=0)
 
 
-def _by_place(boxes: NDArray[np.float64], groups: Index) -> Index:
-    """(N,) positions, group by group and row by row of a grid whose cells are as large as the usual box."""
+def _by_position(boxes: NDArray[np.float64], groups: Index) -> Index:
+    """(N,) positions, sorted by group and by row of a grid whose cells have about the median box size."""
     if len(boxes) < 2:
         return np.arange(len(boxes))
     levels, centres = _filed(boxes)
@@ -146,23 +146,25 @@ def _by_place(boxes: NDArray[np.float64], groups: Index) -> Index:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """A grid cell for every box, as one integer that sorts by group, row, column."""
+    """The grid cell of every box, as one integer that sorts by group, row, column."""
 
     keys: Index
     """(N,) the cell of each box's centre."""
     stride: int
-    """What a step of one row adds to a key."""
+    """Difference of keys from one row to the next."""
 
     @classmethod
     def of(cls, centres: NDArray[np.float64], groups: Index, cell: float) -> _Grid:
-        columns, rows = (np.floor(centres / cell).astype(np.int64) + 1).T  # + 1: a neighbour to the left exists
+        columns, rows = (
+            np.floor(centres / cell).astype(np.int64) + 1
+        ).T  # + 1: there is always a neighbour to the left
         stride, height = int(columns.max()) + 2, int(rows.max()) + 2
         if (int(groups.max()) + 1) * stride * height >= 2**62:
-            raise ValueError("the boxes lie too far apart to be merged")
+            raise ValueError("the boxes are too far apart to be merged")
         return cls((groups * height + rows) * stride + columns, stride)
 
     def run(self, filed_keys: Index, keys: Index, row_step: int) -> tuple[Index, Index]:
-        """First and past-last position in `filed_keys` of the three cells around `keys`, `row_step` rows on."""
+        """Start and end in `filed_keys` of the three cells around `keys`, `row_step` rows further."""
         centre = keys + row_step * self.stride
         return (
             np.searchsorted(filed_keys, centre - 1, side="left").astype(np.int64),
@@ -171,7 +173,7 @@ class _Grid:
 
 
 def _pairs_within(grid: _Grid, filed: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of one level: with what follows in the own row of cells, and with the whole run in the next row."""
+    """Pairs within a level: with later boxes in the same row of cells, and with three cells of the next row."""
     keys = grid.keys[filed]
     _, end = grid.run(keys, keys, 0)
     yield from _expanded(filed, filed, np.arange(1, len(filed) + 1), end)
@@ -179,7 +181,7 @@ def _pairs_within(grid: _Grid, filed: Index) -> Iterator[tuple[Index, Index]]:
 
 
 def _pairs_between(grid: _Grid, filed: Index, smaller: Index) -> Iterator[tuple[Index, Index]]:
-    """Pairs of a box of this level with a smaller one."""
+    """Pairs of a box of this level and a smaller one."""
     filed_keys, keys = grid.keys[filed], grid.keys[smaller]
     for row_step in (-1, 0, 1):
         yield from _expanded(filed, smaller, *grid.run(filed_keys, keys, row_step))
@@ -193,21 +195,21 @@ def _expanded(filed: Index, asking: Index, start: Index, end: Index) -> Iterator
         return
     totals = np.cumsum(counts)
     cuts = np.searchsorted(totals, np.arange(PAIR_CHUNK, totals[-1] + PAIR_CHUNK, PAIR_CHUNK), side="left") + 1
-    begin = 0
+    position = 0
     for cut in np.unique(np.minimum(cuts, len(asking))):
-        part = slice(begin, int(cut))
+        part = slice(position, int(cut))
         first = np.repeat(asking[part], counts[part])
         offset = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
         yield first, filed[np.repeat(start[part], counts[part]) + offset]
-        begin = int(cut)
+        position = int(cut)
 
 
 def _greedy(complete: NDArray[np.bool_], better: Index, worse: Index) -> tuple[Index, Index]:
-    """Positions (0 best) that the greedy loop keeps and drops, given the pairs that exclude each other.
+    """Positions (0 best) that the greedy loop keeps and drops, given the pairs of rivals.
 
     Works in rounds instead of box by box: a complete box with no undecided better rival is kept, its rivals are
-    dropped, and what they held up is free for the next round. Every pair is looked at once. Boxes that are not
-    complete hold up their worse rivals to the end.
+    dropped, and the boxes that waited for them are free in the next round. Every pair is visited once. The worse
+    rivals of an incomplete box stay undecided.
     """
     count = len(complete)
     order = np.argsort(better)
@@ -229,7 +231,7 @@ def _greedy(complete: NDArray[np.bool_], better: Index, worse: Index) -> tuple[I
 
 
 def _once(of: Index, seen_at: Index) -> Index:
-    """Each of some numbers once; `seen_at` is room for one integer a number."""
+    """The distinct numbers of `of`; `seen_at` is scratch space, one integer per possible number."""
     at = np.arange(len(of))
     seen_at[of] = at
     return np.asarray(of[seen_at[of] == at])

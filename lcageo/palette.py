@@ -1,4 +1,4 @@
-"""The colours of classes: the same in pictures, styles and pages."""
+"""Colours of classes, the same in pictures, QGIS styles and report pages."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PALETTE = (
     (187, 204, 238),
     (102, 51, 0),
 )
-"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white in place of their black; then from
-Paul Tol's schemes, which come near to that: as many as DIOR has classes."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white instead of black; then colours
+of Paul Tol's schemes, which are nearly as safe. Twenty in all, as many as DIOR has classes."""
 PANEL = (24, 28, 34)
-"""The background of a legend."""
+"""Background colour of a legend."""
 
 
 def class_colour(label: int) -> tuple[int, int, int]:

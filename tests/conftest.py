@@ -44,7 +44,7 @@ def real_scenes() -> list[Path]:
     """Real GeoTIFF scenes; skips where they are absent."""
     scenes = sorted((DATA / "scenes").glob("*.tif"))
     if not scenes:
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no scenes in {DATA / 'scenes'}; name their folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no scenes in {DATA / 'scenes'}; name their folder with LCAGEO_DATA")
     return scenes
 
 
@@ -68,7 +68,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
-        pytest.skip("SKIPPED FOR WANT OF RIGHTS: a small disk cannot be mounted here")
+        pytest.skip("SKIPPED FOR LACK OF RIGHTS: a small disk cannot be mounted here")
     yield disk
     subprocess.run(["umount", disk], check=True)
 

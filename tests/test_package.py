@@ -23,11 +23,11 @@ from lcageo.runtime.catalog import shipped_cards
 
 def test_the_public_names_are_deliberate() -> None:
     assert sorted(lcageo.__all__) == [
-        "Backend", "DetectConfig", "DetectOptions", "Detections", "EdgeNodata", "Engine",
-        "Georeference", "Hole", "LcageoError", "MergeMetric", "ModelCard", "NetworkConfig", "Norm",
-        "Precision", "Predictor", "Preset", "Progress", "RunRecord", "Scene", "SceneGrid",
-        "SceneInfo", "SceneResult", "SceneSummary", "Stretch", "TileCounts", "ValueRange",
-        "__version__", "detect", "detect_scene", "find_card", "load_predictor", "open_scene",
+        "Backend", "DetectConfig", "DetectOptions", "Detections", "EdgeNodata", "Engine", "Georeference",
+        "Hole", "LcageoError", "MergeMetric", "ModelCard", "NetworkConfig", "Norm", "Precision",
+        "Predictor", "Preset", "Progress", "RunRecord", "Scene", "SceneGrid", "SceneInfo", "SceneResult",
+        "SceneSummary", "Stretch", "TileCounts", "ValueRange", "__version__", "detect", "detect_scene",
+        "find_card", "load_predictor", "open_scene",
     ]  # fmt: skip
     for name in lcageo.__all__:
         assert getattr(lcageo, name) is not None
@@ -143,4 +143,4 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
     ).stdout  # fmt: skip
     assert place.startswith(str(site))
     assert "untrained" in run("models", "list")
-    assert "whole" in run("models", "verify", "untrained")
+    assert "intact" in run("models", "verify", "untrained")

@@ -52,7 +52,7 @@ def detect(path: Path, predictor: Predictor) -> SceneResult:
 def gdal_geotransform(path: Path) -> list[float]:
     """As Debian's gdalinfo reads it, which is another GDAL than ours."""
     if shutil.which("gdalinfo") is None:
-        pytest.skip("SKIPPED FOR WANT OF A TOOL: gdalinfo is not installed (Debian package gdal-bin)")
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: gdalinfo is not installed (Debian package gdal-bin)")
     told = subprocess.run(["gdalinfo", "-json", str(path)], check=True, capture_output=True)
     transform: list[float] = json.loads(told.stdout)["geoTransform"]
     return transform

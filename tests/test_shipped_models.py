@@ -40,7 +40,7 @@ def test_a_shipped_model_is_small_and_fully_described(name: str) -> None:
 def test_the_default_model_is_as_good_as_its_card_says() -> None:
     path = DATA / "vhr10" / "val.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
     card = find_card(DEFAULT_MODEL)
     class_map = load_class_map(REPOSITORY / "examples" / "lca_s" / "lca-s-classes.toml")
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu")

@@ -1,1 +1,1 @@
-"""The command line: Typer commands that parse, call the pipeline once and report."""
+"""The command line: Typer commands that parse arguments, call one function of the package and print its result."""

@@ -1,4 +1,4 @@
-"""The `lcageo` command: the group, and the one boundary that turns errors into a line and an exit code."""
+"""The `lcageo` command: the command group, and the only place where errors become a message and an exit code."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ app = typer.Typer(
     name="lcageo",
     help="Finds objects in large georeferenced imagery and writes them as map features.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # errors end in main(), as one line
-    rich_markup_mode=None,  # plain help: quick to start, readable in logs
+    pretty_exceptions_enable=False,  # main() prints errors, on one line
+    rich_markup_mode=None,  # plain help: starts quickly, readable in logs
 )
 app.command()(detect)
 app.command()(batch)
@@ -50,8 +50,8 @@ app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         console.data(f"lcageo {__version__}")
         raise typer.Exit
 
@@ -59,7 +59,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def group(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Finds objects in large georeferenced imagery and writes them as map features."""
@@ -68,33 +68,35 @@ def group(
 def main() -> None:
     """Runs the command line."""
     if not sys.warnoptions and "--debug" not in sys.argv:
-        warnings.simplefilter("ignore")  # of libraries, for developers; what users should know, we say ourselves
-        logging.getLogger().addHandler(logging.NullHandler())  # likewise: GDAL's remarks
-        sys.unraisablehook = lambda details: None  # likewise: that one of them cannot be logged, being no UTF-8
+        warnings.simplefilter(
+            "ignore"
+        )  # libraries' warnings are for developers; what users need to know, we print ourselves
+        logging.getLogger().addHandler(logging.NullHandler())  # GDAL's log messages likewise
+        sys.unraisablehook = lambda details: None  # likewise errors in logging GDAL messages that are not UTF-8
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(prog_name="lcageo")
-    except InterruptedRunError as stop:
-        _leave(str(stop), stop.exit_code, console.stopped)
+    except InterruptedRunError as interruption:
+        _exit(str(interruption), interruption.exit_code, console.stopped)
     except LcageoError as failure:
-        _leave(str(failure), failure.exit_code)
+        _exit(str(failure), failure.exit_code)
     except MemoryError:
-        _leave("this machine's memory is exhausted; close other programs or give a smaller --batch", 1)
+        _exit("this machine is out of memory; close other programs or use a smaller --batch", 1)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: nobody is left to tell
+        sys.stderr.close()  # the reader of our output has exited: nobody would see a message
         sys.exit(1)
-    except Exception as failure:  # a bug of ours: still one line, and how to see more
-        _leave(f"unexpected {type(failure).__name__}: {failure}; please report it with the output of --debug", 1)
+    except Exception as failure:  # a bug in lcageo: still one line, which says how to see more
+        _exit(f"unexpected {type(failure).__name__}: {failure}; please report it with the output of --debug", 1)
 
 
-def _leave(line: str, code: int, say: Callable[[str], None] = console.error) -> None:
-    # Read from the arguments, not from the command: the error may have struck before they were parsed.
+def _exit(message: str, code: int, show: Callable[[str], None] = console.error) -> None:
+    # Looked up in sys.argv, since the error may have happened before the command's arguments were parsed.
     if "--debug" in sys.argv:
         console.trace(traceback.format_exc())
-    say(line)
+    show(message)
     sys.exit(code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; nothing was written of what was under way")
+    raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; the output in progress was not written")

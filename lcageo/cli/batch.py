@@ -1,4 +1,4 @@
-"""lcageo batch: a folder of scenes in, a layer per scene and one of all out."""
+"""lcageo batch: detects objects in many scenes; writes a layer per scene and one of all."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from lcageo.survey.survey import Survey
 
 FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
-MOST_ROWS = 40
-"""Scenes in the table at the end; summary.csv has all."""
+MAX_ROWS = 40
+"""Number of scenes above which the final table has a row per state; summary.csv lists every scene."""
 
 
 @with_options(RUNNER, DETECT)
@@ -34,41 +34,52 @@ def batch(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="FOLDER|GLOB|LIST.txt...", help="Folders, patterns in quotes, scenes, or lists of them."
+            metavar="FOLDER|GLOB|LIST.txt...",
+            help="Folders, quoted glob patterns, scenes, or text files that list them.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; made if it is missing.")],
-    file_format: Annotated[str, typer.Option("--format", help=f"Of the layers: {', '.join(FORMATS)}.")] = "gpkg",
-    recursive: Annotated[bool, typer.Option("--recursive", help="Also search folders within folders.")] = False,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder, created if missing.")],
+    file_format: Annotated[str, typer.Option("--format", help=f"Format of the layers: {', '.join(FORMATS)}.")] = "gpkg",
+    recursive: Annotated[bool, typer.Option("--recursive", help="Also search subfolders.")] = False,
     pattern: Annotated[
-        str | None, typer.Option(help="Which files are scenes, as '*.tif'. Default: .tif .tiff .jp2 .vrt.")
+        str | None,
+        typer.Option(help="Names of scene files in folders, such as '*.tif'. Default: .tif .tiff .jp2 .vrt."),
     ] = None,
     *,
     runner: RunnerConfig,
     config: DetectConfig,
-    quicklooks: Annotated[bool, typer.Option("--quicklooks", help="Also draw every scene with its boxes.")] = False,
-    holes: Annotated[bool, typer.Option("--holes", help="Also write layers of what could not be read.")] = False,
-    review: Annotated[bool, typer.Option("--review", help="Also write layers of what to label next.")] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Go on with scenes that appear, once they are whole; Ctrl-C ends it.")
+    quicklooks: Annotated[
+        bool, typer.Option("--quicklooks", help="Also write a PNG of every scene with its boxes.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run all, not only what is missing or changed.")] = False,
+    holes: Annotated[
+        bool, typer.Option("--holes", help="Also write layers of the areas that could not be read.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Also write layers of uncertain objects, to label next.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep running and process new scenes once they are complete, until Ctrl-C.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Reprocess every scene, not only missing and changed ones.")
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not make.")
+        bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not write.")
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     debug: options.Debug = False,
 ) -> None:
-    """Finds objects in all scenes of a survey: a layer per scene, one of all, and a summary.
+    """Finds objects in all scenes of a survey and writes a layer per scene, a joint layer and a summary.
 
-    A second run does only what is missing or changed. Stopped or killed, the same command goes on where it was.
+    A second run processes only missing and changed scenes. If a run is interrupted, run the same command again to
+    resume.
 
     Example: lcageo batch survey/ --out results/ --recursive --format gpkg
     """
     if file_format not in FORMATS:
-        raise UsageError(f"--format '{file_format}' is not known; give one of {', '.join(FORMATS)}")
+        raise UsageError(f"--format '{file_format}' is not a known format; choose one of {', '.join(FORMATS)}")
     say = console.Console(quiet, verbose)
     config = replace(config, review=review)
     from lcageo.inference.factory import open_runner
@@ -80,7 +91,7 @@ def batch(
 
     scenes = find()
     if not scenes and not watch:
-        raise UsageError(f"no scene was found in {', '.join(sources)}; give another --pattern, or --recursive")
+        raise UsageError(f"no scenes found in {', '.join(sources)}; choose another --pattern, or use --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes, review)
     with open_runner(runner, config, say) as tile_runner, open_survey(survey_config, config, tile_runner) as survey:
         if watch:
@@ -90,11 +101,11 @@ def batch(
             say.note(f"{len(scenes):,} scenes, {len(scenes) - len(jobs):,} of them up to date")
             _run(survey, jobs, say, force)
             survey.finish(say.warn)
-        _tell(survey, say, as_json)
+        _print_summary(survey, say, as_json)
 
 
 def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool = False) -> list[SceneRecord]:
-    """Runs what is to be done; stopped, it leaves a summary of how far it came."""
+    """Runs the jobs; if interrupted, writes a summary of the scenes that are done."""
     done = []
     try:
         with SceneBars(say, len(jobs)) as bars:
@@ -115,7 +126,7 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
     from lcageo.survey.watch import Attempts, Watch
 
     attempts = Attempts()
-    say.note("waiting for scenes; Ctrl-C ends it")
+    say.note("waiting for scenes; press Ctrl-C to stop")
     with StopRequest() as stop:
         for scenes in Watch(find, stop).changes():
             if scenes is None:
@@ -129,8 +140,8 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
         survey.finish(say.warn)
 
 
-def _tell(survey: Survey, say: console.Console, as_json: bool) -> None:
-    """The table, the paths, and how it ended."""
+def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
+    """Prints the table and the paths of the results; raises an error if scenes failed or have holes."""
     import json
 
     from lcageo.survey.state import State
@@ -157,17 +168,17 @@ def _tell(survey: Survey, say: console.Console, as_json: bool) -> None:
 
 def _table(records: Sequence[SceneRecord]) -> str:
     rows = [("scene", "state", "tiles", "objects", "seconds")]
-    if len(records) <= MOST_ROWS:
+    if len(records) <= MAX_ROWS:
         rows += [_row(Path(record.scene).name, record.state.value, [record]) for record in records]
     else:
         for state in dict.fromkeys(record.state for record in records):
-            some = [record for record in records if record.state is state]
-            rows.append(_row(f"{len(some):,} scenes", state.value, some))
+            matching = [record for record in records if record.state is state]
+            rows.append(_row(f"{len(matching):,} scenes", state.value, matching))
     rows.append(_row(f"all {len(records):,}", "", records))
-    found: Counter[str] = Counter()
+    per_class: Counter[str] = Counter()
     for record in records:
-        found.update(record.per_class)
-    classes = [("class", "objects"), *((name, f"{count:,}") for name, count in found.items())]
+        per_class.update(record.per_class)
+    classes = [("class", "objects"), *((name, f"{count:,}") for name, count in per_class.items())]
     return f"{console.table(rows)}\n\n{console.table(classes)}"
 
 

@@ -1,4 +1,4 @@
-"""lcageo bench: how fast each backend runs a model on this machine."""
+"""lcageo bench: measures how fast each backend runs a model on this machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
 
 def bench(
     scene: Annotated[
-        str | None, typer.Argument(help="Raster whose first tiles are read and run. Default: noise, without reading.")
+        str | None,
+        typer.Argument(help="Raster whose first tiles are read and run. Default: random noise, nothing is read."),
     ] = None,
     model: options.Model = None,
     device: options.Device = "auto",
-    tiles: Annotated[int, typer.Option(min=1, help="Tiles that each backend runs.")] = 32,
-    batch: Annotated[int | None, typer.Option(min=1, help="Tiles run at a time. Default: by backend.")] = None,
+    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles that each backend runs.")] = 32,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Number of tiles per batch. Default: depends on the backend.")
+    ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Measures what runs a model fastest here: tiles a second, the network's share of the time, seconds to first tile.
+    """Measures how fast each backend runs a model: tiles per second, the network's share of the time, startup time.
 
-    Each backend is started anew. The share is the time of the network alone for the same tiles: what is missing from
-    100 % is reading, choosing objects, and waiting. Some seconds a backend on a quiet machine.
+    Each backend starts from scratch. The network's share is the time of the network alone for the same tiles; the rest
+    of the 100 % is reading, selecting objects and waiting. Takes some seconds per backend.
 
     Example: lcageo bench scene.tif --tiles 64
     """
@@ -48,7 +51,7 @@ def bench(
 
 def _text(measured: list[Measurement]) -> str:
     ran = sorted((one for one in measured if not one.failure), key=lambda one: -one.tiles_per_second)
-    rows = [("backend", "numbers", "device", "tiles/s", "of the best", "in the network", "first tile s")]
+    rows = [("backend", "precision", "device", "tiles/s", "of the best", "in the network", "first tile s")]
     for one in ran:
         share = one.tiles_per_second / ran[0].tiles_per_second
         rows.append(

@@ -1,4 +1,4 @@
-"""lcageo chips: scenes and labels in, chips and COCO files to train on out."""
+"""lcageo chips: cuts training chips from scenes and labels, with COCO files."""
 
 from __future__ import annotations
 
@@ -19,39 +19,44 @@ if TYPE_CHECKING:
 
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
-"""Of what training takes as --imgsz."""
+"""Training takes multiples of this as --imgsz."""
 
 
 def chips(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE...", help=options.SCENE_HELP)],
     labels: Annotated[
-        Path, typer.Option("--labels", metavar="FILE", help="Polygons or points of the objects: any format, any CRS.")
+        Path,
+        typer.Option(
+            "--labels", metavar="FILE", help="Layer of labels, polygons or points, in any vector format and CRS."
+        ),
     ],
-    out: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the chips; made if it is missing.")
-    ],
+    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Output folder, created if missing.")],
     class_field: Annotated[
         str | None,
         typer.Option(
-            "--class-field", metavar="NAME", help="Attribute with the classes. Default: class, label, name or category."
+            "--class-field",
+            metavar="NAME",
+            help="Attribute that holds the class. Default: class, label, name or category.",
         ),
     ] = DEFAULTS.class_field,
     class_name: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="The class of all labels, where no attribute has it.")
+        str | None, typer.Option("--class", metavar="NAME", help="Class of all labels, if no attribute holds it.")
     ] = DEFAULTS.class_name,
     point_size: Annotated[
         float | None,
-        typer.Option("--point-size", metavar="METRES", help="Side of the box around a label that is a point."),
+        typer.Option("--point-size", metavar="METRES", help="Side of the box drawn around a point label."),
     ] = DEFAULTS.point_size_m,
     aoi: Annotated[
         Path | None,
-        typer.Option("--aoi", metavar="FILE", help="Polygons inside which all is labelled. Default: the scenes."),
+        typer.Option(
+            "--aoi", metavar="FILE", help="Polygons of the completely labelled area. Default: the whole scenes."
+        ),
     ] = DEFAULTS.aoi,
     size: Annotated[
         int, typer.Option("--size", metavar="PX", help="Side of a chip; train with the same --imgsz.")
     ] = DEFAULTS.size,
     overlap: Annotated[
-        str, typer.Option("--overlap", metavar="PX|%", help="Overlap of chips, as 128 or 25%.")
+        str, typer.Option("--overlap", metavar="PX|%", help="Overlap of chips, such as 128 or 25%.")
     ] = DEFAULTS.overlap,
     gsd: Annotated[
         float | None,
@@ -59,23 +64,25 @@ def chips(
     ] = DEFAULTS.gsd_m,
     min_visible: Annotated[
         float,
-        typer.Option("--min-visible", metavar="SHARE", help="Objects of which a chip shows less are ignored in it."),
+        typer.Option("--min-visible", metavar="SHARE", help="Ignore objects of which a chip shows less than this."),
     ] = DEFAULTS.min_visible,
     negatives: Annotated[
-        float, typer.Option("--negatives", metavar="SHARE", help="About how many of the chips show no object, at most.")
+        float,
+        typer.Option("--negatives", metavar="SHARE", help="Maximum share of chips without objects, approximately."),
     ] = DEFAULTS.negatives,
     val: Annotated[
-        float, typer.Option("--val", metavar="SHARE", help="About how many of the labels validate; 0: none.")
+        float,
+        typer.Option("--val", metavar="SHARE", help="Share of the labels used for validation, approximately; 0: none."),
     ] = DEFAULTS.val,
     block: Annotated[
         float | None,
         typer.Option(
             "--block",
             metavar="METRES",
-            help="Side of the blocks of ground that train or validate. Default: four chips, less if labels lie closer.",
+            help="Side of the ground blocks that the split is made of. Default: four chips, less for dense labels.",
         ),
     ] = DEFAULTS.block_m,
-    seed: Annotated[int, typer.Option("--seed", help="Another one splits otherwise.")] = DEFAULTS.seed,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed of the split.")] = DEFAULTS.seed,
     bands: detect_options.Bands = "",
     stretch: detect_options.Stretch = DEFAULTS.stretch,
     edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
@@ -84,9 +91,9 @@ def chips(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Cuts labelled chips from scenes, split by blocks of ground: what `lcageo train` takes as it is.
+    """Cuts labelled chips from scenes, split by blocks of ground into train and val, ready for `lcageo train`.
 
-    Nothing that train shows is seen in val: a chip on the border of both is cut in two, the other side blanked.
+    Train and val share no ground: a chip across their border is written to both, each time with the other side blanked.
 
     Example: lcageo chips scene.tif --labels labels.gpkg --class-field type -o chips/
     """
@@ -108,40 +115,40 @@ def chips(
         aoi=aoi,
         seed=seed,
     )
-    from lcageo.chips.chips import make_chips  # after the options are known to be good
+    from lcageo.chips.chips import make_chips  # slow to import: after the options have been checked
 
     with Bar(say, "chips", "tile") as bar:
-        report = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
-    _tell(report, say)
-    say.note(_next(report, out, size))
+        summary = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
+    _print_summary(summary, say)
+    say.note(_training_hint(summary, out, size))
     if as_json:
-        console.data(json.dumps(_as_json(report), indent=1))
+        console.data(json.dumps(_as_json(summary), indent=1))
     else:
-        for path in report.outputs:
+        for path in summary.outputs:
             console.data(str(path))
-    if report.unreadable:
+    if summary.unreadable:
         raise PartialResultError(
-            f"{len(report.unreadable):,} tiles could not be read; the first: {report.unreadable[0]}"
+            f"{len(summary.unreadable):,} tiles could not be read; the first: {summary.unreadable[0]}"
         )
 
 
-def _tell(report: ChipSummary, say: console.Console) -> None:
+def _print_summary(summary: ChipSummary, say: console.Console) -> None:
     rows = [("", "train", "val")]
-    for title, counts in (("chips", report.chips), ("of them without objects", report.negatives)):
+    for title, counts in (("chips", summary.chips), ("of them without objects", summary.negatives)):
         rows.append((title, f"{counts['train']:,}", f"{counts['val']:,}"))
-    for name, count in report.labels["train"].items():
-        rows.append((f"labels of {name}", f"{count:,}", f"{report.labels['val'][name]:,}"))
+    for name, count in summary.labels["train"].items():
+        rows.append((f"labels of {name}", f"{count:,}", f"{summary.labels['val'][name]:,}"))
     say.note(console.table(rows))
-    say.note(f"split by blocks of {report.block_m:,.4g} m")
+    say.note(f"split by blocks of {summary.block_m:,.4g} m")
 
 
-def _next(report: ChipSummary, out: Path, size: int) -> str:
-    """The training that suits the chips: as large as they are. It takes their resolution from the files."""
+def _training_hint(summary: ChipSummary, out: Path, size: int) -> str:
+    """The command that trains on the chips, at their size; training reads their resolution from the files."""
     sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
-    sides = sides if report.chips["val"] else sides.partition(" --val")[0]
+    sides = sides if summary.chips["val"] else sides.partition(" --val")[0]
     side = -(-size // IMGSZ_STEP) * IMGSZ_STEP
     return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --out FOLDER"
 
 
-def _as_json(report: ChipSummary) -> dict[str, Any]:
-    return {**asdict(report), "outputs": [str(path) for path in report.outputs]}
+def _as_json(summary: ChipSummary) -> dict[str, Any]:
+    return {**asdict(summary), "outputs": [str(path) for path in summary.outputs]}

@@ -1,4 +1,4 @@
-"""What commands say on standard error, as loud as the user asked."""
+"""Messages on standard error, as verbose as the user asked for, and data on standard output."""
 
 from __future__ import annotations
 
@@ -13,62 +13,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Standard error; standard output is for data alone."""
+    """Messages on standard error; standard output carries only data."""
 
     quiet: bool = False
     verbose: bool = False
 
     def note(self, line: str) -> None:
-        """Ordinary news."""
+        """Shows an ordinary message."""
         if not self.quiet:
-            print(line, file=sys.stderr)  # noqa: T201  # the one place that prints
+            print(line, file=sys.stderr)  # noqa: T201  # the only module that prints
 
     def detail(self, line: str) -> None:
-        """For those who ask with -v."""
+        """Shows a message only with -v."""
         if self.verbose:
             self.note(line)
 
     def restriction(self, card: ModelCard) -> None:
-        """What a model's weights may be used for: the first time on this machine, and always with -v."""
+        """Shows what a model's weights may be used for: the first time on this machine, and always with -v."""
         from lcageo.runtime.restriction import restriction_notice
 
         if not self.quiet and (line := restriction_notice(card, always=self.verbose)):
             self.note(line)
 
     def warn(self, line: str) -> None:
-        """What a user should read even with -q."""
-        print(f"warning: {_shown(line)}", file=sys.stderr)  # noqa: T201
+        """Shows a warning, even with -q."""
+        print(f"warning: {_without_password(line)}", file=sys.stderr)  # noqa: T201
 
 
 def error(line: str) -> None:
-    """The last line of a command that failed."""
-    print(f"error: {_shown(line)}", file=sys.stderr)  # noqa: T201
+    """Shows the error of a command that failed."""
+    print(f"error: {_without_password(line)}", file=sys.stderr)  # noqa: T201
 
 
 def trace(text: str) -> None:
-    """How it came to an error, for --debug."""
-    print(_shown(text), file=sys.stderr)  # noqa: T201
+    """Shows the traceback of an error, for --debug."""
+    print(_without_password(text), file=sys.stderr)  # noqa: T201
 
 
 def stopped(line: str) -> None:
-    """The last line of a command that the user stopped."""
+    """Shows the last message of a command that the user stopped."""
     print(line, file=sys.stderr)  # noqa: T201
 
 
 def data(text: str) -> None:
-    """Standard output: a path, a table that was asked for, JSON."""
+    """Prints to standard output: a path, a table that was asked for, JSON."""
     print(text)  # noqa: T201
 
 
-def _shown(text: str) -> str:
-    """Without the password of a database that was named where none belongs."""
+def _without_password(text: str) -> str:
+    """The text without a database's password, which an argument quoted in a message may contain."""
     from lcageo.vector.database_table import without_password
 
     return without_password(text)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows aligned in columns; the first column to the left, the others to the right."""
+    """Rows as aligned text; the first column left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

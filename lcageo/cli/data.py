@@ -1,4 +1,4 @@
-"""lcageo data: what a user should know of labelled images before training on them."""
+"""lcageo data: checks labelled images before training on them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from lcageo.data.splits import Splits
 
 SHOWN = 10
-"""Problems of each kind, unless all are asked for."""
+"""Number of problems shown of each kind, unless --all is given."""
 
-data = typer.Typer(no_args_is_help=True, help="Looks into labelled images.", rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help="Inspects labelled images.", rich_markup_mode=None)
 
 
 @data.callback()
 def group() -> None:
-    """Looks into labelled images."""  # keeps the name of the only command: Typer would leave it out
+    """Inspects labelled images."""  # a callback, or Typer would drop the name of the only command
 
 
 @data.command("check")
@@ -36,60 +36,60 @@ def check(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help="DIOR folders and COCO files (.json).")],
     val: Annotated[
         list[Path] | None,
-        typer.Option(metavar="SOURCE", help="The same to validate on; its classes must be theirs. May be repeated."),
+        typer.Option(metavar="SOURCE", help="Validation data, with the same classes as SOURCE. May be repeated."),
     ] = None,
     split: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="List of DIOR folders: train, val, trainval or test. May be repeated. Default: all that are there; "
-            "trainval, which is train and val together, only where one of them is missing.",
+            help="Split of DIOR folders: train, val, trainval or test. May be repeated. Default: every split present, "
+            "but trainval only if train or val is missing.",
         ),
     ] = None,
     class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Names to put together: [classes] vehicle = ["car", "lorry"].')
+        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 if there is any problem.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there is any problem.")] = False,
     headers_only: Annotated[
-        bool, typer.Option("--headers-only", help="Read no pixels: quick, but truncated images go unnoticed.")
+        bool, typer.Option("--headers-only", help="Do not read pixels: faster, but misses truncated images.")
     ] = False,
     show_all: Annotated[bool, typer.Option("--all", help=f"Show all problems, not {SHOWN} of each kind.")] = False,
     as_json: options.Json = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No tables, no progress: only what is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show only problems: no tables, no progress.")] = False,
     debug: options.Debug = False,
 ) -> None:
     """Checks labelled images: classes, counts and box sizes of each split, broken records and images, duplicates.
 
-    Each COCO file is one split. A box's size is the square root of its area. Problems are named with file and line or
-    record, and with what training does about them. Remarks need not be wrong: a box that stands twice, a file name
-    that two splits have for different images, images without any of the classes wanted. Exit code: 0, also with
-    problems that training would skip; 1 if a source cannot be read or a split has no usable image, and with --strict
-    if there is any problem. Remarks never count.
+    Each COCO file is one split. A box's size is the square root of its area. Every problem is shown with its file and
+    line or record, and with how training handles it. Remarks are not necessarily errors: a duplicate box, a file name
+    that two splits use for different images, images without any of the classes. Exit code: 0, even with problems that
+    training would skip; 1 if a source cannot be read or a split has no usable image and, with --strict, if there is
+    any problem. Remarks never count.
 
     Example: lcageo data check train.json --val val.json
     """
     say = console.Console(quiet)
-    wanted = [_split(name) for name in split or []]
+    requested = [_split(name) for name in split or []]
     from lcageo.data.annotations import refuse
     from lcageo.data.classmap import load_class_map
     from lcageo.data.splits import read_splits
 
     mapping = load_class_map(class_map) if class_map is not None else None
-    splits = read_splits(sources, val or [], wanted, mapping)
-    report = _checked(splits, decode=not headers_only, say=say)
+    splits = read_splits(sources, val or [], requested, mapping)
+    summary = _checked(splits, decode=not headers_only, say=say)
     if as_json:
-        console.data(json.dumps(_as_json(splits, report), indent=1))
+        console.data(json.dumps(_as_json(splits, summary), indent=1))
     else:
-        parts = [] if quiet else [_split_text(name, splits, report) for name in splits.by_name]
-        parts += _problem_texts(report, None if show_all else SHOWN)
+        parts = [] if quiet else [_split_text(name, splits, summary) for name in splits.by_name]
+        parts += _problem_texts(summary, None if show_all else SHOWN)
         if parts:
             console.data("\n\n".join(parts))
-    empty = [name for name, count in report.usable_images.items() if not count]
+    empty = [name for name, count in summary.usable_images.items() if not count]
     if empty:
         raise DataError(f"no usable image in {', '.join(empty)}; training could not start")
     if strict:
-        refuse(report.faults)
-    (say.warn if report.faults else say.note)(_closing_line(splits, report))
+        refuse(summary.faults)
+    (say.warn if summary.faults else say.note)(_closing_line(splits, summary))
 
 
 def _split(name: str) -> DiorSplit:
@@ -98,11 +98,11 @@ def _split(name: str) -> DiorSplit:
     try:
         return DiorSplit(name)
     except ValueError:
-        raise UsageError(f"--split '{name}' is none of DIOR's splits: {', '.join(DiorSplit)}") from None
+        raise UsageError(f"--split '{name}' is not a DIOR split; choose one of {', '.join(DiorSplit)}") from None
 
 
 def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckSummary:
-    """Everything found in the splits and between them."""
+    """Checks each split, and the splits against each other."""
     from lcageo.data.check import CheckSummary, check_sets
 
     total, done = sum(map(len, splits.sets.values())), 0
@@ -113,19 +113,19 @@ def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckSummary
             done += more
             bar.at(done, total)
 
-        report = check_sets(splits.sets, decode, count)
-    return CheckSummary(report.statistics, report.usable_images, (*splits.problems, *report.problems))
+        summary = check_sets(splits.sets, decode, count)
+    return CheckSummary(summary.statistics, summary.usable_images, (*splits.problems, *summary.problems))
 
 
-def _split_text(name: str, splits: Splits, report: CheckSummary) -> str:
+def _split_text(name: str, splits: Splits, summary: CheckSummary) -> str:
     """One split's heading and table."""
     split = splits.by_name[name]
-    count, usable = len(split.labelled), report.usable_images[name]
+    count, usable = len(split.labelled), summary.usable_images[name]
     unusable = f" ({count - usable:,} unusable)" if usable < count else ""
     heading = f"{name}: {split.labelled.name}, {count:,} images{unusable}"
-    partly = any(entry.labelled_images < count for entry in report.statistics[name])
-    rows = [_row(entry, count) for entry in report.statistics[name]]
-    boxes = sum(entry.boxes for entry in report.statistics[name])
+    partly = any(entry.labelled_images < count for entry in summary.statistics[name])
+    rows = [_row(entry, count) for entry in summary.statistics[name]]
+    boxes = sum(entry.boxes for entry in summary.statistics[name])
     rows.append(("all", f"{sum(len(a) > 0 for a in split.labelled.annotations):,}", f"{boxes:,}", *[""] * 5))
     rows.insert(0, ("class", "images", "boxes", "min px", "median px", "max px", "under 32 px", "not annotated"))
     return f"{heading}\n{console.table([row if partly else row[:-1] for row in rows])}"
@@ -143,40 +143,40 @@ def _row(entry: ClassStatistics, images: int) -> tuple[str, ...]:
     )
 
 
-def _problem_texts(report: CheckSummary, shown: int | None) -> list[str]:
+def _problem_texts(summary: CheckSummary, shown: int | None) -> list[str]:
     """One paragraph for each kind of problem, then for each kind of remark."""
     from lcageo.data.annotations import ProblemKind
     from lcageo.data.check import REMARKS
 
     grouped: dict[ProblemKind, list[Problem]] = {kind: [] for kind in ProblemKind}
-    for problem in report.problems:
+    for problem in summary.problems:
         grouped[problem.kind].append(problem)
     texts = []
     for kind in sorted(ProblemKind, key=lambda kind: kind in REMARKS):
-        found = grouped[kind]
-        lines = [f"{'remark: ' if kind in REMARKS else ''}{kind}: {len(found):,}"]
-        lines += [f"  {problem}" for problem in found[:shown]]
-        if len(found) > len(lines) - 1:
-            lines.append(f"  and {len(found) - len(lines) + 1:,} more (--all shows them)")
-        if found:
+        problems = grouped[kind]
+        lines = [f"{'remark: ' if kind in REMARKS else ''}{kind}: {len(problems):,}"]
+        lines += [f"  {problem}" for problem in problems[:shown]]
+        if len(problems) > len(lines) - 1:
+            lines.append(f"  and {len(problems) - len(lines) + 1:,} more (--all shows them)")
+        if problems:
             texts.append("\n".join(lines))
     return texts
 
 
-def _closing_line(splits: Splits, report: CheckSummary) -> str:
-    faults, remarks = len(report.faults), len(report.problems) - len(report.faults)
+def _closing_line(splits: Splits, summary: CheckSummary) -> str:
+    faults, remarks = len(summary.faults), len(summary.problems) - len(summary.faults)
     images = sum(map(len, splits.sets.values()))
-    found = _count(faults, "problem") if faults else "no problems"
-    found += f", {_count(remarks, 'remark')}" if remarks else ""
-    goes_on = "; training would go on as said with each (--strict refuses)" if faults else ""
-    return f"{_count(len(splits.by_name), 'split')}, {_count(images, 'image')}: {found}{goes_on}"
+    counted = _count(faults, "problem") if faults else "no problems"
+    counted += f", {_count(remarks, 'remark')}" if remarks else ""
+    handled = "; training would handle them as described (--strict refuses them)" if faults else ""
+    return f"{_count(len(splits.by_name), 'split')}, {_count(images, 'image')}: {counted}{handled}"
 
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def _as_json(splits: Splits, report: CheckSummary) -> dict[str, Any]:
+def _as_json(splits: Splits, summary: CheckSummary) -> dict[str, Any]:
     from lcageo.data.check import REMARKS
 
     return {
@@ -185,9 +185,9 @@ def _as_json(splits: Splits, report: CheckSummary) -> dict[str, Any]:
                 "name": name,
                 "source": str(split.source),
                 "images": len(split.labelled),
-                "usable_images": report.usable_images[name],
-                "boxes": sum(entry.boxes for entry in report.statistics[name]),
-                "classes": [_without_nan(asdict(entry)) for entry in report.statistics[name]],
+                "usable_images": summary.usable_images[name],
+                "boxes": sum(entry.boxes for entry in summary.statistics[name]),
+                "classes": [_without_nan(asdict(entry)) for entry in summary.statistics[name]],
             }
             for name, split in splits.by_name.items()
         ],
@@ -199,11 +199,11 @@ def _as_json(splits: Splits, report: CheckSummary) -> dict[str, Any]:
                 "where": problem.where,
                 "what": problem.what,
             }
-            for problem in report.problems
+            for problem in summary.problems
         ],
     }
 
 
 def _without_nan(entries: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no word for "not a number"."""
+    """The entries with None for NaN, which JSON does not have."""
     return {name: None if value != value else value for name, value in entries.items()}

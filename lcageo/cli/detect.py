@@ -1,4 +1,4 @@
-"""lcageo detect: scenes in, map features out."""
+"""lcageo detect: finds objects in scenes and writes them as map features."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def detect(
             "-o",
             "--output",
             metavar="FILE|FOLDER|TABLE",
-            help=f"Result file, format by suffix ({FORMATS_HELP}), a folder, or {options.TABLE_HELP}. "
+            help=f"Output file, format by suffix ({FORMATS_HELP}), folder, or {options.TABLE_HELP}. "
             "May be repeated. Default: NAME.geojson in the current folder.",
         ),
     ] = None,
@@ -38,18 +38,24 @@ def detect(
     runner: RunnerConfig,
     config: DetectConfig,
     quicklook: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Also draw the reduced scene with its boxes (file or folder).")
+        Path | None,
+        typer.Option(metavar="PNG", help="Also write an overview of the scene with its boxes (file or folder)."),
     ] = None,
     holes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write what could not be read as a layer (file or folder)."),
+        typer.Option(metavar="FILE", help="Also write a layer of the areas that could not be read (file or folder)."),
     ] = None,
     review: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write what to label next, least certain first (file or folder)."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write a layer of uncertain objects to label next, least certain first (file or folder).",
+        ),
     ] = None,
     restart: options.Restart = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what a run would take.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the number of tiles and the estimated time and memory.")
+    ] = False,
     append: options.Append = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -59,13 +65,16 @@ def detect(
 ) -> None:
     """Finds objects in SCENE and writes them as map features.
 
-    Stopped or killed, the same command goes on where it was.
+    If a run is interrupted, run the same command again to resume.
 
     Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
     """
     say = console.Console(quiet, verbose)
     config = replace(config, review=review is not None)
-    from lcageo.inference.factory import local_runner, open_runner  # heavy: after the options have been checked
+    from lcageo.inference.factory import (
+        local_runner,
+        open_runner,
+    )  # slow to import: after the options have been checked
     from lcageo.inference.jobs import plan_jobs
     from lcageo.inference.journal import Earlier
     from lcageo.inference.run import run_jobs
@@ -83,7 +92,7 @@ def detect(
         for outcome in run_jobs(jobs, run):
             outcomes.append(outcome)
             with bars.ended():
-                _tell(outcome, say, as_json)
+                _print_summary(outcome, say, as_json)
     if as_json:
         console.data(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
     _raise_failures(outcomes)
@@ -112,7 +121,7 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         )
 
 
-def _tell(outcome: JobOutcome, say: console.Console, as_json: bool) -> None:
+def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> None:
     if outcome.result is None:
         return
     result = outcome.result
@@ -129,9 +138,9 @@ def _tell(outcome: JobOutcome, say: console.Console, as_json: bool) -> None:
     )
     if impossible := result.record.boxes_of_impossible_size:
         say.detail(
-            f"{impossible:,} boxes left out, before merging: nothing of their class has such a size on the ground"
+            f"{impossible:,} boxes left out before merging: no object of their class has such a size on the ground"
         )
-    say.detail(f"values {result.stretch.low} to {result.stretch.high} shown as 0 to 255")
+    say.detail(f"values {result.stretch.low} to {result.stretch.high} stretched to 0 to 255")
     say.detail(f"{result.record.scene_pixels_per_tile_pixel:.6g} scene pixels per tile pixel")
     if not as_json:
         for target in (*outcome.job.outputs, *outcome.job.tables):
@@ -156,7 +165,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
 
 
 def _raise_failures(outcomes: list[JobOutcome]) -> None:
-    """Ends the command as its scenes did: all well, some missing or with holes, or none made."""
+    """Raises the error that the command ends with, if scenes failed or have holes."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and failed and failed[0].error is not None:
         raise failed[0].error

@@ -1,6 +1,6 @@
-"""The options that decide what is found and what runs the model, the same for one scene and for a survey.
+"""Options of detection and of the model's backend, shared by the commands that run a model.
 
-An option is a field of a configuration class and an entry here: commands that take the configuration get the option.
+An option is a field of a configuration class and an entry here: commands that take the configuration have the option.
 """
 
 from __future__ import annotations
@@ -20,92 +20,117 @@ from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Precis
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 Batch = Annotated[
-    int | None, typer.Option("--batch", min=1, help="Tiles run at a time. Default: by backend; 16 on a GPU.")
+    int | None,
+    typer.Option(
+        "--batch", min=1, help="Number of tiles per batch. Default: 16 on a GPU, else depends on the backend."
+    ),
 ]
 BackendChoice = Annotated[
     Backend,
-    typer.Option("--backend", help="What runs the model. auto: torch on a GPU, else the fastest that is installed."),
+    typer.Option("--backend", help="Runtime of the model; auto: torch on a GPU, else the fastest one installed."),
 ]
 PrecisionChoice = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="auto: int8 if the model is quantised, else bf16 if it is fast here and known to agree, else fp32.",
+        help="Precision; auto: int8 for a quantised model, bf16 if fast and verified for the model, else fp32.",
     ),
 ]
 Score = Annotated[
     float | None,
-    typer.Option("--score", help="Least score of an object, 0 to 1. Default: the model's own per class, else 0.3."),
+    typer.Option(
+        "--score", help="Minimum score of an object, 0 to 1. Default: the model's threshold for each class, else 0.3."
+    ),
 ]
 Keep = Annotated[
     float | None,
-    typer.Option("--keep", metavar="SCORE", help="Also write candidates down to this score, for 'lcageo filter'."),
+    typer.Option(
+        "--keep",
+        metavar="SCORE",
+        help="Also write candidates that score at least this (below --score), for 'lcageo filter'.",
+    ),
 ]
-Classes = Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to look for. Default: all.")]
-MaxPerTile = Annotated[int, typer.Option("--max-per-tile", min=1, help="Best objects kept of one tile.")]
+Classes = Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to detect. Default: all.")]
+MaxPerTile = Annotated[int, typer.Option("--max-per-tile", min=1, help="Maximum number of objects per tile.")]
 Overlap = Annotated[
     str | None,
-    typer.Option("--overlap", metavar="PX|%", help="Overlap of tiles, as 200 or 25%. Default: from the model."),
+    typer.Option("--overlap", metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model."),
 ]
 Gsd = Annotated[
-    str, typer.Option("--gsd", metavar="M|auto|native", help="Metres per pixel to resample to; auto: only if needed.")
+    str,
+    typer.Option(
+        "--gsd", metavar="M|auto|native", help="Metres per pixel to resample to; auto: only outside the model's range."
+    ),
 ]
-Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are one object.")]
+Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are merged into one object.")]
 Metric = Annotated[
     MergeMetric,
-    typer.Option("--merge-metric", help="Overlap as intersection over union or over the smaller box."),
+    typer.Option(
+        "--merge-metric", help="Measure of overlap: intersection over union (iou) or over the smaller box (ios)."
+    ),
 ]
-Agnostic = Annotated[bool, typer.Option("--agnostic", help="Merge boxes of different classes too.")]
-Bands = Annotated[str, typer.Option("--bands", metavar="R,G,B", help="Bands to use as red, green, blue, as 4,3,2.")]
+Agnostic = Annotated[bool, typer.Option("--agnostic", help="Also merge boxes of different classes.")]
+Bands = Annotated[
+    str, typer.Option("--bands", metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")
+]
 Stretch = Annotated[
     str,
-    typer.Option("--stretch", metavar="auto|none|MIN,MAX", help="Values shown as 0 to 255; auto leaves uint8 alone."),
+    typer.Option(
+        "--stretch",
+        metavar="auto|none|MIN,MAX",
+        help="Range of values stretched to 0-255; auto: percentiles, uint8 unchanged.",
+    ),
 ]
 Edge = Annotated[
-    EdgeNodata, typer.Option("--edge-nodata", help="Whether an untagged black or white edge counts as nodata.")
+    EdgeNodata,
+    typer.Option(
+        "--edge-nodata", help="Treat a black or white edge without a nodata tag as nodata (auto) or not (none)."
+    ),
 ]
-Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Vector layer: look only inside.")]
-Bbox = Annotated[str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle: look only inside.")]
+Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Polygon layer; detect only inside it.")]
+Bbox = Annotated[
+    str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle; detect only inside it.")
+]
 BboxCrs = Annotated[
     str | None,
-    typer.Option("--bbox-crs", metavar="CRS", help="CRS of --bbox, as EPSG:4326. Default: the scene's."),
+    typer.Option("--bbox-crs", metavar="CRS", help="CRS of --bbox, such as EPSG:4326. Default: the scene's."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class OptionGroup:
-    """Options that make one configuration."""
+    """The options that fill one configuration class."""
 
     config: type[DetectConfig] | type[RunnerConfig]
-    """Has the defaults, and checks the values."""
+    """The class that has the defaults and checks the values."""
     options: Mapping[str, Any]
-    """By the configuration's fields: type and help, in the order of --help."""
+    """Type and help of each option by the configuration's field, in the order of --help."""
     parsers: Mapping[str, Callable[[str], Any]]
-    """Of the options that come as text: from the text to the field's value."""
+    """Functions that parse the options given as text into the field's value."""
 
     def parameters(self) -> list[inspect.Parameter]:
-        """One parameter an option, for the signature of a command."""
+        """One parameter per option, for the signature of a command."""
         defaults = self.config()
         return [
             inspect.Parameter(
                 name,
                 KEYWORD,
-                default=self._shown(name, getattr(defaults, name)),
+                default=self._default_text(name, getattr(defaults, name)),
                 annotation=kind,
             )
             for name, kind in self.options.items()
         ]
 
-    def _shown(self, name: str, default: Any) -> Any:
+    def _default_text(self, name: str, default: Any) -> Any:
         if name not in self.parsers or default is None:
             return default
         return "" if default == () else str(default)
 
     def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig:
-        """The configuration that a command's parameters ask for.
+        """The configuration with the values of a command's parameters.
 
         Raises:
-            UsageError: if one of them cannot be understood or is not allowed.
+            UsageError: if a value cannot be parsed or is not allowed.
         """
         given = {name: values[name] for name in self.options}
         parsed = {name: parse(given[name]) for name, parse in self.parsers.items() if given[name] is not None}
@@ -154,7 +179,7 @@ RUNNER = OptionGroup(
 
 
 def with_options(*groups: OptionGroup) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of groups in place of its parameters that are their configurations."""
+    """Decorates a command: replaces each parameter that is a configuration with the options of its group."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)

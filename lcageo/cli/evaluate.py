@@ -1,4 +1,4 @@
-"""lcageo evaluate: how good a model is on labelled images, or a layer of found objects against a layer of true ones."""
+"""lcageo evaluate: measures a model on labelled images, or a layer of found objects against a layer of true ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import BackendChoice, PrecisionChoice
-from lcageo.cli.evaluate_text import report_text
+from lcageo.cli.evaluate_text import evaluation_text
 from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision, RunnerConfig
 from lcageo.errors import UsageError
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 LAYER_IOU = 0.5
 SHOWN = 5
-"""Problems of the data that are told one by one; `lcageo data check` tells all."""
+"""Maximum number of problems of the data that are shown; `lcageo data check` shows all."""
 PICTURES = ("curves.png", "confusion.png")
 
 
 class Split(StrEnum):
-    """The lists of a DIOR folder."""
+    """The splits of a DIOR folder."""
 
     TRAIN = "train"
     VAL = "val"
@@ -46,57 +46,65 @@ def evaluate(
         typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to evaluate on. May be repeated."),
     ] = None,
     layer: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead of a model: a layer of found objects, from detect.")
+        Path | None, typer.Option(metavar="FILE", help="Layer of detected objects to evaluate, instead of a model.")
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --layer: the layer of true objects, in any CRS.")
+        Path | None, typer.Option(metavar="FILE", help="With --layer: layer of true objects, in any CRS.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="List of DIOR folders; a COCO file is one split by itself.")] = Split.VAL,
+    split: Annotated[
+        Split, typer.Option(help="Split of DIOR folders; a COCO file is always used completely.")
+    ] = Split.VAL,
     class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Names to put together: [classes] vehicle = ["car", "lorry"].')
+        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse broken records instead of skipping them.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
     device: options.Device = "auto",
     backend: BackendChoice = Backend.AUTO,
     precision: PrecisionChoice = Precision.AUTO,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Images run at a time. Default: by backend; 16 on a GPU.")
+        int | None,
+        typer.Option(min=1, help="Number of images per batch. Default: 16 on a GPU, else depends on the backend."),
     ] = None,
     score: Annotated[
         float | None,
-        typer.Option(
-            help=f"Least score of a detection that counts. Default: {BENCHMARK.score}; with --layer, all count."
-        ),
+        typer.Option(help=f"Minimum score of a detection. Default: {BENCHMARK.score}; with --layer: no minimum."),
     ] = None,
     iou: Annotated[
         float | None,
         typer.Option(
-            help=f"Overlap above which two detections are one object, default {BENCHMARK.iou}. With --layer: minimum "
+            help=f"Overlap above which two detections are merged, default {BENCHMARK.iou}. With --layer: minimum "
             f"overlap of a correct object, default {LAYER_IOU}."
         ),
     ] = None,
     max_per_image: Annotated[
-        int, typer.Option(min=1, help="Best detections of an image that count.")
+        int, typer.Option(min=1, help="Maximum number of detections per image.")
     ] = BENCHMARK.max_per_tile,
     as_scene: Annotated[
-        bool, typer.Option("--as-scene", help="Cut every image into tiles and merge, as detect does with scenes.")
+        bool, typer.Option("--as-scene", help="Cut every image into tiles and merge, as detect does with a scene.")
     ] = False,
     tile: Annotated[
-        int | None, typer.Option(help="Side of these tiles, pixels. Default: half of the model's tile.")
+        int | None,
+        typer.Option(help="With --as-scene: side of the tiles in pixels. Default: half of the model's tile."),
     ] = None,
     overlap: Annotated[
-        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, as 200 or 25%. Default: from the model.")
+        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model.")
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Resamples of the images for 95 % intervals, such as 1000.")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Number of bootstrap resamples for 95 % confidence intervals, such as 1000."
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of --bootstrap.")] = 0,
     plots: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help=f"Draw {' and '.join(PICTURES)} into a folder.")
+        Path | None, typer.Option(metavar="FOLDER", help=f"Folder to write {' and '.join(PICTURES)} to.")
     ] = None,
-    voc: Annotated[bool, typer.Option("--voc", help="Also print 11-point figures, as DIOR papers have them.")] = False,
+    voc: Annotated[
+        bool, typer.Option("--voc", help="Also print VOC 2007's 11-point AP, which DIOR papers report.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="With --layer: write what differs as a layer.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="With --layer: layer of the differences to write."),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -106,17 +114,17 @@ def evaluate(
 ) -> None:
     """Measures a model on labelled images as COCO does: average precision and recall, best thresholds, confusions.
 
-    An image is seen as a whole, scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own
-    resolution. Classes that an image is not annotated for are left out of its count.
+    Every image is scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own resolution.
+    Classes that an image is not annotated for do not count in it.
 
     Example: lcageo evaluate --model runs/a --data DIOR --split test --bootstrap 1000
     """
     say = console.Console(quiet, verbose)
     if layer is not None or truth is not None:
         if model is not None or data:
-            raise UsageError("--layer and --truth compare layers, --model and --data run a model; give either pair")
+            raise UsageError("--layer and --truth compare layers, --model and --data run a model; use one pair")
         if layer is None or truth is None:
-            raise UsageError("--layer and --truth go together; give both")
+            raise UsageError("--layer and --truth require each other; give both")
         min_iou = LAYER_IOU if iou is None else iou
         _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
         return
@@ -136,8 +144,8 @@ def evaluate(
         _prepare_plots(plots, overwrite)
     from lcageo.inference.factory import open_predictor
 
-    asked = RunnerConfig(model, device, backend, precision)
-    predictor = open_predictor(asked, kept_of_tiles(config), say)
+    runner = RunnerConfig(model, device, backend, precision)
+    predictor = open_predictor(runner, kept_of_tiles(config), say)
     labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
     size = batch or predictor.batch
     evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)
@@ -149,7 +157,7 @@ def evaluate(
         described |= {} if resampled is None else {"bootstrap": resampled.as_json()}
         console.data(json.dumps(described, indent=1))
     else:
-        console.data(report_text(evaluation, resampled, voc))
+        console.data(evaluation_text(evaluation, resampled, voc))
         if plots is not None:
             console.data("\n".join(str(plots / name) for name in PICTURES))
 
@@ -158,9 +166,9 @@ def _check(data: list[Path] | None, output: Path | None, tile: int | None, as_sc
     if not data:
         raise UsageError("nothing to evaluate on; give --model and --data, or --layer and --truth")
     if output is not None:
-        raise UsageError("--output is for --layer; a model's figures come as --json and --plots")
+        raise UsageError("--output requires --layer; for a model use --json and --plots")
     if tile is not None and not as_scene:
-        raise UsageError("--tile says nothing without --as-scene; give both")
+        raise UsageError("--tile requires --as-scene; give both")
 
 
 def _class_map(path: Path | None) -> ClassMap | None:
@@ -182,13 +190,15 @@ def _layers(
 ) -> None:
     from lcageo.evaluation.layers import evaluate_layer
 
-    report = evaluate_layer(layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite)
-    for line in report.warnings:
+    evaluation = evaluate_layer(
+        layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite
+    )
+    for line in evaluation.warnings:
         say.warn(line)
     if as_json:
-        console.data(json.dumps(report.as_json(), indent=1))
+        console.data(json.dumps(evaluation.as_json(), indent=1))
         return
-    console.data(console.table(report.table()))
+    console.data(console.table(evaluation.table()))
     if output is not None:
         console.data(str(output.with_suffix(output.suffix.lower())))
 
@@ -201,14 +211,14 @@ def _read(
     strict: bool,
     say: console.Console,
 ) -> LabelledSet:
-    """The images, with the model's classes; what is wrong with them is told."""
+    """The images with the model's classes; shows the problems they have."""
     from lcageo.data.annotations import ProblemKind
     from lcageo.data.dior import DiorSplit
     from lcageo.data.sets import read_sets
 
     classes = predictor.card.classes
     labelled = read_sets(data, DiorSplit(split), classes, class_map, strict)
-    absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows them
+    absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes
     faults, left_out = [], []
     for problem in labelled.problems:
         if problem.kind is ProblemKind.CLASS_LEFT_OUT:
@@ -220,7 +230,7 @@ def _read(
     for problem in faults[:SHOWN]:
         say.warn(str(problem))
     if len(faults) > SHOWN:
-        say.warn(f"and {len(faults) - SHOWN:,} more problems; 'lcageo data check' tells all")
+        say.warn(f"and {len(faults) - SHOWN:,} more problems; 'lcageo data check' shows all")
     return labelled
 
 
@@ -254,7 +264,7 @@ def _run(
 
 
 def _prepare_plots(folder: Path, overwrite: bool) -> None:
-    """Refuses pictures that could not be written, before the work of an hour."""
+    """Fails if the plots could not be written, before a long evaluation."""
     from lcageo.metrics.plots import require_plots
     from lcageo.vector.publish import check_output, make_folder
 

@@ -1,4 +1,4 @@
-"""How `lcageo evaluate` prints its figures."""
+"""The tables that `lcageo evaluate` prints."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from lcageo.metrics.summary import ClassFigures, Evaluation
 
 
-def report_text(evaluation: Evaluation, resampled: Resampled | None, voc: bool) -> str:
-    """Classes and means, sizes, intervals, confusions."""
+def evaluation_text(evaluation: Evaluation, resampled: Resampled | None, voc: bool) -> str:
+    """The table of classes and means, figures by size with intervals, and the confusion matrix."""
     parts = [_classes(evaluation, voc), _lines(evaluation, resampled), _confusion(evaluation.confusion)]
     return "\n\n".join(parts)
 
 
 def _classes(evaluation: Evaluation, voc: bool) -> str:
-    """A row per class, and the means; the last four columns hold where F1 is best."""
+    """A row per class, and the means; the last four columns are at the score where F1 is highest."""
     heading = ("class", "objects", "AP50", "AP75", "AP50:95", "VOC07 AP50", "AR", "score", "precision", "recall", "F1")
     rows = [heading, *(_class(one) for one in evaluation.per_class)]
     means = (evaluation.map50, evaluation.map75, evaluation.map50_95, evaluation.voc07_map50, evaluation.ar)
     objects = sum(one.objects for one in evaluation.per_class)
     rows.append(("mean", f"{objects:,}", *map(_number, means), "", "", "", ""))
-    place = heading.index("VOC07 AP50")
-    return console.table(rows if voc else [row[:place] + row[place + 1 :] for row in rows])
+    column = heading.index("VOC07 AP50")
+    return console.table(rows if voc else [row[:column] + row[column + 1 :] for row in rows])
 
 
 def _class(one: ClassFigures) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def _interval(interval: Interval) -> str:
 
 
 def _confusion(confusion: Confusion) -> str:
-    """Objects by row, what they were found as by column; columns have numbers, since names would not fit a screen."""
+    """Rows: true classes; columns: classes found, as numbers, since names would not fit on a screen."""
     from lcageo.metrics.confusion import BACKGROUND
 
     names = [*confusion.classes, BACKGROUND]

@@ -1,4 +1,4 @@
-"""lcageo filter: a layer chosen from anew, without running the model."""
+"""lcageo filter: selects objects from a layer, without running the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lcageo.vector.formats import FORMATS_HELP
 
 
 def filter_(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Layer that detect, batch or filter wrote, any format.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Layer written by detect, batch or filter, in any format.")
+    ],
     target: Annotated[
         str,
         typer.Argument(
@@ -23,43 +25,50 @@ def filter_(
     ],
     score: Annotated[
         float | None,
-        typer.Option("--score", help="Least score, 0 to 1. Default: the thresholds that the layer was made with."),
+        typer.Option("--score", help="Minimum score, 0 to 1. Default: the thresholds that the layer was made with."),
     ] = None,
     per_class: Annotated[
-        str, typer.Option("--per-class", metavar="NAME=SCORE,...", help="Least score of some classes.")
+        str, typer.Option("--per-class", metavar="NAME=SCORE,...", help="Minimum score of single classes.")
     ] = "",
     classes: Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to keep. Default: all.")] = "",
-    min_area: Annotated[float | None, typer.Option("--min-area", metavar="M2", help="Least area in m2.")] = None,
-    aoi: Annotated[
-        Path | None, typer.Option("--aoi", metavar="FILE", help="Vector layer: keep objects whose centre lies inside.")
+    min_area: Annotated[
+        float | None, typer.Option("--min-area", metavar="M2", help="Minimum area in square metres.")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", metavar="N", help="Keep the N best by score.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="CRS", help="CRS to write in, as EPSG:4326.")] = None,
+    aoi: Annotated[
+        Path | None,
+        typer.Option("--aoi", metavar="FILE", help="Polygon layer; keep objects whose centre is inside it."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", help="Keep the N objects with the highest scores.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="CRS", help="CRS to reproject to, such as EPSG:4326.")
+    ] = None,
     append: options.Append = False,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Chooses from the objects in IN, converts and reprojects them, and writes OUT. No model is run.
+    """Selects objects from the layer IN and writes them to OUT, in any format and CRS. Does not run the model.
 
-    After `detect --keep 0.05`, thresholds can be tried in seconds.
+    With `detect --keep 0.05` first, you can try thresholds in seconds.
 
     Example: lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20
     """
     say = console.Console(quiet)
     limits = _limits(per_class)
-    from lcageo.selection.criteria import Criteria  # after the options are known to be good
+    from lcageo.selection.criteria import Criteria  # slow to import: after the options have been checked
     from lcageo.selection.filter import filter_layer
     from lcageo.vector.target import parse_output
 
     output = parse_output(target)
     criteria = Criteria(score, limits, options.split_names(classes), min_area, aoi, top)
-    report = filter_layer(source, output, criteria, to, overwrite, append)
-    for line in report.warnings:
+    counts = filter_layer(source, output, criteria, to, overwrite, append)
+    for line in counts.warnings:
         say.warn(line)
     rows = [("class", "read", "kept")]
-    rows += [(name, f"{count:,}", f"{report.kept.get(name, 0):,}") for name, count in sorted(report.read.items())]
-    rows.append(("all", f"{sum(report.read.values()):,}", f"{sum(report.kept.values()):,}"))
+    rows += [(name, f"{count:,}", f"{counts.kept.get(name, 0):,}") for name, count in sorted(counts.read.items())]
+    rows.append(("all", f"{sum(counts.read.values()):,}", f"{sum(counts.kept.values()):,}"))
     say.note(console.table(rows))
     console.data(str(output))
 
@@ -74,5 +83,5 @@ def _limits(text: str) -> dict[str, float]:
         except ValueError:
             limits[""] = 0.0
         if "" in limits:
-            raise UsageError(f"--per-class '{part}' is not a class and a score, like ship=0.3")
+            raise UsageError(f"--per-class '{part}' is not a class and a score such as ship=0.3")
     return limits

@@ -1,4 +1,4 @@
-"""lcageo info: what the tool sees in a scene."""
+"""lcageo info: describes a scene as the detector reads it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lcageo.cli import console, options
 def info(
     scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
     model: options.Model = None,
-    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue.")] = "",
+    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")] = "",
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Shows what the tool sees in SCENE: size, CRS, resolution, bands, mask, proposed tiling, warnings.
+    """Describes SCENE: size, CRS, resolution, bands, mask, proposed tiling, warnings.
 
     Example: lcageo info scene.tif
     """
@@ -43,16 +43,16 @@ def _text(described: dict[str, Any]) -> str:
         "size": f"{width:,} x {height:,} pixels ({width * height / 1e6:,.1f} megapixels)",
         "bands": f"{used['count']} of {used['dtype']}; used as red, green, blue: {used['used_as_rgb']}",
         "CRS": described["crs"] or "none",
-        "placed by": described["georeference"],
+        "georeference": described["georeference"],
         "corners": f"{left:.10g}, {top:.10g} to {right:.10g}, {bottom:.10g}",
         "resolution": "unknown" if gsd is None else f"{gsd:.4g} m per pixel on the ground",
         "mask": described["mask"]
-        + (f", {described['untagged_edge']} edge without a tag" if described["untagged_edge"] else ""),
+        + (f", {described['untagged_edge']} edge without a nodata tag" if described["untagged_edge"] else ""),
         "with data": f"about {described['valid_share']:.0%}",
-        "tiling": "name a --model to see it"
+        "tiling": "use --model to see it"
         if tiling is None
         else f"{tiling['tiles']:,} tiles of {tiling['tile_size']} with {tiling['overlap']} pixels overlap, "
         f"{tiling['scene_pixels_per_tile_pixel']:.4g} scene pixels per tile pixel (model {tiling['model']})",
     }
-    lines = [f"{name:11} {value}" for name, value in rows.items()]
+    lines = [f"{name:12} {value}" for name, value in rows.items()]
     return "\n".join(lines + [f"warning: {line}" for line in described["warnings"]])

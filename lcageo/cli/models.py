@@ -1,4 +1,4 @@
-"""lcageo models: what is shipped, what a model is, and whether its file is whole."""
+"""lcageo models: lists, describes and verifies models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
-models = typer.Typer(no_args_is_help=True, help="Lists, describes and checks models.", rich_markup_mode=None)
+models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode=None)
 
 
 @models.command("list")
@@ -26,7 +26,7 @@ def list_models(as_json: options.Json = False) -> None:
     if as_json:
         console.data(json.dumps([_entries(card) for card in cards], indent=1))
     elif not cards:
-        console.data("no models are shipped with this version; name a model folder with --model")
+        console.data("no models are shipped with this version; use --model with a model folder")
     else:
         rows = [("model", "preset", "classes", "tile", "GSD m", "MB", "restriction")]
         for card in cards:
@@ -48,7 +48,8 @@ def list_models(as_json: options.Json = False) -> None:
 
 @models.command("info")
 def model_info(
-    model: Annotated[str, typer.Argument(help="Name, card, or folder.")], as_json: options.Json = False
+    model: Annotated[str, typer.Argument(help="Name of a shipped model, model card (.toml), or model folder.")],
+    as_json: options.Json = False,
 ) -> None:
     """Describes one model: classes, resolution, licence, figures.
 
@@ -60,16 +61,18 @@ def model_info(
 
 @models.command("verify")
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="All shipped models if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to verify. Default: all shipped models.")
+    ] = None,
 ) -> None:
-    """Checks that weights are the ones their cards describe (SHA-256).
+    """Verifies that the weights match the checksums in their model cards (SHA-256).
 
     Example: lcageo models verify lca-s
     """
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
         card.read_weights()
-        console.data(f"{card.name}: whole, SHA-256 {card.sha256}")
+        console.data(f"{card.name}: intact, SHA-256 {card.sha256}")
     if not cards:
         console.data("no models are shipped with this version; nothing to verify")
 
@@ -95,7 +98,7 @@ def _entries(card: ModelCard) -> dict[str, Any]:
 
 
 def _text(card: ModelCard) -> str:
-    """A card for people: a line an entry, then what differs from class to class as a table."""
+    """A card as text: a line per entry, then a table of the classes."""
     lines = {
         "model": card.name,
         "network": f"{card.network.preset}, {_backbone(card.network)}",
@@ -119,24 +122,24 @@ def _text(card: ModelCard) -> str:
 
 
 def _backbone(network: NetworkConfig) -> str:
-    """Name and, where the family leaves the choice, width."""
+    """The backbone's name and, where the family has several, its width."""
     has_widths = BACKBONES[network.backbone].widths is not None
     return f"{network.backbone} of width {network.backbone_width}" if has_widths else network.backbone
 
 
 def _measured_on(card: ModelCard) -> dict[str, dict[str, Any]]:
-    """Figures by the name of the data: a shipped model has several sets, one that `train` wrote its validation data."""
+    """Metrics by the name of the data: several sets for a shipped model, the validation data for one from `train`."""
     if "images" in card.metrics:
         return {"validation data": card.metrics}
     return {name: found for name, found in card.metrics.items() if isinstance(found, dict) and "images" in found}
 
 
 def _header(sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
-    return ("class", "least score", "metres", *(f"AP50 {name}" for name in sets))
+    return ("class", "min score", "metres", *(f"AP50 {name}" for name in sets))
 
 
 def _class_row(card: ModelCard, name: str, sets: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     lengths = f"{card.size_m[name][0]:g}-{card.size_m[name][1]:g}" if name in card.size_m else "any"
     figures = [found["per_class_AP50"].get(name) for found in sets.values()]
-    told = ("-" if figure is None else f"{figure:.3f}" for figure in figures)
-    return name, f"{card.threshold(name):.2f}", lengths, *told
+    cells = ("-" if figure is None else f"{figure:.3f}" for figure in figures)
+    return name, f"{card.threshold(name):.2f}", lengths, *cells

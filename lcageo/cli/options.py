@@ -1,4 +1,4 @@
-"""Options that several commands share, and the parsing of odd values."""
+"""Options that several commands share, and functions that parse their values."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ from lcageo.config import AUTO_GSD, NATIVE_GSD
 from lcageo.errors import UsageError
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
-SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG2000, or a GDAL path such as /vsicurl/..."
+SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="Name of a shipped model, a model card (.toml), or a model folder."),
+    typer.Option("--model", metavar="MODEL", help="Name of a shipped model, model card (.toml), or model folder."),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="auto (a GPU if there is one), cpu, cuda, cuda:N or mps.")
+    str,
+    typer.Option("--device", metavar="DEVICE", help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: model, licence, stretch, timing.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if an error occurs.")]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
-        "--max-memory", metavar="SIZE", help="Memory that the process may take, as 2G: fits batch and reading to it."
+        "--max-memory",
+        metavar="SIZE",
+        help="Memory limit of the process, such as 2G; batch size and reading adapt to it.",
     ),
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster", metavar="ADDRESS|local:N", help="Run on a Dask cluster, or on N processes of this machine."
+        "--cluster", metavar="ADDRESS|local:N", help="Run on a Dask cluster, or on N processes on this machine."
     ),
 ]
-Restart = Annotated[bool, typer.Option("--restart", help="Begin anew where an interrupted run would go on.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")]
 Append = Annotated[
-    bool, typer.Option("--append", help="Add to a .gpkg file or PostGIS table, in its CRS, ids going on from its last.")
+    bool, typer.Option("--append", help="Append to a .gpkg file or PostGIS table, in its CRS; continues its ids.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -48,7 +51,7 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def parse_gsd(text: str) -> float | str:
-    """'0.5' -> 0.5; 'auto' and 'native' as they are.
+    """'0.5' -> 0.5; 'auto' and 'native' unchanged.
 
     Raises:
         UsageError: for anything else.
@@ -58,33 +61,33 @@ def parse_gsd(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"--gsd '{text}' is neither metres per pixel, nor auto, nor native") from None
+        raise UsageError(f"--gsd '{text}' is neither a number of metres per pixel, nor auto, nor native") from None
 
 
 def parse_bands(text: str) -> tuple[int, ...]:
     """'4,3,2' -> (4, 3, 2).
 
     Raises:
-        UsageError: if it is no list of band numbers.
+        UsageError: if it is not a list of band numbers.
     """
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise UsageError(f"--bands '{text}' is not a list of band numbers like 4,3,2") from None
+        raise UsageError(f"--bands '{text}' is not a list of band numbers such as 4,3,2") from None
 
 
 def parse_pair(text: str | None, option: str) -> tuple[float, float] | None:
     """'0.6,1.6' -> (0.6, 1.6).
 
     Raises:
-        UsageError: if it is not two numbers; it names `option`.
+        UsageError: if it is not two numbers; the message names `option`.
     """
     if text is None:
         return None
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{option} '{text}' is not two numbers like 0.6,1.6") from None
+        raise UsageError(f"{option} '{text}' is not two numbers such as 0.6,1.6") from None
     return low, high
 
 
@@ -107,7 +110,7 @@ def parse_bytes(text: str | None, option: str) -> int | None:
     """'4G' -> 4,000,000,000; K, M, G and T are powers of 1,000.
 
     Raises:
-        UsageError: if it is no size; it names `option`.
+        UsageError: if it is not a size; the message names `option`.
     """
     if text is None:
         return None
@@ -119,5 +122,5 @@ def parse_bytes(text: str | None, option: str) -> int | None:
         if not 0 < size < 1e18:
             raise ValueError
     except ValueError:
-        raise UsageError(f"{option} '{text}' is not a size like 800M or 4G") from None
+        raise UsageError(f"{option} '{text}' is not a size such as 800M or 4G") from None
     return int(size)

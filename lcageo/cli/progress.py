@@ -1,4 +1,4 @@
-"""Progress bars on standard error, with lines between their updates."""
+"""Progress bars on standard error, with messages between their updates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """One bar; it appears with the first update and goes with `close`."""
+    """One progress bar; it appears with the first update and ends with `close`."""
 
     def __init__(self, say: Console, title: str, unit: str) -> None:
         self._say = say
@@ -33,7 +33,7 @@ class Bar:
         self.close()
 
     def at(self, done: float, total: float, text: str = "") -> None:
-        """Shows how far things are, and a few words."""
+        """Shows the progress, and a short text."""
         if self._bar is None:
             from tqdm import tqdm
 
@@ -44,17 +44,17 @@ class Bar:
         self._bar.update(done - self._bar.n)
 
     def note(self, line: str) -> None:
-        """Ordinary news between updates."""
+        """Shows a message between updates."""
         self._clear()
         self._say.note(line)
 
     def warn(self, line: str) -> None:
-        """A warning between updates."""
+        """Shows a warning between updates."""
         self._clear()
         self._say.warn(line)
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Ends the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -65,7 +65,7 @@ class Bar:
 
 
 class SceneBars:
-    """The tiles of all scenes that were begun, and, if there are several, the scenes. For any thread."""
+    """Progress bars of the tiles of all started scenes and, if there are several, of the scenes. Thread-safe."""
 
     def __init__(self, say: Console, scenes: int) -> None:
         self._say = say
@@ -89,7 +89,7 @@ class SceneBars:
         self._scene_bar.close()
 
     def update(self, scene: str, at: Progress) -> None:
-        """Shows how far a scene is."""
+        """Shows the progress of a scene."""
         with self._lock:
             if at.resumed and scene not in self._at:
                 self._between(f"{scene}: resumes after {at.resumed:,} of {at.total:,} tiles")
@@ -100,13 +100,13 @@ class SceneBars:
 
     @contextmanager
     def ended(self) -> Generator[None, None, None]:
-        """Counts a scene; while entered, there is room for lines about it."""
+        """Counts a finished scene; inside, messages can be printed."""
         with self._lock, self._write(file=sys.stderr):
             yield
         self._scene_bar.update(1)
 
     def warn(self, line: str) -> None:
-        """A warning between the bars' updates."""
+        """Shows a warning between the bars' updates."""
         with self._lock, self._write(file=sys.stderr):
             self._say.warn(line)
 

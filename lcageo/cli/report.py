@@ -1,4 +1,4 @@
-"""lcageo report: what was found, as a page to look at in a browser."""
+"""lcageo report: writes the objects found as a page for the browser."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from lcageo.errors import PartialResultError, UsageError
 
 
 def report(
-    source: Annotated[
-        str, typer.Argument(metavar="SCENE|DIR", help="A scene, or the folder of a survey (batch --out DIR).")
-    ],
+    source: Annotated[str, typer.Argument(metavar="SCENE|DIR", help="Scene, or folder of a survey (batch --out DIR).")],
     layer: Annotated[
         Path | None,
-        typer.Argument(metavar="LAYER", help="With a scene: what was found in it, any format, any CRS."),
+        typer.Argument(metavar="LAYER", help="With a scene: layer of the objects found in it, in any format and CRS."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="PAGE.html|DIR", help="The page of a scene, or the folder of a survey's pages."
+            "-o", "--output", metavar="PAGE.html|DIR", help="Page to write for a scene, or folder for a survey."
         ),
     ] = None,
     holes: Annotated[
-        Path | None, typer.Option("--holes", metavar="FILE", help="Layer that detect --holes wrote; to be shown, too.")
+        Path | None,
+        typer.Option("--holes", metavar="FILE", help="Layer written by detect --holes, to show on the page."),
     ] = None,
     side: Annotated[
-        int, typer.Option("--side", metavar="PIXELS", help="Longer side of a picture; more shows more and takes more.")
+        int,
+        typer.Option(
+            "--side", metavar="PIXELS", help="Longer side of the picture; larger shows more detail, in a larger file."
+        ),
     ] = PAGE_SIDE,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Writes a page to look through what was found: picture and boxes to zoom into, classes, scores, a list to click.
+    """Writes an HTML page to review objects: a picture with boxes to zoom into, classes, scores, a list.
 
-    A page is one file that works without a network. For a survey it is a folder: index.html with a map of the scenes,
-    and a page for each.
+    A page is one file that works offline. For a survey it is a folder: index.html with a map of the scenes, and a page
+    for each scene.
 
     Example: lcageo report scene.tif scene.gpkg -o scene.html
     """
     say = console.Console(quiet)
     if output is None:
-        raise UsageError("-o is missing; give the page to write, as -o report.html, or a folder for a survey")
+        raise UsageError("-o is missing; give the page to write, such as -o report.html, or a folder for a survey")
     if layer is None and Path(source).is_dir():
         _survey(Path(source), output, holes, side, overwrite, say)
         return
     if layer is None:
-        raise UsageError(f"'{source}' is no folder of a survey; for a scene, give the layer that detect wrote as well")
+        raise UsageError(
+            f"'{source}' is not the folder of a survey; for a scene, also give the layer that detect wrote"
+        )
     from lcageo.report.scene import report_scene
 
     page = report_scene(source, layer, output, holes, side, overwrite)
@@ -63,7 +67,7 @@ def report(
 
 def _survey(folder: Path, output: Path, holes: Path | None, side: int, overwrite: bool, say: console.Console) -> None:
     if holes is not None:
-        raise UsageError("--holes is for a scene; those of a survey are found in its folder")
+        raise UsageError("--holes is only for a scene; leave it out: those of a survey are found in its folder")
     from lcageo.report.survey import INDEX, report_survey
 
     with Bar(say, "pages", "page") as bar:

@@ -1,4 +1,4 @@
-"""lcageo train: labelled images in, a model folder out."""
+"""lcageo train: trains a model on labelled images and writes a model folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULTS = TrainConfig()
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
 MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
-"""Settings that a resumed run may have anew: how far it goes, how often it looks, and what mends one that diverged."""
+"""Settings that may change on --resume: the run's length, how often it validates, and what fixes a diverged run."""
 
 
 class Cache(StrEnum):
@@ -36,48 +36,53 @@ class Cache(StrEnum):
 
 
 def _text(name: str, text: str) -> str:
-    """An option's help with the default that the configuration has for it."""
+    """An option's help with its default in the configuration."""
     return f"{text} Default: {getattr(DEFAULTS, name)}."
 
 
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The run's folder; becomes a model folder.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run, which becomes a model folder.")
+    ],
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to train on. May be repeated."),
     ] = None,
     val: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="The same to validate on. Default: DIOR's split, else a tenth held out."),
+        typer.Option(metavar="PATH", help="Data to validate on. Default: DIOR's split, else a tenth of --data."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(metavar="train|trainval", help="Of DIOR folders; after trainval, test validates.")
+        str | None,
+        typer.Option(
+            metavar="train|trainval", help="Split of DIOR folders to train on; with trainval, test validates."
+        ),
     ] = None,
     classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to learn. Default: all.")] = "",
     class_map: Annotated[
-        str | None, typer.Option(metavar="TOML", help='Names to put together: [classes] vehicle = ["car", "lorry"].')
+        str | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse broken records instead of skipping them.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
     recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="Settings from a file, such as a run's recipe.toml.")
+        Path | None, typer.Option(metavar="TOML", help="File of settings, such as a run's recipe.toml.")
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Model to fine-tune: a name, card or folder.")
+        str | None, typer.Option("--from", metavar="MODEL", help="Model to fine-tune: name, card or folder.")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")
-    ] = False,
-    preset: Annotated[Preset | None, typer.Option(help=_text("preset", "The detector."))] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out with its own settings.")] = False,
+    preset: Annotated[Preset | None, typer.Option(help=_text("preset", "Detector architecture."))] = None,
     backbone: Annotated[
-        str | None, typer.Option(metavar="|".join(BACKBONES), help=_text("backbone", "The backbone."))
+        str | None, typer.Option(metavar="|".join(BACKBONES), help=_text("backbone", "Backbone."))
     ] = None,
     backbone_width: Annotated[
         int | None,
-        typer.Option(help=_text("backbone_width", "Channels of its first stage (ResNets).")),
+        typer.Option(help=_text("backbone_width", "Channels of the backbone's first stage (ResNets).")),
     ] = None,
     channels: Annotated[int | None, typer.Option(help=_text("channels", "Channels of neck and head."))] = None,
-    head_convs: Annotated[int | None, typer.Option(help="3x3 convolutions in the head. Default: the preset's.")] = None,
+    head_convs: Annotated[
+        int | None, typer.Option(help="Number of 3x3 convolutions in the head. Default: the preset's.")
+    ] = None,
     norm: Annotated[Norm | None, typer.Option(help="Normalisation of the backbone. Default: the preset's.")] = None,
     backbone_weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="Pretrained checkpoint of the backbone (ResNets: torchvision's).")
@@ -85,76 +90,98 @@ def train(
     freeze: Annotated[
         int | None,
         typer.Option(
-            help="Freeze the stem (0) and that many stages. Default: nothing; with --backbone-weights, ResNets 1."
+            help="Stages to freeze after the stem; 0: only the stem. Default: none; ResNets with --backbone-weights: 1."
         ),
     ] = None,
     imgsz: Annotated[
-        int | None, typer.Option(help=_text("imgsz", "Longer side of images, and the model's tile."))
+        int | None,
+        typer.Option(help=_text("imgsz", "Longer side of the images in pixels; also the model's tile size.")),
     ] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the training crops. Default: imgsz.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the training crops in pixels. Default: --imgsz.")] = None,
     scale: Annotated[
-        str | None, typer.Option(metavar="MIN,MAX", help="Range of the crops' enlargement. Default: 0.6,1.6.")
+        str | None, typer.Option(metavar="MIN,MAX", help="Range of the random scaling of crops. Default: 0.6,1.6.")
     ] = None,
-    mosaic: Annotated[float | None, typer.Option(help=_text("mosaic", "Share of crops made of four images."))] = None,
+    mosaic: Annotated[
+        float | None, typer.Option(help=_text("mosaic", "Share of crops composed of four images."))
+    ] = None,
     turns: Annotated[
-        bool | None, typer.Option("--turns/--no-turns", help="Turn and mirror crops. Default: --turns.")
+        bool | None,
+        typer.Option(
+            "--turns/--no-turns", help="Rotate crops by 90 degrees and mirror them, randomly. Default: --turns."
+        ),
     ] = None,
     colour: Annotated[
-        float | None, typer.Option(help=_text("colour", "Strength of colour and haze changes, 0 for none."))
+        float | None, typer.Option(help=_text("colour", "Strength of colour and haze augmentation, 0 for none."))
     ] = None,
     class_balance: Annotated[
-        float | None, typer.Option(help=_text("class_balance", "0 every image once an epoch, 1 all classes alike."))
+        float | None,
+        typer.Option(
+            help=_text(
+                "class_balance", "Sampling, from 0 (each image once per epoch) to 1 (all classes equally often)."
+            )
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help=_text("epochs", "Length of the run."))] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length of the run by the clock, instead of --epochs.")] = None,
-    batch: Annotated[int | None, typer.Option(help=_text("batch", "Crops a step."))] = None,
+    epochs: Annotated[int | None, typer.Option(help=_text("epochs", "Length of the run in epochs."))] = None,
+    minutes: Annotated[float | None, typer.Option(help="Length of the run in minutes, instead of --epochs.")] = None,
+    batch: Annotated[int | None, typer.Option(help=_text("batch", "Number of crops per step."))] = None,
     accumulate: Annotated[
-        int | None, typer.Option(help=_text("accumulate", "Parts in which a batch is computed, to save memory."))
+        int | None, typer.Option(help=_text("accumulate", "Number of parts a batch is split into, to save memory."))
     ] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help=_text("optimizer", "What makes the steps."))] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help=_text("optimizer", "Optimiser."))] = None,
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Greatest learning rate. Default: 0.0015 (adamw), 0.01 (sgd) at batch 16; a third with --from."
+            help="Maximum learning rate. Default: 0.0015 (adamw) or 0.01 (sgd) at batch 16; a third of it with --from."
         ),
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Default: 0.05 (adamw), 0.0001 (sgd).")] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help=_text("schedule", "How the learning rate falls."))] = None,
-    warmup: Annotated[int | None, typer.Option(help=_text("warmup", "Steps in which it rises."))] = None,
-    clip: Annotated[float | None, typer.Option(help=_text("clip", "Greatest gradient norm, 0 for any."))] = None,
-    ema: Annotated[float | None, typer.Option(help=_text("ema", "Averaging of the weights, 0 for none."))] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Weight decay. Default: 0.05 (adamw), 0.0001 (sgd).")
+    ] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help=_text("schedule", "Learning rate schedule."))] = None,
+    warmup: Annotated[
+        int | None, typer.Option(help=_text("warmup", "Number of warm-up steps of the learning rate."))
+    ] = None,
+    clip: Annotated[float | None, typer.Option(help=_text("clip", "Maximum gradient norm, 0 for no clipping."))] = None,
+    ema: Annotated[
+        float | None, typer.Option(help=_text("ema", "Decay of the moving average of the weights, 0 for none."))
+    ] = None,
     geometric_warmup: Annotated[
-        float | None, typer.Option(help=_text("geometric_warmup", "First share of the run with geometric assignment."))
+        float | None,
+        typer.Option(help=_text("geometric_warmup", "Share of the run, at its start, with geometric assignment.")),
     ] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Numbers to compute in; auto measures. Default: auto.")
+        Precision | None, typer.Option(help="Precision; auto measures which is fastest. Default: auto.")
     ] = None,
-    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network (slow to start).")] = False,
-    seed: Annotated[int | None, typer.Option(help=_text("seed", "Of all chance."))] = None,
-    validations: Annotated[int | None, typer.Option(help=_text("validations", "How often to validate."))] = None,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network (starts slowly).")] = False,
+    seed: Annotated[int | None, typer.Option(help=_text("seed", "Random seed."))] = None,
+    validations: Annotated[
+        int | None, typer.Option(help=_text("validations", "Number of validations during the run."))
+    ] = None,
     gsd_m: Annotated[
         str | None,
         typer.Option(
             "--gsd",
             metavar="MIN,MAX",
-            help="Metres per pixel the model is for. Default: the images' (chips say it), else --from's, else 0.1,2.",
+            help="Metres per pixel the model is for. Default: the images' (chips have it), else --from's, else 0.1,2.",
         ),
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="Of the weights, for the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")] = None,
     restriction: Annotated[
         str | None,
         typer.Option(
-            metavar="USE", help="Only use that the licence allows, as 'research use only'. Default: that of --from."
+            metavar="USE",
+            help="Restriction of use by the licence, such as 'research use only'. Default: that of --from.",
         ),
     ] = None,
     device: options.Device = "auto",
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that make crops. Default: by the cores.")
+        int | None,
+        typer.Option(min=0, help="Number of processes that prepare crops. Default: depends on the CPU cores."),
     ] = None,
     cache: Annotated[Cache, typer.Option(help="Where to keep decoded images.")] = Cache.NONE,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write for TensorBoard.")] = False,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Time between checkpoints.")] = 5.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew in a folder that holds a run.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in a folder that holds a run.")] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -168,36 +195,36 @@ def train(
         "gsd_m": options.parse_pair(gsd_m, "--gsd"),
         "compile": compile_ or None,
     }
-    named = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
-    changes = {name: value for name, value in named.items() if value not in (None, (), [])}
+    given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
+    changes = {name: value for name, value in given.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
-    from lcageo.training.loop import RunOptions  # torch takes seconds: after the settings are known to be good
+    from lcageo.training.loop import (
+        RunOptions,
+    )  # imports torch, which takes seconds: after the settings have been checked
 
-    how = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
-    _run(config, out, how, resume, strict, console.Console(quiet))
+    run_options = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
+    _run(config, out, run_options, resume, strict, console.Console(quiet))
 
 
 def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: bool) -> TrainConfig:
-    """The settings of a new run, for a folder that holds none."""
+    """The settings of a new run."""
     from lcageo.training.model_folder import holds_run
 
     if holds_run(out) and not overwrite:
-        raise UsageError(
-            f"'{out}' holds a run; go on with it (--resume), replace it (--overwrite) or name another --out"
-        )
+        raise UsageError(f"'{out}' holds a run; resume it (--resume), replace it (--overwrite) or choose another --out")
     if "epochs" in changes and "minutes" in changes:
-        raise UsageError("--epochs and --minutes exclude each other; give one")
+        raise UsageError("--epochs and --minutes cannot be combined; give one")
     config = (read_recipe(recipe) if recipe else DEFAULTS).changed(changes)
     return config if config.start_from is None else _fine_tuned(config, config.start_from, changes, out)
 
 
 def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], out: Path) -> TrainConfig:
-    """The settings with the network of the model to start from and, unless another is asked for, its tile."""
+    """The settings with the network and, unless --imgsz is given, the tile size of the model to start from."""
     from lcageo.runtime.catalog import find_card
 
     card = find_card(start_from)
     if card.weights.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"'{out}' holds the model to start from (--from); name another --out")
+        raise UsageError(f"'{out}' holds the model to start from (--from); choose another --out")
     own = {name: getattr(card.network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
@@ -206,9 +233,9 @@ def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], o
 
 
 def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
-    """The settings of the run in `out`, which may be lengthened but not changed."""
+    """The settings of the run in `out` with the changes, of which only MAY_CHANGE are allowed."""
     if not (out / RECIPE_FILE).exists():
-        raise UsageError(f"'{out}' holds no run to go on with; leave out --resume")
+        raise UsageError(f"'{out}' holds no run to resume; leave out --resume")
     before = read_recipe(out / RECIPE_FILE)
     after = before.changed(changes)
     for name in changes:
@@ -221,7 +248,9 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
     return after
 
 
-def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: bool, say: console.Console) -> None:
+def _run(
+    config: TrainConfig, out: Path, run_options: RunOptions, resume: bool, strict: bool, say: console.Console
+) -> None:
     from lcageo.metrics.coco import require_coco
     from lcageo.runtime.catalog import find_card
     from lcageo.training.curves import curves_available
@@ -230,43 +259,47 @@ def _run(config: TrainConfig, out: Path, how: RunOptions, resume: bool, strict: 
     from lcageo.training.processes import Processes
 
     first = Processes.of_environment().is_first
-    if not first:  # of several processes one speaks
+    if not first:  # of several processes only one prints
         say = console.Console(quiet=True)
     require_coco()
     if config.start_from:
         say.restriction(find_card(config.start_from))
     if not curves_available():
-        say.note("curves.png will not be drawn: it requires matplotlib: pip install 'lcageo[train]'")
+        say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
     seen = seen_gsd_m(data.train.annotations, config.imgsz)
     if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
         low, high = seen or TrainConfig.DEFAULT_GSD_M
-        better = ", as its images" if seen else "; --gsd MIN,MAX says better"
-        say.note(f"the model's card will say that it works at {low:.3g} to {high:.3g} m per pixel{better}")
+        reason = ", as its images do" if seen else "; use --gsd MIN,MAX to change this"
+        say.note(f"the model card will state that the model works at {low:.3g} to {high:.3g} m per pixel{reason}")
     with Bar(say, "training", "%") as bar:
-        listener = Listener(bar.note, lambda report: _show(bar, report), lambda validation: _tell(bar, validation))
-        card = train(config, data, out, how, resume, listener)
+        listener = Listener(
+            bar.note,
+            lambda progress: _show_progress(bar, progress),
+            lambda validation: _show_validation(bar, validation),
+        )
+        card = train(config, data, out, run_options, resume, listener)
     if first:
         say.note(f"best at step {card.metrics['step']:,}: mAP50:95 {card.metrics.get('mAP50_95', 0):.3f}")
         console.data(str(out))
 
 
-def _show(bar: Bar, report: TrainProgress) -> None:
-    left = "" if report.seconds_left == float("inf") else f", {report.seconds_left / 60:.0f} min left"
+def _show_progress(bar: Bar, progress: TrainProgress) -> None:
+    left = "" if progress.seconds_left == float("inf") else f", {progress.seconds_left / 60:.0f} min left"
     bar.at(
-        round(100 * report.progress, 1),
+        round(100 * progress.progress, 1),
         100,
-        f"step {report.step:,}, loss {report.loss:.3f}, lr {report.learning_rate:.2g}, "
-        f"{report.images_per_second:.1f} images/s{left}",
+        f"step {progress.step:,}, loss {progress.loss:.3f}, lr {progress.learning_rate:.2g}, "
+        f"{progress.images_per_second:.1f} images/s{left}",
     )
 
 
-def _tell(bar: Bar, validation: Validation) -> None:
-    found = validation.evaluation
+def _show_validation(bar: Bar, validation: Validation) -> None:
+    evaluation = validation.evaluation
     best = ", the best so far" if validation.is_best else ""
     bar.note(
-        f"step {validation.step:,} (epoch {validation.epoch:,}): mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}, "
-        f"mAP50:95 {found.map50_95:.3f}{best}"
+        f"step {validation.step:,} (epoch {validation.epoch:,}): mAP50 {evaluation.map50:.3f}, "
+        f"mAP75 {evaluation.map75:.3f}, mAP50:95 {evaluation.map50_95:.3f}{best}"
     )

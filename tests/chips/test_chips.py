@@ -49,7 +49,7 @@ def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"class_field": "a", "class_name": "b"}, "exclude each other"),
+        ({"class_field": "a", "class_name": "b"}, "cannot be combined"),
         ({"size": 16}, "size 16 is outside 32 to 2,000"),
         ({"overlap": "90%"}, "of the chip of 640 pixels"),
         ({"point_size_m": 0.0}, r"point-size 0\.0 is not a positive number"),

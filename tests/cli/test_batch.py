@@ -70,8 +70,8 @@ def test_failed_scenes_are_named_and_the_exit_code_tells(
     ("arguments", "told"),
     [
         (["nowhere"], "'nowhere' does not exist"),
-        (["."], "no scene was found in ."),
-        (["flight", "--format", "xls"], "--format 'xls' is not known"),
+        (["."], "no scenes found in ."),
+        (["flight", "--format", "xls"], "--format 'xls' is not a known format"),
         (["flight", "--cluster", "local:0"], "does not give the number of workers"),
         (["flight", "--cluster", "somewhere"], "neither an address"),
         (["flight", "--cluster", "local:1", "--max-memory", "4G"], "--max-memory is for one process"),

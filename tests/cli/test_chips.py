@@ -89,7 +89,7 @@ def test_without_validation_there_is_no_val(run: Run, labels: Path, tmp_path: Pa
     ("arguments", "code", "message"),
     [
         ((), 1, "has no attribute class, label, name, category; it has kind"),
-        (("--class", "a", "--class-field", "kind"), 2, "class-field and class exclude each other"),
+        (("--class", "a", "--class-field", "kind"), 2, "class-field and class cannot be combined"),
         (("--class", "a", "--stretch", "much"), 2, "is not a range"),
         (("--class", "a", "--bands", "7"), 2, "does not fit scene"),
         (("--class", "a", "--aoi", "none.gpkg"), 2, "--aoi 'none.gpkg' does not exist"),

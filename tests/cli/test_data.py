@@ -76,7 +76,7 @@ def test_each_damage_is_named_and_refused_only_on_request(run: Run, tmp_path: Pa
     path = coco(tmp_path / "set", **changes)
     outcome = run("data", "check", path)
     assert outcome.code == 0 and words in outcome.out
-    assert "warning: 1 split, " in outcome.err and "1 problem; training would go on" in outcome.err
+    assert "warning: 1 split, " in outcome.err and "1 problem; training would handle" in outcome.err
     strict = run("data", "check", path, "--strict")
     assert strict.code == 1 and strict.out == outcome.out
     fault = words.removesuffix("; image skipped").removesuffix("; box skipped")
@@ -125,7 +125,7 @@ def test_an_image_in_two_lists_and_one_copied_under_another_name_are_duplicates(
         "train; kept in both",
     ]
     assert outcome.err.splitlines() == [
-        "warning: 3 splits, 5 images: 2 problems; training would go on as said with each (--strict refuses)"
+        "warning: 3 splits, 5 images: 2 problems; training would handle them as described (--strict refuses them)"
     ]
 
 
@@ -218,7 +218,7 @@ def test_what_cannot_be_checked_is_refused_in_a_line(run: Run, tmp_path: Path) -
         (tmp_path,): (1, "is not a labelled set; give a COCO file"),
         (train, "--val", tmp_path / "train" / ".." / "train" / "train.json"): (2, "is named twice"),
         (train, "--split", "train"): (2, "no source is one; leave it out"),
-        (train, "--split", "validation"): (2, "none of DIOR's splits: train, val, trainval, test"),
+        (train, "--split", "validation"): (2, "is not a DIOR split; choose one of train, val, trainval, test"),
         (train, "--split", "trainval", "--split", "val"): (2, "use either it or these"),
         (train, "--class-map", "none.toml"): (2, "class map 'none.toml' cannot be read"),
     }
@@ -240,7 +240,7 @@ def test_a_split_without_a_usable_image_would_stop_training(run: Run, tmp_path: 
 def test_the_real_set_is_clean_and_counts_as_its_json(run: Run, tmp_path: Path) -> None:
     path = DATA / "vhr10" / "val.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {path}; name its folder with LCAGEO_DATA")
     report = json.loads(run("data", "check", path, "--json", "--strict").out)
     plain = json.loads(path.read_text())
     (split,) = report["splits"]

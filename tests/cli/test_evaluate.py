@@ -173,7 +173,7 @@ def test_broken_records_are_told_a_few_and_counted(run: Run, data: Path, untrain
     outcome = run("evaluate", "--model", untrained, "--data", broken, "-q")
     told = [line for line in outcome.err.splitlines() if "broken.json" in line]
     assert outcome.code == 0 and len(told) == 5 and "(id 1000)" in told[0]
-    assert "and 3 more problems; 'lcageo data check' tells all" in outcome.err
+    assert "and 3 more problems; 'lcageo data check' shows all" in outcome.err
     assert outcome.out == run("evaluate", "--model", untrained, "--data", data, "-q").out
     strict = run("evaluate", "--model", untrained, "--data", broken, "--strict", "-q")
     assert strict.code == 1 and "(id 1000)" in strict.err and strict.out == ""
@@ -222,12 +222,12 @@ def test_of_dior_folders_the_list_asked_for_is_followed(
     ("arguments", "code", "words"),
     [
         ([], 2, "give --model and --data, or --layer and --truth"),
-        (["--layer", "a.gpkg"], 2, "--layer and --truth go together"),
-        (["--truth", "a.gpkg"], 2, "--layer and --truth go together"),
-        (["--layer", "a.gpkg", "--truth", "b.gpkg", "--data", "data.json"], 2, "give either pair"),
-        (["--layer", "a.gpkg", "--truth", "b.gpkg", "--model", "m"], 2, "give either pair"),
-        (["--data", "data.json", "--tile", "128"], 2, "--tile says nothing without --as-scene"),
-        (["--data", "data.json", "-o", "a.gpkg"], 2, "--output is for --layer"),
+        (["--layer", "a.gpkg"], 2, "--layer and --truth require each other"),
+        (["--truth", "a.gpkg"], 2, "--layer and --truth require each other"),
+        (["--layer", "a.gpkg", "--truth", "b.gpkg", "--data", "data.json"], 2, "use one pair"),
+        (["--layer", "a.gpkg", "--truth", "b.gpkg", "--model", "m"], 2, "use one pair"),
+        (["--data", "data.json", "--tile", "128"], 2, "--tile requires --as-scene"),
+        (["--data", "data.json", "-o", "a.gpkg"], 2, "--output requires --layer"),
         (["--data", "data.json", "--as-scene", "--tile", "100"], 2, "tile 100 is not a multiple of 32"),
         (["--data", "data.json", "--as-scene", "--overlap", "90%"], 2, "overlap '90%' is outside"),
         (["--data", "data.json", "--score", "2"], 2, "score 2.0 is outside"),

@@ -66,8 +66,8 @@ def test_descriptions_stand_beside_the_file_and_are_not_replaced_unasked(
     assert outcome.out.split() == made and sorted(path.name for path in tmp_path.iterdir()) == sorted(made)
     (tmp_path / "a.onnx").unlink()
     refused = run("export", untrained, "-o", "a.onnx", "--formats", "stac")
-    assert refused.code == 1 and "'a.stac.json' is there already" in refused.err and "--overwrite" in refused.err
+    assert refused.code == 1 and "'a.stac.json' exists" in refused.err and "--overwrite" in refused.err
     assert run("export", untrained, "-o", "b.onnx", "--formats", "emd").code == 0  # shares the function
     unknown = run("export", untrained, "-o", "c.onnx", "--formats", "stac,coreml")
-    assert unknown.code == 2 and "--formats has no 'coreml'; it has: stac, emd" in unknown.err
+    assert unknown.code == 2 and "--formats 'coreml' is not a known format; choose from stac, emd" in unknown.err
     assert run("export", untrained, "-o", "nowhere/d.onnx").code == 1 and not (tmp_path / "c.onnx").exists()

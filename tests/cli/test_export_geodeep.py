@@ -18,7 +18,7 @@ from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene
 
-geodeep = pytest.importorskip("geodeep", reason="SKIPPED FOR WANT OF A TOOL: geodeep is not installed")
+geodeep = pytest.importorskip("geodeep", reason="SKIPPED FOR LACK OF A TOOL: geodeep is not installed")
 
 MODEL = "lca-s"
 SCENE = "nl_canal_rdnew_0.25m"

@@ -11,9 +11,6 @@ import pytest
 from support.commands import Run
 from support.scenes import noise, write_scene
 
-from lcageo.cli.options import parse_bytes
-from lcageo.errors import UsageError
-
 PEAK = """
 import sys
 from pathlib import Path
@@ -50,14 +47,3 @@ def test_a_run_stays_within_the_memory_that_is_allowed(run: Run, tmp_path: Path)
     peak_kb = int(outcome.stdout.splitlines()[-1].split()[0])
     fitted = re.search(r"(\d+) tiles at a time", outcome.stderr)
     assert fitted is not None and 1 <= int(fitted[1]) < 1024 and peak_kb * 1024 < megabytes * 1e6
-
-
-@pytest.mark.parametrize(("text", "size"), [("800M", 800_000_000), ("4g", 4_000_000_000), ("1.5GB", 1_500_000_000)])
-def test_sizes_are_understood(text: str, size: int) -> None:
-    assert parse_bytes(text, "--max-memory") == size
-
-
-@pytest.mark.parametrize("text", ["", "M", "-1G", "much", "0", "1e30G"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--max-memory .* is not a size like 800M or 4G"):
-        parse_bytes(text, "--max-memory")

@@ -94,8 +94,8 @@ class Browser:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
-        pytest.skip("SKIPPED FOR WANT OF A TOOL: chromium is not installed (Debian package chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="SKIPPED FOR WANT OF A TOOL: no playwright")
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: chromium is not installed (Debian package chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="SKIPPED FOR LACK OF A TOOL: no playwright")
     with playwright.sync_playwright() as driver:
         # Containers have no user namespaces for its sandbox.
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -120,13 +120,13 @@ def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tm
     [
         ((), "training needs --data"),
         (("--data", "nowhere.json"), "nowhere.json"),
-        (("--data", "train.json", "--epochs", "2", "--minutes", "2"), "exclude each other"),
+        (("--data", "train.json", "--epochs", "2", "--minutes", "2"), "cannot be combined"),
         (("--data", "train.json", "--scale", "big"), "--scale 'big' is not two numbers"),
         (("--data", "train.json", "--imgsz", "100"), "imgsz = 100"),
         (("--data", "train.json", "--backbone", "vgg"), "backbone = 'vgg'"),
         (("--data", "train.json", "--classes", "dragon"), "dragon"),
         (("--data", "train.json", "--preset", "fcos", "--epochs", "1"), "fixed batch norms"),
-        (("--resume",), "holds no run to go on with"),
+        (("--resume",), "holds no run to resume"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(
@@ -169,7 +169,7 @@ def test_the_dior_layout_of_real_images_trains_evaluates_and_detects(
 ) -> None:
     maker = DATA / "make_dior_layout.py"
     if not maker.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: {maker} is not there; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: {maker} is not there; name its folder with LCAGEO_DATA")
     subprocess.run([sys.executable, maker, tmp_path / "dior"], check=True, capture_output=True)
     trained = run("train", "--data", "dior", "--out", "a", "--minutes", "0.3", *SMALL, "--workers", "1", "-q")
     assert trained.code == 0, trained.err

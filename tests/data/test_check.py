@@ -91,7 +91,7 @@ def test_a_summary_holds_what_every_check_found(tmp_path: Path) -> None:
 def test_the_real_set_has_the_counts_of_its_json_and_no_problems() -> None:
     path = DATA / "vhr10" / "train.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {path}; name its folder with LCAGEO_DATA")
     summary = check_sets({"train": read_coco(path), "val": read_coco(path.with_name("val.json"))}, decode=False)
     assert not summary.problems
     plain = json.loads(path.read_text())

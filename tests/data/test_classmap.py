@@ -93,7 +93,7 @@ def test_nothing_to_join_is_refused() -> None:
 
 def test_the_real_sets_join_on_vhr10s_classes() -> None:
     if not (DATA / "openmix").exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {DATA / 'openmix'}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {DATA / 'openmix'}; name its folder with LCAGEO_DATA")
     sets = [read_coco(DATA / name / "val.json") for name in ("vhr10", "openmix")]
     both = joined(sets, class_map=ClassMap(targets={"car": "vehicle", "large-vehicle": "vehicle"}))
     assert both.classes == sets[0].classes and len(both) == 97 + 376 and not both.problems

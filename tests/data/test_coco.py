@@ -175,7 +175,7 @@ def test_no_document_and_no_bytes_raise_anything_but_a_data_error(
 def test_real_sets_are_read_box_by_box(name: str) -> None:
     path = DATA / f"{name}.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {path}; name its folder with LCAGEO_DATA")
     read = read_coco(path, strict=True)
     plain = json.loads(path.read_text())
     names = {c["id"]: c["name"] for c in plain["categories"]}

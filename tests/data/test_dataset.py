@@ -160,7 +160,7 @@ def test_an_evaluation_image_is_filled_to_the_right_or_below(tmp_path: Path) -> 
 def test_rare_classes_of_the_real_set_are_drawn_more_often_than_they_occur() -> None:
     path = DATA / "vhr10" / "val.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {path}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {path}; name its folder with LCAGEO_DATA")
     labelled = read_coco(path)
     dataset = CropDataset(labelled, AugmentConfig(), 200, seed=0)
     dataset.store.fill()

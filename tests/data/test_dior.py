@@ -95,7 +95,7 @@ def test_a_folder_that_is_not_laid_out_as_dior_is_refused_with_what_it_lacks(tmp
 def real_dior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = DATA / "make_dior_layout.py"
     if not script.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no {script}; name its folder with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no {script}; name its folder with LCAGEO_DATA")
     root = tmp_path_factory.mktemp("dior")
     subprocess.run([sys.executable, script, root], check=True, capture_output=True)
     return root

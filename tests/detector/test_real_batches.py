@@ -26,7 +26,7 @@ def batch() -> TrainBatch:
     """The crops with the most classes, mosaics among them, drawn as in the recipe for two cores."""
     path = DATA / "vhr10" / "train.json"
     if not path.exists():
-        pytest.skip(f"SKIPPED FOR WANT OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
+        pytest.skip(f"SKIPPED FOR LACK OF DATA: no '{path}'; name the folder of vhr10 with LCAGEO_DATA")
     dataset = CropDataset(read_coco(path), AugmentConfig(crop_size=160), 64, seed=0)
     crops = [dataset[0, i] for i in range(64)]
     return collate_train(sorted(crops, key=lambda crop: -len(set(crop.labels.tolist())))[:CROPS])

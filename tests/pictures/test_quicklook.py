@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lcageo.data.dior import DIOR_CLASSES
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.palette import class_colour
@@ -18,35 +16,6 @@ IMAGE = np.full((3, 200, 300), 90, np.uint8)
 FOUND = Detections(
     np.array([[20, 30, 60, 80], [100, 100, 150, 120]], np.float64), np.array([0.9, 0.5], np.float32), np.array([0, 1])
 )
-
-
-def test_each_of_dior_s_classes_has_a_colour_of_its_own() -> None:
-    colours = [class_colour(label) for label in range(len(DIOR_CLASSES))]
-    apart = [max(abs(a - b) for a, b in zip(one, other, strict=True)) for one, other in combinations(colours, 2)]
-    assert min(apart) >= 25
-
-
-def test_the_first_eight_colours_differ_for_the_colour_blind() -> None:
-    # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB; CIE L*a*b* distances (2.3 is just noticeable).
-    without_red = np.array(
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    )
-    without_green = np.array(
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-    )
-    colours = np.array([class_colour(label) for label in range(8)]) / 255
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    for sight in (np.eye(3), without_red, without_green):
-        seen = cielab((linear @ sight.T).clip(0, 1))
-        assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 10
-
-
-def cielab(linear: np.ndarray) -> np.ndarray:
-    """(N, 3) linear sRGB -> (N, 3) L*a*b* at D65."""
-    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    share = linear @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
-    x, y, z = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116).T
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def drawn(

@@ -61,7 +61,7 @@ def test_a_cache_that_cannot_remember_means_every_time(
     assert restriction_notice(card) == restriction_notice(card) != ""
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="SKIPPED FOR WANT OF A TOOL: no /proc")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="SKIPPED FOR LACK OF A TOOL: no /proc")
 def test_a_read_only_cache_means_every_time(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LCAGEO_CACHE", "/proc/lcageo")  # nobody makes a folder there, root neither
     assert restriction_notice(card) == restriction_notice(card) != ""

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what is printed, what is written, which exit code."""
+"""`lcageo detect` as a user meets it: what is printed, what is written, which exit code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 from support.commands import Run
 from support.readers import read_layer
 from support.scenes import noise, write_scene
-
-from lcageo.runtime.catalog import find_card
 
 
 @pytest.fixture
@@ -202,83 +200,6 @@ def test_without_a_shipped_model_detect_says_so(
     monkeypatch.setattr(catalog, "models_folder", lambda: tmp_path / "no models")
     outcome = run("detect", scene)
     assert outcome.code == 1 and "no trained model is shipped with this version; name one with --model" in outcome.err
-
-
-def test_debug_shows_the_traceback(run: Run) -> None:
-    outcome = run("detect", "missing.tif", "--model", "nonsense", "--debug")
-    assert outcome.code == 1 and "Traceback" in outcome.err
-
-
-def test_a_bug_of_ours_is_still_one_line(
-    run: Run, scene: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lcageo.inference import run as files
-
-    monkeypatch.setattr(files, "detect_planned", lambda *arguments: 1 / 0)
-    outcome = run("detect", scene, "--model", untrained, "-q")
-    assert outcome.code == 1 and "unexpected ZeroDivisionError" in outcome.err
-    monkeypatch.setattr(files, "detect_planned", lambda *arguments: np.empty(2**50))
-    assert "memory is exhausted" in run("detect", scene, "--model", untrained, "-q").err
-
-
-def test_info_shows_what_the_tool_sees(run: Run, scene: Path, untrained: Path) -> None:
-    text = run("info", scene, "--model", untrained).out
-    for words in ("400 x 300 pixels", "EPSG:32633", "0.5002 m per pixel", "6 tiles of 256", "3 of uint8"):
-        assert words in text
-    described = json.loads(run("info", scene, "--model", untrained, "--json").out)
-    assert described["size"] == [400, 300] and described["tiling"]["tiles"] == 6 and described["warnings"] == []
-
-
-def test_info_warns_and_needs_no_model(run: Run, tmp_path: Path) -> None:
-    write_scene(tmp_path / "a.tif", noise(50, 50), None, None)
-    outcome = run("info", "a.tif")
-    assert outcome.code == 0 and "warning: scene 'a.tif' has no CRS, so results are in pixels" in outcome.out
-
-
-def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> None:
-    assert "untrained" in run("models", "info", untrained).out
-    table = run("models", "info", "lca-s").out
-    card = find_card("lca-s")
-    for name, threshold in card.thresholds.items():
-        figure = card.metrics["vhr10"]["per_class_AP50"][name]
-        assert re.search(rf"^{name} +{threshold:.2f} .*{figure:.3f}", table, re.MULTILINE), name
-    assert json.loads(run("models", "info", untrained, "--json").out)["tile_size"] == 256
-    assert run("models", "verify", untrained).out.startswith("untrained: whole, SHA-256 ")
-    assert run("models", "verify", "nonsense").code == 1
-    assert run("models", "list").code == 0
-
-
-def test_models_list_shows_what_is_shipped(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcageo.cli import models
-    from lcageo.runtime.catalog import find_card
-
-    monkeypatch.setattr(models, "shipped_cards", lambda: [find_card(str(untrained))])
-    assert re.search(r"untrained +lca +10 +256 +0.1-2 +\d", run("models", "list").out)
-    assert json.loads(run("models", "list", "--json").out)[0]["name"] == "untrained"
-    assert "whole" in run("models", "verify").out
-
-
-def test_version_and_help(run: Run) -> None:
-    from lcageo import __version__
-
-    assert run("--version").out == f"lcageo {__version__}\n"
-    for command in (["detect"], ["info"], ["models"], ["models", "list"]):
-        outcome = run(*command, "--help")
-        assert outcome.code == 0 and "Usage: lcageo" in outcome.out
-
-
-def test_help_does_not_import_what_is_slow() -> None:
-    code = "import sys, lcageo.cli.app; print(*{'torch', 'rasterio', 'geopandas', 'numpy', 'tqdm'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
-
-
-def test_shell_completion_completes_commands_and_options() -> None:
-    environment = {"_LCAGEO_COMPLETE": "complete_bash", "COMP_WORDS": "lcageo detect --max", "COMP_CWORD": "2"}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "lcageo"], env=environment, capture_output=True, text=True, check=True
-    )
-    assert "--max-per-tile" in done.stdout
 
 
 def test_an_interrupted_run_ends_with_130_and_can_be_gone_on_with(scene: Path, untrained: Path, tmp_path: Path) -> None:

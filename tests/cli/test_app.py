@@ -1,0 +1,57 @@
+"""The `lcageo` command itself: help, version, completion, and errors as one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.commands import Run
+from support.scenes import noise, write_scene
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "scene.tif", noise(300, 400))
+
+
+def test_version_and_help(run: Run) -> None:
+    from lcageo import __version__
+
+    assert run("--version").out == f"lcageo {__version__}\n"
+    for command in (["detect"], ["info"], ["models"], ["models", "list"]):
+        outcome = run(*command, "--help")
+        assert outcome.code == 0 and "Usage: lcageo" in outcome.out
+
+
+def test_help_does_not_import_what_is_slow() -> None:
+    code = "import sys, lcageo.cli.app; print(*{'torch', 'rasterio', 'geopandas', 'numpy', 'tqdm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_shell_completion_completes_commands_and_options() -> None:
+    environment = {"_LCAGEO_COMPLETE": "complete_bash", "COMP_WORDS": "lcageo detect --max", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lcageo"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "--max-per-tile" in done.stdout
+
+
+def test_debug_shows_the_traceback(run: Run) -> None:
+    outcome = run("detect", "missing.tif", "--model", "nonsense", "--debug")
+    assert outcome.code == 1 and "Traceback" in outcome.err
+
+
+def test_a_bug_of_ours_is_still_one_line(
+    run: Run, scene: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lcageo.inference import run as files
+
+    monkeypatch.setattr(files, "detect_planned", lambda *arguments: 1 / 0)
+    outcome = run("detect", scene, "--model", untrained, "-q")
+    assert outcome.code == 1 and "unexpected ZeroDivisionError" in outcome.err
+    monkeypatch.setattr(files, "detect_planned", lambda *arguments: np.empty(2**50))
+    assert "out of memory" in run("detect", scene, "--model", untrained, "-q").err

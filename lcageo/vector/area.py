@@ -1,4 +1,4 @@
-"""Areas of interest, as a user names them: all polygons of a vector file."""
+"""Areas of interest that a user names: all polygons of a vector file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Area:
     """Polygon or MultiPolygon; prepared."""
     crs: pyproj.CRS | None
     warnings: tuple[str, ...]
-    """What a user should know before trusting it."""
+    """Messages for the user: what was fixed or left out."""
 
     @classmethod
     def read(cls, path: Path, option: str = "--aoi") -> Area:
-        """The polygons of a file, in any format and CRS.
+        """Reads the polygons of a file, in any format and CRS.
 
         Raises:
             UsageError: if it cannot be read, or holds no polygons.
         """
         try:
-            polygons = read_polygons(path, option, need="an area of interest consists of polygons")
+            polygons = read_polygons(path, option, need="an area of interest must consist of polygons")
         except DataError as error:
             raise UsageError(str(error)) from error
         if len(polygons) == 0:
@@ -45,11 +45,11 @@ class Area:
         return cls(f"{option} '{path}'", shape, polygons.crs, polygons.warnings)
 
     def holds(self, shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.bool_]:
-        """(N,) True where the centre of a shape lies in it.
+        """(N,) True where the centre of a shape is inside the area.
 
         Args:
             shapes: (N,) geometries.
-            crs: of the shapes; the area may be too large to be brought there.
+            crs: CRS of the shapes. They are transformed, not the area, which may extend beyond the bounds of their CRS.
 
         Raises:
             UsageError: if only one of the two has a CRS.
@@ -62,7 +62,7 @@ class Area:
         return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:
-        """Refuses shapes that cannot be compared with the area.
+        """Checks that shapes can be compared with the area.
 
         Raises:
             UsageError: if only one of the two has a CRS.

@@ -1,4 +1,4 @@
-"""The columns of a layer of objects: their names, types and values, said here and nowhere else."""
+"""The columns of a layer of objects: the only place that defines their names, types and values."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundObjects:
-    """N objects of one scene, from which the values of all columns are computed."""
+    """N objects of one scene, the input from which all columns are computed."""
 
     detections: Detections
-    """Scene pixels."""
+    """The objects, in scene pixels."""
     classes: tuple[str, ...]
     """The model's class names."""
     scene: str
     """The scene's name."""
     first_id: int
-    """Id of the first object."""
+    """ID of the first object."""
     width_m: FloatArray
     """(N,) lengths along the scene's rows, metres on the ground; NaN without a CRS."""
     height_m: FloatArray
@@ -39,13 +39,13 @@ class Column:
     """One column of the result."""
 
     name: str
-    """At most ten characters, as shapefiles require."""
+    """Name, at most ten characters: the limit of shapefiles."""
     dtype: str
-    """As numpy and pandas name it; 'str' for text."""
+    """Type, as numpy and pandas name it; 'str' for text."""
     meaning: str
-    """For the README."""
+    """Description, shown in README.md."""
     values: Callable[[FoundObjects], NDArray[Any]]
-    """(N,) its values for N objects."""
+    """Computes the column: (N,) values for N objects."""
 
     @property
     def is_whole(self) -> bool:
@@ -78,10 +78,20 @@ COLUMNS = (
     Column("id", "int64", "number in the layer, from 1, best score first", _ids),
     Column("class", "str", "name of the class", _class_names),
     Column("class_id", "int32", "the model's number of the class, from 0", lambda found: found.detections.labels),
-    Column("score", "float64", "0 to 1", _scores),
-    Column("width_m", "float64", "metres on the ground along the scene's rows", lambda found: found.width_m.round(2)),
-    Column("height_m", "float64", "metres on the ground along its columns", lambda found: found.height_m.round(2)),
-    Column("area_m2", "float64", "square metres on the ground", lambda found: found.area_m2.round(2)),
+    Column("score", "float64", "confidence, from 0 to 1", _scores),
+    Column(
+        "width_m",
+        "float64",
+        "length along the scene's rows, in metres on the ground",
+        lambda found: found.width_m.round(2),
+    ),
+    Column(
+        "height_m",
+        "float64",
+        "length along the scene's columns, in metres on the ground",
+        lambda found: found.height_m.round(2),
+    ),
+    Column("area_m2", "float64", "area in square metres on the ground", lambda found: found.area_m2.round(2)),
     Column("scene", "str", "name of the scene", _scene),
 )
-"""In the order of the layer; the geometry follows them."""
+"""All columns in the order of the layer; the geometry comes last."""

@@ -1,4 +1,4 @@
-"""A PostGIS table as a place for results, as a user names it. Loads nothing that writes it."""
+"""A PostGIS table as a target for results, as a user names it. Imports no database driver."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from lcageo.errors import UsageError
 
 SCHEMES = ("postgresql", "postgres")
-"""As libpq has them."""
+"""URL schemes that libpq accepts."""
 LONGEST_NAME = 50
-"""Bytes: PostgreSQL's names have 63, and the index on the geometry has that of the table and thirteen more."""
+"""Bytes. PostgreSQL allows 63, and the name of the index on the geometry is that of the table plus thirteen bytes."""
 _SECRET = re.compile(r"(postgres(?:ql)?:/+[^\s:/@]*:)[^\s]*(?=@)|(password=)[^\s&'\"]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTable:
-    """A table of a PostGIS database, there or not. As text it has no password."""
+    """A table of a PostGIS database, which may not exist yet. Its text form omits the password."""
 
     url: str = field(repr=False)
-    """As libpq takes it, with the password that the user gave."""
+    """Connection URL for libpq, including the password if the user gave one."""
     schema: str
     name: str
 
@@ -33,26 +33,26 @@ class DatabaseTable:
 
 
 def is_database(text: str) -> bool:
-    """Whether a text is a database's address, perhaps one that was taken for a path, which has only one slash."""
+    """Whether a text is a database URL; one slash is enough, since `Path` removes the second."""
     return text.lower().startswith(tuple(f"{scheme}:/" for scheme in SCHEMES))
 
 
 def parse_table(text: str) -> DatabaseTable:
-    """'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME) as a table.
+    """Parses 'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME).
 
     Raises:
-        UsageError: if a database is named without a table, or with one that cannot be.
+        UsageError: if the table is missing, or its name is not valid.
     """
     parts = urlsplit(text)
     query = parse_qsl(parts.query)
     tables = [value for key, value in query if key == "table"]
     if len(tables) != 1:
-        raise UsageError(f"output '{without_password(text)}' must name one table; give it as ?table=NAME at the end")
+        raise UsageError(f"output '{without_password(text)}' must name one table; append ?table=NAME")
     schema, _, name = tables[0].rpartition(".")
-    # geopandas doubles a per cent sign where it copies the rows.
+    # geopandas doubles percent signs when it copies the rows.
     if not name or "%" in tables[0] or max(len(name.encode()), len(schema.encode())) > LONGEST_NAME:
         raise UsageError(
-            f"table '{tables[0]}' is no name of 1 to {LONGEST_NAME} bytes without a per cent sign; give another "
+            f"table '{tables[0]}' must have a name of 1 to {LONGEST_NAME} bytes without a percent sign; choose another "
             "?table=NAME"
         )
     rest = urlencode([(key, value) for key, value in query if key != "table"], safe="/")
@@ -61,5 +61,5 @@ def parse_table(text: str) -> DatabaseTable:
 
 
 def without_password(line: str) -> str:
-    """A line of text as it may be shown: passwords in database addresses become ***."""
+    """Replaces passwords in database URLs by ***, so that a line of text can be shown."""
     return _SECRET.sub(lambda found: f"{found[1] or found[2]}***", line)

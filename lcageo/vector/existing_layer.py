@@ -1,4 +1,4 @@
-"""A layer that is there, and what must be so for more objects to be appended to it."""
+"""An existing layer, and the checks before objects are appended to it."""
 
 from __future__ import annotations
 
@@ -16,54 +16,53 @@ from lcageo.vector.reproject import reprojected
 
 @dataclass(frozen=True, slots=True)
 class ExistingLayer:
-    """What is known of a layer, in a file or a database, before objects are appended to it."""
+    """The contents of a layer, in a file or a database, before objects are appended to it."""
 
     name: str
-    """The file or table, for messages."""
+    """Name of the file or table, for messages."""
     crs: pyproj.CRS | None
     columns: tuple[str, ...]
-    """All but the geometry."""
+    """Names of all columns except the geometry."""
     class_ids: Mapping[str, int]
-    """Number of each class that it has objects of."""
+    """`class_id` of each class in the layer, by name."""
     features: int
+    """Number of features."""
     last_id: int
-    """The greatest; 0 where there is none."""
+    """The largest id; 0 if there is none."""
     record: RunRecord
-    """Of its first objects; those that were appended have theirs in its `appended`."""
+    """Record of the run that wrote the layer; those of appended objects are in its `appended`."""
 
     def has_run(self, run: str | None) -> bool:
-        """Whether all that a run found is in it."""
+        """Whether the layer holds everything that a run found."""
         return run is not None and any(record.run == run and not record.filtered for record in self.record.all_runs)
 
     def has_scene(self, scene: str) -> bool:
-        """Whether it has objects of a scene, by whatever run."""
+        """Whether the layer holds objects of a scene, from any run."""
         return any(record.scene == scene for record in self.record.all_runs)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:
-        """Refuses objects that cannot be brought to the layer's CRS.
+        """Checks that objects can be transformed to the layer's CRS.
 
         Raises:
-            UsageError: if only one of the two has a CRS, or there is no way from one to the other.
+            UsageError: if only one of the two has a CRS, or there is no transformation between them.
         """
         if (crs is None) != (self.crs is None):
-            one, other = ("the layer", "the new objects") if crs is None else ("the new objects", "the layer")
-            raise UsageError(
-                f"{one} would have a CRS, {other} not, so '{self.name}' cannot be appended to; give another"
-            )
+            only = "the layer has" if crs is None else "the new objects have"
+            raise UsageError(f"cannot append to '{self.name}': only {only} a CRS; choose another output")
         try:
             if crs is not None and crs != self.crs:
                 pyproj.Transformer.from_crs(crs, self.crs)
         except pyproj.exceptions.ProjError as error:
             raise UsageError(
-                f"'{self.name}' cannot be appended to: no way leads from {crs.name if crs else ''} to its CRS; "
-                "give another output"
+                f"cannot append to '{self.name}': no transformation from {crs.name if crs else ''} to the layer's CRS; "
+                "choose another output"
             ) from error
 
     def check_classes(self, class_ids: Mapping[str, int]) -> None:
-        """Refuses classes that are numbered in another way, as those of another model may be.
+        """Checks that classes have the same numbers as in the layer; those of another model may differ.
 
         Raises:
-            UsageError: naming the first.
+            UsageError: if they differ; it names the first such class.
         """
         names = {number: name for name, number in self.class_ids.items()}
         for name, number in class_ids.items():
@@ -74,28 +73,28 @@ class ExistingLayer:
                     else f"{number} is '{names[number]}'"
                 )
                 raise UsageError(
-                    f"'{self.name}' cannot be appended to: class_id of '{name}' would be {number}, but in it {has}; "
-                    "give another output, or the model that it was made with"
+                    f"cannot append to '{self.name}': class_id of '{name}' would be {number}, but in the layer {has}; "
+                    "choose another output, or use the model that the layer was made with"
                 )
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Refuses objects with attributes that the layer has no place for.
+        """Checks that the layer has a column for each attribute of the objects.
 
         Raises:
-            UsageError: naming them.
+            UsageError: if columns are missing; it names them.
         """
         lacking = [name for name in columns if name not in self.columns]
         if lacking:
             raise UsageError(
-                f"'{self.name}' cannot be appended to: it has no column {', '.join(lacking)}; give another"
+                f"cannot append to '{self.name}': it has no column {', '.join(lacking)}; choose another output"
             )
 
     def fitted(self, parts: Iterable[geopandas.GeoDataFrame]) -> Iterator[geopandas.GeoDataFrame]:
-        """The same objects in the layer's CRS, with ids that go on from its last.
+        """The same objects in the layer's CRS, with ids that continue from its last one.
 
         Raises:
-            UsageError: as the checks.
-            OutputError: if one has no place in the layer's CRS.
+            UsageError: if one of the checks fails.
+            OutputError: if an object cannot be transformed to the layer's CRS.
         """
         next_id = self.last_id + 1
         for number, part in enumerate(parts):
@@ -103,7 +102,7 @@ class ExistingLayer:
                 self.check_crs(part.crs)
                 self.check_columns([name for name in part.columns if name != part.geometry.name])
             if {"class", "class_id"} <= set(part.columns):
-                pairs = part[["class", "class_id"]].drop_duplicates().dropna()  # somebody drew an object
+                pairs = part[["class", "class_id"]].drop_duplicates().dropna()  # objects drawn by hand may lack them
                 self.check_classes(dict(zip(pairs["class"].tolist(), pairs["class_id"].tolist(), strict=True)))
             fits = part if self.crs is None else reprojected(part, self.crs)
             if "id" in self.columns:
@@ -112,5 +111,5 @@ class ExistingLayer:
             yield fits
 
     def joined(self, record: RunRecord) -> RunRecord:
-        """How the layer came about once objects with this record are in it."""
+        """The layer's record once objects with this record have been appended."""
         return replace(self.record, appended=(*self.record.appended, record))

@@ -19,7 +19,7 @@ from lcageo.vector.columns import COLUMNS, FoundObjects
 
 FloatArray = NDArray[np.float64]
 ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
-"""Map x and y of columns and rows (continuous scene pixels), arrays of one shape."""
+"""Function from columns and rows (continuous scene pixels) to map x and y; all arrays have the same shape."""
 
 
 def features(
@@ -30,15 +30,15 @@ def features(
     scene: str,
     first_id: int = 1,
 ) -> geopandas.GeoDataFrame:
-    """Detections as map features, in their order.
+    """Converts detections to map features, in their order.
 
     Args:
-        detections: scene pixels.
+        detections: the objects, in scene pixels.
         classes: the model's class names.
-        to_map: places pixels on the map.
-        crs: of the map; None if the scene has none (coordinates are pixels then, lengths and areas unknown).
+        to_map: from scene pixels to map coordinates.
+        crs: CRS of the map; None if the scene has none (coordinates are then pixels, lengths and areas unknown).
         scene: the scene's name, for the attribute.
-        first_id: of the first of them.
+        first_id: id of the first object.
 
     Returns:
         One polygon per object, counter-clockwise on the map, with the columns of `columns.COLUMNS`.
@@ -54,7 +54,7 @@ def features(
 def feature_parts(
     parts: Iterable[Detections], classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
 ) -> Iterator[geopandas.GeoDataFrame]:
-    """A scene's detections as map features, part by part, numbered through; if there is none, a part without any."""
+    """Converts a scene's detections part by part, with consecutive ids; yields one empty part if there are none."""
     first = 1
     for part in parts:
         yield features(part, classes, to_map, crs, scene, first)
@@ -66,7 +66,7 @@ def feature_parts(
 def hole_features(
     bounds_xyxy: FloatArray, reasons: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
 ) -> geopandas.GeoDataFrame:
-    """What could not be read of a scene, as map polygons: (N, 4) scene pixels and N reasons."""
+    """The parts of a scene that could not be read, as map polygons, from (N, 4) scene pixels and N reasons."""
     count = len(bounds_xyxy)
     boxes = bounds_xyxy.reshape(-1, 4)
     tiles = Detections(boxes, np.ones(count, np.float32), np.zeros(count, np.int64))
@@ -78,27 +78,27 @@ def hole_features(
 
 
 def corners(detections: Detections, to_map: ToMap) -> tuple[FloatArray, FloatArray]:
-    """(N, 4) x and (N, 4) y on the map, float64: upper-left, upper-right, lower-right, lower-left in the scene."""
+    """(N, 4) x and (N, 4) y of the corners, float64: the scene's upper-left, upper-right, lower-right, lower-left."""
     x1, y1, x2, y2 = detections.boxes_xyxy.astype(np.float64).T
     return to_map(np.stack([x1, x2, x2, x1], axis=-1), np.stack([y1, y1, y2, y2], axis=-1))
 
 
 def _measures(xs: FloatArray, ys: FloatArray, crs: pyproj.CRS | None) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Width, height (m) and area (m2) of (N, 4) corners on the ground; not a number without a CRS."""
+    """Width, height (m) and area (m2) of (N, 4) corners on the ground; NaN without a CRS."""
     if crs is None:
         unknown = np.full(len(xs), np.nan)
         return unknown, unknown, unknown
     width, along_row = ground_steps(crs, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1])
     height, along_column = ground_steps(crs, xs[:, 0], ys[:, 0], xs[:, 3], ys[:, 3])
-    # A parallelogram in the tangent plane: for objects below some kilometres that is the geodesic area to 1e-6.
+    # A parallelogram in the tangent plane: up to a few kilometres this agrees with the geodesic area to 1e-6.
     return width, height, width * height * np.abs(np.sin(np.radians(along_column - along_row)))
 
 
 def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """The layer in longitude and latitude as RFC 7946 asks: counter-clockwise, cut at the antimeridian.
+    """The layer in longitude and latitude, as RFC 7946 requires: counter-clockwise, cut at the antimeridian.
 
     Raises:
-        OutputError: if its CRS, or a place in it, has no longitude and latitude.
+        OutputError: if its CRS or some coordinates cannot be transformed to longitude and latitude.
     """
     if layer.crs is None or len(layer) == 0:
         return layer if layer.crs is None else layer.to_crs(WGS84)
@@ -107,8 +107,8 @@ def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
         return moved.set_geometry(_cut(moved.geometry))
     except (pyproj.exceptions.ProjError, shapely.errors.GEOSException) as error:
         raise OutputError(
-            f"the objects have no longitude and latitude ({error}), which GeoJSON needs; "
-            "give another format, such as .gpkg"
+            f"the objects cannot be transformed to longitude and latitude ({error}), which GeoJSON requires; "
+            "choose another format, such as .gpkg"
         ) from error
 
 
@@ -116,7 +116,7 @@ def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
     """Polygons in longitude and latitude, cut at the antimeridian, counter-clockwise."""
     geometry = shapely.transform(geometries.to_numpy(), _within_poles)
     west, _, east, _ = shapely.bounds(geometry).T
-    # A box that spans more than half the globe is one that crosses the antimeridian; beyond 180 it is written so.
+    # A box that spans more than half the globe is one that crosses the antimeridian; so is one that extends beyond 180.
     crossing = (east - west > 180) | (east > 180) | (west < -180)
     if crossing.any():
         unwrapped = shapely.make_valid(shapely.transform(geometry[crossing], _to_0_360))
@@ -127,14 +127,14 @@ def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
 
 
 def _within_poles(points: FloatArray) -> FloatArray:
-    """A pixel row beyond a pole, as some global rasters have, ends at it."""
+    """Clips latitudes to the poles: some global rasters have a row of pixels beyond them."""
     if not np.isfinite(points).all():
         raise shapely.errors.GEOSException("coordinates outside the CRS")
     return np.column_stack([points[:, 0], np.clip(points[:, 1], -90.0, 90.0)])
 
 
 def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
-    """What lies between two meridians; empty where a polygon only touches one."""
+    """The part between two meridians; empty where a polygon only touches one of them."""
     inside: NDArray[Any] = shapely.intersection(polygons, shapely.box(west, -90, east, 90))
     inside[shapely.area(inside) == 0] = shapely.Polygon()
     return inside

@@ -1,4 +1,4 @@
-"""Appending to a GeoPackage that is there: to a copy, which takes its place when it is whole."""
+"""Appending to an existing GeoPackage: to a copy, which replaces the file once it is complete."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ BUSY_S = 10.0
 
 
 def look_at_geopackage(path: Path) -> ExistingLayer:
-    """What a GeoPackage holds, to append to.
+    """Reads what appending to a GeoPackage requires.
 
     Raises:
         UsageError: if another program has it open.
-        DataError: if it is no vector file, or has several layers.
+        DataError: if it is not a vector file, or has several layers.
         OutputError: if it cannot be read.
     """
     _settle(path)
@@ -39,29 +39,33 @@ def look_at_geopackage(path: Path) -> ExistingLayer:
 def append_layer(
     parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget, publication: Publication
 ) -> None:
-    """Drafts what a GeoPackage will be: all that it holds, other tables and styles too, and more objects.
+    """Drafts the new version of a GeoPackage: all that it holds, including other tables and styles, and more objects.
 
     Args:
-        parts: as of `write_layer`; brought to the layer's CRS, their ids go on from its last.
-        record: of the new objects.
-        target: the file, which stays as it is until the publication.
-        publication: takes the draft.
+        parts: as in `write_layer`; transformed to the layer's CRS, with ids that continue from its last one.
+        record: record of the new objects.
+        target: the file, which is unchanged until publication.
+        publication: collects the draft.
 
     Raises:
         UsageError: if the objects do not fit the layer, or another program has the file open.
-        DataError: if it is no vector file, or has several layers.
+        DataError: if it is not a vector file, or has several layers.
         OutputError: if the draft cannot be written.
     """
     path = target.path
     _settle(path)
     draft = publication.draft(path, extends=True)
-    with _told(path), closing(sqlite3.connect(path, timeout=BUSY_S)) as old, closing(sqlite3.connect(draft)) as new:
+    with (
+        _readable_errors(path),
+        closing(sqlite3.connect(path, timeout=BUSY_S)) as old,
+        closing(sqlite3.connect(draft)) as new,
+    ):
         old.backup(new)  # consistent even if another program writes meanwhile; `publish` would notice
     before = _contents(draft, path)
     layer = open_layer(draft, "output").layer
     info = pyogrio.read_info(draft, layer=layer)
     counted = CountedParts(before.fitted(parts))
-    with _told(path):
+    with _readable_errors(path):
         write_stream(
             counted,
             draft,
@@ -77,12 +81,12 @@ def append_layer(
 
 
 def _settle(path: Path) -> None:
-    """Makes the file a single one.
+    """Makes sure that the GeoPackage consists of a single file.
 
-    While a program has it open in SQLite's WAL mode (QGIS does so), a part of it lies in a second file. That one would
-    be taken for a part of the file that replaces the first, so nobody may be using it.
+    While a program has it open in SQLite's WAL mode (as QGIS does), a part of it is in a second file. That file would
+    be taken for a part of the one that replaces the first, so no other program may have it open.
     """
-    with _told(path), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
+    with _readable_errors(path), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
         if base.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             base.execute("PRAGMA journal_mode = DELETE")
 
@@ -91,11 +95,11 @@ def _contents(path: Path, known_as: Path) -> ExistingLayer:
     layer = open_layer(path, "output")
     columns = tuple(map(str, pyogrio.read_info(path, layer=layer.layer)["fields"]))
     table = '"' + str(layer.layer).replace('"', '""') + '"'
-    with _told(known_as), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
+    with _readable_errors(known_as), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
         ((features,),) = base.execute(f"SELECT COUNT(*) FROM {table}")
         last = base.execute(f"SELECT MAX(id) FROM {table}").fetchone()[0] if "id" in columns else 0
         if not isinstance(last, int | None):
-            raise UsageError(f"'{known_as}' cannot be appended to: its column 'id' is no number; give another")
+            raise UsageError(f"cannot append to '{known_as}': its column 'id' is not a number; choose another output")
         both = {"class", "class_id"} <= set(columns)
         pairs = base.execute(f"SELECT DISTINCT class, class_id FROM {table}").fetchall() if both else []
     class_ids = {str(name): int(number) for name, number in pairs if name is not None and number is not None}
@@ -103,13 +107,13 @@ def _contents(path: Path, known_as: Path) -> ExistingLayer:
 
 
 @contextmanager
-def _told(path: Path) -> Generator[None, None, None]:
-    """Turns errors of SQLite and GDAL into what a user should know and do."""
+def _readable_errors(path: Path) -> Generator[None, None, None]:
+    """Turns errors of SQLite and GDAL into errors with a remedy."""
     try:
         yield
     except sqlite3.Error as error:
         if "locked" in str(error):
-            raise UsageError(f"'{path}' is open in another program; close it there, and run this again") from error
-        raise OutputError(f"'{path}' cannot be appended to: {error}; is the disk full or the file damaged?") from error
+            raise UsageError(f"'{path}' is open in another program; close it there, then run this again") from error
+        raise OutputError(f"cannot append to '{path}': {error}; is the disk full or the file damaged?") from error
     except (OSError, *GDAL_ERRORS) as error:
-        raise OutputError(f"'{path}' cannot be appended to: {error}; is the disk full or read-only?") from error
+        raise OutputError(f"cannot append to '{path}': {error}; is the disk full or read-only?") from error

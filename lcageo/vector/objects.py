@@ -21,7 +21,7 @@ from lcageo.vector.write import write_layer
 
 @dataclass(frozen=True, slots=True)
 class PixelBoxes:
-    """Objects as boxes in the pixels of their scene."""
+    """Objects as boxes in scene pixels."""
 
     parts: Iterable[Detections]
     classes: tuple[str, ...]
@@ -30,17 +30,17 @@ class PixelBoxes:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Objects to be written, and how they came about. Each target asks for them anew in the form that it holds."""
+    """Objects to write, with the record of the run. Each target requests them again in the form that it stores."""
 
     features: Callable[[], Iterable[geopandas.GeoDataFrame]]
-    """Gives them as map features, see `write_layer`."""
+    """Yields them as map features, see `write_layer`."""
     boxes: Callable[[], PixelBoxes]
-    """Gives them as boxes in pixels."""
+    """Returns them as boxes in pixels."""
     record: RunRecord
 
 
 def existing_layer(target: Target) -> ExistingLayer | None:
-    """What a target holds, to append to; None if it does not exist.
+    """Reads what appending to a target requires; None if it does not exist.
 
     Raises:
         UsageError, DataError, OutputError: if it cannot be read, or another program has it open.
@@ -54,14 +54,14 @@ def existing_layer(target: Target) -> ExistingLayer | None:
 def write_objects(
     objects: Objects, target: Target, publication: Publication, append: bool = False, resumed: bool = False
 ) -> None:
-    """Drafts objects for a target; they are there once the publication is published.
+    """Drafts objects for a target; they appear when the publication is published.
 
     Args:
         objects: what to write.
-        target: where; what exists there is replaced, unless `append`.
-        publication: takes the draft.
-        append: whether to add to a GeoPackage or table that exists.
-        resumed: whether an earlier attempt may have put the objects there: a target that has the run is left alone.
+        target: where to write; an existing result is replaced, unless `append`.
+        publication: collects the draft.
+        append: whether to add to an existing GeoPackage or table.
+        resumed: whether an earlier attempt may have written the objects: a target that has the run is left alone.
 
     Raises:
         UsageError: if the objects do not fit what they are appended to.

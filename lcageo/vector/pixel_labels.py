@@ -1,4 +1,4 @@
-"""Boxes in pixels, as labelling tools read them: COCO JSON and YOLO text."""
+"""Boxes in pixels for labelling tools: COCO JSON and YOLO text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 
 PIXEL_DIGITS = 3
-"""Decimals of a pixel in COCO files."""
+"""Decimals of pixel coordinates in COCO files."""
 SHARE_DIGITS = 9
-"""Decimals of a share of the image in YOLO files: a thousandth of a pixel in a million of them."""
+"""Decimals of relative coordinates in YOLO files: a thousandth of a pixel in an image a million pixels wide."""
 SCORE_DIGITS = 4
-"""As in map layers."""
+"""Decimals of a score, as in map layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,22 @@ class PixelGrid:
 def write_labels(
     parts: Iterable[Detections], classes: Sequence[str], grid: PixelGrid, record: RunRecord, target: FileTarget
 ) -> None:
-    """Writes boxes in their order; nothing may be there yet.
+    """Writes boxes in their order; the file must not exist yet.
 
-    Boxes are cut at the image's border, beyond which labelling tools accept none.
+    Boxes are clipped to the image, since labelling tools accept none beyond its border.
 
     COCO: `bbox` is x, y, width, height in pixels from the image's upper-left corner; `category_id` is the label + 1,
     since 0 is the background in many tools; each annotation has a `score`. The record is the member `lcageo`.
 
-    YOLO: a line an object, `class x y width height`, the centre and size as shares of the image. A sixth number is what
-    labelling tools refuse, so `scores` stand, line by line, beside the record in a file beside it; another has the
-    class names, in the order of their numbers from 0.
+    YOLO: one line per object, `class x y width height`, with centre and size relative to the image. Labelling tools
+    refuse a sixth number, so `scores`, in the order of the lines, are in a second file with the record; a third one has
+    the class names, in the order of their numbers from 0.
 
     Args:
-        parts: scene pixels; one part is in memory at a time.
-        classes: names that the labels point to.
+        parts: boxes in scene pixels; one part is in memory at a time.
+        classes: class names, in the order of the labels.
         grid: the scene.
-        record: of the objects.
+        record: record of the run.
         target: the file.
 
     Raises:
@@ -69,7 +69,7 @@ def write_labels(
                 _write_coco(inside, classes, grid, record, file)
                 return
             scores = _write_yolo(inside, grid, file)
-        _, names, scores_file = target.files  # found.yolo.names beside found.yolo.txt, as Darknet has it
+        _, names, scores_file = target.files  # found.yolo.names beside found.yolo.txt, as in Darknet
         names.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
         scores_file.write_text(json.dumps({**record.as_json(), "scores": scores}), encoding="utf-8")
     except OSError as error:
@@ -102,7 +102,7 @@ def _write_coco(
 
 
 def _write_yolo(parts: Iterator[Detections], grid: PixelGrid, file: TextIO) -> list[float | None]:
-    """Returns the score of each line, None of what somebody drew."""
+    """Returns the score of each line; None for objects drawn by hand."""
     scores: list[float | None] = []
     image = np.array([grid.width, grid.height] * 2, np.float64)
     for part in parts:
@@ -115,18 +115,18 @@ def _write_yolo(parts: Iterator[Detections], grid: PixelGrid, file: TextIO) -> l
 
 
 def _cut(part: Detections, grid: PixelGrid) -> Detections:
-    """What lies inside the image."""
+    """Clips boxes to the image, and drops those outside of it."""
     boxes = np.clip(part.boxes_xyxy.astype(np.float64), 0.0, np.array([grid.width, grid.height] * 2, np.float64))
     inside = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
     return Detections(boxes[inside], part.scores[inside], part.labels[inside])
 
 
 def _sizes(part: Detections) -> NDArray[np.float64]:
-    """(N, 2) width and height."""
+    """(N, 2) widths and heights."""
     return np.asarray(part.boxes_xyxy[:, 2:] - part.boxes_xyxy[:, :2], np.float64)
 
 
 def _scores(part: Detections) -> list[float | None]:
-    """None of an object that somebody drew."""
+    """Rounded scores; None for objects drawn by hand."""
     rounded = np.round(part.scores.astype(np.float64), SCORE_DIGITS).tolist()
     return [score if math.isfinite(score) else None for score in rounded]

@@ -1,4 +1,4 @@
-"""Vector files of any origin -> polygons that can be measured."""
+"""Vector files from any source -> valid polygons."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from lcageo.vector.read import open_layer
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
 POLE_TOLERANCE_DEG = 1.0
-"""A row of pixels of a global raster may lie beyond a pole."""
+"""A row of pixels of a global raster may be beyond a pole."""
 CLASS_COLUMNS = ("class", "label", "name", "category")
-"""Where a layer may keep its classes; the first that it has is taken."""
+"""Columns in which a layer may keep its classes; the first existing one is used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolygonLayer:
-    """The polygons of one file, with their attributes. None (N = 0) is normal."""
+    """The polygons of one file, with their attributes. May be empty (N = 0)."""
 
     path: Path
     frame: geopandas.GeoDataFrame
-    """Valid polygons and multipolygons with an area, in two dimensions; the index is the place in the file, from 0.
-    Where points are welcome, also these, one by one."""
+    """Valid polygons and multipolygons with an area, in two dimensions; the index is the position in the file, from 0.
+    Where points are accepted, single points too."""
     warnings: tuple[str, ...]
-    """What was mended or left out."""
+    """Messages for the user: what was fixed or left out."""
 
     @property
     def crs(self) -> pyproj.CRS | None:
-        """The coordinates' CRS."""
+        """CRS of the coordinates."""
         return None if self.frame.crs is None else pyproj.CRS.from_user_input(self.frame.crs)
 
     def __len__(self) -> int:
@@ -46,12 +46,12 @@ class PolygonLayer:
 
     @property
     def shapes(self) -> Geometries:
-        """(N,) its polygons."""
+        """(N,) polygons."""
         shapes: Geometries = self.frame.geometry.to_numpy()
         return shapes
 
     def column(self, names: Sequence[str]) -> str | None:
-        """The first column with one of some names, whatever its capitals."""
+        """The column with the first of these names that exists, ignoring case."""
         own = {str(name).lower(): str(name) for name in reversed(self.frame.columns)}
         return next((own[name] for name in names if name in own), None)
 
@@ -59,16 +59,18 @@ class PolygonLayer:
         """The same layer in another CRS.
 
         Raises:
-            DataError: if something in it has no place there.
+            DataError: if something cannot be transformed to it.
         """
         try:
             frame = self.frame.to_crs(crs)
         except pyproj.exceptions.ProjError as error:
-            raise DataError(f"'{self.path}' cannot be brought from {self.frame.crs} to {crs.name}: {error}") from error
+            raise DataError(
+                f"'{self.path}' cannot be transformed from {self.frame.crs} to {crs.name}: {error}"
+            ) from error
         lost = int((~np.isfinite(shapely.bounds(frame.geometry.to_numpy()))).any(axis=1).sum())
         if lost:
             raise DataError(
-                f"{lost:,} of {len(frame):,} features in '{self.path}' have no place in {crs.name}; "
+                f"{lost:,} of {len(frame):,} features in '{self.path}' are outside the bounds of {crs.name}; "
                 "check the CRS of both layers"
             )
         return replace(self, frame=frame)
@@ -77,26 +79,24 @@ class PolygonLayer:
 def read_polygons(
     path: Path, option: str, points: bool = False, need: str = "overlap is measured between polygons"
 ) -> PolygonLayer:
-    """All polygons of a vector file, in any format.
+    """Reads all polygons of a vector file, in any format.
 
-    What has no geometry or no area is left out, what is invalid is made valid, and the warnings count both.
+    Features without geometry or area are left out, invalid ones are made valid; the warnings count both.
 
     Args:
         path: the file.
-        option: what the user named it with, for messages.
+        option: the option that names the file, for messages.
+        points: whether points are accepted; multipoints become a feature per point.
         need: why points and lines are refused, for the message.
-        points: whether points are welcome; those that a feature holds together become features of their own.
 
     Raises:
-        DataError: if it cannot be read, has several layers, or holds lines, or points that are not welcome.
+        DataError: if it cannot be read, has several layers, or holds lines, or points that are not accepted.
     """
     frame = open_layer(path, option).read()
     if points:
         frame = _one_by_one(frame)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
-    usable = np.asarray(
-        np.isfinite(shapely.bounds(geometry)).all(axis=1)
-    )  # not so where there is none, or an empty one
+    usable = np.asarray(np.isfinite(shapely.bounds(geometry)).all(axis=1))  # False for a missing or empty geometry
     is_point = (shapely.get_type_id(geometry) == shapely.GeometryType.POINT) & points
     flat = usable & ~is_point & (shapely.get_dimensions(geometry) < 2)
     if flat.any():
@@ -109,12 +109,12 @@ def read_polygons(
             f"{geometry[first].geom_type}); {need}: buffer them first"
         )
     areas = usable & ~is_point
-    geometry[areas], mended = valid_polygons(geometry[areas])
+    geometry[areas], fixed = valid_polygons(geometry[areas])
     usable[areas] = shapely.area(geometry[areas]) > 0
     warnings = [
         f"{option} '{path}': {int(count):,} features {what}"
         for count, what in (
-            (mended, "cross or touch themselves; made valid"),
+            (fixed, "cross or touch themselves; made valid"),
             ((~usable).sum(), "have no geometry or no area; left out"),
         )
         if count
@@ -122,19 +122,19 @@ def read_polygons(
     frame = frame.set_geometry(geopandas.GeoSeries(geometry, index=frame.index, crs=frame.crs))
     if frame.crs is not None and pyproj.CRS(frame.crs).is_geographic and not _are_degrees(geometry[usable]):
         frame = frame.set_crs(None, allow_override=True)
-        warnings.append(f"{option} '{path}': its coordinates are no longitudes and latitudes; taken to have no CRS")
+        warnings.append(f"{option} '{path}': its coordinates are not longitudes and latitudes; its CRS is ignored")
     return PolygonLayer(path, frame[usable], tuple(warnings))
 
 
 def class_text(value: Any) -> str:
-    """A class as text, empty where there is none; numbers that a table with gaps made fractions are whole again."""
+    """A class as text, empty if missing; integers that missing values turned into floats become integers again."""
     if pd.isna(value):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value).strip()
 
 
 def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
-    """The same areas as polygons or multipolygons (empty: no area), and how many were invalid."""
+    """The same areas as polygons or multipolygons (empty if there is no area), and how many were invalid."""
     polygons = geometry.copy()
     for index in np.flatnonzero(shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION):
         parts = shapely.get_parts(geometry[index])
@@ -145,12 +145,12 @@ def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
 
 
 def _one_by_one(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """The features with several points in one, which some programs make of all points, taken apart."""
+    """Splits multipoints, which some programs make of all points, into single points."""
     several = frame.geometry.geom_type == "MultiPoint"
     return frame if not several.any() else pd.concat([frame[~several], frame[several].explode()]).sort_index()
 
 
 def _are_degrees(geometry: Geometries) -> bool:
-    """Whether coordinates can be longitudes and latitudes. GDAL takes all GeoJSON for such, also pixels."""
+    """Whether coordinates can be longitudes and latitudes. GDAL assumes so for all GeoJSON, even for pixels."""
     bounds = np.abs(shapely.bounds(geometry))
     return bool((bounds <= np.array([360.0, 90.0, 360.0, 90.0]) + POLE_TOLERANCE_DEG).all())

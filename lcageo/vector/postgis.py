@@ -1,4 +1,4 @@
-"""Map features -> a table of a PostGIS database: in one transaction, so that all of them arrive or nothing changes."""
+"""Map features -> a table of a PostGIS database, in one transaction: all or nothing."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 CONNECT_S = 15
 """Seconds to wait for a server that does not answer."""
 LOCK_S = 60
-"""Seconds to wait for others that write to the table."""
+"""Seconds to wait for other clients that write to the table."""
 PACKAGES = ("sqlalchemy", "geoalchemy2", "psycopg")
 
 
 class TableTransaction:
-    """One transaction on a table. Use it as a context: whatever was done is undone unless it was committed."""
+    """One transaction on a table. A context manager: everything is rolled back unless it was committed."""
 
     def __init__(self, table: DatabaseTable) -> None:
         """Connects.
@@ -43,12 +43,12 @@ class TableTransaction:
         """
         require(f"output '{table}'", "postgis", *PACKAGES)
         self.table = table
-        with self._told():
+        with self._readable_errors():
             self._connection = _connect(table)
         try:
-            with self._told():
+            with self._readable_errors():
                 self._execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
-            with self._told("has no PostGIS there: run CREATE EXTENSION postgis in it; it says"):
+            with self._readable_errors("needs PostGIS: run CREATE EXTENSION postgis there; the server reports"):
                 self._execute("SELECT PostGIS_Version()")
         except BaseException:
             self._connection.close()
@@ -60,30 +60,30 @@ class TableTransaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()  # undoes what was not committed
+        self._connection.close()  # rolls back what was not committed
 
     def commit(self) -> None:
-        """Makes it so.
+        """Commits the transaction.
 
         Raises:
-            OutputError: if the database refuses, or is gone.
+            OutputError: if the database refuses, or the connection is lost.
         """
-        with self._told():
+        with self._readable_errors():
             self._connection.commit()
 
     def exists(self) -> bool:
-        """Whether the table (or a view of its name) is there."""
-        with self._told():
+        """Whether the table (or a view of that name) exists."""
+        with self._readable_errors():
             return self._value("SELECT to_regclass({text}) IS NOT NULL") is True
 
     def look(self) -> ExistingLayer:
-        """What the table, which must be there, holds; others cannot change it until the transaction ends.
+        """Reads what appending to the table, which must exist, requires; locks it until the transaction ends.
 
         Raises:
-            UsageError: if it is no table with a column 'geometry', as this tool makes them.
+            UsageError: if it is not a table with a column 'geometry', as this tool creates them.
             OutputError: if it cannot be read.
         """
-        with self._told():
+        with self._readable_errors():
             columns = self._rows(
                 "SELECT attname FROM pg_attribute "
                 "WHERE attrelid = to_regclass({text}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
@@ -91,12 +91,14 @@ class TableTransaction:
             names = tuple(name for (name,) in columns)
             kind = self._value("SELECT relkind::text FROM pg_class WHERE oid = to_regclass({text})")
             if "geometry" not in names or kind not in ("r", "p"):
-                raise UsageError(f"'{self.table}' is no table with a column 'geometry'; give another ?table=NAME")
+                raise UsageError(f"'{self.table}' is not a table with a column 'geometry'; choose another one")
             self._execute("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             count = self._value("SELECT count(*) FROM {table}")
             last = self._value("SELECT max(id) FROM {table}") if "id" in names else 0
             if not isinstance(last, int | None):
-                raise UsageError(f"'{self.table}' cannot be appended to: its column 'id' is no number; give another")
+                raise UsageError(
+                    f"cannot append to '{self.table}': its column 'id' is not a number; choose another output"
+                )
             both = {"class", "class_id"} <= set(names)
             pairs = self._rows("SELECT DISTINCT class, class_id FROM {table}") if both else []
             srid = self._value("SELECT Find_SRID({schema}, {name}, 'geometry')")
@@ -107,43 +109,43 @@ class TableTransaction:
         return ExistingLayer(str(self.table), crs, others, class_ids, count, last or 0, record)
 
     def write(self, parts: Iterable[geopandas.GeoDataFrame], record: RunRecord) -> None:
-        """Makes the table, in place of one that is there.
+        """Creates the table, or replaces it if it exists.
 
-        Its primary key is `id` where every object has its own; the record is the comment on it.
+        `id` is its primary key if the ids are unique; the record of the run is its comment.
 
         Args:
-            parts: as of `write_layer`.
-            record: of the objects.
+            parts: as in `write_layer`.
+            record: record of the objects.
 
         Raises:
-            OutputError: if it cannot be made.
+            OutputError: if it cannot be created.
         """
         rest = map(_with_code, parts)
         first = next(rest)
         check_crs(first.crs, self.table)
-        with self._told():
+        with self._readable_errors():
             if self.exists():
                 self._execute("DROP TABLE {table}")
             self._add(first.iloc[:0], if_exists="fail")
             mixed = (shapely.get_type_id(first.geometry.to_numpy()) != shapely.GeometryType.POLYGON).any()
-            kind = "Geometry" if mixed else "Polygon"  # of no features, geopandas cannot know
+            kind = "Geometry" if mixed else "Polygon"  # geopandas cannot infer it from an empty part
             srid = 0 if first.crs is None else first.crs.to_epsg()
             self._execute(f"ALTER TABLE {{table}} ALTER geometry TYPE geometry({kind}, {srid})")
             self._add_all(chain([first], rest))
-            # Objects that somebody drew may have no id, or that of the one they were copied from.
+            # Objects drawn by hand may have no id, or that of the object they were copied from.
             if "id" in first and self._value("SELECT count(*) = count(DISTINCT id) FROM {table}"):
                 self._execute("ALTER TABLE {table} ADD PRIMARY KEY (id)")
             self._describe(record)
 
     def append(self, parts: Iterable[geopandas.GeoDataFrame], record: RunRecord) -> None:
-        """Adds objects to the table, brought to its CRS; their ids go on from its last.
+        """Appends objects to the table, in its CRS, with ids that continue from its last one.
 
         Raises:
             UsageError: if they do not fit it.
             OutputError: if they cannot be written.
         """
         before = self.look()
-        with self._told():
+        with self._readable_errors():
             self._add_all(before.fitted(parts))
             self._describe(before.joined(record))
 
@@ -154,7 +156,7 @@ class TableTransaction:
 
     def _add(self, part: geopandas.GeoDataFrame, if_exists: str) -> None:
         with warnings.catch_warnings():
-            # Pixels have no CRS, and the user has been told.
+            # Pixel coordinates have no CRS; the user has already been warned.
             warnings.filterwarnings("ignore", "Could not parse CRS", UserWarning)
             part.to_postgis(self.table.name, self._connection, schema=self.table.schema, if_exists=if_exists)
 
@@ -165,7 +167,7 @@ class TableTransaction:
         comment = self._value("SELECT obj_description(to_regclass({text}), 'pg_class')")
         try:
             return RunRecord.from_json(json.loads(comment or "{}")["lcageo"])
-        except (ValueError, LookupError, TypeError):  # of another origin
+        except (ValueError, LookupError, TypeError):  # not written by lcageo
             return RunRecord()
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -176,7 +178,7 @@ class TableTransaction:
         return self._rows(query)[0][0]
 
     def _execute(self, statement: str, **literals: str) -> Any:
-        """Runs a statement in which {table} is the table's name, and {schema}, {name} and {text} are that as text."""
+        """Runs a statement; {table} is the quoted table name, {schema}, {name} and {text} (both) are literals."""
         from psycopg import sql
 
         identifier = sql.Identifier(self.table.schema, self.table.name)
@@ -189,48 +191,50 @@ class TableTransaction:
         return cursor
 
     @contextmanager
-    def _told(self, what: str = "cannot be written") -> Generator[None, None, None]:
-        """Turns what the database says into a line, without the password."""
+    def _readable_errors(self, what: str = "cannot be written") -> Generator[None, None, None]:
+        """Turns errors of the database into a one-line message without the password."""
         import psycopg
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
         except (SQLAlchemyError, psycopg.Error, ValueError) as error:
-            said = " ".join(str(getattr(error, "orig", None) or error).split())
-            line = f"table '{self.table}' {what}: {without_password(said)}; check server, user and rights"
-            raise OutputError(line) from error
+            reason = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise OutputError(
+                f"table '{self.table}' {what}: {without_password(reason)}; check the server, user and permissions"
+            ) from error
 
 
 def check_table(table: DatabaseTable, may_be_there: bool) -> None:
-    """Refuses, before any work is done, a table that could not be written.
+    """Checks, before any work is done, that a table can be written.
 
     Raises:
-        UsageError: if it is there, unless it may be, or the extra 'postgis' is not installed.
+        UsageError: if it exists, unless `may_be_there`, or the extra 'postgis' is not installed.
         OutputError: if the database cannot be reached, or has no PostGIS.
     """
     with TableTransaction(table) as transaction:
         if transaction.exists() and not may_be_there:
             raise UsageError(
-                f"table '{table}' exists; give --overwrite to replace it, --append to add to it, or another ?table=NAME"
+                f"table '{table}' exists; use --overwrite to replace it, --append to add to it, or choose another "
+                "?table=NAME"
             )
 
 
 def check_crs(crs: pyproj.CRS | None, table: DatabaseTable) -> None:
-    """Refuses a CRS that PostGIS has no number for.
+    """Checks that a CRS has an EPSG code, which PostGIS requires.
 
     Raises:
-        OutputError: naming it.
+        OutputError: if it has none.
     """
     if crs is not None and crs != WGS84 and pyproj.CRS(crs).to_epsg() is None:
         raise OutputError(
-            f"table '{table}' needs a CRS with an EPSG code, which {pyproj.CRS(crs).name} has not; write a file, "
-            "or give the scene its code with 'rio edit-info --crs EPSG:CODE'"
+            f"table '{table}' requires a CRS with an EPSG code, but {pyproj.CRS(crs).name} has none; write a file "
+            "instead, or set the scene's code with 'rio edit-info --crs EPSG:CODE'"
         )
 
 
 def _with_code(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """Longitude and latitude get EPSG's code: PostGIS has x first whatever the CRS says."""
+    """Sets EPSG:4326 for longitude and latitude: in PostGIS, x comes first whatever the CRS says."""
     return part.set_crs(4326, allow_override=True) if part.crs == WGS84 else part
 
 

@@ -1,4 +1,4 @@
-"""Results appear together and whole, or not at all."""
+"""Results appear together and complete, or not at all."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 class _Draft:
     path: Path
     folder: Path
-    """Beside the path, so that moving its files there is one step of the file system."""
+    """Folder beside the path, so that moving the files is one atomic step of the file system."""
     belongs: tuple[Path, ...]
     made_from: tuple[int, int, int] | None
-    """What `_state` said of the path's file when it was copied; None if the draft has nothing of it."""
+    """`_state` of the existing file when it was copied; None if the draft is not a copy of it."""
 
 
 class Publication:
-    """Files that are written beside their places and moved there together at the end.
+    """Files that are written to hidden folders first, and moved to their places together at the end.
 
         with Publication() as publication:
             write(publication.draft(path))
             publication.publish()
 
-    Whatever fails before `publish` leaves nothing behind, and older files whole.
+    A failure before `publish` leaves nothing behind, and older files intact.
     """
 
     def __init__(self) -> None:
@@ -54,15 +54,15 @@ class Publication:
         self._stack.close()
 
     def draft(self, path: Path, belongs: Sequence[Path] = (), extends: bool = False) -> Path:
-        """Where to write the file that will be at `path`; whatever is written beside it moves along.
+        """Where to write the file that will be at `path`; other files in the same folder are moved with it.
 
         Args:
-            path: the file's place.
-            belongs: files of an older result there; those that are not written anew are removed.
-            extends: whether what is there will be part of the new file, so that it must not change meanwhile.
+            path: final path of the file.
+            belongs: files of an older result; those that are not written again are removed.
+            extends: whether the new file extends the existing one, which then must not change in the meantime.
 
         Raises:
-            OutputError: if nothing can be written there.
+            OutputError: if the folder cannot be written to.
         """
         try:
             state = _state(path) if extends else None
@@ -73,7 +73,7 @@ class Publication:
         return Path(folder) / path.name
 
     def draft_of(self, target: FileTarget) -> FileTarget:
-        """The same target in the folder of its draft; what is there of an older result is replaced."""
+        """The same target in the folder of its draft; an older result is replaced."""
         return target.at(self.draft(target.path, target.files))
 
     def transaction(self, table: DatabaseTable) -> TableTransaction:
@@ -83,69 +83,69 @@ class Publication:
             UsageError: if the extra 'postgis' is not installed.
             OutputError: if the database cannot be reached.
         """
-        from lcageo.vector.postgis import TableTransaction  # geopandas: only where it is needed
+        from lcageo.vector.postgis import TableTransaction  # imports geopandas: only when needed
 
         self._transactions.append(self._stack.enter_context(TableTransaction(table)))
         return self._transactions[-1]
 
     def publish(self) -> None:
-        """Commits all tables, and moves all files to their places: of the two, the commit is what may still fail.
+        """Commits all tables, then moves all files into place: of the two, the commit is more likely to fail.
 
         Raises:
-            OutputError: if a database refuses, a file cannot be moved, or what it extends is no longer as it was.
+            OutputError: if a database refuses, a file cannot be moved, or a file that is extended has changed.
         """
         for transaction in self._transactions:
             transaction.commit()
         for draft in self._drafts:
             if draft.made_from is not None and draft.made_from != _state(draft.path):
-                raise OutputError(
-                    f"'{draft.path}' has been changed while it was appended to; run the same command again"
-                )
+                raise OutputError(f"'{draft.path}' was changed by another program meanwhile; run the command again")
         for draft in self._drafts:
             try:
                 _publish(draft)
             except OSError as error:
-                raise OutputError(f"output '{draft.path}' cannot be put in place: {error.strerror}") from error
+                raise OutputError(
+                    f"output '{draft.path}' cannot be moved into place: {error.strerror}; is it open elsewhere?"
+                ) from error
 
 
 def check_output(path: Path, files: Sequence[Path], overwrite: bool, folder_is_made: bool = False) -> None:
-    """Refuses, before any work is done, a result that could not be written.
+    """Checks, before any work is done, that a result can be written.
 
     Args:
-        path: the file.
-        files: all that would be written with it.
+        path: the main file.
+        files: all files of the result.
         overwrite: whether they may be replaced.
-        folder_is_made: whether a missing folder will be made.
+        folder_is_made: whether a missing folder will be created.
 
     Raises:
         UsageError: if one of the files exists, unless `overwrite`.
         OutputError: if the folder is missing or cannot be written to.
     """
-    there = [file for file in files if file.exists()]
-    if there and not overwrite:
-        raise UsageError(f"output '{there[0]}' exists; give --overwrite to replace it, or another output")
+    existing = [file for file in files if file.exists()]
+    if existing and not overwrite:
+        raise UsageError(f"output '{existing[0]}' exists; use --overwrite to replace it, or choose another output")
     if folder_is_made and not path.parent.exists():
         return
     if not path.parent.is_dir():
         raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"output folder '{path.parent}' cannot be written to; choose another")
+        raise OutputError(f"output folder '{path.parent}' cannot be written to; choose another folder")
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder for results, if it is missing.
+    """Creates a folder for results if it does not exist.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: if it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"output folder '{folder}' cannot be made: {error.strerror}") from error
+        raise OutputError(f"output folder '{folder}' cannot be created: {error.strerror}; choose another") from error
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    """What tells a file from its later self."""
+    """Inode, size and time of a file, to notice a change."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -154,8 +154,8 @@ def _publish(draft: _Draft) -> None:
     written = {file.name for file in draft.folder.iterdir()}
     for older in draft.belongs:
         if older.name not in written:
-            older.unlink(missing_ok=True)  # another layer's projection or index would falsify the new one
-    # The file that is looked for comes last: when it is there, all is.
+            older.unlink(missing_ok=True)  # the new layer must not get an old one's projection or index
+    # The main file comes last: once it exists, the result is complete.
     for name in sorted(written, key=lambda name: name == draft.path.name):
         if not is_saved_style(draft.path.parent / name):
             (draft.folder / name).replace(draft.path.parent / name)

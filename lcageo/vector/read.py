@@ -1,4 +1,4 @@
-"""Layers of found objects, read part by part with how they came about, whatever their format."""
+"""Layers of objects, in any format, read part by part with the record of the run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import shapely
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
-from lcageo.vector.formats import VectorFormat, format_of, sidecar
+from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
 from lcageo.vector.record import RunRecord
 
 PART = 50_000
-"""Features in memory at a time."""
+"""Maximum number of features in memory at a time."""
 READ_ERRORS = (
     pyogrio.errors.DataSourceError,
     pyogrio.errors.DataLayerError,
@@ -32,16 +32,16 @@ READ_ERRORS = (
     OSError,
 )
 _HEAD = 1 << 20
-"""Bytes of a GeoJSON file in which its foreign members are looked for: GDAL writes them first."""
+"""Bytes of a GeoJSON file that are searched for foreign members: GDAL writes them first."""
 _NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in COLUMNS if column.is_number}
-"""Types that tolerate missing values, for files that have text only."""
+"""Types that allow missing values, for files with text only."""
 _NULLABLE = {
     pyarrow.int16(): pd.Int16Dtype(),
     pyarrow.int32(): pd.Int32Dtype(),
     pyarrow.int64(): pd.Int64Dtype(),
     pyarrow.bool_(): pd.BooleanDtype(),
 }
-"""Types that stay what they are where an object that somebody drew has no value: all parts must have the same."""
+"""Types that allow missing values, as in objects drawn by hand: all parts must have the same types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class LayerFile:
 
     path: Path
     layer: str | None
-    """Its name; None in GeoParquet, which holds one."""
+    """Name of the layer; None in GeoParquet, which has only one."""
     crs: pyproj.CRS | None
     record: RunRecord
-    """What `write_layer` was given; empty for a layer of another origin."""
+    """Record of the run; empty for a layer that lcageo did not write."""
 
     def parts(self, count: int = PART, columns: Sequence[str] | None = None) -> Iterator[geopandas.GeoDataFrame]:
-        """Its features in their order, some at a time.
+        """Yields the features in their order, in parts.
 
         Args:
-            count: features in a part, at most.
-            columns: attributes to read; None: all.
+            count: maximum number of features in a part.
+            columns: attributes to read; None for all.
 
         Raises:
             DataError: if they cannot be read.
@@ -82,7 +82,7 @@ class LayerFile:
             raise DataError(f"'{self.path}' cannot be read to its end ({error})") from error
 
     def read(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
-        """All its features; arguments and errors as in `parts`."""
+        """Reads all features; arguments and errors as in `parts`."""
         parts = [part for part in self.parts(columns=columns) if len(part)]
         if not parts:
             return geopandas.GeoDataFrame(geometry=[], crs=self.crs)
@@ -91,40 +91,42 @@ class LayerFile:
     def _frame(self, batch: pyarrow.RecordBatch, geometry: str) -> geopandas.GeoDataFrame:
         table = batch.to_pandas(types_mapper=_NULLABLE.get)
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
-        if _has_text_only(self.path):
-            table = table.drop(columns="WKT", errors="ignore")  # the geometry as the file has it
+        form = _vector_format(self.path)
+        if form is not None and form.text_only:
+            table = table.drop(columns="WKT", errors="ignore")  # the geometry as text
             for name in _NUMBERS.keys() & set(table.columns):
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
 
 
 def open_layer(path: Path, option: str) -> LayerFile:
-    """What a vector file says of itself.
+    """Opens a vector file that has one layer of objects.
 
     Args:
         path: the file.
-        option: what the user named it with, for messages.
+        option: the option that names the file, for messages.
 
     Raises:
-        DataError: if it cannot be read, or has no layer with geometry, or several.
+        DataError: if it cannot be read, or does not have exactly one layer with geometry.
     """
     name = f"{option} '{path}'".strip()
     if not path.exists() and not str(path).startswith("/vsi"):
         raise DataError(f"{name} does not exist; check the path")
+    form = _vector_format(path)
     try:
-        if path.suffix.lower() == ".parquet":
+        if form is not None and form.driver == "Parquet":
             return _open_parquet(path)
         layer = geometry_layer(path, name)
         info = pyogrio.read_info(path, layer=layer)
         record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
-        crs = record.crs if _has_text_only(path) else info["crs"]
+        crs = record.crs if form is not None and form.text_only else info["crs"]
         return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), record)
     except (*READ_ERRORS, LookupError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 
 
 def geometry_layer(path: Path, name: str) -> str:
-    """The layer of a file that has one with geometry (others, such as styles, are tables).
+    """Name of the only layer with geometry in a file; others, such as styles, are plain tables.
 
     Raises:
         DataError: if there is none, or several.
@@ -132,30 +134,33 @@ def geometry_layer(path: Path, name: str) -> str:
     layers = [str(layer) for layer, geometry in pyogrio.list_layers(path) if geometry is not None]
     if len(layers) == 1:
         return layers[0]
-    what = f"several layers ({', '.join(layers)}); save the one to use" if layers else "no layer with geometry; save it"
-    raise DataError(f"{name} has {what} by itself, for instance as .gpkg")
+    if layers:
+        raise DataError(f"{name} has several layers ({', '.join(layers)}); save one of them alone, as .gpkg")
+    raise DataError(f"{name} has no layer with geometry; save the layer with its geometry, as .gpkg")
 
 
-def _has_text_only(path: Path) -> bool:
+def _vector_format(path: Path) -> VectorFormat | None:
     form = format_of(path)
-    return isinstance(form, VectorFormat) and form.text_only
+    return form if isinstance(form, VectorFormat) else None
 
 
 def _open_parquet(path: Path) -> LayerFile:
     metadata = pyarrow.parquet.read_metadata(path).metadata or {}
     geo = json.loads(metadata[b"geo"])
-    about = geo["columns"][geo["primary_column"]].get("crs", WGS84)  # GeoParquet 1.1: left out means OGC:CRS84
+    about = geo["columns"][geo["primary_column"]].get("crs", WGS84)  # GeoParquet 1.1: a missing CRS means OGC:CRS84
     crs = None if about is None else pyproj.CRS.from_user_input(about)
     return LayerFile(path, None, crs, RunRecord.from_json(json.loads(metadata.get(b"lcageo", b"{}"))))
 
 
 def _record_json(path: Path, metadata: dict[str, str]) -> Any:
-    """The record of a layer, from where `write_layer` puts it in this format."""
-    if path.suffix.lower() in (".geojson", ".json"):
+    """The record of the run as JSON, from where `write_layer` puts it in this format."""
+    form = _vector_format(path)
+    is_geojson = path.suffix.lower() == ".json"  # as other programs name it
+    if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
         with path.open("rb") as file:
             head = file.read(_HEAD).decode("utf-8", "replace")
-        place = head.find('"lcageo":')
-        text = head[place + len('"lcageo":') :].lstrip() if 0 <= place < head.find('"features"') else "{}"
+        start = head.find('"lcageo":')
+        text = head[start + len('"lcageo":') :].lstrip() if 0 <= start < head.find('"features"') else "{}"
         found, _ = json.JSONDecoder().raw_decode(text)
     elif sidecar(path).is_file():
         found = json.loads(sidecar(path).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""How a layer of objects came about: what a run writes into its results, and what other commands read there."""
+"""The record of a run: what it writes into its results, and what other commands read there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TileCounts:
-    """How many tiles a scene was cut into, and what became of them."""
+    """Numbers of tiles of a scene, by what happened to them."""
 
     planned: int = 0
     outside_area_of_interest: int = 0
@@ -24,19 +24,19 @@ class TileCounts:
 
 @dataclass(frozen=True, slots=True)
 class SceneGrid:
-    """What brings map features back to boxes in the pixels of the scene they were found in."""
+    """The grid of the scene that objects were found in, to convert map features back to pixel boxes."""
 
     size: tuple[int, int]
     """Width and height, pixels."""
     crs: str | None
     """The scene's CRS; None if it has none."""
     transform: tuple[float, ...] | None
-    """a to f of x = a * column + b * row + c, y = d * column + e * row + f; None: not affine."""
+    """a to f of x = a * column + b * row + c, y = d * column + e * row + f; None if not affine."""
     classes: tuple[str, ...]
     """The model's class names."""
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, JSON-ready."""
+        """All entries, JSON-ready."""
         return {
             "size": list(self.size),
             "crs": self.crs,
@@ -47,7 +47,7 @@ class SceneGrid:
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """The scene values per band (red, green, blue) that were shown to the model as 0 and as 255."""
+    """The scene values per band (red, green, blue) that were mapped to 0 and to 255 for the model."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -59,10 +59,10 @@ class ValueRange:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The model, the parameters and the coverage behind a layer. An entry is None (or empty) where nothing is recorded.
+    """The model, parameters and coverage behind a layer. An entry is None (or empty) if it is not recorded.
 
-    Layers pass through other programs, and other versions of this one: entries that are not known here, or are not of
-    the type that they should be, are kept as they are in `unknown`.
+    Other programs and other versions of lcageo may have processed a layer: entries that are unknown or not of the
+    expected type are kept unchanged in `unknown`.
     """
 
     version: str | None = None
@@ -72,42 +72,42 @@ class RunRecord:
     trained_on: str | None = None
     licence: str | None = None
     engine: str | None = None
-    """What ran the model, as text."""
+    """Backend, device and precision that ran the model, as text."""
     run: str | None = None
-    """Short name of the run, the same for all runs that must find the same; None for layers that are not one run's."""
+    """Short name, equal for all runs that must give the same result; None for layers of no single run."""
     scene: str | None = None
     """Path of the scene."""
     scene_grid: SceneGrid | None = None
     crs: str | None = None
     """CRS of the layer; see `of_pixels` for layers without one."""
     placed_by: str | None = None
-    """What places the scene on the map."""
+    """How the scene is georeferenced."""
     parameters: Mapping[str, Any] | None = None
     """Settings of the run by name."""
     thresholds: Mapping[str, float] | None = None
-    """Minimum score of each class that the objects reach."""
+    """Minimum score of the objects of each class."""
     bands: tuple[int, ...] | None = None
-    """1-based bands that were taken for red, green and blue."""
+    """1-based bands that were used as red, green and blue."""
     stretch: ValueRange | None = None
     scene_gsd_m: float | None = None
     scene_pixels_per_tile_pixel: float | None = None
     tiles: TileCounts | None = None
     boxes_of_impossible_size: int | None = None
-    """Boxes that were left out because nothing of their class has such a size."""
+    """Number of boxes that were left out because no object of their class has such a size."""
     edge_nodata: str | None = None
-    """Colour of the untagged edge that was taken for nodata."""
+    """Colour of the untagged edge that was treated as nodata."""
     filtered: tuple[Mapping[str, Any], ...] = ()
-    """What `lcageo filter` was asked to keep, once for every time that it ran."""
+    """Criteria of `lcageo filter`, one entry for each time that it was applied."""
     appended: tuple[RunRecord, ...] = ()
-    """Records of the objects that were appended to the first ones."""
+    """Records of the runs whose objects were appended."""
     nulls: frozenset[str] = frozenset()
-    """Names of entries that are recorded as null: the scene has no such thing. Without a record, nothing is known."""
+    """Names of entries that are recorded as null: known to be absent, in contrast to entries that are not recorded."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
-    """Entries of other origin."""
+    """Entries that are unknown or not of the expected type."""
 
     @classmethod
     def from_json(cls, content: object) -> RunRecord:
-        """The record that a layer holds; empty if the layer is of another origin."""
+        """Parses the record that a layer holds; empty if lcageo did not write the layer."""
         if not isinstance(content, Mapping):
             return cls()
         known: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class RunRecord:
 
     @property
     def all_runs(self) -> tuple[RunRecord, ...]:
-        """How the objects came about: a record for every time that some were written."""
+        """All records of the layer, one for each time that objects were written to it."""
         return tuple(record for record in (self, *self.appended) if record.as_json())
 
 
@@ -230,4 +230,4 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "filtered": _filtered,
     "appended": _appended,
 }
-"""From an entry as it was read to one of the record's, None where it is of another type; in the order of the JSON."""
+"""Parser of each entry, which returns None if the value is of another type; in the order of the JSON."""

@@ -1,6 +1,6 @@
-"""How QGIS draws a layer of objects: in their classes' colours, the surer the more opaque, with labels at large scale.
+"""The QGIS style of a layer: coloured by class, more opaque with a higher score, with labels at large scales.
 
-Source: what QGIS 3.22 itself saves for such a style (QML), cut down to what differs from its defaults.
+Source: what QGIS 3.22 itself saves for such a style (QML), reduced to what differs from its defaults.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from lcageo.vector.formats import STYLE_MARK
 from lcageo.vector.target import FileTarget
 
 LABEL_SCALE = 2500
-"""Labels are drawn at 1:2500 and larger: a car is 1.6 mm long there, and more than its own label would be a blot."""
+"""Labels are drawn at 1:2500 and larger scales: a car is 1.6 mm long at this scale; below it labels would overlap."""
 FAINTEST = 40
-"""Opacity, per cent, at a score of 0; at 1 it is 100."""
+"""Opacity in percent at a score of 0; it is 100 at a score of 1."""
 COLUMNS = {"class", "class_id", "score"}
-"""What a layer must have to be drawn so."""
+"""Columns that a layer must have to get a style."""
 QGIS_STYLES = "layer_styles"
-"""The table of a GeoPackage from which QGIS takes styles."""
+"""The table of a GeoPackage in which QGIS keeps styles."""
 _CASING_MM, _LINE_MM, _TEXT_PT = 1.2, 0.6, 8
 _OTHER = (0, 0, 0)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 
 
 def classes_in(part: geopandas.GeoDataFrame) -> dict[str, int]:
-    """The class names of a layer's part, and the number of each, which its colour goes by."""
+    """The class names in a part of a layer, with the number that determines each one's colour."""
     pairs = part[["class", "class_id"]].dropna().drop_duplicates()
     return dict(zip(pairs["class"].astype(str), pairs["class_id"].astype(int), strict=True))
 
 
 def write_style(classes: Mapping[str, int], target: FileTarget) -> None:
-    """Adds a style to a layer that has been written: in a GeoPackage inside, otherwise as a .qml beside it.
+    """Adds a style to a layer that has been written: inside a GeoPackage, otherwise as a .qml file beside it.
 
     Args:
-        classes: by name, the number of each, which its colour goes by.
-        target: the layer, as `write_layer` makes it.
+        classes: number of each class by name, which determines its colour.
+        target: the layer, as `write_layer` wrote it.
     """
     beside = target.style
     if beside is None:
@@ -55,10 +55,10 @@ def write_style(classes: Mapping[str, int], target: FileTarget) -> None:
 
 
 def renew_style(classes: Mapping[str, int], file: Path, layer: str) -> None:
-    """Gives a GeoPackage's layer the style of all classes that it now has; one that somebody saved stays.
+    """Updates the style of a GeoPackage's layer to the classes that it now has; a style that a user saved is kept.
 
     Args:
-        classes: as of `write_style`.
+        classes: as in `write_style`.
         file: the GeoPackage.
         layer: its table.
     """
@@ -74,13 +74,13 @@ def qml(classes: Mapping[str, int]) -> str:
     """The style as QGIS's QML.
 
     Args:
-        classes: by name, the number of each, which its colour goes by; in the legend they stand in its order.
+        classes: number of each class by name, which determines its colour and its position in the legend.
     """
     root = Element("qgis", version="3.22.0", styleCategories="Symbology|Labeling", labelsEnabled="1")
     renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr="class")
     categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
     entries = [(name, class_colour(label)) for name, label in sorted(classes.items(), key=lambda one: one[::-1])]
-    # QGIS takes an empty value for all others: objects that were added or reclassified by hand.
+    # In QGIS an empty value stands for all others: objects that were added or reclassified by hand.
     for number, (name, colour) in enumerate([*entries, ("", _OTHER)]):
         name = _NOT_XML.sub("\ufffd", name)
         SubElement(categories, "category", value=name, label=name or "other", symbol=str(number), render="true")
@@ -91,9 +91,9 @@ def qml(classes: Mapping[str, int]) -> str:
 
 
 def _add_symbol(symbols: Element, name: str, colour: tuple[int, int, int]) -> None:
-    """An outline with a dark casing, so that it is seen on roofs and on water, and a tint."""
+    """An outline with a dark casing, to be visible on roofs and on water, and a light fill."""
     symbol = SubElement(symbols, "symbol", type="fill", name=name, alpha="1")
-    opacity = f'coalesce(scale_linear(to_real("score"), 0, 1, {FAINTEST}, 100), 100)'  # CSV has text only
+    opacity = f'coalesce(scale_linear(to_real("score"), 0, 1, {FAINTEST}, 100), 100)'  # CSV has only text
     expression = {"active": True, "expression": opacity, "type": 3}  # 3: QgsProperty's ExpressionBasedProperty
     properties = SubElement(symbol, "data_defined_properties")
     _add_option(properties, "", {"properties": {"alpha": expression}, "type": "collection"})
@@ -105,7 +105,7 @@ def _add_symbol(symbols: Element, name: str, colour: tuple[int, int, int]) -> No
 
 
 def _add_labels(root: Element) -> None:
-    """Class and score outside of the box, at large scales only."""
+    """Adds labels with class and score outside of the boxes, at large scales only."""
     settings = SubElement(SubElement(root, "labeling", type="simple"), "settings")
     text = SubElement(
         settings,
@@ -114,7 +114,7 @@ def _add_labels(root: Element) -> None:
         isExpression="1",
         fontSize=str(_TEXT_PT),
         fontSizeUnit="Point",
-        fontWeight="50",  # QFont::Normal; none would be the thinnest
+        fontWeight="50",  # QFont::Normal; the default would be the thinnest
         textColor=_rgba(PANEL, 255),
     )
     SubElement(text, "text-buffer", bufferDraw="1", bufferSize="0.7", bufferSizeUnits="MM", bufferColor="255,255,255")
@@ -123,7 +123,7 @@ def _add_labels(root: Element) -> None:
 
 
 def _add_option(parent: Element, name: str, value: Any) -> None:
-    """A value as Qt's QVariant in XML, maps with all that they hold."""
+    """Adds a value as Qt's QVariant in XML, maps recursively."""
     kind = {dict: "Map", bool: "bool", int: "int", str: "QString"}[type(value)]
     option = SubElement(parent, "Option", {"type": kind} | ({"name": name} if name else {}))
     if isinstance(value, dict):
@@ -138,7 +138,7 @@ def _rgba(colour: tuple[int, int, int], alpha: int) -> str:
 
 
 def _keep_inside(style: str, target: FileTarget) -> None:
-    """Into a GeoPackage, in the table that QGIS makes when it is told to save a style in the database."""
+    """Writes a style into a GeoPackage, in the table that QGIS creates when it saves a style in the database."""
     row = {
         "f_table_catalog": "",
         "f_table_schema": "",

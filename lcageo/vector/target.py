@@ -1,4 +1,4 @@
-"""Where results go: a file with all that belongs to it, or a table of a database. Loads nothing that writes them."""
+"""Where results go: a file with its companions, or a database table. Imports nothing that writes them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lcageo.vector.formats import (
     RESERVED_TABLES,
     STYLE_SUFFIX,
     LabelFormat,
+    RecordPlace,
     VectorFormat,
     format_of,
     is_saved_style,
@@ -31,10 +32,10 @@ class FileTarget:
 
     @classmethod
     def of(cls, path: Path) -> FileTarget:
-        """The target that a path names; a suffix in capitals becomes small, as GDAL's drivers and companions know it.
+        """The target at a path; the suffix becomes lower case, which GDAL's drivers and companion files expect.
 
         Raises:
-            UsageError: if its suffix is not that of a known format.
+            UsageError: if no format has its suffix.
         """
         form = format_of(path)
         if form is None:
@@ -44,10 +45,10 @@ class FileTarget:
 
     @classmethod
     def of_layer(cls, path: Path) -> FileTarget:
-        """The same for a map layer.
+        """The target at a path, which must be a map layer.
 
         Raises:
-            UsageError: if the suffix is not that of a map layer.
+            UsageError: if no format of map layers has its suffix.
         """
         target = cls.of(path)
         if isinstance(target.format, LabelFormat):
@@ -61,7 +62,7 @@ class FileTarget:
 
     @property
     def vector_format(self) -> VectorFormat:
-        """The format of a map layer."""
+        """The format, of a target that is a map layer."""
         assert isinstance(self.format, VectorFormat), "not a map layer"
         return self.format
 
@@ -72,39 +73,39 @@ class FileTarget:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that it may consist of, the one that names it first; no style is among them."""
+        """Every file that it may consist of, the main file first, without the style."""
         others = [self.path.with_suffix(suffix) for suffix in self.format.companions]
-        if isinstance(self.format, VectorFormat) and not self.format.record_inside:
+        if isinstance(self.format, VectorFormat) and self.format.record is RecordPlace.BESIDE:
             others.append(sidecar(self.path))
         return (self.path, *others)
 
     @property
     def style(self) -> Path | None:
-        """Where QGIS looks for its style: one for all layers of that stem. None: inside the file, or it has none."""
+        """Where QGIS looks for a style, shared by all layers of that stem; None if it is inside or there is none."""
         beside = isinstance(self.format, VectorFormat) and not self.format.style_inside
         return self.path.with_suffix(STYLE_SUFFIX) if beside else None
 
     @property
     def layer(self) -> str:
-        """Name of the layer in the file: the stem, after a "_" where a GeoPackage's table may not start so."""
+        """Name of the layer in the file: the stem, prefixed with "_" if a GeoPackage would not accept it."""
         start = self.path.stem.lower()
         allowed = (start[0].isalnum() or start[0] == "_") and not start.startswith(RESERVED_TABLES)
         return self.path.stem if allowed or not self.vector_format.style_inside else f"_{self.path.stem}"
 
     def at(self, path: Path) -> FileTarget:
-        """The same format elsewhere, for instance in the folder of a draft."""
+        """The same format at another path, for instance in the folder of a draft."""
         return replace(self, path=path)
 
     def check(self, overwrite: bool = False, append: bool = False, folder_is_made: bool = False) -> None:
-        """Refuses, before any work is done, a target that could not be written.
+        """Checks, before any work is done, that the target can be written.
 
         Args:
             overwrite: whether existing files may be replaced.
             append: whether objects are to be added to an existing file.
-            folder_is_made: whether a missing folder will be made.
+            folder_is_made: whether a missing folder will be created.
 
         Raises:
-            UsageError: if it exists and may not, or nothing can be appended to its format.
+            UsageError: if it exists and must not be replaced, or its format cannot be appended to.
             OutputError: if its folder is missing or cannot be written to.
         """
         if append and not (isinstance(self.format, VectorFormat) and self.format.appendable):
@@ -112,7 +113,7 @@ class FileTarget:
         check_output(self.path, self.files, overwrite or append, folder_is_made)
 
     def remove(self) -> None:
-        """Removes the result with all its files, if it is there; a style that somebody saved stays."""
+        """Removes the result with all its files, if it exists; a style that a user saved is kept."""
         style = self.style
         for file in (*self.files, *([style] if style is not None and not is_saved_style(style) else [])):
             file.unlink(missing_ok=True)
@@ -123,23 +124,23 @@ Target = FileTarget | DatabaseTable
 
 
 def parse_output(text: str) -> Path | DatabaseTable:
-    """'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME) is a table, everything else a file or folder.
+    """Parses an output: 'postgresql://user@host/db?table=NAME' (or SCHEMA.NAME) is a table, all else a path.
 
     Raises:
-        UsageError: if a database is named without a table, or with one that cannot be.
+        UsageError: if a database is named without a table, or the name of the table is not valid.
     """
     return parse_table(text) if is_database(text) else Path(text)
 
 
 def check_target(target: Target, overwrite: bool = False, append: bool = False, folder_is_made: bool = False) -> None:
-    """Refuses a file or table that could not be written; see `FileTarget.check`.
+    """Checks that a file or table can be written; see `FileTarget.check`.
 
     Raises:
-        UsageError, OutputError: see there; also if the database cannot be reached.
+        UsageError, OutputError: as in `FileTarget.check`; also if the database cannot be reached.
     """
     if isinstance(target, FileTarget):
         target.check(overwrite, append, folder_is_made)
         return
-    from lcageo.vector.postgis import check_table  # geopandas: only where it is needed
+    from lcageo.vector.postgis import check_table  # imports geopandas: only when needed
 
     check_table(target, overwrite or append)

@@ -22,7 +22,7 @@ import shapely
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.features import to_wgs84
-from lcageo.vector.formats import VectorFormat, sidecar
+from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, write_style
 from lcageo.vector.target import FileTarget
@@ -31,15 +31,15 @@ GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, py
 
 
 def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget) -> None:
-    """Writes a layer and how it came about; nothing may be there yet.
+    """Writes a layer with the record of the run; the file must not exist yet.
 
-    GeoJSON is written in WGS84, every other format in the layer's own CRS. Objects with class and score get a style
+    GeoJSON is written in WGS 84, every other format in the layer's own CRS. Objects with class and score get a style
     for QGIS.
 
     Args:
         parts: the layer's features in their order, at least one part (which may be empty), all with the same columns
             and CRS. One part is in memory at a time.
-        record: of the objects.
+        record: record of the run.
         target: the file, a map layer.
 
     Raises:
@@ -49,7 +49,7 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
     counted = CountedParts(parts)
     try:
         _write(counted, record, target)
-        if not form.record_inside:
+        if form.record is RecordPlace.BESIDE:
             sidecar(path).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
         check_complete(path, form.driver, counted.features)
         if counted.classes is not None:
@@ -59,7 +59,7 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
 
 
 class CountedParts:
-    """Parts of a layer, how many features have passed, and of which classes."""
+    """Parts of a layer that count the features and collect the classes as they are iterated."""
 
     def __init__(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         self._parts = iter(parts)
@@ -83,17 +83,18 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
         return
     moved: Iterable[geopandas.GeoDataFrame] = parts
     if form.longitude_latitude:
-        if crs is None:  # pixels: RFC 7946 knows only longitude and latitude
-            options["RFC7946"] = "NO"
-        else:
+        if crs is not None:
             moved, crs = map(to_wgs84, parts), WGS84
+        elif "RFC7946" in options:  # pixels: RFC 7946 allows only longitude and latitude
+            options["RFC7946"] = "NO"
+    if form.record is RecordPlace.FOREIGN_MEMBER:
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": record.as_json()})}
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
-    if form.driver == "FlatGeobuf":
+    if form.record is RecordPlace.DESCRIPTION:
         options |= {"TITLE": draft.stem, "DESCRIPTION": text}
     with warnings.catch_warnings():
-        # A scene without CRS gives a layer without CRS, and the user has been told.
+        # A scene without CRS gives a layer without CRS; the user has already been warned.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         write_stream(
             moved,
@@ -102,19 +103,19 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
             driver=form.driver,
             geometry_type=_geometry_type(parts.first, form),
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
-            layer_metadata={"lcageo": text} if form.driver == "GPKG" else None,
+            layer_metadata={"lcageo": text} if form.record is RecordPlace.LAYER_METADATA else None,
             layer_options=options,
         )
 
 
 def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
-    """As a layer declares it. Layers in several parts are boxes; other layers may hold areas of several pieces."""
+    """The geometry type that a layer declares. Layers of several parts are boxes; others may hold multipolygons."""
     mixed = (shapely.get_type_id(part.geometry.to_numpy()) != shapely.GeometryType.POLYGON).any()
-    return "Unknown" if mixed or form.driver == "GeoJSON" else "Polygon"  # the antimeridian cuts boxes in GeoJSON
+    return "Unknown" if mixed or form.longitude_latitude else "Polygon"  # the antimeridian cuts boxes
 
 
 def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any) -> None:
-    """Writes at least one part as a stream, with `how` as of pyogrio.write_arrow; errors of the parts come through."""
+    """Writes at least one part as a stream, with `how` as in pyogrio.write_arrow; errors of the parts are passed on."""
     failed: list[Exception] = []
 
     def watched() -> Iterator[geopandas.GeoDataFrame]:
@@ -127,13 +128,13 @@ def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any
     try:
         pyogrio.write_arrow(_record_batches(watched()), path, geometry_name="geometry", **how)
     except RuntimeError as error:
-        if failed:  # Arrow's stream only says that there was an error
+        if failed:  # Arrow's stream only reports that there was an error
             raise failed[0] from error
         raise
 
 
 def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:
-    """The parts as a stream of Arrow batches, made when GDAL asks for them."""
+    """The parts as a stream of Arrow batches, created when GDAL requests them."""
     tables = (pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB")) for part in parts)
     first = next(tables)
     batches = (batch for table in chain([first], tables) for batch in table.to_batches())
@@ -141,7 +142,7 @@ def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBa
 
 
 def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
-    """GeoParquet: geopandas encodes each part; what describes the whole file is written at its end."""
+    """Writes GeoParquet: geopandas encodes each part; the metadata of the complete file is written at its end."""
     bounds, types = [], set[str]()
     geo: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -158,21 +159,21 @@ def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
             writer.write_table(table)
             bounds += [part.total_bounds] if len(part) else []
         if bounds:
-            least, most = np.min(bounds, axis=0)[:2], np.max(bounds, axis=0)[2:]
-            geo["columns"]["geometry"] |= {"bbox": [*least.tolist(), *most.tolist()], "geometry_types": sorted(types)}
+            bbox = [*np.min(bounds, axis=0)[:2].tolist(), *np.max(bounds, axis=0)[2:].tolist()]
+            geo["columns"]["geometry"] |= {"bbox": bbox, "geometry_types": sorted(types)}
         assert writer is not None, "a layer has at least one part"
         writer.add_key_value_metadata({"geo": json.dumps(geo)})
 
 
 def check_complete(path: Path, driver: str, count: int, layer: str | None = None) -> None:
-    """GDAL reports some failed writes, of a full disk for instance, only on standard error.
+    """Checks the number of features: GDAL reports some failed writes, as on a full disk, only on standard error.
 
     Raises:
-        OSError: if a layer (of the file's, the only one) has not as many features as it should.
+        OSError: if the layer (by default the only one of the file) does not have as many features as it should.
     """
     if driver == "Parquet":
         found = pyarrow.parquet.read_metadata(path).num_rows
     else:
         found = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
     if found != count:
-        raise OSError(f"{found} of {count} features arrived")
+        raise OSError(f"{found} of {count} features were written")

@@ -147,7 +147,7 @@ def test_what_somebody_drew_is_no_class_of_another_number(
     text = rows(tmp_path / "second.gpkg").assign(id="w1")
     text.to_file(tmp_path / "text.gpkg", layer="text")
     outcome = run("filter", "corrected.gpkg", "text.gpkg", "--append")
-    assert outcome.code == 2 and "its column 'id' is no number" in outcome.err
+    assert outcome.code == 2 and "its column 'id' is not a number" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_another_models_classes_do_not_fit(tmp_path: Path, scenes: tuple[Path, P
     layer["class_id"] = 9 - layer["class_id"]
     layer.to_file(tmp_path / "other.gpkg")
     outcome = detect(scenes[1], "-o", "other.gpkg", "--append")
-    assert outcome.code == 2 and "'other.gpkg' cannot be appended to: class_id of" in outcome.err
+    assert outcome.code == 2 and "cannot append to 'other.gpkg': class_id of" in outcome.err
     assert not list(tmp_path.glob(".*"))

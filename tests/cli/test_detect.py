@@ -130,7 +130,7 @@ def test_dry_run_says_what_a_run_would_take_and_writes_nothing(
 def test_existing_output_is_refused_and_survives(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
     (tmp_path / "scene.geojson").write_text("precious")
     outcome = run("detect", scene, "--model", untrained)
-    assert outcome.code == 2 and "exists; give --overwrite" in outcome.err
+    assert outcome.code == 2 and "exists; use --overwrite" in outcome.err
     assert (tmp_path / "scene.geojson").read_text() == "precious"
     assert run("detect", scene, "--model", untrained, "--overwrite").code == 0
     assert (tmp_path / "scene.geojson").read_text() != "precious"

@@ -135,7 +135,7 @@ def test_pictures_are_drawn_and_not_replaced_unasked(run: Run, data: Path, untra
     assert outcome.out.endswith("\nnew/pictures/curves.png\nnew/pictures/confusion.png\n")
     assert {path.name for path in (tmp_path / "new/pictures").iterdir()} == {"curves.png", "confusion.png"}
     again = run(*asked)
-    assert again.code == 2 and "'new/pictures/curves.png' exists; give --overwrite" in again.err and again.out == ""
+    assert again.code == 2 and "'new/pictures/curves.png' exists; use --overwrite" in again.err and again.out == ""
     assert run(*asked, "--overwrite").code == 0
 
 

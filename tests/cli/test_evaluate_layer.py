@@ -81,7 +81,7 @@ def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> 
         ("--layer", "none.gpkg", "--truth", truth): (1, "--layer 'none.gpkg' does not exist"),
         ("--layer", truth, "--truth", "scene.tif"): (1, "is not a vector layer"),
         ("--layer", truth, "--truth", truth, "-o", "differences.coco.json"): (2, "but a map layer is required"),
-        ("--layer", truth, "--truth", truth, "-o", "there.gpkg"): (2, "exists; give --overwrite"),
+        ("--layer", truth, "--truth", truth, "-o", "there.gpkg"): (2, "exists; use --overwrite"),
         ("--layer", truth, "--truth", truth, "--iou", "2"): (2, "iou 2.0 is out of range; give a value above 0"),
     }
     for arguments, (code, words) in cases.items():

@@ -272,7 +272,7 @@ def test_what_cannot_be_done_is_said(
 
 def test_a_target_that_is_there_or_is_the_source_is_refused(tmp_path: Path, run: Run) -> None:
     layer, other = write(tmp_path / "all.gpkg", found()), write(tmp_path / "other.gpkg", found(1))
-    assert "exists; give --overwrite" in run("filter", layer, other).err
+    assert "exists; use --overwrite" in run("filter", layer, other).err
     assert "is the input; choose another" in run("filter", layer, layer, "--overwrite").err
     assert "not in WGS 84 / UTM zone 33N" in run("filter", layer, tmp_path / "a.geojson", "--to", CRS).err
     assert run("filter", layer, other, "--overwrite", "--classes", "boat").code == 0

@@ -138,7 +138,7 @@ def test_objects_that_a_user_changed_are_told(tmp_path: Path, run: Run, untraine
 
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
-    """Changes columns of all objects, and keeps the provenance."""
+    """Changes columns of all objects, and keeps the record of the run."""
     from lcageo.vector.read import open_layer
     from lcageo.vector.write import write_layer
 

@@ -18,7 +18,8 @@ from lcageo.errors import InterruptedRunError, UsageError
 from lcageo.inference.jobs import Job, plan_jobs
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
-from lcageo.vector.publish import Publication
+from lcageo.inference.scene import Run as SceneRun
+from lcageo.vector import publish
 from lcageo.vector.target import parse_output
 
 ELSEWHERE = rasterio.Affine(0.5, 0.0, 500_500.0, 0.0, -0.5, 5_000_000.0)
@@ -57,7 +58,7 @@ def test_tables_are_refused_replaced_and_appended_to(
     assert detect(scene, "-o", table).code == 0
     ((once, _, _),) = postgis.rows(count)
     outcome = detect(scene, "-o", table)
-    assert outcome.code == 2 and "exists; give --overwrite to replace it, --append to add to it" in outcome.err
+    assert outcome.code == 2 and "exists; use --overwrite to replace it, --append to add to it" in outcome.err
     assert PASSWORD not in outcome.err and quote(PASSWORD, safe="") not in outcome.err
     assert detect(scene, "-o", table, "--overwrite").code == 0
     assert postgis.rows(count) == [[once, once, "1"]]
@@ -95,11 +96,11 @@ def test_a_run_that_died_after_the_commit_is_completed_once(
         first = write_scene(tmp_path / "first.tif", noise(200, 200, seed=1), transform=ELSEWHERE)
         assert detect(first, *outputs).code == 0
 
-    def power_cut(self: Publication) -> None:
+    def power_cut(draft: object) -> None:
         raise PowerCutError
 
     with monkeypatch.context() as broken, pytest.raises(PowerCutError):
-        broken.setattr(Publication, "publish", power_cut)
+        broken.setattr(publish, "_publish", power_cut)  # when the tables are committed
         detect(scene, *outputs)
     ((committed,),) = postgis.rows(f"SELECT count(*) FROM {name}")
     assert detect(scene, *outputs).code == 0
@@ -111,7 +112,7 @@ CONFIG = DetectConfig(overlap="0")
 
 
 def run_job(job: Job, predictor: BrightSquares) -> None:
-    (outcome,) = run_jobs([job], Run(LocalRunner(predictor, 3), CONFIG, lambda line: None))
+    (outcome,) = run_jobs([job], SceneRun(LocalRunner(predictor, 3), CONFIG, lambda line: None))
     if outcome.error is not None:
         raise outcome.error
 

@@ -21,7 +21,7 @@ def test_a_page_is_written_and_told_of(tmp_path: Path, run: Run) -> None:
     assert data["size"] == [300, 200] and data["metres"] == pytest.approx(0.5, rel=2e-3) and data["crs"] == "EPSG:32633"
     assert data["affine"] == list(UTM)[:6] and data["north"][1] == pytest.approx(-1, abs=1e-3)
     assert [(one["name"], one["count"]) for one in data["classes"]] == [("ship", 1), ("vehicle", 2)]
-    assert "exists; give --overwrite" in run("report", scene, layer, "-o", "page.html").err
+    assert "exists; use --overwrite" in run("report", scene, layer, "-o", "page.html").err
     assert run("report", scene, layer, "-o", "page.html", "--overwrite", "-q").err == ""
 
 
@@ -85,6 +85,6 @@ def test_a_survey_has_an_index_and_a_page_for_each_scene(survey: Path, run: Run,
 def test_pages_are_made_again_only_when_asked(survey: Path, run: Run) -> None:
     assert run("report", survey, "-o", "pages").code == 0
     refused = run("report", survey, "-o", "pages")
-    assert refused.code == 2 and "exists; give --overwrite" in refused.err
+    assert refused.code == 2 and "exists; use --overwrite" in refused.err
     assert run("report", survey, "-o", "pages", "--overwrite").code == 0
     assert run("report", survey, "-o", survey).code == 0, "beside the layers is a good place"

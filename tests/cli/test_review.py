@@ -39,4 +39,4 @@ def test_a_review_goes_where_it_is_told_and_replaces_no_other(run: Run, untraine
     outcome = run(*common, "-o", "a.gpkg", "--holes", "b.gpkg", "--review", "b.gpkg")
     assert outcome.code == 2 and "--holes and --review would both write 'b.gpkg'" in outcome.err
     outcome = run(*common, "-o", "a.gpkg", "--review", "reviews/scene-review.geojson")
-    assert outcome.code == 2 and "scene-review.geojson' exists; give --overwrite" in outcome.err
+    assert outcome.code == 2 and "scene-review.geojson' exists; use --overwrite" in outcome.err

@@ -283,7 +283,7 @@ def test_an_output_is_refused_before_anything_is_read_and_replaced_only_on_reque
     existing = tmp_path / "there.gpkg"
     existing.write_text("precious")
     nowhere = tmp_path / "none.gpkg"
-    with pytest.raises(UsageError, match=r"there\.gpkg' exists; give --overwrite"):
+    with pytest.raises(UsageError, match=r"there\.gpkg' exists; use --overwrite"):
         evaluate_layer(nowhere, nowhere, output=existing)
     with pytest.raises(UsageError, match=r"has no known suffix"):
         evaluate_layer(nowhere, nowhere, output=tmp_path / "all.txt")

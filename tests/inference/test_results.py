@@ -37,5 +37,5 @@ def test_a_run_killed_while_its_files_are_moved_into_place_resumes(job: Job, mon
     assert [layer.exists() for layer in layers] == [True, False]
     detect()
     assert all(layer.exists() for layer in layers) and not journal_path(layers[0]).exists()
-    with pytest.raises(UsageError, match="exists; give --overwrite"):
+    with pytest.raises(UsageError, match="exists; use --overwrite"):
         detect()

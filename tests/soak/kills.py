@@ -50,7 +50,7 @@ def run(command: list[str], kill_after: float | None) -> bool:
         process.kill()
         process.communicate()
         return False
-    if b"exists; give --overwrite" in messages:
+    if b"exists; use --overwrite" in messages:
         return True  # killed when all files were already in place
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}: {messages.decode()}")

@@ -1,4 +1,4 @@
-"""A disk that is full for real: a small tmpfs."""
+"""A disk that is really full: a small tmpfs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO read by pycocotools and by our own reader of training data, YOLO by a few plain lines."""
+"""COCO read by pycocotools and by our own reader of training data, YOLO by a few lines of plain Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from lcageo.detections import Detections
-from lcageo.errors import OutputError, UsageError
+from lcageo.errors import OutputError
 from lcageo.vector.pixel_labels import PixelGrid, write_labels
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
@@ -73,7 +73,7 @@ def test_results_can_be_evaluated_as_pycocotools_does_it(tmp_path: Path) -> None
     assert len(found.anns) == 3
 
 
-def test_yolo_has_shares_of_the_image_and_names_beside_it(tmp_path: Path) -> None:
+def test_yolo_is_relative_to_the_image_with_names_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "found.yolo.txt"
     write_labels([FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(path))
     labels, boxes, scores = read_yolo(path, GRID)
@@ -103,22 +103,15 @@ def test_boxes_lie_inside_the_image(tmp_path: Path, places: list[tuple[float, fl
     assert yolo.tolist() == [pytest.approx(box, abs=1e-6) for box in cut]
 
 
-def test_nothing_found_is_a_file_of_nothing(tmp_path: Path) -> None:
+def test_no_objects_give_an_empty_file(tmp_path: Path) -> None:
     for name in ("none.coco.json", "none.yolo.txt"):
         write_labels([], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / name))
     assert read_coco(tmp_path / "none.coco.json").anns == {}
     assert (tmp_path / "none.yolo.txt").read_text() == ""
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"found\.coco\.json' cannot be written"):
         write_labels(
             [FOUND], CLASSES, GRID, RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "none" / "found.coco.json")
         )
-
-
-def test_they_are_no_map_layers() -> None:
-    with pytest.raises(UsageError, match="would hold boxes in pixels, but a map layer is required"):
-        FileTarget.of_layer(Path("holes.coco.json"))
-    with pytest.raises(UsageError, match=r"no known suffix; use one of .* \.yolo\.txt"):
-        FileTarget.of(Path("found.json"))

@@ -1,4 +1,4 @@
-"""Polygons from files as users have them: other columns, broken rings, no CRS."""
+"""Polygons from users' files: with other columns, broken rings or no CRS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import geopandas
-import pandas as pd
 import pyogrio
 import pyproj
 import pytest
@@ -38,7 +37,7 @@ def test_polygons_of_any_format_are_read_with_their_crs(tmp_path: Path, name: st
     assert layer.column(("class", "label")) == "label" and layer.column(("class",)) is None
 
 
-def test_columns_are_found_whatever_their_capitals(tmp_path: Path) -> None:
+def test_columns_are_found_in_any_case(tmp_path: Path) -> None:
     path = written(tmp_path / "a.gpkg", SQUARE, Name=["x"], CLASS=["ship"])
     assert read_polygons(path, "--truth").column(("class", "name")) == "CLASS"
 
@@ -75,46 +74,33 @@ def test_geojson_of_pixels_has_no_crs_although_gdal_says_so(tmp_path: Path) -> N
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     assert pyogrio.read_info(path)["crs"] == "EPSG:4326"
     layer = read_polygons(path, "--layer")
-    assert layer.crs is None and "are no longitudes and latitudes; taken to have no CRS" in layer.warnings[0]
+    assert layer.crs is None and "are not longitudes and latitudes; its CRS is ignored" in layer.warnings[0]
 
 
 def test_what_holds_no_polygons_is_refused_with_a_remedy(tmp_path: Path) -> None:
     points = written(tmp_path / "points.gpkg", SQUARE, shapely.Point(1, 1), shapely.Point(2, 2))
     with pytest.raises(DataError, match=r"points\.gpkg' holds 2 points or lines \(the first is feature 2, a Point\)"):
         read_polygons(points, "--truth")
-    for name in ("one", "two"):
-        geopandas.GeoDataFrame(geometry=[SQUARE], crs=UTM).to_file(tmp_path / "several.gpkg", layer=name)
-    (tmp_path / "text.gpkg").write_text("no layer")
-    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
-    cases = {
-        "none.gpkg": "does not exist; check the path",
-        "text.gpkg": "is not a vector layer that can be opened",
-        "table.parquet": "is not a vector layer that can be opened",
-        "table.csv": "has no layer with geometry; save it by itself",
-        "several.gpkg": r"has several layers \(one, two\); save the one to use by itself",
-    }
-    for name, words in cases.items():
-        with pytest.raises(DataError, match=f"--truth '.*{name}' {words}"):
-            read_polygons(tmp_path / name, "--truth")
+    with pytest.raises(DataError, match=r"--truth '.*none\.gpkg' does not exist; check the path"):
+        read_polygons(tmp_path / "none.gpkg", "--truth")
 
 
-def test_moving_says_what_has_no_place_in_the_other_crs(tmp_path: Path) -> None:
+def test_features_outside_the_bounds_of_the_other_crs_are_counted(tmp_path: Path) -> None:
     polar = written(tmp_path / "a.gpkg", shapely.box(0, -90, 1, -80), shapely.box(0, 1, 1, 2), crs="EPSG:4326")
     layer = read_polygons(polar, "--layer")
     east, north = pyproj.Transformer.from_crs(4326, UTM, always_xy=True).transform([0, 0, 1, 1], [1, 2, 2, 1])
     corners = shapely.Polygon(zip(east, north, strict=True))
     assert shapely.equals_exact(layer.reprojected(pyproj.CRS(UTM)).shapes[1], corners, 1e-6, normalize=True)
-    with pytest.raises(DataError, match=r"1 of 2 features in '.*' have no place in RGF93 v1 / Lambert-93"):
+    with pytest.raises(DataError, match=r"1 of 2 features in '.*' are outside the bounds of RGF93 v1 / Lambert-93"):
         layer.reprojected(pyproj.CRS("EPSG:2154"))
     local = pyproj.CRS(
         'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
     )
-    with pytest.raises(DataError, match=r"cannot be brought from EPSG:4326 to site"):
+    with pytest.raises(DataError, match=r"cannot be transformed from EPSG:4326 to site"):
         layer.reprojected(local)
 
 
-def test_points_are_taken_one_by_one_where_they_are_welcome(tmp_path: Path) -> None:
+def test_points_are_read_one_by_one_where_they_are_accepted(tmp_path: Path) -> None:
     several, one = shapely.MultiPoint([(1, 2), (3, 4)]), shapely.Point(5, 6, 7)
     path = written(tmp_path / "a.gpkg", SQUARE, several, one, shapely.Point(), label=["a", "b", "c", "d"])
     layer = read_polygons(path, "--labels", points=True)

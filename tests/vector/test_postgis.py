@@ -1,4 +1,4 @@
-"""Tables in a real PostGIS database, looked at with psql."""
+"""Tables in a real PostGIS database, inspected with psql."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyproj
 import pytest
 import rasterio
 import shapely
+from support.layers import BOXES, CLASSES, FOUND, UTM33
 from support.postgis_server import PASSWORD, Server
 
 from lcageo.detections import Detections
@@ -23,10 +24,6 @@ from lcageo.vector.postgis import TableTransaction, check_crs, check_table
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import parse_output
 
-CLASSES = ("ship", "storage tank")
-BOXES = np.array([[0, 0, 40, 20], [100.25, 50.5, 130.75, 80], [5, 90, 6, 99]], np.float64)
-FOUND = Detections(BOXES, np.array([0.91, 0.5, 0.30004], np.float32), np.array([1, 0, 1]))
-UTM33 = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
 UTM32 = Georeference(pyproj.CRS(32632), rasterio.Affine(0.5, 0, 965_000, 0, -0.5, 5_000_000))
 RECORD = {"model": "test", "quote": "it's 100 % {odd} :name \\ ü", "run": "1"}
 
@@ -109,13 +106,13 @@ def test_a_failure_leaves_the_table_as_it_was(postgis: Server) -> None:
     write(table, layer())
     before = postgis.rows("SELECT * FROM kept ORDER BY id")
 
-    def breaks_off() -> Iterator[geopandas.GeoDataFrame]:
+    def failing() -> Iterator[geopandas.GeoDataFrame]:
         yield layer()
         raise OutputError("the journal cannot be read")
 
     for change in ("write", "append"):
         with pytest.raises(OutputError, match="the journal"), TableTransaction(table) as transaction:
-            getattr(transaction, change)(breaks_off(), RunRecord.from_json(RECORD))
+            getattr(transaction, change)(failing(), RunRecord.from_json(RECORD))
             transaction.commit()
         with TableTransaction(table) as transaction:  # nobody commits
             getattr(transaction, change)([layer()], RunRecord.from_json(RECORD))
@@ -130,17 +127,17 @@ def test_what_does_not_fit_is_refused(postgis: Server) -> None:
     table = table_at(postgis, "strict")
     write(table, layer())
     turned = features(FOUND, CLASSES[::-1], UTM33.to_map, UTM33.crs, "s")
-    with pytest.raises(UsageError, match="class_id of 'ship' would be 1, but in it 'ship' is 0"):
+    with pytest.raises(UsageError, match="class_id of 'ship' would be 1, but in the layer 'ship' is 0"):
         append(table, turned)
     with pytest.raises(UsageError, match="no column colour"):
         append(table, layer().assign(colour="red"))
-    with pytest.raises(UsageError, match="the layer would have a CRS, the new objects not"):
+    with pytest.raises(UsageError, match="only the layer has a CRS"):
         append(table, layer(Georeference(None)))
     postgis.rows("CREATE TABLE accounts (id int)")
-    with pytest.raises(UsageError, match="no table with a column 'geometry'"):
+    with pytest.raises(UsageError, match="not a table with a column 'geometry'"):
         append(table_at(postgis, "accounts"), layer())
     local = pyproj.CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
-    with pytest.raises(OutputError, match="needs a CRS with an EPSG code, which site grid has not"):
+    with pytest.raises(OutputError, match="requires a CRS with an EPSG code, but site grid has none"):
         check_crs(local, table)
 
 
@@ -152,11 +149,11 @@ def test_pixels_and_degrees_have_their_numbers(postgis: Server) -> None:
     assert srid == "4326" and 14.9 < float(x) < 15.1
 
 
-def test_a_table_that_is_there_is_refused_unless_it_may_be(postgis: Server) -> None:
+def test_an_existing_table_is_refused_unless_allowed(postgis: Server) -> None:
     table = table_at(postgis, "there")
     check_table(table, may_be_there=False)
     write(table, layer())
-    with pytest.raises(UsageError, match="exists; give --overwrite to replace it, --append to add to it"):
+    with pytest.raises(UsageError, match="exists; use --overwrite to replace it, --append to add to it"):
         check_table(table, may_be_there=False)
     check_table(table, may_be_there=True)
 
@@ -167,7 +164,7 @@ def test_errors_say_what_to_do_and_not_the_password(postgis: Server) -> None:
     nobody = parse_output(f"postgresql://ann:hidden-word@127.0.0.1:{postgis.port + 1}/gis?table=t&connect_timeout=3")
     for table, message in (
         (wrong, "password authentication failed"),
-        (plain, "has no PostGIS there: run CREATE EXTENSION postgis"),
+        (plain, "needs PostGIS: run CREATE EXTENSION postgis"),
         (nobody, "refused"),
     ):
         assert isinstance(table, DatabaseTable)

@@ -1,4 +1,4 @@
-"""Styles: read back as XML and from the database, and by QGIS itself, which opens and draws what we wrote."""
+"""Styles, read back as XML and from the database, and by QGIS itself, which opens and draws the layers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_any_class_name_gives_valid_xml(classes: dict[str, int]) -> None:
         assert all(a == b or (a == "\ufffd" and not b.isprintable()) for a, b in zip(name, expected, strict=True))
 
 
-def test_a_layer_of_nothing_has_a_style_and_one_without_classes_has_none(tmp_path: Path) -> None:
+def test_an_empty_layer_has_a_style_and_one_without_classes_has_none(tmp_path: Path) -> None:
     assert len(legend(style_of(write(tmp_path / "none.gpkg", layer(Detections.empty()))))) == 1
     write(tmp_path / "holes.geojson", layer(found())[["id", "scene", "geometry"]])
     write(tmp_path / "holes.gpkg", layer(found())[["id", "scene", "geometry"]])
@@ -122,11 +122,11 @@ def test_a_class_keeps_its_colour_when_others_are_filtered_out(tmp_path: Path) -
     assert len(legend(style_of(tmp_path / "copy.fgb"))) == 1
 
 
-def test_a_style_stands_in_no_layers_way_and_a_saved_one_is_kept(tmp_path: Path) -> None:
+def test_our_style_does_not_block_other_layers_and_a_saved_one_is_kept(tmp_path: Path) -> None:
     write(tmp_path / "found.geojson", layer(found()))
     other = tmp_path / "found.fgb"
     check_output(other, FileTarget.of(other).files, overwrite=False)
-    write(other, layer(found(1)))  # ours is made anew
+    write(other, layer(found(1)))  # our own style is replaced
     assert len(legend(style_of(other))) == 2
     style = tmp_path / "found.qml"
     style.write_text(SAVED)
@@ -141,7 +141,7 @@ def test_a_style_stands_in_no_layers_way_and_a_saved_one_is_kept(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def in_qgis(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What QGIS makes of a layer in every format that Debian's knows, by suffix; with the folder of its pictures."""
+    """What QGIS reports of a layer in each format that Debian's build reads, by suffix; and the folder of pictures."""
     folder = tmp_path_factory.mktemp("qgis")
     suffixes = [suffix for suffix in FORMATS if suffix != ".parquet"]
     uris = {suffix: str(write(folder / f"found-{suffix[1:]}{suffix}", layer(found()))) for suffix in suffixes}
@@ -151,7 +151,7 @@ def in_qgis(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in FORMATS if suffix != ".parquet"])
-def test_qgis_takes_the_style_by_itself(suffix: str, in_qgis: dict[str, Any]) -> None:
+def test_qgis_applies_the_style_on_opening(suffix: str, in_qgis: dict[str, Any]) -> None:
     about = in_qgis[suffix]
     assert about["valid"] and about["features"] == 8
     assert about["renderer"] == "categorizedSymbol" and about["attribute"] == "class"
@@ -171,5 +171,5 @@ def test_qgis_draws_the_classes_and_labels_at_large_scale_only(suffix: str, in_q
         pixels = np.asarray(Image.open(folder / f"found-{suffix[1:]}{suffix}.{scale}.png").convert("RGB")).reshape(
             -1, 3
         )
-        surest = (pixels == PALETTE[3]).all(axis=1).sum()  # its score is 1: its line covers what lies below
-        assert surest > 20, f"the outline of the surest object is not in the picture at 1:{scale}"
+        best = (pixels == PALETTE[3]).all(axis=1).sum()  # its score is 1: its outline is opaque
+        assert best > 20, f"the outline of the best object is not in the picture at 1:{scale}"

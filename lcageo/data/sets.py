@@ -21,7 +21,7 @@ class DataFormat:
     """One way in which labelled images are stored."""
 
     description: str
-    """With an article, for messages."""
+    """Name of the format with its article, for messages."""
     recognises: Callable[[Path], bool]
     """Whether a path is such a set; it need not exist."""
     read: Callable[[Path, DiorSplit, bool], LabelledSet]

@@ -62,7 +62,7 @@ class Evaluation:
     voc07_map50: float
     ar: float
     per_class: tuple[ClassFigures, ...]
-    """In the order of the classes."""
+    """Figures of each class, in the order of the classes."""
     sizes: dict[str, SizeFigures]
     """small (up to 32 x 32 pixels of the original image), medium, large (from 96 x 96)."""
     confusion: Confusion

@@ -49,7 +49,7 @@ class TrainConfig:
     val: tuple[str, ...] = ()
     """COCO files and DIOR folders to choose the best model by; empty: see training.data."""
     split: str = "train"
-    """Of DIOR folders: train (then val validates) or trainval (then test does)."""
+    """Split of DIOR folders to train on: train (then val validates) or trainval (then test does)."""
     classes: tuple[str, ...] = ()
     """Classes to learn, in order; empty: all of the data's."""
     class_map: str | None = None

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
-import geopandas
-import numpy as np
 import pytest
-import shapely
-from PIL import Image
+from support.chip_runs import PLACES
 from support.commands import Run
-from support.scenes import UTM, damaged_scene, squares, write_scene
+from support.scenes import damaged_scene
 
-from lcageo.chips.split_map import TINT, TRAIN, VAL
 from lcageo.scene import prefetch
-
-PLACES = [(x, y, 20, 250) for x in range(20, 500, 80) for y in range(20, 500, 80)]
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    """Bright squares on a scene of 512 pixels, and a layer of them in degrees."""
-    write_scene(tmp_path / "scene.tif", squares(512, 512, PLACES))
-    boxes = [
-        shapely.box(UTM.c + x / 2, UTM.f - (y + side) / 2, UTM.c + (x + side) / 2, UTM.f - y / 2)
-        for x, y, side, _ in PLACES
-    ]
-    layer = geopandas.GeoDataFrame({"kind": ["square"] * len(boxes)}, geometry=boxes, crs="EPSG:32633")
-    layer.to_crs(4326).to_file(tmp_path / "labels.geojson")
-    return tmp_path / "labels.geojson"
 
 
 def test_train_takes_what_chips_makes(run: Run, labels: Path, tmp_path: Path) -> None:
@@ -51,24 +31,6 @@ def test_train_takes_what_chips_makes(run: Run, labels: Path, tmp_path: Path) ->
     assert trained.code == 0, trained.err
     card = (tmp_path / "tuned" / "model.toml").read_text()
     assert '"square"' in card and "tile_size = 128" in card
-
-
-def test_the_map_shows_what_trains_and_what_validates(run: Run, labels: Path, tmp_path: Path) -> None:
-    # Black ground: what is not a box or a chip's outline has the side's tint alone.
-    write_scene(tmp_path / "black.tif", np.zeros((3, 512, 512), np.uint8))
-    made = run(
-        *("chips", "black.tif", "--labels", labels, "--class", "a", "-o", "chips", "--size", 128, "--block", 64),
-        *("--json", "--edge-nodata", "none"),
-    )
-    assert made.code == 0, made.err
-    report = json.loads(made.out)
-    picture = np.asarray(Image.open(tmp_path / "chips" / "split" / "black.png"))[:512, :512].reshape(-1, 3)
-    shares = {}
-    for side, colour in (("train", TRAIN), ("val", VAL)):
-        shares[side] = (picture == (np.array(colour) * TINT).astype(np.uint8)).all(axis=1).mean()
-    assert shares["train"] + shares["val"] > 0.8 and min(shares.values()) > 0.1
-    counted = {side: sum(report["labels"][side].values()) for side in ("train", "val")}
-    assert sum(counted.values()) >= 30 and counted["val"] < counted["train"]
 
 
 def test_unreadable_parts_end_with_3(run: Run, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import pytest
 from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
-from lcageo.scene import sample
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch, reduced_image
@@ -89,17 +88,6 @@ def test_stretch_as_text(text: str, stretch: Any) -> None:
 def test_stretch_refuses_other_text(text: str) -> None:
     with pytest.raises(UsageError, match="MIN,MAX"):
         parse_stretch(text)
-
-
-def test_probes_of_a_large_scene_estimate_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = np.random.default_rng(1).integers(0, 3000, (3, 700, 500)).astype(np.uint16)
-    path = write_scene(tmp_path / "a.tif", pixels, tiled=True, blockxsize=128, blockysize=128)
-    with open_scene(path) as scene:
-        whole = estimate_stretch(sample_scene(scene))
-        monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
-        probed = sample_scene(scene)
-    assert probed.pixels.shape == (3, 48, 34, 256) and probed.valid.all()
-    assert estimate_stretch(probed).high == pytest.approx(whole.high, rel=0.02)
 
 
 def test_reduced_image_is_the_whole_scene_with_black_for_no_data(tmp_path: Path) -> None:

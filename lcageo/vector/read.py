@@ -153,17 +153,25 @@ def _open_parquet(path: Path) -> LayerFile:
 
 
 def _record_json(path: Path, metadata: dict[str, str]) -> Any:
-    """The record of the run as JSON, from where `write_layer` puts it in this format."""
+    """The record of the run as JSON, from where `write_layer` puts it in this format; None if something else is there.
+
+    Other programs keep a description in words in the same position.
+    """
+    try:
+        return json.JSONDecoder().raw_decode(_record_text(path, metadata))[0]
+    except ValueError:
+        return None
+
+
+def _record_text(path: Path, metadata: dict[str, str]) -> str:
+    """Text that starts with the record, if there is one."""
     form = _vector_format(path)
     is_geojson = path.suffix.lower() == ".json"  # as other programs name it
     if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
         with path.open("rb") as file:
             head = file.read(_HEAD).decode("utf-8", "replace")
         start = head.find('"lcageo":')
-        text = head[start + len('"lcageo":') :].lstrip() if 0 <= start < head.find('"features"') else "{}"
-        found, _ = json.JSONDecoder().raw_decode(text)
-    elif sidecar(path).is_file():
-        found = json.loads(sidecar(path).read_text("utf-8"))
-    else:
-        found = json.loads(metadata.get("lcageo") or metadata.get("DESCRIPTION") or "{}")
-    return found
+        return head[start + len('"lcageo":') :].lstrip() if 0 <= start < head.find('"features"') else ""
+    if sidecar(path).is_file():
+        return sidecar(path).read_text("utf-8")
+    return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pandas as pd
+import pyogrio
 import pyproj
 import pytest
 import shapely
@@ -87,6 +88,23 @@ def test_layers_of_other_programs_have_an_empty_record(tmp_path: Path) -> None:
     for name in ("own.gpkg", "own.json", "own.parquet"):
         file = open_layer(tmp_path / name, "")
         assert file.record.as_json() == {} and file.read()["type"].tolist() == ["hut"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb"])
+def test_a_description_in_words_is_no_record(tmp_path: Path, suffix: str) -> None:
+    frame = geopandas.GeoDataFrame({"type": ["hut"]}, geometry=[SQUARE], crs=32633)
+    words = {"DESCRIPTION": "Huts of the north"}
+    pyogrio.write_dataframe(frame, tmp_path / f"own{suffix}", layer_options=words)
+    file = open_layer(tmp_path / f"own{suffix}", "")
+    assert file.record.as_json() == {} and file.read()["type"].tolist() == ["hut"]
+
+
+def test_a_file_of_another_origin_beside_a_layer_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text('WKT,type\n"POLYGON ((0 0,1 0,1 1,0 0))",hut\n')
+    for text in ("", "some words", "[1, 2]"):
+        (tmp_path / "own.csv.json").write_text(text)
+        file = open_layer(tmp_path / "own.csv", "")
+        assert file.record.as_json() == {} and file.crs is None and file.read()["type"].tolist() == ["hut"]
 
 
 def test_geojson_gives_its_record_under_any_suffix_only_from_before_its_features(tmp_path: Path) -> None:

@@ -155,9 +155,7 @@ class _Grid:
 
     @classmethod
     def of(cls, centres: NDArray[np.float64], groups: Index, cell: float) -> _Grid:
-        columns, rows = (
-            np.floor(centres / cell).astype(np.int64) + 1
-        ).T  # + 1: there is always a neighbour to the left
+        columns, rows = (np.floor(centres / cell).astype(np.int64) + 1).T  # + 1: leaves room for a left neighbour
         stride, height = int(columns.max()) + 2, int(rows.max()) + 2
         if (int(groups.max()) + 1) * stride * height >= 2**62:
             raise ValueError("the boxes are too far apart to be merged")

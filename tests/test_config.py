@@ -21,7 +21,7 @@ from lcageo.errors import ConfigError
         ({"bbox_crs": "EPSG:4326"}, "bbox-crs requires bbox"),
     ],
 )
-def test_detect_config_refuses_what_makes_no_sense(settings: dict[str, Any], words: str) -> None:
+def test_detect_config_refuses_invalid_settings(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         DetectConfig(**settings)
 

@@ -62,7 +62,7 @@ def _is_import(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
     return isinstance(node, ast.Import | ast.ImportFrom)
 
 
-def test_what_is_missing_is_named_with_its_extra() -> None:
+def test_a_missing_package_is_named_with_its_extra() -> None:
     require("everything", "train", "numpy", "json")
     with pytest.raises(UsageError, match=r"^counting requires no_such_b, no_such_c: pip install 'lcageo\[train\]'$"):
         require("counting", "train", "numpy", "no_such_b", "no_such_c")

@@ -20,7 +20,9 @@ def test_network_config_names_the_setting(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"backbone_width": 32}, {"norm": Norm.GN}])
-def test_a_family_without_a_choice_refuses_it(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_with_one_width_or_norm_refuses_others(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(BACKBONES, "plain", replace(BACKBONES["resnet50"], widths=None, norms=(Norm.BN,)))
     assert NetworkConfig(Preset.LCA, 2, "plain").backbone == "plain"
     with pytest.raises(ConfigError, match=next(iter(settings))):

@@ -53,7 +53,7 @@ def test_small_chunks_of_pairs_give_the_same(chunk: int, monkeypatch: pytest.Mon
 
 @settings(max_examples=500)
 @given(seed=SEEDS, threshold=THRESHOLDS, metric=METRICS)
-def test_what_is_decided_early_is_what_the_whole_gives(seed: int, threshold: float, metric: MergeMetric) -> None:
+def test_early_decisions_equal_those_over_all_boxes(seed: int, threshold: float, metric: MergeMetric) -> None:
     found = random_detections(seed)
     assume(len(set(as_rows(found))) == len(found) > 0)  # rows stand for boxes
     height = np.median(found.boxes_xyxy[:, 1])

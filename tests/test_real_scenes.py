@@ -53,8 +53,8 @@ def gdal_geotransform(path: Path) -> list[float]:
     """As Debian's gdalinfo reads it, which is another GDAL than ours."""
     if shutil.which("gdalinfo") is None:
         pytest.skip("SKIPPED FOR LACK OF A TOOL: gdalinfo is not installed (Debian package gdal-bin)")
-    told = subprocess.run(["gdalinfo", "-json", str(path)], check=True, capture_output=True)
-    transform: list[float] = json.loads(told.stdout)["geoTransform"]
+    described = subprocess.run(["gdalinfo", "-json", str(path)], check=True, capture_output=True)
+    transform: list[float] = json.loads(described.stdout)["geoTransform"]
     return transform
 
 

@@ -38,7 +38,7 @@ def test_other_threads_leave_signals_alone() -> None:
     assert seen == [(False, before)]
 
 
-def test_what_stops_an_inner_run_stops_the_one_around_it() -> None:
+def test_a_request_to_an_inner_run_stops_the_enclosing_one() -> None:
     with StopRequest() as around:
         with StopRequest() as inner:
             os.kill(os.getpid(), signal.SIGINT)

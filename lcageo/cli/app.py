@@ -71,8 +71,8 @@ def main() -> None:
         warnings.simplefilter(
             "ignore"
         )  # libraries' warnings are for developers; what users need to know, we print ourselves
-        logging.getLogger().addHandler(logging.NullHandler())  # GDAL's log messages likewise
-        sys.unraisablehook = lambda details: None  # likewise errors in logging GDAL messages that are not UTF-8
+        logging.getLogger().addHandler(logging.NullHandler())  # the same for GDAL's log messages
+        sys.unraisablehook = lambda details: None  # and for GDAL messages that are not UTF-8, which cannot be logged
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

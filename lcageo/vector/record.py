@@ -124,8 +124,9 @@ class RunRecord:
     def as_json(self) -> dict[str, Any]:
         """All entries that are recorded, JSON-ready."""
         entries = {name: getattr(self, name) for name in _PARSERS}
-        kept = {name: value for name, value in entries.items() if value not in (None, ()) or name in self.nulls}
-        return {**{name: _plain(value) for name, value in kept.items()}, **self.unknown}
+        recorded = {name: _plain(value) for name, value in entries.items() if value not in (None, ())}
+        kept = {name: recorded.get(name) for name in _PARSERS if name in recorded or name in self.nulls}
+        return {**kept, **self.unknown}
 
     @property
     def of_pixels(self) -> bool:

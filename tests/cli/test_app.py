@@ -45,7 +45,7 @@ def test_debug_shows_the_traceback(run: Run) -> None:
     assert outcome.code == 1 and "Traceback" in outcome.err
 
 
-def test_a_bug_of_ours_is_still_one_line(
+def test_an_unexpected_error_is_still_one_line(
     run: Run, scene: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lcageo.inference import run as files

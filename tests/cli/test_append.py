@@ -130,7 +130,7 @@ def test_the_style_knows_classes_that_came_later_and_a_saved_one_stays(
     assert style(tmp_path / "all.gpkg") == "<qgis/>"
 
 
-def test_what_somebody_drew_is_no_class_of_another_number(
+def test_a_drawn_object_whose_class_has_another_number_is_refused(
     tmp_path: Path, scenes: tuple[Path, Path], detect: Run, run: Run
 ) -> None:
     for scene in scenes:

@@ -55,9 +55,7 @@ def test_what_to_label_next_is_written_of_every_scene(run: Run, flight: Path, un
         assert written and min(row["score"] for row in written) >= 0.02
 
 
-def test_failed_scenes_are_named_and_the_exit_code_tells(
-    run: Run, flight: Path, untrained: Path, tmp_path: Path
-) -> None:
+def test_failed_scenes_are_named_and_give_exit_code_3(run: Run, flight: Path, untrained: Path, tmp_path: Path) -> None:
     (flight / "bad.tif").write_bytes(b"II*\0 nothing")
     options = ("--out", "out", "--model", untrained, "-q", "--format", "csv", "--holes")
     outcome = run("batch", flight, *options)
@@ -67,7 +65,7 @@ def test_failed_scenes_are_named_and_the_exit_code_tells(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (["nowhere"], "'nowhere' does not exist"),
         (["."], "no scenes found in ."),
@@ -77,9 +75,11 @@ def test_failed_scenes_are_named_and_the_exit_code_tells(
         (["flight", "--cluster", "local:1", "--max-memory", "4G"], "--max-memory is for one process"),
     ],
 )
-def test_what_cannot_be_is_refused(run: Run, flight: Path, untrained: Path, arguments: list[str], told: str) -> None:
+def test_arguments_that_cannot_work_are_refused(
+    run: Run, flight: Path, untrained: Path, arguments: list[str], words: str
+) -> None:
     outcome = run("batch", *arguments, "--out", "out", "--model", untrained)
-    assert outcome.code == 2 and told in outcome.err
+    assert outcome.code == 2 and words in outcome.err
 
 
 def wait_for(what: Path, process: subprocess.Popen[Any]) -> None:
@@ -89,11 +89,9 @@ def wait_for(what: Path, process: subprocess.Popen[Any]) -> None:
         time.sleep(0.1)
 
 
-def test_watch_goes_on_with_scenes_that_appear_once_they_are_whole(
-    flight: Path, untrained: Path, tmp_path: Path
-) -> None:
+def test_watch_processes_new_scenes_once_they_are_complete(flight: Path, untrained: Path, tmp_path: Path) -> None:
     out, whole = tmp_path / "out", flight / "later" / "ç.tif"
-    (flight / "a b.tif").touch()  # not yet whole when the watch begins
+    (flight / "a b.tif").touch()  # not yet complete when the watch starts
     command = [sys.executable, "-m", "lcageo", "batch", str(flight), "--out", str(out), "--model", str(untrained)]
     process = subprocess.Popen([*command, "--watch"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     wait_for(out / "survey.gpkg", process)
@@ -105,14 +103,14 @@ def test_watch_goes_on_with_scenes_that_appear_once_they_are_whole(
             time.sleep(0.4)
     wait_for(out / "scenes" / "new.gpkg", process)
     process.send_signal(signal.SIGINT)
-    printed, told = process.communicate(timeout=180)
-    assert process.returncode == 0, told
-    assert "survey.gpkg" in printed and "failed" not in told and "all 2" in told
+    printed, messages = process.communicate(timeout=180)
+    assert process.returncode == 0, messages
+    assert "survey.gpkg" in printed and "failed" not in messages and "all 2" in messages
     states = json.loads((out / "summary.json").read_text())["scenes"]
     assert states == {"done": 2, "holes": 0, "failed": 0, "waiting": 0}
 
 
-def test_killed_at_any_moment_it_goes_on(flight: Path, untrained: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_resumes(flight: Path, untrained: Path, tmp_path: Path) -> None:
     def command(out: Path) -> list[str]:
         options = [
             "--recursive",

@@ -14,7 +14,7 @@ from lcageo.runtime import machine
 from lcageo.runtime.catalog import find_card
 
 
-def test_bench_measures_a_scene_with_what_is_here(
+def test_bench_measures_a_scene_with_the_installed_backends(
     run: Run, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The compiled one takes most of a minute, and says nothing of the command."""
@@ -29,18 +29,18 @@ def test_bench_measures_a_scene_with_what_is_here(
     assert "no fast fp16" in refused["failure"] and refused["tiles_per_second"] == 0
 
 
-def test_noise_is_run_where_no_scene_is_named(untrained: Path) -> None:
+def test_noise_is_run_without_a_scene(untrained: Path) -> None:
     engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
     measured = measuring.measure(engine, find_card(str(untrained)), None, 3, 2, 0.0)
     assert measured.engine == engine and not measured.failure
     assert np.isfinite(measured.model_share) and measured.tiles_per_second > 0
 
 
-def test_what_is_not_installed_is_told(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(machine.PACKAGE, Backend.OPENVINO, "no_such_package")
     engine = Engine(Backend.OPENVINO, Precision.FP32, "cpu")
-    (told,) = measuring.measure_each([engine], find_card(str(untrained)), None, 1, None)
-    assert told.failure == "no_such_package not installed"
+    (measurement,) = measuring.measure_each([engine], find_card(str(untrained)), None, 1, None)
+    assert measurement.failure == "no_such_package not installed"
 
 
 def test_every_backend_is_a_candidate_on_a_cpu() -> None:

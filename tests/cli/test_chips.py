@@ -57,7 +57,7 @@ def test_without_validation_there_is_no_val(run: Run, labels: Path, tmp_path: Pa
         (("--class", "a", "--aoi", "none.gpkg"), 2, "--aoi 'none.gpkg' does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_arguments_that_cannot_work_are_refused(
     run: Run, labels: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     outcome = run("chips", "scene.tif", "--labels", labels, "-o", "chips", *arguments)

@@ -17,7 +17,7 @@ from support.data_checks import SHIP, clean_dior, coco
 def test_a_clean_set_gives_a_table_for_each_split_and_ends_well(run: Run, tmp_path: Path) -> None:
     boxes = [SHIP, SHIP | {"id": 8, "image_id": 2, "bbox": [0, 0, 40, 30]}]
     train, val = coco(tmp_path / "train", annotations=boxes), coco(tmp_path / "held", 5, annotations=[])
-    # The same names in two folders are a remark, which is told but does no harm.
+    # The same names in two folders are a remark, which is shown but does no harm.
     outcome = run("data", "check", train, "--val", val, "--strict", "--headers-only")
     assert outcome.code == 0
     first, second, remark = outcome.out.strip().split("\n\n")
@@ -123,7 +123,7 @@ def test_json_tells_everything_without_words_that_json_lacks(run: Run, tmp_path:
 
     report = json.loads(outcome.out, parse_constant=refuse)
     (split,) = report["splits"]
-    assert outcome.code == 0  # a box that stands twice is a remark
+    assert outcome.code == 0  # a duplicate box is a remark
     assert (split["name"], split["source"], split["images"], split["usable_images"], split["boxes"]) == (
         "set", str(path), 2, 2, 2,
     )  # fmt: skip
@@ -135,7 +135,7 @@ def test_json_tells_everything_without_words_that_json_lacks(run: Run, tmp_path:
     assert [(problem["kind"], problem["remark"]) for problem in report["problems"]] == [("repeated box", True)]
 
 
-def test_what_cannot_be_checked_is_refused_in_a_line(run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_checked_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
     train = coco(tmp_path / "train")
     (tmp_path / "cut.json").write_text('{"images": [')
     cases: dict[tuple[object, ...], tuple[int, str]] = {

@@ -78,7 +78,7 @@ def test_classes_and_count_reach_the_result(run: Run, scene: Path, untrained: Pa
     assert 0 < len(rows) <= 12 and {row["class"] for row in rows} <= {"ship", "storage tank"}
 
 
-def test_one_bad_scene_costs_only_itself(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
+def test_a_bad_scene_does_not_stop_the_others(run: Run, scene: Path, untrained: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.tif").write_text("no raster")
     outcome = run("detect", "bad.tif", scene, "--model", untrained, "-o", "out", "--json")
     assert outcome.code == 3 and "1 of 2 scenes failed" in outcome.err and "bad.tif" in outcome.err
@@ -86,7 +86,7 @@ def test_one_bad_scene_costs_only_itself(run: Run, scene: Path, untrained: Path,
     assert "not a raster" in json.loads(outcome.out)[0]["error"]
 
 
-def test_if_no_scene_succeeds_nothing_is_finished(run: Run, untrained: Path) -> None:
+def test_if_no_scene_succeeds_the_exit_code_is_1(run: Run, untrained: Path) -> None:
     outcome = run("detect", "none.tif", "nor.tif", "--model", untrained, "-o", "out")
     assert outcome.code == 1 and "none.tif" in outcome.err and "nor.tif" in outcome.err
 
@@ -202,7 +202,7 @@ def test_without_a_shipped_model_detect_says_so(
     assert outcome.code == 1 and "no trained model is shipped with this version; name one with --model" in outcome.err
 
 
-def test_an_interrupted_run_ends_with_130_and_can_be_gone_on_with(scene: Path, untrained: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_with_130_and_can_be_resumed(scene: Path, untrained: Path, tmp_path: Path) -> None:
     import signal
     import time
 

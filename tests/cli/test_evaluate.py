@@ -163,7 +163,9 @@ def test_score_count_and_overlap_reach_the_figures(run: Run, data: Path, untrain
     assert detections("--score", "0.5") < usual > detections("--iou", "0.1")
 
 
-def test_broken_records_are_told_a_few_and_counted(run: Run, data: Path, untrained: Path, tmp_path: Path) -> None:
+def test_a_few_broken_records_are_shown_and_the_rest_counted(
+    run: Run, data: Path, untrained: Path, tmp_path: Path
+) -> None:
     content = json.loads(data.read_text())
     content["annotations"] += [
         {"id": 1000 + number, "image_id": 0, "category_id": 0, "bbox": "?"} for number in range(8)
@@ -171,8 +173,8 @@ def test_broken_records_are_told_a_few_and_counted(run: Run, data: Path, untrain
     broken = data.with_name("broken.json")
     broken.write_text(json.dumps(content))
     outcome = run("evaluate", "--model", untrained, "--data", broken, "-q")
-    told = [line for line in outcome.err.splitlines() if "broken.json" in line]
-    assert outcome.code == 0 and len(told) == 5 and "(id 1000)" in told[0]
+    shown = [line for line in outcome.err.splitlines() if "broken.json" in line]
+    assert outcome.code == 0 and len(shown) == 5 and "(id 1000)" in shown[0]
     assert "and 3 more problems; 'lcageo data check' shows all" in outcome.err
     assert outcome.out == run("evaluate", "--model", untrained, "--data", data, "-q").out
     strict = run("evaluate", "--model", untrained, "--data", broken, "--strict", "-q")
@@ -188,7 +190,7 @@ def test_an_image_that_cannot_be_read_is_left_out(run: Run, untrained: Path, tmp
     assert json.loads(outcome.out)["images"] == 1 and re.search("warning: .*1.png.*; image left out", outcome.err)
 
 
-def test_classes_that_one_side_lacks_are_told_without_alarm(run: Run, untrained: Path, tmp_path: Path) -> None:
+def test_classes_that_one_side_lacks_are_noted_without_a_warning(run: Run, untrained: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "0.png")
     objects = [{"id": number, "image_id": 0, "category_id": number, "bbox": [1, 1, 9, 9]} for number in range(2)]
     write_coco(tmp_path / "data.json", ["ship", "windmill"], [(40, 30)], objects)
@@ -210,7 +212,7 @@ def test_a_name_that_only_the_class_map_knows_is_a_warning(run: Run, untrained: 
 
 
 @pytest.mark.parametrize(("options", "name"), [([], "val"), (["--split", "test"], "test")])
-def test_of_dior_folders_the_list_asked_for_is_followed(
+def test_the_requested_split_of_a_dior_folder_is_used(
     run: Run, untrained: Path, tmp_path: Path, options: list[str], name: str
 ) -> None:
     write_dior(tmp_path / "DIOR", {})
@@ -251,5 +253,5 @@ def test_bad_input_gets_one_clear_line_and_the_right_code(
     assert outcome.code == code and words in outcome.err and outcome.out == ""
 
 
-def test_what_help_says_is_what_is_done() -> None:
+def test_the_splits_are_those_of_dior() -> None:
     assert [str(split) for split in command.Split] == [str(split) for split in DiorSplit]

@@ -20,7 +20,7 @@ def truth(tmp_path: Path) -> Path:
     return tmp_path / "truth.geojson"
 
 
-def test_the_truth_found_again_is_all_right_in_any_crs(run: Run, truth: Path) -> None:
+def test_the_truth_compared_with_itself_is_all_correct_in_any_crs(run: Run, truth: Path) -> None:
     frame = geopandas.read_file(truth)
     frame.to_crs("EPSG:3857").assign(score=0.5).to_file("found.gpkg")
     outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "-o", "all.SHP", "--iou", "0.9")
@@ -32,7 +32,9 @@ def test_the_truth_found_again_is_all_right_in_any_crs(run: Run, truth: Path) ->
     assert {row["result"] for row in read_layer(Path("all.shp")).rows} == {"true positive"}
 
 
-def test_what_a_model_found_and_missed_is_one_layer_to_look_at(run: Run, truth: Path, untrained: Path) -> None:
+def test_the_differences_between_model_and_truth_are_written_as_one_layer(
+    run: Run, truth: Path, untrained: Path
+) -> None:
     assert run("detect", "scene.tif", "--model", untrained, "--score", "0.02", "-o", "found.gpkg", "-q").code == 0
     outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "-o", "all.gpkg", "--iou", "0.1", "--json")
     overall = json.loads(outcome.out)["overall"]
@@ -49,7 +51,7 @@ def test_what_a_model_found_and_missed_is_one_layer_to_look_at(run: Run, truth: 
     assert overall["truth"] == len(geopandas.read_file(truth)) > 0
 
 
-def test_names_are_put_together_by_a_class_map_and_oddities_are_told(run: Run, truth: Path) -> None:
+def test_a_class_map_merges_names_and_oddities_are_reported(run: Run, truth: Path) -> None:
     frame = geopandas.read_file(truth)
     frame.assign(label="thing").drop(columns="class").to_file("found.gpkg")
     apart = run("evaluate", "--layer", "found.gpkg", "--truth", truth)
@@ -74,7 +76,7 @@ def test_objects_that_score_too_little_do_not_count(run: Run, truth: Path) -> No
     assert outcome.code == 1 and "has no column 'score', which --score requires" in outcome.err
 
 
-def test_what_cannot_be_compared_is_refused_in_a_line(run: Run, truth: Path) -> None:
+def test_what_cannot_be_compared_is_refused_in_one_line(run: Run, truth: Path) -> None:
     Path("there.gpkg").write_text("precious")
     cases: dict[tuple[object, ...], tuple[int, str]] = {
         ("--layer", truth): (2, "--layer and --truth require each other"),

@@ -192,7 +192,7 @@ def test_what_somebody_drew_counts_among_the_best(tmp_path: Path) -> None:
         (tmp_path / "all.gpkg").unlink(), (tmp_path / "drawn.gpkg").unlink()
 
 
-def test_what_a_choice_gave_can_be_converted_again(tmp_path: Path) -> None:
+def test_a_filtered_layer_can_be_converted_again(tmp_path: Path) -> None:
     layer = write(tmp_path / "all.gpkg", found())
     low = filter_layer(layer, tmp_path / "low.gpkg", Criteria(score=0.1, per_class={"ship": 0.2}))
     again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Criteria())
@@ -246,7 +246,7 @@ def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, unt
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet"])
-def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
+def test_an_empty_layer_stays_empty(suffix: str, tmp_path: Path) -> None:
     write(tmp_path / f"none{suffix}", Detections.empty())
     counts = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Criteria())
     assert counts.read == {} and len(read(tmp_path / "after.gpkg")) == 0
@@ -262,7 +262,7 @@ def test_a_layer_of_nothing_stays_one(suffix: str, tmp_path: Path) -> None:
         (("--aoi", "nowhere.gpkg"), 2, "does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_arguments_that_cannot_work_are_refused(
     arguments: tuple[Any, ...], code: int, message: str, tmp_path: Path, run: Run
 ) -> None:
     write(tmp_path / "all.gpkg", found())
@@ -270,7 +270,7 @@ def test_what_cannot_be_done_is_said(
     assert outcome.code == code and message in outcome.err and not (tmp_path / "some.gpkg").exists()
 
 
-def test_a_target_that_is_there_or_is_the_source_is_refused(tmp_path: Path, run: Run) -> None:
+def test_a_target_that_exists_or_is_the_source_is_refused(tmp_path: Path, run: Run) -> None:
     layer, other = write(tmp_path / "all.gpkg", found()), write(tmp_path / "other.gpkg", found(1))
     assert "exists; use --overwrite" in run("filter", layer, other).err
     assert "is the input; choose another" in run("filter", layer, layer, "--overwrite").err
@@ -279,12 +279,12 @@ def test_a_target_that_is_there_or_is_the_source_is_refused(tmp_path: Path, run:
     assert len(read(other)) == 0
 
 
-def test_a_class_that_is_not_there_is_told(tmp_path: Path, run: Run) -> None:
+def test_a_class_that_the_layer_lacks_is_reported(tmp_path: Path, run: Run) -> None:
     outcome = run("filter", write(tmp_path / "all.gpkg", found()), tmp_path / "some.csv", "--classes", "boat,ship")
     assert outcome.code == 0 and "has no 'boat'; its classes: ship, storage tank, vehicle" in outcome.err
 
 
-def test_a_layer_without_what_is_needed_is_refused(tmp_path: Path) -> None:
+def test_a_layer_without_the_required_columns_is_refused(tmp_path: Path) -> None:
     geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=CRS).to_file(tmp_path / "own.gpkg")
     with pytest.raises(DataError, match="no column 'score'"):
         filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria(score=0.5))

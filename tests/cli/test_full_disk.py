@@ -1,4 +1,4 @@
-"""A disk that fills up during a run: said clearly, nothing lost, the same command goes on once there is space."""
+"""A disk that fills up during a run: a clear error, nothing lost, and the same command resumes once there is space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.scenes import noise, write_scene
 
 
 @pytest.mark.parametrize("free", [40_000, 110_000, 160_000])
-def test_detect_goes_on_when_there_is_space_again(
+def test_detect_resumes_when_there_is_space_again(
     run: Run, small_disk: Path, untrained: Path, tmp_path: Path, free: int
 ) -> None:
     scene = write_scene(tmp_path / "a.tif", noise(700, 900))
@@ -30,7 +30,7 @@ def test_detect_goes_on_when_there_is_space_again(
     assert {path.name for path in small_disk.iterdir()} == {"found.geojson", "found.qml"}
 
 
-def test_a_survey_goes_on_when_there_is_space_again(
+def test_a_survey_resumes_when_there_is_space_again(
     run: Run, small_disk: Path, untrained: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "flight").mkdir()

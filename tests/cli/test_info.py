@@ -15,7 +15,7 @@ def scene(tmp_path: Path) -> Path:
     return write_scene(tmp_path / "scene.tif", noise(300, 400))
 
 
-def test_info_shows_what_the_tool_sees(run: Run, scene: Path, untrained: Path) -> None:
+def test_info_describes_the_scene(run: Run, scene: Path, untrained: Path) -> None:
     text = run("info", scene, "--model", untrained).out
     for words in ("400 x 300 pixels", "EPSG:32633", "0.5002 m per pixel", "6 tiles of 256", "3 of uint8"):
         assert words in text

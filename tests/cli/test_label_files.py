@@ -124,7 +124,7 @@ def test_layers_without_pixels_are_refused(tmp_path: Path, run: Run, untrained: 
     assert not list(tmp_path.glob("again*"))
 
 
-def test_objects_that_a_user_changed_are_told(tmp_path: Path, run: Run, untrained: Path) -> None:
+def test_objects_that_a_user_changed_are_reported(tmp_path: Path, run: Run, untrained: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(200, 200))
     assert run("detect", scene, "--model", untrained, "--score", 0.03, "-o", "found.gpkg").code == 0
     for changes, message in (
@@ -149,7 +149,7 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
     write_layer([rows], RunRecord.from_json(record), FileTarget.of(path))
 
 
-def test_pixels_have_no_place_in_holes_or_surveys(tmp_path: Path, run: Run, untrained: Path) -> None:
+def test_label_files_are_refused_for_holes_and_surveys(tmp_path: Path, run: Run, untrained: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(64, 64))
     outcome = run("detect", scene, "--model", untrained, "--holes", "holes.coco.json")
     assert outcome.code == 2 and "but a map layer is required" in outcome.err

@@ -56,6 +56,6 @@ def test_sizes_are_understood(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1G", "much", "0", "1e30G"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_other_texts_are_not_sizes(text: str) -> None:
     with pytest.raises(UsageError, match=r"--max-memory .* is not a size such as 800M or 4G"):
         parse_bytes(text, "--max-memory")

@@ -1,4 +1,4 @@
-"""Results in a PostGIS table from the command line: all or nothing, resumed from anywhere, and no password told."""
+"""Results in a PostGIS table from the command line: all or nothing, resumed from anywhere, and no password shown."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def run_job(job: Job, predictor: BrightSquares) -> None:
         raise outcome.error
 
 
-def test_a_stopped_run_goes_on_from_any_folder(
+def test_a_stopped_run_resumes_from_any_folder(
     tmp_path: Path, cache: Path, postgis: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_scene(tmp_path / "scene.tif", squares(300, 300, [(20, 20, 12, 240), (200, 210, 20, 220)]))

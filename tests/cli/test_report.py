@@ -12,7 +12,7 @@ from support.report_pages import data_of, write
 from support.scenes import UTM, noise, write_scene
 
 
-def test_a_page_is_written_and_told_of(tmp_path: Path, run: Run) -> None:
+def test_a_page_is_written_and_summarised(tmp_path: Path, run: Run) -> None:
     scene, layer = write_scene(tmp_path / "scene.tif", noise(200, 300)), write(tmp_path / "found.gpkg")
     outcome = run("report", scene, layer, "-o", "page.html")
     assert outcome.code == 0 and outcome.out == "page.html\n", outcome.err
@@ -41,7 +41,7 @@ def test_what_lies_outside_is_left_out_and_told(tmp_path: Path, run: Run) -> Non
     ("arguments", "code", "message"),
     [
         (("scene.tif", "found.gpkg"), 2, "-o is missing"),
-        (("scene.tif", "-o", "a.html"), 2, "give the layer that detect wrote as well"),
+        (("scene.tif", "-o", "a.html"), 2, "also give the layer that detect wrote"),
         (("scene.tif", "found.gpkg", "-o", "a.pdf"), 2, "is not an HTML page; choose a file name that ends in .html"),
         (("scene.tif", "found.gpkg", "-o", "none/a.html"), 1, "does not exist; create it"),
         (("scene.tif", "found.gpkg", "-o", "a.html", "--side", 100), 2, "--side 100 is out of range; choose 256 to"),
@@ -50,10 +50,10 @@ def test_what_lies_outside_is_left_out_and_told(tmp_path: Path, run: Run) -> Non
         (("scene.tif", "found.gpkg", "-o", "a.html", "--holes", "none.gpkg"), 1, "--holes 'none.gpkg' does not exist"),
         ((".", "-o", "pages"), 1, "has no summary.json; give the folder that 'lcageo batch --out' wrote"),
         ((".", "-o", "pages.html"), 2, "is a single page, but a survey has many; choose a folder"),
-        ((".", "-o", "pages", "--holes", "a.gpkg"), 2, "--holes is for a scene"),
+        ((".", "-o", "pages", "--holes", "a.gpkg"), 2, "--holes is only for a scene"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_arguments_that_cannot_work_are_refused(
     arguments: tuple[Any, ...], code: int, message: str, tmp_path: Path, run: Run
 ) -> None:
     write_scene(tmp_path / "scene.tif", noise(200, 300))

@@ -251,10 +251,10 @@ def test_pointing_tells_and_a_click_selects(tmp_path: Path, run: Run, browser: B
     browser.tab.mouse.move(frame["x"] + x, frame["y"] + y)
     assert browser.text("#tip") == "ship, score 0.90\n500.4 m², id 1"
     column, row = UTM @ (40.5, 55.5)
-    told = browser.text("#place")
-    assert told.endswith("column 40, row 55")
-    assert "EPSG:32633" in told and float(told.split(",")[0]) == pytest.approx(column, abs=0.3)
-    assert float(told.split(",")[1].split()[0]) == pytest.approx(row, abs=0.3)
+    shown = browser.text("#place")
+    assert shown.endswith("column 40, row 55")
+    assert "EPSG:32633" in shown and float(shown.split(",")[0]) == pytest.approx(column, abs=0.3)
+    assert float(shown.split(",")[1].split()[0]) == pytest.approx(row, abs=0.3)
     browser.tab.mouse.click(frame["x"] + x, frame["y"] + y)
     assert "ship" in browser.text(".row[aria-selected=true]")
 
@@ -315,7 +315,7 @@ def test_100_000_objects_can_be_looked_through(tmp_path: Path, run: Run, browser
     moving = browser.picture()
     browser.tab.evaluate("view.stir()")
     browser.wait_until("!view.moving && earlier.left === view.left")
-    for after in (moving, browser.picture()):  # a copy of what was drawn, then drawn anew
+    for after in (moving, browser.picture()):  # a copy of what was drawn, then drawn again
         apart = np.abs(after[130:630, 240:740] - before[100:600, 200:700])
         assert before[100:600, 200:700].std() > 20 and apart.mean() < 2
     browser.slide_to(8000)

@@ -28,7 +28,7 @@ def test_the_least_certain_come_first(run: Run, untrained: Path, tmp_path: Path)
     assert plain.code == 0 and read_layer(tmp_path / "a.gpkg") == read_layer(tmp_path / "b.gpkg")
 
 
-def test_a_review_goes_where_it_is_told_and_replaces_no_other(run: Run, untrained: Path, tmp_path: Path) -> None:
+def test_a_review_is_written_where_requested_and_replaces_no_other(run: Run, untrained: Path, tmp_path: Path) -> None:
     write_scene(tmp_path / "scene.tif", noise(128, 128))
     common = ("detect", "scene.tif", "--model", untrained)
     outcome = run(*common, "--review", "reviews", "--json")

@@ -147,7 +147,7 @@ def test_a_run_is_neither_overwritten_nor_changed_by_mistake(run: Run, shapes: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
+def test_a_signal_to_all_processes_saves_and_says_how_to_resume(
     number: signal.Signals, shapes: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "lcageo", "train", "--data", str(shapes), "--val", str(shapes), "--out", "a"]

@@ -179,6 +179,13 @@ def test_commands_import_heavy_packages_only_when_run(path: Path) -> None:
     assert not imported_at_once(path) & HEAVY
 
 
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_every_module_has_a_test_file_of_its_name(path: Path) -> None:
+    if path.name not in ("__init__.py", "__main__.py"):
+        own = path.relative_to(PACKAGE)
+        assert (PACKAGE.parent / "tests" / own.with_name(f"test_{own.name}")).is_file()
+
+
 def test_only_the_application_turns_errors_into_exit_codes() -> None:
     for path in (path for path in FILES if _name(path) not in ("errors", "cli.app")):
         names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}

@@ -95,9 +95,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
     crs = info.georeference.crs
     sample = sample_scene(scene)
     edge = find_edge(sample, info.width, info.height) if info.mask == "none" else None
-    left_top, right_bottom = info.georeference.to_map(
-        np.array([0.0, float(info.width)]), np.array([0.0, float(info.height)])
-    )
+    xs, ys = info.georeference.to_map(np.array([0.0, float(info.width)]), np.array([0.0, float(info.height)]))
     described: dict[str, Any] = {
         "scene": info.path,
         "driver": info.driver,
@@ -105,7 +103,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "bands": {"count": info.count, "used_as_rgb": list(info.bands), "dtype": info.dtype},
         "crs": None if crs is None else (crs.to_string() if crs.to_authority() else crs.name),
         "georeference": info.georeference.kind,
-        "corners": [[float(left_top[0]), float(right_bottom[0])], [float(left_top[1]), float(right_bottom[1])]],
+        "corners": [[float(xs[0]), float(ys[0])], [float(xs[1]), float(ys[1])]],
         "gsd_m": info.gsd_m,
         "pixel_size_m": None if info.pixel_size_m is None else list(info.pixel_size_m),
         "mask": info.mask,

@@ -40,8 +40,34 @@ def test_another_program_finds_with_the_exported_file_what_we_find(
     assert len(theirs) == len(ours) > 0
     assert np.abs(theirs.scores - ours.scores).max() < 1e-4
     assert np.abs(theirs.boxes_xyxy - ours.boxes_xyxy).max() < 0.1
-    told = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
-    assert told["model_type"] == "Detector" and told["det_type"] == "YOLO_v9"
-    assert told["class_names"]["9"] == "vehicle" and told["tile_size"] == told["tiles_size"] == 256
-    assert told["tiles_overlap"] == 50.0 and told["standardization_std"] == [1.0, 1.0, 1.0]
-    assert 0 < told["det_conf"] < 1 and told["resolution"] == pytest.approx(44.7)
+    metadata = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    assert metadata["model_type"] == "Detector" and metadata["det_type"] == "YOLO_v9"
+    assert metadata["class_names"]["9"] == "vehicle" and metadata["tile_size"] == metadata["tiles_size"] == 256
+    assert metadata["tiles_overlap"] == 50.0 and metadata["standardization_std"] == [1.0, 1.0, 1.0]
+    assert 0 < metadata["det_conf"] < 1 and metadata["resolution"] == pytest.approx(44.7)
+
+
+def test_an_existing_file_and_another_format_are_refused(run: Run, untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("mine")
+    refused = run("export", untrained, "-o", "model.onnx")
+    assert refused.code == 1 and "--overwrite" in refused.err
+    assert (tmp_path / "model.onnx").read_text() == "mine"
+    assert run("export", untrained, "-o", "model.pt").code == 2
+    assert run("export", "no-such-model", "-o", "other.onnx").code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_descriptions_are_written_beside_the_file_and_not_replaced_unasked(
+    run: Run, untrained: Path, tmp_path: Path
+) -> None:
+    outcome = run("export", untrained, "-o", "a.onnx", "--formats", "emd, stac")
+    assert outcome.code == 0, outcome.err
+    made = ["a.onnx", "a.emd", "LcaObjectDetector.py", "a.stac.json"]
+    assert outcome.out.split() == made and sorted(path.name for path in tmp_path.iterdir()) == sorted(made)
+    (tmp_path / "a.onnx").unlink()
+    refused = run("export", untrained, "-o", "a.onnx", "--formats", "stac")
+    assert refused.code == 1 and "'a.stac.json' exists" in refused.err and "--overwrite" in refused.err
+    assert run("export", untrained, "-o", "b.onnx", "--formats", "emd").code == 0  # shares the function
+    unknown = run("export", untrained, "-o", "c.onnx", "--formats", "stac,coreml")
+    assert unknown.code == 2 and "--formats 'coreml' is not a known format; choose from stac, emd" in unknown.err
+    assert run("export", untrained, "-o", "nowhere/d.onnx").code == 1 and not (tmp_path / "c.onnx").exists()

@@ -1,34 +1,27 @@
-"""What a network gives, in shapes."""
+"""Outputs are plain tuples to torch: tracing and transferring them needs no registration."""
 
-from __future__ import annotations
-
-import pytest
 import torch
-from support.small_networks import CLASSES, GATED, tiny
+from torch.utils import _pytree as pytree
 
-from lcageo.network_config import Preset
-
-
-def level_sides(height: int, width: int) -> list[tuple[int, int]]:
-    return [(-(-height // 2**k), -(-width // 2**k)) for k in range(3, 8)]
+from lcageo.detector.outputs import LevelOutput, Predictions
 
 
-@pytest.mark.parametrize("height, width", [(640, 640), (800, 800), (1333, 800)])
-@pytest.mark.parametrize("preset", Preset)
-@torch.inference_mode()
-def test_outputs_and_predictions_have_the_shapes_they_document(preset, height, width):
-    network, images = tiny(preset), torch.randn(1, 3, height, width)
-    per_cell = 9 if preset is Preset.RETINANET else 1
-    sides = level_sides(height, width)
-    for output, side in zip(network(images), sides, strict=True):
-        assert output.class_logits.shape == (1, per_cell * CLASSES, *side)
-        assert output.regression.shape == (1, per_cell * 4, *side)
-        assert (output.gate_logits is not None) == (preset in GATED)
-        assert (output.offsets is not None) == (preset in {Preset.LCA, Preset.LCA_H})
-    predictions = network.predict(images)
-    assert predictions.level_sizes == tuple(h * w * per_cell for h, w in sides)
-    assert predictions.scores.shape == (1, sum(predictions.level_sizes), CLASSES)
-    assert predictions.boxes_xyxy.shape == (1, sum(predictions.level_sizes), 4)
-    assert predictions.scores.min() >= 0 and predictions.scores.max() <= 1
-    assert (predictions.boxes_xyxy >= 0).all()
-    assert (predictions.boxes_xyxy <= torch.tensor([width, height, width, height])).all()
+def test_what_a_preset_lacks_is_none():
+    output = LevelOutput(torch.zeros(1, 3, 2, 2), torch.zeros(1, 4, 2, 2))
+    assert output.gate_logits is None and output.offsets is None
+
+
+def test_torch_maps_over_every_tensor_and_keeps_the_type():
+    given = Predictions(torch.ones(1, 2, 3), torch.ones(1, 2, 4), (2,))
+    doubled = pytree.tree_map_only(torch.Tensor, lambda tensor: 2 * tensor, given)
+    assert isinstance(doubled, Predictions) and doubled.level_sizes == (2,)
+    assert doubled.scores.eq(2).all() and doubled.boxes_xyxy.eq(2).all()
+
+
+def test_a_compiled_function_takes_and_returns_them_in_one_graph():
+    def swapped(output: LevelOutput) -> Predictions:
+        return Predictions(output.regression, output.class_logits, (1,))
+
+    compiled = torch.compile(swapped, backend="eager", fullgraph=True)
+    found = compiled(LevelOutput(torch.zeros(1), torch.ones(1)))
+    assert isinstance(found, Predictions) and found.scores.item() == 1 and found.boxes_xyxy.item() == 0

@@ -1,5 +1,3 @@
-"""Fixtures of the tests of export."""
-
 from __future__ import annotations
 
 from pathlib import Path

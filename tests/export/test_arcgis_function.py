@@ -1,4 +1,4 @@
-"""What ArcGIS runs, called as Esri documents."""
+"""The raster function, run as ArcGIS would, against our own predictor."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.exported_models import PADDING, SIZE
+from support.crowds import plain_nms, random_detections
 from support.untrained import CLASSES
 
-from lcageo.config import Backend, DetectConfig
+from lcageo.config import Backend, DetectConfig, MergeMetric
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 
+SIZE, PADDING = 256, 64
 SCORE = 0.02
 
 
@@ -81,3 +82,31 @@ def test_in_arcgis_what_is_masked_or_beyond_the_raster_is_filled(
     mask[:100, :60] = 1
     cut[:, mask == 0] = 7
     assert made.vectorize(raster_pixels=cut, raster_mask=mask) == made.vectorize(raster_pixels=whole)
+
+
+def test_lowering_the_threshold_or_raising_the_iou_never_loses_an_object(function: ModuleType, exported: Path) -> None:
+    made, _ = detector(function, exported, padding=0)
+    image = np.random.default_rng(5).integers(0, 256, (3, SIZE, SIZE), dtype=np.uint8)
+    counts = []
+    for threshold, iou in ((0.5, 0.6), (SCORE, 0.6), (SCORE, 1.0)):
+        made.getConfiguration(threshold=threshold, iou_threshold=iou, padding=0)
+        counts.append(len(json.loads(made.vectorize(raster_pixels=image)["output_vectors"])["features"]))
+    assert counts == sorted(counts) and counts[0] < counts[1] < counts[2]
+
+
+def test_a_definition_may_be_given_as_text(function: ModuleType, exported: Path) -> None:
+    made = function.LcaObjectDetector()
+    made.initialize(model=(exported / "model.emd").read_text(), device=0)  # finds the graph beside the function
+    assert made.size == SIZE and made.session.get_providers()[-1] == "CPUExecutionProvider"
+    assert made.getGeometryType() == 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_suppression_is_that_of_our_own_nms(function: ModuleType, exported: Path, seed: int) -> None:
+    made, _ = detector(function, exported, iou_threshold=0.5)
+    found = random_detections(seed).selected(slice(None))
+    sides = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
+    found = found.selected(np.flatnonzero((sides > 0).all(axis=1)))
+    best = found.selected(np.argsort(-found.scores, kind="stable"))
+    kept = made._suppressed(best.boxes_xyxy, best.labels)
+    assert sorted(kept.tolist()) == sorted(plain_nms(best, 0.5, MergeMetric.IOU, agnostic=False))

@@ -1,33 +1,49 @@
-"""Models as files for other programs."""
+"""Files of an exported model: which, and all or none."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from support.commands import Run
+import onnx
+import pytest
+
+from lcageo.errors import ModelError, OutputError
+from lcageo.export.arcgis import function_source
+from lcageo.export.export import Description, export_model, exported_files
+from lcageo.runtime.catalog import find_card
 
 
-def test_an_existing_file_and_another_format_are_refused(run: Run, untrained: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_text("mine")
-    refused = run("export", untrained, "-o", "model.onnx")
-    assert refused.code == 1 and "--overwrite" in refused.err
-    assert (tmp_path / "model.onnx").read_text() == "mine"
-    assert run("export", untrained, "-o", "model.pt").code == 2
-    assert run("export", "no-such-model", "-o", "other.onnx").code == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+@pytest.mark.parametrize(
+    ("formats", "beside"),
+    [
+        ([], []),
+        ([Description.STAC], ["a.stac.json"]),
+        ([Description.EMD, Description.EMD], ["a.emd", "LcaObjectDetector.py"]),
+        ([Description.EMD, Description.STAC], ["a.emd", "LcaObjectDetector.py", "a.stac.json"]),
+    ],
+)
+def test_the_graph_comes_first_and_each_description_once(formats: list[Description], beside: list[str]) -> None:
+    files = exported_files(Path("out/a.onnx"), formats)
+    assert files == tuple(Path("out") / name for name in ["a.onnx", *beside])
 
 
-def test_descriptions_stand_beside_the_file_and_are_not_replaced_unasked(
-    run: Run, untrained: Path, tmp_path: Path
-) -> None:
-    outcome = run("export", untrained, "-o", "a.onnx", "--formats", "emd, stac")
-    assert outcome.code == 0, outcome.err
-    made = ["a.onnx", "a.emd", "LcaObjectDetector.py", "a.stac.json"]
-    assert outcome.out.split() == made and sorted(path.name for path in tmp_path.iterdir()) == sorted(made)
-    (tmp_path / "a.onnx").unlink()
-    refused = run("export", untrained, "-o", "a.onnx", "--formats", "stac")
-    assert refused.code == 1 and "'a.stac.json' exists" in refused.err and "--overwrite" in refused.err
-    assert run("export", untrained, "-o", "b.onnx", "--formats", "emd").code == 0  # shares the function
-    unknown = run("export", untrained, "-o", "c.onnx", "--formats", "stac,coreml")
-    assert unknown.code == 2 and "--formats 'coreml' is not a known format; choose from stac, emd" in unknown.err
-    assert run("export", untrained, "-o", "nowhere/d.onnx").code == 1 and not (tmp_path / "c.onnx").exists()
+def test_what_is_announced_is_what_is_written(exported: Path) -> None:
+    files = exported_files(exported / "model.onnx", list(Description))
+    assert sorted(exported.iterdir()) == sorted(files)
+    onnx.checker.check_model(onnx.load(files[0]))
+    assert (exported / "LcaObjectDetector.py").read_text(encoding="utf-8") == function_source()
+
+
+def test_nothing_is_written_where_a_file_cannot_be(untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.emd").mkdir()
+    (tmp_path / "a.emd" / "mine").touch()
+    with pytest.raises(OutputError, match=r"a\.emd"):
+        export_model(find_card(str(untrained)), tmp_path / "a.onnx", [Description.EMD])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.emd"]
+
+
+def test_weights_that_are_missing_are_refused_before_a_file_is_written(untrained: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.toml").write_bytes((untrained / "model.toml").read_bytes())
+    with pytest.raises(ModelError, match="cannot be read"):
+        export_model(find_card(str(tmp_path)), tmp_path / "a.onnx", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["model.toml"]

@@ -1,4 +1,4 @@
-"""The STAC item of an exported model, read by pystac."""
+"""The STAC item of an exported model, read with pystac."""
 
 from __future__ import annotations
 

@@ -16,8 +16,6 @@ from support.scenes import UTM, noise, write_scene
 
 # The last bits of a convolution depend on the number of threads.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-
-
 Start = Callable[..., subprocess.Popen[str]]
 
 

@@ -1,13 +1,26 @@
-"""Pieces of a scene's work for a cluster."""
+"""What a worker does, in this process: dividing tiles into units, and running one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.scenes import noise, write_scene
 
-from lcageo.inference.cluster_worker import units
+from lcageo.config import Backend, DetectConfig, Engine, Precision
+from lcageo.errors import DeviceError, ModelError
+from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of, predictor_of, run_unit, units
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.runner import LocalRunner
+from lcageo.runtime.catalog import find_card
+from lcageo.scene.raster import open_scene
 from lcageo.scene.tiles import plan_tiles
+
+TORCH = Engine(Backend.TORCH, Precision.FP32, "cpu")
 
 
 @given(
@@ -27,3 +40,30 @@ def test_every_tile_is_in_one_unit_of_work(
         for piece in pieces:
             row, column = np.divmod(piece, across)
             assert max(np.ptp(row), np.ptp(column)) + 1 <= max(max_tiles, 1)
+
+
+def test_a_unit_gives_what_the_local_runner_gives(untrained: Path, tmp_path: Path) -> None:
+    model, tiles = ModelWork(find_card(str(untrained)), DetectConfig(score=0.03), TORCH), np.array([0, 3])
+    with open_scene(write_scene(tmp_path / "a.tif", noise(400, 400))) as scene:
+        plan = plan_scene(scene, model.card, model.config)
+        outcomes, messages = run_unit(SceneWork.of(plan), model, 2, tiles)
+        expected = [one for some in LocalRunner(predictor_of(model), 2).run(plan, tiles, print) for one in some]
+    assert [one.tile for one in outcomes] == [one.tile for one in expected] == [0, 3] and messages == []
+    for one, other in zip(outcomes, expected, strict=True):
+        assert one.found is not None and other.found is not None and len(one.found) > 0
+        assert np.array_equal(one.found.boxes_xyxy, other.found.boxes_xyxy)
+
+
+def test_a_model_is_loaded_once(untrained: Path) -> None:
+    first, second = (ModelWork(find_card(str(untrained)), DetectConfig(score=0.03), TORCH) for _ in range(2))
+    assert predictor_of(first) is predictor_of(second)
+    assert engine_of(first) == (TORCH, predictor_of(first).batch)
+
+
+def test_a_worker_with_another_version_or_model_is_refused(untrained: Path, tmp_path: Path) -> None:
+    card = find_card(str(untrained))
+    with pytest.raises(DeviceError, match=r"not 0\.0\.0; install the same version everywhere"):
+        predictor_of(ModelWork(card, DetectConfig(), TORCH, version="0.0.0"))
+    elsewhere = replace(find_card("lca-s"), weights=tmp_path / "gone.safetensors", sha256="0" * 64)
+    with pytest.raises(ModelError, match=r"another model 'lca-s' .* put the model's folder on storage"):
+        predictor_of(ModelWork(elsewhere, DetectConfig(), TORCH))

@@ -1,37 +1,62 @@
-"""What decides a result, and so which runs belong together."""
+"""What decides a run's result changes its identity, and nothing else does."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.bright import Failing, PowerCutError
-from support.interrupted_runs import CONFIG, PLACES, run
-from support.scenes import squares, write_scene
+from support.bright import BrightSquares, bright_card
+from support.scenes import noise, write_scene
 
-from lcageo.errors import UsageError
-from lcageo.inference.jobs import Job
-from lcageo.inference.journal import Earlier
-from lcageo.inference.run import run_jobs
+from lcageo.config import DetectConfig
+from lcageo.inference.identity import absolute, file_identity, model_identity, run_identity, run_name
+from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import Run
+from lcageo.scene.raster import open_scene
 
 
-def test_other_settings_are_refused_by_name_and_restart_starts_over(job: Job) -> None:
-    with pytest.raises(PowerCutError):
-        run(job, Failing(4))
-    other = replace(CONFIG, iou=0.5)
-    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
-    assert isinstance(outcome.error, UsageError)
-    assert "--iou 0.6, now 0.5;" in str(outcome.error) and "--restart" in str(outcome.error)
-    assert "--overlap" not in str(outcome.error)
-    assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
+def identity(path: Path, batch: int = 2, **config: Any) -> dict[str, Any]:
+    predictor, settings = BrightSquares(bright_card(64)), DetectConfig(**config)
+    with open_scene(path) as scene:
+        return run_identity(plan_scene(scene, predictor.card, settings), LocalRunner(predictor, batch), settings)
 
 
-def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
-    with pytest.raises(PowerCutError):
-        run(job, Failing(4))
-    write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
-    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert "scene.tif [" in str(outcome.error)
+def test_the_same_run_has_the_same_name_and_another_setting_another_one(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(100, 100))
+    first = identity(path)
+    assert identity(path) == first and run_name(identity(path)) == run_name(first)
+    for changed, names in ((identity(path, 3), {"--batch"}), (identity(path, iou=0.5), {"--iou"})):
+        assert {name for name in first if first[name] != changed[name]} == names
+        assert run_name(changed) != run_name(first)
+
+
+@pytest.mark.parametrize("change", ["content", "size", "time"])
+def test_a_file_that_changes_has_another_identity(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"first")
+    os.utime(path, (1000, 1000))
+    before = file_identity([str(path)])
+    path.write_bytes({"content": b"other", "size": b"first and more", "time": b"first"}[change])
+    os.utime(path, (1000, 2000 if change == "time" else 1000))
+    assert file_identity([str(path)]) != before and list(before) == [str(path)]
+
+
+def test_what_is_not_on_a_disk_has_only_a_name() -> None:
+    assert file_identity(["/vsicurl/http://host/a.tif"]) == {"/vsicurl/http://host/a.tif": None}
+
+
+def test_paths_become_absolute_but_for_those_of_gdal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("a.tif") == str(tmp_path / "a.tif")
+    for path in ("/vsis3/bucket/a.tif", "https://host/a.tif"):
+        assert absolute(path) == path
+
+
+def test_only_what_changes_the_result_identifies_a_model() -> None:
+    card = bright_card(64)
+    renamed = replace(card, name="other", licence="free", trained_on="DIOR", weights=Path("elsewhere.safetensors"))
+    assert model_identity(renamed) == model_identity(card)
+    assert model_identity(replace(card, mean=(1.0, 2.0, 3.0))) != model_identity(card)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +17,109 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
+from support.bright import BrightSquares, Failing, PowerCutError
+from support.scenes import squares, write_scene
 
+from lcageo.config import DetectConfig
 from lcageo.database import delete_database
 from lcageo.detections import Detections
-from lcageo.errors import OutputError, UsageError
+from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
 from lcageo.inference import journal as journal_module
-from lcageo.inference.journal import Earlier, Journal, TileOutcome
+from lcageo.inference import results, runner
+from lcageo.inference.jobs import Job
+from lcageo.inference.journal import Earlier, Journal, TileOutcome, journal_path
+from lcageo.inference.run import run_jobs
+from lcageo.inference.runner import LocalRunner
+from lcageo.inference.scene import Run
 from lcageo.nms import ranking
+from lcageo.vector.target import FileTarget
+
+PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
+CONFIG = DetectConfig(overlap="24")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    scene = write_scene(tmp_path / "scene.tif", squares(220, 340, PLACES))
+    return Job(str(scene), (FileTarget.of(tmp_path / "found.geojson"),), None)
+
+
+def run(
+    job: Job, predictor: BrightSquares, config: DetectConfig = CONFIG, earlier: Earlier = Earlier.SAME
+) -> tuple[bytes, list[int]]:
+    """The result's bytes, and the number of finished tiles at every progress message."""
+    progress: list[int] = []
+    outcomes = run_jobs(
+        [job],
+        Run(LocalRunner(predictor, 3), config, lambda line: None, lambda _, at: progress.append(at.done), earlier),
+    )
+    for outcome in outcomes:
+        assert outcome.error is None, outcome.error
+    return job.layers[0].path.read_bytes(), progress
+
+
+@pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
+@pytest.mark.parametrize("good", [0, 1, 5, 12])
+def test_a_run_that_broke_off_resumes_and_gives_the_same_bytes(
+    job: Job, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
+    undisturbed, _ = run(job, Failing())
+    assert not journal_path(job.layers[0].path).exists() and not list(job.layers[0].path.parent.glob(".*"))
+    job.layers[0].path.unlink()
+    with pytest.raises(PowerCutError):
+        run(job, Failing(good))
+    assert not job.layers[0].path.exists()
+    predictor = Failing()
+    again, progress = run(job, predictor)
+    # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
+    assert again == undisturbed and progress[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
+    assert sum(predictor.batches) == 3 * math.ceil((progress[-1] - progress[0]) / 3)
+    assert not journal_path(job.layers[0].path).exists()
+
+
+def test_a_killed_process_leaves_a_journal_from_which_the_next_one_resumes(job: Job, tmp_path: Path) -> None:
+    undisturbed, _ = run(job, Failing())
+    job.layers[0].path.unlink()
+    code = (
+        "import signal, test_journal as t; from pathlib import Path; from lcageo.inference.jobs import Job;"
+        f"layer = t.FileTarget.of(Path({str(job.layers[0].path)!r}));"
+        f"t.run(Job({job.scene!r}, (layer,), None), t.Failing(6, signal.SIGKILL))"
+    )
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)}, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    again, progress = run(job, Failing())
+    assert again == undisturbed and progress[0] in (12, 15, 18)  # two batches may be running
+
+
+def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
+    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; run the same") as stopped:
+        run(job, Failing(2, signal.SIGTERM))
+    done = int(str(stopped.value).split()[2])
+    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may still have been running
+    assert run(job, Failing())[1][0] == done
+
+
+def test_other_settings_are_refused_by_name_and_restart_starts_over(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    other = replace(CONFIG, iou=0.5)
+    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
+    assert isinstance(outcome.error, UsageError)
+    assert "--iou 0.6, now 0.5;" in str(outcome.error) and "--restart" in str(outcome.error)
+    assert "--overlap" not in str(outcome.error)
+    assert run(job, Failing(), other, Earlier.NONE)[1][0] == 0
+
+
+def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    write_scene(Path(job.scene), squares(220, 340, PLACES[::2]))
+    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
+    assert "scene.tif [" in str(outcome.error)
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -27,7 +127,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with Journal.open(path, {"model": "a"}) as journal:
         code = f"from lcageo.inference.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert "another process is writing the same result" in second.stderr
+        assert "another process makes the same result" in second.stderr
         journal.add([TileOutcome(0, None)])
     with Journal.open(path, {"model": "a"}) as journal:
         assert journal.done().tolist() == [0]
@@ -123,9 +223,7 @@ def test_a_full_disk_is_an_error_and_the_run_resumes_once_there_is_space(small_d
     with Journal.open(path, {}) as journal:
         journal.add([TileOutcome(0, None)])
         filler.write_bytes(bytes(150_000))
-        with pytest.raises(
-            OutputError, match=r"cannot be written.* make space, then run the same command again to resume"
-        ):
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
             for tile in range(1, 100):
                 journal.add([TileOutcome(tile, many)])
     filler.unlink()
@@ -176,3 +274,17 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
     assert max(map(len, parts)) == 7
     for name in ("boxes_xyxy", "scores", "labels"):
         assert np.array_equal(getattr(together, name), getattr(ranked, name))
+
+
+def test_a_scene_that_is_unreachable_at_the_end_loses_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise SceneError("the server is gone")
+
+    pictured = replace(job, quicklook=job.layers[0].path.with_suffix(".png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "reduced_image", unreachable)
+        (outcome,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
+    assert isinstance(outcome.error, SceneError) and not job.layers[0].path.exists()
+    predictor = Failing()
+    run(pictured, predictor)
+    assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()

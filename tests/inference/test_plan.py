@@ -1,4 +1,4 @@
-"""What will be read of a scene, and how, is decided before any tile is read."""
+"""Resolution, overlap and tiles of a scene, decided before it is read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bright import bright_card
-from support.scenes import noise, write_scene
-from support.square_scenes import run
+from support.scenes import UTM, noise, write_scene
 
+from lcageo.config import DetectConfig
 from lcageo.errors import UsageError
-from lcageo.inference.plan import choose_overlap, choose_scale
+from lcageo.inference.plan import choose_overlap, choose_scale, plan_scene
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 
 
 @pytest.fixture
-def info(scene_path: Path) -> SceneInfo:
-    with open_scene(scene_path) as scene:
+def info(tmp_path: Path) -> SceneInfo:
+    with open_scene(write_scene(tmp_path / "scene.tif", noise(220, 340))) as scene:
         return scene.info  # 0.5 m
 
 
@@ -53,15 +53,7 @@ def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:
         choose_scale(info, bright_card(), 0.0001)
 
 
-def test_a_scene_is_sampled_only_if_something_depends_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_scene(tmp_path / "a.tif", noise(100, 100))
-    monkeypatch.setattr("lcageo.scene.prefetch.sample_scene", lambda scene: pytest.fail("it was sampled"))
-    run(path, edge_nodata="none")
-    run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
-    run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")
-
-
-def test_a_scene_of_unknown_resolution_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_scene_of_unknown_resolution_is_not_resampled(tmp_path: Path) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), None, None)) as scene:
         assert choose_scale(scene.info, bright_card(), "native") == (1.0, [])
         scale, notes = choose_scale(scene.info, bright_card(), 0.5)
@@ -75,6 +67,26 @@ def test_overlap_is_the_largest_object_else_a_quarter() -> None:
     assert choose_overlap(bright_card(256, largest_object_px=100), "10%") == 26
 
 
-def test_an_area_off_the_scene_is_refused(scene_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not overlap scene"):
-        run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))
+def test_the_wanted_tiles_are_those_that_meet_the_area(tmp_path: Path) -> None:
+    left, top, right, bottom = 70, 10, 100, 60  # scene pixels
+    bbox = (UTM.c + left / 2, UTM.f - bottom / 2, UTM.c + right / 2, UTM.f - top / 2)
+    with open_scene(write_scene(tmp_path / "a.tif", noise(200, 300))) as scene:
+        plan = plan_scene(scene, bright_card(64), DetectConfig(overlap="0", bbox=bbox))
+        everything = plan_scene(scene, bright_card(64), DetectConfig(overlap="0"))
+    expected = [
+        tile.bounds[0] < right and tile.bounds[2] > left and tile.bounds[1] < bottom and tile.bounds[3] > top
+        for tile in plan.grid
+    ]
+    assert (
+        plan.wanted.tolist() == expected and [tile.index for tile in plan.tiles()] == np.flatnonzero(expected).tolist()
+    )
+    assert everything.wanted.all() and len(everything.grid) == 20
+
+
+def test_a_tile_pixel_is_as_large_on_the_ground_as_requested(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(90, 90))) as scene:
+        assert plan_scene(scene, bright_card(64), DetectConfig(gsd=0.8)).tile_pixel_m == pytest.approx(
+            (0.8, 0.8), rel=1e-3
+        )
+    with open_scene(write_scene(tmp_path / "b.tif", noise(90, 90), None, None)) as scene:
+        assert plan_scene(scene, bright_card(64), DetectConfig()).tile_pixel_m is None

@@ -34,6 +34,12 @@ SETTINGS: list[dict[str, Any]] = [
     {"score": 0.03}, {"score": 0.03, "keep": 0.02}, {"score": 0.03, "keep": 0.001}, {"score": 0.03, "agnostic": True},
     {"score": 0.03, "classes": ("ship", "bridge")}, {"score": 0.03, "max_per_tile": 5},
 ]  # fmt: skip
+OBJECTS = Detections(
+    np.array([[0, 0, 10, 10], [50, 50, 60, 70]], np.float64), np.array([0.3, 0.2], np.float32), np.array([1, 0])
+)
+TILES = np.array([[0, 0, 64, 64], [40, 40, 100, 100]], np.float64)
+REVIEW = Review(OBJECTS, np.array([0.98, 0.6]), TILES, np.array([1.58, 0.6]), np.array([2, 1]))
+NOTHING = Review(Detections.empty(), np.zeros(0), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +112,6 @@ def test_a_box_belongs_to_the_tile_whose_middle_is_nearest(middles: list[tuple[f
 def test_nothing_uncertain_is_a_review_of_nothing(scene_path: Path, untrained: Path) -> None:
     review, _ = review_of(scene_path, untrained, DetectConfig(score=0.99, review=True))
     assert len(review.objects) == len(review.uncertain) == len(review.tiles_xyxy) == len(review.candidates) == 0
-
-
-OBJECTS = Detections(
-    np.array([[0, 0, 10, 10], [50, 50, 60, 70]], np.float64), np.array([0.3, 0.2], np.float32), np.array([1, 0])
-)
-
-
-TILES = np.array([[0, 0, 64, 64], [40, 40, 100, 100]], np.float64)
-
-
-REVIEW = Review(OBJECTS, np.array([0.98, 0.6]), TILES, np.array([1.58, 0.6]), np.array([2, 1]))
-
-
-NOTHING = Review(Detections.empty(), np.zeros(0), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

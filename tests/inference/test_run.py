@@ -1,81 +1,88 @@
-"""Runs of jobs that are interrupted, killed, or fail."""
+"""Several jobs at a time or one by one: a scene that fails leaves the others alone, an interruption stops all."""
 
 from __future__ import annotations
 
-import math
-import os
 import signal
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
+import pyproj
 import pytest
-from support.bright import Failing, PowerCutError
-from support.interrupted_runs import CONFIG, run
+import rasterio
+from support.bright import BrightSquares, Failing, bright_card
+from support.scenes import noise, squares, write_scene
 
-from lcageo.errors import InterruptedRunError, SceneError
-from lcageo.inference import results, runner
-from lcageo.inference.jobs import Job
-from lcageo.inference.journal import journal_path
-from lcageo.inference.run import run_jobs
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceMemoryError, InterruptedRunError, OutputError, SceneError
+from lcageo.inference.jobs import Job, plan_jobs
+from lcageo.inference.run import JobOutcome, check_placeable, run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
+from lcageo.scene.georef import Georeference
+from lcageo.vector.target import FileTarget
 
 
-@pytest.mark.parametrize("in_flight", [1, runner.IN_FLIGHT])
-@pytest.mark.parametrize("good", [0, 1, 5, 12])
-def test_a_run_that_broke_off_resumes_and_gives_the_same_bytes(
-    job: Job, good: int, in_flight: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "IN_FLIGHT", in_flight)
-    undisturbed, _ = run(job, Failing())
-    assert not journal_path(job.layers[0].path).exists() and not list(job.layers[0].path.parent.glob(".*"))
-    job.layers[0].path.unlink()
-    with pytest.raises(PowerCutError):
-        run(job, Failing(good))
-    assert not job.layers[0].path.exists()
-    predictor = Failing()
-    again, progress = run(job, predictor)
-    # A good batch that overtakes the one that breaks off is lost with it; one at a time, none is.
-    assert again == undisturbed and progress[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
-    assert sum(predictor.batches) == 3 * math.ceil((progress[-1] - progress[0]) / 3)
-    assert not journal_path(job.layers[0].path).exists()
+class ManyAtOnce(LocalRunner):
+    """Takes three scenes at a time."""
+
+    @property
+    def scenes_at_once(self) -> int:
+        return 3
 
 
-def test_a_killed_process_leaves_a_journal_from_which_the_next_one_resumes(job: Job, tmp_path: Path) -> None:
-    undisturbed, _ = run(job, Failing())
-    job.layers[0].path.unlink()
-    code = (
-        "import signal; from support import bright, interrupted_runs; from pathlib import Path;"
-        "from lcageo.inference.jobs import Job; from lcageo.vector.target import FileTarget;"
-        f"layer = FileTarget.of(Path({str(job.layers[0].path)!r}));"
-        f"interrupted_runs.run(Job({job.scene!r}, (layer,), None), bright.Failing(6, signal.SIGKILL))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    again, progress = run(job, Failing())
-    assert again == undisturbed and progress[0] in (12, 15, 18)  # two batches may be running
+RUNNERS = [LocalRunner, ManyAtOnce]
 
 
-def test_a_signal_ends_the_run_after_its_batch(job: Job) -> None:
-    with pytest.raises(InterruptedRunError, match=r"after \d+ of \d+ tiles; run the same") as stopped:
-        run(job, Failing(2, signal.SIGTERM))
-    done = int(str(stopped.value).split()[2])
-    assert done in (3, 6, 9)  # the signal came in the third batch, while the second may still have been running
-    assert run(job, Failing())[1][0] == done
+@pytest.fixture
+def jobs(tmp_path: Path) -> tuple[Job, ...]:
+    """Four scenes with a square each, of which the second is damaged."""
+    paths = [write_scene(tmp_path / f"{number}.tif", squares(90, 90, [(20, 20, 9, 250)])) for number in range(4)]
+    paths[1].write_bytes(b"not a raster")
+    return plan_jobs([str(path) for path in paths], [tmp_path / "out"], None, overwrite=False)
 
 
-def test_a_scene_that_is_unreachable_at_the_end_loses_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object) -> None:
-        raise SceneError("the server is gone")
+def run_all(jobs: tuple[Job, ...], runner: LocalRunner) -> list[JobOutcome]:
+    return list(run_jobs(jobs, Run(runner, DetectConfig(), lambda line: None)))
 
-    pictured = replace(job, quicklook=job.layers[0].path.with_suffix(".png"))
-    with monkeypatch.context() as patch:
-        patch.setattr(results, "reduced_image", unreachable)
-        (outcome,) = run_jobs([pictured], Run(LocalRunner(Failing(), 3), CONFIG, lambda line: None))
-    assert isinstance(outcome.error, SceneError) and not job.layers[0].path.exists()
-    predictor = Failing()
-    run(pictured, predictor)
-    assert predictor.batches == [] and pictured.quicklook is not None and pictured.quicklook.exists()
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_scene_that_fails_leaves_the_others_alone(jobs: tuple[Job, ...], kind: type[LocalRunner]) -> None:
+    outcomes = {outcome.job.scene: outcome for outcome in run_all(jobs, kind(BrightSquares(bright_card(64))))}
+    assert list(map(outcomes.__contains__, [job.scene for job in jobs])) == [True] * 4
+    failed = outcomes[jobs[1].scene]
+    assert isinstance(failed.error, SceneError) and failed.result is None and not jobs[1].layers[0].path.exists()
+    for job in (jobs[0], *jobs[2:]):
+        result = outcomes[job.scene].result
+        assert result is not None and result.objects == 1 and job.layers[0].path.exists() and not job.journal.exists()
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_device_that_fails_ends_the_run(jobs: tuple[Job, ...], kind: type[LocalRunner]) -> None:
+    with pytest.raises(DeviceMemoryError):
+        run_all(jobs, kind(BrightSquares(bright_card(64), largest_batch=0)))
+    assert not any(job.layers[0].path.exists() for job in jobs)
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_signal_ends_the_run_and_the_next_one_resumes(jobs: tuple[Job, ...], kind: type[LocalRunner]) -> None:
+    with pytest.raises(InterruptedRunError, match="stopped"):
+        run_all(jobs, kind(Failing(1, signal.SIGTERM), 1))
+    rest = run_all(jobs, kind(BrightSquares(bright_card(64)), 1))
+    assert [outcome.result is None for outcome in sorted(rest, key=lambda one: one.job.scene)] == [
+        False, True, False, False
+    ]  # fmt: skip
+
+
+def test_warnings_stay_with_their_scene(tmp_path: Path) -> None:
+    plain = write_scene(tmp_path / "plain.tif", noise(70, 70), None, None)
+    placed = write_scene(tmp_path / "placed.tif", noise(70, 70))
+    jobs = plan_jobs([str(plain), str(placed)], [tmp_path / "out"], None, overwrite=False)
+    first, second = run_all(jobs, LocalRunner(BrightSquares(bright_card(64))))
+    assert any("has no CRS" in line for line in first.warnings) and second.warnings == ()
+
+
+def test_geojson_of_a_local_grid_is_refused(tmp_path: Path) -> None:
+    local = pyproj.CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
+    place = Georeference(local, rasterio.Affine.identity())
+    check_placeable(place, [FileTarget.of(tmp_path / "a.gpkg")])
+    with pytest.raises(OutputError, match=r"requires longitude and latitude, .* such as -o .*a\.gpkg"):
+        check_placeable(place, [FileTarget.of(tmp_path / "a.geojson")])

@@ -1,27 +1,72 @@
-"""Batches on their way through a model."""
+"""Running tiles in this process: batches, memory that runs out, readers that stop."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.bright import BrightSquares, bright_card, find_squares
-from support.scenes import noise, squares, write_scene
-from support.square_scenes import SQUARES, rows, run
+from support.crowds import as_rows
+from support.scenes import damaged_scene, noise, squares, write_scene
 
 from lcageo.config import DetectConfig
-from lcageo.errors import DeviceMemoryError
+from lcageo.inference.journal import TileOutcome
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
+from lcageo.scene import prefetch
 from lcageo.scene.raster import open_scene
 
+PLACES = [
+    (5, 5, 20, 210),
+    (60, 5, 24, 240),
+    (200, 100, 8, 250),
+    (301, 37, 17, 205),
+    (90, 150, 24, 220),
+    (280, 180, 20, 235),
+]
 
-def test_the_batch_size_does_not_matter(scene_path: Path) -> None:
-    results = [run(scene_path, overlap="40", batch=batch).detections for batch in (1, 3, 100)]
-    assert rows(results[0]) == rows(results[1]) == rows(results[2])
-    assert len(results[0]) == len(SQUARES)
+
+@pytest.fixture
+def scene_path(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "squares.tif", squares(220, 340, PLACES))
+
+
+def outcomes_of(path: Path, batch: int, tiles: Sequence[int] | None = None) -> tuple[BrightSquares, list[TileOutcome]]:
+    """Outcomes of some tiles (or all), by index; the predictor has counted its batches."""
+    predictor = BrightSquares(bright_card(64))
+    with open_scene(path) as scene:
+        plan = plan_scene(scene, predictor.card, DetectConfig(overlap="0"))
+        todo = np.arange(len(plan.grid)) if tiles is None else np.array(tiles, np.int64)
+        found = [one for some in LocalRunner(predictor, batch).run(plan, todo, lambda line: None) for one in some]
+    return predictor, sorted(found, key=lambda one: one.tile)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_exactly_the_tiles_asked_for_are_run_in_batches_of_one_shape(scene_path: Path, batch: int) -> None:
+    predictor, outcomes = outcomes_of(scene_path, batch, [0, 1, 7, 11, 20])
+    assert [one.tile for one in outcomes] == [0, 1, 7, 11, 20] and set(predictor.batches) == {batch}
+    assert len(predictor.batches) == -(-5 // batch)
+
+
+def test_no_tiles_give_nothing(scene_path: Path) -> None:
+    predictor, outcomes = outcomes_of(scene_path, 2, [])
+    assert outcomes == [] and predictor.batches == []
+
+
+def test_empty_and_unreadable_tiles_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
+    pixels = noise(64, 192)
+    pixels[:, :, 64:128] = 0
+    predictor, outcomes = outcomes_of(write_scene(tmp_path / "empty.tif", pixels, nodata=0), 1)
+    assert [one.found is None for one in outcomes] == [False, True, False] and len(predictor.batches) == 2
+    predictor, outcomes = outcomes_of(damaged_scene(tmp_path / "damaged.tif", [9]), 1)
+    assert [one.tile for one in outcomes if one.unread] == [9] and len(predictor.batches) == 63
 
 
 def test_running_out_of_memory_halves_the_batch_and_loses_nothing(scene_path: Path) -> None:
@@ -29,13 +74,8 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(scene_path: Pa
     predictor = BrightSquares(bright_card(64), largest_batch=3)
     with open_scene(scene_path) as scene:
         result = detect_scene(scene, predictor, DetectConfig(overlap="40"), 16, warnings.append)
-    assert rows(result.detections) == rows(find_squares(squares(220, 340, SQUARES)))
+    assert sorted(as_rows(result.detections)) == sorted(as_rows(find_squares(squares(220, 340, PLACES))))
     assert max(predictor.batches) == 2 and len(warnings) == 3 and "continuing with 2" in warnings[-1]
-
-
-def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> None:
-    with pytest.raises(DeviceMemoryError, match="batch of 1 tiles"):
-        run(scene_path, largest_batch=0)
 
 
 def test_a_failure_in_the_middle_stops_the_readers_before_the_scene_is_closed(tmp_path: Path) -> None:

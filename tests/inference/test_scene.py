@@ -7,22 +7,46 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.bright import BrightSquares, bright_card, find_squares
 from support.scenes import UTM, damaged_scene, noise, squares, write_scene
-from support.square_scenes import SQUARES, rows, run
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import SceneError
-from lcageo.inference.scene import Progress, detect_scene
+from lcageo.errors import DeviceMemoryError, SceneError, UsageError
+from lcageo.inference.scene import Progress, SceneResult, detect_scene
 from lcageo.scene import prefetch
 from lcageo.scene.raster import open_scene
 
 LARGEST = 24
+PLACES = [
+    (5, 5, 20, 210),
+    (60, 5, 24, 240),
+    (200, 100, 8, 250),
+    (301, 37, 17, 205),
+    (90, 150, 24, 220),
+    (280, 180, 20, 235),
+]
+
+
+def run(path: Path, tile_size: int = 64, batch: int = 4, largest_batch: int = 1000, **config: object) -> SceneResult:
+    predictor = BrightSquares(bright_card(tile_size), largest_batch)
+    with open_scene(path) as scene:
+        return detect_scene(scene, predictor, DetectConfig(**config), batch, warn=lambda line: None)  # type: ignore[arg-type]
+
+
+def rows(found: Detections) -> list[list[float]]:
+    return sorted(
+        [*box, float(score), int(label)]
+        for box, score, label in zip(found.boxes_xyxy.tolist(), found.scores, found.labels, strict=True)
+    )
+
+
+@pytest.fixture
+def scene_path(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "squares.tif", squares(220, 340, PLACES))
 
 
 def scattered(seed: int, height: int, width: int) -> NDArray[np.uint8]:
@@ -53,6 +77,17 @@ def test_a_scene_in_tiles_gives_what_the_scene_in_one_piece_gives(
     assert rows(run(path, tile_size, overlap=str(overlap)).detections) == rows(find_squares(pixels))
 
 
+def test_the_batch_size_does_not_matter(scene_path: Path) -> None:
+    results = [run(scene_path, overlap="40", batch=batch).detections for batch in (1, 3, 100)]
+    assert rows(results[0]) == rows(results[1]) == rows(results[2])
+    assert len(results[0]) == len(PLACES)
+
+
+def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> None:
+    with pytest.raises(DeviceMemoryError, match="batch of 1 tiles"):
+        run(scene_path, largest_batch=0)
+
+
 def test_progress_reaches_the_number_of_tiles(scene_path: Path) -> None:
     seen: list[Progress] = []
     with open_scene(scene_path) as scene:
@@ -69,6 +104,27 @@ def test_a_scene_of_one_pixel_runs(tmp_path: Path) -> None:
     assert len(run(write_scene(tmp_path / "a.tif", np.full((3, 1, 1), 220, np.uint8))).detections) == 1
 
 
+def test_tiles_without_data_are_skipped_and_counted(tmp_path: Path) -> None:
+    pixels = squares(200, 400, [(10, 10, 20, 240)])
+    pixels[:, :, 150:] = 0
+    result = run(write_scene(tmp_path / "a.tif", pixels, nodata=0), overlap="0")
+    tiles = result.summary.tiles.as_json()
+    assert tiles == {"planned": 28, "outside_area_of_interest": 0, "without_data": 16, "unreadable": 0, "run": 12}
+    assert len(result.detections) == 1
+
+
+def test_an_untagged_black_edge_is_skipped_only_if_asked(tmp_path: Path) -> None:
+    pixels = noise(200, 400)
+    pixels[:, :, 150:] = 0
+    path = write_scene(tmp_path / "a.tif", pixels)
+    auto, none = (
+        run(path, overlap="0").summary.record.as_json(),
+        run(path, overlap="0", edge_nodata="none").summary.record.as_json(),
+    )
+    assert auto["tiles"]["without_data"] == 16 and auto["edge_nodata"] == "black"
+    assert none["tiles"]["without_data"] == 0 and none["edge_nodata"] is None
+
+
 def test_only_objects_with_their_centre_in_the_area_are_kept_and_only_its_tiles_run(scene_path: Path) -> None:
     # Scene columns 0 to 100 and rows 0 to 100; the square at (60, 5) has its centre at column 72.
     bbox = (UTM.c, UTM.f - 50.0, UTM.c + 50.0, UTM.f)
@@ -82,7 +138,7 @@ def test_only_objects_with_their_centre_in_the_area_are_kept_and_only_its_tiles_
 
 
 def test_16_bit_scenes_are_stretched_alike_everywhere(tmp_path: Path) -> None:
-    eight = squares(220, 340, SQUARES)
+    eight = squares(220, 340, PLACES)
     sixteen = write_scene(tmp_path / "a.tif", eight.astype(np.uint16) * 100)
     found = run(sixteen, overlap="40", stretch="0,25500").detections
     assert rows(found) == rows(find_squares(eight))
@@ -99,11 +155,26 @@ def test_resampling_puts_boxes_back_where_they_were(tmp_path: Path) -> None:
             assert row[:4] == pytest.approx([x, y, x + side, y + side], abs=max(1.0, gsd / 0.5))
 
 
+def test_the_record_holds_the_model_and_the_parameters(scene_path: Path) -> None:
+    record = run(scene_path, score=0.5, classes=("white square",)).summary.record.as_json()
+    assert record["model"] == "bright" and record["model_sha256"] == "0" * 64
+    assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ("white square",)
+    assert record["scene_pixels_per_tile_pixel"] == 1.0 and record["bands"] == [1, 2, 3]
+
+
 def test_a_scene_without_any_data_is_reported(tmp_path: Path) -> None:
     warnings: list[str] = []
     with open_scene(write_scene(tmp_path / "a.tif", np.zeros((3, 90, 90), np.uint8), nodata=0)) as scene:
         detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2, warnings.append)
     assert warnings == [f"scene '{tmp_path / 'a.tif'}' has no pixel with data, so it was not searched"]
+
+
+def test_a_scene_is_sampled_only_if_something_depends_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(100, 100))
+    monkeypatch.setattr("lcageo.scene.prefetch.sample_scene", lambda scene: pytest.fail("it was sampled"))
+    run(path, edge_nodata="none")
+    run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
+    run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")
 
 
 def test_boxes_that_reach_into_padding_are_cut_before_they_are_compared(tmp_path: Path) -> None:
@@ -117,6 +188,11 @@ def test_boxes_that_reach_into_padding_are_cut_before_they_are_compared(tmp_path
     assert found.boxes_xyxy.tolist() == [[80, 80, 100, 100]]
 
 
+def test_an_area_off_the_scene_is_refused(scene_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not overlap scene"):
+        run(scene_path, bbox=(0.0, 0.0, 1.0, 1.0))
+
+
 def test_objects_too_large_for_their_class_are_left_out_and_counted(scene_path: Path) -> None:
     card = replace(bright_card(64), size_m={"white square": (0.0, 10.5)})
     with open_scene(scene_path) as scene:
@@ -124,38 +200,14 @@ def test_objects_too_large_for_their_class_are_left_out_and_counted(scene_path: 
         config = DetectConfig(overlap=str(LARGEST))
         result = detect_scene(scene, BrightSquares(card), config, warn=lambda line: None)
     assert gsd_m is not None
-    wanted = [side for _, _, side, grey in SQUARES if grey < 230 or side * gsd_m <= 10.5]
+    wanted = [side for _, _, side, grey in PLACES if grey < 230 or side * gsd_m <= 10.5]
     sides = result.detections.boxes_xyxy[:, 2] - result.detections.boxes_xyxy[:, 0]
-    assert 0 < len(wanted) < len(SQUARES) and sorted(sides.tolist()) == sorted(wanted)
+    assert 0 < len(wanted) < len(PLACES) and sorted(sides.tolist()) == sorted(wanted)
     assert result.summary.record.boxes_of_impossible_size > 0
 
 
-LATTICE = [(x, y, 16, 220) for x in range(20, 500, 70) for y in range(20, 500, 70)]
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scene_of_which_nothing_can_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
-
-
-def test_what_lies_in_readable_tiles_is_found_and_the_rest_is_a_hole(tmp_path: Path) -> None:
-    with open_scene(damaged_scene(tmp_path / "a.tif", [0, 27], LATTICE)) as scene:
-        predictor = BrightSquares(bright_card(64))
-        result = detect_scene(scene, predictor, DetectConfig(overlap="0"), warn=lambda line: None)
-    bounds = {hole.bounds_xyxy for hole in result.summary.holes}
-    assert bounds == {(0, 0, 64, 64), (192, 192, 256, 256)}
-    holes = [shapely.box(*one) for one in bounds]
-    squares_whole = [shapely.box(x, y, x + side, y + side) for x, y, side, _ in LATTICE]
-    seen = [one for one in squares_whole if not any(one.intersects(hole) for hole in holes)]
-    found = [shapely.box(*box) for box in result.detections.boxes_xyxy]
-    assert all(any(one.intersects(box) for box in found) for one in seen)
-    assert result.summary.tiles.unreadable == 2 and result.summary.tiles.run == 62
-    assert result.summary.hole_text().startswith(
-        "2 of 64 tiles (2,050 m2, 3.1% of the scene) could not be read completely; the first: scene"
-    )
-
-
-def test_a_scene_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
     with (
         open_scene(damaged_scene(tmp_path / "a.tif", list(range(64)))) as scene,
         pytest.raises(SceneError, match="damaged"),

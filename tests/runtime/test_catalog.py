@@ -20,6 +20,12 @@ from lcageo.runtime import catalog
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, read_card, shipped_cards, write_card
 
 
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A path for cards in a folder of its own, without weights."""
+    return tmp_path_factory.mktemp("fuzzed") / "fuzz.toml"
+
+
 @pytest.fixture
 def edited(untrained: Path, tmp_path: Path) -> Callable[..., Path]:
     """Copies the untrained model's card with some entries changed (None: left out)."""
@@ -181,25 +187,23 @@ def use(path: Path) -> None:
 
 @given(st.dictionaries(ENTRIES, ANY | NUMBERS | TABLES, max_size=2), st.dictionaries(SETTINGS, ANY, max_size=1))
 def test_no_entries_raise_anything_but_a_model_error(
-    untrained: Path, tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any], network: dict[str, Any]
+    untrained: Path, fuzzed: Path, changes: dict[str, Any], network: dict[str, Any]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz.toml"
     entries = tomllib.loads((untrained / FOLDER_CARD).read_text())
     entries["network"] |= network
-    path.write_bytes(tomli_w.dumps(entries | changes).encode())
+    fuzzed.write_bytes(tomli_w.dumps(entries | changes).encode())
     try:
-        use(path)
+        use(fuzzed)
     except ModelError as error:
         assert "cannot be used" in str(error)
 
 
 @given(st.data(), st.binary(max_size=20) | st.sampled_from([b"[" * 5000, b"9" * 5000, b"''", b"=", b"\n", b"nan"]))
 def test_no_bytes_raise_anything_but_a_model_error(
-    untrained: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, change: bytes
+    untrained: Path, fuzzed: Path, data: st.DataObject, change: bytes
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "fuzz.toml"
     written = (untrained / FOLDER_CARD).read_bytes()
     place = data.draw(st.integers(0, len(written)))
-    path.write_bytes(written[:place] + change + written[place + data.draw(st.integers(0, 20)) :])
+    fuzzed.write_bytes(written[:place] + change + written[place + data.draw(st.integers(0, 20)) :])
     with suppress(ModelError):
-        use(path)
+        use(fuzzed)

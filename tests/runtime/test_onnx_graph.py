@@ -1,4 +1,4 @@
-"""The cached ONNX graph of a model."""
+"""The cached graph of a model: what names it, and when it is exported again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.backends import IMAGES, LOOSE
 
-from lcageo.config import Backend
+from lcageo.config import Backend, DetectConfig
 from lcageo.errors import ModelError
 from lcageo.runtime import machine, onnx_graph
-from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
+
+IMAGES = np.random.default_rng(0).integers(0, 255, (5, 3, 256, 256), dtype=np.uint8)
+LOOSE = DetectConfig(score=0.02)
+
+
+@pytest.fixture(scope="module")
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
 
 
 def test_with_a_cached_graph_torch_is_not_needed(card: ModelCard, untrained: Path) -> None:

@@ -1,31 +1,33 @@
-"""OpenVINO as a backend."""
+"""OpenVINO on a CPU."""
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.backends import IMAGES, LOOSE, OTHERS
 
-from lcageo.config import Backend
-from lcageo.runtime.catalog import ModelCard
+from lcageo.config import Backend, DetectConfig, Precision
+from lcageo.errors import DeviceError
+from lcageo.runtime import openvino_backend
+from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 
+LOOSE = DetectConfig(score=0.02)
 
-@pytest.mark.parametrize("backend", OTHERS)
-def test_a_tile_gives_the_same_bits_alone_and_in_a_batch_and_from_several_threads(
-    card: ModelCard, backend: Backend
-) -> None:
-    predictor = load_predictor(card, LOOSE, "cpu", backend)
-    assert predictor.tile_by_tile
-    alone = [predictor.predict(image[None])[0] for image in IMAGES]
-    with ThreadPoolExecutor(2) as threads:
-        for together in threads.map(predictor.predict, [IMAGES] * 4):
-            for one, other in zip(alone, together, strict=True):
-                assert (one.boxes_xyxy == other.boxes_xyxy).all() and (one.scores == other.scores).all()
+
+@pytest.fixture(scope="module")
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
+
+
+def test_a_missing_package_names_the_extra(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DeviceError, match=r"pip install 'lcageo\[openvino\]'"):
+        load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
 
 
 def test_ctrl_c_is_survived_after_two_predictors(card: ModelCard, untrained: Path) -> None:
@@ -48,3 +50,34 @@ def test_ctrl_c_is_survived_after_two_predictors(card: ModelCard, untrained: Pat
         "assert received == [1]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "agrees", "has_bf16", "chosen"),
+    [
+        (Precision.AUTO, True, True, Precision.BF16),
+        (Precision.AUTO, True, False, Precision.FP32),
+        (Precision.AUTO, False, True, Precision.FP32),
+        (Precision.BF16, False, True, Precision.BF16),
+        (Precision.FP32, True, True, Precision.FP32),
+        (Precision.BF16, True, False, None),
+        (Precision.FP16, True, True, None),
+    ],
+)
+def test_bfloat16_is_chosen_where_the_processor_and_the_model_allow_it(
+    card: ModelCard, asked: Precision, agrees: bool, has_bf16: bool, chosen: Precision | None
+) -> None:
+    card = replace(card, precisions=(Precision.BF16,) if agrees else ())
+    if chosen is None:
+        with pytest.raises(DeviceError, match=f"this processor has no fast {asked}; use --precision fp32"):
+            openvino_backend._chosen(asked, card, has_bf16)
+    else:
+        assert openvino_backend._chosen(asked, card, has_bf16) is chosen
+
+
+def test_a_file_that_is_no_graph_is_refused_with_a_remedy(card: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not a graph")
+    broken = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(DeviceError, match="OpenVINO cannot run model 'untrained'"):
+        load_predictor(broken, LOOSE, "cpu", Backend.OPENVINO)

@@ -1,20 +1,31 @@
-"""Which backend runs a model, and that all of them agree."""
+"""Every backend finds what torch finds; which one is used, and what it refuses."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.backends import IMAGES, LOOSE, OTHERS, same
+from support.twins import same
 from support.untrained import make_untrained_model
 
-from lcageo.config import Backend, Engine, Precision
+from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import DeviceError, UsageError
 from lcageo.network_config import Preset
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import load_predictor
+from lcageo.runtime.predictor import load_predictor, must_prepare
+
+IMAGES = np.random.default_rng(0).integers(0, 255, (5, 3, 256, 256), dtype=np.uint8)
+LOOSE = DetectConfig(score=0.02)
+OTHERS = [Backend.OPENVINO, Backend.ONNX]
+
+
+@pytest.fixture(scope="module")
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -61,7 +72,20 @@ def test_bfloat16_of_torch_is_near_float32(card: ModelCard) -> None:
     assert (found.scores != exact.scores[: len(found)]).any() if len(found) <= len(exact) else True
 
 
-def test_a_missing_package_names_the_extra(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(DeviceError, match=r"pip install 'lcageo\[openvino\]'"):
-        load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
+def test_a_graph_is_prepared_only_where_it_will_be_used_and_is_not_cached(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path))
+    small, onnx = replace(card, tile_size=64), Engine(Backend.ONNX, Precision.AUTO, "cpu")
+    assert must_prepare(small, onnx) and must_prepare(small, Engine(Backend.AUTO, Precision.AUTO, "cpu"))
+    assert not must_prepare(small, Engine(Backend.TORCH, Precision.AUTO, "cpu"))
+    assert not must_prepare(small, Engine(Backend.AUTO, Precision.AUTO, "cuda"))
+    load_predictor(small, LOOSE, "cpu", Backend.ONNX)
+    assert not must_prepare(small, onnx)
+
+
+def test_int8_is_refused_for_a_model_that_is_not_quantised_and_the_reverse(card: ModelCard) -> None:
+    with pytest.raises(UsageError, match="'untrained' is not quantised; leave out --precision int8"):
+        load_predictor(card, LOOSE, "cpu", precision=Precision.INT8)
+    with pytest.raises(UsageError, match="'untrained' is int8; leave out --precision fp32"):
+        load_predictor(replace(card, weights=Path("a.onnx")), LOOSE, "cpu", precision=Precision.FP32)

@@ -3,24 +3,35 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support.torch_models import predictor
 
 from lcageo.config import Backend, DetectConfig, Precision
 from lcageo.detections import Detections
 from lcageo.errors import DeviceError, DeviceMemoryError, UsageError
 from lcageo.nms import nms
 from lcageo.runtime import torch_backend
-from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.runtime.selection import Selection
 from lcageo.runtime.torch_backend import TorchPredictor
 from lcageo.runtime.weights import load_network
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 3, 256, 256), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def card(untrained: Path) -> ModelCard:
+    return find_card(str(untrained))
+
+
+def predictor(card: ModelCard, device: str = "cpu", **settings: object) -> TorchPredictor:
+    loaded = load_predictor(card, DetectConfig(**settings), device, Backend.TORCH)  # type: ignore[arg-type]
+    assert isinstance(loaded, TorchPredictor)
+    return loaded
 
 
 def test_results_are_sorted_unique_inside_the_tile_and_above_the_threshold(card: ModelCard) -> None:

@@ -315,11 +315,6 @@ def test_web_mercator_goes_round_the_globe_too(tmp_path: Path) -> None:
     assert names([one, other]) == ["other"] == names([other, one])
 
 
-def test_most_scenes_choose_the_crs_and_of_equally_many_the_first(tmp_path: Path) -> None:
-    scenes = [placed(tmp_path, str(place), NORTH_UP, [], crs=crs).layer for place, crs in enumerate((32632, 32631))]
-    assert common_crs(scenes) == "EPSG:32632" and common_crs([*scenes, scenes[1]]) == "EPSG:32631"
-
-
 def test_a_layer_that_is_missing_or_damaged_is_reported_with_a_remedy(tmp_path: Path) -> None:
     whole = [(10.0, 10.0 * row, 20.0, 10.0 * row + 9, 0.5, 0) for row in range(8)]
     for suffix in FORMATS:
@@ -347,23 +342,3 @@ def test_a_scene_that_cannot_be_transformed_to_the_common_crs_is_reported(tmp_pa
     off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size, scene.objects)
     with pytest.raises(OutputError, match=r"scene 'site' cannot be transformed to WGS 84 / UTM .*; leave it out"):
         list(joint_parts([scene, off], CLASSES))
-
-
-@pytest.mark.parametrize(
-    ("codes", "expected"),
-    [
-        ((32631, 32631, 32632), 32631),  # neighbouring zones
-        ((32631, 32631, 32636), None),  # far apart
-        ((32660, 32660, 32601), 32660),  # across the antimeridian
-        ((3857, 32631, 3857), 3857),  # made for all of the globe
-    ],
-)
-def test_scenes_far_apart_are_joined_in_longitude_and_latitude(
-    tmp_path: Path, codes: tuple[int, ...], expected: int | None
-) -> None:
-    layers = []
-    for number, code in enumerate(codes):
-        x, y = (0.0, 5_000_000.0) if code == 3857 else (500_000.0, 5_000_000.0)
-        corners = ((x, y), (x + 9, y), (x + 9, y - 9), (x, y - 9))
-        layers.append(SceneLayer(str(number), tmp_path, pyproj.CRS(code), 0.5, corners, (18, 18), 0))
-    assert common_crs(layers) == pyproj.CRS("OGC:CRS84" if expected is None else expected)

@@ -1,4 +1,4 @@
-"""Which rasters belong to a survey."""
+"""Which rasters folders, patterns and lists name."""
 
 from __future__ import annotations
 
@@ -27,3 +27,22 @@ def test_scenes_are_found_in_folders_patterns_and_lists(tmp_path: Path, monkeypa
     assert [scene.path for scene in scenes] == ["s/a.tif", "/vsicurl/http://host/x.tif"]
     with pytest.raises(UsageError, match="does not exist"):
         places(["nowhere"])
+
+
+def test_a_scene_that_is_named_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.tif").touch()
+    monkeypatch.chdir(tmp_path)
+    assert len(find_scenes([".", "a.tif", str(tmp_path), "*.tif"], None, False, Path("out"))) == 1
+
+
+def test_a_folder_is_searched_without_links_to_folders(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.tif").touch()
+    (tmp_path / "deep" / "circle").symlink_to(tmp_path, target_is_directory=True)
+    assert places([str(tmp_path)], recursive=True) == ["deep/a"] and places([str(tmp_path)]) == []
+
+
+def test_a_list_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"cannot be read .* give a text file with one raster per line"):
+        places([str(tmp_path / "list.txt")])

@@ -1,47 +1,20 @@
-"""What a survey's folder remembers."""
+"""What a survey's state file stores, and that it survives closing, damage and odd names."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+import os
+from contextlib import closing
+from pathlib import Path, PurePosixPath
 
-from support.bright import Failing
-from support.surveys import CONFIG, files, run
-
-from lcageo.inference.runner import LocalRunner
-from lcageo.survey.scenes import SurveyScene, find_scenes
-from lcageo.survey.survey import SurveyConfig, open_survey
+from lcageo.survey.scenes import SurveyScene
+from lcageo.survey.state import STATE_FILE, SceneRecord, State, SurveyState
 
 
-def test_a_second_process_is_refused(flight: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with open_survey(SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing())):
-        code = f"from lcageo.survey.state import *; SurveyState(Path({str(out)!r}))"
-        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert second.returncode and "another process is writing the same result" in second.stderr
-
-
-def test_a_damaged_state_is_created_again(flight: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(flight, out)
-    first = files(out)
-    (out / ".lcageo-survey").write_bytes(b"nothing to be read" * 300)
-    with open_survey(SurveyConfig(out, ".geojson"), CONFIG, LocalRunner(Failing())) as survey:
-        jobs = survey.look(find_scenes([str(flight)], None, True, out), overwrite=True)
-        list(survey.run(jobs, lambda line: None, lambda *_: None))
-        survey.finish(lambda line: None)
-    assert len(jobs) == 4 and files(out) == first
+def scene(path: str) -> SurveyScene:
+    return SurveyScene(path, PurePosixPath(Path(path).stem))
 
 
 def test_names_never_collide_and_never_change(tmp_path: Path) -> None:
-    from lcageo.survey.state import SurveyState
-
-    def scene(path: str) -> SurveyScene:
-        from pathlib import PurePosixPath
-
-        return SurveyScene(path, PurePosixPath(Path(path).stem))
-
     first = [scene(path) for path in ("a/x.tif", "b/x.tif", "c/x.tif", "a/x.jp2", "a/X.tif")]
     state = SurveyState(tmp_path)
     named = state.places(first)
@@ -53,3 +26,35 @@ def test_names_never_collide_and_never_change(tmp_path: Path) -> None:
     assert {path: place for path, place in later.items() if path in named} == named
     assert str(later["0/x.tif"]) not in map(str, named.values())
     state.close()
+
+
+def test_records_are_read_back_as_they_were_stored(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"/flight/odd \xff.tif")
+    record = SceneRecord(
+        odd, State.HOLES, 1.5, {"run": 4}, {"ship": 2, "car": 3}, ["scenes/odd.gpkg"], ["slow"], "gone", ["odd.tif"],
+        corners=[[0, 0]], size=[10, 20],
+    )  # fmt: skip
+    with closing(SurveyState(tmp_path)) as state:
+        state.keep_places(state.places([scene(odd)]))
+        assert state.records([scene(odd)]) == {}  # has not been run
+        state.keep("made from", record)
+    with closing(SurveyState(tmp_path)) as state:
+        assert state.records([scene(odd), scene("/flight/other.tif")]) == {odd: ("made from", record)}
+    assert record.objects == 5
+
+
+def test_files_and_the_joint_layer_are_stored(tmp_path: Path) -> None:
+    with closing(SurveyState(tmp_path)) as state:
+        assert state.joined() == "" and state.made() == set()
+        state.keep_made(["a.gpkg", "b.gpkg"])
+        state.keep_made(["a.gpkg"])
+        state.keep_joined("first")
+        state.keep_joined("second")
+    with closing(SurveyState(tmp_path)) as state:
+        assert state.joined() == "second" and state.made() == {"a.gpkg", "b.gpkg"}
+
+
+def test_a_damaged_state_file_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / STATE_FILE).write_bytes(b"nothing to be read" * 300)
+    with closing(SurveyState(tmp_path)) as state:
+        assert state.made() == set() and state.records([scene("a.tif")]) == {}

@@ -1,4 +1,4 @@
-"""How every scene of a survey ended."""
+"""The summary of a survey, read back by csv and json."""
 
 from __future__ import annotations
 
@@ -6,53 +6,44 @@ import csv
 import json
 from pathlib import Path
 
-import geopandas
-import pytest
-from support.bright import Failing
-from support.scenes import squares, write_scene
-from support.surveys import CONFIG, run
+from lcageo.survey.state import SceneRecord, State
+from lcageo.survey.summary import SUMMARY, as_json, write_summary
+from lcageo.vector.publish import Publication
+from lcageo.vector.record import RunRecord
 
-from lcageo.errors import InterruptedRunError, OutputError
-from lcageo.inference.runner import LocalRunner
-from lcageo.survey.scenes import find_scenes
-from lcageo.survey.survey import SurveyConfig, open_survey
-
-
-def test_a_stopped_survey_leaves_a_summary_of_its_progress(flight: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with open_survey(
-        SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing(30, InterruptedRunError("stop")))
-    ) as survey:
-        jobs = survey.look(find_scenes([str(flight)], None, False, out))
-        with pytest.raises(InterruptedRunError):
-            list(survey.run(jobs, lambda line: None, lambda *_: None))
-        survey.summarize()
-    states = [scene["state"] for scene in json.loads((out / "summary.json").read_text())["per_scene"]]
-    assert states == ["done", "waiting", "waiting", "waiting"]
+DONE = SceneRecord(
+    "a.tif", State.DONE, 2.5, {"planned": 4, "run": 3}, {"ship": 2}, ["scenes/a.gpkg"], ["slow", "no CRS"],
+    files=["a.tif"], crs="local", corners=[(0, 0)] * 4, size=(10, 20),
+)  # fmt: skip
+FAILED = SceneRecord("odd \udcff.tif", State.FAILED, error="not a raster")
 
 
-def test_the_summary_lists_every_scene(flight: Path, tmp_path: Path) -> None:
-    (flight / "part 9.tif").write_bytes(b"no raster")
-    write_scene(flight / "nowhere.tif", squares(100, 100, [(20, 20, 20, 250)]), None, None)
-    run(flight, tmp_path / "out")
-    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").splitlines()))
-    content = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert [row["state"] for row in rows] == ["done"] * 5 + ["failed"]
-    assert content["scenes"] == {"done": 5, "holes": 0, "failed": 1, "waiting": 0}
-    nowhere, first = rows[0], rows[1]
-    assert "has no CRS" in nowhere["warnings"] and nowhere["white square"] == "1"
-    layer = geopandas.read_file(tmp_path / "out" / first["layer"])
-    assert int(first["objects"]) == len(layer) == int(first["grey square"]) + int(first["white square"]) > 0
-    assert int(first["tiles_planned"]) == int(first["tiles_run"]) > 4 and "part 9.tif" in rows[-1]["error"]
-    assert content["per_scene"][1]["objects"] == len(layer)
-    joint = geopandas.read_file(tmp_path / "out" / "survey.geojson")
-    assert "nowhere" not in set(joint["scene"])
+def written(folder: Path, *records: SceneRecord) -> Path:
+    with Publication() as publication:
+        write_summary(records, ("ship", "car"), RunRecord(model="m"), publication, folder)
+        publication.publish()
+    return folder
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "summary.json", "survey.geojson"])
-def test_a_summary_that_another_made_is_not_replaced(flight: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_text("mine")
-    with pytest.raises(OutputError, match="was not made by this survey"):
-        run(flight, tmp_path / "out")
-    assert (tmp_path / "out" / name).read_text() == "mine"
+def test_the_table_has_a_row_per_scene_and_a_column_per_class(tmp_path: Path) -> None:
+    text = (written(tmp_path, DONE, FAILED) / "summary.csv").read_text(encoding="utf-8")
+    done, failed = csv.DictReader(text.splitlines())
+    assert done["layer"] == "scenes/a.gpkg" and done["tiles_planned"] == "4" and done["tiles_run"] == "3"
+    assert (done["objects"], done["ship"], done["car"]) == ("2", "2", "0") and done["warnings"] == "slow; no CRS"
+    assert failed["scene"] == "odd \\udcff.tif" and failed["error"] == "not a raster"
+    assert failed["layer"] == failed["objects"] == failed["ship"] == failed["seconds"] == ""
+
+
+def test_the_json_has_the_record_and_every_scene(tmp_path: Path) -> None:
+    content = json.loads((written(tmp_path, DONE, FAILED) / SUMMARY).read_text(encoding="utf-8"))
+    assert content["model"] == "m" and [scene["state"] for scene in content["per_scene"]] == ["done", "failed"]
+    assert content["per_scene"][0]["per_class"] == {"ship": 2} and content["per_scene"][1]["error"] == "not a raster"
+
+
+def test_internal_values_of_a_scene_are_left_out() -> None:
+    entry = as_json(DONE)
+    assert not {"files", "crs", "corners", "size"} & set(entry) and entry["objects"] == 2
+
+
+def test_a_survey_without_scenes_has_a_table_without_rows(tmp_path: Path) -> None:
+    assert (written(tmp_path) / "summary.csv").read_text().count("\n") == 1

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +15,55 @@ import numpy as np
 import pytest
 import shapely
 from numpy.typing import NDArray
-from support.bright import Failing, PowerCutError
+from support.bright import BrightSquares, Failing, PowerCutError
 from support.scenes import UTM, noise, squares, write_scene
-from support.surveys import CONFIG, PLACES, cut, files, run
 
+from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.errors import OutputError
+from lcageo.errors import InterruptedRunError, OutputError
 from lcageo.inference import runner
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
 from lcageo.scene.raster import open_scene
 from lcageo.survey.scenes import find_scenes
-from lcageo.survey.state import State
+from lcageo.survey.state import SceneRecord, State
 from lcageo.survey.survey import SurveyConfig, open_survey
+
+PLACES = [(x, y, 8 + (x + y) % 9, 205 + (x * y) % 50) for x in range(6, 480, 31) for y in range(6, 380, 33)]
+CONFIG = DetectConfig(overlap="24")
+
+
+def cut(whole: NDArray[np.uint8], folder: Path, name: str, x: int, y: int, width: int, height: int) -> Path:
+    """A part of a larger scene, georeferenced."""
+    folder.mkdir(exist_ok=True, parents=True)
+    place = UTM @ UTM.translation(x, y)
+    return write_scene(folder / name, whole[:, y : y + height, x : x + width], transform=place)
+
+
+@pytest.fixture
+def flight(tmp_path: Path) -> Path:
+    """Four scenes of 280 x 230 pixels that overlap by 60 and more, together 500 x 400."""
+    whole, folder = squares(400, 500, PLACES), tmp_path / "flight"
+    for number, (x, y) in enumerate([(0, 0), (220, 0), (0, 170), (220, 170)]):
+        cut(whole, folder, f"part {number} ü.tif", x, y, 280, 230)
+    return folder
+
+
+def run(
+    folder: Path, out: Path, predictor: BrightSquares | None = None, suffix: str = ".geojson", force: bool = False,
+    config: DetectConfig = CONFIG,
+) -> tuple[BrightSquares, list[SceneRecord]]:  # fmt: skip
+    """Brings a survey up to date; the predictor has counted its batches."""
+    predictor = predictor or Failing()
+    with open_survey(SurveyConfig(out, suffix), config, LocalRunner(predictor)) as survey:
+        jobs = survey.look(find_scenes([str(folder)], None, True, out), force)
+        records = list(survey.run(jobs, lambda line: None, lambda *_: None, force))
+        survey.finish(lambda line: None)
+    return predictor, records
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.geojson"))}
 
 
 def test_the_joint_layer_shows_what_one_scene_of_all_would(flight: Path, tmp_path: Path) -> None:
@@ -104,6 +144,19 @@ def test_a_survey_that_broke_off_resumes_and_gives_the_same_bytes(
     assert len(undisturbed.batches) - len(predictor.batches) in {max(0, good - lost) for lost in range(in_flight)}
 
 
+def test_a_stopped_survey_leaves_a_summary_of_its_progress(flight: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_survey(
+        SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing(30, InterruptedRunError("stop")))
+    ) as survey:
+        jobs = survey.look(find_scenes([str(flight)], None, False, out))
+        with pytest.raises(InterruptedRunError):
+            list(survey.run(jobs, lambda line: None, lambda *_: None))
+        survey.summarize()
+    states = [scene["state"] for scene in json.loads((out / "summary.json").read_text())["per_scene"]]
+    assert states == ["done", "waiting", "waiting", "waiting"]
+
+
 def test_settings_that_change_after_a_break_off_restart_the_scene(flight: Path, tmp_path: Path) -> None:
     with pytest.raises(PowerCutError):
         run(flight, tmp_path / "out", Failing(3))
@@ -111,6 +164,24 @@ def test_settings_that_change_after_a_break_off_restart_the_scene(flight: Path, 
     run(flight, tmp_path / "out", config=other)
     run(flight, tmp_path / "whole", config=other)
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_the_summary_lists_every_scene(flight: Path, tmp_path: Path) -> None:
+    (flight / "part 9.tif").write_bytes(b"no raster")
+    write_scene(flight / "nowhere.tif", squares(100, 100, [(20, 20, 20, 250)]), None, None)
+    run(flight, tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").splitlines()))
+    content = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert [row["state"] for row in rows] == ["done"] * 5 + ["failed"]
+    assert content["scenes"] == {"done": 5, "holes": 0, "failed": 1, "waiting": 0}
+    nowhere, first = rows[0], rows[1]
+    assert "has no CRS" in nowhere["warnings"] and nowhere["white square"] == "1"
+    layer = geopandas.read_file(tmp_path / "out" / first["layer"])
+    assert int(first["objects"]) == len(layer) == int(first["grey square"]) + int(first["white square"]) > 0
+    assert int(first["tiles_planned"]) == int(first["tiles_run"]) > 4 and "part 9.tif" in rows[-1]["error"]
+    assert content["per_scene"][1]["objects"] == len(layer)
+    joint = geopandas.read_file(tmp_path / "out" / "survey.geojson")
+    assert "nowhere" not in set(joint["scene"])
 
 
 def test_a_survey_of_nothing_placed_has_no_joint_layer(tmp_path: Path) -> None:
@@ -130,6 +201,26 @@ def test_layers_that_another_made_are_not_replaced(flight: Path, tmp_path: Path)
     assert stranger.read_text() == "mine"
 
 
+def test_a_second_process_is_refused(flight: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_survey(SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing())):
+        code = f"from lcageo.survey.state import *; SurveyState(Path({str(out)!r}))"
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert second.returncode and "another process makes the same result" in second.stderr
+
+
+def test_a_damaged_state_is_created_again(flight: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(flight, out)
+    first = files(out)
+    (out / ".lcageo-survey").write_bytes(b"nothing to be read" * 300)
+    with open_survey(SurveyConfig(out, ".geojson"), CONFIG, LocalRunner(Failing())) as survey:
+        jobs = survey.look(find_scenes([str(flight)], None, True, out), overwrite=True)
+        list(survey.run(jobs, lambda line: None, lambda *_: None))
+        survey.finish(lambda line: None)
+    assert len(jobs) == 4 and files(out) == first
+
+
 def test_a_damaged_journal_loses_its_own_tiles_only(flight: Path, tmp_path: Path) -> None:
     run(flight, tmp_path / "whole")
     with pytest.raises(PowerCutError):
@@ -147,6 +238,15 @@ def test_a_name_that_is_not_valid_text_fails_only_its_scene(flight: Path, tmp_pa
         states = {record.scene: record.state for record in run(flight, tmp_path / "out")[1]}
         assert states[str(odd)] is State.FAILED and list(states.values()).count(State.FAILED) == 1
     assert "odd \\udcff.tif" in (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "summary.json", "survey.geojson"])
+def test_a_summary_that_another_made_is_not_replaced(flight: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(OutputError, match="was not made by this survey"):
+        run(flight, tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "mine"
 
 
 def test_a_scene_that_changes_while_it_is_run_is_run_again(flight: Path, tmp_path: Path) -> None:

@@ -19,16 +19,13 @@ import torch
 from safetensors.torch import load_file
 from support import tiny_backbone
 from support.shapes import write_shapes
-from support.training_steps import CONFIG
+from support.steps import CONFIG, batch_of, shape_crops, state_of
 from torch import Tensor
 
 from lcageo.config import DetectConfig, Precision
-from lcageo.data.augment import AugmentConfig
-from lcageo.data.coco import read_coco
-from lcageo.data.dataset import CropBatches, CropDataset, TrainBatch, collate_train
+from lcageo.data.dataset import CropDataset, TrainBatch
 from lcageo.data.images import read_image
 from lcageo.detector.backbone import StrideIn, build_backbone
-from lcageo.detector.presets import build_network
 from lcageo.detector.resnet import ResNet
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
 from lcageo.network_config import BACKBONES, Norm, Preset
@@ -38,12 +35,10 @@ from lcageo.runtime.weights import load_network
 from lcageo.training.checkpoint import load_checkpoint
 from lcageo.training.config import Optimizer, TrainConfig, write_recipe
 from lcageo.training.data import TrainingData, load_training_data
-from lcageo.training.figures import MAX_OVERFLOWS, Figures, TrainProgress
+from lcageo.training.figures import TrainProgress
 from lcageo.training.log import read_metrics
 from lcageo.training.loop import Listener, RunOptions, _step, train
 from lcageo.training.model_folder import publish
-from lcageo.training.processes import Processes
-from lcageo.training.state import TrainState
 
 ALONE = RunOptions(device="cpu", workers=0, cache=True)
 
@@ -331,22 +326,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(shapes: TrainConfig, tm
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> CropDataset:
-    path = write_shapes(tmp_path_factory.mktemp("shapes") / "train.json")
-    return CropDataset(read_coco(path), AugmentConfig(crop_size=128, long_side=128), crops_per_epoch=8, seed=0)
-
-
-def batch_of(crops: CropDataset, positions: range) -> TrainBatch:
-    return collate_train([crops[0, position] for position in positions])
-
-
-def state_of(config: TrainConfig) -> TrainState:
-    torch.manual_seed(0)
-    network = build_network(config.network(2))
-    state = TrainState.begin(
-        config, Processes(), torch.device("cpu"), network, Preset.LCA, (124.0, 116.0, 104.0), (58.0,) * 3, 2, {}, None
-    )
-    state.network.train()
-    return state
+    return shape_crops(tmp_path_factory.mktemp("shapes"))
 
 
 def change_of(config: TrainConfig, batch: TrainBatch) -> tuple[dict[str, Tensor], float]:
@@ -376,20 +356,3 @@ def test_a_float16_step_that_overflows_in_one_optimiser_is_skipped_by_both(crops
     _step(state, batch_of(crops, range(2)), 1e-3, geometric=False)
     assert all(torch.equal(tensor, before[key]) for key, tensor in state.network.state_dict().items())
     assert state.scaler.get_scale() < scale
-
-
-def test_float16_that_keeps_overflowing_stops_the_run(crops: CropDataset, tmp_path: Path) -> None:
-    state = state_of(replace(CONFIG, precision=Precision.FP16))
-    losses, _ = _step(state, batch_of(crops, range(2)), 1e-3, geometric=False)
-    figures = Figures(state, crops, CropBatches(2, 4), tmp_path / "checkpoint.pt")
-    state.step = 1
-    for _ in range(MAX_OVERFLOWS):
-        figures.add(losses, torch.tensor(np.inf))
-    figures.look(0.1, 0.5, None)
-    figures.add(losses, torch.tensor(1.0))
-    figures.add(losses, torch.tensor(np.nan))
-    figures.look(0.1, 0.5, None)
-    for _ in range(MAX_OVERFLOWS):
-        figures.add(losses, torch.tensor(np.nan))
-    with pytest.raises(TrainingError, match="the gradient's norm is nan after step 1; try --resume with a lower --lr"):
-        figures.look(0.1, 0.5, None)

@@ -1,19 +1,10 @@
-"""Models and tiles for comparing backends."""
+"""Detections of two backends, compared."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lcageo.config import Backend, DetectConfig
 from lcageo.detections import Detections
-
-IMAGES = np.random.default_rng(0).integers(0, 255, (5, 3, 256, 256), dtype=np.uint8)
-
-
-LOOSE = DetectConfig(score=0.02)
-
-
-OTHERS = [Backend.OPENVINO, Backend.ONNX]
 
 
 def same(first: list[Detections], second: list[Detections], score: float = 1e-4, pixels: float = 0.1) -> bool:

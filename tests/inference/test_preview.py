@@ -1,0 +1,58 @@
+"""What a run would take, and what a scene is, without running it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.bright import BrightSquares, bright_card
+from support.scenes import UTM, damaged_scene, noise, write_scene
+
+from lcageo.config import DetectConfig
+from lcageo.errors import DeviceMemoryError
+from lcageo.inference.preview import describe_scene, preview_scene
+from lcageo.scene import prefetch
+from lcageo.scene.raster import open_scene
+
+
+def test_the_tiles_are_those_of_the_area_and_only_one_batch_is_run_twice(tmp_path: Path) -> None:
+    predictor = BrightSquares(bright_card(64))
+    bbox = (UTM.c, UTM.f - 30, UTM.c + 30, UTM.f)  # 60 x 60 pixels: in the first tile
+    with open_scene(write_scene(tmp_path / "a.tif", noise(128, 192))) as scene:
+        preview = preview_scene(scene, predictor, DetectConfig(overlap="0", bbox=bbox), 4)
+        everything = preview_scene(scene, predictor, DetectConfig(overlap="0"), 4)
+    assert (preview.tiles, preview.outside_aoi) == (1, 5) and (everything.tiles, everything.outside_aoi) == (6, 0)
+    assert predictor.batches == [1, 1, 4, 4] and everything.seconds > 0 and everything.memory_mb > 10
+
+
+def test_the_share_without_data_is_estimated(tmp_path: Path) -> None:
+    pixels = noise(200, 400)
+    pixels[:, :, 100:] = 0
+    with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=0)) as scene:
+        preview = preview_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2)
+        assert preview.empty_share == pytest.approx(0.75, abs=0.02)
+        assert describe_scene(scene, None)["valid_share"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_batch_is_halved_until_it_fits(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(400, 400))) as scene:
+        predictor = BrightSquares(bright_card(64), largest_batch=2)
+        preview_scene(scene, predictor, DetectConfig(), 16)
+        assert predictor.batches == [2, 2]
+        with pytest.raises(DeviceMemoryError):
+            preview_scene(scene, BrightSquares(bright_card(64), largest_batch=0), DetectConfig(), 16)
+
+
+def test_a_damaged_scene_is_timed_by_what_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
+    with open_scene(damaged_scene(tmp_path / "a.tif", [0])) as scene:
+        assert preview_scene(scene, BrightSquares(bright_card(64)), DetectConfig(overlap="0"), 2).tiles == 64
+
+
+def test_a_scene_is_described_in_json(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(128, 192))) as scene:
+        described = json.loads(json.dumps(describe_scene(scene, bright_card(64))))
+    assert described["size"] == [192, 128] and described["crs"] == "EPSG:32633" and described["untagged_edge"] is None
+    assert described["corners"] == [[UTM.c, UTM.f], [UTM.c + 96, UTM.f - 64]]
+    assert described["tiling"]["overlap"] == 16 and described["tiling"]["tiles"] == 3 * 4

@@ -1,0 +1,114 @@
+"""Criteria against pandas, and their edges: areas of interest, the best, objects that somebody drew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.found_layers import CLASSES, COUNT, CRS, PROVENANCE, drawn, found, read, write
+
+from lcageo.errors import ConfigError, DataError, UsageError
+from lcageo.selection.criteria import Criteria
+from lcageo.selection.filter import filter_layer
+from lcageo.vector import read as layer_reader
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7, None))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    seed=st.integers(0, 9),
+    score=st.none() | st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    limits=st.dictionaries(st.sampled_from(CLASSES), st.sampled_from([0.1, 0.6, 0.9])),
+    classes=st.sets(st.sampled_from(CLASSES)),
+    area=st.none() | st.sampled_from([0.0, 50.0, 150.0, 1e9]),
+    top=st.none() | st.integers(1, 70),
+)
+def test_criteria_select_what_pandas_selects(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    score: float | None,
+    limits: dict[str, float],
+    classes: set[str],
+    area: float | None,
+    top: int | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("criteria")
+    rows = read(write(folder / "all.gpkg", found(seed)))
+    criteria = Criteria(score, limits, tuple(sorted(classes)), area, None, top)
+    counts = filter_layer(folder / "all.gpkg", folder / "some.gpkg", criteria)
+    default = PROVENANCE["thresholds"] if score is None else dict.fromkeys(CLASSES, score)
+    assert isinstance(default, dict)
+    minimum = rows["class"].map({**default, **limits})
+    expected = rows[rows["score"] >= minimum]
+    expected = expected[expected["class"].isin(classes)] if classes else expected
+    expected = expected[expected["area_m2"] >= area] if area is not None else expected
+    if top is not None:  # the layer's order breaks ties
+        expected = expected.sort_values("score", ascending=False, kind="stable").head(top)
+    assert read(folder / "some.gpkg")["id"].tolist() == sorted(expected["id"])
+    assert counts.kept == expected["class"].value_counts().to_dict()
+
+
+def test_an_area_of_interest_in_another_crs_keeps_what_lies_inside(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "all.gpkg", found()))
+    area = shapely.box(500_100, 4_999_600, 500_300, 4_999_900)
+    geopandas.GeoSeries([area], crs=CRS).to_crs(4326).to_file(tmp_path / "aoi.geojson")
+    filter_layer(tmp_path / "all.gpkg", tmp_path / "some.fgb", Criteria(0.0, aoi=tmp_path / "aoi.geojson"))
+    inside = rows[rows.geometry.centroid.within(area)]
+    assert 3 < len(inside) < COUNT and read(tmp_path / "some.fgb")["id"].tolist() == inside["id"].tolist()
+
+
+def test_an_area_of_interest_too_large_for_the_layers_crs_keeps_all(tmp_path: Path) -> None:
+    layer = write(tmp_path / "all.gpkg", found())
+    world = geopandas.GeoDataFrame(geometry=[shapely.box(-180, -90, 180, 90)], crs="EPSG:4326")
+    world.to_file(tmp_path / "world.gpkg")
+    counts = filter_layer(layer, tmp_path / "some.gpkg", Criteria(score=0.0, aoi=tmp_path / "world.gpkg"))
+    assert sum(counts.kept.values()) == COUNT
+    pixels = write(tmp_path / "pixels.gpkg", found(), None)
+    with pytest.raises(UsageError, match=r"the layer has no CRS, but --aoi '.*' has"):
+        filter_layer(pixels, tmp_path / "none.gpkg", Criteria(aoi=tmp_path / "world.gpkg"))
+
+
+def test_what_somebody_drew_counts_among_the_best(tmp_path: Path) -> None:
+    for top in (3, 7, 9):
+        counts = filter_layer(drawn(tmp_path), tmp_path / f"top{top}.gpkg", Criteria(score=0.0, top=top))
+        after = geopandas.read_file(tmp_path / f"top{top}.gpkg", layer=f"top{top}")
+        assert sum(counts.kept.values()) == len(after) == top and after["score"].isna().sum() == min(top, 7)
+        (tmp_path / "all.gpkg").unlink(), (tmp_path / "drawn.gpkg").unlink()
+
+
+def test_a_layer_without_the_required_columns_is_refused(tmp_path: Path) -> None:
+    geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=CRS).to_file(tmp_path / "own.gpkg")
+    with pytest.raises(DataError, match="no column 'score'"):
+        filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria(score=0.5))
+    filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria())
+    assert read_names(tmp_path / "some.gpkg") == ["a"]
+    layer = write(tmp_path / "pixels.gpkg", found(), None)
+    with pytest.raises(DataError, match="'area_m2' is empty, but --min-area requires it"):
+        filter_layer(layer, tmp_path / "large.gpkg", Criteria(min_area=1.0))
+
+
+def read_names(path: Path) -> list[str]:
+    return [str(name) for name in geopandas.read_file(path)["name"]]
+
+
+def test_only_criteria_that_are_set_are_recorded() -> None:
+    assert Criteria().as_json() == {}
+    criteria = Criteria(0.0, {"ship": 0.5}, ("ship",), aoi=Path("port.gpkg"))
+    assert criteria.as_json() == {
+        "score": 0.0, "per_class": {"ship": 0.5}, "classes": ("ship",), "aoi": "port.gpkg",
+    }  # fmt: skip
+
+
+def test_impossible_criteria_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"score 1\.5 is outside 0 to 1"):
+        Criteria(per_class={"ship": 1.5})
+    with pytest.raises(ConfigError, match="top 0 is below 1"):
+        Criteria(top=0)

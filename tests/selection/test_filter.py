@@ -1,0 +1,109 @@
+"""Filtering from every format to every other, with what the layer of objects must keep on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from support.found_layers import COUNT, drawn, found, read, write
+
+from lcageo.detections import Detections
+from lcageo.selection.criteria import Criteria
+from lcageo.selection.filter import filter_layer
+from lcageo.vector import read as layer_reader
+from lcageo.vector.formats import FORMATS, sidecar
+from lcageo.vector.read import open_layer
+
+FIELDS = ["id", "class", "class_id", "score", "width_m", "height_m", "area_m2", "scene"]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_reader.LayerFile.parts, "__defaults__", (7, None))
+
+
+@pytest.mark.parametrize("target", FORMATS)
+@pytest.mark.parametrize("source", FORMATS)
+def test_every_format_becomes_every_other(source: str, target: str, tmp_path: Path) -> None:
+    before = write(tmp_path / f"all{source}", found())
+    counts = filter_layer(before, tmp_path / f"some{target}", Criteria(score=0.0))
+    assert sum(counts.read.values()) == sum(counts.kept.values()) == COUNT and not counts.warnings
+    expected = read(write(tmp_path / "expected.gpkg", found()))
+    after = read(tmp_path / f"some{target}")
+    for name in FIELDS:
+        if name in ("class", "scene"):
+            assert after[name].tolist() == expected[name].tolist()
+        else:
+            assert pd.to_numeric(after[name]).to_numpy(float) == pytest.approx(expected[name].to_numpy(float))
+    degrees = source == ".geojson" or target == ".geojson"
+    own = expected.to_crs("OGC:CRS84") if degrees else expected
+    if target != ".csv":
+        assert after.crs is not None and after.crs.equals(own.crs, ignore_axis_order=True)
+    places = shapely.bounds(after.geometry.to_numpy())
+    assert np.abs(places - shapely.bounds(own.geometry.to_numpy())).max() < (2e-8 if degrees else 1e-6)
+    if target not in (".csv", ".shp"):
+        assert open_layer(tmp_path / f"some{target}", "").record.as_json()["filtered"][0]["from"] == str(before)
+    else:
+        assert sidecar(tmp_path / f"some{target}").exists()
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_what_somebody_drew_stays_and_leaves_the_others_as_they_were(target: str, tmp_path: Path) -> None:
+    filter_layer(drawn(tmp_path), tmp_path / f"some{target}", Criteria(score=0.9))
+    before, after = (
+        geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, layer=path.stem)
+        for path in (tmp_path / "drawn.gpkg", tmp_path / f"some{target}")
+    )
+    expected = before[before["score"].isna() | (before["score"] >= 0.9)]
+    assert len(after) == len(expected) > 7
+    ids, true = (pd.to_numeric(layer["id"].replace("", None)).astype(float) for layer in (after, expected))
+    assert sorted(ids.dropna()) == sorted(true.dropna()) and ids.isna().sum() == 7
+    assert sorted(after["class"]) == sorted(expected["class"])
+    if target not in (".csv", ".fgb"):
+        assert pd.api.types.is_integer_dtype(pyogrio_types(tmp_path / f"some{target}")["class_id"])
+
+
+def pyogrio_types(path: Path) -> dict[str, Any]:
+    """The columns' types in the file."""
+    import pyarrow.parquet
+    import pyogrio
+
+    if path.suffix == ".parquet":
+        schema = pyarrow.parquet.read_schema(path)
+        return {name: schema.field(name).type.to_pandas_dtype() for name in schema.names if name != "geometry"}
+    info = pyogrio.read_info(path, layer=path.stem)
+    return {name: np.dtype(kind) for name, kind in zip(info["fields"], info["dtypes"], strict=True)}
+
+
+def test_a_filtered_layer_can_be_converted_again(tmp_path: Path) -> None:
+    layer = write(tmp_path / "all.gpkg", found())
+    low = filter_layer(layer, tmp_path / "low.gpkg", Criteria(score=0.1, per_class={"ship": 0.2}))
+    again = filter_layer(tmp_path / "low.gpkg", tmp_path / "low.fgb", Criteria())
+    assert again.kept == low.kept and sum(low.kept.values()) > 40
+    assert open_layer(tmp_path / "low.fgb", "").record.as_json()["thresholds"] == {
+        "ship": 0.2, "vehicle": 0.1, "storage tank": 0.1,
+    }  # fmt: skip
+
+
+def test_a_layer_of_which_nothing_is_kept_is_reported(tmp_path: Path) -> None:
+    counts = filter_layer(write(tmp_path / "all.gpkg", found()), tmp_path / "none.gpkg", Criteria(classes=("boat",)))
+    assert counts.warnings[-1] == f"none of the {COUNT} objects of '{tmp_path / 'all.gpkg'}' meets the criteria"
+
+
+def test_an_id_that_is_text_stays_text(tmp_path: Path) -> None:
+    rows = read(write(tmp_path / "all.gpkg", found())).assign(id=lambda rows: "w" + rows["id"].astype(str))
+    rows.to_file(tmp_path / "ways.gpkg", layer="ways")
+    filter_layer(tmp_path / "ways.gpkg", tmp_path / "some.fgb", Criteria(score=0.0))
+    assert sorted(geopandas.read_file(tmp_path / "some.fgb")["id"]) == sorted(rows["id"])
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet"])
+def test_an_empty_layer_stays_empty(suffix: str, tmp_path: Path) -> None:
+    write(tmp_path / f"none{suffix}", Detections.empty())
+    counts = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Criteria())
+    assert counts.read == {} and len(read(tmp_path / "after.gpkg")) == 0

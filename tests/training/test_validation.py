@@ -1,0 +1,101 @@
+"""Validation: what it says is what the published model gives, and only the best is published as the result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from support.shapes import write_shapes
+
+from lcageo.config import BENCHMARK, Backend
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.coco import read_coco
+from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import load_predictor
+from lcageo.training.log import METRICS_FILE, TrainingLog, read_metrics
+from lcageo.training.model_folder import CURVES_FILE, LAST, SHEET_FILE
+from lcageo.training.validation import Validator
+
+
+@pytest.fixture(scope="module")
+def val(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+    return read_coco(write_shapes(tmp_path_factory.mktemp("shapes") / "val.json", count=3))
+
+
+@pytest.fixture
+def card(untrained: Path) -> ModelCard:
+    """A card with the classes of the shapes; the network has outputs for others that no image shows."""
+    return find_card(str(untrained))
+
+
+@pytest.fixture
+def weights(card: ModelCard) -> dict[str, torch.Tensor]:
+    return load_file(card.weights)
+
+
+@pytest.fixture
+def labelled(val: LabelledSet, card: ModelCard) -> LabelledSet:
+    """The shapes, labelled with the first two of the card's classes."""
+    return LabelledSet(val.name, card.classes, val.annotations)
+
+
+def test_figures_are_those_of_the_published_folder(
+    card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    validator = Validator(card, labelled, tmp_path, "cpu", 2, cache=True)
+    made = validator.validate(weights, 7, 3, -1.0, None)
+    published = find_card(str(tmp_path / LAST))
+    predictor = load_predictor(published, kept_of_tiles(BENCHMARK), "cpu", Backend.TORCH)
+    again = evaluate_found(labelled, find_objects(predictor, labelled, batch=2))
+    assert (made.step, made.epoch, made.is_best) == (7, 3, True)
+    assert made.evaluation.map50_95 == again.map50_95 and made.evaluation.map50 == again.map50
+    assert published.metrics["step"] == 7 and published.metrics["images"] == 3
+    assert published.metrics["mAP50"] == pytest.approx(again.map50, abs=1e-4)
+    assert dict(published.thresholds) == pytest.approx(again.thresholds())
+
+
+def test_a_result_that_is_no_better_replaces_only_the_newest_model(
+    card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    validator = Validator(card, labelled, tmp_path, "cpu", 2, cache=False)
+    best = validator.validate(weights, 1, 0, -1.0, None).evaluation.map50_95
+    changed = {name: tensor + 1e-3 if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    for value in (best, 1.0):
+        assert not validator.validate(weights if value == best else changed, 2, 0, value, None).is_best
+    assert find_card(str(tmp_path)).metrics["step"] == 1
+    assert find_card(str(tmp_path / LAST)).metrics["step"] == 2
+    assert find_card(str(tmp_path)).sha256 != find_card(str(tmp_path / LAST)).sha256
+
+
+def test_the_log_gets_the_figures_and_the_end_a_picture_and_curves(
+    card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    validator = Validator(card, labelled, tmp_path, "cpu", 2, cache=False)
+    with TrainingLog(tmp_path, tensorboard=False) as log:
+        made = validator.validate(weights, 5, 2, -1.0, log)
+    (row,) = read_metrics(tmp_path / METRICS_FILE)
+    assert (row["step"], row["epoch"]) == ("5", "2")
+    assert float(row["mAP50_95"]) == pytest.approx(made.evaluation.map50_95, abs=1e-6)
+    assert validator.finish() == find_card(str(tmp_path))
+    for name in (SHEET_FILE, CURVES_FILE):
+        assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 1, name
+
+
+def test_without_objects_no_figure_is_written(
+    card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    bare = [
+        replace(one, boxes_xyxy=one.boxes_xyxy[:0], labels=one.labels[:0], difficult=one.difficult[:0])
+        for one in labelled.annotations
+    ]
+    empty = LabelledSet("bare", card.classes, tuple(bare))
+    made = Validator(card, empty, tmp_path, "cpu", 2, cache=False).validate(weights, 1, 0, -1.0, None)
+    assert math.isnan(made.evaluation.map50_95) and made.is_best
+    assert set(find_card(str(tmp_path)).metrics) == {"data", "images", "step"}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import UsageError
-from lcageo.inference.runner import LocalRunner, TileRunner
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import Predictor, load_engine, must_prepare
+
+if TYPE_CHECKING:  # evaluation of whole images runs where there is no rasterio
+    from lcageo.inference.runner import LocalRunner, TileRunner
 
 
 class Messages(Protocol):
@@ -54,6 +56,8 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
     Raises:
         UsageError: if the memory limit is too small for a single tile.
     """
+    from lcageo.inference.runner import LocalRunner
+
     predictor = open_predictor(asked, config, say)
     batch = asked.batch or predictor.batch
     if asked.max_memory is None:

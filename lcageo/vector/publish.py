@@ -62,8 +62,10 @@ class Publication:
             extends: whether the new file extends the existing one, which then must not change in the meantime.
 
         Raises:
-            OutputError: if the folder cannot be written to.
+            OutputError: if the folder cannot be written to, or the path is a folder.
         """
+        if path.is_dir():  # noticed now, since moving the other files would succeed first
+            raise OutputError(f"output '{path}' cannot be written: it is a folder; choose another name")
         try:
             state = _state(path) if extends else None
             folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent))

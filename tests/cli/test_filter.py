@@ -48,7 +48,7 @@ def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, unt
     ("arguments", "code", "message"),
     [
         (("--score", 2), 2, "score 2.0 is outside 0 to 1"),
-        (("--per-class", "ship"), 2, "is not a class and a score, like ship=0.3"),
+        (("--per-class", "ship"), 2, "is not a class and a score such as ship=0.3"),
         (("--top", 0), 2, "top 0 is below 1"),
         (("--to", "EPSG:1"), 2, "is not a CRS known to PROJ"),
         (("--aoi", "nowhere.gpkg"), 2, "does not exist"),

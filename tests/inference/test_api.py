@@ -96,7 +96,7 @@ def test_messages_of_the_command_become_warnings(tmp_path: Path, untrained: Path
         ({"scor": 0.3}, "there is no option scor"),
         ({"backend": "tensorflow"}, "backend 'tensorflow' is not known; choose one of auto, openvino"),
         ({"merge_metric": "giou"}, "merge_metric 'giou' is not known; choose one of iou, ios"),
-        ({"classes": "ship"}, "classes 'ship' is a single text; give a list"),
+        ({"classes": "ship"}, "classes 'ship' is a single string; give a list"),
         ({"score": 2}, "score 2 is outside 0 to 1"),
         ({"device": "cpu", "classes": ["boat"]}, "has no class 'boat'"),
     ],

@@ -127,7 +127,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with Journal.open(path, {"model": "a"}) as journal:
         code = f"from lcageo.inference.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert "another process makes the same result" in second.stderr
+        assert "another process is writing the same result" in second.stderr
         journal.add([TileOutcome(0, None)])
     with Journal.open(path, {"model": "a"}) as journal:
         assert journal.done().tolist() == [0]
@@ -223,7 +223,7 @@ def test_a_full_disk_is_an_error_and_the_run_resumes_once_there_is_space(small_d
     with Journal.open(path, {}) as journal:
         journal.add([TileOutcome(0, None)])
         filler.write_bytes(bytes(150_000))
-        with pytest.raises(OutputError, match=r"cannot be written.* make space, and the same command goes on"):
+        with pytest.raises(OutputError, match=r"cannot be written.* make space, then run the same command again"):
             for tile in range(1, 100):
                 journal.add([TileOutcome(tile, many)])
     filler.unlink()

@@ -62,11 +62,10 @@ def test_a_device_that_fails_ends_the_run(jobs: tuple[Job, ...], kind: type[Loca
     assert not any(job.layers[0].path.exists() for job in jobs)
 
 
-@pytest.mark.parametrize("kind", RUNNERS)
-def test_a_signal_ends_the_run_and_the_next_one_resumes(jobs: tuple[Job, ...], kind: type[LocalRunner]) -> None:
+def test_a_signal_ends_the_run_and_the_next_one_resumes(jobs: tuple[Job, ...]) -> None:
     with pytest.raises(InterruptedRunError, match="stopped"):
-        run_all(jobs, kind(Failing(1, signal.SIGTERM), 1))
-    rest = run_all(jobs, kind(BrightSquares(bright_card(64)), 1))
+        run_all(jobs, LocalRunner(Failing(1, signal.SIGTERM), 1))
+    rest = run_all(jobs, LocalRunner(BrightSquares(bright_card(64)), 1))
     assert [outcome.result is None for outcome in sorted(rest, key=lambda one: one.job.scene)] == [
         False, True, False, False
     ]  # fmt: skip

@@ -206,7 +206,7 @@ def test_a_second_process_is_refused(flight: Path, tmp_path: Path) -> None:
     with open_survey(SurveyConfig(out, ".csv"), CONFIG, LocalRunner(Failing())):
         code = f"from lcageo.survey.state import *; SurveyState(Path({str(out)!r}))"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert second.returncode and "another process makes the same result" in second.stderr
+    assert second.returncode and "another process is writing the same result" in second.stderr
 
 
 def test_a_damaged_state_is_created_again(flight: Path, tmp_path: Path) -> None:

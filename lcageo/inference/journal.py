@@ -237,7 +237,15 @@ class Journal:
         rows = self._database.rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
         while some := list(islice(rows, OBJECTS_AT_ONCE)):
             scores, labels, *boxes = zip(*some, strict=True)
-            yield Detections(np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64))
+            try:
+                found = Detections(
+                    np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64)
+                )
+            except (TypeError, ValueError) as error:  # NULL, or text: SQLite stores any type in any column
+                raise DamagedError(
+                    f"journal '{self._database.path}' is damaged ({error}); run again with --restart to start over"
+                ) from error
+            yield found
 
     def begin_publishing(self) -> None:
         """Records that the files of the result are moved into place from now on, replacing existing ones."""

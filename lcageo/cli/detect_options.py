@@ -39,7 +39,9 @@ PrecisionChoice = Annotated[
 Score = Annotated[
     float | None,
     typer.Option(
-        "--score", help="Minimum score of an object, 0 to 1. Default: the model's threshold for each class, else 0.3."
+        "--score",
+        help="Minimum score of an object, 0 to 1. Default: the model's threshold for each class, else "
+        f"{DetectConfig.DEFAULT_SCORE:g}.",
     ),
 ]
 Keep = Annotated[

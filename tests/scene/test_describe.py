@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from support.rasters import read_all
 from support.scenes import noise, write_scene
 
 from lcageo.errors import SceneError, UsageError
+from lcageo.scene.describe import SceneInfo, alpha_band, palette
 from lcageo.scene.raster import open_scene
 
 
@@ -75,3 +78,71 @@ def test_a_container_without_bands_names_what_it_holds(tmp_path: Path) -> None:
             target.write(source.read())
     with pytest.raises(SceneError, match=r"no bands; it contains several rasters, choose one: GPKG:"):
         open_scene(container)
+
+
+def info_of(path: Path) -> SceneInfo:
+    with open_scene(path) as scene:
+        return scene.info
+
+
+def test_size_type_and_storage_are_those_of_the_file(tmp_path: Path) -> None:
+    pixels = noise(64, 96).astype(np.uint16)
+    path = write_scene(tmp_path / "a.b.tif", pixels, tiled=True, blockxsize=32, blockysize=16, compress="lzw")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4])
+    info = info_of(path)
+    assert (info.name, info.driver, info.dtype, info.compression) == ("a.b", "GTiff", "uint16", "LZW")
+    assert (info.width, info.height, info.count) == (96, 64, 3)
+    assert info.block_shape == (16, 32) and info.overviews == (2, 4)
+    assert info.warnings() == []
+
+
+def test_the_resolution_is_the_geometric_mean_of_both_sides(tmp_path: Path) -> None:
+    oblong = rasterio.Affine(0.5, 0.0, 500_000.0, 0.0, -2.0, 5_000_000.0)  # on UTM's central meridian: scale 0.9996
+    info = info_of(write_scene(tmp_path / "a.tif", noise(8, 8), transform=oblong))
+    assert info.pixel_size_m == pytest.approx((0.5 / 0.9996, 2.0 / 0.9996), rel=1e-4)
+    assert info.gsd_m == pytest.approx(math.sqrt(0.5 * 2.0) / 0.9996, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "colour"), [("uint8", 0, True), ("int16", -1, True), ("float32", -9999, False)]
+)
+def test_only_whole_numbers_can_be_nodata_by_coincidence(tmp_path: Path, dtype: str, nodata: int, colour: bool) -> None:
+    info = info_of(write_scene(tmp_path / "a.tif", noise(8, 8).astype(dtype), nodata=nodata))
+    assert (info.mask, info.nodata, info.nodata_is_a_colour) == ("nodata", nodata, colour)
+    without = info_of(write_scene(tmp_path / "b.tif", noise(8, 8).astype(dtype)))
+    assert (without.mask, without.nodata, without.nodata_is_a_colour) == ("none", None, False)
+
+
+def test_a_paletted_scene_is_described_by_its_colours(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", np.array([[[0, 1], [2, 0]]], np.uint8))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {0: (10, 20, 30, 255), 255: (1, 2, 3, 0)})
+    with rasterio.open(path) as dataset:
+        colours = palette(dataset, 1)
+        assert colours is not None and colours.shape == (256, 3)
+        assert colours[0].tolist() == [10, 20, 30] and colours[255].tolist() == [1, 2, 3]
+        assert alpha_band(dataset) is None
+    assert info_of(path).bands == (1, 1, 1)
+    with rasterio.open(write_scene(tmp_path / "grey.tif", noise(2, 2, 1))) as dataset:
+        assert palette(dataset, 1) is None
+
+
+def test_the_alpha_band_is_found_wherever_it_is(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(8, 8, 4))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [ColorInterp.red, ColorInterp.alpha, ColorInterp.green, ColorInterp.blue]
+    with rasterio.open(path) as dataset:
+        assert alpha_band(dataset) == 2
+    assert info_of(path).bands == (1, 3, 4)
+
+
+def test_a_scene_in_an_uncertain_position_warns(tmp_path: Path) -> None:
+    corners = [GroundControlPoint(row, col, 5e5 + col, 5e6 - row) for row in (0, 8) for col in (0, 8)]
+    tags = {"gcps": (corners, rasterio.CRS.from_epsg(32633))}
+    (approximate,) = info_of(write_scene(tmp_path / "gcps.tif", noise(8, 8), None, None, tags)).warnings()
+    assert "has no transform; it is located by its GCPS, which is approximate" in approximate
+    beyond = rasterio.Affine(0.5, 0, 1e12, 0, -0.5, 1e12)
+    info = info_of(write_scene(tmp_path / "beyond.tif", noise(8, 8), transform=beyond))
+    assert info.gsd_m is None
+    assert "is outside its CRS's area, so its resolution, lengths and areas are unknown" in info.warnings()[0]

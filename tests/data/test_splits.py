@@ -7,6 +7,10 @@ from pathlib import Path
 
 from support.commands import Run
 from support.data_checks import SHIP, clean_dior, coco
+from support.makers import voc_object, voc_xml, write_dior
+
+from lcageo.data.dior import DiorSplit
+from lcageo.data.splits import read_splits
 
 
 def test_every_list_of_a_dior_folder_is_a_split_and_trainval_repeats_none(run: Run, tmp_path: Path) -> None:
@@ -62,3 +66,18 @@ def test_a_class_that_only_validation_has_is_told(run: Run, tmp_path: Path) -> N
     assert f"{val}: class 'Ship': is not in the training data, which has ship; 1 boxes left out" in outcome.out
     assert "'dam'" not in outcome.out  # without boxes it misses nothing
     assert "unknown class" not in run("data", "check", train, val, "-q").out
+
+
+def dior(root: Path) -> Path:
+    return write_dior(root, {"00001": voc_xml(voc_object())})
+
+
+def test_only_wanted_splits_are_read_each_once_and_in_the_order_given(tmp_path: Path) -> None:
+    found = read_splits([dior(tmp_path / "DIOR")], wanted=[DiorSplit.TEST, DiorSplit.TRAIN, DiorSplit.TEST])
+    assert list(found.by_name) == ["test", "train"]
+
+
+def test_dior_folders_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    folders = [dior(tmp_path / place / "DIOR") for place in ("a", "b")]
+    found = read_splits(folders, wanted=[DiorSplit.VAL])
+    assert list(found.by_name) == [f"{folder}, val" for folder in folders]

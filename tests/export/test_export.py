@@ -47,3 +47,11 @@ def test_weights_that_are_missing_are_refused_before_a_file_is_written(untrained
     with pytest.raises(ModelError, match="cannot be read"):
         export_model(find_card(str(tmp_path)), tmp_path / "a.onnx", [])
     assert [path.name for path in tmp_path.iterdir()] == ["model.toml"]
+
+
+def test_on_a_full_disk_nothing_is_left_and_older_files_stay(untrained: Path, small_disk: Path) -> None:
+    (small_disk / "a.onnx").write_text("older")
+    with pytest.raises(OutputError, match=r"a\.onnx' cannot be written: No space left on device"):
+        export_model(find_card(str(untrained)), small_disk / "a.onnx", list(Description))
+    assert [path.name for path in small_disk.iterdir()] == ["a.onnx"]
+    assert (small_disk / "a.onnx").read_text() == "older"

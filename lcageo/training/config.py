@@ -63,14 +63,18 @@ class TrainConfig:
     norm: Norm | None = None
     backbone_weights: str | None = None
     """Pretrained checkpoint of the same backbone; ResNets take torchvision's and keep its batch norm statistics."""
+    pretrained: bool = False
+    """Whether the backbone starts from the checkpoint in its installed package, with that one's statistics."""
     freeze: int | None = None
-    """Stages that are frozen with the stem; 0: only the stem. None: nothing, or with backbone weights what the
-    backbone's family freezes (ResNets: 1)."""
+    """Stages that are frozen with the stem; 0: only the stem. None: nothing, or with pretrained weights what the
+    backbone's family freezes (ResNets: 1, EfficientNet-Lite: 2)."""
     start_from: str | None = None
     """Model to fine-tune; its network replaces the settings above."""
 
     imgsz: int = 800
     """Longer side that an image is scaled to, and side of the model's tile, pixels."""
+    native: bool = False
+    """Whether images keep their own resolution at scale 1, as tiles of a scene do; `imgsz` is then only the tile."""
     crop: int | None = None
     """Side of the training crops, pixels; None: imgsz."""
     scale: tuple[float, float] = (0.6, 1.6)
@@ -81,6 +85,8 @@ class TrainConfig:
     """Whether crops are rotated and mirrored; overhead imagery has no fixed orientation."""
     colour: float = 1.0
     """Strength of the changes of colour and haze, 0 for none."""
+    background: float = 0.1
+    """Maximum share of crops from images without objects."""
     class_balance: float = 0.5
     """0 draws every image once per epoch, 1 all classes equally; between, rare classes and sparse images more often."""
 
@@ -94,6 +100,8 @@ class TrainConfig:
     optimizer: Optimizer = Optimizer.ADAMW
     lr: float | None = None
     """Peak learning rate. None: 0.0015 (AdamW, Muon) or 0.01 (SGD) at batch 16, a third of that for fine-tuning."""
+    backbone_lr: float = 1.0
+    """Learning rate of the backbone, as a share of that of neck and head."""
     weight_decay: float | None = None
     """None: 0.05 (AdamW, Muon) or 0.0001 (SGD); never on biases and norms."""
     schedule: Schedule = Schedule.COSINE
@@ -134,6 +142,10 @@ class TrainConfig:
                 self.backbone_weights is None or self.start_from is None,
                 "left out where a model is fine-tuned, which has its own",
             ),
+            "pretrained": (
+                not self.pretrained or (self.backbone_weights is None and self.start_from is None),
+                "left out where a model is fine-tuned, which has its own weights, and with backbone_weights",
+            ),
             "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),
             "imgsz": (64 <= self.imgsz <= 4096 and self.imgsz % 32 == 0, "64 to 4096, a multiple of 32"),
@@ -147,6 +159,7 @@ class TrainConfig:
             ),
             "mosaic": (0 <= self.mosaic <= 1, "0 to 1"),
             "colour": (0 <= self.colour <= 2, "0 to 2"),
+            "background": (0 <= self.background <= 1, "0 to 1"),
             "class_balance": (0 <= self.class_balance <= 1, "0 to 1"),
             "epochs": (self.epochs >= 1, "1 or more"),
             "minutes": (self.minutes is None or self.minutes > 0, "more than 0"),
@@ -156,6 +169,7 @@ class TrainConfig:
                 f"a divisor of batch, {self.batch}",
             ),
             "lr": (self.lr is None or 0 < self.lr < 10, "between 0 and 10"),
+            "backbone_lr": (0 < self.backbone_lr <= 1, "above 0, up to 1"),
             "weight_decay": (self.weight_decay is None or 0 <= self.weight_decay < 1, "0 or more, below 1"),
             "warmup": (self.warmup >= 0, "0 or more"),
             "clip": (self.clip >= 0, "0 or more"),
@@ -179,7 +193,7 @@ class TrainConfig:
     @property
     def frozen_stages(self) -> int | None:
         """Stages that are frozen with the stem; None: not even the stem."""
-        if self.freeze is None and self.backbone_weights is not None:
+        if self.freeze is None and (self.pretrained or self.backbone_weights is not None):
             return BACKBONES[self.backbone].stages_frozen
         return self.freeze
 

@@ -100,8 +100,8 @@ def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:
     usual = AugmentConfig()
     return AugmentConfig(
         crop_size=config.crop_size,
-        max_image_side=round(config.imgsz * config.scale[1]),  # larger images are never needed
-        long_side=config.imgsz,
+        max_image_side=None if config.native else round(config.imgsz * config.scale[1]),  # larger ones are not needed
+        long_side=None if config.native else config.imgsz,
         scale_range=config.scale,
         mosaic_share=config.mosaic,
         turns_and_flips=config.turns,
@@ -109,33 +109,35 @@ def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:
         contrast=usual.contrast * config.colour,
         saturation=usual.saturation * config.colour,
         haze=usual.haze * config.colour,
+        background_share=config.background,
         class_balance=config.class_balance,
         sparse_balance=1 - config.class_balance,
         fill=fill,
     )
 
 
-def largest_object_px(annotations: Sequence[Annotation], imgsz: int) -> int | None:
+def largest_object_px(annotations: Sequence[Annotation], config: TrainConfig) -> int | None:
     """The side, in tile pixels, that nearly all objects stay below; at most half a tile."""
     sides = [
-        (annotation.boxes_xyxy[:, 2:] - annotation.boxes_xyxy[:, :2]).max(axis=1)
-        * (1.0 if annotation.is_scene else imgsz / max(annotation.width, annotation.height))
+        (annotation.boxes_xyxy[:, 2:] - annotation.boxes_xyxy[:, :2]).max(axis=1) * _unit(annotation, config)
         for annotation in annotations
     ]
     every = np.concatenate([np.zeros(0), *sides])
-    return min(int(np.ceil(np.quantile(every, LARGE_OBJECT_QUANTILE))), imgsz // 2) if len(every) else None
+    return min(int(np.ceil(np.quantile(every, LARGE_OBJECT_QUANTILE))), config.imgsz // 2) if len(every) else None
 
 
-def seen_gsd_m(annotations: Sequence[Annotation], imgsz: int) -> tuple[float, float] | None:
+def seen_gsd_m(annotations: Sequence[Annotation], config: TrainConfig) -> tuple[float, float] | None:
     """Minimum and maximum metres per pixel at which images are seen, with a margin; None if one is unknown."""
-    seen = [
-        annotation.gsd_m * (1.0 if annotation.is_scene else max(annotation.width, annotation.height) / imgsz)
-        for annotation in annotations
-        if annotation.gsd_m is not None
-    ]
+    seen = [annotation.gsd_m / _unit(annotation, config) for annotation in annotations if annotation.gsd_m is not None]
     if not seen or len(seen) < len(annotations):
         return None
     return min(seen) * (1 - NEAR_GSD), max(seen) * (1 + NEAR_GSD)
+
+
+def _unit(annotation: Annotation, config: TrainConfig) -> float:
+    """Pixels at scale 1 per pixel of an image."""
+    is_own = annotation.is_scene or config.native
+    return 1.0 if is_own else config.imgsz / max(annotation.width, annotation.height)
 
 
 def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:

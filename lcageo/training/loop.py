@@ -26,7 +26,7 @@ from lcageo.detector.criterion import Losses, compute_losses
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network
 from lcageo.detector.truth import Truth
-from lcageo.detector.weights import load_backbone_weights, read_tensors
+from lcageo.detector.weights import load_backbone_weights, pretrained_weights, read_tensors
 from lcageo.errors import ConfigError, InterruptedRunError
 from lcageo.network_config import BACKBONES, NetworkConfig, Norm
 from lcageo.runtime.catalog import ModelCard, find_card
@@ -168,16 +168,17 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
         start.read_weights()  # checks them against the card
         summary = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
         listener.note(f"started from {start.name}: {summary}")
-    elif config.backbone_weights:
-        warnings = load_backbone_weights(network.backbone, Path(config.backbone_weights))
-        listener.note(f"backbone weights from {config.backbone_weights}")
+    elif config.pretrained or config.backbone_weights:
+        path = pretrained_weights(settings.backbone) if config.pretrained else Path(str(config.backbone_weights))
+        warnings = load_backbone_weights(network.backbone, path)
+        listener.note(f"backbone weights from {path}")
         for warning in warnings:
             listener.note(f"warning: preset '{settings.preset}': {warning}")
     elif network.backbone.needs_checkpoint:
         scratch = [norm for norm in BACKBONES[settings.backbone].norms if norm is not Norm.FROZEN_BN]
         raise ConfigError(
-            f"preset '{settings.preset}' has fixed batch norms, which need --backbone-weights (a checkpoint of "
-            f"{settings.backbone}) or --from; to train from scratch give --norm {' or '.join(scratch)}"
+            f"preset '{settings.preset}' has fixed batch norms, which need --pretrained, --backbone-weights (a "
+            f"checkpoint of {settings.backbone}) or --from; to train from scratch give --norm {' or '.join(scratch)}"
         )
     if config.frozen_stages is not None:
         network.backbone.freeze(config.frozen_stages)

@@ -41,6 +41,10 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
     boxes = sum(len(annotation) for annotation in data.train.annotations)
     trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
     licence, restriction = config.licence, config.restriction
+    pretrained = family.pretrained if config.pretrained else None
+    if pretrained is not None:
+        trained_on += f"; backbone pretrained on {pretrained.trained_on}"
+        licence += f"; backbone from {pretrained.package} ({pretrained.licence})"
     if start is not None:
         trained_on += f"; started from {start.name} ({start.trained_on})"
         if start.licence != licence:
@@ -52,7 +56,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         classes=data.classes,
         tile_size=config.imgsz,
         gsd_m=config.gsd_m
-        or seen_gsd_m(data.train.annotations, config.imgsz)
+        or seen_gsd_m(data.train.annotations, config)
         or (start.gsd_m if start else TrainConfig.DEFAULT_GSD_M),
         mean=start.mean if start else family.mean,
         std=start.std if start else family.std,
@@ -61,8 +65,13 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         licence=licence,
         restriction=restriction,
         trained_on=trained_on,
-        largest_object_px=largest_object_px(data.train.annotations, config.imgsz),
-        recipe={**recipe_entries(config), "version": __version__, **_commit()},
+        largest_object_px=largest_object_px(data.train.annotations, config),
+        recipe={
+            **recipe_entries(config),
+            **({"backbone_sha256": pretrained.sha256} if pretrained is not None else {}),
+            "version": __version__,
+            **_commit(),
+        },
     )
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lcageo.detector.heads import Head
+from lcageo.detector.network import Network
 from lcageo.training.config import Optimizer, Schedule, TrainConfig
 from lcageo.training.muon import Muon
 
@@ -25,26 +27,47 @@ COSINE_END = 0.01
 """Share of the learning rate left at the end, so that the last steps still have an effect."""
 
 
-def build_optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """SGD, AdamW, or Muon and AdamW; biases, norms and scales (fewer than two dimensions) do not decay."""
+def build_optimizers(network: Network, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """SGD, AdamW, or Muon and AdamW; biases, norms and scales (fewer than two dimensions) do not decay.
+
+    The backbone has groups of its own if it has a learning rate of its own.
+    """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     hidden = _hidden(network) if config.optimizer is Optimizer.MUON else []
     taken = {id(p) for p in hidden}
+    shares = _Shares(network, config.backbone_lr)
     groups = [
-        {"params": [p for p in trainable if p.ndim > 1 and id(p) not in taken], "weight_decay": config.decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        *shares.groups([p for p in trainable if p.ndim > 1 and id(p) not in taken], config.decay),
+        *shares.groups([p for p in trainable if p.ndim <= 1], 0.0),
     ]
     if config.optimizer is Optimizer.SGD:
         return [torch.optim.SGD(groups, lr=config.peak_lr, momentum=MOMENTUM)]
-    muon: list[torch.optim.Optimizer] = [Muon(hidden, config.peak_lr, config.decay)] if hidden else []
+    muon = [Muon(shares.groups(hidden, config.decay), config.peak_lr, config.decay)] if hidden else []
     return [torch.optim.AdamW(groups, lr=config.peak_lr), *muon]
 
 
 def set_learning_rate(optimizers: Sequence[torch.optim.Optimizer], lr: float) -> None:
-    """Sets the learning rate of the next step, for all parameters."""
+    """Sets the learning rate of the next step, of which the backbone has its own share."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_share", 1.0)
+
+
+class _Shares:
+    """Parts parameters by their share of the learning rate."""
+
+    def __init__(self, network: Network, backbone_lr: float) -> None:
+        self._backbone = {id(parameter) for parameter in network.backbone.parameters()}
+        self._share = backbone_lr
+
+    def groups(self, parameters: Sequence[nn.Parameter], decay: float) -> list[dict[str, Any]]:
+        """One group, or two where the backbone's share differs: a resumed run has to have the same groups."""
+        if self._share == 1:
+            return [{"params": list(parameters), "weight_decay": decay}]
+        parts: dict[float, list[nn.Parameter]] = {1.0: [], self._share: []}
+        for parameter in parameters:
+            parts[self._share if id(parameter) in self._backbone else 1.0].append(parameter)
+        return [{"params": part, "weight_decay": decay, "lr_share": share} for share, part in parts.items()]
 
 
 def learning_rate_factor(schedule: Schedule, warmup: int, step: int, progress: float) -> float:

@@ -107,11 +107,14 @@ def annotation(side: int, *lengths: float) -> Annotation:
     return Annotation(Path("a"), side, side // 2, boxes, labels, (0,), difficult)
 
 
+HALF = TrainConfig(imgsz=512)
+
+
 def test_the_largest_object_is_in_tile_pixels_and_at_most_half_a_tile() -> None:
-    assert largest_object_px([annotation(1000, *range(1, 101))], 500) == 48  # 95.05 halved, rounded up
-    assert largest_object_px([annotation(1000, 900)], 500) == 250
-    assert largest_object_px([annotation(SCENE_SIDE_PX + 10, 100)], 500) == 100, "scenes are not resized"
-    assert largest_object_px([annotation(100)], 500) is None
+    assert largest_object_px([annotation(1024, *range(1, 101))], HALF) == 48  # 95.05 halved, rounded up
+    assert largest_object_px([annotation(1024, 900)], HALF) == 256
+    assert largest_object_px([annotation(SCENE_SIDE_PX + 10, 100)], HALF) == 100, "scenes are not resized"
+    assert largest_object_px([annotation(100)], HALF) is None
 
 
 def test_a_class_that_no_data_has_is_refused(tmp_path: Path) -> None:
@@ -132,11 +135,10 @@ def test_the_resolution_is_that_at_which_images_are_seen(tmp_path: Path) -> None
     for image, gsd_m in zip(content["images"], (0.5, 0.25, 0.4), strict=True):
         image["gsd_m"] = gsd_m
     path.write_text(json.dumps(content))
-    side = max(content["images"][0]["width"], content["images"][0]["height"])
     known = read_coco(path).annotations
-    assert seen_gsd_m(known, side) == pytest.approx((0.2, 0.6))
-    assert seen_gsd_m(known, 2 * side) == pytest.approx((0.1, 0.3))
-    assert seen_gsd_m([*known, annotation(100, 5)], side) is None
+    assert seen_gsd_m(known, TrainConfig(imgsz=128)) == pytest.approx((0.2, 0.6))
+    assert seen_gsd_m(known, TrainConfig(imgsz=256)) == pytest.approx((0.1, 0.3))
+    assert seen_gsd_m([*known, annotation(100, 5)], TrainConfig(imgsz=128)) is None
     content["images"][0]["gsd_m"] = "fine"
     path.write_text(json.dumps(content))
-    assert seen_gsd_m(read_coco(path).annotations, side) is None
+    assert seen_gsd_m(read_coco(path).annotations, TrainConfig(imgsz=128)) is None

@@ -13,7 +13,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import BackendChoice, PrecisionChoice
-from lcageo.cli.evaluate_text import evaluation_text
+from lcageo.cli.evaluate_text import figures_text
 from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision, RunnerConfig
 from lcageo.errors import UsageError
@@ -21,6 +21,8 @@ from lcageo.errors import UsageError
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
     from lcageo.data.classmap import ClassMap
+    from lcageo.detections import Detections
+    from lcageo.evaluation.scenes import Tiling
     from lcageo.metrics.summary import Evaluation
     from lcageo.runtime.predictor import Predictor
 
@@ -80,11 +82,19 @@ def evaluate(
         int, typer.Option(min=1, help="Maximum number of detections per image.")
     ] = BENCHMARK.max_per_tile,
     as_scene: Annotated[
-        bool, typer.Option("--as-scene", help="Cut every image into tiles and merge, as detect does with a scene.")
+        bool,
+        typer.Option(
+            "--as-scene",
+            help="Cut every image into tiles at its own resolution and merge, as detect does with a scene.",
+        ),
     ] = False,
     tile: Annotated[
         int | None,
-        typer.Option(help="With --as-scene: side of the tiles in pixels. Default: half of the model's tile."),
+        typer.Option(help="With --as-scene: side of the tiles in pixels. Default: the model's tile."),
+    ] = None,
+    enlarge: Annotated[
+        float | None,
+        typer.Option(metavar="FACTOR", help="With --as-scene: enlarge images by this factor first. Default: 1."),
     ] = None,
     overlap: Annotated[
         str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model.")
@@ -114,8 +124,9 @@ def evaluate(
 ) -> None:
     """Measures a model on labelled images as COCO does: average precision and recall, best thresholds, confusions.
 
-    Every image is scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own resolution.
-    Classes that an image is not annotated for do not count in it.
+    Every image is scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own resolution, as
+    all are with --as-scene. Classes that an image is not annotated for do not count in it. Several --data are measured
+    one by one and together.
 
     Example: lcageo evaluate --model runs/a --data DIOR --split test --bootstrap 1000
     """
@@ -128,7 +139,7 @@ def evaluate(
         min_iou = LAYER_IOU if iou is None else iou
         _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
         return
-    _check(data, output, tile, as_scene)
+    _check(data, output, tile, enlarge, as_scene)
     config = replace(
         BENCHMARK,
         score=BENCHMARK.score if score is None else score,
@@ -137,6 +148,7 @@ def evaluate(
         overlap=overlap,
     )
     from lcageo.evaluation.images import kept_of_tiles
+    from lcageo.evaluation.sets import set_figures, together
     from lcageo.metrics.coco import require_coco
 
     require_coco()
@@ -146,29 +158,35 @@ def evaluate(
 
     runner = RunnerConfig(model, device, backend, precision)
     predictor = open_predictor(runner, kept_of_tiles(config), say)
-    labelled = _read(data or [], split, predictor, _class_map(class_map), strict, say)
+    sets = _read(data or [], split, predictor, _class_map(class_map), strict, say)
     size = batch or predictor.batch
-    evaluation = _run(predictor, labelled, config, size, _tile(predictor, tile) if as_scene else None, say)
-    resampled = evaluation.resampled(bootstrap, seed) if bootstrap else None
+    measured = _run(predictor, sets, config, size, _tiling(tile, enlarge) if as_scene else None, say)
+    figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
+    whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
+    resampled = whole.evaluation.resampled(bootstrap, seed) if bootstrap else None
     if plots is not None:
-        _draw(evaluation, plots)
+        _draw(whole.evaluation, plots)
     if as_json:
-        described = {"model": predictor.card.name, "data": labelled.name, **evaluation.as_json()}
+        described = {"model": predictor.card.name, "data": whole.name, **whole.as_json()}
         described |= {} if resampled is None else {"bootstrap": resampled.as_json()}
+        described |= {"sets": {one.name: one.as_json() for one in figures}} if len(sets) > 1 else {}
         console.data(json.dumps(described, indent=1))
     else:
-        console.data(evaluation_text(evaluation, resampled, voc))
+        console.data(figures_text(whole, figures, resampled, voc))
         if plots is not None:
             console.data("\n".join(str(plots / name) for name in PICTURES))
 
 
-def _check(data: list[Path] | None, output: Path | None, tile: int | None, as_scene: bool) -> None:
+def _check(
+    data: list[Path] | None, output: Path | None, tile: int | None, enlarge: float | None, as_scene: bool
+) -> None:
     if not data:
         raise UsageError("nothing to evaluate on; give --model and --data, or --layer and --truth")
     if output is not None:
         raise UsageError("--output requires --layer; for a model use --json and --plots")
-    if tile is not None and not as_scene:
-        raise UsageError("--tile requires --as-scene; give both")
+    for option, value in (("--tile", tile), ("--enlarge", enlarge)):
+        if value is not None and not as_scene:
+            raise UsageError(f"{option} requires --as-scene; give both")
 
 
 def _class_map(path: Path | None) -> ClassMap | None:
@@ -210,57 +228,61 @@ def _read(
     class_map: ClassMap | None,
     strict: bool,
     say: console.Console,
-) -> LabelledSet:
-    """The images with the model's classes; shows the problems they have."""
+) -> list[LabelledSet]:
+    """The images of each set with the model's classes; shows the problems they have."""
     from lcageo.data.annotations import ProblemKind
+    from lcageo.data.classmap import without_names_of_one
     from lcageo.data.dior import DiorSplit
     from lcageo.data.sets import read_sets
 
     classes = predictor.card.classes
-    labelled = read_sets(data, DiorSplit(split), classes, class_map, strict)
-    absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes
-    faults, left_out = [], []
-    for problem in labelled.problems:
-        if problem.kind is ProblemKind.CLASS_LEFT_OUT:
-            left_out.append(problem.where.removeprefix("class ") or problem.what)
-        elif (str(problem.path), problem.where) not in absent:
-            faults.append(problem)
+    sets = without_names_of_one([read_sets([path], DiorSplit(split), classes, class_map, strict) for path in data])
+    faults, left_out = [], dict[str, None]()
+    for labelled in sets:
+        absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes
+        for problem in labelled.problems:
+            if problem.kind is ProblemKind.CLASS_LEFT_OUT:
+                left_out[problem.where.removeprefix("class ") or problem.what] = None
+            elif (str(problem.path), problem.where) not in absent:
+                faults.append(problem)
     if left_out:
         say.note(f"not among the model's classes, and left out: {', '.join(left_out)}")
     for problem in faults[:SHOWN]:
         say.warn(str(problem))
     if len(faults) > SHOWN:
         say.warn(f"and {len(faults) - SHOWN:,} more problems; 'lcageo data check' shows all")
-    return labelled
+    return sets
 
 
-def _tile(predictor: Predictor, tile: int | None) -> int:
-    from lcageo.evaluation.scenes import default_tile
+def _tiling(tile: int | None, enlarge: float | None) -> Tiling:
+    from lcageo.evaluation.scenes import Tiling
 
-    return default_tile(predictor.card) if tile is None else tile
+    return Tiling(tile, 1.0 if enlarge is None else enlarge)
 
 
 def _run(
     predictor: Predictor,
-    labelled: LabelledSet,
+    sets: Sequence[LabelledSet],
     config: DetectConfig,
     batch: int,
-    tile: int | None,
+    tiling: Tiling | None,
     say: console.Console,
-) -> Evaluation:
-    from lcageo.evaluation.images import evaluate_set
+) -> list[tuple[LabelledSet, list[Detections]]]:
+    """The images of each set that can be read, and what is found in them."""
+    from lcageo.evaluation.images import find_readable
 
-    done = 0
+    done, total = 0, sum(map(len, sets))
     with Bar(say, "evaluating", "image") as bar:
 
         def advance(images: int) -> None:
             nonlocal done
             done += images
-            bar.at(done, len(labelled))
+            bar.at(done, total)
 
-        return evaluate_set(
-            predictor, labelled, config=config, batch=batch, tile=tile, warn=bar.warn, on_progress=advance
-        )
+        return [
+            find_readable(predictor, one, config=config, batch=batch, tiling=tiling, warn=bar.warn, on_progress=advance)
+            for one in sets
+        ]
 
 
 def _prepare_plots(folder: Path, overwrite: bool) -> None:

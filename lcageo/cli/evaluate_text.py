@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from math import isnan
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcageo.cli import console
 
 if TYPE_CHECKING:
+    from lcageo.evaluation.sets import SetFigures
     from lcageo.metrics.bootstrap import Interval, Resampled
     from lcageo.metrics.confusion import Confusion
     from lcageo.metrics.summary import ClassFigures, Evaluation
 
 
-def evaluation_text(evaluation: Evaluation, resampled: Resampled | None, voc: bool) -> str:
-    """The table of classes and means, figures by size with intervals, and the confusion matrix."""
-    parts = [_classes(evaluation, voc), _lines(evaluation, resampled), _confusion(evaluation.confusion)]
+def figures_text(whole: SetFigures, sets: Sequence[SetFigures], resampled: Resampled | None, voc: bool) -> str:
+    """Tables of the sets, of classes and means, and of lengths; lines of figures; and the confusion matrix.
+
+    Args:
+        whole: figures of all sets together.
+        sets: figures of each.
+        resampled: of all sets together.
+        voc: whether to add VOC 2007's average precision.
+    """
+    evaluation = whole.evaluation
+    parts = [_sets(sets)] if len(sets) > 1 else []
+    parts += [_classes(evaluation, voc), _lengths(whole), _lines(whole, resampled), _confusion(evaluation.confusion)]
     return "\n\n".join(parts)
+
+
+def _sets(sets: Sequence[SetFigures]) -> str:
+    """A row per set: means, the AP50 of each class, and false objects on images of nothing."""
+    classes = [one.name for one in sets[0].evaluation.per_class]
+    rows = [("set", "images", "objects", "mAP50", "mAP75", "mAP50:95", "false/Mpx", *classes)]
+    for one, name in zip(sets, _short([one.name for one in sets]), strict=True):
+        evaluation = one.evaluation
+        objects = sum(part.objects for part in evaluation.per_class)
+        means = evaluation.map50, evaluation.map75, evaluation.map50_95, one.empty.per_megapixel
+        of_classes = (part.ap50 for part in evaluation.per_class)
+        rows.append((name, f"{evaluation.images:,}", f"{objects:,}", *map(_number, (*means, *of_classes))))
+    return console.table(rows)
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names of sets without the folders that all of them share."""
+    parts = [Path(name).parts for name in names]
+    folders = zip(*(path[:-1] for path in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda folder: len(set(folder)) == 1, folders))
+    return [str(Path(*path[shared:])) for path in parts]
+
+
+def _lengths(whole: SetFigures) -> str:
+    """A row per class and, per length, AP50 with the number of objects."""
+    from lcageo.metrics.lengths import length_names
+
+    rows = [("AP50 by longer side (pixels)", *length_names())]
+    for one, ap50, objects in zip(
+        whole.evaluation.per_class, whole.lengths.ap50.tolist(), whole.lengths.objects.tolist(), strict=True
+    ):
+        cells = (f"{_number(ap)} ({n:,})" if n else "-" for ap, n in zip(ap50, objects, strict=True))
+        rows.append((one.name, *cells))
+    return console.table(rows)
 
 
 def _classes(evaluation: Evaluation, voc: bool) -> str:
@@ -36,7 +83,8 @@ def _class(one: ClassFigures) -> tuple[str, ...]:
     return (one.name, f"{one.objects:,}", *map(_number, (*figures, *best)))
 
 
-def _lines(evaluation: Evaluation, resampled: Resampled | None) -> str:
+def _lines(whole: SetFigures, resampled: Resampled | None) -> str:
+    evaluation, empty = whole.evaluation, whole.empty
     sizes = "; ".join(
         f"{name} {_number(size.map50_95)}, AR {_number(size.ar)} ({size.objects:,} objects)"
         for name, size in evaluation.sizes.items()
@@ -50,6 +98,11 @@ def _lines(evaluation: Evaluation, resampled: Resampled | None) -> str:
             ("mAP50:95", evaluation.map50_95, resampled.map50_95_interval),
         ):
             lines.append(f"{name} {_number(value)}, {_interval(values)} in 95 % of {count:,} resamples")
+    if empty.images:
+        lines.append(
+            f"{empty.images:,} images without objects, {empty.megapixels:.1f} megapixels: {empty.false:,} false "
+            f"objects above the model's thresholds, {empty.per_megapixel:.2f} per megapixel"
+        )
     detections = sum(one.detections for one in evaluation.per_class)
     lines.append(f"{evaluation.images:,} images, {detections:,} detections")
     return "\n".join(lines)

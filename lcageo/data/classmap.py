@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +146,23 @@ def _unknown_names(
         Problem(ProblemKind.UNKNOWN_CLASS, path, f"class {source!r}", f"not in {name}, which has {', '.join(mapped)}")
         for path, source in unknown
     ]
+
+
+def without_names_of_one(sets: Sequence[LabelledSet]) -> list[LabelledSet]:
+    """Sets read one by one, without problems about names that another of them has: these are not typos."""
+    unknown = [{problem.where for problem in part.problems if _is_unknown_name(problem)} for part in sets]
+    in_none = set.intersection(*unknown) if unknown else set()
+    return [
+        replace(
+            part,
+            problems=tuple(
+                problem for problem in part.problems if not _is_unknown_name(problem) or problem.where in in_none
+            ),
+        )
+        for part in sets
+    ]
+
+
+def _is_unknown_name(problem: Problem) -> bool:
+    """Whether it is about a name of the class list or map, not about a record."""
+    return problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where.startswith("class ")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from lcageo.errors import DataError, DeviceMemoryError, SceneError
 from lcageo.metrics.summary import Evaluation, evaluate_detections
 from lcageo.metrics.truth import ImageTruth
 from lcageo.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from lcageo.evaluation.scenes import Tiling
 
 BATCH = 4
 """Images or tiles run at a time, unless the caller knows better."""
@@ -45,7 +49,7 @@ def evaluate_set(
     config: DetectConfig = BENCHMARK,
     batch: int = 4,
     images: EvalDataset | None = None,
-    tile: int | None = None,
+    tiling: Tiling | None = None,
     warn: Callable[[str], object] | None = None,
     on_progress: OnProgress = lambda images: None,
 ) -> Evaluation:
@@ -57,7 +61,7 @@ def evaluate_set(
         config: see find_objects.
         batch: see find_objects.
         images: see find_objects.
-        tile: see find_objects.
+        tiling: see find_objects.
         warn: receives a message about each image that cannot be read and is left out. None: that is an error.
         on_progress: see find_objects.
 
@@ -65,6 +69,34 @@ def evaluate_set(
         DataError: if the set is empty, its classes differ from the model's, or an image cannot be read.
         SceneError: if an image in tiles cannot be read.
         DeviceMemoryError: if the device cannot hold a single image.
+    """
+    readable, found = find_readable(
+        predictor,
+        labelled,
+        config=config,
+        batch=batch,
+        images=images,
+        tiling=tiling,
+        warn=warn,
+        on_progress=on_progress,
+    )
+    return evaluate_found(readable, found, max_per_image=config.max_per_tile)
+
+
+def find_readable(
+    predictor: Predictor,
+    labelled: LabelledSet,
+    *,
+    config: DetectConfig = BENCHMARK,
+    batch: int = BATCH,
+    images: EvalDataset | None = None,
+    tiling: Tiling | None = None,
+    warn: Callable[[str], object] | None = None,
+    on_progress: OnProgress = lambda images: None,
+) -> tuple[LabelledSet, list[Detections]]:
+    """Detections as in find_objects, and the set without the images that cannot be read.
+
+    Args and errors: as in evaluate_set.
     """
     left_out: set[int] = set()
 
@@ -80,19 +112,17 @@ def evaluate_set(
         config=config,
         batch=batch,
         images=images,
-        tile=tile,
+        tiling=tiling,
         on_progress=on_progress,
         on_unreadable=leave_out,
     )
-    return evaluate_found(labelled, found, max_per_image=config.max_per_tile, left_out=left_out)
+    kept = [index for index in range(len(labelled)) if index not in left_out]
+    readable = replace(labelled, annotations=tuple(labelled.annotations[index] for index in kept))
+    return readable, [found[index] for index in kept]
 
 
 def evaluate_found(
-    labelled: LabelledSet,
-    found: Sequence[Detections],
-    *,
-    max_per_image: int = BENCHMARK.max_per_tile,
-    left_out: Collection[int] = (),
+    labelled: LabelledSet, found: Sequence[Detections], *, max_per_image: int = BENCHMARK.max_per_tile
 ) -> Evaluation:
     """Evaluates detections in labelled images.
 
@@ -100,13 +130,9 @@ def evaluate_found(
         labelled: the images.
         found: detections in each of them, in pixels of the original image.
         max_per_image: maximum number of objects per image and class that count; for scenes MAX_PER_SCENE.
-        left_out: indices of images that do not count.
     """
-    kept = [index for index in range(len(labelled)) if index not in left_out]
-    annotations = [labelled.annotations[index] for index in kept]
-    limit = max([max_per_image, *(MAX_PER_SCENE for annotation in annotations if annotation.is_scene)])
-    truths = [as_truth(annotation) for annotation in annotations]
-    return evaluate_detections(labelled.classes, truths, [found[index] for index in kept], limit)
+    limit = max([max_per_image, *(MAX_PER_SCENE for annotation in labelled.annotations if annotation.is_scene)])
+    return evaluate_detections(labelled.classes, [as_truth(one) for one in labelled.annotations], found, limit)
 
 
 def find_objects(
@@ -116,15 +142,14 @@ def find_objects(
     config: DetectConfig = BENCHMARK,
     batch: int = BATCH,
     images: EvalDataset | None = None,
-    tile: int | None = None,
+    tiling: Tiling | None = None,
     on_progress: OnProgress = lambda images: None,
     on_unreadable: OnUnreadable | None = None,
 ) -> list[Detections]:
     """Detections of a model in each image of a set, in pixels of the original image, best first.
 
     An image is processed as a whole, its longer side scaled to the model's tile. Scenes are cut into tiles of the
-    model's size at their own resolution, as in `detect`. With `tile`, other images are cut too, at the scale at which
-    they would be processed as a whole, so that the difference is the cost of tiling and merging.
+    model's size at their own resolution, as in `detect`. With `tiling`, all images are cut.
 
     Args:
         predictor: the model; its own thresholds apply.
@@ -133,18 +158,18 @@ def find_objects(
             settings for scenes apply to images in tiles.
         batch: maximum number of images or tiles run at a time.
         images: the set's images fitted into the model's tile, if already loaded.
-        tile: side of the tiles that images other than scenes are cut into, pixels; None: they are processed whole.
+        tiling: how all images are cut into tiles; None: only scenes are.
         on_progress: called with the number of images finished since the last call.
         on_unreadable: called for images that cannot be read, in which nothing is found. None: that is an error.
 
     Raises:
         DataError, SceneError, DeviceMemoryError: as in evaluate_set.
-        ConfigError: if the tile or the overlap is not allowed.
+        ConfigError: if the overlap is not allowed.
     """
     _check(predictor, labelled)
     annotations = labelled.annotations
     found = [Detections.empty()] * len(annotations)
-    in_tiles = [index for index, one in enumerate(annotations) if tile is not None or one.is_scene]
+    in_tiles = [index for index, one in enumerate(annotations) if tiling is not None or one.is_scene]
     whole = sorted(set(range(len(annotations))) - set(in_tiles))
     if images is None:
         images = EvalDataset(labelled, predictor.card.tile_size, fill=predictor.card.fill)
@@ -161,7 +186,7 @@ def find_objects(
     for index in in_tiles:
         limit = MAX_PER_SCENE if annotations[index].is_scene else config.max_per_tile
         try:
-            found[index] = find_in_tiles(annotations[index], predictor, config, batch, tile).selected(slice(limit))
+            found[index] = find_in_tiles(annotations[index], predictor, config, batch, tiling).selected(slice(limit))
         except (DataError, SceneError) as error:
             _handle(on_unreadable, index, error)
         on_progress(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,20 +20,35 @@ from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import IDENTITY, estimate_stretch
-from lcageo.scene.tiles import plan_tiles
+from lcageo.scene.tiles import MAX_ENLARGEMENT, plan_tiles
 
 TILE_STEP = 32
 """Tile sizes are multiples of it: the coarsest usual stride of the network."""
 TILE_RANGE = (64, 4096)
 
 
-def default_tile(card: ModelCard) -> int:
-    """Half of the model's tile: an image then has about nine tiles, most with seams on two or more sides."""
-    return max(TILE_RANGE[0], card.tile_size // 2 // TILE_STEP * TILE_STEP)
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How labelled images are cut into tiles, which `detect` does with scenes."""
+
+    side: int | None = None
+    """Side of the tiles, pixels; None: that of the model's tile."""
+    enlargement: float = 1.0
+    """Tile pixels per image pixel."""
+
+    def __post_init__(self) -> None:
+        if self.side is not None and (not TILE_RANGE[0] <= self.side <= TILE_RANGE[1] or self.side % TILE_STEP):
+            raise ConfigError(
+                f"tile {self.side} is not a multiple of {TILE_STEP} from {TILE_RANGE[0]} to {TILE_RANGE[1]}"
+            )
+        if not 1 / MAX_ENLARGEMENT <= self.enlargement <= MAX_ENLARGEMENT:
+            raise ConfigError(
+                f"enlargement {self.enlargement:g} is outside {1 / MAX_ENLARGEMENT:g} to {MAX_ENLARGEMENT:g}"
+            )
 
 
 def find_in_tiles(
-    annotation: Annotation, predictor: Predictor, config: DetectConfig, batch: int, tile: int | None
+    annotation: Annotation, predictor: Predictor, config: DetectConfig, batch: int, tiling: Tiling | None
 ) -> Detections:
     """Detections of a model in one labelled image that is cut into tiles, in its pixels, best first.
 
@@ -42,21 +57,21 @@ def find_in_tiles(
         predictor: the model; its own thresholds apply.
         config: how to cut and merge.
         batch: maximum number of tiles run at a time.
-        tile: side of the tiles of an image that is not a scene, pixels; None: it is cut like a scene.
+        tiling: how to cut; None: as `detect` cuts a scene at its own resolution.
 
     Raises:
         SceneError: if the image cannot be read.
         DataError: if its size differs from its record's.
-        ConfigError: if the tile or the overlap is not allowed.
+        ConfigError: if the overlap is not allowed.
     """
     with open_scene(annotation.image) as scene:
         size = scene.info.width, scene.info.height
         if size != (annotation.width, annotation.height):
             raise DataError(wrong_size(annotation, size))
-        if annotation.is_scene or tile is None:
+        if tiling is None:
             plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD))
         else:
-            plan = plan_image(scene, predictor.card, config.overlap, tile)
+            plan = plan_image(scene, predictor.card, config.overlap, tiling)
         # Labelled images are seldom georeferenced, and unreadable parts raise an error: no warning is needed.
         result = detect_in_memory(plan, Run(LocalRunner(predictor, batch), config, warn=lambda line: None))
         if result.summary.holes:
@@ -64,23 +79,21 @@ def find_in_tiles(
         return result.detections
 
 
-def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tile: int) -> ScenePlan:
-    """Tiles of an image at the scale at which it would be processed whole: its longer side is the model's tile.
+def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tiling: Tiling) -> ScenePlan:
+    """Tiles of an image, all of whose pixels count.
 
     Args:
         scene: the image.
         card: the model's card.
-        overlap: as the user gives it, of the smaller tiles; None: from the card, as for scenes.
-        tile: side of the tiles, pixels.
+        overlap: as the user gives it; None: from the card, as for scenes.
+        tiling: side of the tiles, and enlargement.
 
     Raises:
-        ConfigError: if the tile or the overlap is not allowed.
+        ConfigError: if the overlap is not allowed.
     """
-    if not TILE_RANGE[0] <= tile <= TILE_RANGE[1] or tile % TILE_STEP:
-        raise ConfigError(f"tile {tile} is not a multiple of {TILE_STEP} from {TILE_RANGE[0]} to {TILE_RANGE[1]}")
-    info = scene.info
+    info, tile = scene.info, tiling.side or card.tile_size
     shared = choose_overlap(replace(card, tile_size=tile), overlap)
-    grid = plan_tiles(info.width, info.height, tile, shared, max(info.width, info.height) / card.tile_size)
+    grid = plan_tiles(info.width, info.height, tile, shared, 1 / tiling.enlargement)
     stretch = IDENTITY if info.dtype == "uint8" else estimate_stretch(sample_scene(scene))
     reader = TileReader(scene, stretch, None, tile, card.fill)
     return ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ())

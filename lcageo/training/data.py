@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
 from lcageo.data.augment import AugmentConfig, Colour
 from lcageo.data.check import REMARKS, image_problems, without_images
-from lcageo.data.classmap import ClassMap, load_class_map
+from lcageo.data.classmap import ClassMap, load_class_map, without_names_of_one
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import has_splits, read_sets
 from lcageo.errors import DataError, UsageError
@@ -80,7 +80,7 @@ def load_training_data(
     _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
     if val is not None:
-        train, val = _without_names_of_one(train, val), _without_names_of_one(val, train)
+        train, val = without_names_of_one([train, val])
     total = len(train) + (len(val) if val is not None else 0)
     checked = _Counter(total, on_image)
     train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
@@ -169,18 +169,6 @@ def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
     for problem in labelled.problems:
         if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
             raise DataError(str(problem))
-
-
-def _without_names_of_one(labelled: LabelledSet, other: LabelledSet) -> LabelledSet:
-    """The set without problems about names that it lacks but the other set has: these are not typos."""
-    unknown = {problem.where for problem in other.problems if _is_unknown_name(problem)}
-    kept = [problem for problem in labelled.problems if not _is_unknown_name(problem) or problem.where in unknown]
-    return replace(labelled, problems=tuple(kept))
-
-
-def _is_unknown_name(problem: Problem) -> bool:
-    """Whether it is about a name of the class list or map, not about a record."""
-    return problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where.startswith("class ")
 
 
 def _paths(sources: Sequence[str]) -> list[Path]:

@@ -22,6 +22,7 @@ from lcageo.data.annotations import LabelledSet
 from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.evaluation.images import as_truth, evaluate_set, find_objects
+from lcageo.evaluation.scenes import Tiling
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import Predictor, load_predictor
 
@@ -139,17 +140,41 @@ def test_pictures_are_drawn_and_not_replaced_unasked(run: Run, data: Path, untra
     assert run(*asked, "--overwrite").code == 0
 
 
-@pytest.mark.parametrize(("options", "tile"), [([], 128), (["--tile", "64", "--overlap", "32"], 64)])
+@pytest.mark.parametrize(
+    ("options", "tiling"),
+    [
+        ([], Tiling()),
+        (["--tile", "64", "--overlap", "32"], Tiling(64)),
+        (["--enlarge", "1.5", "--overlap", "32"], Tiling(enlargement=1.5)),
+    ],
+)
 def test_images_are_cut_as_scenes_when_asked(
-    run: Run, data: Path, untrained: Path, predictor: Predictor, options: list[str], tile: int
+    run: Run, data: Path, untrained: Path, predictor: Predictor, options: list[str], tiling: Tiling
 ) -> None:
     described = json.loads(run("evaluate", "--model", untrained, "--data", data, "--as-scene", *options, "--json").out)
     config = command.DetectConfig(score=0.05, iou=0.6, max_per_tile=1000, overlap="32" if options else None)
     loose = load_predictor(predictor.card, config, "cpu")
     config = command.DetectConfig(score=0.05, iou=0.6, max_per_tile=100, overlap=config.overlap)
-    expected = evaluate_set(loose, read(data, predictor), config=config, tile=tile).as_json()
+    expected = evaluate_set(loose, read(data, predictor), config=config, tiling=tiling).as_json()
     assert described["mAP50_95"] == expected["mAP50_95"] and described["per_class"] == expected["per_class"]
     assert described["detections"] != evaluate_set(predictor, read(data, predictor)).as_json()["detections"]
+
+
+def test_several_sets_are_measured_one_by_one_and_together(run: Run, data: Path, untrained: Path) -> None:
+    content = json.loads(data.read_text())
+    content["images"] = content["images"][:2]
+    content["annotations"] = [record for record in content["annotations"] if record["image_id"] < 2]
+    few = data.with_name("few.json")
+    few.write_text(json.dumps(content))
+    asked = ("evaluate", "--model", untrained, "-q")
+    one, other = (json.loads(run(*asked, "--data", path, "--json").out) for path in (data, few))
+    both = json.loads(run(*asked, "--data", data, "--data", few, "--json").out)
+    for path, alone in ((data, one), (few, other)):
+        assert both["sets"][str(path)] == {name: alone[name] for name in both["sets"][str(path)]}
+    assert both["images"] == one["images"] + 2 and both["objects"] == one["objects"] + other["objects"]
+    text = run(*asked, "--data", data, "--data", few).out
+    assert re.search(rf"^few.json +2 +{other['objects']} +{other['mAP50']:.3f} ", text, re.MULTILINE)
+    assert "set" not in run(*asked, "--data", data).out.splitlines()[0]
 
 
 def test_score_count_and_overlap_reach_the_figures(run: Run, data: Path, untrained: Path) -> None:
@@ -163,9 +188,7 @@ def test_score_count_and_overlap_reach_the_figures(run: Run, data: Path, untrain
     assert detections("--score", "0.5") < usual > detections("--iou", "0.1")
 
 
-def test_a_few_broken_records_are_shown_and_the_rest_counted(
-    run: Run, data: Path, untrained: Path, tmp_path: Path
-) -> None:
+def test_a_few_broken_records_are_shown_and_the_rest_counted(run: Run, data: Path, untrained: Path) -> None:
     content = json.loads(data.read_text())
     content["annotations"] += [
         {"id": 1000 + number, "image_id": 0, "category_id": 0, "bbox": "?"} for number in range(8)
@@ -229,6 +252,8 @@ def test_the_requested_split_of_a_dior_folder_is_used(
         (["--layer", "a.gpkg", "--truth", "b.gpkg", "--data", "data.json"], 2, "use one pair"),
         (["--layer", "a.gpkg", "--truth", "b.gpkg", "--model", "m"], 2, "use one pair"),
         (["--data", "data.json", "--tile", "128"], 2, "--tile requires --as-scene"),
+        (["--data", "data.json", "--enlarge", "2"], 2, "--enlarge requires --as-scene"),
+        (["--data", "data.json", "--as-scene", "--enlarge", "9"], 2, "enlargement 9 is outside 0.25 to 4"),
         (["--data", "data.json", "-o", "a.gpkg"], 2, "--output requires --layer"),
         (["--data", "data.json", "--as-scene", "--tile", "100"], 2, "tile 100 is not a multiple of 32"),
         (["--data", "data.json", "--as-scene", "--overlap", "90%"], 2, "overlap '90%' is outside"),

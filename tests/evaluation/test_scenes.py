@@ -17,7 +17,7 @@ from lcageo.config import SCENE_SIDE_PX, DetectConfig
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.evaluation.images import evaluate_set, find_objects
-from lcageo.evaluation.scenes import default_tile
+from lcageo.evaluation.scenes import Tiling
 
 LARGEST = 24
 
@@ -26,21 +26,43 @@ LARGEST = 24
 @given(
     seed=st.integers(0, 10_000),
     tile=st.sampled_from([64, 96, 128, 256, 320]),
-    size=st.sampled_from([(256, 256), (256, 180), (140, 256), (512, 512), (512, 300)]),
+    size=st.sampled_from([(256, 256), (256, 180), (140, 256)]),
 )
 def test_tiles_give_the_figures_of_whole_images(tmp_path: Path, seed: int, tile: int, size: tuple[int, int]) -> None:
-    """Images of twice the tile's size too: both ways see them at half of their resolution.
-
-    They reduce an image by different filters; squares of 235 and more are seen alike through both.
-    """
-    factor = max(size) // 256
-    places = scattered(seed, *size, LARGEST * factor, darkest=205 if factor == 1 else 235)
+    places = scattered(seed, *size, LARGEST)
     image = bright_image(tmp_path / f"{seed}.png", *size, places)
     predictor = BrightSquares(bright_card(256, largest_object_px=LARGEST + 2))
     whole = evaluate_set(predictor, bright_set(image))
-    in_tiles = evaluate_set(predictor, bright_set(image), tile=tile)
+    in_tiles = evaluate_set(predictor, bright_set(image), tiling=Tiling(tile))
     assert whole.as_json() == in_tiles.as_json()
     assert len(image) == 0 or whole.map50 == 1
+
+
+@pytest.mark.parametrize("side", [600, 1200])
+def test_tiles_see_an_image_at_its_own_resolution(tmp_path: Path, side: int) -> None:
+    """Objects of 4 pixels vanish in an image that is reduced to the tile, however large it is."""
+    image = bright_image(tmp_path / "a.png", side, side, [(side // 2, side // 2, 4, 250), (40, 50, 4, 240)])
+    predictor = BrightSquares(bright_card(128))
+    assert evaluate_set(predictor, bright_set(image), tiling=Tiling()).map50_95 == 1
+    assert evaluate_set(predictor, bright_set(image)).map50 < 1
+
+
+def test_an_enlarged_image_is_seen_in_more_and_larger_pixels(tmp_path: Path) -> None:
+    image = bright_image(tmp_path / "a.png", 200, 200, [(40, 50, 16, 250), (120, 130, 20, 240)])
+    predictor = BrightSquares(bright_card(128))
+    seen: list[tuple[int, ...]] = []
+    predict = predictor.predict
+    predictor.predict = lambda images: seen.append(images.shape) or predict(images)  # type: ignore[method-assign]
+    (found,) = find_objects(predictor, bright_set(image), tiling=Tiling(enlargement=2))
+    tiles = sum(shape[0] for shape in seen)
+    assert tiles == 16, "400 pixels in four tiles of 128 along each side"
+    assert sorted(found.boxes_xyxy.round().tolist()) == [[40, 50, 56, 66], [120, 130, 140, 150]]
+
+
+@pytest.mark.parametrize("enlargement", [0.2, 5.0])
+def test_an_enlargement_without_detail_is_refused(enlargement: float) -> None:
+    with pytest.raises(ConfigError, match=r"outside 0\.25 to 4"):
+        Tiling(enlargement=enlargement)
 
 
 @pytest.fixture
@@ -51,13 +73,13 @@ def dense(tmp_path: Path) -> LabelledSet:
 def test_what_is_lost_at_seams_shows(dense: LabelledSet) -> None:
     predictor = BrightSquares(bright_card(256))
     whole = evaluate_set(predictor, dense)
-    cut = evaluate_set(predictor, dense, config=DetectConfig(overlap="0", max_per_tile=100), tile=64)
+    cut = evaluate_set(predictor, dense, config=DetectConfig(overlap="0", max_per_tile=100), tiling=Tiling(64))
     assert whole.map50 == 1 and cut.map50 < 0.9
 
 
 def test_the_best_of_an_image_are_kept_of_all_its_tiles(dense: LabelledSet) -> None:
     predictor = BrightSquares(bright_card(256, largest_object_px=LARGEST + 2))
-    (few,) = find_objects(predictor, dense, config=DetectConfig(max_per_tile=5), tile=64)
+    (few,) = find_objects(predictor, dense, config=DetectConfig(max_per_tile=5), tiling=Tiling(64))
     assert len(few) == 5
     assert few.scores.tolist() == np.sort(find_objects(predictor, dense)[0].scores)[::-1][:5].tolist()
 
@@ -83,7 +105,7 @@ def test_images_without_georeference_cause_no_warning(dense: LabelledSet) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         messages: list[str] = []
-        evaluate_set(BrightSquares(bright_card(256)), dense, tile=128, warn=messages.append)
+        evaluate_set(BrightSquares(bright_card(256)), dense, tiling=Tiling(128), warn=messages.append)
     assert messages == []
 
 
@@ -92,34 +114,29 @@ def test_an_image_that_cannot_be_read_is_an_error_or_left_out(dense: LabelledSet
     annotation.image.write_text("no image")
     predictor = BrightSquares(bright_card(256))
     with pytest.raises(SceneError, match="not a raster"):
-        evaluate_set(predictor, dense, tile=64)
+        evaluate_set(predictor, dense, tiling=Tiling(64))
     messages: list[str] = []
     done: list[int] = []
-    assert evaluate_set(predictor, dense, tile=64, warn=messages.append, on_progress=done.append).images == 0
+    assert evaluate_set(predictor, dense, tiling=Tiling(64), warn=messages.append, on_progress=done.append).images == 0
     assert "a.png" in messages[0] and messages[0].endswith("image left out") and done == [1]
 
 
 def test_an_image_of_another_size_than_its_record_says_is_refused(dense: LabelledSet) -> None:
     bright_image(dense.annotations[0].image, 100, 90, [])
     with pytest.raises(DataError, match="has 100 x 90 pixels, but its record says 256 x 256"):
-        evaluate_set(BrightSquares(bright_card(256)), dense, tile=64)
+        evaluate_set(BrightSquares(bright_card(256)), dense, tiling=Tiling(64))
 
 
 @pytest.mark.parametrize("tile", [32, 100, 8192])
 def test_a_tile_that_no_network_takes_is_refused(dense: LabelledSet, tile: int) -> None:
     with pytest.raises(ConfigError, match=f"tile {tile} is not a multiple of 32 from 64 to 4096"):
-        evaluate_set(BrightSquares(bright_card(256)), dense, tile=tile)
+        evaluate_set(BrightSquares(bright_card(256)), dense, tiling=Tiling(tile))
 
 
 def test_an_overlap_is_of_the_smaller_tile(dense: LabelledSet) -> None:
     config = DetectConfig(overlap="60")
     with pytest.raises(ConfigError, match="overlap '60' is outside 0 to 75 % of the model's tile of 64 pixels"):
-        evaluate_set(BrightSquares(bright_card(256)), dense, config=config, tile=64)
-
-
-@pytest.mark.parametrize(("size", "tile"), [(800, 384), (512, 256), (96, 64), (64, 64)])
-def test_the_usual_tile_is_half_of_the_models(size: int, tile: int) -> None:
-    assert default_tile(bright_card(size)) == tile
+        evaluate_set(BrightSquares(bright_card(256)), dense, config=config, tiling=Tiling(64))
 
 
 def test_an_image_with_holes_is_an_error_or_left_out(tmp_path: Path) -> None:
@@ -131,6 +148,9 @@ def test_an_image_with_holes_is_an_error_or_left_out(tmp_path: Path) -> None:
     labelled = LabelledSet("damaged", CLASSES, (annotation,), ())
     predictor = BrightSquares(bright_card(256))
     with pytest.raises(SceneError, match="damaged or incomplete"):
-        evaluate_set(predictor, labelled, tile=128)
+        evaluate_set(predictor, labelled, tiling=Tiling(128))
     messages: list[str] = []
-    assert evaluate_set(predictor, labelled, tile=128, warn=messages.append).images == 0 and "left out" in messages[0]
+    assert (
+        evaluate_set(predictor, labelled, tiling=Tiling(128), warn=messages.append).images == 0
+        and "left out" in messages[0]
+    )

@@ -32,3 +32,11 @@ def test_images_that_may_lack_vehicles_are_not_annotated_for_them(tmp_path: Path
     with_vehicle, airport, port = curated(content(*images, boxed=((0, 7), (1, 4), (2, 1))), tmp_path)["images"]
     assert with_vehicle["labelled_categories"] == port["labelled_categories"] == ["ship", "airplane", "vehicle"]
     assert airport["labelled_categories"] == ["ship", "airplane"]
+
+
+def test_the_sets_inside_aerialmix_are_known_by_their_names(tmp_path: Path) -> None:
+    names = ["hrsc2016-1.jpg", "rsod-oiltank_3.jpg", "dior_fewshot-1.jpg"]
+    images = [{"file_name": name, "source": f"somewhere/{name}", "labelled_categories": ["ship"]} for name in names]
+    ships, tanks, unknown = curated(content(*images), tmp_path)["images"]
+    assert "airplane" in ships["labelled_categories"] and "tennis court" not in ships["labelled_categories"]
+    assert "tennis court" in tanks["labelled_categories"] and unknown["labelled_categories"] == ["ship"]

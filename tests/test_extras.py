@@ -16,6 +16,7 @@ from conftest import REPOSITORY
 
 from lcageo.errors import DeviceError, UsageError
 from lcageo.extras import require
+from lcageo.network_config import BACKBONES
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 FILES = sorted((REPOSITORY / "lcageo").rglob("*.py"))
@@ -56,6 +57,14 @@ def test_what_only_training_requires_is_no_dependency_and_is_imported_late() -> 
             for root in _roots(node):
                 late = {_plain(name) for name in installed[root]} & of_training
                 assert not late, f"{path} imports {root} with the module; 'detect' must run without it"
+
+
+def test_every_pretrained_backbone_is_in_its_extra_and_no_dependency() -> None:
+    packages = {family.pretrained.package for family in BACKBONES.values() if family.pretrained}
+    assert packages == _extra("pretrained") and not packages & {_plain(name) for name in PROJECT["dependencies"]}
+    for name, entries in PROJECT["optional-dependencies"].items():
+        if name != "dev":
+            assert f",{name}," in re.sub(r"[\[\]]", ",", PROJECT["optional-dependencies"]["dev"][0]), entries
 
 
 def _is_import(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:

@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import HeaderParser
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from conftest import REPOSITORY
 from support.untrained import make_untrained_model
 
 import lcageo
+from lcageo.network_config import BACKBONES
 from lcageo.runtime.catalog import shipped_cards
 
 
@@ -80,6 +82,20 @@ def test_every_licence_inside_is_named_and_every_shipped_model_has_one() -> None
         assert card.restriction in texts[licence]
 
 
+@pytest.mark.parametrize("name", [name for name, family in BACKBONES.items() if family.pretrained])
+def test_the_notice_of_a_pretrained_backbone_is_kept(name: str) -> None:
+    file = BACKBONES[name].pretrained
+    assert file is not None
+    folder, about = REPOSITORY / "models" / "licenses", distribution(file.package)
+    kept = (folder / f"{file.licence}.txt").read_text()
+    (original,) = [path for path in about.files or () if path.name == "LICENSE"]
+    notice = original.read_text().partition("\n")[2].strip()  # without its heading
+    assert file.package in kept and notice in kept and "4. Redistribution." in kept
+    for card in shipped_cards():
+        if card.network.backbone == name and card.has_fixed_statistics:
+            assert f"{file.package} ({file.licence})" in card.licence
+
+
 def test_the_classifiers_exist_and_say_that_it_is_typed() -> None:
     classifiers = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["classifiers"]
     assert set(classifiers) <= trove_classifiers.classifiers and "Typing :: Typed" in classifiers
@@ -121,13 +137,14 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
     models = {f"lcageo/models/{name}" for name in (*shipped, "untrained.toml", "model.safetensors")}
     info = f"lcageo-{lcageo.__version__}.dist-info"
     licences = {
-        "LICENSE", "models/licenses/CC-BY-4.0.txt", "models/licenses/LicenseRef-lcageo-research-use.txt",
+        "LICENSE", "models/licenses/Apache-2.0.txt", "models/licenses/CC-BY-4.0.txt",
+        "models/licenses/LicenseRef-lcageo-research-use.txt",
     }  # fmt: skip
     about = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
     about |= {f"{info}/licenses/{name}" for name in licences}
     assert {name for name in names if not name.endswith(".py")} == {"lcageo/py.typed", *pages, *models, *about}
     metadata = HeaderParser().parsestr((site / info / "METADATA").read_text("utf-8"))
-    assert metadata["License-Expression"] == "MIT AND CC-BY-4.0 AND LicenseRef-lcageo-research-use"
+    assert metadata["License-Expression"] == "MIT AND Apache-2.0 AND CC-BY-4.0 AND LicenseRef-lcageo-research-use"
     assert set(metadata.get_all("License-File", [])) == licences and metadata["Metadata-Version"] == "2.4"
     elsewhere.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -47,7 +47,7 @@ class Images(quantization.CalibrationDataReader):  # type: ignore[misc]  # the p
     """Images spread evenly over some sets, in the format of the graph's input."""
 
     def __init__(self, sets: list[LabelledSet], card: ModelCard, count: int) -> None:
-        datasets = [EvalDataset(labelled, card.tile_size, fill=card.fill) for labelled in sets]
+        datasets = [EvalDataset(one, card.tile_size, enlarge=card.enlarges, fill=card.fill) for one in sets]
         share = -(-count // len(datasets))
         self._images: Iterator[NDArray[np.uint8]] = (
             dataset[int(index)].image.numpy()[None]
@@ -73,7 +73,8 @@ def quantised(card: ModelCard, images: Images, target: Path) -> ModelCard:
             path,
             images,
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
+            # Clip is ReLU6. Both become one with their convolutions, whose results then use all values for what passes.
+            op_types_to_quantize=["Conv", "Relu", "Clip"],
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,

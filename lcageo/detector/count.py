@@ -53,7 +53,7 @@ def true_macs(network: Network, height: int, width: int) -> int:
     return int(counter.get_total_flops()) // 2  # the counter counts a multiply-accumulate as two
 
 
-_COUNTED = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.MaxPool2d)
+_COUNTED = (nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm, nn.ReLU, nn.ReLU6, nn.MaxPool2d)
 
 
 def _module_flops(module: nn.Module, first_input: Tensor, output: Tensor) -> int:

@@ -71,16 +71,20 @@ class SameConv2d(nn.Conv2d):
         if self.stride[0] > 1:
             rows, columns = (self._missing(size) for size in x.shape[-2:])
             x = functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
-        if self.groups == 1 or not self.training or x.device.type != "cpu":
+        if not self._learns_in_half_precision(x):
             return super().forward(x)
         # oneDNN's backward passes of depthwise convolutions are three to four times as fast in float32 as in bfloat16.
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float()).to(x.dtype)
 
+    def _learns_in_half_precision(self, x: Tensor) -> bool:
+        """Whether it is a depthwise convolution with a backward pass on a CPU: frozen ones are in evaluation mode."""
+        return self.groups > 1 and self.training and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+
     def _missing(self, size: int) -> int:
         """Pixels of padding along an axis of this size."""
         stride, kernel = self.stride[0], self.kernel_size[0]
-        return max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+        return max((-(-size // stride) - 1) * stride + kernel - size, 0)
 
 
 class InvertedResidual(nn.Module):

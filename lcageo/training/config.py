@@ -64,7 +64,7 @@ class TrainConfig:
     backbone_weights: str | None = None
     """Pretrained checkpoint of the same backbone; ResNets take torchvision's and keep its batch norm statistics."""
     pretrained: bool = False
-    """Whether the backbone starts from the checkpoint in its installed package, with that one's statistics."""
+    """Whether the backbone starts from the checkpoint in its installed package and keeps its batch norm statistics."""
     freeze: int | None = None
     """Stages that are frozen with the stem; 0: only the stem. None: nothing, or with pretrained weights what the
     backbone's family freezes (ResNets: 1, EfficientNet-Lite: 2)."""
@@ -74,7 +74,8 @@ class TrainConfig:
     imgsz: int = 800
     """Longer side that an image is scaled to, and side of the model's tile, pixels."""
     native: bool = False
-    """Whether images keep their own resolution at scale 1, as tiles of a scene do; `imgsz` is then only the tile."""
+    """Whether images keep their own resolution at scale 1, as tiles of a scene do; `imgsz` is then only the tile, to
+    which larger images are reduced for validation. Smaller ones are not enlarged."""
     crop: int | None = None
     """Side of the training crops, pixels; None: imgsz."""
     scale: tuple[float, float] = (0.6, 1.6)
@@ -130,8 +131,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         family = BACKBONES.get(self.backbone)
         stages = 0 if family is None else family.stages
+        packed = [name for name, one in BACKBONES.items() if one.pretrained is not None]
+        conflicts = (self.backbone_weights, self.start_from, self.norm is Norm.GN, self.backbone not in packed)
         allowed = {
             "backbone": (family is not None, f"one of {', '.join(BACKBONES)}"),
+            "backbone_width": (
+                family is None or self.start_from is not None or family.has_width(self.backbone_width),
+                "" if family is None else f"{family.widths_text} ({self.backbone})",
+            ),
             "split": (self.split in ("train", "trainval"), "train or trainval"),
             # A model to start from may have another backbone, which checks this itself.
             "freeze": (
@@ -143,8 +150,9 @@ class TrainConfig:
                 "left out where a model is fine-tuned, which has its own",
             ),
             "pretrained": (
-                not self.pretrained or (self.backbone_weights is None and self.start_from is None),
-                "left out where a model is fine-tuned, which has its own weights, and with backbone_weights",
+                not (self.pretrained and any(conflicts)),
+                "false with backbone_weights, with a model to fine-tune, with norm gn, and with backbones other than "
+                f"{', '.join(packed)}",
             ),
             "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),

@@ -168,6 +168,8 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
         start.read_weights()  # checks them against the card
         summary = load_for_fine_tuning(network, start.classes, data.classes, read_tensors(start.weights))
         listener.note(f"started from {start.name}: {summary}")
+        if start.has_fixed_statistics:
+            network.backbone.fix_statistics()
     elif config.pretrained or config.backbone_weights:
         path = pretrained_weights(settings.backbone) if config.pretrained else Path(str(config.backbone_weights))
         warnings = load_backbone_weights(network.backbone, path)

@@ -41,15 +41,19 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
     boxes = sum(len(annotation) for annotation in data.train.annotations)
     trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
     licence, restriction = config.licence, config.restriction
+    origin: dict[str, Any] = {}
     pretrained = family.pretrained if config.pretrained else None
     if pretrained is not None:
         trained_on += f"; backbone pretrained on {pretrained.trained_on}"
         licence += f"; backbone from {pretrained.package} ({pretrained.licence})"
+        origin["backbone_sha256"] = pretrained.sha256
     if start is not None:
         trained_on += f"; started from {start.name} ({start.trained_on})"
         if start.licence != licence:
             licence += f"; started from {start.name} ({start.licence})"
         restriction = "; ".join(dict.fromkeys(filter(None, (restriction, start.restriction))))
+        if start.has_fixed_statistics:
+            origin["fixed_statistics"] = True
     return ModelCard(
         name=name,
         network=network,
@@ -66,12 +70,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         restriction=restriction,
         trained_on=trained_on,
         largest_object_px=largest_object_px(data.train.annotations, config),
-        recipe={
-            **recipe_entries(config),
-            **({"backbone_sha256": pretrained.sha256} if pretrained is not None else {}),
-            "version": __version__,
-            **_commit(),
-        },
+        recipe={**recipe_entries(config), **origin, "version": __version__, **_commit()},
     )
 
 

@@ -62,7 +62,7 @@ class Validator:
         self._out = out
         self._device = device
         self._batch = batch
-        self._images = EvalDataset(val, card.tile_size, fill=card.fill)
+        self._images = EvalDataset(val, card.tile_size, enlarge=card.enlarges, fill=card.fill)
         if cache:
             self._images.store.fill()
 

@@ -28,15 +28,17 @@ from lcageo.training.loop import Listener, RunOptions, train
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 20, 8
 BASE = {"batch": BATCH, "precision": "fp32", "validations": 1, "epochs": STEPS}
+RESNET = {"backbone": "resnet18", "backbone_width": 48, "pretrained": False}
 VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
     "as the recipe, fp32": ({}, True),
     "compiled": ({"compile": True}, True),
     "images decoded each time": ({}, False),
     "crops of 256": ({"crop": 256}, True),
-    "crops of 416": ({"crop": 416}, True),
+    "crops of 512": ({"crop": 512}, True),
     "batch 16": ({"batch": 2 * BATCH}, True),
-    "width 32": ({"backbone_width": 32}, True),
-    "width 64": ({"backbone_width": 64}, True),
+    "efficientnet_lite2": ({"backbone": "efficientnet_lite2"}, True),
+    "resnet18 of width 48": (RESNET, True),
+    "all stages learn": ({"freeze": 0}, True),
     "64 channels": ({"channels": 64}, True),
     "adamw": ({"optimizer": "adamw"}, True),
     "head of fcos": ({"preset": "fcos", "norm": "bn"}, True),

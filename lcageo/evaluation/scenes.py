@@ -11,7 +11,7 @@ from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
-from lcageo.inference.plan import ScenePlan, choose_overlap, plan_scene
+from lcageo.inference.plan import ScenePlan, choose_overlap, plan_scene, with_passes
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run, detect_in_memory
 from lcageo.runtime.catalog import ModelCard
@@ -71,7 +71,7 @@ def find_in_tiles(
         if tiling is None:
             plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD))
         else:
-            plan = plan_image(scene, predictor.card, config.overlap, tiling)
+            plan = plan_image(scene, predictor.card, config, tiling)
         # Labelled images are seldom georeferenced, and unreadable parts raise an error: no warning is needed.
         result = detect_in_memory(plan, Run(LocalRunner(predictor, batch), config, warn=lambda line: None))
         if result.summary.holes:
@@ -79,21 +79,21 @@ def find_in_tiles(
         return result.detections
 
 
-def plan_image(scene: Scene, card: ModelCard, overlap: str | None, tiling: Tiling) -> ScenePlan:
+def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tiling) -> ScenePlan:
     """Tiles of an image, all of whose pixels count.
 
     Args:
         scene: the image.
         card: the model's card.
-        overlap: as the user gives it; None: from the card, as for scenes.
+        config: overlap and passes, as for scenes.
         tiling: side of the tiles, and enlargement.
 
     Raises:
         ConfigError: if the overlap is not allowed.
     """
     info, tile = scene.info, tiling.side or card.tile_size
-    shared = choose_overlap(replace(card, tile_size=tile), overlap)
+    shared = choose_overlap(replace(card, tile_size=tile), config.overlap)
     grid = plan_tiles(info.width, info.height, tile, shared, 1 / tiling.enlargement)
     stretch = IDENTITY if info.dtype == "uint8" else estimate_stretch(sample_scene(scene))
     reader = TileReader(scene, stretch, None, tile, card.fill)
-    return ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ())
+    return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

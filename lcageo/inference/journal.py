@@ -39,6 +39,8 @@ _RANKED = "score DESC, label, x1, y1, x2, y2"
 """The order of `nms.ranking`."""
 OBJECTS_AT_ONCE = 20_000
 """Number of a scene's objects in memory while they are written."""
+MAX_TILE = 2**62
+"""More than any tile's number."""
 _BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
 
 
@@ -74,7 +76,7 @@ class TileOutcome:
     """Result of one tile."""
 
     tile: int
-    """Index of the tile in the scene's grid."""
+    """Number of the tile, counted over all passes; a runner gives its index in the grid."""
     found: Detections | None
     """Scene pixels; None for a tile without a valid pixel, or one that could not be read."""
     impossible: int = 0
@@ -217,10 +219,13 @@ class Journal:
         columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
         self._database.change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
 
-    def outcomes(self) -> Iterator[TileOutcome]:
-        """Outcomes of all tiles that were tried, in the order of the grid."""
-        query = "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles ORDER BY tile"
-        for tile, has_data, impossible, unread, *packed in self._database.rows(query):
+    def outcomes(self, first: int = 0, last: int = MAX_TILE) -> Iterator[TileOutcome]:
+        """Outcomes of the tiles from number `first` to before `last` that were tried, in their order."""
+        query = (
+            "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles "
+            "WHERE tile >= ? AND tile < ? ORDER BY tile"
+        )
+        for tile, has_data, impossible, unread, *packed in self._database.rows(query, (first, last)):
             yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
 
     def unread(self) -> list[tuple[int, str]]:

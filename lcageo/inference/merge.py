@@ -53,10 +53,11 @@ class Seen:
     """(N,) True for boxes that are already discarded, but may still make others yield."""
 
     @classmethod
-    def by(cls, found: Detections, tile: int, bounds: Box) -> Seen:
+    def by(cls, found: Detections, tile: int, bounds: Box, gone: NDArray[np.bool_] | None = None) -> Seen:
         """The boxes that one tile saw."""
         count = len(found)
-        return cls(found, np.full(count, tile), np.tile(np.array(bounds), (count, 1)), np.zeros(count, np.bool_))
+        discarded = np.zeros(count, np.bool_) if gone is None else gone
+        return cls(found, np.full(count, tile), np.tile(np.array(bounds), (count, 1)), discarded)
 
     @classmethod
     def joined(cls, parts: list[Seen]) -> Seen:
@@ -91,20 +92,24 @@ class Merger:
         """Number of boxes kept in memory."""
         return sum(len(part.found) for part in self._parts)
 
-    def add(self, found: Detections, tile: int, bounds: Box) -> None:
+    def add(self, found: Detections, tile: int, bounds: Box, lengths_px: tuple[float, float] = (0.0, np.inf)) -> None:
         """Adds the boxes that one tile saw.
 
         Args:
             found: scene pixels.
             tile: index of the tile.
             bounds: of the tile, scene pixels; boxes are clipped to them and to the scene.
+            lengths_px: range of the longer sides of the boxes that count, scene pixels. Others are not returned, but
+                still make parts of the same object yield that another tile has cut.
         """
         right, bottom = min(bounds[2], self._rule.scene_width), min(bounds[3], self._rule.scene_height)
         boxes = np.clip(found.boxes_xyxy.astype(np.float64), np.tile(bounds[:2], 2), [right, bottom, right, bottom])
         has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
         if has_area.any():
             cut = Detections(boxes, found.scores, found.labels).selected(has_area)
-            self._parts.append(Seen.by(cut, tile, bounds))
+            longer = (cut.boxes_xyxy[:, 2:] - cut.boxes_xyxy[:, :2]).max(axis=1)
+            gone = np.asarray((longer < lengths_px[0]) | (longer >= lengths_px[1]), np.bool_)
+            self._parts.append(Seen.by(cut, tile, bounds, gone))
 
     def final(self, frontier: float = np.inf) -> Detections:
         """The objects that are final and were not returned before, best score first.

@@ -1,15 +1,22 @@
-"""What is read of a scene, and how: resolution, tiles, stretch and area, decided before any tile is read."""
+"""What is read of a scene, and how: resolution, tiles, stretch and area, decided before any tile is read.
+
+One resolution cannot show a model cars of ten pixels and track fields of a thousand, so a scene may be read in several
+passes. A pass is a plan of its own: tiles of the same size at another resolution, and the lengths of the objects that
+it reports. The lengths of two passes overlap, so that an object whose length they measure differently is not lost
+between them; what both report is merged as the boxes of two tiles are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, overlap_pixels
+from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, Passes, overlap_pixels
 from lcageo.errors import UsageError
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
@@ -21,11 +28,21 @@ from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, pla
 
 NATIVE_TOLERANCE = 0.005
 """A resolution this close to the scene's own counts as equal: UTM alone varies by 0.04 to 0.1 % across a zone."""
+COARSE, FINE = 0.5, 2.0
+"""Tile pixels of the second and the third pass per tile pixel of the first: the second takes a quarter of the first
+one's time, the third four times as much."""
+SERVED_PX = (12.0, 240.0)
+"""Lengths of the objects that one pass serves, if the card does not say.
+
+Measured with lca-s on validation images of vhr10, HRSC2016 and DIOR, see models/README.md.
+"""
+SHARED_LARGE, SHARED_SMALL = 2.0, 4 / 3
+"""Ratios of the longest to the shortest objects that two neighbouring passes both report."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePlan:
-    """What is read of a scene, and how."""
+    """What is read of a scene, and how, in one pass and perhaps in further ones."""
 
     reader: TileReader
     grid: TileGrid
@@ -33,6 +50,32 @@ class ScenePlan:
     """(tiles,) True where a tile intersects the area of interest."""
     aoi: AreaOfInterest | None
     warnings: tuple[str, ...]
+    lengths_px: tuple[float, float] = (0.0, inf)
+    """Shortest and longest objects that this pass reports, scene pixels; the longest are excluded."""
+    first: int = 0
+    """Number of its first tile, counted over all passes."""
+    further: tuple[ScenePlan, ...] = ()
+    """Passes at other resolutions."""
+
+    @property
+    def passes(self) -> tuple[ScenePlan, ...]:
+        """This pass and the further ones."""
+        return (self, *self.further)
+
+    @property
+    def all_tiles(self) -> int:
+        """Number of tiles of all passes."""
+        return sum(len(one.grid) for one in self.passes)
+
+    @property
+    def wanted_tiles(self) -> int:
+        """Number of tiles of all passes that intersect the area of interest."""
+        return sum(int(one.wanted.sum()) for one in self.passes)
+
+    def tile(self, number: int) -> Tile:
+        """A tile by its number over all passes, which becomes its index."""
+        one = next(one for one in reversed(self.passes) if number >= one.first)
+        return replace(one.grid[number - one.first], index=number)
 
     @property
     def tile_pixel_m(self) -> tuple[float, float] | None:
@@ -62,7 +105,57 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
     reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
     warnings = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
-    return ScenePlan(reader, grid, wanted, aoi, warnings)
+    return with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
+
+
+def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> ScenePlan:
+    """A plan of one pass with the further ones that the settings or the model ask for.
+
+    The second pass is left out where one tile holds the whole scene, the third where it would be enlarged too much.
+
+    Args:
+        plan: of one pass.
+        card: the model's card.
+        config: settings; 'auto' makes the second pass with models whose card says which lengths one pass serves.
+
+    Raises:
+        UsageError: if several passes are asked for together with merging over classes.
+        SceneError: if a pass would have too many tiles.
+    """
+    count = _pass_count(card, config)
+    low, high = card.lengths_px or SERVED_PX
+    scale = plan.grid.scale
+    further = []
+    own = (0.0, inf)
+    if count > 1 and len(plan.grid) > 1:
+        own = (own[0], high * scale)
+        further.append(_at(plan, card, config, scale / COARSE, (high / SHARED_LARGE * scale, inf)))
+    if count > 2 and scale / FINE >= 1 / MAX_ENLARGEMENT:
+        own = (low * scale, own[1])
+        further.append(_at(plan, card, config, scale / FINE, (0.0, low * SHARED_SMALL * scale)))
+    starts = np.cumsum([len(plan.grid), *(len(one.grid) for one in further)]).tolist()
+    numbered = tuple(replace(one, first=first) for one, first in zip(further, starts, strict=False))
+    return replace(plan, lengths_px=own, further=numbered)
+
+
+def _pass_count(card: ModelCard, config: DetectConfig) -> int:
+    if config.passes is Passes.AUTO:
+        return 1 if card.lengths_px is None or config.agnostic else 2
+    if config.agnostic and config.passes is not Passes.ONE:
+        raise UsageError(f"--passes {config.passes} cannot be combined with --agnostic; use --passes 1")
+    return int(config.passes)
+
+
+def _at(
+    plan: ScenePlan, card: ModelCard, config: DetectConfig, scale: float, lengths_px: tuple[float, float]
+) -> ScenePlan:
+    """A pass over the same area at another scale."""
+    info, tile = plan.reader.scene.info, plan.reader.tile_size
+    overlap = choose_overlap(replace(card, tile_size=tile), config.overlap)
+    check_tiles(info, (tile - overlap) * scale)
+    grid = plan_tiles(info.width, info.height, tile, overlap, scale)
+    wanted = np.ones(len(grid), np.bool_) if plan.aoi is None else plan.aoi.meets(grid.bounds())
+    return replace(plan, grid=grid, wanted=wanted, lengths_px=lengths_px)
 
 
 def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:

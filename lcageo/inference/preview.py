@@ -33,9 +33,11 @@ class Preview:
 
     scene: str
     tiles: int
-    """Number of tiles that would be read."""
+    """Number of tiles that would be read, in all passes."""
     outside_aoi: int
     """Number of tiles outside the area of interest."""
+    passes: tuple[tuple[float, int], ...]
+    """For each pass, scene pixels per tile pixel and the number of tiles that would be read."""
     empty_share: float
     """Share of the scene without data, 0 to 1, estimated from a sample; its tiles are skipped."""
     seconds: float
@@ -53,7 +55,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     """
     plan = plan_scene(scene, predictor.card, config)
     side = predictor.card.tile_size
-    tiles = int(plan.wanted.sum())
+    tiles = plan.wanted_tiles
     images = np.zeros((max(1, min(batch, tiles)), 3, side, side), np.uint8)
     while True:
         try:
@@ -81,7 +83,8 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     return Preview(
         scene=scene.info.path,
         tiles=tiles,
-        outside_aoi=len(plan.grid) - tiles,
+        outside_aoi=plan.all_tiles - tiles,
+        passes=tuple((one.grid.scale, int(one.wanted.sum())) for one in plan.passes),
         empty_share=1.0 - share,
         seconds=tiles * max(inference * share, reading),
         memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from lcageo.inference.runner import LocalRunner, TileRunner, Warn
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import written_scores
 from lcageo.scene.raster import Scene
+from lcageo.scene.tiles import Tile
 from lcageo.stop import StopRequest
 from lcageo.vector.record import TileCounts
 
@@ -124,15 +126,15 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     run_tiles(plan, run, journal)
     info, card, config = plan.reader.scene.info, run.runner.card, run.config
     empty, impossible = journal.totals()
-    holes = tuple(Hole(plan.grid[tile].bounds, reason) for tile, reason in journal.unread())
-    wanted = int(plan.wanted.sum())
+    holes = tuple(Hole(plan.tile(tile).bounds, reason) for tile, reason in journal.unread())
+    wanted = plan.wanted_tiles
     if holes and len(holes) == wanted:
         raise SceneError(holes[0].reason)
     if empty and empty == wanted:
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
     # Candidates that are only for the review are left out before merging: at a seam, they could make an object yield.
     merge(plan, config, journal, written_scores(card, config) if config.review else None)
-    tiles = TileCounts(len(plan.grid), len(plan.grid) - wanted, empty, len(holes), wanted - empty - len(holes))
+    tiles = TileCounts(plan.all_tiles, plan.all_tiles - wanted, empty, len(holes), wanted - empty - len(holes))
     return SceneSummary(
         info=info,
         classes=card.classes,
@@ -148,21 +150,23 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
 
 def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
     """Runs the tiles that the journal lacks; arguments and errors as in `detect_planned`."""
-    path, total, done = plan.reader.scene.info.path, int(plan.wanted.sum()), journal.done()
-    count, progress = 0, Progress(len(done), total, 0, resumed=len(done))
-    todo = plan.wanted.copy()
-    todo[done] = False
+    path, done = plan.reader.scene.info.path, journal.done()
+    progress = Progress(len(done), plan.wanted_tiles, 0, resumed=len(done))
     run.on_progress(path, progress)
-    with closing(run.runner.run(plan, np.flatnonzero(todo), run.warn)) as batches:  # stops the reading threads
-        for outcomes in batches:
-            journal.add(outcomes)
-            count += sum(len(one.found) for one in outcomes if one.found is not None)
-            progress = Progress(progress.done + len(outcomes), total, count, progress.resumed)
-            run.on_progress(path, progress)
-            if run.stop is not None and run.stop.asked and progress.done < total:
-                raise InterruptedRunError(
-                    f"stopped after {progress.done:,} of {total:,} tiles; run the same command again to resume"
-                )
+    for one in plan.passes:
+        todo = one.wanted.copy()
+        todo[done[(done >= one.first) & (done < one.first + len(todo))] - one.first] = False
+        with closing(run.runner.run(one, np.flatnonzero(todo), run.warn)) as batches:  # stops the reading threads
+            for outcomes in batches:
+                journal.add([replace(outcome, tile=one.first + outcome.tile) for outcome in outcomes])
+                found = sum(len(outcome.found) for outcome in outcomes if outcome.found is not None)
+                progress = replace(progress, done=progress.done + len(outcomes), found=progress.found + found)
+                run.on_progress(path, progress)
+                if run.stop is not None and run.stop.asked and progress.done < progress.total:
+                    raise InterruptedRunError(
+                        f"stopped after {progress.done:,} of {progress.total:,} tiles; run the same command again to "
+                        "resume"
+                    )
 
 
 def merge(
@@ -187,16 +191,25 @@ def merged(
     """
     merger = Merger(_merge_rule(plan, config))
     frontier = 0.0
-    for outcome in journal.outcomes():
-        tile = plan.grid[outcome.tile]
-        if tile.bounds[1] > frontier:  # tiles come row by row: boxes above this one are complete
+    for one, tile, found in _from_above(plan, journal):
+        if tile.bounds[1] > frontier:  # boxes above this tile are complete
             frontier = tile.bounds[1]
             yield _inside(plan, merger.final(frontier))
-        if (found := outcome.found) is not None:
-            if min_scores is not None:
-                found = found.selected(found.scores > min_scores[found.labels])
-            merger.add(found, tile.index, tile.bounds)
+        if min_scores is not None:
+            found = found.selected(found.scores > min_scores[found.labels])
+        merger.add(found, tile.index, tile.bounds, one.lengths_px)
     yield _inside(plan, merger.final())
+
+
+def _from_above(plan: ScenePlan, journal: Journal) -> Iterator[tuple[ScenePlan, Tile, Detections]]:
+    """The tiles of all passes in which anything could be found, with their pass and boxes, from the top down."""
+
+    def of_pass(one: ScenePlan) -> Iterator[tuple[ScenePlan, Tile, Detections]]:
+        for outcome in journal.outcomes(one.first, one.first + len(one.grid)):
+            if outcome.found is not None:
+                yield one, plan.tile(outcome.tile), outcome.found
+
+    return heapq.merge(*map(of_pass, plan.passes), key=lambda entry: entry[1].bounds[1])
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
@@ -207,7 +220,7 @@ def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
         config.iou,
         config.merge_metric,
         config.agnostic,
-        SEAM_TOLERANCE_PX * grid.scale,
+        SEAM_TOLERANCE_PX * max(one.grid.scale for one in plan.passes),
     )
 
 

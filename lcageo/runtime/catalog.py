@@ -45,6 +45,9 @@ class ModelCard:
     """The only use that the licence allows, as 'research use only'; empty for a model without such a limit."""
     largest_object_px: int | None = None
     """Longest side of the objects it expects, tile pixels: neighbouring tiles overlap by as much."""
+    lengths_px: tuple[float, float] | None = None
+    """Shortest and longest objects that it finds well at one resolution, tile pixels: others are looked for in further
+    passes (`lcageo.inference.plan`). None: not known, and one pass by default."""
     precisions: tuple[str, ...] = ()
     """Precisions besides fp32 at which its results were measured to agree: mAP50 within 0.002 on validation images."""
     thresholds: dict[str, float] = field(default_factory=dict)
@@ -87,6 +90,8 @@ class ModelCard:
             "size_m (two lengths in metres, ascending, for its classes)": set(self.size_m) <= set(self.classes)
             and all(0 <= low < high < math.inf for low, high in self.size_m.values()),
             "precisions (bf16, fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
+            "lengths_px (two lengths in pixels, ascending)": self.lengths_px is None
+            or 0 < self.lengths_px[0] < self.lengths_px[1] < math.inf,
             "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
         }
         self._refuse_unless(checks)
@@ -270,6 +275,7 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
             "classes": tuple(str(name) for name in entries["classes"]),
             "precisions": tuple(str(name) for name in entries.get("precisions", ())),
             "gsd_m": _two(entries["gsd_m"]),
+            "lengths_px": _two(entries["lengths_px"]) if "lengths_px" in entries else None,
             "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),
             "std": _three(entries["std"]),

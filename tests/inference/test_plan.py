@@ -10,9 +10,9 @@ import pytest
 from support.bright import bright_card
 from support.scenes import UTM, noise, write_scene
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Passes
 from lcageo.errors import UsageError
-from lcageo.inference.plan import choose_overlap, choose_scale, plan_scene
+from lcageo.inference.plan import SERVED_PX, ScenePlan, choose_overlap, choose_scale, plan_scene
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 
@@ -90,3 +90,55 @@ def test_a_tile_pixel_is_as_large_on_the_ground_as_requested(tmp_path: Path) -> 
         )
     with open_scene(write_scene(tmp_path / "b.tif", noise(90, 90), None, None)) as scene:
         assert plan_scene(scene, bright_card(64), DetectConfig()).tile_pixel_m is None
+
+
+def planned(path: Path, passes: str, tile: int = 64, **card: object) -> ScenePlan:
+    model = replace(bright_card(tile, largest_object_px=16), lengths_px=(8.0, 40.0))
+    with open_scene(path) as scene:
+        return plan_scene(scene, replace(model, **card), DetectConfig(passes=Passes(passes)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("passes", "scales"), [("1", [1]), ("2", [1, 2]), ("3", [1, 2, 0.5]), ("auto", [1, 2])])
+def test_passes_cover_the_scene_at_other_resolutions(tmp_path: Path, passes: str, scales: list[float]) -> None:
+    plan = planned(write_scene(tmp_path / "a.tif", noise(220, 340)), passes)
+    assert [one.grid.scale for one in plan.passes] == scales
+    assert [one.first for one in plan.passes] == np.cumsum([0, *map(len, (one.grid for one in plan.passes))])[
+        :-1
+    ].tolist()
+    assert plan.all_tiles == plan.wanted_tiles == sum(len(one.grid) for one in plan.passes)
+    for one in plan.passes:
+        bounds = one.grid.bounds()
+        assert bounds[:, :2].min() == 0 and bounds[:, 2].max() >= 340 and bounds[:, 3].max() >= 220
+        assert plan.tile(one.first).scale == one.grid.scale and plan.tile(one.first).index == one.first
+
+
+def test_every_length_is_reported_by_a_pass_and_those_between_by_two(tmp_path: Path) -> None:
+    own, coarse, fine = planned(write_scene(tmp_path / "a.tif", noise(220, 340)), "3").passes
+    assert own.lengths_px == (8, 40) and coarse.lengths_px == (20, np.inf)
+    assert fine.lengths_px == (0, pytest.approx(8 * 4 / 3))
+
+
+def test_lengths_are_those_of_tile_pixels(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(220, 340))  # 0.5 m
+    own, coarse = planned(path, "2", gsd_m=(1.0, 2.0)).passes
+    assert own.grid.scale == pytest.approx(2, rel=1e-3) and own.lengths_px[1] == pytest.approx(80, rel=1e-3)
+    assert coarse.grid.scale == pytest.approx(4, rel=1e-3)
+
+
+def test_auto_makes_one_pass_with_models_that_do_not_say_what_it_serves(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(220, 340))
+    assert len(planned(path, "auto", lengths_px=None).passes) == 1
+    assert planned(path, "2", lengths_px=None).passes[1].lengths_px[0] == SERVED_PX[1] / 2
+
+
+def test_a_scene_of_one_tile_has_no_second_pass(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(60, 50))
+    assert len(planned(path, "2").passes) == 1 and len(planned(path, "3").passes) == 2
+
+
+def test_passes_and_merging_over_classes_exclude_each_other(tmp_path: Path) -> None:
+    card = replace(bright_card(64), lengths_px=(8.0, 40.0))
+    with open_scene(write_scene(tmp_path / "a.tif", noise(220, 340))) as scene:
+        with pytest.raises(UsageError, match="--passes 2 cannot be combined with --agnostic"):
+            plan_scene(scene, card, DetectConfig(agnostic=True, passes=Passes.TWO))
+        assert len(plan_scene(scene, card, DetectConfig(agnostic=True)).passes) == 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, bright_card, find_squares
 from support.scenes import UTM, damaged_scene, noise, squares, write_scene
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, EdgeNodata, Passes
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, SceneError, UsageError
 from lcageo.inference.scene import Progress, SceneResult, detect_scene
@@ -213,3 +213,46 @@ def test_a_scene_of_which_nothing_can_be_read_is_an_error(tmp_path: Path, monkey
         pytest.raises(SceneError, match="damaged"),
     ):
         detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), warn=lambda line: None)
+
+
+def many_lengths(seed: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """Squares of 4 to 150 pixels that do not touch."""
+    rng = np.random.default_rng(seed)
+    places: list[tuple[int, int, int, int]] = []
+    for side in sorted(np.exp(rng.uniform(np.log(4), np.log(150), 60)).astype(int).tolist(), reverse=True):
+        x, y = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
+        if all(x > a + s + 4 or a > x + side + 4 or y > b + s + 4 or b > y + side + 4 for a, b, s, _ in places):
+            places.append((x, y, side, int(rng.integers(235, 256))))
+    return places
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), passes=st.sampled_from([Passes.TWO, Passes.THREE]))
+def test_passes_together_report_every_object_once_whatever_its_length(
+    tmp_path: Path, seed: int, passes: Passes
+) -> None:
+    """One pass cuts what is longer than its overlap; the second one, at half the resolution, sees it whole."""
+    places = many_lengths(seed, 400, 500)
+    path = write_scene(tmp_path / f"{seed}.tif", squares(400, 500, places))
+    predictor = BrightSquares(replace(bright_card(128, largest_object_px=90), lengths_px=(10.0, 80.0)))
+    config = DetectConfig(passes=passes, score=0.5, edge_nodata=EdgeNodata.NONE)
+    with open_scene(path) as scene:
+        found = detect_scene(scene, predictor, DetectConfig(passes=passes, score=0.5), warn=lambda line: None)
+    boxes = found.detections.boxes_xyxy
+    assert found.summary.tiles.planned == found.summary.tiles.run
+    for x, y, side, _ in places:
+        error = np.abs(boxes - [x, y, x + side, y + side]).max(axis=1, initial=0)
+        assert (error <= 3).sum() == 1, f"{(x, y, side)} among {boxes.tolist()}"
+    assert len(boxes) == len(places)
+
+
+def test_one_pass_does_not_find_what_is_longer_than_a_tile(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", squares(400, 500, [(100, 100, 150, 250)]))
+    predictor = BrightSquares(replace(bright_card(128, largest_object_px=32), lengths_px=(10.0, 80.0)))
+    with open_scene(path) as scene:
+        one, two = (
+            detect_scene(scene, predictor, DetectConfig(passes=passes), warn=lambda line: None).detections
+            for passes in (Passes.ONE, Passes.AUTO)
+        )
+    assert [100, 100, 250, 250] not in one.boxes_xyxy.tolist()
+    assert two.boxes_xyxy.round().tolist() == [[100, 100, 250, 250]]

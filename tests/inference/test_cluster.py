@@ -130,7 +130,18 @@ def test_a_survey_on_processes_of_this_machine(tmp_path: Path, untrained: Path) 
     for number in range(3):
         place = UTM @ UTM.translation(number * 200, 0)
         write_scene(tmp_path / f"{number}.tif", noise(300, 300, seed=number), transform=place)
-    options = ["--model", str(untrained), "--score", "0.02", "--format", "geojson", "--pattern", "?.tif"]
+    options = [
+        "--model",
+        str(untrained),
+        "--score",
+        "0.02",
+        "--format",
+        "geojson",
+        "--pattern",
+        "?.tif",
+        "--passes",
+        "2",
+    ]
     (tmp_path / "broken.tif").write_bytes(b"nothing")
     for out, more in (("one", []), ("two", ["--cluster", "local:2"])):
         ran = subprocess.run(

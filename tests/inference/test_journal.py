@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, Failing, PowerCutError
 from support.scenes import squares, write_scene
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Passes
 from lcageo.database import delete_database
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
@@ -76,6 +76,27 @@ def test_a_run_that_broke_off_resumes_and_gives_the_same_bytes(
     assert again == undisturbed and progress[0] in {3 * max(0, good - lost) for lost in range(in_flight)}
     assert sum(predictor.batches) == 3 * math.ceil((progress[-1] - progress[0]) / 3)
     assert not journal_path(job.layers[0].path).exists()
+
+
+@pytest.mark.parametrize("good", [5, 15, 30])
+def test_a_run_resumes_in_whichever_pass_it_broke_off(job: Job, good: int) -> None:
+    """40 tiles of the scene's resolution, 12 of half and 187 of twice it, three at a time."""
+    config = replace(CONFIG, passes=Passes.THREE)
+    undisturbed, whole = run(job, Failing(), config)
+    assert whole[-1] == 40 + 12 + 187
+    job.layers[0].path.unlink()
+    with pytest.raises(PowerCutError):
+        run(job, Failing(good), config)
+    again, progress = run(job, Failing(), config)
+    assert again == undisturbed and 0 < progress[0] <= 3 * good and progress[-1] == whole[-1]
+
+
+def test_other_passes_are_refused_by_name(job: Job) -> None:
+    with pytest.raises(PowerCutError):
+        run(job, Failing(4))
+    other = replace(CONFIG, passes=Passes.TWO)
+    (outcome,) = run_jobs([job], Run(LocalRunner(Failing(), 3), other, lambda line: None))
+    assert "--passes" in str(outcome.error)
 
 
 def test_a_killed_process_leaves_a_journal_from_which_the_next_one_resumes(job: Job, tmp_path: Path) -> None:

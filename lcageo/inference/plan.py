@@ -56,6 +56,8 @@ class ScenePlan:
     """Number of its first tile, counted over all passes."""
     further: tuple[ScenePlan, ...] = ()
     """Passes at other resolutions."""
+    near_small: bool = False
+    """Whether this pass only needs those of the wanted tiles in which the first pass has found a small object."""
 
     @property
     def passes(self) -> tuple[ScenePlan, ...]:
@@ -66,6 +68,11 @@ class ScenePlan:
     def all_tiles(self) -> int:
         """Number of tiles of all passes."""
         return sum(len(one.grid) for one in self.passes)
+
+    @property
+    def outside_tiles(self) -> int:
+        """Number of tiles of all passes outside the area of interest."""
+        return 0 if self.aoi is None else sum(int((~self.aoi.meets(one.grid.bounds())).sum()) for one in self.passes)
 
     @property
     def wanted_tiles(self) -> int:
@@ -116,7 +123,8 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
     Args:
         plan: of one pass.
         card: the model's card.
-        config: settings; 'auto' makes the second pass with models whose card says which lengths one pass serves.
+        config: settings; 'auto' makes three passes with models whose card says which lengths one pass serves, the
+            third only where the first has found small objects: it would take four times as long as the first.
 
     Raises:
         UsageError: if several passes are asked for together with merging over classes.
@@ -132,7 +140,8 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
         further.append(_at(plan, card, config, scale / COARSE, (high / SHARED_LARGE * scale, inf)))
     if count > 2 and scale / FINE >= 1 / MAX_ENLARGEMENT:
         own = (low * scale, own[1])
-        further.append(_at(plan, card, config, scale / FINE, (0.0, low * SHARED_SMALL * scale)))
+        fine = _at(plan, card, config, scale / FINE, (0.0, low * SHARED_SMALL * scale))
+        further.append(replace(fine, near_small=config.passes is Passes.AUTO))
     starts = np.cumsum([len(plan.grid), *(len(one.grid) for one in further)]).tolist()
     numbered = tuple(replace(one, first=first) for one, first in zip(further, starts, strict=False))
     return replace(plan, lengths_px=own, further=numbered)
@@ -140,7 +149,7 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
 
 def _pass_count(card: ModelCard, config: DetectConfig) -> int:
     if config.passes is Passes.AUTO:
-        return 1 if card.lengths_px is None or config.agnostic else 2
+        return 1 if card.lengths_px is None or config.agnostic else 3
     if config.agnostic and config.passes is not Passes.ONE:
         raise UsageError(f"--passes {config.passes} cannot be combined with --agnostic; use --passes 1")
     return int(config.passes)

@@ -33,7 +33,7 @@ class Preview:
 
     scene: str
     tiles: int
-    """Number of tiles that would be read, in all passes."""
+    """Number of tiles that would be read, in all passes; at most, where a pass depends on what another finds."""
     outside_aoi: int
     """Number of tiles outside the area of interest."""
     passes: tuple[tuple[float, int], ...]
@@ -83,7 +83,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
     return Preview(
         scene=scene.info.path,
         tiles=tiles,
-        outside_aoi=plan.all_tiles - tiles,
+        outside_aoi=plan.outside_tiles,
         passes=tuple((one.grid.scale, int(one.wanted.sum())) for one in plan.passes),
         empty_share=1.0 - share,
         seconds=tiles * max(inference * share, reading),

@@ -21,6 +21,7 @@ from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, TileRunner, Warn
+from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import written_scores
 from lcageo.scene.raster import Scene
@@ -123,7 +124,7 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         SceneError, DeviceMemoryError: as in `detect_scene`.
     """
     started = time.monotonic()
-    run_tiles(plan, run, journal)
+    plan = run_tiles(plan, run, journal)
     info, card, config = plan.reader.scene.info, run.runner.card, run.config
     empty, impossible = journal.totals()
     holes = tuple(Hole(plan.tile(tile).bounds, reason) for tile, reason in journal.unread())
@@ -134,7 +135,8 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
     # Candidates that are only for the review are left out before merging: at a seam, they could make an object yield.
     merge(plan, config, journal, written_scores(card, config) if config.review else None)
-    tiles = TileCounts(plan.all_tiles, plan.all_tiles - wanted, empty, len(holes), wanted - empty - len(holes))
+    outside = plan.outside_tiles
+    tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
     return SceneSummary(
         info=info,
         classes=card.classes,
@@ -148,14 +150,24 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     )
 
 
-def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
-    """Runs the tiles that the journal lacks; arguments and errors as in `detect_planned`."""
+def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:
+    """Runs the tiles that the journal lacks; arguments and errors as in `detect_planned`.
+
+    Returns:
+        The plan, with the tiles that turned out to be needed.
+    """
     path, done = plan.reader.scene.info.path, journal.done()
-    progress = Progress(len(done), plan.wanted_tiles, 0, resumed=len(done))
-    run.on_progress(path, progress)
+    progress = Progress(len(done), 0, 0, resumed=len(done))
+    run_passes: list[ScenePlan] = []
     for one in plan.passes:
+        if one.near_small:
+            one = _near_small(one, plan, run.runner.card, journal)
+        run_passes.append(one)
         todo = one.wanted.copy()
         todo[done[(done >= one.first) & (done < one.first + len(todo))] - one.first] = False
+        ahead = sum(int(later.wanted.sum()) for later in plan.passes[len(run_passes) :] if not later.near_small)
+        progress = replace(progress, total=sum(int(each.wanted.sum()) for each in run_passes) + ahead)
+        run.on_progress(path, progress)
         with closing(run.runner.run(one, np.flatnonzero(todo), run.warn)) as batches:  # stops the reading threads
             for outcomes in batches:
                 journal.add([replace(outcome, tile=one.first + outcome.tile) for outcome in outcomes])
@@ -167,6 +179,28 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> None:
                         f"stopped after {progress.done:,} of {progress.total:,} tiles; run the same command again to "
                         "resume"
                     )
+    return replace(plan, further=tuple(run_passes[1:]))
+
+
+def _near_small(one: ScenePlan, first: ScenePlan, card: ModelCard, journal: Journal) -> ScenePlan:
+    """A pass with the tiles in which the first pass, which is complete, has found an object that this one may report.
+
+    Objects count by the card's thresholds, whatever the run's are, so that an evaluation, which keeps more, measures
+    what a run finds. Twice the longest length still counts: what the first pass measures of such small objects is
+    not exact, and small objects seldom come alone.
+    """
+    minimum = np.array([card.threshold(name) for name in card.classes])
+    needed = np.zeros(len(one.grid), np.bool_)
+    bounds = one.grid.bounds()
+    for outcome in journal.outcomes(first.first, first.first + len(first.grid)):
+        if outcome.found is None or not len(outcome.found):
+            continue
+        boxes = outcome.found.boxes_xyxy
+        small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) < 2 * one.lengths_px[1]
+        small &= outcome.found.scores > minimum[outcome.found.labels]
+        for x, y in ((boxes[small, :2] + boxes[small, 2:]) / 2).tolist():
+            needed |= (bounds[:, 0] <= x) & (x < bounds[:, 2]) & (bounds[:, 1] <= y) & (y < bounds[:, 3])
+    return replace(one, wanted=one.wanted & needed)
 
 
 def merge(

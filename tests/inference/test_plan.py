@@ -98,14 +98,14 @@ def planned(path: Path, passes: str, tile: int = 64, **card: object) -> ScenePla
         return plan_scene(scene, replace(model, **card), DetectConfig(passes=Passes(passes)))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("passes", "scales"), [("1", [1]), ("2", [1, 2]), ("3", [1, 2, 0.5]), ("auto", [1, 2])])
+@pytest.mark.parametrize(("passes", "scales"), [("1", [1]), ("2", [1, 2]), ("3", [1, 2, 0.5]), ("auto", [1, 2, 0.5])])
 def test_passes_cover_the_scene_at_other_resolutions(tmp_path: Path, passes: str, scales: list[float]) -> None:
     plan = planned(write_scene(tmp_path / "a.tif", noise(220, 340)), passes)
     assert [one.grid.scale for one in plan.passes] == scales
-    assert [one.first for one in plan.passes] == np.cumsum([0, *map(len, (one.grid for one in plan.passes))])[
-        :-1
-    ].tolist()
-    assert plan.all_tiles == plan.wanted_tiles == sum(len(one.grid) for one in plan.passes)
+    counts = [len(one.grid) for one in plan.passes]
+    assert [one.first for one in plan.passes] == [sum(counts[:index]) for index in range(len(counts))]
+    assert plan.all_tiles == plan.wanted_tiles == sum(counts) and plan.outside_tiles == 0
+    assert [one.near_small for one in plan.passes[2:]] == [passes == "auto"] * (len(scales) == 3)
     for one in plan.passes:
         bounds = one.grid.bounds()
         assert bounds[:, :2].min() == 0 and bounds[:, 2].max() >= 340 and bounds[:, 3].max() >= 220

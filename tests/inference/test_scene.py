@@ -239,7 +239,7 @@ def test_passes_together_report_every_object_once_whatever_its_length(
     with open_scene(path) as scene:
         found = detect_scene(scene, predictor, config, warn=lambda line: None)
     boxes = found.detections.boxes_xyxy
-    # A corner of an object that reaches into a tile by one pixel is half a pixel there, twice enlarged and interpolated.
+    # A corner that reaches into an enlarged tile by one pixel is found as half a pixel.
     boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= 2]
     assert found.summary.tiles.planned == found.summary.tiles.run
     for x, y, side, _ in places:

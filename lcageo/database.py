@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class Database:
         """
         self.what, self.path = what, path
         with self._errors_explained():
-            self._connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None)
+            self._connection = sqlite3.connect(path.absolute() if path else ":memory:", timeout=0, isolation_level=None)
         if path is not None:
             try:
                 with self._errors_explained():
@@ -99,6 +99,24 @@ class Database:
 
     def _damaged(self, error: Exception) -> DamagedError:
         return DamagedError(f"{self.what} '{self.path}' is damaged ({error}); use --restart to start over")
+
+
+def settle(path: Path, wait_s: float) -> None:
+    """Makes an SQLite file consist of one file: what its WAL mode keeps in a second one is written into it.
+
+    A second file that stays would be taken for a part of whatever replaces the first.
+
+    Args:
+        path: an existing file.
+        wait_s: how long to wait for another program that uses it.
+
+    Raises:
+        sqlite3.Error: "database is locked" if another program has it open in WAL mode, as QGIS does; others if it is
+            not an SQLite file, or cannot be written to.
+    """
+    with closing(sqlite3.connect(path.absolute(), timeout=wait_s)) as base:
+        if base.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            base.execute("PRAGMA journal_mode = DELETE")
 
 
 def delete_database(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
-GROUND = "errors version config network_config detections extras geodesy palette toml nms stop database"
+GROUND = "errors version config network_config detections extras geodesy palette toml nms stop database paths"
 TRADES = """
     vector     ->
     pictures   ->

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,16 @@ from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
 from lcageo.config import ChipConfig
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
+from lcageo.inference.jobs import inputs_of
 from lcageo.scene.raster import open_scene
-from lcageo.vector.publish import make_folder
+from lcageo.vector.publish import draft_folder, draft_path, make_folder, refuse_inputs
+from lcageo.vector.target import layer_files
 from lcageo.version import __version__
 
 MADE_BY = "made by lcageo chips"
 """Description in a COCO file's info, by which our own files are recognised."""
+DRAFT = "chips"
+"""Name of the draft of a folder of chips."""
 CHIPS_PER_BLOCK = 4
 """Number of chips along a block's side."""
 BLOCKS_PER_EXTENT = 4
@@ -78,6 +81,8 @@ def make_chips(
         OutputError: if something cannot be written.
     """
     _check_out(out, overwrite)
+    read = [(file, "the labels") for file in layer_files(labels_path)] + inputs_of(scenes, config.aoi)
+    refuse_inputs((*(out / f"{side}.json" for side in SIDES), out / IMAGES, out / MAPS), read)
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
         raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
@@ -89,8 +94,8 @@ def make_chips(
     split, owner = _split(labels, labels_path, placed, config)
     make_folder(out)
     try:
-        with tempfile.TemporaryDirectory(prefix=".chips-", dir=out) as folder:
-            chips = ChipSet(Path(folder), labels)
+        with draft_folder(out, DRAFT) as folder:
+            chips = ChipSet(folder, labels)
             unreadable = cut_all(chips, placed, split, owner, config, on_progress)
             if not chips.shown["train"]:
                 raise DataError(
@@ -98,7 +103,7 @@ def make_chips(
                 )
             about = {"labels": str(labels_path), "scenes": list(scenes), "parameters": config.parameters()}
             chips.write_coco({"description": MADE_BY, "version": __version__, **about})
-            outputs = _publish(Path(folder), out)
+            outputs = _publish(folder, out)
     except OSError as error:
         raise OutputError(f"chips cannot be written to '{out}': {error}; is the disk full or read-only?") from error
     for line in _remarks(chips, placed, config):
@@ -121,7 +126,8 @@ def _check_out(out: Path, overwrite: bool) -> None:
     existing = [path for path in (*files, out / IMAGES, out / MAPS) if path.exists()]
     if existing and not overwrite:
         raise UsageError(f"output '{existing[0]}' exists; use --overwrite to replace it, or another folder with -o")
-    if existing and not any(path.is_file() and _is_ours(path) for path in files):
+    broken_off = [draft_path(out, DRAFT) / file.name for file in files]  # killed while moving them into place
+    if existing and not any(path.is_file() and _is_ours(path) for path in (*files, *broken_off)):
         raise UsageError(f"'{existing[0]}' was not made by lcageo chips, so it is not replaced; choose another folder")
 
 

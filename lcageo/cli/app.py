@@ -67,6 +67,7 @@ def group(
 
 def main() -> None:
     """Runs the command line."""
+    console.open_streams()
     if not sys.warnoptions and "--debug" not in sys.argv:
         warnings.simplefilter(
             "ignore"

@@ -82,7 +82,7 @@ def detect(
     from lcageo.vector.target import parse_output
 
     outputs = [parse_output(text) for text in output or []]
-    jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append)
+    jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append, config.aoi)
     if dry_run:
         _preview(scenes, local_runner(runner, config, say), config, as_json, say)
         return

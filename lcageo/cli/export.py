@@ -48,8 +48,10 @@ def export(
             raise OutputError(f"'{path}' exists; choose another name, or use --overwrite")
     require("export", "onnx", "onnx", "onnxscript", error=DeviceError)
     from lcageo.runtime.catalog import find_card
+    from lcageo.vector.publish import refuse_inputs
 
     card = find_card(model)
+    refuse_inputs(exported_files(output, wanted), [(card.weights, "the model's own file")])
     console.Console().restriction(card)
     export_model(card, output, wanted)
     for path in exported_files(output, wanted):

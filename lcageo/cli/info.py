@@ -55,4 +55,5 @@ def _text(described: dict[str, Any]) -> str:
         f"{tiling['scene_pixels_per_tile_pixel']:.4g} scene pixels per tile pixel (model {tiling['model']})",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
+    lines += [f"{'missing':12} {name}" for name in described["missing_files"]]
     return "\n".join(lines + [f"warning: {line}" for line in described["warnings"]])

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.data.classmap import ClassMap
-from lcageo.errors import ConfigError, DataError, UsageError
+from lcageo.errors import ConfigError, DataError
 from lcageo.evaluation.differences import differences
 from lcageo.evaluation.layer_figures import LayerEvaluation, LayerFigures
 from lcageo.geodesy import WGS84
@@ -27,9 +27,9 @@ from lcageo.vector.polygons import (
     read_polygons,
     valid_polygons,
 )
-from lcageo.vector.publish import Publication
+from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.record import RunRecord
-from lcageo.vector.target import FileTarget
+from lcageo.vector.target import FileTarget, layer_files
 from lcageo.vector.write import write_layer
 from lcageo.version import __version__
 
@@ -174,8 +174,8 @@ def _checked_output(output: Path, layers: tuple[Path, Path], overwrite: bool) ->
     """The output, which must be a map layer: files of pixel boxes have no fields for differences."""
     target = FileTarget.of_layer(output)
     target.check(overwrite)
-    if target.path.resolve() in {layer.resolve() for layer in layers}:
-        raise UsageError(f"output '{target}' is one of the layers to compare; choose another file")
+    read = [(file, "one of the layers to compare") for layer in layers for file in layer_files(layer)]
+    refuse_inputs((*target.files, *target.belonging), read)
     return target
 
 

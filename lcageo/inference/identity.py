@@ -13,6 +13,7 @@ from typing import Any
 from lcageo.config import DetectConfig
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import TileRunner
+from lcageo.paths import on_disk
 from lcageo.runtime.catalog import ModelCard
 from lcageo.version import __version__
 
@@ -69,6 +70,8 @@ def file_identity(files: Sequence[str]) -> dict[str, Any]:
 
 def absolute(path: str) -> str:
     """The absolute path; URLs and GDAL's own paths, such as /vsis3/, stay as they are."""
+    if file := on_disk(path):
+        return str(file)
     return path if path.startswith("/vsi") or "://" in path else str(Path(path).absolute())
 
 

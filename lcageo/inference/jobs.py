@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from lcageo.inference.journal import broke_off_publishing, journal_path
 from lcageo.runtime.onnx_graph import cache_folder
 from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.formats import DEFAULT_SUFFIX
-from lcageo.vector.publish import check_output
-from lcageo.vector.target import FileTarget, Target, check_target
+from lcageo.vector.publish import check_output, refuse_inputs
+from lcageo.vector.target import FileTarget, Target, check_target, layer_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,12 @@ class Job:
         return (*(target.path for target in self.vectors), *([self.quicklook] if self.quicklook else []))
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that may be written or replaced, with those that belong to them."""
+        vectors = (file for target in self.vectors for file in (*target.files, *target.belonging))
+        return (*vectors, *([self.quicklook] if self.quicklook else []), self.journal)
+
+    @property
     def journal(self) -> Path:
         """Path of the run's journal, which is kept until the result is in place: beside the first layer.
 
@@ -69,6 +75,7 @@ def plan_jobs(
     holes: Path | None = None,
     review: Path | None = None,
     append: bool = False,
+    aoi: Path | None = None,
 ) -> tuple[Job, ...]:
     """Decides every output's path, and refuses those that could not be written, before any work is done.
 
@@ -82,9 +89,11 @@ def plan_jobs(
         holes: a vector file, or a folder (created if missing) for NAME-holes.geojson.
         review: likewise, for NAME-review.geojson.
         append: whether objects are added to existing GeoPackages and tables, which several scenes may then share.
+        aoi: the file of the area of interest, which is read.
 
     Raises:
-        UsageError: if several scenes would write the same file, or a file or table exists and may not be replaced.
+        UsageError: if several scenes would write the same file, an output is an input, or a file or table exists and
+            may not be replaced.
         OutputError: if a folder is missing or read-only, or a database cannot be reached.
     """
     if append and overwrite:
@@ -112,10 +121,17 @@ def plan_jobs(
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
         raise UsageError(f"scene '{twice[0]}' is given twice; give each scene once")
+    refuse_inputs([file for job in jobs for file in job.files], inputs_of(scenes, aoi))
     for job in jobs:
         _check(job, overwrite or broke_off_publishing(job.journal), made)
     _check_claims(jobs)
     return jobs
+
+
+def inputs_of(scenes: Iterable[str], aoi: Path | None) -> list[tuple[str | Path, str]]:
+    """What a run reads, for `refuse_inputs`."""
+    areas = [] if aoi is None else layer_files(aoi)
+    return [*((scene, "one of the scenes") for scene in scenes), *((file, "the area of interest") for file in areas)]
 
 
 def _check(job: Job, ours: bool, made: Set[Path]) -> None:
@@ -132,16 +148,9 @@ def _check(job: Job, ours: bool, made: Set[Path]) -> None:
 
 
 def _check_claims(jobs: Sequence[Job]) -> None:
-    """Refuses outputs that several scenes share, or that would replace a scene."""
-    inputs = {Path(job.scene).resolve() for job in jobs}
+    """Refuses outputs that several scenes share."""
     claimed: dict[object, int] = {}
     for index, job in enumerate(jobs):
-        for path in job.outputs:
-            if path.resolve() in inputs:
-                raise UsageError(
-                    f"output '{path}' is one of the scenes; choose another file with -o, --holes, --review or "
-                    "--quicklook"
-                )
         alone = job.outputs if not job.append else job.outputs[len(job.layers) :]
         for output in (*alone, *(() if job.append else job.tables)):
             other = claimed.setdefault(output.absolute() if isinstance(output, Path) else output, index)

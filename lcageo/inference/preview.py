@@ -115,6 +115,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "blocks": list(info.block_shape),
         "compression": info.compression,
         "overviews": list(info.overviews),
+        "missing_files": list(info.missing),
         "warnings": info.warnings(),
     }
     if card is not None:

@@ -14,7 +14,7 @@ from lcageo.inference.journal import Journal
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.review import Review, review_features
 from lcageo.inference.runner import Warn
-from lcageo.pictures.quicklook import LONGEST_SIDE, draw_quicklook, save_quicklook
+from lcageo.pictures.quicklook import LONGEST_SIDE, belonging, draw_quicklook, save_quicklook
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
@@ -91,7 +91,7 @@ def write_results(
             layer = review_features(review, summary.classes, georeference.to_map, georeference.crs, name)
             write_layer([layer], about, publication.draft_of(job.review))
         if job.quicklook is not None:
-            save_quicklook(_drawn(scene, summary, journal), publication.draft(job.quicklook))
+            save_quicklook(_drawn(scene, summary, journal), publication.draft(job.quicklook, belonging(job.quicklook)))
         journal.begin_publishing()
         publication.publish()
 

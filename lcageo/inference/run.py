@@ -19,7 +19,7 @@ from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import open_scene
 from lcageo.stop import StopRequest
 from lcageo.vector.formats import VectorFormat
-from lcageo.vector.publish import make_folder
+from lcageo.vector.publish import make_folder, refuse_inputs, remove_abandoned
 from lcageo.vector.target import FileTarget
 
 
@@ -51,6 +51,7 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
     """
     for folder in {path.parent for job in jobs for path in (*job.outputs, job.journal)}:
         make_folder(folder)
+        remove_abandoned(folder)
     appending = any(job.append for job in jobs)  # one after the other: usually to the same layer
     with StopRequest() as stop:
         run = replace(run, stop=stop)
@@ -115,6 +116,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
 def _run(job: Job, run: Run) -> SceneSummary:
     card, config = run.runner.card, run.config
     with open_scene(job.scene, config.bands) as scene:
+        refuse_inputs(job.files, ((file, f"a file of scene '{job.scene}'") for file in scene.files()))
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, card, config)
         identity = run_identity(plan, run.runner, config)

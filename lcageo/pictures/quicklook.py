@@ -129,6 +129,12 @@ def _draw_names(pen: ImageDraw.ImageDraw, found: Detections, classes: Sequence[s
             pen.text((x + 6, y + 1), text, INK, font)
 
 
+def belonging(path: Path) -> tuple[Path, ...]:
+    """Files that GIS programs add to a picture: statistics, overviews, a mask, and where it lies on the map."""
+    added = (path.with_name(path.name + suffix) for suffix in (".aux.xml", ".ovr", ".msk"))
+    return (*added, path.with_suffix(".pgw"), path.with_suffix(".pngw"))
+
+
 def save_quicklook(picture: Image.Image, path: Path) -> None:
     """Writes a PNG.
 

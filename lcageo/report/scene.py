@@ -20,7 +20,7 @@ from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.stretch import Stretch, estimate_stretch, reduced_image
-from lcageo.vector.publish import Publication, check_output
+from lcageo.vector.publish import Publication, check_output, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
 
@@ -74,6 +74,8 @@ def report_scene(
         raise UsageError(f"output '{target}' is not an HTML page; choose a file name that ends in {PAGE_SUFFIX}")
     check_side(side)
     check_output(target, [target], overwrite)
+    read: list[tuple[str | Path, str]] = [(scene, "the scene"), (layer, "the layer")]
+    refuse_inputs([target], read + ([(holes, "the layer of holes")] if holes is not None else []))
     return write_scene_page(scene, layer, target, holes, side)
 
 

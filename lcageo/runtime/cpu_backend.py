@@ -22,7 +22,7 @@ from lcageo.runtime.selection import Selection
 MAX_SIDE_BY_SIDE = 8
 """Maximum number of tiles in parallel, as each takes memory; with more cores, several share a tile."""
 Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""(1, 3, S, S) uint8 to scores (1, N, K) and boxes (1, N, 4); called from several threads."""
+"""(1, 3, S, S) uint8 to scores (1, N, K) and boxes (1, N, 4); called from several threads; raises RuntimeError."""
 
 
 def side_by_side() -> tuple[int, int]:
@@ -59,11 +59,13 @@ class CpuPredictor:
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""
+        machine.refuse_fork()
         run = self._run_for(images.shape[-1])
         return list(self._threads.map(partial(self._one, run), images))
 
     def forward(self, images: NDArray[np.uint8]) -> None:
         """See Predictor.forward."""
+        machine.refuse_fork()
         run = self._run_for(images.shape[-1])
         list(self._threads.map(lambda image: run(image[None]), images))
 
@@ -83,7 +85,12 @@ class CpuPredictor:
         run = self._prepare(onnx_graph(card))
         # Once before threads start: OpenVINO 2026.4 sets up tables at its first tile, and two threads that do so at the
         # same time can deadlock, one holding the GIL and the other a lock in C++.
-        run(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))
+        try:
+            run(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))
+        except RuntimeError as error:
+            raise DeviceError(
+                f"{self.engine.backend} cannot run model '{card.name}': {error}; try --backend torch"
+            ) from error
         return run
 
     def _one(self, run: Run, image: NDArray[np.uint8]) -> Detections:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lcageo.config import Backend
+from lcageo.errors import DeviceError
 
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """Device files of the drivers of NVIDIA and AMD, and of either under WSL."""
@@ -34,6 +35,26 @@ def stays_on_cpu(device: str) -> bool:
 def has_package(backend: Backend) -> bool:
     """Whether the package that a backend imports is installed."""
     return find_spec(PACKAGE[backend]) is not None
+
+
+_runs_models_in: int | None = None
+"""Number of the process that loaded a model first: this one, or one that it was forked from."""
+
+
+def refuse_fork() -> None:
+    """Refuses to run models in a process that was forked from one that has: it lacks that one's threads.
+
+    Raises:
+        DeviceError: it says which processes can.
+    """
+    global _runs_models_in
+    if _runs_models_in is None:
+        _runs_models_in = os.getpid()
+    elif _runs_models_in != os.getpid():
+        raise DeviceError(
+            "this process was forked from one that has run a model, so it cannot run one; start it with "
+            "multiprocessing.get_context('spawn'), or run models only in the processes that are forked"
+        )
 
 
 def cores() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,22 +40,38 @@ class OnnxPredictor(CpuPredictor):
 
         def prepare(graph: bytes) -> Run:
             try:
-                session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+                with _runtime_errors():
+                    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             except RuntimeError as error:
                 raise DeviceError(
                     f"ONNX Runtime cannot run model '{card.name}': {error}; try --backend torch"
                 ) from error
-
-            if len(session.get_outputs()) == 1:
-                return _exported(session)
-
-            def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-                scores, boxes = session.run(("scores", "boxes"), {"images": image})
-                return scores, boxes
-
-            return run
+            return _exported(session) if len(session.get_outputs()) == 1 else _own(session)
 
         return cls(card, Engine(Backend.ONNX, own, "cpu"), selection, prepare)
+
+
+@contextmanager
+def _runtime_errors() -> Generator[None, None, None]:
+    """Turns ONNX Runtime's errors, which have no base class but Exception, into RuntimeErrors, like OpenVINO's."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+    own = tuple(kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    try:
+        yield
+    except own as error:
+        raise RuntimeError(str(error)) from error
+
+
+def _own(session: Any) -> Run:
+    """Runs a graph of `onnx_graph`."""
+
+    def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with _runtime_errors():
+            scores, boxes = session.run(("scores", "boxes"), {"images": image})
+        return scores, boxes
+
+    return run
 
 
 def _exported(session: Any) -> Run:
@@ -61,7 +79,8 @@ def _exported(session: Any) -> Run:
     (given,) = session.get_inputs()
 
     def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        (found,) = session.run(None, {given.name: image.astype(np.float32) / 255})
+        with _runtime_errors():
+            (found,) = session.run(None, {given.name: image.astype(np.float32) / 255})
         points = found.transpose(0, 2, 1)
         centres, halves = points[..., :2], points[..., 2:4] / 2
         return points[..., 4:], np.concatenate([centres - halves, centres + halves], axis=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -16,6 +17,8 @@ from lcageo.runtime.catalog import ModelCard
 
 GRAPH_VERSION = 1
 """To be incremented when the same card gives another graph."""
+ABANDONED_S = 3600
+"""Age from which a part of a file is that of a killed process: writing one takes a second."""
 CACHE_VARIABLE = "LCAGEO_CACHE"
 """Environment variable that sets another cache folder."""
 
@@ -75,6 +78,9 @@ def _key(card: ModelCard) -> str:
 def _keep(content: bytes, path: Path) -> None:
     """Writes the complete file or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in path.parent.glob("*.onnx.*.part"):
+        if time.time() - abandoned.stat().st_mtime > ABANDONED_S:
+            abandoned.unlink()
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(content)

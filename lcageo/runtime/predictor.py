@@ -75,13 +75,15 @@ def load_predictor(
         UsageError: if the config names a class that the model does not have, or backend, precision and device cannot
             be combined.
         ModelError: if the weights are missing, altered, or do not fit the network.
-        DeviceError: if the device, or the backend's package, is not available.
+        DeviceError: if the device, or the backend's package, is not available, or this process was forked from one
+            that has run a model.
     """
     return load_engine(card, config, Engine(backend, precision, device))
 
 
 def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
     """The same as `load_predictor`, with device, backend and precision as one Engine."""
+    machine.refuse_fork()
     selection = Selection.of(card, config)
     if not card.has_numbers(asked.precision):
         kind = "is int8" if card.is_quantised else "is not quantised"

@@ -20,6 +20,7 @@ from lcageo.detector.layers import fold_batch_norm
 from lcageo.detector.network import Network
 from lcageo.detector.outputs import Predictions
 from lcageo.errors import DeviceError, DeviceMemoryError, UsageError
+from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.cuda_graph import Forward, GraphedForward
 from lcageo.runtime.selection import Selection
@@ -89,6 +90,7 @@ class TorchPredictor:
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""
+        machine.refuse_fork()
         try:
             with torch.inference_mode():
                 return self._on_host(images) if self._device.type == "cpu" else self._on_device(images)
@@ -102,6 +104,7 @@ class TorchPredictor:
 
     def forward(self, images: NDArray[np.uint8]) -> None:
         """See Predictor.forward."""
+        machine.refuse_fork()
         self.run(torch.from_numpy(images).to(self._device))
 
     def run(self, pixels: Tensor) -> None:

@@ -45,6 +45,8 @@ class SceneInfo:
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
+    missing: tuple[str, ...] = ()
+    """Files that it refers to, as a mosaic does, and that do not exist."""
 
     @property
     def gsd_m(self) -> float | None:
@@ -62,7 +64,20 @@ class SceneInfo:
         return Path(self.path).stem
 
     def warnings(self) -> list[str]:
-        """Warnings about the result's location on the map."""
+        """Warnings about missing files, and about the result's location on the map."""
+        return [*self._missing_files(), *self._location()]
+
+    def _missing_files(self) -> list[str]:
+        if not self.missing:
+            return []
+        others = f" and {len(self.missing) - 1:,} other files" if len(self.missing) > 1 else ""
+        verb = "do" if others else "does"
+        return [
+            f"scene '{self.path}' refers to '{self.missing[0]}'{others}, which {verb} not exist; what they show cannot "
+            "be read: restore them, or build the mosaic again"
+        ]
+
+    def _location(self) -> list[str]:
         kind = self.georeference.kind
         if kind == "none":
             return [

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,8 +22,10 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from lcageo.errors import SceneError
+from lcageo.paths import on_disk
 from lcageo.scene.describe import alpha_band, describe, palette
 from lcageo.scene.order import CACHE_BYTES
+from lcageo.scene.sources import Sources, missing_source
 
 # GDAL's default block cache, 5 % of the machine's memory, would make memory use grow with the scene. Set before the
 # first block is read, in megabytes; a user's own setting takes precedence.
@@ -37,7 +40,10 @@ _OPENING = threading.Lock()
 
 
 class Scene:
-    """An open raster. Reading is safe from several threads: each gets its own dataset handle."""
+    """An open raster. Reading is safe from several threads: each gets its own dataset handle.
+
+    A handle that has failed is not used again, nor is one of the process that this one was forked from.
+    """
 
     def __init__(self, path: str, bands: Sequence[int] | None = None) -> None:
         self._path = path
@@ -49,7 +55,8 @@ class Scene:
         dataset = self._dataset()
         try:
             with rasterio.Env():
-                self.info = describe(path, dataset, bands)
+                self._sources = Sources(path, dataset, _open)
+                self.info = replace(describe(path, dataset, bands), missing=self._sources.missing)
                 self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
@@ -75,8 +82,8 @@ class Scene:
             self._handles.pop().close()
 
     def files(self) -> tuple[str, ...]:
-        """Paths of the file and of those that belong to it: masks, overviews, world files, a VRT's sources."""
-        return tuple(self._dataset().files)
+        """Paths of the file and of those that belong to it: masks, overviews, world files, the sources of mosaics."""
+        return self._sources.files
 
     def read(
         self, col_off: float, row_off: float, width: float, height: float, out_width: int, out_height: int
@@ -99,8 +106,10 @@ class Scene:
         """
         window = Window(col_off, row_off, width, height)
         shape = (out_height, out_width)
+        margin = _margin(window, shape)
+        self._sources.check(col_off - margin, row_off - margin, col_off + width + margin, row_off + height + margin)
         try:
-            with self._under_way(), rasterio.Env():
+            with self._under_way(), self._renewed_after_errors(), rasterio.Env():
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except GDAL_ERRORS as error:
@@ -148,6 +157,18 @@ class Scene:
                 self._reading -= 1
                 self._reads.notify_all()
 
+    @contextmanager
+    def _renewed_after_errors(self) -> Iterator[None]:
+        """Context that closes this thread's handle if GDAL reports an error, which it may do only once per handle."""
+        try:
+            yield
+        except GDAL_ERRORS:
+            dataset = self._local.__dict__.pop("dataset", None)
+            if dataset is not None:
+                self._handles.remove(dataset)
+                dataset.close()
+            raise
+
     def _pixels(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
         bands = self.info.bands
         wanted = sorted(set(bands))
@@ -181,8 +202,8 @@ class Scene:
         return np.asarray(masks.any(axis=0), np.bool_)
 
     def _dataset(self) -> Any:
-        if not hasattr(self._local, "dataset"):
-            self._local.dataset = _open(self._path)
+        if getattr(self._local, "process", None) != os.getpid() or not hasattr(self._local, "dataset"):
+            self._local.dataset, self._local.process = _open(self._path), os.getpid()
             self._handles.append(self._local.dataset)
         return self._local.dataset
 
@@ -206,6 +227,13 @@ def _is_fractional(window: Window) -> bool:
     return any(float(value) != int(value) for value in (window.col_off, window.row_off, window.width, window.height))
 
 
+def _margin(window: Window, shape: tuple[int, int]) -> float:
+    """Pixels around a window that its interpolated or averaged pixels may depend on."""
+    if not _is_fractional(window) and (window.height, window.width) == shape:
+        return 0.0
+    return 2.0 * max(1.0, float(window.width) / shape[1], float(window.height) / shape[0])
+
+
 def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
     """(n, 2h, 2w) to (n, h, w): means of 2 x 2 pixels in the same dtype; for palette indices, the first of each."""
     if not mean:
@@ -221,15 +249,21 @@ def _open(path: str) -> Any:
         path.encode()
     except UnicodeEncodeError as error:  # Python's surrogates for bytes that are not UTF-8
         raise SceneError(f"scene {path!a} has a name that is not UTF-8, which GDAL cannot open; rename it") from error
-    remote = path.startswith("/vsi") or "://" in path or ":" in path[2:]
-    if not remote and not Path(path).exists():
+    file = on_disk(path)  # rasterio takes a Path as it is
+    other = path.startswith("/vsi") or "://" in path or ":" in path[2:]
+    if file is None and not other:
         raise SceneError(f"scene '{path}' does not exist; check the path")
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
-                return rasterio.open(path)
+                return rasterio.open(file or path)
         except GDAL_ERRORS as error:
+            if lacking := missing_source(path):
+                raise SceneError(
+                    f"scene '{path}' cannot be opened: its file '{lacking}' does not exist; restore it, or build the "
+                    "mosaic again"
+                ) from error
             inside = "name a file inside it, such as /vsizip/a.zip/a.tif"
             fix = inside if path.endswith(".zip") else "check it with gdalinfo"
             raise SceneError(

@@ -18,11 +18,11 @@ from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.features import features
 from lcageo.vector.formats import VectorFormat
 from lcageo.vector.objects import Objects, PixelBoxes, write_objects
-from lcageo.vector.publish import Publication
+from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import reprojected
-from lcageo.vector.target import FileTarget, Target, check_target
+from lcageo.vector.target import FileTarget, Target, check_target, layer_files
 from lcageo.version import __version__
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def filter_layer(
     """
     if is_database(str(source)):
         raise UsageError("IN must be a file; export the table first, for instance to a .gpkg file with ogr2ogr")
-    target = _checked_target(source, output, crs, overwrite, append)
+    target = _checked_target(source, criteria.aoi, output, crs, overwrite, append)
     layer = open_layer(source, "")
     to = _target_crs(crs, target, layer.crs)
     selector = Selector.of(criteria, _thresholds(layer.record), layer.crs)
@@ -83,14 +83,15 @@ def filter_layer(
 
 
 def _checked_target(
-    source: Path, output: Path | DatabaseTable, crs: str | None, overwrite: bool, append: bool
+    source: Path, aoi: Path | None, output: Path | DatabaseTable, crs: str | None, overwrite: bool, append: bool
 ) -> Target:
     if append and (overwrite or crs is not None):
         raise UsageError(f"--append and {'--overwrite' if overwrite else '--to'} cannot be combined")
     target = output if isinstance(output, DatabaseTable) else FileTarget.of(output)
     if isinstance(target, FileTarget):
-        if target.path.absolute() == source.absolute():
-            raise UsageError(f"'{target}' is the input; choose another output file")
+        read = [(file, "the input") for file in layer_files(source)]
+        read += [(file, "the area of interest") for file in layer_files(aoi)] if aoi is not None else []
+        refuse_inputs((*target.files, *target.belonging), read)
         if crs is not None and target.is_label_file:
             raise UsageError(f"'{target}' is in pixels, which have no CRS; leave out --to")
     check_target(target, overwrite, append)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from lcageo.errors import UsageError
 from lcageo.inference.identity import absolute
+from lcageo.paths import on_disk
 
 PATTERNS = ("*.tif", "*.tiff", "*.jp2", "*.vrt")
 LIST_SUFFIX = ".txt"
@@ -94,5 +95,5 @@ def _listed(path: Path) -> Iterator[str]:
         ) from error
     for line in (line.strip() for line in lines):
         if line and not line.startswith("#"):
-            remote = line.startswith("/vsi") or "://" in line
+            remote = (line.startswith("/vsi") or "://" in line) and on_disk(str(path.parent / line)) is None
             yield line if remote else str(path.parent / line)

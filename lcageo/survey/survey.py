@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyproj
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError, SceneError
 from lcageo.inference.identity import absolute, file_identity, model_identity
-from lcageo.inference.jobs import Job
+from lcageo.inference.jobs import Job, inputs_of
 from lcageo.inference.journal import Earlier
 from lcageo.inference.record import SceneSummary, model_record
 from lcageo.inference.run import JobOutcome, run_jobs
@@ -33,7 +33,7 @@ from lcageo.survey.scene_layer import SceneLayer
 from lcageo.survey.scenes import SurveyScene
 from lcageo.survey.state import SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
-from lcageo.vector.publish import Publication, make_folder
+from lcageo.vector.publish import Publication, make_folder, refuse_inputs, refuse_open, remove_abandoned
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
@@ -107,12 +107,13 @@ class Survey:
                 self.records[path] = record
         return [job for path, job in jobs.items() if self.records[path].state in (State.WAITING, State.FAILED)]
 
-    def _claim(self, jobs: Iterable[Job], overwrite: bool) -> None:
-        """Refuses to replace files that this survey did not make, and records the others as its own."""
+    def _claim(self, jobs: Collection[Job], overwrite: bool) -> None:
+        """Refuses to replace files that this survey did not make, or that it reads; records the others as made."""
         vectors = [self.config.joint_layer, *(target for job in jobs for target in job.vectors)]
         pictures = [job.quicklook for job in jobs if job.quicklook is not None]
         files = [file for target in vectors for file in target.files] + pictures
         files += [self.config.out / name for name in SUMMARIES]
+        refuse_inputs(files, inputs_of((job.scene for job in jobs), self.detect.aoi))
         made = self.state.made()
         names = {file: file.relative_to(self.config.out).as_posix() for file in files}
         new = {file: name for file, name in names.items() if name not in made}
@@ -121,6 +122,7 @@ class Survey:
                 raise OutputError(
                     f"'{file}' exists and was not made by this survey; use --overwrite to replace it, or another --out"
                 )
+        refuse_open(self.config.joint_layer.path)
         self.state.keep_made(new.values())
 
     def run(
@@ -273,6 +275,7 @@ def open_survey(config: SurveyConfig, detect: DetectConfig, runner: TileRunner) 
     """
     make_folder(config.out)
     state = SurveyState(config.out)
+    remove_abandoned(config.out)
     try:
         yield Survey(config, detect, runner, state)
     finally:

@@ -96,7 +96,7 @@ def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> Mod
             part.write_bytes(content)
             part.replace(path)
         update_card(card, folder)
-        for old in folder.glob("model-*.safetensors"):
+        for old in (*folder.glob("model-*.safetensors"), *folder.glob("model-*.part")):  # the latter of a killed run
             if old.name != path.name:
                 old.unlink()
     except OSError as error:

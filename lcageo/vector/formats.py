@@ -39,7 +39,11 @@ class VectorFormat:
     style_inside: bool = False
     """Whether QGIS reads a style from the file itself; otherwise it is written beside it."""
     companions: tuple[str, ...] = ()
-    """Suffixes of the other files that a layer consists of, including those that other programs add."""
+    """Suffixes of the other files that a layer consists of."""
+    added: tuple[str, ...] = ()
+    """Suffixes of files that other programs add to a layer, such as indexes: they go with it."""
+    appended: tuple[str, ...] = (".aux.xml",)
+    """Likewise, of files whose names are that of the main file and this."""
     longitude_latitude: bool = False
     """Whether coordinates are always written in WGS 84, in the order longitude, latitude."""
     text_only: bool = False
@@ -64,15 +68,23 @@ FORMATS: Mapping[str, VectorFormat] = {
         RecordPlace.FOREIGN_MEMBER,
         longitude_latitude=True,
     ),
-    ".gpkg": VectorFormat("GPKG", record=RecordPlace.LAYER_METADATA, style_inside=True, appendable=True),
+    ".gpkg": VectorFormat(
+        "GPKG",
+        record=RecordPlace.LAYER_METADATA,
+        style_inside=True,
+        appended=("-wal", "-shm", "-journal", ".aux.xml"),  # SQLite takes the first three for a part of any new file
+        appendable=True,
+    ),
     ".shp": VectorFormat(
         "ESRI Shapefile",
         {"ENCODING": "UTF-8"},
         companions=(".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx"),
+        added=(".fbn", ".fbx", ".ain", ".aih", ".atx", ".ixs", ".mxs", ".idm", ".ind"),  # indexes of GDAL and ArcGIS
+        appended=(".xml", ".aux.xml"),
     ),
     ".fgb": VectorFormat("FlatGeobuf", record=RecordPlace.DESCRIPTION),
     ".parquet": VectorFormat("Parquet", record=RecordPlace.KEY_VALUE_METADATA),
-    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, text_only=True),
+    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, added=(".csvt",), text_only=True),
 }
 """All formats of map layers, by suffix."""
 DEFAULT_SUFFIX = ".geojson"
@@ -81,6 +93,8 @@ APPENDABLE = ", ".join(suffix for suffix, form in FORMATS.items() if form.append
 """Suffixes of the formats that objects can be appended to, for messages."""
 RESERVED_TABLES = ("gpkg", "sqlite_", "layer_styles")
 """Prefixes that a table in a GeoPackage must not have: GDAL refuses the first two, QGIS keeps styles in the third."""
+SHARED = (".qmd", ".prj")
+"""Suffixes of files that describe whichever layer has their stem: QGIS's metadata, and a CRS, as of a CSV file."""
 STYLE_SUFFIX = ".qml"
 STYLE_MARK = "Made by lcageo with the layer, and anew with each; a style that you save with QGIS is left alone."
 """Marks our styles, so that those that a user saved are recognised."""

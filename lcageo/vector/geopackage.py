@@ -11,17 +11,16 @@ from pathlib import Path
 import geopandas
 import pyogrio
 
+from lcageo.database import settle
 from lcageo.errors import OutputError, UsageError
 from lcageo.vector.existing_layer import ExistingLayer
-from lcageo.vector.publish import Publication
+from lcageo.vector.plain_path import plain_draft, plain_path
+from lcageo.vector.publish import BUSY_S, Publication, is_open_elsewhere
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import renew_style
 from lcageo.vector.target import FileTarget
 from lcageo.vector.write import GDAL_ERRORS, CountedParts, check_complete, write_stream
-
-BUSY_S = 10.0
-"""Seconds to wait for another program that writes to the file."""
 
 
 def look_at_geopackage(path: Path) -> ExistingLayer:
@@ -57,18 +56,18 @@ def append_layer(
     draft = publication.draft(path, extends=True)
     with (
         _readable_errors(path),
-        closing(sqlite3.connect(path, timeout=BUSY_S)) as old,
-        closing(sqlite3.connect(draft)) as new,
+        closing(sqlite3.connect(path.absolute(), timeout=BUSY_S)) as old,
+        closing(sqlite3.connect(draft.absolute())) as new,
     ):
         old.backup(new)  # consistent even if another program writes meanwhile; `publish` would notice
     before = _contents(draft, path)
     layer = open_layer(draft, "output").layer
-    info = pyogrio.read_info(draft, layer=layer)
     counted = CountedParts(before.fitted(parts))
-    with _readable_errors(path):
+    with _readable_errors(path), plain_draft(draft) as plain:
+        info = pyogrio.read_info(plain, layer=layer)
         write_stream(
             counted,
-            draft,
+            plain,
             layer=layer,
             driver="GPKG",
             append=True,
@@ -76,26 +75,22 @@ def append_layer(
             crs=None if before.crs is None else before.crs.to_wkt(),
             layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(before.joined(record).as_json())},
         )
-        check_complete(draft, "GPKG", before.features + counted.features, layer)
-        renew_style({**before.class_ids, **(counted.classes or {})}, draft, str(layer))
+        check_complete(plain, "GPKG", before.features + counted.features, layer)
+        renew_style({**before.class_ids, **(counted.classes or {})}, plain, str(layer))
 
 
 def _settle(path: Path) -> None:
-    """Makes sure that the GeoPackage consists of a single file.
-
-    While a program has it open in SQLite's WAL mode (as QGIS does), a part of it is in a second file. That file would
-    be taken for a part of the one that replaces the first, so no other program may have it open.
-    """
-    with _readable_errors(path), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
-        if base.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-            base.execute("PRAGMA journal_mode = DELETE")
+    """Makes sure that the GeoPackage consists of a single file, and that no other program has it open."""
+    with _readable_errors(path):
+        settle(path, BUSY_S)
 
 
 def _contents(path: Path, known_as: Path) -> ExistingLayer:
     layer = open_layer(path, "output")
-    columns = tuple(map(str, pyogrio.read_info(path, layer=layer.layer)["fields"]))
+    with plain_path(path) as plain:
+        columns = tuple(map(str, pyogrio.read_info(plain, layer=layer.layer)["fields"]))
     table = '"' + str(layer.layer).replace('"', '""') + '"'
-    with _readable_errors(known_as), closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
+    with _readable_errors(known_as), closing(sqlite3.connect(path.absolute(), timeout=BUSY_S)) as base:
         ((features,),) = base.execute(f"SELECT COUNT(*) FROM {table}")
         last = base.execute(f"SELECT MAX(id) FROM {table}").fetchone()[0] if "id" in columns else 0
         if not isinstance(last, int | None):
@@ -113,7 +108,7 @@ def _readable_errors(path: Path) -> Generator[None, None, None]:
         yield
     except sqlite3.Error as error:
         if "locked" in str(error):
-            raise UsageError(f"'{path}' is open in another program; close it there, then run this again") from error
+            raise is_open_elsewhere(path) from error
         raise OutputError(f"cannot append to '{path}': {error}; is the disk full or the file damaged?") from error
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"cannot append to '{path}': {error}; is the disk full or read-only?") from error

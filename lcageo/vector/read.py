@@ -20,6 +20,7 @@ from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
+from lcageo.vector.plain_path import plain_path
 from lcageo.vector.record import RunRecord
 
 PART = 50_000
@@ -67,15 +68,19 @@ class LayerFile:
         """
         try:
             if self.layer is None:
-                with pyarrow.parquet.ParquetFile(self.path) as file:
+                with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
                     geometry = json.loads(file.metadata.metadata[b"geo"])["primary_column"]
                     wanted = None if columns is None else [*columns, geometry]
                     for batch in file.iter_batches(count, columns=wanted):
                         yield self._frame(batch, geometry)
             else:
-                with pyogrio.open_arrow(
-                    self.path, layer=self.layer, columns=columns, batch_size=count, use_pyarrow=True
-                ) as (about, rows):
+                with (
+                    plain_path(self.path) as path,
+                    pyogrio.open_arrow(
+                        path, layer=self.layer, columns=columns, batch_size=count, use_pyarrow=True
+                    ) as opened,
+                ):
+                    about, rows = opened
                     for batch in rows:
                         yield self._frame(batch, about["geometry_name"] or "wkb_geometry")
         except READ_ERRORS as error:
@@ -117,7 +122,8 @@ def open_layer(path: Path, option: str) -> LayerFile:
         if form is not None and form.driver == "Parquet":
             return _open_parquet(path)
         layer = geometry_layer(path, name)
-        info = pyogrio.read_info(path, layer=layer)
+        with plain_path(path) as plain:
+            info = pyogrio.read_info(plain, layer=layer)
         record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
         crs = record.crs if form is not None and form.text_only else info["crs"]
         return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), record)
@@ -131,7 +137,8 @@ def geometry_layer(path: Path, name: str) -> str:
     Raises:
         DataError: if there is none, or several.
     """
-    layers = [str(layer) for layer, geometry in pyogrio.list_layers(path) if geometry is not None]
+    with plain_path(path) as plain:
+        layers = [str(layer) for layer, geometry in pyogrio.list_layers(plain) if geometry is not None]
     if len(layers) == 1:
         return layers[0]
     if layers:
@@ -145,7 +152,7 @@ def _vector_format(path: Path) -> VectorFormat | None:
 
 
 def _open_parquet(path: Path) -> LayerFile:
-    metadata = pyarrow.parquet.read_metadata(path).metadata or {}
+    metadata = pyarrow.parquet.read_metadata(path.absolute()).metadata or {}
     geo = json.loads(metadata[b"geo"])
     about = geo["columns"][geo["primary_column"]].get("crs", WGS84)  # GeoParquet 1.1: a missing CRS means OGC:CRS84
     crs = None if about is None else pyproj.CRS.from_user_input(about)

@@ -62,7 +62,7 @@ def renew_style(classes: Mapping[str, int], file: Path, layer: str) -> None:
         file: the GeoPackage.
         layer: its table.
     """
-    with closing(sqlite3.connect(file)) as base, base:
+    with closing(sqlite3.connect(file.absolute())) as base, base:
         if base.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (QGIS_STYLES,)).fetchone():
             base.execute(
                 f"UPDATE {QGIS_STYLES} SET styleQML = ? WHERE f_table_name = ? AND instr(styleQML, ?) > 0",
@@ -144,7 +144,7 @@ def _keep_inside(style: str, target: FileTarget) -> None:
         "f_table_schema": "",
         "f_table_name": target.layer,
         "f_geometry_column": pyogrio.read_info(target.path)["geometry_name"],
-        "styleName": target.path.stem,
+        "styleName": target.name,
         "styleQML": style,
         "styleSLD": "",
         "useAsDefault": True,

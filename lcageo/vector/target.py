@@ -20,7 +20,7 @@ from lcageo.vector.formats import (
     is_saved_style,
     sidecar,
 )
-from lcageo.vector.publish import check_output
+from lcageo.vector.publish import check_output, refuse_open, shared_companions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class FileTarget:
 
     path: Path
     format: VectorFormat | LabelFormat
+    name: str
+    """Name of the result: the stem of its final path, also while it is a draft."""
 
     @classmethod
     def of(cls, path: Path) -> FileTarget:
@@ -41,7 +43,7 @@ class FileTarget:
         if form is None:
             known = ", ".join((*FORMATS, *(label.suffix for label in LABEL_FORMATS)))
             raise UsageError(f"output '{path}' has no known suffix; use one of {known}")
-        return cls(path.with_suffix(path.suffix.lower()), form)
+        return cls(path.with_suffix(path.suffix.lower()), form, path.stem)
 
     @classmethod
     def of_layer(cls, path: Path) -> FileTarget:
@@ -73,11 +75,19 @@ class FileTarget:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that it may consist of, the main file first, without the style."""
+        """Every file that it may consist of, the main file first, without the style; see also `belonging`."""
         others = [self.path.with_suffix(suffix) for suffix in self.format.companions]
         if isinstance(self.format, VectorFormat) and self.format.record is RecordPlace.BESIDE:
             others.append(sidecar(self.path))
         return (self.path, *others)
+
+    @property
+    def belonging(self) -> tuple[Path, ...]:
+        """Files that other programs may have added to it, and that belong to no other file."""
+        if not isinstance(self.format, VectorFormat):
+            return ()
+        added = (self.path.with_suffix(suffix) for suffix in self.format.added)
+        return (*added, *(self.path.with_name(self.path.name + suffix) for suffix in self.format.appended))
 
     @property
     def style(self) -> Path | None:
@@ -87,10 +97,10 @@ class FileTarget:
 
     @property
     def layer(self) -> str:
-        """Name of the layer in the file: the stem, prefixed with "_" if a GeoPackage would not accept it."""
-        start = self.path.stem.lower()
+        """Name of the layer in the file: the result's, prefixed with "_" if a GeoPackage would not accept it."""
+        start = self.name.lower()
         allowed = (start[0].isalnum() or start[0] == "_") and not start.startswith(RESERVED_TABLES)
-        return self.path.stem if allowed or not self.vector_format.style_inside else f"_{self.path.stem}"
+        return self.name if allowed or not self.vector_format.style_inside else f"_{self.name}"
 
     def at(self, path: Path) -> FileTarget:
         """The same format at another path, for instance in the folder of a draft."""
@@ -105,18 +115,30 @@ class FileTarget:
             folder_is_made: whether a missing folder will be created.
 
         Raises:
-            UsageError: if it exists and must not be replaced, or its format cannot be appended to.
+            UsageError: if it exists and must not be replaced, another program has it open, or its format cannot be
+                appended to.
             OutputError: if its folder is missing or cannot be written to.
         """
         if append and not (isinstance(self.format, VectorFormat) and self.format.appendable):
             raise UsageError(f"--append adds to {APPENDABLE} files and PostGIS tables, not to '{self.path}'")
-        check_output(self.path, self.files, overwrite or append, folder_is_made)
+        check_output(self.path, (*self.files, *self.belonging), overwrite or append, folder_is_made)
+        refuse_open(self.path)
 
     def remove(self) -> None:
         """Removes the result with all its files, if it exists; a style that a user saved is kept."""
+        own = (*self.files, *self.belonging, *shared_companions(self.path, self.files))
         style = self.style
-        for file in (*self.files, *([style] if style is not None and not is_saved_style(style) else [])):
+        for file in (*own, *([style] if style is not None and not is_saved_style(style) else [])):
             file.unlink(missing_ok=True)
+
+
+def layer_files(path: Path) -> list[Path]:
+    """The files that a layer which is read consists of, in any format."""
+    form = format_of(path)
+    others = [] if form is None else [*FileTarget(path, form, path.stem).files]
+    if isinstance(form, VectorFormat) and form.text_only:
+        others.append(path.with_suffix(".prj"))  # tells other programs the CRS
+    return [path, *(file for file in others if file.exists())]
 
 
 Target = FileTarget | DatabaseTable

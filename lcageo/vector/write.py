@@ -23,6 +23,7 @@ from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.features import to_wgs84
 from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
+from lcageo.vector.plain_path import plain_draft
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, write_style
 from lcageo.vector.target import FileTarget
@@ -48,12 +49,13 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
     path, form = target.path, target.vector_format
     counted = CountedParts(parts)
     try:
-        _write(counted, record, target)
-        if form.record is RecordPlace.BESIDE:
-            sidecar(path).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
-        check_complete(path, form.driver, counted.features)
-        if counted.classes is not None:
-            write_style(counted.classes, target)
+        with plain_draft(path) as draft:
+            _write(counted, record, target.at(draft))
+            if form.record is RecordPlace.BESIDE:
+                sidecar(draft).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
+            check_complete(draft, form.driver, counted.features)
+            if counted.classes is not None:
+                write_style(counted.classes, target.at(draft))
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
@@ -92,7 +94,7 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": record.as_json()})}
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
     if form.record is RecordPlace.DESCRIPTION:
-        options |= {"TITLE": draft.stem, "DESCRIPTION": text}
+        options |= {"TITLE": target.name, "DESCRIPTION": text}
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS; the user has already been warned.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
@@ -155,7 +157,7 @@ def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
             types |= set(geo["columns"]["geometry"]["geometry_types"])
             table = table.replace_schema_metadata({"lcageo": record})
             if writer is None:
-                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft, table.schema))
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft.absolute(), table.schema))
             writer.write_table(table)
             bounds += [part.total_bounds] if len(part) else []
         if bounds:
@@ -172,7 +174,7 @@ def check_complete(path: Path, driver: str, count: int, layer: str | None = None
         OSError: if the layer (by default the only one of the file) does not have as many features as it should.
     """
     if driver == "Parquet":
-        found = pyarrow.parquet.read_metadata(path).num_rows
+        found = pyarrow.parquet.read_metadata(path.absolute()).num_rows
     else:
         found = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
     if found != count:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.scenes import noise, write_scene
 
 from lcageo.cli import console
 from lcageo.cli.console import Console
@@ -62,3 +68,35 @@ def test_columns_are_aligned(rows: list[tuple[str, ...]]) -> None:
     assert [tuple(line.split()) for line in lines] == rows
     first = max(len(row[0]) for row in rows)
     assert all(line[:first].strip() == row[0] == line[: len(row[0])] for line, row in zip(lines, rows, strict=True))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams by a shell")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_missing_standard_streams_change_nothing(untrained: Path, tmp_path: Path, closed: str) -> None:
+    write_scene(tmp_path / "scene.tif", noise(128, 128))
+    command = f"{sys.executable} -m lcageo detect scene.tif --model {untrained} --score 0.02 -o"
+    for name, streams in (("whole", ""), ("quiet", closed)):
+        done = subprocess.run(
+            f"{command} {name}.geojson --quicklook {name}.png {streams}", shell=True, cwd=tmp_path, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout in (f"{name}.geojson\n{name}.png\n".encode(), b"")  # no messages among the data
+    same = [(tmp_path / f"{name}.png").read_bytes() for name in ("whole", "quiet")]
+    assert same[0] == same[1]
+    found = [json.loads((tmp_path / f"{name}.geojson").read_text())["features"] for name in ("whole", "quiet")]
+    assert found[0] == found[1]
+    failed = subprocess.run(
+        f"{sys.executable} -m lcageo info none.tif {closed}", shell=True, cwd=tmp_path, capture_output=True
+    )
+    assert failed.returncode == 1 and b"Traceback" not in failed.stderr
+
+
+def test_a_python_process_without_streams_detects(untrained: Path, tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene.tif", noise(128, 128), crs=None, transform=None)  # warns
+    program = (
+        "import sys; sys.stdin = sys.stdout = sys.stderr = None\n"  # as pythonw does
+        f"import lcageo; found = lcageo.detect('scene.tif', model={str(untrained)!r}, score=0.02)\n"
+        "open('count', 'w').write(str(len(found)))"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert int((tmp_path / "count").read_text()) > 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.commands import Run
 from support.readers import read_layer
-from support.scenes import damaged_scene, noise, write_scene
+from support.scenes import UTM, damaged_scene, noise, write_scene
 
 from lcageo.scene import prefetch
 
@@ -54,3 +55,32 @@ def test_holes_do_not_replace_the_result(run: Run, untrained: Path, tmp_path: Pa
 def test_a_dry_run_of_a_damaged_scene_times_what_can_be_read(run: Run, untrained: Path, tmp_path: Path) -> None:
     damaged_scene(tmp_path / "scene.tif", [0])
     assert run("detect", "scene.tif", "--model", untrained, "--dry-run").code == 0
+
+
+def test_what_a_missing_file_of_a_mosaic_shows_is_a_hole(run: Run, untrained: Path, tmp_path: Path) -> None:
+    for name, x in (("west", 0), ("east", 300)):
+        write_scene(tmp_path / f"{name}.tif", noise(300, 300), transform=UTM @ UTM.translation(x, 0))
+    subprocess.run(["gdalbuildvrt", "-q", "m.vrt", "west.tif", "east.tif"], cwd=tmp_path, check=True)
+    options = ("--model", untrained, "--score", "0.02", "--overlap", "0")
+    assert run("detect", "m.vrt", "-o", "whole.gpkg", *options).code == 0
+    (tmp_path / "east.tif").unlink()
+    outcome = run("detect", "m.vrt", "-o", "part.gpkg", "--holes", "holes.gpkg", *options)
+    assert outcome.code == 3 and "east.tif', which does not exist" in outcome.err
+    holes = read_layer(tmp_path / "holes.gpkg")
+    assert max(shape.bounds[2] for shape in holes.geometry) == UTM.c + 300  # half a metre per pixel
+    assert min(shape.bounds[0] for shape in holes.geometry) <= UTM.c + 150
+    found = read_layer(tmp_path / "part.gpkg").geometry
+    assert len(found) and all(shape.bounds[2] <= UTM.c + 150 for shape in found)
+    described = run("info", "m.vrt")
+    assert described.code == 0 and "missing" in described.out and "east.tif" in described.out
+
+
+def test_a_scene_whose_missing_file_is_restored_is_run_again(run: Run, untrained: Path, tmp_path: Path) -> None:
+    for name, x in (("west", 0), ("east", 300)):
+        write_scene(tmp_path / f"{name}.tif", noise(300, 300), transform=UTM @ UTM.translation(x, 0))
+    subprocess.run(["gdalbuildvrt", "-q", "m.vrt", "west.tif", "east.tif"], cwd=tmp_path, check=True)
+    (tmp_path / "east.tif").rename(tmp_path / "away")
+    batch = ("batch", "m.vrt", "--out", "out", "--model", untrained, "--score", "0.02")
+    assert run(*batch).code == 3
+    (tmp_path / "away").rename(tmp_path / "east.tif")
+    assert run(*batch).code == 0

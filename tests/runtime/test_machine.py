@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -46,3 +49,49 @@ def test_a_package_is_looked_for_and_not_imported(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(machine.PACKAGE, Backend.ONNX, "no_such_package")
     assert not machine.has_package(Backend.ONNX)
     assert set(machine.PACKAGE) == set(Backend) - {Backend.AUTO}
+
+
+FORK = """
+import multiprocessing, sys
+import numpy as np
+from lcageo.config import Backend, DetectConfig
+from lcageo.errors import DeviceError
+from lcageo.runtime.catalog import find_card
+from lcageo.runtime.predictor import load_predictor
+
+def load():
+    return load_predictor(find_card(sys.argv[1]), DetectConfig(), "cpu", Backend(sys.argv[2]))
+
+def work(queue, predictor):
+    for attempt in (load, lambda: predictor and predictor.predict(IMAGE)):
+        try:
+            attempt()
+            queue.put("ran")
+        except DeviceError as error:
+            queue.put(str(error))
+
+IMAGE = np.zeros((1, 3, 256, 256), np.uint8)
+if __name__ == "__main__":
+    predictor = load() if sys.argv[3] == "used" else None
+    if predictor:
+        predictor.predict(IMAGE)
+    fork = multiprocessing.get_context("fork")
+    queue = fork.Queue()
+    child = fork.Process(target=work, args=(queue, predictor))
+    child.start()
+    print(queue.get(timeout=100), queue.get(timeout=100), sep="\\n")
+    child.join(100)
+"""
+
+
+@pytest.mark.parametrize("backend", [Backend.OPENVINO, Backend.ONNX, Backend.TORCH])
+@pytest.mark.parametrize("used", ["used", "unused"])
+def test_a_forked_process_runs_models_or_says_at_once_what_does(untrained: Path, backend: Backend, used: str) -> None:
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, untrained, backend, used],
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout.splitlines()  # fmt: skip
+    if used == "used":
+        assert len(said) == 2 and all("get_context('spawn')" in line for line in said)
+    else:
+        assert said == ["ran", "ran"]

@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 from support.twins import same
 
 from lcageo.config import Backend, DetectConfig, Precision
-from lcageo.errors import DeviceError
+from lcageo.errors import DeviceError, DeviceMemoryError
+from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.onnx_export import export_yolo
 from lcageo.runtime.onnx_graph import onnx_graph
@@ -45,13 +48,42 @@ def test_scores_and_boxes_are_those_of_the_graph_above_the_threshold(card: Model
     assert apart.min(axis=1).max() < 1e-3
 
 
-@pytest.mark.xfail(strict=True, reason="ONNX Runtime's errors are not RuntimeErrors, so load does not catch them")
 def test_a_file_that_is_no_graph_is_refused_with_a_remedy(card: ModelCard, tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a graph")
     broken = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     with pytest.raises(DeviceError, match=r"ONNX Runtime cannot run model 'untrained': .*; try --backend torch"):
         load_predictor(broken, LOOSE, "cpu", Backend.ONNX)
+
+
+def test_a_graph_that_fails_when_it_runs_is_refused_too(card: ModelCard, tmp_path: Path) -> None:
+    graph = onnx.load_from_string(onnx_graph(card))
+    graph.graph.output[0].name, graph.graph.output[1].name = "no scores", "no boxes"
+    for node in graph.graph.node:
+        for index, name in enumerate(node.output):
+            node.output[index] = {"scores": "no scores", "boxes": "no boxes"}.get(name, name)
+    path = tmp_path / "renamed.onnx"
+    path.write_bytes(graph.SerializeToString())
+    other = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(DeviceError, match=r"cannot run model 'untrained': .*; try --backend torch"):
+        load_predictor(other, LOOSE, "cpu", Backend.ONNX)
+
+
+def test_another_backend_runs_what_this_one_cannot(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_package", lambda backend: backend is Backend.ONNX)
+    monkeypatch.setattr("lcageo.runtime.cpu_backend.onnx_graph", lambda card: b"not a graph")
+    assert load_predictor(card, LOOSE, "cpu").engine.backend is Backend.TORCH
+
+
+def test_lack_of_memory_is_told_as_such(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load_predictor(card, LOOSE, "cpu", Backend.ONNX)
+
+    def fails(*_: object) -> None:
+        raise RuntimeException("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", fails)
+    with pytest.raises(DeviceMemoryError, match="not enough memory on cpu for a tile"):
+        predictor.predict(IMAGES[:1])
 
 
 def test_a_missing_package_names_the_extra(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:

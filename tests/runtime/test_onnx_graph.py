@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,3 +68,15 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path / "file" / "cache"))
     small = replace(card, tile_size=64)
     assert len(load_predictor(small, LOOSE, "cpu", Backend.ONNX).predict(IMAGES[:1, :, :64, :64])) == 1
+
+
+def test_parts_of_killed_processes_are_removed_from_the_cache(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path))
+    for name, age in (("old.onnx.1.part", 2 * onnx_graph.ABANDONED_S), ("new.onnx.2.part", 0.0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / "own.part").touch()
+    onnx_graph.onnx_graph(replace(card, tile_size=64))
+    assert {path.name for path in tmp_path.glob("*.part")} == {"new.onnx.2.part", "own.part"}

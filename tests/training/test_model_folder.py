@@ -36,6 +36,7 @@ def test_what_is_published_can_be_run(card: ModelCard, weights: dict[str, torch.
 def test_one_pair_is_kept(card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
     first = publish(card, weights, tmp_path)
     changed = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    (tmp_path / "model-123456789abc.part").touch()  # of a killed run
     second = publish(card, changed, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model.toml", second.weights.name}
     assert first.sha256 != second.sha256 == find_card(str(tmp_path)).sha256

@@ -1,0 +1,172 @@
+"""The files that a scene consists of, and those that a mosaic (VRT) shows: each is opened before GDAL reads through it.
+
+GDAL reports a source that it cannot open only at the first read that touches it. It remembers the failure while any
+mosaic is open, beyond the handle that met it, and then gives zeros or undefined pixels without an error (GDAL 3.10,
+gdalproxypool.cpp). So a source is tried here first, and GDAL never meets one that cannot be opened.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from lcageo.errors import SceneError
+
+XML = "xml:VRT"
+"""The metadata domain in which GDAL gives a mosaic's definition."""
+Open = Callable[[str], Any]
+"""Opens a raster; raises SceneError."""
+Rectangle = tuple[float, float, float, float]
+"""x, y, width, height in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of a mosaic."""
+
+    path: str
+    shown: Rectangle
+    """Where it is shown, scene pixels."""
+    part: Rectangle | None
+    """Its part that is shown there, in its own pixels; None: all of it."""
+
+
+class Sources:
+    """The files of one scene. May be used from several threads."""
+
+    def __init__(self, path: str, dataset: Any, opens: Open) -> None:
+        """Looks for the files of an open raster.
+
+        Args:
+            path: of the scene, for messages.
+            dataset: the open raster.
+            opens: opens one of its sources.
+        """
+        self._path, self._open = path, opens
+        self._trying = threading.Lock()
+        files = dict.fromkeys(dataset.files)
+        self._sources = list(self._expanded(dataset, (0.0, 0.0, dataset.width, dataset.height), files, ()))
+        self._bounds = np.array([source.shown for source in self._sources], np.float64).reshape(-1, 4)
+        self._bounds[:, 2:] += self._bounds[:, :2]
+        self._untried = np.ones(len(self._sources), np.bool_)
+        self.files: tuple[str, ...] = tuple({os.path.realpath(name): name for name in reversed(files)}.values())[::-1]
+        """Paths of the scene's file and of those that belong to it, sources of sources too, whether they exist or not.
+        """
+        self.missing: tuple[str, ...] = tuple(name for name in self.files if _is_missing(name))
+        """Those that do not exist."""
+
+    def check(self, left: float, top: float, right: float, bottom: float) -> None:
+        """Checks that the files that a window (scene pixels) shows can be opened.
+
+        Raises:
+            SceneError: if one cannot; it names the file.
+        """
+        if not self._untried.any():
+            return
+        low, high = self._bounds[:, :2], self._bounds[:, 2:]
+        met = self._untried & (low < [right, bottom]).all(axis=1) & (high > [left, top]).all(axis=1)
+        with self._trying:
+            for index in np.flatnonzero(met & self._untried):
+                source = self._sources[index]
+                if _is_missing(source.path):
+                    raise SceneError(
+                        f"scene '{self._path}' cannot be read at column {left:.0f}, row {top:.0f}: its file "
+                        f"'{source.path}' does not exist; restore it, or build the mosaic again"
+                    )
+                self._open(source.path).close()
+                self._untried[[other.path == source.path for other in self._sources]] = False
+
+    def _expanded(
+        self, dataset: Any, shown: Rectangle, files: dict[str, None], within: tuple[str, ...]
+    ) -> Iterator[Source]:
+        """The sources of a raster that is shown somewhere, without mosaics, whose own sources take their place.
+
+        Args:
+            dataset: an open raster.
+            shown: where it is shown, scene pixels.
+            files: receives the files that belong to it.
+            within: the mosaics that it is a part of, as one may refer to itself.
+        """
+        if dataset.driver != "VRT":
+            return
+        whole = (0.0, 0.0, float(dataset.width), float(dataset.height))
+        for source in dict.fromkeys(_listed(dataset.tags(ns=XML)[XML], dataset.name, whole)):
+            files[source.path] = None
+            placed = Source(source.path, _moved(source.shown, whole, shown), source.part)
+            inner = None
+            if source.path.lower().endswith(".vrt") and source.path not in within and not _is_missing(source.path):
+                inner = self._open(source.path)
+            if inner is None:
+                yield placed
+                continue
+            with inner:
+                files |= dict.fromkeys(inner.files)
+                part = source.part or (0.0, 0.0, float(inner.width), float(inner.height))
+                all_of_it = _moved((0.0, 0.0, float(inner.width), float(inner.height)), part, placed.shown)
+                for one in self._expanded(inner, all_of_it, files, (*within, source.path)):
+                    yield Source(one.path, _common(one.shown, placed.shown), one.part)
+
+
+def missing_source(path: str) -> str | None:
+    """A file that a mosaic refers to and that does not exist, for one that GDAL cannot open; None if there is none."""
+    if not path.lower().endswith(".vrt") or _is_missing(path):
+        return None
+    try:
+        listed = list(_listed(Path(path).read_text(encoding="utf-8"), path, (0.0, 0.0, 1.0, 1.0)))
+    except (OSError, ValueError, ElementTree.ParseError):
+        return None
+    return next((source.path for source in listed if _is_missing(source.path)), None)
+
+
+def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
+    """The sources in a mosaic's definition, in its own pixels; those without a place, as of a warped one, everywhere.
+
+    Args:
+        definition: XML.
+        path: of the mosaic.
+        whole: its extent.
+    """
+    path = path if path.startswith("/vsi") else os.path.realpath(path)  # GDAL follows links, too
+    folder = os.path.dirname(path)  # noqa: PTH120  # pathlib would change /vsicurl/https://
+    for element in ElementTree.fromstring(definition).iter():
+        for source in (*element.findall("SourceFilename"), *element.findall("SourceDataset")):
+            name = source.text or ""
+            if name.startswith("<"):
+                continue  # a definition inside the definition
+            if source.get("relativeToVRT", source.get("relativetoVRT")) == "1":
+                name = os.path.join(folder, name)  # noqa: PTH118  # likewise
+            yield Source(name, _rectangle(element.find("DstRect")) or whole, _rectangle(element.find("SrcRect")))
+
+
+def _rectangle(element: ElementTree.Element | None) -> Rectangle | None:
+    if element is None:
+        return None
+    x, y, width, height = (float(element.get(name, "nan")) for name in ("xOff", "yOff", "xSize", "ySize"))
+    return (x, y, width, height) if np.isfinite([x, y, width, height]).all() and width > 0 and height > 0 else None
+
+
+def _moved(rectangle: Rectangle, start: Rectangle, end: Rectangle) -> Rectangle:
+    """A rectangle after the move that takes `start` to `end`."""
+    x, y, width, height = rectangle
+    across, down = end[2] / start[2], end[3] / start[3]
+    return end[0] + (x - start[0]) * across, end[1] + (y - start[1]) * down, width * across, height * down
+
+
+def _common(one: Rectangle, other: Rectangle) -> Rectangle:
+    """What two rectangles have in common; of no size if they are apart."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[0] + one[2], other[0] + other[2]), min(one[1] + one[3], other[1] + other[3])
+    return left, top, max(0.0, right - left), max(0.0, bottom - top)
+
+
+def _is_missing(path: str) -> bool:
+    """Whether a path can only be that of a file, unlike GDAL's NETCDF:file:variable, and there is none."""
+    known_otherwise = path.startswith("/vsi") or ":" in path[2:]
+    return not known_otherwise and not os.path.exists(path)  # noqa: PTH110  # Path raises for names that are too long

@@ -1,0 +1,158 @@
+"""Mosaics (VRT) made by Debian's GDAL, some of whose files are gone or broken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scenes import UTM, noise, write_scene
+
+from lcageo.errors import SceneError
+from lcageo.scene.raster import Scene, open_scene
+from lcageo.scene.sample import read_reduced
+
+SIDE = 64
+GRID = 3
+PIXELS = noise(SIDE * GRID, SIDE * GRID)
+Break = Callable[[Path], None]
+
+
+def gdal(tool: str, *arguments: object) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip("SKIPPED FOR LACK OF gdal-bin")
+    subprocess.run([tool, "-q", *map(str, arguments)], check=True)
+
+
+def mosaic(folder: Path, nested: bool = False) -> Path:
+    """A mosaic of 3 x 3 files; if `nested`, of a mosaic for each row."""
+    parts = []
+    for row in range(GRID):
+        files = []
+        for column in range(GRID):
+            x, y = column * SIDE, row * SIDE
+            part = PIXELS[:, y : y + SIDE, x : x + SIDE]
+            files.append(write_scene(folder / f"{row}{column}.tif", part, transform=UTM @ UTM.translation(x, y)))
+        if nested:
+            (folder / "rows").mkdir(exist_ok=True)
+            gdal("gdalbuildvrt", folder / "rows" / f"{row}.vrt", *files)
+        parts += [folder / "rows" / f"{row}.vrt"] if nested else files
+    gdal("gdalbuildvrt", folder / "all.vrt", *parts)
+    return folder / "all.vrt"
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def broken(path: Path) -> None:
+    path.write_bytes(b"II*\0broken broken broken")
+
+
+def places(scene: Scene, side: int) -> list[tuple[int, int]]:
+    """Corners of windows that cover the scene, and of which some lie in no single file."""
+    return [(x, y) for y in range(0, scene.info.height - side + 1, side) for x in range(0, scene.info.width, side)]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("damage", [gone, broken])
+def test_no_read_gives_pixels_of_a_file_that_cannot_be_opened(tmp_path: Path, nested: bool, damage: Break) -> None:
+    path = mosaic(tmp_path, nested)
+    damage(tmp_path / "12.tif")
+    with open_scene(path) as scene:
+
+        def try_all(side: int) -> None:
+            for _ in range(3):
+                for x, y in places(scene, side):
+                    hit = x + side > 2 * SIDE and y < 2 * SIDE and y + side > SIDE
+                    if hit:
+                        with pytest.raises(SceneError, match=r"12\.tif"):
+                            scene.read(x, y, side, side, side, side)
+                    else:
+                        pixels, valid = scene.read(x, y, side, side, side, side)
+                        assert (pixels == PIXELS[:, y : y + side, x : x + side]).all() and valid.all()
+
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(try_all, (32, 48, 96)))
+    with open_scene(path) as scene, pytest.raises(SceneError, match=r"12\.tif"):  # another scene of the same process
+        scene.read(2 * SIDE, SIDE, 8, 8, 8, 8)
+
+
+def test_the_view_of_a_whole_mosaic_is_not_valid_where_a_file_is_missing(tmp_path: Path) -> None:
+    path = mosaic(tmp_path)
+    (tmp_path / "00.tif").unlink()
+    with open_scene(path) as scene:
+        _, valid = read_reduced(scene, SIDE * GRID)
+    half = SIDE * GRID // 2  # it is read in as many parts as there are blocks
+    assert not valid[:SIDE, :SIDE].any() and valid[half:].all() and valid[:, half:].all()
+
+
+def test_a_file_that_is_restored_is_read(tmp_path: Path) -> None:
+    path = mosaic(tmp_path)
+    (tmp_path / "00.tif").rename(tmp_path / "away.tif")
+    with open_scene(path) as scene:
+        with pytest.raises(SceneError, match=r"00\.tif' does not exist; restore it"):
+            scene.read(0, 0, 8, 8, 8, 8)
+        (tmp_path / "away.tif").rename(tmp_path / "00.tif")
+        assert (scene.read(0, 0, 8, 8, 8, 8)[0] == PIXELS[:, :8, :8]).all()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_missing_files_are_named_on_opening(tmp_path: Path, nested: bool) -> None:
+    path = mosaic(tmp_path, nested)
+    with open_scene(path) as scene:
+        assert scene.info.missing == () and scene.info.warnings() == []
+        assert {Path(name).name for name in scene.files()} >= {"00.tif", "22.tif", "all.vrt"}
+    for name in ("00.tif", "22.tif"):
+        (tmp_path / name).unlink()
+    with open_scene(path) as scene:
+        assert {Path(name).name for name in scene.info.missing} == {"00.tif", "22.tif"}
+        assert {Path(name).name for name in scene.files()} >= {"00.tif", "22.tif"}
+        (line,) = scene.info.warnings()
+    assert "00.tif' and 1 other files, which do not exist" in line
+
+
+def test_a_warped_mosaic_without_its_source_is_not_read_at_all(tmp_path: Path) -> None:
+    source = write_scene(tmp_path / "a.tif", PIXELS)
+    gdal("gdalwarp", "-of", "VRT", "-t_srs", "EPSG:4326", source, tmp_path / "w.vrt")
+    with open_scene(tmp_path / "w.vrt") as scene:
+        assert scene.read(8, 8, 16, 16, 16, 16)[0].any()
+    source.unlink()
+    for _ in range(2):
+        with pytest.raises(SceneError, match=r"its file '.*a\.tif' does not exist; restore it"):
+            open_scene(tmp_path / "w.vrt")
+
+
+def test_links_to_mosaics_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.vrt").symlink_to(mosaic(tmp_path / "real"))
+    with open_scene(tmp_path / "link.vrt") as scene:
+        assert scene.info.missing == () and (scene.read(0, 0, 8, 8, 8, 8)[0] == PIXELS[:, :8, :8]).all()
+
+
+@given(cut=st.tuples(*[st.integers(0, 60)] * 2), size=st.tuples(*[st.integers(70, 130)] * 2), grow=st.integers(1, 3))
+def test_parts_of_nested_mosaics_are_placed_as_gdal_places_them(
+    tmp_path_factory: pytest.TempPathFactory, cut: tuple[int, int], size: tuple[int, int], grow: int
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    inner = mosaic(folder)
+    wanted = [size[0] * grow, size[1] * grow]
+    gdal("gdal_translate", "-of", "VRT", "-srcwin", *cut, *size, "-outsize", *wanted, inner, folder / "cut.vrt")
+    black = np.zeros((3, SIDE, SIDE), np.uint8)
+    write_scene(folder / "11.tif", black, transform=UTM @ UTM.translation(SIDE, SIDE))
+    with open_scene(folder / "cut.vrt") as scene:
+        pixels, _ = scene.read(0, 0, *wanted, *wanted)
+    (folder / "11.tif").unlink()
+    is_black = (pixels == 0).all(axis=0)
+    with open_scene(folder / "cut.vrt") as scene:
+        for y in range(0, wanted[1] - 8, 8):
+            for x in range(0, wanted[0] - 8, 8):
+                if is_black[y : y + 8, x : x + 8].any():
+                    with pytest.raises(SceneError, match=r"11\.tif"):
+                        scene.read(x, y, 8, 8, 8, 8)

@@ -103,7 +103,7 @@ class Passes(StrEnum):
 
 
 class EdgeNodata(StrEnum):
-    """Whether a black or white edge without a nodata tag counts as nodata."""
+    """Whether an edge of one value without a nodata tag counts as nodata."""
 
     AUTO = "auto"
     NONE = "none"

@@ -59,7 +59,8 @@ class Detections:
         """The objects at `index` (positions, mask or slice), in its order."""
         return Detections(self.boxes_xyxy[index], self.scores[index], self.labels[index])
 
-    def scaled_and_shifted(self, scale: float, dx: float, dy: float) -> Detections:
-        """The same objects with boxes (x * scale + dx, y * scale + dy), float64."""
+    def scaled_and_shifted(self, scale: tuple[float, float], dx: float, dy: float) -> Detections:
+        """The same objects with boxes (x * scale[0] + dx, y * scale[1] + dy), float64."""
         offset = np.array([dx, dy, dx, dy], dtype=np.float64)
-        return Detections(self.boxes_xyxy.astype(np.float64) * scale + offset, self.scores, self.labels)
+        boxes = self.boxes_xyxy.astype(np.float64) * np.array([*scale, *scale]) + offset
+        return Detections(boxes, self.scores, self.labels)

@@ -38,7 +38,7 @@ def test_selected_by_mask_and_by_position_agree() -> None:
 
 def test_scaling_is_before_shifting_and_leaves_the_original() -> None:
     original = two()
-    moved = original.scaled_and_shifted(2.0, 10.0, 100.0)
+    moved = original.scaled_and_shifted((2.0, 2.0), 10.0, 100.0)
     assert moved.boxes_xyxy.tolist() == [[10, 100, 14, 108], [12, 102, 20, 112]]
     assert moved.boxes_xyxy.dtype == np.float64
     assert original.boxes_xyxy.tolist() == two().boxes_xyxy.tolist()

@@ -89,14 +89,15 @@ def make_chips(
     labels = read_labels(labels_path, config.class_field, config.class_name)
     _check_points(labels, labels_path, config)
     placed = [_placed(path, labels, config) for path in scenes]
-    for line in (*labels.warnings, *_off_scenes(labels, labels_path, placed)):
+    of_scenes = [line for scene in placed for line in scene.info.warnings()]
+    for line in (*labels.warnings, *of_scenes, *_off_scenes(labels, labels_path, placed)):
         warn(line)
     split, owner = _split(labels, labels_path, placed, config)
     make_folder(out)
     try:
         with draft_folder(out, DRAFT) as folder:
             chips = ChipSet(folder, labels)
-            unreadable = cut_all(chips, placed, split, owner, config, on_progress)
+            unreadable = cut_all(chips, placed, split, owner, config, on_progress, warn)
             if not chips.shown["train"]:
                 raise DataError(
                     f"no label of '{labels_path}' is visible enough to train on; check that the scenes have data there"

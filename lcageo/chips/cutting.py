@@ -21,6 +21,7 @@ from lcageo.config import ChipConfig
 from lcageo.detections import Detections
 from lcageo.errors import SceneError
 from lcageo.pictures.quicklook import LONGEST_SIDE, save_quicklook
+from lcageo.scene.edges import edge_note
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import reduced_image
 from lcageo.scene.tiles import Tile
@@ -41,6 +42,7 @@ def cut_all(
     owner: NDArray[np.bool_],
     config: ChipConfig,
     on_progress: Callable[[int, int], None],
+    warn: Callable[[str], None],
 ) -> list[str]:
     """Cuts all scenes, writes their chips and draws their maps.
 
@@ -51,6 +53,7 @@ def cut_all(
         owner: (N,) True for labels that belong to validation.
         config: the chips to make.
         on_progress: called with the number of tiles finished, and of all tiles.
+        warn: receives messages that the user should read.
 
     Returns:
         Errors of the tiles that could not be read.
@@ -68,6 +71,8 @@ def cut_all(
         shuffled = np.random.default_rng([config.seed, number]).permutation(others[number])
         with open_scene(scene.info.path, config.bands) as opened:
             cutter = open_cutter(opened, scene, split, owner, config)
+            for line in edge_note(scene.info, cutter.reader.edge):
+                warn(line)
             drawn: list[tuple[Tile, bool]] = []
             for cut in chain(_in_turn(cutter, labelled[number]), _first(_in_turn(cutter, shuffled), quota[number])):
                 if isinstance(cut, SceneError):

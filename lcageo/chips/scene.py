@@ -17,10 +17,10 @@ from lcageo.data.augment import AugmentConfig
 from lcageo.errors import SceneError, UsageError
 from lcageo.inference.plan import aoi_from_file
 from lcageo.scene.aoi import AreaOfInterest, surroundings
-from lcageo.scene.describe import SceneInfo
+from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
-from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
+from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,7 +48,7 @@ class PlacedScene:
     @property
     def chip_gsd_m(self) -> float:
         """Ground sampling distance of its chips, metres per pixel."""
-        return math.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]) * self.grid.scale
+        return math.sqrt(math.prod(self.pixel_size_m) * math.prod(self.grid.scale))
 
     def with_labels(self) -> Mask:
         """(tiles,) True where a label's box overlaps a tile."""
@@ -90,11 +90,11 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
         UsageError: if it would be enlarged too much, or the area of interest does not overlap it.
     """
     info, crs = scene.info, scene.info.georeference.crs
-    if crs is None or info.pixel_size_m is None:
+    if crs is None or info.pixel_size_m is None or info.square_gsd_m is None:
         raise SceneError(f"{info.warnings()[0]}: labels cannot be placed on it")
-    scale = _scale(info, math.sqrt(math.prod(info.pixel_size_m)), config)
+    scale = _scale(info, info.pixel_size_m, info.square_gsd_m, config)
     overlap = overlap_pixels(config.overlap, config.size)
-    check_tiles(info, (config.size - overlap) * scale)
+    check_tiles(info, config.size - overlap, scale)
     to_pixel = info.georeference.to_pixel
     if labels.crs == crs:
         move = to_pixel
@@ -111,16 +111,17 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
     return PlacedScene(info, crs, info.pixel_size_m, grid, aoi, index[inside], boxes[inside])
 
 
-def _scale(info: SceneInfo, own: float, config: ChipConfig) -> float:
-    """Scene pixels per chip pixel."""
-    if config.gsd_m is None:
-        return 1.0
-    if own / config.gsd_m > MAX_ENLARGEMENT:
+def _scale(info: SceneInfo, pixel_size_m: tuple[float, float], own: float, config: ChipConfig) -> Scale:
+    """Scene pixels per chip pixel; a chip's pixels are square on the ground."""
+    target = own if config.gsd_m is None else config.gsd_m
+    if config.gsd_m is not None and own / config.gsd_m > MAX_ENLARGEMENT:
         raise UsageError(
             f"--gsd {config.gsd_m:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) "
             f"{own / config.gsd_m:,.0f} times; use at least {own / MAX_ENLARGEMENT:.3g}"
         )
-    return config.gsd_m / own
+    if info.has_square_pixels:
+        return target / own, target / own
+    return target / pixel_size_m[0], target / pixel_size_m[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +171,7 @@ class ChipCutter:
         if self.placed.aoi is not None:
             shown &= self.placed.inside(*self._centres(tile))
         validating = self.validating(tile)
-        boxes = (self.placed.boxes_xyxy - np.tile(tile.bounds[:2], 2)) / tile.scale
+        boxes = (self.placed.boxes_xyxy - np.tile(tile.bounds[:2], 2)) / np.tile(tile.scale, 2)
         near = np.flatnonzero((boxes[:, :2] < self.reader.tile_size).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
         for side in (False, True):
             visible = shown & (validating == side)
@@ -205,8 +206,8 @@ class ChipCutter:
 
     def _centres(self, tile: Tile) -> tuple[FloatArray, FloatArray]:
         """Columns and rows of all pixels' centres, (size, size), scene pixels."""
-        steps = (np.arange(self.reader.tile_size) + 0.5) * tile.scale
-        columns, rows = np.meshgrid(tile.bounds[0] + steps, tile.bounds[1] + steps)
+        steps = np.arange(self.reader.tile_size) + 0.5
+        columns, rows = np.meshgrid(tile.bounds[0] + steps * tile.scale[0], tile.bounds[1] + steps * tile.scale[1])
         return columns, rows
 
 

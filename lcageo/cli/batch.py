@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +16,7 @@ from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, 
 from lcageo.vector import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lcageo.inference.jobs import Job
     from lcageo.survey.scenes import SurveyScene
@@ -149,7 +148,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     from lcageo.survey.summary import as_json as record_as_json
 
     records = list(survey.records.values())
-    say.note(_table(records))
+    say.note(_table(records, survey.unique))
     if as_json:
         console.data(json.dumps([record_as_json(record) for record in records], indent=1))
     else:
@@ -166,8 +165,11 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
         raise PartialResultError("\n  ".join([f"{what}:", *lines]))
 
 
-def _table(records: Sequence[SceneRecord]) -> str:
-    rows = [("scene", "state", "tiles", "objects", "seconds")]
+def _table(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> str:
+    """Scenes with what was found in each; then, per class, all that and how much of it is unique in the joint layer."""
+    from lcageo.survey.summary import counts
+
+    rows = [("scene", "state", "tiles", "found", "seconds")]
     if len(records) <= MAX_ROWS:
         rows += [_row(Path(record.scene).name, record.state.value, [record]) for record in records]
     else:
@@ -175,11 +177,13 @@ def _table(records: Sequence[SceneRecord]) -> str:
             matching = [record for record in records if record.state is state]
             rows.append(_row(f"{len(matching):,} scenes", state.value, matching))
     rows.append(_row(f"all {len(records):,}", "", records))
-    per_class: Counter[str] = Counter()
-    for record in records:
-        per_class.update(record.per_class)
-    classes = [("class", "objects"), *((name, f"{count:,}") for name, count in per_class.items())]
-    return f"{console.table(rows)}\n\n{console.table(classes)}"
+    total = counts(records, unique)
+    numbers = [*total["per_class"].items(), ("all", total)]
+    shown = ("in_scenes",) if unique is None else ("in_scenes", "unique")
+    classes = [("class", *(column.replace("_", " ") for column in shown))]
+    classes += [(name, *(f"{count[column]:,}" for column in shown)) for name, count in numbers]
+    candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
+    return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
 
 
 def _row(name: str, state: str, records: Sequence[SceneRecord]) -> tuple[str, str, str, str, str]:

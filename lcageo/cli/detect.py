@@ -115,7 +115,7 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         for line in preview.warnings:
             say.warn(line)
         outside = f", {preview.outside_aoi:,} outside the area of interest" if preview.outside_aoi else ""
-        several = " + ".join(f"{tiles:,} at scale {1 / scale:.3g}" for scale, tiles in preview.passes)
+        several = " + ".join(f"{tiles:,} at scale {1 / scale[0]:.3g}" for scale, tiles in preview.passes)
         passes = f" ({several})" if len(preview.passes) > 1 else ""
         console.data(
             f"{preview.scene}: {preview.tiles:,} tiles{passes}{outside}, about {preview.empty_share:.0%} of the scene "
@@ -128,9 +128,14 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
         return
     result = outcome.result
     tiles = result.tiles
-    rows = [("class", "objects")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
+    rows = [("class", "found")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
     rows.append(("all", f"{result.objects:,}"))
     say.note(console.table(rows))
+    if result.candidates:
+        say.note(
+            f"and {result.candidates:,} candidates below the thresholds, which the layer also holds (--keep); 'lcageo "
+            "filter' chooses among them"
+        )
     skipped = tiles.planned - tiles.run
     unread = f", {tiles.unreadable:,} unreadable" if tiles.unreadable else ""
     say.note(
@@ -143,7 +148,8 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
             f"{impossible:,} boxes left out before merging: no object of their class has such a size on the ground"
         )
     say.detail(f"values {result.stretch.low} to {result.stretch.high} stretched to 0 to 255")
-    say.detail(f"{result.record.scene_pixels_per_tile_pixel:.6g} scene pixels per tile pixel")
+    if (scale := result.record.scene_pixels_per_tile_pixel) is not None:
+        say.detail(f"{scale[0]:.6g} x {scale[1]:.6g} scene pixels per tile pixel")
     if not as_json:
         for target in (*outcome.job.outputs, *outcome.job.tables):
             console.data(str(target))
@@ -159,7 +165,8 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
         "quicklook": None if outcome.job.quicklook is None else str(outcome.job.quicklook),
         "holes": None if outcome.job.holes is None else str(outcome.job.holes),
         "review": None if outcome.job.review is None else str(outcome.job.review),
-        "objects": result.objects,
+        "found": result.objects,
+        "candidates": result.candidates,
         "per_class": result.per_class(),
         "seconds": round(result.seconds, 3),
         "provenance": result.record.as_json(),

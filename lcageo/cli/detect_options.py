@@ -95,7 +95,7 @@ Stretch = Annotated[
 Edge = Annotated[
     EdgeNodata,
     typer.Option(
-        "--edge-nodata", help="Treat a black or white edge without a nodata tag as nodata (auto) or not (none)."
+        "--edge-nodata", help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none)."
     ),
 ]
 Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Polygon layer; detect only inside it.")]

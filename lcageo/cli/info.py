@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -34,7 +35,7 @@ def info(
 
 def _text(described: dict[str, Any]) -> str:
     width, height = described["size"]
-    used, gsd, tiling = described["bands"], described["gsd_m"], described.get("tiling")
+    used, sides, tiling = described["bands"], described["pixel_size_m"], described.get("tiling")
     (left, top), (right, bottom) = described["corners"]
     rows = {
         "scene": described["scene"],
@@ -45,15 +46,20 @@ def _text(described: dict[str, Any]) -> str:
         "CRS": described["crs"] or "none",
         "georeference": described["georeference"],
         "corners": f"{left:.10g}, {top:.10g} to {right:.10g}, {bottom:.10g}",
-        "resolution": "unknown" if gsd is None else f"{gsd:.4g} m per pixel on the ground",
+        "resolution": "unknown" if sides is None else f"{_both(sides)} m per pixel on the ground",
         "mask": described["mask"]
-        + (f", {described['untagged_edge']} edge without a nodata tag" if described["untagged_edge"] else ""),
+        + (f", edge of value {described['untagged_edge']} without a nodata tag" if described["untagged_edge"] else ""),
         "with data": f"about {described['valid_share']:.0%}",
         "tiling": "use --model to see it"
         if tiling is None
         else f"{tiling['tiles']:,} tiles of {tiling['tile_size']} with {tiling['overlap']} pixels overlap, "
-        f"{tiling['scene_pixels_per_tile_pixel']:.4g} scene pixels per tile pixel (model {tiling['model']})",
+        f"{_both(tiling['scene_pixels_per_tile_pixel'])} scene pixels per tile pixel (model {tiling['model']})",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
     lines += [f"{'missing':12} {name}" for name in described["missing_files"]]
     return "\n".join(lines + [f"warning: {line}" for line in described["warnings"]])
+
+
+def _both(sides: Sequence[float]) -> str:
+    """Width and height; one number if they agree to four digits."""
+    return " x ".join(dict.fromkeys(f"{side:.4g}" for side in sides))

@@ -61,7 +61,9 @@ def report(
     page = report_scene(source, layer, output, holes, side, overwrite)
     for line in page.warnings:
         say.warn(line)
-    say.note(f"{page.objects:,} objects, {len(page.counts):,} classes, {output.stat().st_size / 1e6:.1f} MB")
+    found = f"{page.objects - page.candidates:,} objects found"
+    candidates = f", {page.candidates:,} candidates" if page.candidates else ""
+    say.note(f"{found}{candidates}, {len(page.counts):,} classes, {output.stat().st_size / 1e6:.1f} MB")
     console.data(str(output))
 
 
@@ -72,7 +74,8 @@ def _survey(folder: Path, output: Path, holes: Path | None, side: int, overwrite
 
     with Bar(say, "pages", "page") as bar:
         result = report_survey(folder, output, side, overwrite, bar.at, bar.warn)
-    say.note(f"{result.objects:,} objects, {result.pages:,} pages")
+    unique = "" if result.unique is None else f" ({result.unique:,} unique)"
+    say.note(f"{result.objects:,} objects found in scenes{unique}, {result.pages:,} pages")
     console.data(str(output / INDEX))
     if result.missing:
         raise PartialResultError("\n  ".join(["some scenes have no page:", *result.missing]))

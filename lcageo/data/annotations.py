@@ -17,6 +17,8 @@ Box = tuple[float, float, float, float]
 
 MAX_SIDE_PX = 1_000_000
 """Maximum side of a training image: beyond it a size is a mistake, and float32 no longer resolves 1/16 px."""
+MIN_SIDE_PX = 1.0
+"""A box whose sides are no longer shows nothing; whole sets of them are in shares of the image, from 0 to 1."""
 OUTSIDE_TOLERANCE_PX = 0.05
 """How far a box may extend beyond the image unreported: exporters round to 1 or 2 decimals. It is clipped anyway."""
 
@@ -29,6 +31,8 @@ class ProblemKind(StrEnum):
     UNLABELLED_CLASS = "box of a class the image is not annotated for"
     EMPTY_BOX = "empty or inverted box"
     BOX_OUTSIDE = "box outside the image"
+    TINY_BOX = "box of a pixel or less"
+    NOTHING_LEFT = "image of whose objects none can be used"
     REPEATED_BOX = "repeated box"
     MISSING_IMAGE = "missing image"
     UNREADABLE_IMAGE = "unreadable image"
@@ -138,15 +142,30 @@ class ObjectList:
     boxes: list[Box] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
+    skipped: int = 0
+    """Number of objects that cannot be used."""
 
     def add(self, box: Box, label: int, difficult: bool) -> tuple[ProblemKind, str] | None:
         """Adds an object; returns what is wrong with its box, and whether it was skipped or clipped."""
         clipped, problem = clip_to_image(box, self.width, self.height)
-        if clipped is not None:
+        if clipped is not None and max(clipped[2] - clipped[0], clipped[3] - clipped[1]) <= MIN_SIDE_PX:
+            shown = ", ".join(f"{edge:.10g}" for edge in box)
+            what = "is no larger than a pixel; boxes are in pixels, not in shares of the image; box skipped"
+            clipped, problem = None, (ProblemKind.TINY_BOX, f"box {shown} {what}")
+        if clipped is None:
+            self.skipped += 1
+        else:
             self.boxes.append(clipped)
             self.labels.append(label)
             self.difficult.append(difficult)
         return problem
+
+    @property
+    def nothing_left(self) -> str | None:
+        """Why the image cannot be used, if it had objects and lost all of them: it would be learnt as background."""
+        if self.boxes or not self.skipped:
+            return None
+        return f"none of its {self.skipped} objects can be used, but it is not empty; image skipped"
 
     def annotation(self, image: Path, labelled_classes: Sequence[int]) -> Annotation:
         """All objects added, as the annotation of `image`."""

@@ -41,13 +41,19 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
     """
     text, content = _load(path)
     reader = _Reader(path, (images,) if images is not None else (path.parent / "images", path.parent))
-    reader.take_categories(content["categories"])
+    reader.take_categories(content["categories"], content["annotations"])
     reader.take_images(content["images"])
     reader.take_annotations(content["annotations"])
     problems = reader.problems(text)
+    problems += [
+        Problem(ProblemKind.NOTHING_LEFT, entry.image, "", why)
+        for entry in reader.images.values()
+        if (why := entry.objects.nothing_left) is not None
+    ]
     if strict:
-        refuse(problems)
-    annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in reader.images.values()]
+        refuse([problem for problem in problems if problem.kind is not ProblemKind.CLASS_LEFT_OUT])
+    usable = [entry for entry in reader.images.values() if entry.objects.nothing_left is None]
+    annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in usable]
     return LabelledSet(str(path), tuple(reader.names.values()), tuple(annotations), tuple(problems))
 
 
@@ -101,14 +107,21 @@ class _Reader:
         self._left_out: set[Id] = set()
         """Ids of skipped images: their boxes are skipped without further messages."""
 
-    def take_categories(self, records: Sequence[Any]) -> None:
-        """Reads the classes, in the order of their ids."""
+    def take_categories(self, records: Sequence[Any], annotations: Sequence[Any]) -> None:
+        """Reads the classes, in the order of their ids; a group of classes that no box has is none itself."""
         found: dict[Id, str] = {}
+        used = (record.get("category_id") for record in annotations if isinstance(record, dict))
+        boxed = {number for number in used if isinstance(number, int | str)}
         for position, record in enumerate(records):
             try:
                 number, name = _id(record, "id"), _text(record, "name")
                 if number in found or name in found.values():
                     raise DataError(f"id {_short(number)} or name {_short(name)} was used before")
+                groups = _members(name, records)
+                if groups and number not in boxed:
+                    what = f"{_short(name)} has no box and is the group of {', '.join(groups)}; left out"
+                    self._add_fault(ProblemKind.CLASS_LEFT_OUT, "categories", position, record, what)
+                    continue
                 found[number] = name
             except DataError as error:
                 self._add_fault(ProblemKind.BROKEN_RECORD, "categories", position, record, f"{error}; category skipped")
@@ -163,14 +176,20 @@ class _Reader:
                 self._add_fault(found[0], "annotations", position, record, found[1])
 
     def _add(self, record: Any) -> tuple[ProblemKind, str] | None:
-        image, category, box = _id(record, "image_id"), _id(record, "category_id"), _box(record)
+        image = _id(record, "image_id")
         if image in self._left_out:
             return None
         entry = self.images.get(image)
         if entry is None:
             raise DataError(f"image_id {_short(image)} is not an image of this file")
+        try:
+            category, box = _id(record, "category_id"), _box(record)
+        except DataError:
+            entry.objects.skipped += 1
+            raise
         label = self._labels.get(category)
         if label is None:
+            entry.objects.skipped += 1
             what = f"category_id {_short(category)} is not a category of this file; box skipped"
             return ProblemKind.UNKNOWN_CLASS, what
         if label not in entry.labelled:
@@ -191,6 +210,12 @@ class _Reader:
             where += f" (id {_short(number)})" if number is not None else ""
             problems.append(Problem(fault.kind, self._path, where, fault.what))
         return problems
+
+
+def _members(name: str, categories: Sequence[Any]) -> list[str]:
+    """Other categories that name this one as their supercategory, as Roboflow writes them."""
+    others = (one for one in categories if isinstance(one, dict) and one.get("name") != name)
+    return [_short(one.get("name")) for one in others if one.get("supercategory") == name]
 
 
 def _field(record: Any, key: str) -> Any:

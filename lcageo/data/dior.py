@@ -130,6 +130,9 @@ def _read_record(xml: Path, image: Path, listed: str, problems: list[Problem]) -
         found = _add_object(node, objects)
         if found is not None:
             problems.append(Problem(found[0], xml, f"line {node.line}, object {number}", found[1]))
+    if (why := objects.nothing_left) is not None:
+        problems.append(Problem(ProblemKind.NOTHING_LEFT, xml, "", why))
+        return None
     return objects.annotation(image, range(len(DIOR_CLASSES)))
 
 
@@ -137,8 +140,10 @@ def _add_object(node: Node, objects: ObjectList) -> tuple[ProblemKind, str] | No
     try:
         record = voc_object(node)
     except DataError as error:
+        objects.skipped += 1
         return ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
     label = _LABELS.get(record.name.lower())
     if label is None:
+        objects.skipped += 1
         return ProblemKind.UNKNOWN_CLASS, f"{record.name!r} is not a DIOR class; box skipped"
     return objects.add(record.box, label, record.difficult)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lcageo.data.annotations import Annotation
 from lcageo.errors import DataError
@@ -19,6 +19,12 @@ Pixels = NDArray[np.uint8]
 
 Image.MAX_IMAGE_PIXELS = 2**31
 """Pillow treats anything above 89 megapixels as a decompression bomb; training images may be whole scenes."""
+
+DEEP_MODES = ("I", "F")
+"""How Pillow's modes of 16 and 32 bits begin."""
+TO_EIGHT_BITS = (
+    "make three bands of eight bits of it, for instance with 'gdal_translate -ot Byte -scale -b 1 -b 2 -b 3'"
+)
 
 # What Pillow raises on damaged files, besides OSError: its decoders do not catch the errors of their helpers.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error,
@@ -41,9 +47,10 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
+            _check_bits(path, image)
             return image.size
     except _DAMAGED as error:
-        raise DataError(f"image '{path}' cannot be opened: {_one_line(error)}") from error
+        raise DataError(f"image '{path}' cannot be opened: {_why(error)}") from error
 
 
 def reduced_size(width: int, height: int, longest_side: int | None) -> tuple[int, int]:
@@ -64,16 +71,31 @@ def read_image(path: Path, longest_side: int | None = None) -> Pixels:
     """
     try:
         with Image.open(path) as image:
+            _check_bits(path, image)
             size = reduced_size(*image.size, longest_side)
             image.draft("RGB", size)  # a JPEG decodes at 1/2, 1/4 or 1/8 where that is still no smaller than `size`
             rgb = image.convert("RGB")
         return np.array(rgb if rgb.size == size else rgb.resize(size, Image.Resampling.BILINEAR))  # (h, w, 3)
     except _DAMAGED as error:
-        raise DataError(f"image '{path}' cannot be decoded: {_one_line(error)}") from error
+        raise DataError(f"image '{path}' cannot be decoded: {_why(error)}") from error
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _check_bits(path: Path, image: Image.Image) -> None:
+    """Refuses what Pillow would clip: values of more than eight bits, whose range nobody has stated.
+
+    Raises:
+        DataError: with a way out.
+    """
+    if image.mode.startswith(DEEP_MODES):
+        raise DataError(
+            f"image '{path}' has values of more than eight bits, which would be clipped at 255; {TO_EIGHT_BITS}"
+        )
+
+
+def _why(error: BaseException) -> str:
+    """An error of Pillow in one line; with a way out for files that it does not know, such as TIFFs of five bands."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return f"{line}; if GDAL reads it, {TO_EIGHT_BITS}" if isinstance(error, UnidentifiedImageError) else line
 
 
 class ImageStore:

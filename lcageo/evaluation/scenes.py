@@ -16,11 +16,11 @@ from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run, detect_in_memory
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
+from lcageo.scene.describe import MAX_ENLARGEMENT
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import IDENTITY, estimate_stretch
-from lcageo.scene.tiles import MAX_ENLARGEMENT, plan_tiles
+from lcageo.scene.stretch import choose_stretch
+from lcageo.scene.tiles import plan_tiles
 
 TILE_STEP = 32
 """Tile sizes are multiples of it: the coarsest usual stride of the network."""
@@ -93,7 +93,6 @@ def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tili
     """
     info, tile = scene.info, tiling.side or card.tile_size
     shared = choose_overlap(replace(card, tile_size=tile), config.overlap)
-    grid = plan_tiles(info.width, info.height, tile, shared, 1 / tiling.enlargement)
-    stretch = IDENTITY if info.dtype == "uint8" else estimate_stretch(sample_scene(scene))
-    reader = TileReader(scene, stretch, None, tile, card.fill)
+    grid = plan_tiles(info.width, info.height, tile, shared, (1 / tiling.enlargement, 1 / tiling.enlargement))
+    reader = TileReader(scene, choose_stretch(scene)[0], None, tile, card.fill)
     return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

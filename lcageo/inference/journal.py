@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lcageo.database import Database, delete_database
 from lcageo.detections import Detections
 from lcageo.errors import DamagedError, LcageoError, UsageError
+from lcageo.vector.columns import SCORE_DIGITS
 
 FORMAT = 2
 """Version of the file format; a journal of another version is refused, as one with other settings is."""
@@ -260,10 +261,11 @@ class Journal:
         """Whether parts of the result may be in place."""
         return any(self._database.rows("SELECT begun FROM publishing"))
 
-    def counts(self, classes: int) -> tuple[int, ...]:
-        """Number of objects of each class."""
-        found = dict(self._database.rows("SELECT label, COUNT(*) FROM objects GROUP BY label"))
-        return tuple(found.get(label, 0) for label in range(classes))
+    def counts(self, minimum: Sequence[float]) -> tuple[int, ...]:
+        """Number of objects of each class whose score, rounded as in layers, reaches the class's minimum."""
+        query = f"SELECT COUNT(*) FROM objects WHERE label = ? AND ROUND(score, {SCORE_DIGITS}) >= ?"
+        of_each = (next(self._database.rows(query, limits)) for limits in enumerate(minimum))
+        return tuple(count for (count,) in of_each)
 
     def totals(self) -> tuple[int, int]:
         """Number of tiles without a valid pixel, and of boxes left out for their size."""

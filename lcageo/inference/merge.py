@@ -35,8 +35,10 @@ class MergeRule:
     metric: MergeMetric = MergeMetric.IOU
     agnostic: bool = False
     """Whether boxes of different classes can be the same object."""
-    seam_tolerance: float = SEAM_TOLERANCE_PX
-    """Distance from a tile's edge, in scene pixels, within which a box may have been cut by it."""
+    seam_tolerance: tuple[float, float] = (SEAM_TOLERANCE_PX, SEAM_TOLERANCE_PX)
+    """Distance from a tile's edge within which a box may have been cut by it, scene pixels along rows and columns."""
+    length_unit: tuple[float, float] = (1.0, 1.0)
+    """Scene pixels along rows and columns in which lengths are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,15 @@ class Merger:
             found: scene pixels.
             tile: index of the tile.
             bounds: of the tile, scene pixels; boxes are clipped to them and to the scene.
-            lengths_px: range of the longer sides of the boxes that count, scene pixels. Others are not returned, but
-                still make parts of the same object yield that another tile has cut.
+            lengths_px: range of the longer sides of the boxes that count, in the rule's unit. Others are not returned,
+                but still make parts of the same object yield that another tile has cut.
         """
         right, bottom = min(bounds[2], self._rule.scene_width), min(bounds[3], self._rule.scene_height)
         boxes = np.clip(found.boxes_xyxy.astype(np.float64), np.tile(bounds[:2], 2), [right, bottom, right, bottom])
         has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
         if has_area.any():
             cut = Detections(boxes, found.scores, found.labels).selected(has_area)
-            longer = (cut.boxes_xyxy[:, 2:] - cut.boxes_xyxy[:, :2]).max(axis=1)
+            longer = lengths(cut.boxes_xyxy.astype(np.float64), self._rule.length_unit)
             gone = np.asarray((longer < lengths_px[0]) | (longer >= lengths_px[1]), np.bool_)
             self._parts.append(Seen.by(cut, tile, bounds, gone))
 
@@ -129,6 +131,11 @@ class Merger:
         return final
 
 
+def lengths(boxes_xyxy: NDArray[np.float64], unit: tuple[float, float]) -> NDArray[np.float64]:
+    """(N,) longer sides of boxes, in a unit of scene pixels along rows and columns."""
+    return np.asarray(((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / unit).max(axis=1, initial=0.0))
+
+
 def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
@@ -141,7 +148,9 @@ def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     yields = np.zeros(len(boxes), np.bool_)
     tiles = seen.tiles_xyxy
     interior = (tiles > 0) & (tiles < np.array([np.inf, np.inf, rule.scene_width, rule.scene_height]))
-    cut = np.asarray(interior & (np.abs(boxes - tiles) <= rule.seam_tolerance))  # (N, 4) left, top, right, bottom
+    cut = np.asarray(
+        interior & (np.abs(boxes - tiles) <= np.tile(rule.seam_tolerance, 2))
+    )  # (N, 4) left, top, right, bottom
     if not cut.any():
         return yields
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

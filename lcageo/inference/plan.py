@@ -20,11 +20,12 @@ from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, Passes, overlap
 from lcageo.errors import UsageError
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
-from lcageo.scene.describe import SceneInfo
+from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
+from lcageo.scene.edges import edge_note
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import parse_stretch
-from lcageo.scene.tiles import MAX_ENLARGEMENT, Tile, TileGrid, check_tiles, plan_tiles
+from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
 
 NATIVE_TOLERANCE = 0.005
 """A resolution this close to the scene's own counts as equal: UTM alone varies by 0.04 to 0.1 % across a zone."""
@@ -51,7 +52,7 @@ class ScenePlan:
     aoi: AreaOfInterest | None
     warnings: tuple[str, ...]
     lengths_px: tuple[float, float] = (0.0, inf)
-    """Shortest and longest objects that this pass reports, scene pixels; the longest are excluded."""
+    """Lengths of the objects that this pass reports, the second excluded; tile pixels of the first pass."""
     first: int = 0
     """Number of its first tile, counted over all passes."""
     further: tuple[ScenePlan, ...] = ()
@@ -88,7 +89,7 @@ class ScenePlan:
     def tile_pixel_m(self) -> tuple[float, float] | None:
         """Size of a tile pixel on the ground along rows and columns, metres; None where it is not known."""
         own = self.reader.scene.info.pixel_size_m
-        return None if own is None else (own[0] * self.grid.scale, own[1] * self.grid.scale)
+        return None if own is None else (own[0] * self.grid.scale[0], own[1] * self.grid.scale[1])
 
     def tiles(self) -> Iterator[Tile]:
         """The wanted tiles, in order."""
@@ -106,12 +107,12 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     parse_stretch(config.stretch)  # invalid values are reported before anything is read
     scale, notes = choose_scale(info, card, config.gsd)
     overlap = choose_overlap(card, config.overlap)
-    check_tiles(info, (card.tile_size - overlap) * scale)
+    check_tiles(info, card.tile_size - overlap, scale)
     grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
     aoi = _area(info, config)
     wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
     reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
-    warnings = (*info.warnings(), *notes, *(aoi.warnings if aoi is not None else ()))
+    warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
     return with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
 
 
@@ -132,15 +133,14 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
     """
     count = _pass_count(card, config)
     low, high = card.lengths_px or SERVED_PX
-    scale = plan.grid.scale
     further = []
     own = (0.0, inf)
     if count > 1 and len(plan.grid) > 1:
-        own = (own[0], high * scale)
-        further.append(_at(plan, card, config, scale / COARSE, (high / SHARED_LARGE * scale, inf)))
-    if count > 2 and scale / FINE >= 1 / MAX_ENLARGEMENT:
-        own = (low * scale, own[1])
-        fine = _at(plan, card, config, scale / FINE, (0.0, low * SHARED_SMALL * scale))
+        own = (own[0], high)
+        further.append(_at(plan, card, config, COARSE, (high / SHARED_LARGE, inf)))
+    if count > 2 and min(plan.grid.scale) / FINE >= 1 / MAX_ENLARGEMENT:
+        own = (low, own[1])
+        fine = _at(plan, card, config, FINE, (0.0, low * SHARED_SMALL))
         further.append(replace(fine, near_small=config.passes is Passes.AUTO))
     starts = np.cumsum([len(plan.grid), *(len(one.grid) for one in further)]).tolist()
     numbered = tuple(replace(one, first=first) for one, first in zip(further, starts, strict=False))
@@ -156,47 +156,57 @@ def _pass_count(card: ModelCard, config: DetectConfig) -> int:
 
 
 def _at(
-    plan: ScenePlan, card: ModelCard, config: DetectConfig, scale: float, lengths_px: tuple[float, float]
+    plan: ScenePlan, card: ModelCard, config: DetectConfig, enlargement: float, lengths_px: tuple[float, float]
 ) -> ScenePlan:
-    """A pass over the same area at another scale."""
+    """A pass over the same area, enlarged."""
     info, tile = plan.reader.scene.info, plan.reader.tile_size
     overlap = choose_overlap(replace(card, tile_size=tile), config.overlap)
-    check_tiles(info, (tile - overlap) * scale)
+    scale = plan.grid.scale[0] / enlargement, plan.grid.scale[1] / enlargement
+    check_tiles(info, tile - overlap, scale)
     grid = plan_tiles(info.width, info.height, tile, overlap, scale)
     wanted = np.ones(len(grid), np.bool_) if plan.aoi is None else plan.aoi.meets(grid.bounds())
     return replace(plan, grid=grid, wanted=wanted, lengths_px=lengths_px)
 
 
-def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
+def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[Scale, list[str]]:
     """Scene pixels per tile pixel, and messages for the user about it.
 
     'auto' keeps the scene's own pixels if they are within the model's range, and otherwise resamples exactly to the
-    nearer end of it.
+    nearer end of it. Pixels that are not square on the ground are resampled so that they are.
     """
-    own = info.gsd_m
-    if own is None:
+    if info.pixel_size_m is None or info.square_gsd_m is None:
         if gsd == NATIVE_GSD:
-            return 1.0, []
+            return (1.0, 1.0), []
         ignored = "" if isinstance(gsd, str) else f"; --gsd {gsd} is ignored"
-        return 1.0, [f"scene '{info.path}' has no known ground sampling distance and is not resampled{ignored}"]
+        return (1.0, 1.0), [f"scene '{info.path}' has no known ground sampling distance and is not resampled{ignored}"]
+    target, notes = _target_gsd(info, info.square_gsd_m, card, gsd)
+    if info.has_square_pixels:
+        scale = target / info.square_gsd_m
+        return (scale, scale), notes
+    width_m, height_m = info.pixel_size_m
+    oblong = f"scene '{info.path}' has pixels of {width_m:.3g} x {height_m:.3g} m on the ground: read as squares of"
+    return (target / width_m, target / height_m), [f"{oblong} {target:.3g} m", *notes]
+
+
+def _target_gsd(info: SceneInfo, own: float, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
+    """Side of a tile pixel in metres, and messages for the user about it; `own` is the scene's."""
+    finest, coarsest = card.gsd_m
     if not isinstance(gsd, str):
         if own / gsd > MAX_ENLARGEMENT:
             raise UsageError(
                 f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
                 f"give at least {own / MAX_ENLARGEMENT:.3g}"
             )
-        finest, coarsest = card.gsd_m
         outside = not finest * (1 - NATIVE_TOLERANCE) <= gsd <= coarsest * (1 + NATIVE_TOLERANCE)
         note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {finest:g} to {coarsest:g} m per pixel"
-        return (1.0 if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd / own), [note] if outside else []
-    finest, coarsest = card.gsd_m
+        return (own if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd), [note] if outside else []
     if gsd == NATIVE_GSD or finest <= own <= coarsest:
-        return 1.0, []
+        return own, []
     what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {finest:g} to {coarsest:g} m"
     if own > coarsest * MAX_ENLARGEMENT:
-        return 1.0, [f"{what}: its objects are too small to be seen in it; the scene is not resampled"]
+        return own, [f"{what}: its objects are too small to be seen in it; the scene is not resampled"]
     target = finest if own < finest else coarsest
-    return target / own, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
+    return target, [f"{what}: resampled to {target:g} m (--gsd native uses the scene's own pixels)"]
 
 
 def choose_overlap(card: ModelCard, overlap: str | None) -> int:

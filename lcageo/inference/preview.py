@@ -16,11 +16,11 @@ from lcageo.inference.plan import choose_overlap, choose_scale, plan_scene
 from lcageo.inference.runner import READ_THREADS
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
-from lcageo.scene.edges import find_edge, valid_share
+from lcageo.scene.edges import edge_note, find_edge, with_data
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.tiles import plan_tiles
+from lcageo.scene.tiles import Scale, plan_tiles
 
 MEGABYTE = 1_000_000
 MAX_TRIED = 16
@@ -36,8 +36,8 @@ class Preview:
     """Number of tiles that would be read, in all passes; at most, where a pass depends on what another finds."""
     outside_aoi: int
     """Number of tiles outside the area of interest."""
-    passes: tuple[tuple[float, int], ...]
-    """For each pass, scene pixels per tile pixel and the number of tiles that would be read."""
+    passes: tuple[tuple[Scale, int], ...]
+    """For each pass, scene pixels per tile pixel along rows and columns, and the number of tiles that would be read."""
     empty_share: float
     """Share of the scene without data, 0 to 1, estimated from a sample; its tiles are skipped."""
     seconds: float
@@ -66,7 +66,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
                 raise
             images = images[: len(images) // 2]
     sample = sample_scene(scene)
-    share = valid_share(sample, plan.reader.edge)
+    share = float(with_data(sample, plan.reader.edge).mean())
     started = time.monotonic()
     for tile in islice(plan.tiles(), MAX_TRIED):
         try:
@@ -97,7 +97,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
     info = scene.info
     crs = info.georeference.crs
     sample = sample_scene(scene)
-    edge = find_edge(sample, info.width, info.height) if info.mask == "none" else None
+    edge = find_edge(sample, info)
     xs, ys = info.georeference.to_map(np.array([0.0, float(info.width)]), np.array([0.0, float(info.height)]))
     described: dict[str, Any] = {
         "scene": info.path,
@@ -110,13 +110,13 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "gsd_m": info.gsd_m,
         "pixel_size_m": None if info.pixel_size_m is None else list(info.pixel_size_m),
         "mask": info.mask,
-        "untagged_edge": None if edge is None else ("black" if edge.black else "white"),
-        "valid_share": valid_share(sample, edge),
+        "untagged_edge": None if edge is None else edge.name,
+        "valid_share": float(with_data(sample, edge).mean()),
         "blocks": list(info.block_shape),
         "compression": info.compression,
         "overviews": list(info.overviews),
         "missing_files": list(info.missing),
-        "warnings": info.warnings(),
+        "warnings": [*info.warnings(), *edge_note(info, edge)],
     }
     if card is not None:
         scale, notes = choose_scale(info, card, DetectConfig().gsd)
@@ -125,7 +125,7 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
             "model": card.name,
             "tile_size": card.tile_size,
             "overlap": overlap,
-            "scene_pixels_per_tile_pixel": scale,
+            "scene_pixels_per_tile_pixel": list(scale),
             "tiles": len(plan_tiles(info.width, info.height, card.tile_size, overlap, scale)),
         }
         described["warnings"] += notes

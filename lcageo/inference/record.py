@@ -9,12 +9,14 @@ import pyproj
 from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
+from lcageo.detections import Detections
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import TileRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import covered_px
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.stretch import Stretch
+from lcageo.vector.columns import layer_scores
 from lcageo.vector.record import RunRecord, SceneGrid, TileCounts, ValueRange
 from lcageo.version import __version__
 
@@ -35,7 +37,9 @@ class SceneSummary:
     info: SceneInfo
     classes: tuple[str, ...]
     counts: tuple[int, ...]
-    """Number of objects of each class."""
+    """Number of objects found, of each class."""
+    candidates: int
+    """Number of others that were kept, which score less than their class's threshold."""
     stretch: Stretch
     record: RunRecord = field(repr=False)
     """Model, parameters and skipped parts."""
@@ -49,12 +53,20 @@ class SceneSummary:
 
     @property
     def objects(self) -> int:
-        """Number of objects of all classes."""
+        """Number of objects found, of all classes."""
         return sum(self.counts)
 
     def per_class(self) -> dict[str, int]:
         """Number of objects of each class that was found."""
         return {name: count for name, count in zip(self.classes, self.counts, strict=True) if count}
+
+    def found_only(self, objects: Detections) -> Detections:
+        """Those of some objects that are no candidates."""
+        if not self.candidates:
+            return objects
+        least = self.record.least_scores()
+        minimum = np.array([least[name] for name in self.classes])
+        return objects.selected(layer_scores(objects.scores) >= minimum[objects.labels])
 
     def hole_bounds(self) -> NDArray[np.float64]:
         """(N, 4) bounds of the holes, scene pixels, clipped to the scene."""
@@ -114,7 +126,7 @@ def run_record(
         scene_pixels_per_tile_pixel=plan.grid.scale,
         tiles=tiles,
         boxes_of_impossible_size=impossible,
-        edge_nodata=None if edge is None else ("black" if edge.black else "white"),
+        edge_nodata=None if edge is None else edge.name,
     )
     lacking = (name for name in ("crs", "scene_gsd_m", "edge_nodata") if getattr(record, name) is None)
     return replace(record, nulls=frozenset(lacking))

@@ -109,14 +109,15 @@ def _objects(summary: SceneSummary, journal: Journal) -> Objects:
 
 def _drawn(scene: Scene, summary: SceneSummary, journal: Journal) -> Image:
     image = reduced_image(scene, summary.stretch, LONGEST_SIDE)
-    shrink = summary.info.width / image.shape[2]
-    size_m = summary.info.pixel_size_m
+    info = summary.info
+    width, height = image.shape[2] / info.width, image.shape[1] / info.height
+    size_m = info.pixel_size_m
     return draw_quicklook(
         image,
-        (found.scaled_and_shifted(1 / shrink, 0, 0) for found in journal.objects()),
+        (summary.found_only(objects).scaled_and_shifted((width, height), 0, 0) for objects in journal.objects()),
         summary.per_class(),
         summary.classes,
-        f"{summary.info.name}, objects: {summary.objects:,}, model: {summary.record.model}",
-        None if size_m is None else size_m[0] * shrink,  # the bar lies along the rows
-        north_in_picture(summary.info.georeference, summary.info.width, summary.info.height),
+        f"{summary.info.name}, found: {summary.objects:,}, model: {summary.record.model}",
+        None if size_m is None else size_m[0] / width,  # the bar lies along the rows
+        north_in_picture(info.georeference, info.width, info.height, info.pixel_shape),
     )

@@ -100,7 +100,7 @@ def nearest_tiles(grid: TileGrid, boxes_xyxy: FloatArray) -> NDArray[np.int64]:
     """(N,) index of the tile whose centre is nearest to that of each box (N, 4), scene pixels: tiles overlap."""
     cells = []
     for axis, starts, length in ((1, grid.row_starts, grid.tile_height), (0, grid.col_starts, grid.tile_width)):
-        middles = (np.array(starts) + length / 2) * grid.scale
+        middles = (np.array(starts) + length / 2) * grid.scale[axis]
         centres = (boxes_xyxy[:, axis] + boxes_xyxy[:, axis + 2]) / 2
         cells.append(np.searchsorted((middles[1:] + middles[:-1]) / 2, centres, side="right"))
     return np.asarray(cells[0] * len(grid.col_starts) + cells[1], np.int64)

@@ -17,7 +17,7 @@ from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.journal import Earlier, Journal
-from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule
+from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule, lengths
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, TileRunner, Warn
@@ -137,12 +137,16 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     merge(plan, config, journal, written_scores(card, config) if config.review else None)
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
+    record = run_record(plan, run.runner, config, name, tiles, impossible)
+    least = record.least_scores()
+    counts = journal.counts([least[name] for name in card.classes])
     return SceneSummary(
         info=info,
         classes=card.classes,
-        counts=journal.counts(len(card.classes)),
+        counts=counts,
+        candidates=sum(journal.counts([0.0] * len(card.classes))) - sum(counts),
         stretch=plan.reader.stretch,
-        record=run_record(plan, run.runner, config, name, tiles, impossible),
+        record=record,
         tiles=tiles,
         holes=holes,
         files=plan.reader.scene.files(),
@@ -195,8 +199,8 @@ def _near_small(one: ScenePlan, first: ScenePlan, card: ModelCard, journal: Jour
     for outcome in journal.outcomes(first.first, first.first + len(first.grid)):
         if outcome.found is None or not len(outcome.found):
             continue
-        boxes = outcome.found.boxes_xyxy
-        small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) < 2 * one.lengths_px[1]
+        boxes = outcome.found.boxes_xyxy.astype(np.float64)
+        small = lengths(boxes, first.grid.scale) < 2 * one.lengths_px[1]
         small &= outcome.found.scores > minimum[outcome.found.labels]
         for x, y in ((boxes[small, :2] + boxes[small, 2:]) / 2).tolist():
             needed |= (bounds[:, 0] <= x) & (x < bounds[:, 2]) & (bounds[:, 1] <= y) & (y < bounds[:, 3])
@@ -247,14 +251,15 @@ def _from_above(plan: ScenePlan, journal: Journal) -> Iterator[tuple[ScenePlan, 
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
-    grid = plan.grid
+    grid, coarsest = plan.grid, max(one.grid.scale for one in plan.passes)
     return MergeRule(
         grid.scene_width,
         grid.scene_height,
         config.iou,
         config.merge_metric,
         config.agnostic,
-        SEAM_TOLERANCE_PX * max(one.grid.scale for one in plan.passes),
+        (SEAM_TOLERANCE_PX * coarsest[0], SEAM_TOLERANCE_PX * coarsest[1]),
+        grid.scale,
     )
 
 

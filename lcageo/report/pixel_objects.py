@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.palette import class_colour
+from lcageo.vector.parts import taken_apart
 from lcageo.vector.polygons import Geometries
 from lcageo.vector.read import LayerFile
 from lcageo.vector.reproject import near
@@ -32,9 +33,9 @@ class Frame:
     """A scene's CRS, size and georeferencing: what placing objects in it needs."""
 
     crs: pyproj.CRS | None
-    width: int
+    width: float
     """Pixels."""
-    height: int
+    height: float
     to_pixel: ToPixel
     to_map: ToMap
 
@@ -81,12 +82,18 @@ class PlacedLayer:
     """The part of a layer that is inside a scene."""
 
     objects: PlacedObjects
+    least_scores: Mapping[str, float] = field(default_factory=dict)
+    """Score per class below which an object is a candidate."""
     counts: Counter[str] = field(default_factory=Counter)
     """Number of objects inside the scene by class, including those beyond the limit."""
+    candidates: int = 0
+    """Number of those that score less than their class's threshold."""
     outside: int = 0
     """Number of features outside the scene."""
     shapeless: int = 0
     """Number of features without an area or without finite coordinates."""
+    apart: int = 0
+    """Number of features whose parts were taken apart into objects."""
     labels: dict[str, int] = field(default_factory=dict)
     """The model's label of each class, as far as the layer has it."""
 
@@ -112,9 +119,10 @@ def place_layer(layer: LayerFile, frame: Frame, limit: int) -> PlacedLayer:
         DataError: if the layer cannot be read, or does not belong to this scene.
     """
     move = _mover(layer, frame)
-    placed = PlacedLayer(_empty())
+    placed = PlacedLayer(_empty(), layer.record.least_scores())
     rows = 0
-    for part in layer.parts():
+    for part, apart in map(taken_apart, layer.parts()):
+        placed.apart += apart
         rows += len(part)
         placed.objects = PlacedObjects.joined([placed.objects, _in_frame(part, rows, move, frame, placed)])
         if len(placed.objects) > limit:
@@ -151,8 +159,10 @@ def _in_frame(
     shown = usable & (bounds[:, :2] < [frame.width, frame.height]).all(axis=1) & (bounds[:, 2:] > 0).all(axis=1)
     placed.shapeless += int((~usable).sum())
     placed.outside += int((usable & ~shown).sum())
-    names = _texts(part, "class")
+    names, scores = _texts(part, "class"), _numbers(part, "score")
     placed.counts.update(names[shown].tolist())
+    least = np.array([placed.least_scores.get(name, 0.0) for name in names.tolist()])
+    placed.candidates += int((shown & (scores < least)).sum())
     if "class_id" in part:
         known = part["class_id"].notna().to_numpy()
         numbers = part["class_id"].to_numpy(np.float64, na_value=np.nan)[known].astype(int).tolist()
@@ -164,7 +174,7 @@ def _in_frame(
         shapes[shown],
         ids.astype(np.int64)[shown],
         names[shown],
-        _numbers(part, "score")[shown],
+        scores[shown],
         _numbers(part, "area_m2")[shown],
     )
 

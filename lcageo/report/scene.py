@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from lcageo.config import PAGE_SIDE
 from lcageo.errors import OutputError, UsageError
 from lcageo.report.packed_columns import pack, pack_polygons
 from lcageo.report.page import make_page, picture_address, provenance_rows
-from lcageo.report.pixel_objects import Frame, PlacedLayer, place_areas, place_layer
+from lcageo.report.pixel_objects import FloatArray, Frame, PlacedLayer, place_areas, place_layer
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import Stretch, estimate_stretch, reduced_image
+from lcageo.scene.stretch import Stretch, choose_stretch, reduced_image
+from lcageo.vector.parts import apart_note
 from lcageo.vector.publish import Publication, check_output, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
@@ -41,7 +41,9 @@ class ScenePage:
     """Contents of a page that was written."""
 
     objects: int
-    """Number of objects inside the scene."""
+    """Number of objects inside the scene, candidates included."""
+    candidates: int
+    """Number of those that score less than their class's threshold, which the page does not show at first."""
     counts: Mapping[str, int]
     """Number of objects by class."""
     picture: NDArray[np.uint8]
@@ -96,7 +98,7 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
         frame = _frame(opened.info)
         placed = place_layer(found, frame, MAX_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
-        picture = reduced_image(opened, _stretch(found.record) or estimate_stretch(sample_scene(opened)), side)
+        picture = reduced_image(opened, _stretch(found.record) or choose_stretch(opened)[0], side)
     warnings = _warnings(found, placed)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     data = {
@@ -107,6 +109,7 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
             for name, colour in colours.items()
         ],
         "least": _first_minimum(found.record, placed),
+        "thresholds": _thresholds(placed, colours),
         "objects": _pack(placed, list(colours)),
         "holes": pack_polygons(np.empty(0, object) if areas is None else areas),
         "reasons": reasons,
@@ -117,7 +120,7 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
     write_text(text, target)
-    return ScenePage(placed.counts.total(), placed.counts, picture, colours, opened.info, warnings)
+    return ScenePage(placed.counts.total(), placed.candidates, placed.counts, picture, colours, opened.info, warnings)
 
 
 def write_text(text: str, target: Path) -> None:
@@ -145,8 +148,17 @@ def _open(scene: str, bands: tuple[int, int, int] | None) -> Scene:
 
 
 def _frame(info: SceneInfo) -> Frame:
-    georeference = info.georeference
-    return Frame(georeference.crs, info.width, info.height, georeference.to_pixel, georeference.to_map)
+    """The plane of the page: scene pixels, or squares on the ground where they are not."""
+    georeference, (across, down) = info.georeference, info.pixel_shape
+
+    def to_plane(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+        columns, rows = georeference.to_pixel(xs, ys)
+        return columns * across, rows * down
+
+    def to_map(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return georeference.to_map(xs / across, ys / down)
+
+    return Frame(georeference.crs, info.width * across, info.height * down, to_plane, to_map)
 
 
 def _georeferencing(info: SceneInfo) -> dict[str, Any]:
@@ -154,12 +166,17 @@ def _georeferencing(info: SceneInfo) -> dict[str, Any]:
     georeference = info.georeference
     affine, crs = georeference.affine, georeference.crs
     name = None if crs is None else (crs.to_string() if crs.to_authority() else crs.name)
+    across, down = info.pixel_shape
+    sizes = (across, down, 1.0, across, down, 1.0)
+    plane = None if affine is None else [term / size for term, size in zip(tuple(affine)[:6], sizes, strict=True)]
     return {
-        "size": [info.width, info.height],
-        "metres": None if info.pixel_size_m is None else info.pixel_size_m[0],  # the scale bar is parallel to the rows
-        "north": north_in_picture(georeference, info.width, info.height),
+        "size": [info.width * across, info.height * down],
+        "pixel": [across, down],
+        # The scale bar is parallel to the rows.
+        "metres": None if info.pixel_size_m is None else info.pixel_size_m[0] / across,
+        "north": north_in_picture(georeference, info.width, info.height, info.pixel_shape),
         "crs": name,
-        "affine": None if crs is None or affine is None else list(affine)[:6],
+        "affine": None if crs is None else plane,
     }
 
 
@@ -189,7 +206,13 @@ def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
         lines.append(
             f"{placed.shapeless:,} features of '{layer.path}' have no area or no valid coordinates and are left out"
         )
-    return tuple(lines)
+    return (*lines, *apart_note(f"'{layer.path}'", placed.apart))
+
+
+def _thresholds(placed: PlacedLayer, names: Iterable[str]) -> list[int] | None:
+    """Each class's threshold in SCORE_STEPS, which the page starts with; None if the layer has no candidates."""
+    least = placed.least_scores
+    return [round(least.get(name, 0.0) * SCORE_STEPS) for name in names] if placed.candidates else None
 
 
 def _first_minimum(record: RunRecord, placed: PlacedLayer) -> int:
@@ -220,7 +243,7 @@ def _coverage(record: RunRecord, has_holes: bool) -> list[tuple[str, str]]:
 def _stretch(record: RunRecord) -> Stretch | None:
     """The detector's contrast stretch, if the layer records it."""
     values = record.stretch
-    if values is None or not all(low < high for low, high in zip(values.low, values.high, strict=True)):
+    if values is None or not all(low != high for low, high in zip(values.low, values.high, strict=True)):
         return None
     return Stretch(values.low, values.high)
 

@@ -44,6 +44,9 @@ class SurveyPages:
 
     pages: int
     objects: int
+    """Number of objects found in scenes; what several scenes show counts in each."""
+    unique: int | None
+    """Number of those that differ; None if the survey has no joint layer."""
     missing: tuple[str, ...]
     """Scenes without a page, each with the reason."""
 
@@ -128,7 +131,8 @@ def report_survey(
     on_progress(len(scenes), len(scenes), "")
     _write_index(folder, out / INDEX, summary, scenes, entries, footprints, colours)
     pages = sum(entry["href"] is not None for entry in entries)
-    return SurveyPages(pages, sum(sum(scene.counts.values()) for scene in scenes), tuple(missing))
+    in_scenes = sum(sum(scene.counts.values()) for scene in scenes)
+    return SurveyPages(pages, in_scenes, _unique(summary), tuple(missing))
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
@@ -142,6 +146,13 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"'{path}' is not a survey's summary ({error}); run 'lcageo batch' again") from error
     return dict(summary)
+
+
+def _unique(summary: Mapping[str, Any]) -> int | None:
+    """Number of unique objects of a survey, as far as its summary has it."""
+    counts = summary.get("counts")
+    unique = counts.get("unique") if isinstance(counts, Mapping) else None
+    return unique if isinstance(unique, int) else None
 
 
 def _scene(entry: Any, folder: Path) -> _Scene:
@@ -205,13 +216,16 @@ def _write_index(
     states = {state: sum(scene.state == state for scene in scenes) for state in State}
     data = {
         "about": ", ".join(f"{count:,} {state}" for state, count in states.items() if count) or "no scenes",
+        "unique": _unique(summary),
         "size": size,
         "classes": [{"name": name, "colour": colours.get(name, spare[name])} for name in names],
         "scenes": [
             {**entry, "corners": outline, "counts": [scene.counts.get(name, 0) for name in names]}
             for scene, entry, outline in zip(scenes, entries, corners, strict=True)
         ],
-        "provenance": provenance_rows({name: value for name, value in summary.items() if name != "per_scene"}),
+        "provenance": provenance_rows(
+            {name: value for name, value in summary.items() if name not in ("per_scene", "counts")}
+        ),
     }
     title = f"Survey {folder.resolve().name}"
     write_text(make_page("survey.html", SCRIPTS, title, data), target)

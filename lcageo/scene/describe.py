@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 
-from lcageo.errors import SceneError, UsageError
+from lcageo.errors import SceneError
+from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits
 from lcageo.scene.georef import Georeference, pixel_size_m
 
-RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 MAX_BLOCK_BYTES = 512_000_000
 """Maximum size of one block; GDAL always decodes complete blocks, however small the window."""
+SQUARE_RATIO = 1.05
+"""Ratio of a pixel's sides on the ground up to which it counts as square: to resample costs sharpness."""
+MAX_ENLARGEMENT = 4.0
+"""Maximum factor by which a scene is enlarged: beyond it, there is no detail for the model to see."""
+FEW_BITS = 6
+"""Bits per value below which steps of brightness look like edges."""
 BLOCK_ENTRY_BYTES = 4
 """Minimum size of a GeoTIFF's entry per block, even for blocks that it leaves out: an offset and a length."""
 
@@ -34,7 +37,7 @@ class SceneInfo:
     height: int
     count: int
     dtype: str
-    bands: tuple[int, int, int]
+    bands: Bands
     """1-based indices of the bands that the detector sees as red, green, blue."""
     georeference: Georeference
     pixel_size_m: tuple[float, float] | None
@@ -45,6 +48,16 @@ class SceneInfo:
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
+    alpha: int | None = None
+    """Number of the band that masks; None if there is none, or what is marked as alpha is no mask."""
+    ignores_alpha: bool = False
+    """Whether what is marked as alpha is no mask, though GDAL takes it for one."""
+    bits: int = 8
+    """Bits that a stored value uses: 4 for values from 0 to 15, whatever the type."""
+    min_is_white: bool = False
+    """Whether the least value is white."""
+    notes: tuple[str, ...] = ()
+    """Messages for the user about the meaning of the bands."""
     missing: tuple[str, ...] = ()
     """Files that it refers to, as a mosaic does, and that do not exist."""
 
@@ -52,6 +65,28 @@ class SceneInfo:
     def gsd_m(self) -> float | None:
         """Ground sampling distance: the geometric mean of the two pixel lengths, in metres."""
         return None if self.pixel_size_m is None else float(np.sqrt(self.pixel_size_m[0] * self.pixel_size_m[1]))
+
+    @property
+    def has_square_pixels(self) -> bool:
+        """Whether its pixels are about as long as wide on the ground, or of unknown size."""
+        return self.pixel_size_m is None or max(self.pixel_size_m) <= min(self.pixel_size_m) * SQUARE_RATIO
+
+    @property
+    def square_gsd_m(self) -> float | None:
+        """Side of the squares on the ground as which its pixels are read, unless another resolution is asked for.
+
+        Metres: the GSD if they are square, else their shorter side, as long as no side is enlarged too much.
+        """
+        if self.pixel_size_m is None or self.has_square_pixels:
+            return self.gsd_m
+        return max(min(self.pixel_size_m), max(self.pixel_size_m) / MAX_ENLARGEMENT)
+
+    @property
+    def pixel_shape(self) -> tuple[float, float]:
+        """Width and height of a pixel in pictures, which show square ground: 1 and 1 if it is square."""
+        if self.pixel_size_m is None or self.square_gsd_m is None or self.has_square_pixels:
+            return 1.0, 1.0
+        return self.pixel_size_m[0] / self.square_gsd_m, self.pixel_size_m[1] / self.square_gsd_m
 
     @property
     def nodata_is_a_colour(self) -> bool:
@@ -64,8 +99,8 @@ class SceneInfo:
         return Path(self.path).stem
 
     def warnings(self) -> list[str]:
-        """Warnings about missing files, and about the result's location on the map."""
-        return [*self._missing_files(), *self._location()]
+        """Warnings about missing files, the meaning of the bands, and the result's location on the map."""
+        return [*self._missing_files(), *self.notes, *self._of_place()]
 
     def _missing_files(self) -> list[str]:
         if not self.missing:
@@ -77,7 +112,7 @@ class SceneInfo:
             "be read: restore them, or build the mosaic again"
         ]
 
-    def _location(self) -> list[str]:
+    def _of_place(self) -> list[str]:
         kind = self.georeference.kind
         if kind == "none":
             return [
@@ -94,8 +129,14 @@ class SceneInfo:
         return []
 
 
-def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
+def describe(path: str, dataset: Any, bands: Sequence[int] | None, alpha: int | None) -> SceneInfo:
     """The description of an open dataset.
+
+    Args:
+        path: of the file, for messages.
+        dataset: open.
+        bands: as in `open_scene`.
+        alpha: number of the band that masks; None if there is none, or what is marked as alpha is a picture.
 
     Raises:
         SceneError: if it has no bands, complex pixels, an impossible size, or an unusable CRS.
@@ -104,12 +145,26 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
     if dataset.count == 0:
         inside = f"; it contains several rasters, choose one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
         raise SceneError(f"scene '{path}' has no bands{inside}")
-    chosen = _choose_bands(path, dataset, bands)
+    chosen, notes = choose_bands(path, dataset, bands)
+    alpha, marked = None if alpha in chosen else alpha, alpha_band(dataset)
+    if alpha is None and marked is not None and marked not in chosen:
+        notes.append(
+            f"band {marked} of scene '{path}' is marked as alpha but varies like a picture, as infrared does: it is "
+            "not used as a mask"
+        )
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") == "CIELAB":
+        notes.append(
+            f"scene '{path}' is marked as CIELab, from which GDAL converts it to red, green and blue; if it looks "
+            "wrong in QGIS as well, the mark is wrong: write it anew with PHOTOMETRIC=RGB"
+        )
     dtype = dataset.dtypes[chosen[0] - 1]
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
     _check_blocks(path, dataset, chosen[0])
     georeference = Georeference.of_dataset(dataset)
+    bits = significant_bits(dataset, chosen[0])
+    if bits < FEW_BITS and palette(dataset, chosen[0]) is None:
+        notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
     return SceneInfo(
         path=path,
         driver=dataset.driver,
@@ -121,52 +176,16 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None) -> SceneInfo:
         georeference=georeference,
         pixel_size_m=pixel_size_m(georeference, dataset.width, dataset.height),
         nodata=dataset.nodata,
-        mask=_mask_kind(dataset, chosen),
+        mask=_mask_kind(dataset, chosen, alpha),
         block_shape=dataset.block_shapes[chosen[0] - 1],
         overviews=tuple(dataset.overviews(chosen[0])),
         compression=dataset.compression.value if dataset.compression else None,
+        alpha=alpha,
+        ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
+        bits=bits,
+        min_is_white=min_is_white(dataset, chosen[0]),
+        notes=tuple(notes),
     )
-
-
-def _choose_bands(path: str, dataset: Any, bands: Sequence[int] | None) -> tuple[int, int, int]:
-    if bands:
-        outside = [band for band in bands if not 1 <= band <= dataset.count]
-        if outside or len(bands) not in (1, 3):
-            raise UsageError(
-                f"--bands {','.join(map(str, bands))} does not fit scene '{path}', which has {dataset.count} band(s); "
-                f"give one or three numbers from 1 to {dataset.count}"
-            )
-        return (bands[0], bands[0], bands[0]) if len(bands) == 1 else (bands[0], bands[1], bands[2])
-    meaning = _meanings(dataset)
-    if all(color in meaning for color in RGB):
-        red, green, blue = (meaning.index(color) + 1 for color in RGB)
-        return red, green, blue
-    colours = [band for band in dataset.indexes if meaning[band - 1] is not ColorInterp.alpha] or [1]
-    return (colours[0], colours[1], colours[2]) if len(colours) >= 3 else (colours[0], colours[0], colours[0])
-
-
-def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
-    """(256, 3) colours of a paletted band, or None."""
-    if _meanings(dataset)[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
-        return None
-    colours = dataset.colormap(band)
-    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
-
-
-def alpha_band(dataset: Any) -> int | None:
-    """Number of the alpha band, or None."""
-    meaning = _meanings(dataset)
-    return meaning.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in meaning else None
-
-
-def _meanings(dataset: Any) -> list[ColorInterp]:
-    """Colour interpretation of the bands.
-
-    rasterio raises earlier errors of GDAL here, such as overviews cut off by a download, but only once.
-    """
-    with suppress(CPLE_BaseError):
-        return list(dataset.colorinterp)
-    return list(dataset.colorinterp)
 
 
 def _check_blocks(path: str, dataset: Any, band: int) -> None:
@@ -190,10 +209,10 @@ def _check_blocks(path: str, dataset: Any, band: int) -> None:
             )
 
 
-def _mask_kind(dataset: Any, bands: Sequence[int]) -> str:
+def _mask_kind(dataset: Any, bands: Sequence[int], alpha: int | None) -> str:
     flags = dataset.mask_flag_enums[bands[0] - 1]
-    if MaskFlags.alpha in flags:
-        return "alpha"
-    if MaskFlags.per_dataset in flags:
+    if MaskFlags.nodata in flags:
+        return "nodata"
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
         return "mask"
-    return "nodata" if MaskFlags.nodata in flags else "none"
+    return "none" if alpha is None else "alpha"

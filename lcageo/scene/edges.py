@@ -1,4 +1,4 @@
-"""Black or white edges that no tag marks as nodata: the collar around a rotated or clipped orthoimage."""
+"""Edges of one value that no tag marks as nodata: the collar around a rotated or clipped orthoimage."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.errors import SceneError
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import SceneSample, sample_border
 
+Colour = tuple[float, float, float]
+"""A value of each of the three bands."""
+BLACK, WHITE = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
 JPEG_TOLERANCE = 8
 """uint8 values this close to 0 or 255 count as black or white: lossy compression blurs a collar's border."""
+FLOAT_TOLERANCE = 1e-5
+"""Relative difference at which floating-point values are equal: resampling rounds."""
 MIN_EDGE_SHARE = 0.01
 """Minimum share of the scene that a collar covers; less is more likely dark ground, and costs little to run on."""
+MIN_BORDER_SHARE = 0.5
+"""Minimum share of the border that has a value of the middle of the scene's range: water can be of one value, too."""
+MAX_VALUES = 3
+"""Number of values along the border that are tried, the most frequent ones; a collar's is seldom not the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +34,19 @@ class EdgeMask:
 
     cells: NDArray[np.bool_]
     """(h, w) True where a cell, or one beside it, is collar."""
-    black: bool
-    """Black collar if True, else white."""
+    value: Colour
+    """The collar's value in red, green and blue, in the scene's own values."""
+    tolerance: float
+    """Difference up to which a value counts as that of the collar."""
     width: int
     """Scene pixels that the cells' columns span; height likewise for their rows."""
     height: int
+
+    @property
+    def name(self) -> str:
+        """The value as text: one number if it is the same in all bands, such as '-9999', else three."""
+        values = self.value[:1] if len(set(self.value)) == 1 else self.value
+        return ", ".join(f"{value:.10g}" for value in values)
 
     def valid(
         self, pixels: NDArray[Any], col_off: float, row_off: float, width: float, height: float
@@ -47,7 +65,10 @@ class EdgeMask:
         in_cells = self.cells[np.ix_(cell_rows, cell_cols)]
         if not in_cells.any():
             return np.ones((rows, columns), np.bool_)
-        return ~(in_cells & _is_extreme(pixels, self.black))
+        collar = in_cells & _has_value(pixels, self.value, self.tolerance)
+        if (width, height) != (columns, rows):  # resampling mixes the collar's value into the pixels beside it
+            collar = _dilated(collar)
+        return ~collar
 
 
 def may_have_edge(scene: Scene) -> bool:
@@ -58,44 +79,91 @@ def may_have_edge(scene: Scene) -> bool:
         return True
     if border is None:
         return True
-    return any((_is_extreme(border.pixels, black) & border.valid).all(axis=-1).any() for black in (True, False))
+    return _is_unmasked(border, scene.info) and any(
+        _cells_of(border, *value).any() for value in _border_values(border, scene.info)
+    )
 
 
-def find_edge(sample: SceneSample, width: int, height: int) -> EdgeMask | None:
-    """The collar of a scene of `width` x `height` pixels, or None if it has none.
+def find_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
+    """The collar of a scene that no mask marks, or None if it has none.
 
-    Scans inward from the four borders as long as cells are black (or white), and repeats from what was found until
-    nothing is added, like GDAL's nearblack, but with sweeps in four directions.
+    Scans inward from the four borders as long as cells have one value, and repeats from what was found until
+    nothing is added, like GDAL's nearblack, but with sweeps in four directions. The values tried are the most frequent
+    ones along the border; of several collars, the largest counts.
     """
     best: EdgeMask | None = None
-    for black in (True, False):
-        # Pixels that could not be read are black in the sample, but not valid.
-        extreme = np.asarray((_is_extreme(sample.pixels, black) & sample.valid).all(axis=-1))  # (h, w)
-        if extreme.mean() < MIN_EDGE_SHARE:
+    if not _is_unmasked(sample, info):
+        return None
+    for value, tolerance in _border_values(sample, info):
+        cells = _cells_of(sample, value, tolerance)
+        if cells.mean() < MIN_EDGE_SHARE:
             continue
-        collar = _connected_to_border(extreme)
-        if collar.mean() >= MIN_EDGE_SHARE and (best is None or collar.sum() > best.cells.sum()):
-            best = EdgeMask(_dilated(collar), black, width, height)
+        collar = _connected_to_border(cells)
+        if collar.all() and value not in (BLACK, WHITE):
+            continue  # a scene of one colour, which surrounds nothing
+        if collar.mean() >= MIN_EDGE_SHARE and (best is None or _dilated(collar).sum() > best.cells.sum()):
+            best = EdgeMask(_dilated(collar), value, tolerance, info.width, info.height)
     return best
 
 
-def valid_share(sample: SceneSample, edge: EdgeMask | None) -> float:
-    """Share of the scene that holds data, 0 to 1, as estimated from its sample."""
-    valid = sample.valid
-    if edge is not None:
-        valid = valid & ~(edge.cells[..., None] & _is_extreme(sample.pixels, edge.black))
-    return float(valid.mean())
+def edge_note(info: SceneInfo, edge: EdgeMask | None) -> list[str]:
+    """A line for the user about an edge that was found."""
+    if edge is None:
+        return []
+    return [
+        f"scene '{info.path}' has an edge of value {edge.name} that no tag marks as nodata: it is taken for pixels "
+        "without data (--edge-nodata none turns that off)"
+    ]
 
 
-def _is_extreme(pixels: NDArray[Any], black: bool) -> NDArray[np.bool_]:
-    """(...) of (3, ...): all three bands at the end of the range of the scene's dtype."""
-    if pixels.dtype == np.uint8:
-        return np.asarray((pixels <= JPEG_TOLERANCE if black else pixels >= 255 - JPEG_TOLERANCE).all(axis=0))
-    if black:
-        return np.asarray((pixels == 0).all(axis=0))
-    if np.issubdtype(pixels.dtype, np.integer):
-        return np.asarray((pixels == np.iinfo(pixels.dtype).max).all(axis=0))
-    return np.zeros(pixels.shape[1:], np.bool_)  # floating-point scenes have no white end
+def with_data(sample: SceneSample, edge: EdgeMask | None) -> NDArray[np.bool_]:
+    """(h, w, n) True where a sampled pixel has data."""
+    if edge is None:
+        return sample.valid
+    return np.asarray(sample.valid & ~(edge.cells[..., None] & _has_value(sample.pixels, edge.value, edge.tolerance)))
+
+
+def _is_unmasked(sample: SceneSample, info: SceneInfo) -> bool:
+    """Whether no mask of the file marks anything: a nodata tag may name a value that does not occur."""
+    return info.mask == "none" or bool(sample.valid.all())
+
+
+def _border_values(sample: SceneSample, info: SceneInfo) -> list[tuple[Colour, float]]:
+    """Values that a collar may have, each with its tolerance: the most frequent ones along the border.
+
+    No ground has them: they are the least or greatest of the scene, in each band, or most of the border has them.
+    Of pictures in eight bits, also black and white as lossy compression leaves them.
+    """
+    ring = np.zeros(sample.valid.shape[:2], np.bool_)
+    ring[[0, -1], :] = ring[:, [0, -1]] = True
+    pixels = sample.pixels[:, ring]  # (3, cells, n)
+    # Pixels that could not be read are black in the sample, but not valid.
+    uniform = sample.valid[ring].all(axis=-1) & (pixels == pixels[..., :1]).all(axis=(0, 2))
+    colours, counts = np.unique(pixels[:, uniform, 0], axis=1, return_counts=True)
+    likely = counts >= ring.sum() * MIN_BORDER_SHARE
+    if len(counts):
+        seen = sample.pixels[:, sample.valid]  # (3, N)
+        likely |= ((colours <= seen.min(axis=1)[:, None]) | (colours >= seen.max(axis=1)[:, None])).all(axis=0)
+    colours, counts = colours[:, likely], counts[likely]
+    found: list[tuple[Colour, float]] = []
+    if info.dtype == "uint8" and info.bits == 8:
+        found += [(BLACK, JPEG_TOLERANCE), (WHITE, JPEG_TOLERANCE)]
+    is_float = np.issubdtype(pixels.dtype, np.floating)
+    for red, green, blue in colours.T[np.argsort(-counts, kind="stable")[:MAX_VALUES]].tolist():
+        greatest = max(abs(red), abs(green), abs(blue))
+        found.append(((float(red), float(green), float(blue)), greatest * FLOAT_TOLERANCE if is_float else 0.0))
+    return found
+
+
+def _cells_of(sample: SceneSample, value: Colour, tolerance: float) -> NDArray[np.bool_]:
+    """(h, w) True where all pixels of a cell are valid and have the value."""
+    return np.asarray((_has_value(sample.pixels, value, tolerance) & sample.valid).all(axis=-1))
+
+
+def _has_value(pixels: NDArray[Any], value: Colour, tolerance: float) -> NDArray[np.bool_]:
+    """(...) of (3, ...): all three bands have the value, but for the tolerance."""
+    wanted = np.array(value, np.float64).reshape(3, *[1] * (pixels.ndim - 1))
+    return np.asarray((np.abs(pixels - wanted) <= tolerance).all(axis=0))
 
 
 def _connected_to_border(extreme: NDArray[np.bool_]) -> NDArray[np.bool_]:

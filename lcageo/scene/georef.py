@@ -107,10 +107,18 @@ def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[f
     return None if steps is None else (float(steps[0][0]), float(steps[0][1]))
 
 
-def north_in_picture(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
+def north_in_picture(
+    georeference: Georeference, width: int, height: int, pixel_shape: tuple[float, float] = (1.0, 1.0)
+) -> tuple[float, float] | None:
     """Direction of true north in the picture, at the scene's centre: a unit vector (right, down).
 
     (0, -1) in a north-up scene. None if the scene cannot be located.
+
+    Args:
+        georeference: of the scene.
+        width: of the scene, pixels; likewise height.
+        height: see there.
+        pixel_shape: width and height of a pixel in the picture.
     """
     steps = _steps_at_centre(georeference, width, height)
     if steps is None:
@@ -120,7 +128,7 @@ def north_in_picture(georeference: Georeference, width: int, height: int) -> tup
     east = column_m * np.sin(column_azimuth), row_m * np.sin(row_azimuth)
     north = column_m * np.cos(column_azimuth), row_m * np.cos(row_azimuth)
     turn = np.sign(east[0] * north[1] - east[1] * north[0])  # -1 unless the picture is mirrored
-    right, down = -turn * east[1], turn * east[0]
+    right, down = -turn * east[1] * pixel_shape[0], turn * east[0] * pixel_shape[1]
     length = float(np.hypot(right, down))
     return (float(right) / length, float(down) / length) if length > 0 else None
 

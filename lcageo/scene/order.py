@@ -70,10 +70,10 @@ def _max_columns(info: SceneInfo, grid: TileGrid, cache_bytes: int) -> int:
 def _row_bytes(info: SceneInfo, grid: TileGrid, columns: int) -> int:
     """Bytes of all blocks that a row of `columns` tiles can touch, in all bands, as these are often interleaved."""
     starts = grid.col_starts
-    width = (starts[columns - 1] - starts[0] + grid.tile_width) * grid.scale if columns <= len(starts) else math.inf
+    width = (starts[columns - 1] - starts[0] + grid.tile_width) * grid.scale[0] if columns <= len(starts) else math.inf
     block_rows, block_columns = info.block_shape
     wide = min(_touched(width, block_columns), _blocks(info.width, block_columns))
-    high = min(_touched(grid.tile_height * grid.scale, block_rows), _blocks(info.height, block_rows))
+    high = min(_touched(grid.tile_height * grid.scale[1], block_rows), _blocks(info.height, block_rows))
     return wide * block_columns * high * block_rows * info.count * np.dtype(info.dtype).itemsize
 
 

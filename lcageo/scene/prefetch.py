@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from lcageo.config import EdgeNodata
 from lcageo.errors import SceneError
-from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, without_specks
+from lcageo.scene.edges import EdgeMask, without_specks
 from lcageo.scene.order import ReadingOrder
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch
+from lcageo.scene.stretch import Stretch, choose_stretch
 from lcageo.scene.tiles import Tile, TileGrid
 
 RETRY_AFTER_S = 0.5
@@ -57,8 +56,8 @@ class TileReader:
         shown = np.zeros(image.shape[1:], np.bool_)
         left, top = tile.bounds[:2]
         any_valid = False
-        for x, width, columns in _spans(left, tile.width, tile.scale, self.scene.info.width):
-            for y, height, rows in _spans(top, tile.height, tile.scale, self.scene.info.height):
+        for x, width, columns in _spans(left, tile.width, tile.scale[0], self.scene.info.width):
+            for y, height, rows in _spans(top, tile.height, tile.scale[1], self.scene.info.height):
                 pixels, valid = self.scene.read(x, y, width, height, _length(columns), _length(rows))
                 if self.edge is not None and valid.any():
                     valid &= self.edge.valid(pixels, x, y, width, height)
@@ -81,14 +80,7 @@ def open_reader(
         UsageError: if the stretch is not valid.
         SceneError: if the scene cannot be sampled.
     """
-    info, chosen, edge = scene.info, parse_stretch(stretch), None
-    if chosen is None and info.dtype == "uint8":
-        chosen = IDENTITY
-    untagged = info.mask == "none" and edge_nodata is EdgeNodata.AUTO and may_have_edge(scene)
-    if chosen is None or untagged:
-        sample = sample_scene(scene)
-        chosen = chosen or estimate_stretch(sample)
-        edge = find_edge(sample, info.width, info.height) if untagged else None
+    chosen, edge = choose_stretch(scene, stretch, edge_nodata)
     return TileReader(scene, chosen, edge, tile_size, fill)
 
 

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # some errors of GDAL are not wrapped in rasterio's own class
 from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from lcageo.errors import SceneError
 from lcageo.paths import on_disk
-from lcageo.scene.describe import alpha_band, describe, palette
+from lcageo.scene.bands import alpha_band, is_picture, palette
+from lcageo.scene.describe import describe
 from lcageo.scene.order import CACHE_BYTES
 from lcageo.scene.sources import Sources, missing_source
 
@@ -35,6 +37,8 @@ NODATA_MAGNITUDE = 1e37
 """Floating-point values at least this large are nodata by convention (-3.4e38 and so on), tagged or not."""
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 """UnicodeDecodeError: rasterio decodes GDAL's messages as UTF-8, and they can quote bytes of a damaged file."""
+SPARE = 8
+"""Pixels per side that are copied for one of the result, at most, where GDAL must not resample itself."""
 _OPENING = threading.Lock()
 """Held while a file is opened, as the warning filters changed then are those of the whole process."""
 
@@ -56,7 +60,8 @@ class Scene:
         try:
             with rasterio.Env():
                 self._sources = Sources(path, dataset, _open)
-                self.info = replace(describe(path, dataset, bands), missing=self._sources.missing)
+                info = describe(path, dataset, bands, _masking_band(path, dataset))
+                self.info = replace(info, missing=self._sources.missing)
                 self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
@@ -95,7 +100,8 @@ class Scene:
             row_off: upper edge.
             width: the window must be inside the scene.
             height: likewise.
-            out_width: columns to return. Fewer than the window's are averaged over area, more are interpolated.
+            out_width: columns to return. Fewer than the window's are averaged over area, more are interpolated (in
+                both directions, if that is so in one).
             out_height: rows to return.
 
         Returns:
@@ -173,14 +179,18 @@ class Scene:
         bands = self.info.bands
         wanted = sorted(set(bands))
         shrinks = window.width > shape[1] or window.height > shape[0]
-        resampling = Resampling.average if shrinks else Resampling.bilinear
+        enlarges = window.width < shape[1] or window.height < shape[0]  # by the mean, that would repeat pixels
+        resampling = Resampling.average if shrinks and not enlarges else Resampling.bilinear
         if self._lookup is not None:
             resampling = Resampling.nearest  # palette indices have no mean
         # If the integer part of a fractional window has the size of the result, GDAL reads that part and does not
         # resample; at twice the resolution it does.
         finer = 2 if _is_fractional(window) and (int(window.height), int(window.width)) == shape else 1
         finer_shape = (len(wanted), shape[0] * finer, shape[1] * finer)
-        pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
+        if self.info.ignores_alpha and resampling is not Resampling.nearest:
+            pixels = _read_unmasked(self._dataset(), wanted, window, finer_shape, resampling)
+        else:
+            pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
         if finer > 1:
             pixels = _halved(pixels, mean=self._lookup is None)
         if self._lookup is not None:
@@ -188,18 +198,19 @@ class Scene:
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
 
     def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The dataset's mask: alpha and mask bands as they are; with nodata, valid where any band has data."""
-        if self.info.mask == "none":
-            return np.ones(shape, np.bool_)
-        dataset = self._dataset()
-        alpha = alpha_band(dataset)
-        bands = sorted(set(self.info.bands)) if self.info.mask == "nodata" else [self.info.bands[0]]
-        if alpha is not None and self.info.mask == "nodata":
+        """The scene's mask: alpha and mask bands as they are; with nodata, valid where any band has data."""
+        dataset, alpha, mask = self._dataset(), self.info.alpha, self.info.mask
+        bands = sorted(set(self.info.bands)) if mask == "nodata" else [self.info.bands[0]]
+        valid = np.ones(shape, np.bool_)
+        if alpha is not None:  # GDAL takes it for a mask only if it is the last of two or four bands
+            valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
+        if alpha is not None and mask == "nodata":
             # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
-            values = dataset.read([*bands, alpha], window=window, out_shape=(len(bands) + 1, *shape))
-            return np.asarray((values[:-1] != self.info.nodata).any(axis=0) & (values[-1] > 0), np.bool_)
-        masks = dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape))
-        return np.asarray(masks.any(axis=0), np.bool_)
+            values = dataset.read(bands, window=window, out_shape=(len(bands), *shape))
+            valid &= (values != self.info.nodata).any(axis=0)
+        elif mask in ("nodata", "mask"):
+            valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
+        return valid
 
     def _dataset(self) -> Any:
         if getattr(self._local, "process", None) != os.getpid() or not hasattr(self._local, "dataset"):
@@ -221,6 +232,40 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
         UsageError: if `bands` names a band that it does not have.
     """
     return Scene(str(path), bands)
+
+
+def _masking_band(path: str, dataset: Any) -> int | None:
+    """Number of the alpha band; None if there is none, or it is a picture."""
+    band = alpha_band(dataset)
+    if band is None:
+        return None
+    with _open(path) as fresh:  # errors that GDAL reports only once are left to the dataset that is used
+        return None if is_picture(fresh, band) else band
+
+
+def _read_unmasked(
+    dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
+) -> NDArray[Any]:
+    """What `dataset.read` would give if the file had no alpha band: GDAL leaves pixels out of means where that is 0.
+
+    The window is copied, at up to SPARE times the size of the result, into a dataset in memory and resampled there.
+    """
+    left, top = math.floor(window.col_off), math.floor(window.row_off)
+    width = math.ceil(window.col_off + window.width) - left
+    height = math.ceil(window.row_off + window.height) - top
+    columns, rows = min(width, SPARE * out_shape[2]), min(height, SPARE * out_shape[1])
+    copied = dataset.read(bands, window=Window(left, top, width, height), out_shape=(len(bands), rows, columns))
+    across, down = columns / width, rows / height
+    part = Window(
+        (window.col_off - left) * across, (window.row_off - top) * down, window.width * across, window.height * down
+    )
+    profile = {"driver": "GTiff", "width": columns, "height": rows, "count": len(bands), "photometric": "minisblack"}
+    with warnings.catch_warnings(), MemoryFile() as memory:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(**profile, dtype=copied.dtype, alpha="unspecified") as plain:
+            plain.write(copied)
+        with memory.open() as plain:
+            return np.asarray(plain.read(window=part, out_shape=out_shape, resampling=resampling))
 
 
 def _is_fractional(window: Window) -> bool:

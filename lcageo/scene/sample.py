@@ -60,17 +60,25 @@ def _is_probed(scene: Scene) -> bool:
     return info.width * info.height > WHOLE_READ_LIMIT * max(info.overviews, default=1) ** 2
 
 
-def read_reduced(scene: Scene, longest_side: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def read_reduced(
+    scene: Scene, longest_side: int, pixel_size: tuple[float, float] = (1.0, 1.0)
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The whole scene, at most `longest_side` pixels long: (3, h, w) in its dtype, and (h, w) True where valid.
 
     Parts that cannot be read are not valid.
+
+    Args:
+        scene: open.
+        longest_side: pixels.
+        pixel_size: width and height of a pixel, in any unit; those of the result are square.
 
     Raises:
         SceneError: if no part can be read.
     """
     info = scene.info
-    shrink = max(1.0, max(info.width, info.height) / longest_side)
-    columns, rows = max(1, round(info.width / shrink)), max(1, round(info.height / shrink))
+    width, height = info.width * pixel_size[0], info.height * pixel_size[1]
+    shrink = max(min(pixel_size), max(width, height) / longest_side)
+    columns, rows = max(1, round(width / shrink)), max(1, round(height / shrink))
     try:
         return scene.read(0, 0, info.width, info.height, columns, rows)
     except SceneError as error:

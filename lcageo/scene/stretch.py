@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
-from lcageo.scene.edges import without_specks
+from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import SceneSample, read_reduced
+from lcageo.scene.sample import SceneSample, read_reduced, sample_scene
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Values from `low` to `high` (a pair per band) become 0 to 255, linearly; values beyond are clipped."""
+    """Values from `low` to `high` (a pair per band) become 0 to 255, linearly; values beyond are clipped.
+
+    Where the least value is white, `low` is the greater one.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -34,8 +38,12 @@ class Stretch:
             return pixels
         low, high = (np.array(end, np.float64)[:, None, None] for end in (self.low, self.high))
         # Clipped before it is scaled: nodata such as -1.8e308 would overflow.
-        share = (np.clip(pixels.astype(np.float64), low, high) - low) / (high - low)
+        share = (np.clip(pixels.astype(np.float64), np.minimum(low, high), np.maximum(low, high)) - low) / (high - low)
         return np.asarray(np.nan_to_num(share) * 255 + 0.5).astype(np.uint8)  # + 0.5 rounds
+
+    def inverted(self) -> Stretch:
+        """The stretch that makes dark what this one makes bright."""
+        return Stretch(self.high, self.low)
 
 
 IDENTITY = Stretch((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
@@ -60,11 +68,34 @@ def parse_stretch(text: str) -> Stretch | None:
     return Stretch((low,) * 3, (high,) * 3)
 
 
-def estimate_stretch(sample: SceneSample) -> Stretch:
-    """Per band, the 2nd to the 98th percentile of the sample's valid pixels; uint8 is left unchanged."""
+def choose_stretch(
+    scene: Scene, stretch: str = "auto", edge_nodata: EdgeNodata = EdgeNodata.AUTO
+) -> tuple[Stretch, EdgeMask | None]:
+    """The stretch of a scene, and its untagged edge; the scene is sampled if one of them depends on that.
+
+    Raises:
+        UsageError: if the stretch is not valid.
+        SceneError: if the scene cannot be sampled.
+    """
+    info, chosen, edge = scene.info, parse_stretch(stretch), None
+    if chosen is None and info.dtype == "uint8":
+        chosen = Stretch((0.0,) * 3, (float(2**info.bits - 1),) * 3)
+    look = edge_nodata is EdgeNodata.AUTO and may_have_edge(scene)
+    if chosen is None or look:
+        sample = sample_scene(scene)
+        edge = find_edge(sample, info) if look else None
+        chosen = chosen or estimate_stretch(sample, edge)
+    return (chosen.inverted() if info.min_is_white and stretch != "none" else chosen), edge
+
+
+def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
+    """Per band, the 2nd to the 98th percentile of the sample's pixels with data; uint8 is left unchanged."""
     if sample.pixels.dtype == np.uint8:
         return IDENTITY
-    values = sample.pixels[:, sample.valid]  # (3, n)
+    inside = with_data(sample, edge)
+    if edge is not None and (inside & ~edge.cells[..., None]).any():
+        inside &= ~edge.cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
+    values = sample.pixels[:, inside]  # (3, n)
     if values.shape[1] == 0:
         return IDENTITY
     low, high = np.percentile(values.astype(np.float64), [LOW_PERCENTILE, HIGH_PERCENTILE], axis=1)
@@ -73,8 +104,11 @@ def estimate_stretch(sample: SceneSample) -> Stretch:
 
 
 def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[np.uint8]:
-    """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black."""
-    pixels, valid = read_reduced(scene, longest_side)
+    """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black.
+
+    Pixels that are not square on the ground become squares.
+    """
+    pixels, valid = read_reduced(scene, longest_side, scene.info.pixel_shape)
     if scene.info.nodata_is_a_colour:
         valid = ~without_specks(~valid)
     return np.where(valid, stretch.apply(pixels), np.uint8(0))

@@ -13,8 +13,8 @@ from lcageo.detections import Detections
 from lcageo.errors import ConfigError, SceneError
 from lcageo.scene.describe import SceneInfo
 
-MAX_ENLARGEMENT = 4.0
-"""Maximum factor by which a scene is enlarged: beyond it, there is no detail for the model to see."""
+Scale = tuple[float, float]
+"""Scene pixels per tile pixel, along rows and along columns."""
 MAX_TILES = 10_000_000
 """Maximum number of tiles: the Netherlands at 0.2 m in tiles of 512 pixels; beyond, a damaged header is more likely."""
 
@@ -22,6 +22,8 @@ MAX_TILES = 10_000_000
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One tile. Its position is an integer in the tile grid: the scene's grid, or that grid resampled by `scale`.
+
+    Where a scene's pixels are not square on the ground, the two axes have different scales, so that the tile's are.
 
     Integers in the resampled grid keep all tiles at exactly the same scale, whatever the ratio.
     """
@@ -33,22 +35,22 @@ class Tile:
     width: int
     """Tile-grid pixels; less than the tile size only where the scene is smaller than a tile."""
     height: int
-    scale: float
+    scale: Scale
     """Scene pixels per tile pixel."""
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """x1, y1, x2, y2 in scene pixels (continuous)."""
         return (
-            self.col_off * self.scale,
-            self.row_off * self.scale,
-            (self.col_off + self.width) * self.scale,
-            (self.row_off + self.height) * self.scale,
+            self.col_off * self.scale[0],
+            self.row_off * self.scale[1],
+            (self.col_off + self.width) * self.scale[0],
+            (self.row_off + self.height) * self.scale[1],
         )
 
     def to_scene(self, detections: Detections) -> Detections:
         """Converts detections from this tile's pixels to scene pixels."""
-        return detections.scaled_and_shifted(self.scale, self.col_off * self.scale, self.row_off * self.scale)
+        return detections.scaled_and_shifted(self.scale, *self.bounds[:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class TileGrid(Sequence[Tile]):
     row_starts: tuple[int, ...]
     tile_width: int
     tile_height: int
-    scale: float
+    scale: Scale
     scene_width: int
     scene_height: int
 
@@ -79,10 +81,10 @@ class TileGrid(Sequence[Tile]):
         """(len, 4) x1, y1, x2, y2 of all tiles in scene pixels, float64."""
         left, top = np.meshgrid(self.col_starts, self.row_starts)  # (rows, columns)
         corners = np.stack([left, top, left + self.tile_width, top + self.tile_height], axis=-1)
-        return corners.reshape(-1, 4) * self.scale
+        return np.asarray(corners.reshape(-1, 4) * np.array([*self.scale, *self.scale]), np.float64)
 
 
-def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: float = 1.0) -> TileGrid:
+def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: Scale = (1.0, 1.0)) -> TileGrid:
     """Tiles that together cover every pixel of a scene.
 
     The last tile of a row or column is moved back inside; a scene smaller than a tile gets one smaller tile.
@@ -101,7 +103,7 @@ def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: flo
             f"an overlap of {overlap} pixels does not fit tiles of {tile_size}; choose less than the tile size"
         )
     # A fraction of a tile pixel at the right and lower border still gets a pixel (1e-9: rounding noise does not).
-    columns, rows = (max(1, int(np.ceil(side / scale - 1e-9))) for side in (width, height))
+    columns, rows = (max(1, int(np.ceil(side / per - 1e-9))) for side, per in zip((width, height), scale, strict=True))
     return TileGrid(
         col_starts=_starts(columns, tile_size, overlap),
         row_starts=_starts(rows, tile_size, overlap),
@@ -113,9 +115,9 @@ def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: flo
     )
 
 
-def check_tiles(info: SceneInfo, stride: float) -> None:
-    """Rejects scenes with too many tiles, one every `stride` scene pixels, before any memory is allocated for them."""
-    tiles = math.ceil(info.width / stride) * math.ceil(info.height / stride)
+def check_tiles(info: SceneInfo, stride: int, scale: Scale) -> None:
+    """Rejects scenes with too many tiles, one every `stride` tile pixels, before any memory is allocated for them."""
+    tiles = math.ceil(info.width / (stride * scale[0])) * math.ceil(info.height / (stride * scale[1]))
     if tiles > MAX_TILES:
         raise SceneError(
             f"scene '{info.path}' has {info.width:,} x {info.height:,} pixels, which makes {tiles:,} tiles, more than "

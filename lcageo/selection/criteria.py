@@ -70,6 +70,8 @@ class Selector:
     """Score below which an object is not among the best `top`."""
     ties: int = 0
     """Number of objects with exactly that score that are still to be kept."""
+    apart: int = 0
+    """Number of features whose parts were taken apart into objects."""
     sized: bool = False
     """Whether any object had an area: objects drawn by hand have none, nor have those of a scene without CRS."""
 

@@ -18,9 +18,9 @@ from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.features import features
 from lcageo.vector.formats import VectorFormat
 from lcageo.vector.objects import Objects, PixelBoxes, write_objects
+from lcageo.vector.parts import apart_note, taken_apart
 from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
-from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import reprojected
 from lcageo.vector.target import FileTarget, Target, check_target, layer_files
 from lcageo.version import __version__
@@ -69,14 +69,15 @@ def filter_layer(
     target = _checked_target(source, criteria.aoi, output, crs, overwrite, append)
     layer = open_layer(source, "")
     to = _target_crs(crs, target, layer.crs)
-    selector = Selector.of(criteria, _thresholds(layer.record), layer.crs)
-    selector.find_cutoff(layer.parts())
+    selector = Selector.of(criteria, layer.record.least_scores(), layer.crs)
+    selector.find_cutoff(taken_apart(part)[0] for part in layer.parts())
     with Publication() as publication:
         write_objects(_objects(layer, selector, to, source), target, publication, append)
         publication.publish()
     missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
     known = ", ".join(sorted(selector.read)) or "none"
     warnings = tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
+    warnings += tuple(apart_note(f"'{source}'", selector.apart))
     if selector.read and not selector.kept:
         warnings += (f"none of the {sum(selector.read.values()):,} objects of '{source}' meets the criteria",)
     return FilterCounts(dict(selector.read), dict(selector.kept), warnings)
@@ -114,19 +115,11 @@ def _objects(layer: LayerFile, selector: Selector, to: pyproj.CRS | None, source
     return Objects(lambda: _parts(layer, selector, to), boxes, record)
 
 
-def _thresholds(layer: RunRecord) -> dict[str, float]:
-    """Minimum score per class that a layer was made with; the lowest one where objects were appended to it."""
-    lowest: dict[str, float] = {}
-    for record in (layer, *layer.appended):
-        for name, score in (record.thresholds or {}).items():
-            lowest[name] = min(score, lowest.get(name, score))
-    return lowest
-
-
 def _parts(layer: LayerFile, selector: Selector, crs: pyproj.CRS | None) -> Iterator[GeoDataFrame]:
     """Parts to write; at least one, for the columns, even where nothing is kept."""
     first = True
-    for part in layer.parts():
+    for part, apart in map(taken_apart, layer.parts()):
+        selector.apart += apart
         kept = selector.selected(part)
         if first or len(kept):
             yield kept if crs is None else reprojected(kept, crs)

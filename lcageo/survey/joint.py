@@ -2,11 +2,12 @@
 
 Two objects of different scenes and of one class (of any, on request) are the same when the IoU of their polygons in the
 common CRS exceeds JOINT_IOU. In addition, an object cut by its scene's border yields to a larger one that covers more
-than CUT_IOS of it, whatever the ranks (a cut one to an uncut one, if they are equally large). Those that yield are
-removed first, and may still make others yield, as at the seams of tiles (`lcageo.inference.merge`). Of the rest, an
-object is removed if it is the same as a better one that stays. Better is the finer GSD, if it differs by more than
-GSD_STEP; then the larger margin (distance from the polygon's centroid to its scene's border, in the common CRS); then
-the higher score, the earlier scene, the smaller id. Source: our own design.
+than CUT_IOS of it, whatever the ranks (a cut one to an uncut one, if they are equally large; none to a candidate, which
+scores less than its class's threshold). Those that yield are removed first, and may still make others yield, as at the
+seams of tiles (`lcageo.inference.merge`). Of the rest, an object is removed if it is the same as a better one that
+stays. Better is what is no candidate; then the finer GSD, if it differs by more than GSD_STEP; then the larger margin
+(distance from the polygon's centroid to its scene's border, in the common CRS); then the higher score, the earlier
+scene, the smaller id. Source: our own design.
 
 Only objects that intersect another scene's footprint are compared, one pair of scenes at a time. Memory holds the
 objects of a few scenes, and two integers for every pair of objects that are the same.
@@ -14,9 +15,11 @@ objects of a few scenes, and two integers for every pair of objects that are the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import inf, isfinite, log
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -48,13 +51,19 @@ PART_ROWS = 20_000
 SCENE_STRIDE = 2**32  # an object's number in the survey is its scene's times this, plus its row
 
 
-def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: bool = False) -> Iterator[GeoDataFrame]:
+def joint_parts(
+    layers: Sequence[SceneLayer],
+    classes: Sequence[str],
+    agnostic: bool = False,
+    least_scores: Mapping[str, float] = MappingProxyType({}),
+) -> Iterator[GeoDataFrame]:
     """All objects of a survey in its common CRS, each once, part by part, for `write_layer`.
 
     Args:
         layers: the scenes, at least one. Each file is read twice or a few times.
         classes: the model's class names.
         agnostic: whether objects of different classes can be the same.
+        least_scores: per class, the score below which an object is a candidate; objects yield to no candidate.
 
     Yields:
         At most PART_ROWS objects with the columns of `features`, ids from 1 on: scenes in the order given, within a
@@ -64,7 +73,8 @@ def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: 
         OutputError: if a layer cannot be read or has other classes, or a scene cannot be transformed to the common CRS.
     """
     crs = common_crs(layers)
-    lost = _lost(_Survey.of(layers, crs, len(classes)), agnostic)
+    minimum = np.array([least_scores.get(name, 0.0) for name in classes])
+    lost = _lost(_Survey.of(layers, crs, minimum), agnostic)
     first_id = 1
     for scene, layer in enumerate(layers):
         first, last = np.searchsorted(lost, [scene * SCENE_STRIDE, (scene + 1) * SCENE_STRIDE])
@@ -75,12 +85,28 @@ def joint_parts(layers: Sequence[SceneLayer], classes: Sequence[str], agnostic: 
             first_id += len(part)
 
 
+class CountedObjects:
+    """Parts of a layer that count the objects found, but no candidates, as they are iterated."""
+
+    def __init__(self, parts: Iterator[GeoDataFrame], least_scores: Mapping[str, float]) -> None:
+        self._parts = parts
+        self._least_scores = least_scores
+        self.per_class: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[GeoDataFrame]:
+        for part in self._parts:
+            rows = zip(part["class"], part["score"], strict=True)
+            self.per_class.update(name for name, score in rows if score >= self._least_scores.get(name, 0.0))
+            yield part
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Survey:
     """N scenes in one frame: the common CRS, with all x within one turn around the globe."""
 
     layers: Sequence[SceneLayer]
-    classes: int
+    minimum: Floats
+    """(K,) score per class below which an object is a candidate."""
     crs: pyproj.CRS
     footprints: Geometries
     """(N,) valid polygons."""
@@ -88,7 +114,7 @@ class _Survey:
     """(P, 2) pairs of scenes whose footprints intersect, the earlier one first."""
 
     @classmethod
-    def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, classes: int) -> _Survey:
+    def of(cls, layers: Sequence[SceneLayer], crs: pyproj.CRS, minimum: Floats) -> _Survey:
         """Prepares the scenes of `layers`, in their order."""
         middles = near(np.array([middle_x(layer, crs) for layer in layers]), middle_x(layers[0], crs), crs)
         outlines = []
@@ -101,11 +127,11 @@ class _Survey:
         pairs = pairs[pairs[:, 0] < pairs[:, 1]]
         blocks = np.cumsum([layer.objects for layer in layers]) // (OBJECTS_AT_ONCE // 2)
         in_blocks = np.lexsort((*pairs.T[::-1], *blocks[pairs].T[::-1]))
-        return cls(layers, classes, crs, footprints, pairs[in_blocks])
+        return cls(layers, minimum, crs, footprints, pairs[in_blocks])
 
     def objects(self, scene: int) -> _Objects:
         """The objects of a scene that intersect another one's footprint."""
-        layer, rows = self.layers[scene], read_objects(self.layers[scene], self.classes)
+        layer, rows = self.layers[scene], read_objects(self.layers[scene], len(self.minimum))
         shapes = shapes_in_crs(rows.geometry.to_numpy(), layer, layer.crs, self.crs, self.footprints[scene].centroid.x)
         others = np.setdiff1d(self.pairs[(self.pairs == scene).any(axis=1)], scene)
         near = shapely.union_all(self.footprints[others])
@@ -114,10 +140,11 @@ class _Survey:
         rows, (shapes, _) = rows.iloc[met], valid_polygons(shapes[met])
         margins = shapely.distance(shapely.centroid(shapes), shapely.boundary(self.footprints[scene]))
         bucket = np.full(len(rows), _bucket(layer.gsd_m), np.float64)
-        ranks = np.column_stack([bucket, -margins, -rows["score"].to_numpy()])
+        candidate = rows["score"].to_numpy() < self.minimum[rows["class_id"].to_numpy()]
+        ranks = np.column_stack([candidate, bucket, -margins, -rows["score"].to_numpy()])
         cut = _border_px(rows.geometry.to_numpy(), layer) <= CUT_TOLERANCE_PX
         numbers, labels = met + scene * SCENE_STRIDE, rows["class_id"].to_numpy()
-        return _Objects(numbers, labels, shapes, shapely.area(shapes), cut, ranks)
+        return _Objects(numbers, labels, shapes, shapely.area(shapes), cut, candidate, ranks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,8 +159,10 @@ class _Objects:
     areas: Floats
     cut: NDArray[np.bool_]
     """(N,) True where the scene's border may cut it."""
+    candidate: NDArray[np.bool_]
+    """(N,) True where the score is below its class's minimum."""
     ranks: Floats
-    """(N, 3) ranks: the smallest is the best, earlier columns count before later ones."""
+    """(N, 4) ranks: the smallest is the best, earlier columns count before later ones."""
 
     def selected(self, index: NDArray[np.intp]) -> _Objects:
         """The objects at `index`, in its order."""
@@ -189,6 +218,7 @@ def _overlaps(scene: _Objects, later: _Objects, agnostic: bool) -> Iterator[tupl
 def _yielding(part: _Objects, other: _Objects, common: Floats) -> Index:
     """Numbers of the objects of `part` that are cut and covered by the larger object at the same index of `other`."""
     larger = (part.areas < other.areas) | ((part.areas == other.areas) & ~other.cut)
+    larger &= part.candidate | ~other.candidate
     return np.compress(part.cut & larger & (common > CUT_IOS * part.areas), part.numbers)
 
 

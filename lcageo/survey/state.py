@@ -44,6 +44,7 @@ class SceneRecord:
     seconds: float = 0.0
     tiles: Mapping[str, int] = field(default_factory=dict)
     per_class: Mapping[str, int] = field(default_factory=dict)
+    """Number of objects found, of each class."""
     outputs: Sequence[str] = ()
     """Paths within the survey's folder, the layer first."""
     warnings: Sequence[str] = ()
@@ -58,11 +59,23 @@ class SceneRecord:
     """Map x and y of the raster's four corners."""
     size: Sequence[int] = ()
     """Width and height, pixels."""
+    candidates: int = 0
+    """Number of other objects in the layer, which score less than their class's threshold."""
 
     @property
     def objects(self) -> int:
-        """Number of objects of all classes."""
+        """Number of objects found, of all classes."""
         return sum(self.per_class.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What the joint layer and the summary were last made from, and hold."""
+
+    scenes: str = ""
+    """Hash of the scenes; empty if they never were."""
+    unique: dict[str, int] | None = None
+    """Number of objects found, of each class, that several scenes show only once; None without a joint layer."""
 
 
 class SurveyState:
@@ -141,14 +154,19 @@ class SurveyState:
         statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
         self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(record.scene))])
 
-    def joined(self) -> str:
-        """Hash of the scenes that the joint layer and the summary were last made from; empty if they never were."""
-        return "".join(scenes for (scenes,) in self._database.rows("SELECT scenes FROM joined"))
+    def joined(self) -> Joined:
+        """The last joint layer and summary."""
+        for (text,) in self._database.rows("SELECT scenes FROM joined"):
+            try:
+                return Joined(**json.loads(text))
+            except (ValueError, TypeError):
+                break  # of an earlier version
+        return Joined()
 
-    def keep_joined(self, scenes: str) -> None:
-        """Stores the hash of the scenes that they were made from."""
+    def keep_joined(self, joined: Joined) -> None:
+        """Stores what they were made from, and what they hold."""
         self._database.change("DELETE FROM joined", [()])
-        self._database.change("INSERT INTO joined VALUES (?)", [(scenes,)])
+        self._database.change("INSERT INTO joined VALUES (?)", [(json.dumps(asdict(joined)),)])
 
 
 def _record(text: str) -> SceneRecord:

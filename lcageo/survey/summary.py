@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ TILES = tuple(entry.name for entry in fields(TileCounts))
 def write_summary(
     records: Sequence[SceneRecord],
     classes: Sequence[str],
+    unique: Mapping[str, int] | None,
     record: RunRecord,
     publication: Publication,
     out: Path,
@@ -31,6 +33,7 @@ def write_summary(
     Args:
         records: of all scenes, in their order.
         classes: of the model, one column each.
+        unique: number of objects of each class in the joint layer; None if there is none yet.
         record: of the survey.
         publication: receives the files.
         out: the survey's folder.
@@ -43,13 +46,33 @@ def write_summary(
             "w", newline="", encoding="utf-8", errors="backslashreplace"
         ) as file:
             table = csv.writer(file)
-            head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "objects", *classes]
+            head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "found", *classes, "candidates"]
             table.writerow([*head, "seconds", "warnings", "error"])
             table.writerows(_row(one, classes) for one in records)
-        content = {**record.as_json(), "per_scene": [as_json(one) for one in records]}
+        content = {
+            **record.as_json(),
+            "counts": counts(records, unique),
+            "per_scene": [as_json(one) for one in records],
+        }
         publication.draft(out / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; free space there") from error
+
+
+def counts(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> dict[str, Any]:
+    """Objects found in all scenes, JSON-ready; what several scenes show counts in each, but once in `unique`."""
+    in_scenes: Counter[str] = Counter()
+    for record in records:
+        in_scenes.update(record.per_class)
+    return {
+        "in_scenes": in_scenes.total(),
+        "unique": None if unique is None else sum(unique.values()),
+        "candidates": sum(record.candidates for record in records),
+        "per_class": {
+            name: {"in_scenes": count, "unique": None if unique is None else unique.get(name, 0)}
+            for name, count in in_scenes.items()
+        },
+    }
 
 
 def as_json(record: SceneRecord) -> dict[str, Any]:
@@ -57,7 +80,7 @@ def as_json(record: SceneRecord) -> dict[str, Any]:
     content = asdict(record)
     for internal in ("files", "crs", "corners", "size"):
         del content[internal]
-    return {**content, "objects": record.objects}
+    return {**content, "found": record.objects}
 
 
 def _row(record: SceneRecord, classes: Sequence[str]) -> list[Any]:
@@ -69,6 +92,7 @@ def _row(record: SceneRecord, classes: Sequence[str]) -> list[Any]:
         *(record.tiles.get(name, "") for name in TILES),
         record.objects if ran else "",
         *(record.per_class.get(name, 0) if ran else "" for name in classes),
+        record.candidates if ran else "",
         record.seconds if ran else "",
         "; ".join(record.warnings),
         record.error or "",

@@ -28,10 +28,10 @@ from lcageo.inference.record import SceneSummary, model_record
 from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, Run
-from lcageo.survey.joint import joint_parts
+from lcageo.survey.joint import CountedObjects, joint_parts
 from lcageo.survey.scene_layer import SceneLayer
 from lcageo.survey.scenes import SurveyScene
-from lcageo.survey.state import SceneRecord, State, SurveyState
+from lcageo.survey.state import Joined, SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
 from lcageo.vector.publish import Publication, make_folder, refuse_inputs, refuse_open, remove_abandoned
 from lcageo.vector.record import RunRecord
@@ -76,6 +76,8 @@ class Survey:
     state: SurveyState
     records: dict[str, SceneRecord] = field(default_factory=dict)
     """Current records of the scenes of the last `look`, by path."""
+    unique: dict[str, int] | None = None
+    """Number of objects of each class in the joint layer, once `finish` has made it; None without one."""
     _files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Identity of each scene's file at the last `look`, by path."""
     _area: dict[str, Any] = field(default_factory=dict)
@@ -152,7 +154,9 @@ class Survey:
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
         placed = [record for record in records if record.outputs and record.crs is not None]
         complete = self.config.joint_layer.path.exists() or not placed
-        if not records or (complete and made_of == self.state.joined() and (self.config.out / SUMMARY).exists()):
+        earlier, self.unique = self.state.joined(), None
+        if not records or (complete and made_of == earlier.scenes and (self.config.out / SUMMARY).exists()):
+            self.unique = earlier.unique
             return
         self.summarize()  # first: it is valid even if a layer cannot be joined
         for record in records:
@@ -161,19 +165,24 @@ class Survey:
         target = self.config.joint_layer
         if placed:
             layers = [self._scene_layer(record) for record in placed]
+            least = self._record().least_scores()
             with Publication() as publication:
-                parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic)
-                write_layer(parts, self._record(), publication.draft_of(target))
+                parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic, least)
+                counted = CountedObjects(parts, least)
+                write_layer(counted, self._record(), publication.draft_of(target))
                 publication.publish()
+            self.unique = dict(counted.per_class)
+            self.summarize()
         else:
             target.remove()  # its scenes are gone
-        self.state.keep_joined(made_of)
+        self.state.keep_joined(Joined(made_of, self.unique))
 
     def summarize(self) -> None:
         """Writes only the summary, with the current state of the scenes."""
         records = list(self.records.values())
         with Publication() as publication:
-            write_summary(records, self.runner.card.classes, self._record(), publication, self.config.out)
+            classes = self.runner.card.classes
+            write_summary(records, classes, self.unique, self._record(), publication, self.config.out)
             publication.publish()
 
     def _scene_layer(self, record: SceneRecord) -> SceneLayer:
@@ -184,7 +193,7 @@ class Survey:
             gsd_m=record.gsd_m or float("inf"),
             corners=tuple((x, y) for x, y in record.corners),
             size=(record.size[0], record.size[1]),
-            objects=record.objects,
+            objects=record.objects + record.candidates,
         )
 
     def _job(self, path: str, place: str) -> Job:
@@ -216,7 +225,12 @@ class Survey:
     def _record(self) -> RunRecord:
         records = self.records.values()
         scenes = {state.value: sum(record.state is state for record in records) for state in State}
-        return replace(model_record(self.runner.card), parameters=self.detect.parameters(), unknown={"scenes": scenes})
+        return replace(
+            model_record(self.runner.card),
+            parameters=self.detect.parameters(),
+            thresholds=self.runner.card.least_scores(self.detect.score),
+            unknown={"scenes": scenes},
+        )
 
 
 def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
@@ -230,6 +244,7 @@ def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
         seconds=round(summary.seconds, 3),
         tiles=summary.tiles.as_json(),
         per_class=summary.per_class(),
+        candidates=summary.candidates,
         outputs=[path.relative_to(out).as_posix() for path in outcome.job.outputs],
         warnings=outcome.warnings,
         error=summary.hole_text() if summary.holes else None,

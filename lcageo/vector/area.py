@@ -35,7 +35,8 @@ class Area:
             UsageError: if it cannot be read, or holds no polygons.
         """
         try:
-            polygons = read_polygons(path, option, need="an area of interest must consist of polygons")
+            need = "an area of interest must consist of polygons"
+            polygons = read_polygons(path, option, need=need, objects=False)
         except DataError as error:
             raise UsageError(str(error)) from error
         if len(polygons) == 0:

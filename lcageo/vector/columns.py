@@ -34,6 +34,10 @@ class FoundObjects:
     """(N,) areas on the ground; NaN without a CRS."""
 
 
+SCORE_DIGITS = 4
+"""Decimal digits of scores in layers; whoever compares a score with a threshold rounds both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of the result."""
@@ -58,6 +62,11 @@ class Column:
         return self.dtype != "str"
 
 
+def layer_scores(scores: NDArray[Any]) -> FloatArray:
+    """Scores as layers have them."""
+    return np.asarray(np.round(scores.astype(np.float64), SCORE_DIGITS), np.float64)
+
+
 def _ids(found: FoundObjects) -> NDArray[Any]:
     return np.arange(found.first_id, found.first_id + len(found.detections), dtype=np.int64)
 
@@ -67,7 +76,7 @@ def _class_names(found: FoundObjects) -> NDArray[Any]:
 
 
 def _scores(found: FoundObjects) -> NDArray[Any]:
-    return np.round(found.detections.scores.astype(np.float64), 4)
+    return layer_scores(found.detections.scores)
 
 
 def _scene(found: FoundObjects) -> NDArray[Any]:

@@ -62,7 +62,7 @@ def append_layer(
         old.backup(new)  # consistent even if another program writes meanwhile; `publish` would notice
     before = _contents(draft, path)
     layer = open_layer(draft, "output").layer
-    counted = CountedParts(before.fitted(parts))
+    counted, joined = CountedParts(before.fitted(parts)), before.joined(record)
     with _readable_errors(path), plain_draft(draft) as plain:
         info = pyogrio.read_info(plain, layer=layer)
         write_stream(
@@ -73,10 +73,10 @@ def append_layer(
             append=True,
             geometry_type=info["geometry_type"],
             crs=None if before.crs is None else before.crs.to_wkt(),
-            layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(before.joined(record).as_json())},
+            layer_metadata={**(info["layer_metadata"] or {}), "lcageo": json.dumps(joined.as_json())},
         )
         check_complete(plain, "GPKG", before.features + counted.features, layer)
-        renew_style({**before.class_ids, **(counted.classes or {})}, plain, str(layer))
+        renew_style({**before.class_ids, **(counted.classes or {})}, joined, plain, str(layer))
 
 
 def _settle(path: Path) -> None:

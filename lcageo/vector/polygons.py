@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
+from lcageo.vector.parts import apart_note, taken_apart
 from lcageo.vector.read import open_layer
 
 Geometries = NDArray[Any]
@@ -77,24 +78,29 @@ class PolygonLayer:
 
 
 def read_polygons(
-    path: Path, option: str, points: bool = False, need: str = "overlap is measured between polygons"
+    path: Path,
+    option: str,
+    points: bool = False,
+    need: str = "overlap is measured between polygons",
+    objects: bool = True,
 ) -> PolygonLayer:
     """Reads all polygons of a vector file, in any format.
 
-    Features without geometry or area are left out, invalid ones are made valid; the warnings count both.
+    Features without geometry or area are left out, invalid ones are made valid, and those whose parts lie apart become
+    one per part; the warnings count them.
 
     Args:
         path: the file.
         option: the option that names the file, for messages.
         points: whether points are accepted; multipoints become a feature per point.
         need: why points and lines are refused, for the message.
+        objects: whether polygons are objects, which are taken apart, and not areas.
 
     Raises:
         DataError: if it cannot be read, has several layers, or holds lines, or points that are not accepted.
     """
     frame = open_layer(path, option).read()
-    if points:
-        frame = _one_by_one(frame)
+    frame, apart = taken_apart(frame, points) if objects else (frame, 0)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
     usable = np.asarray(np.isfinite(shapely.bounds(geometry)).all(axis=1))  # False for a missing or empty geometry
     is_point = (shapely.get_type_id(geometry) == shapely.GeometryType.POINT) & points
@@ -118,7 +124,7 @@ def read_polygons(
             ((~usable).sum(), "have no geometry or no area; left out"),
         )
         if count
-    ]
+    ] + apart_note(f"{option} '{path}'", apart)
     frame = frame.set_geometry(geopandas.GeoSeries(geometry, index=frame.index, crs=frame.crs))
     if frame.crs is not None and pyproj.CRS(frame.crs).is_geographic and not _are_degrees(geometry[usable]):
         frame = frame.set_crs(None, allow_override=True)
@@ -142,12 +148,6 @@ def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
     invalid = ~shapely.is_valid(polygons)
     polygons[invalid] = shapely.make_valid(polygons[invalid], method="structure", keep_collapsed=False)
     return polygons, int(invalid.sum())
-
-
-def _one_by_one(frame: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """Splits multipoints, which some programs make of all points, into single points."""
-    several = frame.geometry.geom_type == "MultiPoint"
-    return frame if not several.any() else pd.concat([frame[~several], frame[several].explode()]).sort_index()
 
 
 def _are_degrees(geometry: Geometries) -> bool:

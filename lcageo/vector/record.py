@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lcageo.vector.columns import SCORE_DIGITS
+
 
 @dataclass(frozen=True, slots=True)
 class TileCounts:
@@ -90,12 +92,13 @@ class RunRecord:
     """1-based bands that were used as red, green and blue."""
     stretch: ValueRange | None = None
     scene_gsd_m: float | None = None
-    scene_pixels_per_tile_pixel: float | None = None
+    scene_pixels_per_tile_pixel: tuple[float, float] | None = None
+    """Along rows and along columns; one number in JSON if they are equal."""
     tiles: TileCounts | None = None
     boxes_of_impossible_size: int | None = None
     """Number of boxes that were left out because no object of their class has such a size."""
     edge_nodata: str | None = None
-    """Colour of the untagged edge that was treated as nodata."""
+    """Value of the untagged edge that was treated as nodata, as text."""
     filtered: tuple[Mapping[str, Any], ...] = ()
     """Criteria of `lcageo filter`, one entry for each time that it was applied."""
     appended: tuple[RunRecord, ...] = ()
@@ -125,6 +128,8 @@ class RunRecord:
         """All entries that are recorded, JSON-ready."""
         entries = {name: getattr(self, name) for name in _PARSERS}
         recorded = {name: _plain(value) for name, value in entries.items() if value not in (None, ())}
+        if (scale := self.scene_pixels_per_tile_pixel) is not None and scale[0] == scale[1]:
+            recorded["scene_pixels_per_tile_pixel"] = scale[0]
         kept = {name: recorded.get(name) for name in _PARSERS if name in recorded or name in self.nulls}
         return {**kept, **self.unknown}
 
@@ -132,6 +137,23 @@ class RunRecord:
     def of_pixels(self) -> bool:
         """Whether the layer's coordinates are known to be pixels of a scene without CRS."""
         return self.crs is None and "crs" in self.nulls
+
+    def least_scores(self) -> dict[str, float]:
+        """Minimum score of the objects found, per class, rounded as in layers; the lowest one where some were appended.
+
+        What scores less was kept as a candidate.
+        """
+        lowest: dict[str, float] = {}
+        for record in self.all_runs:
+            for name, score in (record.thresholds or {}).items():
+                lowest[name] = min(round(score, SCORE_DIGITS), lowest.get(name, 1.0))
+        return lowest
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether objects below those scores may be among the others (`detect --keep`)."""
+        kept = ((record.parameters or {}).get("keep") is not None for record in self.all_runs)
+        return any(kept) and not self.filtered
 
     @property
     def all_runs(self) -> tuple[RunRecord, ...]:
@@ -164,6 +186,12 @@ def _whole(value: Any) -> int | None:
 
 def _numbers(value: Any) -> tuple[float, ...] | None:
     return tuple(value) if isinstance(value, list) and all(map(_is_number, value)) else None
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    """Two numbers, or one that stands for both."""
+    numbers = (value, value) if _is_number(value) else _numbers(value)
+    return None if numbers is None or len(numbers) != 2 else (numbers[0], numbers[1])
 
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
@@ -224,7 +252,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "bands": _bands,
     "stretch": _range,
     "scene_gsd_m": _number,
-    "scene_pixels_per_tile_pixel": _number,
+    "scene_pixels_per_tile_pixel": _pair,
     "tiles": _tiles,
     "boxes_of_impossible_size": _whole,
     "edge_nodata": _text,

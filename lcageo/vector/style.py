@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -19,6 +20,7 @@ import pyogrio
 
 from lcageo.palette import PANEL, class_colour
 from lcageo.vector.formats import STYLE_MARK
+from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 
 LABEL_SCALE = 2500
@@ -31,6 +33,8 @@ QGIS_STYLES = "layer_styles"
 """The table of a GeoPackage in which QGIS keeps styles."""
 _CASING_MM, _LINE_MM, _TEXT_PT = 1.2, 0.6, 8
 _OTHER = (0, 0, 0)
+CANDIDATE = "(candidate)"
+"""Value and symbol of what was kept below the thresholds."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 
 
@@ -40,25 +44,32 @@ def classes_in(part: geopandas.GeoDataFrame) -> dict[str, int]:
     return dict(zip(pairs["class"].astype(str), pairs["class_id"].astype(int), strict=True))
 
 
-def write_style(classes: Mapping[str, int], target: FileTarget) -> None:
+def write_style(classes: Mapping[str, int], record: RunRecord, target: FileTarget) -> None:
     """Adds a style to a layer that has been written: inside a GeoPackage, otherwise as a .qml file beside it.
 
     Args:
         classes: number of each class by name, which determines its colour.
+        record: of the layer.
         target: the layer, as `write_layer` wrote it.
     """
-    beside = target.style
+    beside, style = target.style, qml(classes, hidden_below(record))
     if beside is None:
-        _keep_inside(qml(classes), target)
+        _keep_inside(style, target)
     else:
-        beside.write_text(qml(classes), encoding="utf-8")
+        beside.write_text(style, encoding="utf-8")
 
 
-def renew_style(classes: Mapping[str, int], file: Path, layer: str) -> None:
+def hidden_below(record: RunRecord) -> dict[str, float]:
+    """Minimum score per class of what a layer's style shows; empty if the layer has no candidates."""
+    return record.least_scores() if record.has_candidates else {}
+
+
+def renew_style(classes: Mapping[str, int], record: RunRecord, file: Path, layer: str) -> None:
     """Updates the style of a GeoPackage's layer to the classes that it now has; a style that a user saved is kept.
 
     Args:
         classes: as in `write_style`.
+        record: of the layer, with all that was appended.
         file: the GeoPackage.
         layer: its table.
     """
@@ -66,18 +77,22 @@ def renew_style(classes: Mapping[str, int], file: Path, layer: str) -> None:
         if base.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (QGIS_STYLES,)).fetchone():
             base.execute(
                 f"UPDATE {QGIS_STYLES} SET styleQML = ? WHERE f_table_name = ? AND instr(styleQML, ?) > 0",
-                (qml(classes), layer, STYLE_MARK),
+                (qml(classes, hidden_below(record)), layer, STYLE_MARK),
             )
 
 
-def qml(classes: Mapping[str, int]) -> str:
+def qml(classes: Mapping[str, int], minimum: Mapping[str, float] = MappingProxyType({})) -> str:
     """The style as QGIS's QML.
 
     Args:
         classes: number of each class by name, which determines its colour and its position in the legend.
+        minimum: score per class below which objects are candidates, which are neither drawn nor labelled until the
+            user ticks them in the legend; empty: there are none.
     """
+    found = _is_found(minimum) if minimum else ""
+    shown = f"if({found}, \"class\", '{CANDIDATE}')" if found else "class"
     root = Element("qgis", version="3.22.0", styleCategories="Symbology|Labeling", labelsEnabled="1")
-    renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr="class")
+    renderer = SubElement(root, "renderer-v2", type="categorizedSymbol", attr=shown)
     categories, symbols = SubElement(renderer, "categories"), SubElement(renderer, "symbols")
     entries = [(name, class_colour(label)) for name, label in sorted(classes.items(), key=lambda one: one[::-1])]
     # In QGIS an empty value stands for all others: objects that were added or reclassified by hand.
@@ -85,9 +100,19 @@ def qml(classes: Mapping[str, int]) -> str:
         name = _NOT_XML.sub("\ufffd", name)
         SubElement(categories, "category", value=name, label=name or "other", symbol=str(number), render="true")
         _add_symbol(symbols, str(number), colour)
-    _add_labels(root)
+    if found:
+        _add_symbol(symbols, CANDIDATE, _OTHER)
+        SubElement(categories, "category", value=CANDIDATE, label="candidates", symbol=CANDIDATE, render="false")
+    _add_labels(root, found)
     indent(root)
     return f"<!-- {STYLE_MARK} -->\n{tostring(root, encoding='unicode')}\n"
+
+
+def _is_found(minimum: Mapping[str, float]) -> str:
+    """The expression that is true of objects that reach their class's minimum, or have no score."""
+    quoted = {_NOT_XML.sub("\ufffd", name).replace("'", "''"): score for name, score in minimum.items()}
+    of_class = " ".join(f"WHEN \"class\" = '{name}' THEN {score:.6g}" for name, score in quoted.items())
+    return f'coalesce(to_real("score") >= CASE {of_class} ELSE 0 END, true)'
 
 
 def _add_symbol(symbols: Element, name: str, colour: tuple[int, int, int]) -> None:
@@ -104,13 +129,19 @@ def _add_symbol(symbols: Element, name: str, colour: tuple[int, int, int]) -> No
         _add_option(SubElement(symbol, "layer", {"class": kind, "enabled": "1"}), "", options)
 
 
-def _add_labels(root: Element) -> None:
-    """Adds labels with class and score outside of the boxes, at large scales only."""
+def _add_labels(root: Element, found: str) -> None:
+    """Adds labels with class and score outside of the boxes, at large scales only.
+
+    Args:
+        root: the style.
+        found: expression that is true of objects to label; empty: all.
+    """
+    text_of = '"class" || \' \' || format_number("score", 2)'
     settings = SubElement(SubElement(root, "labeling", type="simple"), "settings")
     text = SubElement(
         settings,
         "text-style",
-        fieldName='"class" || \' \' || format_number("score", 2)',
+        fieldName=f"if({found}, {text_of}, NULL)" if found else text_of,
         isExpression="1",
         fontSize=str(_TEXT_PT),
         fontSizeUnit="Point",

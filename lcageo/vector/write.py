@@ -55,7 +55,7 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
                 sidecar(draft).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
             check_complete(draft, form.driver, counted.features)
             if counted.classes is not None:
-                write_style(counted.classes, target.at(draft))
+                write_style(counted.classes, record, target.at(draft))
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 

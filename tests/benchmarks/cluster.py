@@ -89,7 +89,7 @@ def parts(scene: Path) -> dict[str, float]:
             started, info = time.monotonic(), opened.info
             layer = feature_parts(journal.objects(), card.classes, info.georeference.to_map, info.georeference.crs, "a")
             write_layer(layer, RunRecord(), FileTarget.of(Path(folder) / "a.gpkg"))
-            objects = sum(journal.counts(len(card.classes)))
+            objects = sum(journal.counts([0.0] * len(card.classes)))
             written = (time.monotonic() - started) / len(plan.grid)
     return {
         "tiles": len(plan.grid), "plan": planned,

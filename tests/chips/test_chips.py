@@ -8,7 +8,8 @@ from typing import Any
 import geopandas
 import numpy as np
 import pytest
-from support.labelled_scenes import CRS, PIXELS, TYPES, make, on_map, write_labels
+from PIL import Image
+from support.labelled_scenes import CRS, PIXELS, TYPES, coco, make, on_map, write_labels
 from support.scenes import noise, write_scene
 
 from lcageo.config import ChipConfig
@@ -27,6 +28,18 @@ def test_what_cannot_be_seen_is_reported(tmp_path: Path) -> None:
     assert [line for line in messages if "1 of 7 labels" in line and "are on none of the scenes" in line]
     assert [line for line in messages if line.startswith("3 labels are not visible enough in any chip")]
     assert [line for line in messages if "are read from its attribute 'name'" in line]
+
+
+def test_an_edge_that_no_tag_marks_is_named_and_left_out(tmp_path: Path) -> None:
+    pixels = noise(400, 400).astype(np.float32)
+    pixels[:, :, 250:] = -9999
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map(box) for box in PIXELS], name=TYPES)
+    messages: list[str] = []
+    make(tmp_path / "chips", [write_scene(tmp_path / "a.tif", pixels)], labels, messages.append)
+    assert len([line for line in messages if "has an edge of value -9999 that no tag marks" in line]) == 1
+    (first, *_) = coco(tmp_path / "chips" / "train.json")
+    with Image.open(tmp_path / "chips" / "images" / first[0]["file_name"]) as chip:
+        assert np.asarray(chip).std() > 50  # stretched by the ground's values alone
 
 
 def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import geopandas
 import pytest
 import shapely
-from support.labelled_scenes import CRS, PIXELS, make, on_map, write_labels
+from support.labelled_scenes import CRS, PIXELS, TYPES, make, on_map, write_labels
 
 from lcageo.errors import DataError, UsageError
 
@@ -41,3 +41,17 @@ def test_labels_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
         with pytest.raises(kind, match=words):
             make(tmp_path / "chips", [scene], path, **config)
     assert not (tmp_path / "chips" / "train.json").exists()
+
+
+def test_labels_that_were_dissolved_by_class_are_the_objects_that_they_were(place: Path, tmp_path: Path) -> None:
+    shapes = [on_map(box) for box in PIXELS]
+    write_labels(tmp_path / "single.gpkg", shapes, type=TYPES)
+    frame = geopandas.read_file(tmp_path / "single.gpkg").dissolve("type").reset_index()
+    frame.to_file(tmp_path / "dissolved.gpkg")
+    messages: list[str] = []
+    summaries = [
+        make(tmp_path / name, [place / "scene.tif"], tmp_path / f"{name}.gpkg", messages.append, class_field="type")
+        for name in ("single", "dissolved")
+    ]
+    assert summaries[0].labels == summaries[1].labels == {"train": {"car": 3, "ship": 3}, "val": {"car": 0, "ship": 0}}
+    assert len([line for line in messages if "2 features have parts that lie apart" in line]) == len(messages) == 1

@@ -76,9 +76,16 @@ def test_points_get_boxes_of_a_length_on_the_ground(tmp_path: Path, crs: str) ->
     scene = write_scene(tmp_path / "a.tif", noise(128, 128), crs=crs, transform=transform)
     points = [shapely.MultiPoint([(longitude, latitude)])]
     labels = write_labels(tmp_path / "points.gpkg", points, "EPSG:4326")
-    make(tmp_path / "chips", [scene], labels, class_name="tree", point_size_m=12.0)
+    make(tmp_path / "chips", [scene], labels, class_name="tree", point_size_m=12.0, size=256)
     ((_, (annotation,)),) = coco(tmp_path / "chips" / "train.json")
     left, top, width, height = annotation["bbox"]
+    if crs == "EPSG:4326":  # the chip is square on the ground: rows are enlarged
+        assert width == pytest.approx(height, rel=1e-3)
+        across, down = (
+            pyproj.Geod(ellps="WGS84").inv(x, y, x + step * east, y + step * north)[2]
+            for east, north in ((1, 0), (0, 1))
+        )
+        top, height = top * across / down, height * across / down
     assert (left + width / 2, top + height / 2) == pytest.approx((64, 64), abs=0.01)
     to_degrees = pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
     (west, east), (north, south) = xy(transform, [top, top + height], [left, left + width], offset="ul")
@@ -110,3 +117,18 @@ def test_tiles_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
     summary = make(tmp_path / "chips", [scene], labels, class_name="a", overlap="0")
     assert len(summary.unreadable) == 1 and "cannot be read at column" in summary.unreadable[0]
     assert summary.labels["train"] == {"a": 1}
+
+
+@pytest.mark.parametrize("gsd", [None, 1.0])
+def test_chips_are_square_on_the_ground(tmp_path: Path, gsd: float | None) -> None:
+    """Every other row is missing: labels of squares are squares in the chips nevertheless."""
+    tall = UTM @ rasterio.Affine.scale(1, 2)
+    scene = write_scene(tmp_path / "a.tif", noise(200, 400), transform=tall)
+    shapes = [on_map(box) for box in ((20, 20, 60, 60), (200, 100, 240, 140), (300, 300, 340, 340))]
+    labels = write_labels(tmp_path / "labels.gpkg", shapes)
+    summary = make(tmp_path / "chips", [scene], labels, class_name="a", gsd_m=gsd, overlap="50%")
+    assert summary.gsd_m == pytest.approx((gsd or 0.5,) * 2, rel=1e-3)
+    side = 20 / (gsd or 0.5)
+    boxes = [one["bbox"] for _, annotations in coco(tmp_path / "chips" / "train.json") for one in annotations]
+    whole = [(w, h) for x, y, w, h in boxes if min(x, y) > 1 and max(x + w, y + h) < 127]
+    assert whole and np.abs(np.array(whole) - side).max() < 0.05

@@ -42,7 +42,31 @@ def test_a_survey_gives_layers_a_joint_one_and_a_summary(
     assert 0 < len(joint) < sum(counts) and {row["scene"] for row in joint} == {"a b", "later/ç"}
     again = run(*command, "--json")
     assert again.code == 0 and "2 scenes, 2 of them up to date" in again.err
-    assert [scene["objects"] for scene in json.loads(again.out)] == counts
+    assert [scene["found"] for scene in json.loads(again.out)] == counts
+
+
+def test_objects_of_overlapping_scenes_count_once_as_unique(
+    run: Run, flight: Path, untrained: Path, tmp_path: Path
+) -> None:
+    options = ("--out", "out", "--recursive", "--model", untrained, "--score", "0.03", "--keep", "0.02")
+    first, again = (run("batch", flight, *options) for _ in range(2))
+    joint = [row["score"] >= 0.03 for row in read_layer(tmp_path / "out" / "survey.gpkg").rows]
+    scenes = [
+        row["score"] >= 0.03
+        for name in ("scenes/a b.gpkg", "scenes/later/ç.gpkg")
+        for row in read_layer(tmp_path / "out" / name).rows
+    ]
+    unique, found = sum(joint), sum(scenes)
+    assert 0 < unique < found < len(scenes)
+    for outcome in (first, again):
+        table = " ".join(outcome.err.split())
+        assert "class in scenes unique" in table and f"all {found:,} {unique:,}" in table
+        assert f"and {len(scenes) - found:,} candidates below the thresholds" in table
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    counts = {name: summary["counts"][name] for name in ("in_scenes", "unique", "candidates")}
+    assert counts == {"in_scenes": found, "unique": unique, "candidates": len(scenes) - found}
+    report = run("report", "out", "-o", "pages")
+    assert f"{found:,} objects found in scenes ({unique:,} unique), 2 pages" in report.err
 
 
 def test_what_to_label_next_is_written_of_every_scene(run: Run, flight: Path, untrained: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_several_scenes_go_into_a_folder_with_pictures(run: Run, scene: Path, un
 def test_json_goes_to_standard_output_and_nothing_else_does(run: Run, scene: Path, untrained: Path) -> None:
     outcome = run("detect", scene, "--model", untrained, "--score", "0.02", "--json", "-v")
     (report,) = json.loads(outcome.out)
-    assert report["outputs"] == ["scene.geojson"] and report["objects"] == sum(report["per_class"].values()) > 0
+    assert report["outputs"] == ["scene.geojson"] and report["found"] == sum(report["per_class"].values()) > 0
     assert len(report["provenance"]["model_sha256"]) == 64
     assert "licence of the weights" in outcome.err
 

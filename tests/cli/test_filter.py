@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.commands import Run
 from support.found_layers import COUNT, CRS, found, read, write
 from support.readers import read_layer
@@ -42,6 +44,31 @@ def test_candidates_filtered_are_what_detect_finds(tmp_path: Path, run: Run, unt
         for layer in (read(tmp_path / "again.gpkg"), both["plain"])
     )
     assert again == plain and len(plain) > 30
+
+
+def test_found_and_candidates_are_counted_alike_everywhere(tmp_path: Path, run: Run, untrained: Path) -> None:
+    scene = write_scene(tmp_path / "scene.tif", noise(200, 200))
+    assert run("detect", scene, "--model", untrained, "--score", 0.015, "-o", "all.gpkg").code == 0
+    best = np.sort(read(tmp_path / "all.gpkg")["score"])[::-1][10:60]
+    widest = int(np.diff(best).argmin())
+    threshold = best[widest : widest + 2].mean()  # no score is rounded across it
+    options = ("--model", untrained, "--score", threshold, "--json")
+    detected = run("detect", scene, *options, "-o", "kept.gpkg", "--keep", 0.015, "--quicklook", "scene.png")
+    assert detected.code == 0, detected.err
+    rows = read(tmp_path / "kept.gpkg")
+    found, candidates = int((rows["score"] >= threshold).sum()), int((rows["score"] < threshold).sum())
+    assert found > 0 and candidates > 0
+    (about,) = json.loads(detected.out)
+    assert (about["found"], about["candidates"]) == (found, candidates)
+    assert f"all {found:,}" in " ".join(detected.err.split()) and f"and {candidates:,} candidates" in detected.err
+    reported = run("report", scene, "kept.gpkg", "-o", "page.html")
+    assert f"{found:,} objects found, {candidates:,} candidates" in reported.err
+    filtered = run("filter", "kept.gpkg", "found.gpkg")
+    assert len(read(tmp_path / "found.gpkg")) == found and f"all {len(rows)} {found}" in " ".join(filtered.err.split())
+    run("detect", scene, *options, "-o", "found-alone.gpkg", "--quicklook", "alone.png")
+    pictures = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("scene.png", "alone.png")]
+    assert len(read(tmp_path / "found-alone.gpkg")) == found  # one tile: nothing yields at a seam
+    assert (pictures[0] == pictures[1]).all()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_a_page_is_written_and_summarised(tmp_path: Path, run: Run) -> None:
     scene, layer = write_scene(tmp_path / "scene.tif", noise(200, 300)), write(tmp_path / "found.gpkg")
     outcome = run("report", scene, layer, "-o", "page.html")
     assert outcome.code == 0 and outcome.out == "page.html\n", outcome.err
-    assert "3 objects, 2 classes" in outcome.err
+    assert "3 objects found, 2 classes" in outcome.err
     data = data_of(tmp_path / "page.html")
     assert data["size"] == [300, 200] and data["metres"] == pytest.approx(0.5, rel=2e-3) and data["crs"] == "EPSG:32633"
     assert data["affine"] == list(UTM)[:6] and data["north"][1] == pytest.approx(-1, abs=1e-3)
@@ -76,7 +76,7 @@ def test_a_survey_has_an_index_and_a_page_for_each_scene(survey: Path, run: Run,
         "a #1": "done", "later/b": "done", "torn": "holes", "broken": "failed",
     }  # fmt: skip
     assert sum(map(sum, (scene["counts"] for scene in scenes.values()))) == sum(
-        entry["objects"] for entry in summary["per_scene"]
+        entry["found"] for entry in summary["per_scene"]
     )
     assert "not a raster" in scenes["broken"]["notes"][0] and scenes["broken"]["corners"] is None
     assert len(data_of(tmp_path / "pages" / "scenes" / "torn.html")["reasons"]) == 1

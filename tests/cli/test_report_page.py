@@ -169,6 +169,18 @@ def test_outlines_lie_on_what_is_seen(transform: rasterio.Affine, tmp_path: Path
     assert seen[2] - seen[0] > 100 and np.abs(np.subtract(extent(outline), seen)).max() <= 2
 
 
+def test_the_page_starts_at_each_class_s_threshold(tmp_path: Path, run: Run, browser: Browser) -> None:
+    thresholds = {"ship": 0.8, "storage tank": 0.4, EVIL: 0.75}
+    browser.show(report(run, tmp_path, thresholds=thresholds, parameters={"keep": 0.1}))
+    assert browser.text("#shown") == "2 of 4 objects" and browser.text("#least") == "each class's own"
+    assert {name: numbers[:2] for name, numbers in browser.counts().items()} == {
+        "ship": ["1", "1"], "storage tank": ["1", "2"], EVIL: ["0", "1"],
+    }  # fmt: skip
+    browser.slide_to(6000)
+    assert browser.text("#shown") == "2 of 4 objects" and browser.text("#least") == "0.60"
+    assert [line.split()[-3] for line in browser.listed()] == ["0.90", "0.70"]
+
+
 def test_the_slider_changes_counts_list_and_picture(tmp_path: Path, run: Run, browser: Browser) -> None:
     browser.show(report(run, tmp_path))
     assert browser.text("#shown") == "4 of 4 objects" and len(browser.listed()) == 4

@@ -67,6 +67,15 @@ def test_collected_objects_become_an_annotation() -> None:
     assert made.labelled_classes == (0, 2) and (made.width, made.height) == (10, 20)
 
 
+@pytest.mark.parametrize(("box", "used"), [((0, 0, 1, 1), 0), ((0.2, 0.2, 0.9, 1), 0), ((5, 5, 6.5, 6), 1)])
+def test_boxes_of_a_pixel_or_less_are_left_out(box: tuple[float, float, float, float], used: int) -> None:
+    objects = ObjectList(10, 20)
+    problem = objects.add(box, 0, False)
+    assert (len(objects.boxes), objects.skipped) == (used, 1 - used)
+    assert problem is None or (problem[0] is ProblemKind.TINY_BOX and "not in shares of the image" in problem[1])
+    assert (objects.nothing_left is None) is bool(used)
+
+
 def test_refusing_names_the_first_problem_and_counts_the_others() -> None:
     refuse([])
     problem = Problem(ProblemKind.EMPTY_BOX, Path("a.xml"), "line 4, object 1", "box is empty")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.makers import write_coco, write_image
 
 from lcageo.data.annotations import ProblemKind
+from lcageo.data.check import REMARKS
 from lcageo.data.coco import read_coco
 from lcageo.errors import DataError
 
@@ -96,10 +97,61 @@ def test_a_broken_record_is_named_and_skipped_or_refused(
 ) -> None:
     path = write_coco(tmp_path / "a.json", **changes)
     read = read_coco(path)
-    assert [problem.kind.name for problem in read.problems] == [kind]
+    assert [problem.kind.name for problem in read.problems if problem.kind is not ProblemKind.NOTHING_LEFT] == [kind]
     assert len(read) >= 1 and read.classes == ("ship",)
     with pytest.raises(DataError, match=words.removesuffix("; box skipped").removesuffix("; image skipped")):
         read_coco(path, strict=True)
+
+
+UNUSABLE = [
+    {"bbox": [1, 2, -3, 4]}, {"bbox": [90, 90, 3, 4]}, {"bbox": [1, 2, 3]}, {"bbox": None}, {"category_id": 9},
+    {"category_id": None}, {"bbox": [0.1, 0.2, 0.3, 0.4]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", UNUSABLE)
+def test_an_image_that_lost_all_its_objects_is_no_background(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = write_coco(tmp_path / "a.json", annotations=[box(**change), box(**change)])
+    read = read_coco(path)
+    assert [one.image.name for one in read.annotations] == ["b.png"]  # which has none: it is background
+    (last,) = [problem for problem in read.problems if problem.kind is ProblemKind.NOTHING_LEFT]
+    assert (
+        str(last)
+        == f"{tmp_path / 'images' / 'a.png'}: none of its 2 objects can be used, but it is not empty; image skipped"
+    )
+    assert len(read.problems) == 3
+    one_left = read_coco(write_coco(tmp_path / "a.json", annotations=[box(**change), box()]))
+    assert [len(one) for one in one_left.annotations] == [1, 0] and len(one_left.problems) == 1
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=5))
+def test_boxes_in_shares_of_the_image_are_a_problem_each(
+    tmp_path_factory: pytest.TempPathFactory, shares: list[tuple[float, ...]]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "shares"
+    folder.mkdir(exist_ok=True)
+    boxes = [box(bbox=[x, y, w * (1 - x), h * (1 - y)]) for x, y, w, h in shares]
+    read = read_coco(write_coco(folder / "a.json", annotations=boxes))
+    assert len(read) == 1 and len(read.problems) == len(boxes) + 1
+    assert {problem.kind.name for problem in read.problems} <= {"TINY_BOX", "EMPTY_BOX", "NOTHING_LEFT"}
+
+
+def test_a_group_of_classes_without_boxes_is_no_class(tmp_path: Path) -> None:
+    """As Roboflow exports them: category 0 is the name of the project, and the supercategory of all others."""
+    roboflow = [
+        {"id": 0, "name": "vessels", "supercategory": "none"},
+        {"id": 1, "name": "ship", "supercategory": "vessels"},
+        {"id": 2, "name": "car", "supercategory": "car"},
+    ]
+    read = read_coco(write_coco(tmp_path / "a.json", categories=roboflow))
+    assert read.classes == ("ship", "car") and read.annotations[0].labels.tolist() == [0]
+    (remark,) = read.problems
+    assert remark.kind in REMARKS and "'vessels' has no box and is the group of 'ship'; left out" in str(remark)
+    assert read_coco(tmp_path / "a.json", strict=True).classes == read.classes
+    boxed = [box(), box(category_id=0)]
+    assert read_coco(write_coco(tmp_path / "a.json", categories=roboflow, annotations=boxed)).classes == (
+        "vessels", "ship", "car",
+    )  # fmt: skip
 
 
 def test_boxes_of_a_skipped_image_are_not_reported(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.makers import annotation, write_image
+from support.makers import annotation, labelled_set, write_image
+from support.scenes import noise, write_scene
 
+from lcageo.data.annotations import ProblemKind
+from lcageo.data.check import image_problems
 from lcageo.data.images import ImageStore, image_size, is_file, read_image, reduced_size
 from lcageo.errors import DataError
 
@@ -25,6 +28,38 @@ def test_pixels_are_rows_columns_channels(tmp_path: Path) -> None:
 def test_every_usual_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (6, 4)).save(tmp_path / "a.tif")
     assert read_image(tmp_path / "a.tif").shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("a.png", "uint16"), ("a.tif", "uint16"), ("a.tif", "int32"), ("a.tif", "float32"), ("a.jp2", "uint16")],
+)
+def test_values_that_would_be_clipped_are_refused_with_a_way_out(tmp_path: Path, name: str, dtype: str) -> None:
+    grey = (np.random.default_rng(0).integers(30, 160, (30, 40)) * 257).astype(dtype)
+    Image.fromarray(grey).save(tmp_path / name)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match=r"more than eight bits, .* clipped at 255; .* 'gdal_translate -ot Byte"):
+            read(tmp_path / name)
+    labelled = labelled_set(annotation(tmp_path / name))
+    for decode in (True, False):
+        (problem,) = image_problems(labelled, decode)
+        assert problem.kind is ProblemKind.UNREADABLE_IMAGE
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype"), [(3, "uint16"), (3, "float32"), (5, "uint8"), (1, "uint16"), (1, "float32")]
+)
+def test_no_geotiff_is_clipped_in_silence(tmp_path: Path, bands: int, dtype: str) -> None:
+    pixels = noise(30, 40, bands).astype(dtype) * (257 if dtype != "uint8" else 1)
+    path = write_scene(tmp_path / "a.tif", pixels)
+    with pytest.raises(DataError, match=r"'gdal_translate -ot Byte -scale"):
+        read_image(path)
+
+
+def test_colours_of_sixteen_bits_are_halved_not_clipped(tmp_path: Path) -> None:
+    pixels = noise(30, 40)
+    write_scene(tmp_path / "a.png", pixels.astype(np.uint16) * 257, None, None, driver="PNG")
+    assert (read_image(tmp_path / "a.png") == np.moveaxis(pixels, 0, -1)).all()
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))

@@ -150,10 +150,11 @@ def test_overlap_is_measured_on_the_shapes_themselves(tmp_path: Path) -> None:
             assert evaluate_layer(found, truth, iou=iou).overall.right == right
 
 
-def test_true_objects_of_several_parts_are_one(tmp_path: Path) -> None:
-    parts = shapely.union(square(0, 0), square(20, 0))
+def test_true_objects_whose_parts_share_a_border_are_one(tmp_path: Path) -> None:
+    parts = shapely.MultiPolygon([square(0, 0), square(10, 0)])
     truth = layer(tmp_path / "truth.gpkg", [parts], **{"class": ["ship"]})
-    found = layer(tmp_path / "found.gpkg", [shapely.convex_hull(parts)], **{"class": ["ship"]})
+    longer = shapely.convex_hull(shapely.MultiPolygon([square(0, 0), square(20, 0)]))
+    found = layer(tmp_path / "found.gpkg", [longer], **{"class": ["ship"]})
     evaluation = evaluate_layer(found, truth, iou=2 / 3)  # 200 of 300 square metres, exactly the minimum
     assert evaluation.overall.right == 1
     assert evaluate_layer(found, truth, iou=0.667).overall.right == 0
@@ -342,3 +343,14 @@ def test_a_hundred_thousand_objects_take_seconds(tmp_path: Path) -> None:
     evaluation = evaluate_layer(*paths, output=tmp_path / "all.gpkg")
     assert time.monotonic() - start < 60
     assert evaluation.overall.recall > 0.99
+
+
+def test_objects_that_were_dissolved_into_one_feature_are_counted_one_by_one(tmp_path: Path) -> None:
+    places = [square(30 * number, 7 * number) for number in range(12)]
+    single = layer(tmp_path / "single.gpkg", places, **{"class": ["tank"] * 12})
+    both = [shapely.MultiPolygon(places[:6]), shapely.MultiPolygon(places[6:])]
+    dissolved = layer(tmp_path / "dissolved.gpkg", both, **{"class": ["tank"] * 2})
+    for found, truth, notes in ((single, dissolved, 1), (dissolved, single, 1), (dissolved, dissolved, 2)):
+        evaluation = evaluate_layer(found, truth)
+        assert (evaluation.overall.truth, evaluation.overall.right) == (12, 12)
+        assert len([line for line in evaluation.warnings if "2 features have parts that lie apart" in line]) == notes

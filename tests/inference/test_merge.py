@@ -86,7 +86,7 @@ def crowded_tiles(seed: int) -> tuple[Tiles, MergeRule]:
         float(rng.choice([0.0, 0.2, 0.6, 0.9])),
         rng.choice(list(MergeMetric)),
         bool(rng.integers(2)),
-        2.0,
+        (2.0, float(rng.choice([2.0, 3.0]))),
     )
     return tiles, rule
 
@@ -100,7 +100,7 @@ def plain_merge(tiles: Tiles, rule: MergeRule) -> Detections:
     kept = []
     for i, (box, own) in enumerate(zip(boxes, bounds, strict=True)):
         area = (box[2] - box[0]) * (box[3] - box[1])
-        cut = [0 < own[k] < limits[k] and abs(box[k] - own[k]) <= rule.seam_tolerance for k in range(4)]
+        cut = [0 < own[k] < limits[k] and abs(box[k] - own[k]) <= rule.seam_tolerance[k % 2] for k in range(4)]
         for other, whose in zip(boxes, bounds, strict=True):
             beyond = [other[0] < own[0], other[1] < own[1], other[2] > own[2], other[3] > own[3]]
             larger = (other[2] - other[0]) * (other[3] - other[1]) > area

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from support.bright import bright_card
 from support.scenes import UTM, noise, write_scene
 
@@ -40,7 +41,7 @@ def test_resolution_is_chosen_by_the_exact_ratio(
 ) -> None:
     card = replace(bright_card(), gsd_m=model_range)
     chosen, notes = choose_scale(info, card, gsd)
-    assert chosen == pytest.approx(scale, rel=1e-3)  # the UTM scale factor is 0.9996
+    assert chosen == pytest.approx((scale, scale), rel=1e-3)  # the UTM scale factor is 0.9996
     assert not notes if words is None else words in notes[0]
 
 
@@ -55,9 +56,9 @@ def test_an_absurd_enlargement_is_refused(info: SceneInfo) -> None:
 
 def test_a_scene_of_unknown_resolution_is_not_resampled(tmp_path: Path) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), None, None)) as scene:
-        assert choose_scale(scene.info, bright_card(), "native") == (1.0, [])
+        assert choose_scale(scene.info, bright_card(), "native") == ((1.0, 1.0), [])
         scale, notes = choose_scale(scene.info, bright_card(), 0.5)
-    assert scale == 1.0 and "is ignored" in notes[0]
+    assert scale == (1.0, 1.0) and "is ignored" in notes[0]
 
 
 def test_overlap_is_the_largest_object_else_a_quarter() -> None:
@@ -101,7 +102,7 @@ def planned(path: Path, passes: str, tile: int = 64, **card: object) -> ScenePla
 @pytest.mark.parametrize(("passes", "scales"), [("1", [1]), ("2", [1, 2]), ("3", [1, 2, 0.5]), ("auto", [1, 2, 0.5])])
 def test_passes_cover_the_scene_at_other_resolutions(tmp_path: Path, passes: str, scales: list[float]) -> None:
     plan = planned(write_scene(tmp_path / "a.tif", noise(220, 340)), passes)
-    assert [one.grid.scale for one in plan.passes] == scales
+    assert [one.grid.scale for one in plan.passes] == [(scale, scale) for scale in scales]
     counts = [len(one.grid) for one in plan.passes]
     assert [one.first for one in plan.passes] == [sum(counts[:index]) for index in range(len(counts))]
     assert plan.all_tiles == plan.wanted_tiles == sum(counts) and plan.outside_tiles == 0
@@ -118,11 +119,11 @@ def test_every_length_is_reported_by_a_pass_and_those_between_by_two(tmp_path: P
     assert fine.lengths_px == (0, pytest.approx(8 * 4 / 3))
 
 
-def test_lengths_are_those_of_tile_pixels(tmp_path: Path) -> None:
+def test_passes_start_from_the_resolution_that_is_chosen(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", noise(220, 340))  # 0.5 m
     own, coarse = planned(path, "2", gsd_m=(1.0, 2.0)).passes
-    assert own.grid.scale == pytest.approx(2, rel=1e-3) and own.lengths_px[1] == pytest.approx(80, rel=1e-3)
-    assert coarse.grid.scale == pytest.approx(4, rel=1e-3)
+    assert own.grid.scale == pytest.approx((2, 2), rel=1e-3) and own.lengths_px[1] == 40
+    assert coarse.grid.scale == pytest.approx((4, 4), rel=1e-3)
 
 
 def test_auto_makes_one_pass_with_models_that_do_not_say_what_it_serves(tmp_path: Path) -> None:
@@ -142,3 +143,29 @@ def test_passes_and_merging_over_classes_exclude_each_other(tmp_path: Path) -> N
         with pytest.raises(UsageError, match="--passes 2 cannot be combined with --agnostic"):
             plan_scene(scene, card, DetectConfig(agnostic=True, passes=Passes.TWO))
         assert len(plan_scene(scene, card, DetectConfig(agnostic=True)).passes) == 1
+
+
+@pytest.mark.parametrize(
+    ("sides", "gsd", "square"),
+    [
+        ((0.4, 0.8), "auto", 0.4),
+        ((0.8, 0.4), "native", 0.4),
+        ((0.4, 0.8), 0.5, 0.5),
+        ((0.1, 0.4), "auto", 0.3),
+        ((0.5, 5.0), "auto", 1.0),  # enlarged five times, not ten: at most MAX_ENLARGEMENT, then the model's range
+        ((0.4, 0.41), "auto", None),
+    ],
+)
+def test_tiles_are_square_on_the_ground(
+    tmp_path: Path, sides: tuple[float, float], gsd: float | str, square: float | None
+) -> None:
+    transform = rasterio.Affine(sides[0], 0, UTM.c, 0, -sides[1], UTM.f)
+    card = replace(bright_card(64), gsd_m=(0.3, 1.0))
+    with open_scene(write_scene(tmp_path / "a.tif", noise(90, 90), transform=transform)) as scene:
+        plan = plan_scene(scene, card, DetectConfig(gsd=gsd))
+    assert plan.tile_pixel_m is not None
+    if square is None:
+        assert plan.grid.scale == (1.0, 1.0) and not plan.warnings
+    else:
+        assert plan.tile_pixel_m == pytest.approx((square, square), rel=1e-3)
+        assert f"has pixels of {sides[0]:g} x {sides[1]:g} m on the ground: read as squares of" in plan.warnings[0]

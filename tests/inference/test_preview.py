@@ -30,7 +30,7 @@ def test_every_pass_is_counted(tmp_path: Path) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(128, 192))) as scene:
         config = DetectConfig(overlap="0", passes=Passes.THREE)
         preview = preview_scene(scene, BrightSquares(bright_card(64)), config, 4)
-    assert preview.passes == ((1.0, 6), (2.0, 2), (0.5, 24)) and preview.tiles == 32
+    assert preview.passes == (((1.0, 1.0), 6), ((2.0, 2.0), 2), ((0.5, 0.5), 24)) and preview.tiles == 32
 
 
 def test_the_share_without_data_is_estimated(tmp_path: Path) -> None:

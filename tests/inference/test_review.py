@@ -101,7 +101,7 @@ def test_uncertainty_is_that_of_a_probability_which_is_a_half_at_the_threshold(t
 
 @given(st.lists(st.tuples(st.floats(0, 499), st.floats(0, 299)), min_size=1, max_size=20))
 def test_a_box_belongs_to_the_tile_whose_middle_is_nearest(middles: list[tuple[float, float]]) -> None:
-    grid = plan_tiles(500, 300, 64, 16, 1.3)
+    grid = plan_tiles(500, 300, 64, 16, (1.3, 1.7))
     boxes = np.array([(x - 1, y - 1, x + 1, y + 1) for x, y in middles])
     for (x, y), tile in zip(middles, nearest_tiles(grid, boxes).tolist(), strict=True):
         centres = (grid.bounds()[:, :2] + grid.bounds()[:, 2:]) / 2

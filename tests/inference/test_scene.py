@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -121,8 +122,23 @@ def test_an_untagged_black_edge_is_skipped_only_if_asked(tmp_path: Path) -> None
         run(path, overlap="0").summary.record.as_json(),
         run(path, overlap="0", edge_nodata="none").summary.record.as_json(),
     )
-    assert auto["tiles"]["without_data"] == 16 and auto["edge_nodata"] == "black"
+    assert auto["tiles"]["without_data"] == 16 and auto["edge_nodata"] == "0"
     assert none["tiles"]["without_data"] == 0 and none["edge_nodata"] is None
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", -9999), ("uint16", 65535)])
+def test_an_edge_of_any_value_costs_no_object_and_is_told(tmp_path: Path, dtype: str, value: int) -> None:
+    pixels = squares(200, 400, [(x, 80, 20, 240) for x in range(20, 260, 40)]).astype(dtype)
+    pixels[:, :, 290:] = value
+    found, said = [], list[str]()
+    for name, tags in (("untagged", {}), ("tagged", {"nodata": value})):
+        with open_scene(write_scene(tmp_path / f"{name}.tif", pixels, photometric="rgb", **tags)) as scene:
+            found.append(detect_scene(scene, BrightSquares(bright_card(64)), DetectConfig(), 2, said.append))
+    untagged, tagged = found
+    assert len(tagged.detections) == 6
+    assert np.allclose(untagged.detections.boxes_xyxy, tagged.detections.boxes_xyxy)
+    assert untagged.summary.record.edge_nodata == str(value) and tagged.summary.record.edge_nodata is None
+    assert len([line for line in said if f"untagged.tif' has an edge of value {value}" in line]) == len(said) == 1
 
 
 def test_only_objects_with_their_centre_in_the_area_are_kept_and_only_its_tiles_run(scene_path: Path) -> None:
@@ -171,10 +187,9 @@ def test_a_scene_without_any_data_is_reported(tmp_path: Path) -> None:
 
 def test_a_scene_is_sampled_only_if_something_depends_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_scene(tmp_path / "a.tif", noise(100, 100))
-    monkeypatch.setattr("lcageo.scene.prefetch.sample_scene", lambda scene: pytest.fail("it was sampled"))
+    monkeypatch.setattr("lcageo.scene.stretch.sample_scene", lambda scene: pytest.fail("it was sampled"))
     run(path, edge_nodata="none")
-    run(write_scene(tmp_path / "b.tif", noise(100, 100), nodata=0))
-    run(write_scene(tmp_path / "c.tif", noise(100, 100).astype(np.uint16), nodata=0), stretch="0,200")
+    run(write_scene(tmp_path / "b.tif", noise(100, 100).astype(np.uint16)), stretch="0,200", edge_nodata="none")
 
 
 def test_boxes_that_reach_into_padding_are_cut_before_they_are_compared(tmp_path: Path) -> None:
@@ -282,3 +297,33 @@ def test_objects_below_the_cards_threshold_call_for_no_finer_look(tmp_path: Path
         found = detect_scene(scene, BrightSquares(card), DetectConfig(score=0.1), warn=lambda line: None)
         two = detect_scene(scene, BrightSquares(card), DetectConfig(passes=Passes.TWO), warn=lambda line: None)
     assert found.summary.tiles.run == two.summary.tiles.run
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 2), (2, 1), (1, 6)], ids=["tall", "wide", "very tall"])
+def test_the_model_sees_square_ground_whatever_the_pixels(tmp_path: Path, across: int, down: int) -> None:
+    """The same ground, once in square pixels of half a metre, once with every nth column or row only."""
+    ground = squares(360, 480, [(12 + 72 * x, 12 + 72 * y, 24, 240) for x in range(6) for y in range(5)])
+    square = write_scene(tmp_path / "square.tif", ground)
+    oblong = write_scene(
+        tmp_path / "oblong.tif", ground[:, ::down, ::across], transform=UTM @ rasterio.Affine.scale(across, down)
+    )
+    shapes: list[NDArray[np.float32]] = []
+
+    class Watching(BrightSquares):
+        def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+            found = super().predict(images)
+            shapes.extend(one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2] for one in found)
+            return found
+
+    on_map = []
+    for path in (square, oblong):
+        with open_scene(path) as scene:
+            result = detect_scene(scene, Watching(bright_card(128)), DetectConfig(overlap="32"), 2, lambda line: None)
+            xs, ys = scene.info.georeference.to_map(*result.detections.boxes_xyxy.reshape(-1, 2).T)
+            corners = np.stack([xs, ys], axis=-1).reshape(-1, 4)
+            on_map.append(corners[np.lexsort(np.rint(corners[:, :2] / 36).T)])
+    assert on_map[0].shape == on_map[1].shape == (30, 4)
+    assert np.abs(on_map[0] - on_map[1]).max() <= 0.5 * max(across, down)  # a pixel
+    sides = np.concatenate(shapes)
+    whole = sides[(sides.max(axis=1) > 10)]
+    assert np.median(whole[:, 0] / whole[:, 1]) == pytest.approx(1, abs=0.15)

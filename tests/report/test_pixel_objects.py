@@ -152,3 +152,16 @@ def test_areas_come_with_their_reasons(tmp_path: Path) -> None:
     reference = Georeference(pyproj.CRS(32633), rasterio.Affine.scale(2, 2))
     areas, reasons = place_areas(open_layer(tmp_path / "own.gpkg", ""), frame(reference), "reason")
     assert shapely.bounds(areas).tolist() == [[5, 5, 10, 10], [25, 25, 40, 30]] and reasons == ["torn", ""]
+
+
+def test_objects_that_were_dissolved_into_one_feature_are_shown_one_by_one(tmp_path: Path) -> None:
+    reference = PLACES["turned"]
+    boxes = np.array([[x, x, x + 20.0, x + 20.0] for x in range(0, 400, 50)])
+    objects = Detections(boxes, np.full(8, 0.5, np.float32), np.zeros(8, np.int64))
+    frame = geopandas.read_file(write(tmp_path / "a.gpkg", reference, objects), layer="a")
+    frame.dissolve("class").reset_index().to_file(tmp_path / "dissolved.gpkg")
+    frame = Frame(reference.crs, SIDE, SIDE, reference.to_pixel, reference.to_map)
+    placed = place_layer(open_layer(tmp_path / "dissolved.gpkg", ""), frame, 100)
+    assert placed.counts == {"ship": 8} and placed.apart == 1
+    bounds = shapely.bounds(placed.objects.shapes)
+    assert np.abs(bounds[np.argsort(bounds[:, 0])] - boxes).max() < 0.01

@@ -8,9 +8,10 @@ from typing import Any
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from support.commands import Run
-from support.report_pages import data_of, write
+from support.report_pages import data_of, unpacked, write
 from support.scenes import UTM, noise, write_scene
 
 from lcageo.report import scene as scene_page
@@ -71,3 +72,25 @@ def test_coverage_is_in_tiles_and_says_where_to_see_holes(tmp_path: Path, run: R
     geopandas.GeoDataFrame(geometry=[shapely.box(UTM.c + 1, UTM.f - 9, UTM.c + 9, UTM.f - 1)], crs=32633).to_file(own)
     assert run("report", scene, own, "-o", "own.html").code == 0
     assert data_of(tmp_path / "own.html")["coverage"] == [["tiles", "not recorded in the layer"]]
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 2), (3, 1)])
+def test_a_page_shows_square_ground(tmp_path: Path, across: int, down: int) -> None:
+    """The same objects, on the same ground in square pixels and in others: their outlines lie in the same places."""
+    place = tmp_path / "found.gpkg"
+    write(place)
+    pages = []
+    for name, transform, pixels in (
+        ("square", UTM, noise(180, 300)),
+        ("oblong", UTM @ rasterio.Affine.scale(across, down), noise(180 // down, 300 // across)),
+    ):
+        scene = write_scene(tmp_path / f"{name}.tif", pixels, transform=transform)
+        scene_page.report_scene(str(scene), place, tmp_path / f"{name}.html")
+        pages.append(data_of(tmp_path / f"{name}.html"))
+    square, oblong = pages
+    assert oblong["size"] == pytest.approx(square["size"], rel=1e-3)
+    assert oblong["metres"] == pytest.approx(square["metres"], rel=1e-3)
+    assert oblong["affine"] == pytest.approx(square["affine"], rel=1e-3)
+    assert oblong["pixel"] == pytest.approx([across, down], rel=1e-3) and square["pixel"] == [1, 1]
+    corners = [unpacked(page["objects"]["steps"], "<i4").reshape(-1, 2).cumsum(axis=0) / 16 for page in pages]
+    assert len(corners[0]) == 12 and np.abs(corners[0] - corners[1]).max() < 0.2

@@ -9,45 +9,12 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
-from rasterio.enums import ColorInterp
 from support.rasters import read_all
 from support.scenes import noise, write_scene
 
-from lcageo.errors import SceneError, UsageError
-from lcageo.scene.describe import SceneInfo, alpha_band, palette
+from lcageo.errors import SceneError
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
-
-
-@pytest.mark.parametrize(
-    ("bands", "meaning", "used"),
-    [
-        (1, [ColorInterp.gray], (1, 1, 1)),
-        (2, [ColorInterp.gray, ColorInterp.alpha], (1, 1, 1)),
-        (4, [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined], (3, 2, 1)),
-        (5, [ColorInterp.undefined] * 5, (1, 2, 3)),
-        (4, [ColorInterp.alpha, *[ColorInterp.undefined] * 3], (2, 3, 4)),
-    ],
-)
-def test_bands_are_chosen_by_colour_then_by_order(
-    tmp_path: Path, bands: int, meaning: list[ColorInterp], used: tuple[int, ...]
-) -> None:
-    path = write_scene(tmp_path / "a.tif", noise(20, 20, bands))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.colorinterp = meaning
-    with open_scene(path) as scene:
-        assert scene.info.bands == used
-
-
-def test_bands_as_asked_in_their_order(tmp_path: Path) -> None:
-    pixels = noise(20, 20, 4)
-    window, _ = read_all(write_scene(tmp_path / "a.tif", pixels), bands=[4, 3, 2])
-    assert (window == pixels[[3, 2, 1]]).all()
-
-
-@pytest.mark.parametrize("bands", [[1, 2, 4], [0, 1, 2], [1, 2]])
-def test_bands_that_do_not_fit_are_refused(tmp_path: Path, bands: list[int]) -> None:
-    with pytest.raises(UsageError, match="has 3 band"):
-        open_scene(write_scene(tmp_path / "a.tif", noise(20, 20)), bands)
 
 
 def test_palette_becomes_colour(tmp_path: Path) -> None:
@@ -94,7 +61,8 @@ def test_size_type_and_storage_are_those_of_the_file(tmp_path: Path) -> None:
     assert (info.name, info.driver, info.dtype, info.compression) == ("a.b", "GTiff", "uint16", "LZW")
     assert (info.width, info.height, info.count) == (96, 64, 3)
     assert info.block_shape == (16, 32) and info.overviews == (2, 4)
-    assert info.warnings() == []
+    (of_bands,) = info.warnings()
+    assert "does not say which of its 3 bands are red, green and blue: bands 1, 2, 3 are taken" in of_bands
 
 
 def test_the_resolution_is_the_geometric_mean_of_both_sides(tmp_path: Path) -> None:
@@ -112,29 +80,6 @@ def test_only_whole_numbers_can_be_nodata_by_coincidence(tmp_path: Path, dtype: 
     assert (info.mask, info.nodata, info.nodata_is_a_colour) == ("nodata", nodata, colour)
     without = info_of(write_scene(tmp_path / "b.tif", noise(8, 8).astype(dtype)))
     assert (without.mask, without.nodata, without.nodata_is_a_colour) == ("none", None, False)
-
-
-def test_a_paletted_scene_is_described_by_its_colours(tmp_path: Path) -> None:
-    path = write_scene(tmp_path / "a.tif", np.array([[[0, 1], [2, 0]]], np.uint8))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.write_colormap(1, {0: (10, 20, 30, 255), 255: (1, 2, 3, 0)})
-    with rasterio.open(path) as dataset:
-        colours = palette(dataset, 1)
-        assert colours is not None and colours.shape == (256, 3)
-        assert colours[0].tolist() == [10, 20, 30] and colours[255].tolist() == [1, 2, 3]
-        assert alpha_band(dataset) is None
-    assert info_of(path).bands == (1, 1, 1)
-    with rasterio.open(write_scene(tmp_path / "grey.tif", noise(2, 2, 1))) as dataset:
-        assert palette(dataset, 1) is None
-
-
-def test_the_alpha_band_is_found_wherever_it_is(tmp_path: Path) -> None:
-    path = write_scene(tmp_path / "a.tif", noise(8, 8, 4))
-    with rasterio.open(path, "r+") as dataset:
-        dataset.colorinterp = [ColorInterp.red, ColorInterp.alpha, ColorInterp.green, ColorInterp.blue]
-    with rasterio.open(path) as dataset:
-        assert alpha_band(dataset) == 2
-    assert info_of(path).bands == (1, 3, 4)
 
 
 def test_a_scene_in_an_uncertain_position_warns(tmp_path: Path) -> None:

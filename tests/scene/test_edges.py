@@ -11,14 +11,14 @@ from support.scenes import damaged_scene, noise, write_scene
 
 from lcageo.errors import SceneError
 from lcageo.scene import sample
-from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, may_have_edge, valid_share, without_specks
+from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
 
 
 def edge_of(path: Path) -> EdgeMask | None:
     with open_scene(path) as scene:
-        return find_edge(sample_scene(scene), scene.info.width, scene.info.height)
+        return find_edge(sample_scene(scene), scene.info)
 
 
 def slanted(height: int, width: int) -> NDArray[np.bool_]:
@@ -47,14 +47,14 @@ def test_sweeps_are_a_flood_fill_from_the_border(seed: int, rows: int, columns: 
     assert (_connected_to_border(extreme) == flood(extreme)).all()
 
 
-@pytest.mark.parametrize(("value", "black"), [(0, True), (4, True), (255, False)])
-def test_a_collar_is_found_to_the_pixel(tmp_path: Path, value: int, black: bool) -> None:
+@pytest.mark.parametrize(("value", "name"), [(0, "0"), (4, "0"), (255, "255"), (125, "125")])
+def test_a_collar_is_found_to_the_pixel(tmp_path: Path, value: int, name: str) -> None:
     pixels = noise(300, 400)
     collar = slanted(300, 400)
     pixels[:, collar] = value
     pixels[:, 200:210, 200:210] = value  # dark ground inside is not a collar
     edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
-    assert edge is not None and edge.black is black
+    assert edge is not None and edge.name == name
     valid = edge.valid(pixels[:, 0:200, 0:300], 0, 0, 300, 200)
     assert (valid == ~collar[0:200, 0:300]).all()
     assert edge.valid(pixels[:, 200:220, 190:220], 190, 200, 30, 20).all()
@@ -103,9 +103,9 @@ def test_the_share_with_data_is_that_of_the_pixels(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", limit)
         with open_scene(path) as scene:
             seen = sample_scene(scene)
-        share = valid_share(seen, find_edge(seen, 800, 600))
+            share = with_data(seen, find_edge(seen, scene.info)).mean()
         assert share == pytest.approx(1 - collar.mean(), abs=0.01)
-        assert valid_share(seen, None) == 1.0
+        assert with_data(seen, None).all()
 
 
 def test_scenes_without_a_collar_have_none(tmp_path: Path) -> None:
@@ -120,15 +120,75 @@ def test_specks_are_distinguished_from_areas() -> None:
     assert (without_specks(invalid) == area).all()
 
 
-def test_other_types_need_the_exact_value(tmp_path: Path) -> None:
-    pixels = noise(300, 300).astype(np.uint16)
-    collar = slanted(300, 300)
-    for value, black in ((0, True), (65535, False)):
-        pixels[:, collar] = value
-        edge = edge_of(write_scene(tmp_path / f"{value}.tif", pixels))
-        assert edge is not None and edge.black is black
-    floats = pixels.astype(np.float32)
-    assert edge_of(write_scene(tmp_path / "float.tif", floats)) is None
+@pytest.mark.parametrize("probed", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("uint16", 0),
+        ("uint16", 65535),
+        ("uint16", 1),
+        ("int16", -32768),
+        ("int16", -9999),
+        ("float32", -9999),
+        ("float32", 0),
+        ("float32", 1),
+        ("float32", 0.1),
+        ("float64", -32768),
+    ],
+)
+def test_a_collar_of_any_value_is_found_to_the_pixel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, value: float, probed: bool
+) -> None:
+    if probed:
+        monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
+    unit = 200.0 if dtype.startswith("float") else 0.1
+    pixels = (noise(600, 800) / unit).astype(dtype)
+    collar = slanted(600, 800)
+    pixels[:, collar] = value
+    pixels[:, 500:510, 500:510] = value  # inside, it is no collar
+    edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
+    assert edge is not None and float(edge.name) == pytest.approx(value)
+    assert (edge.valid(pixels[:, :300], 0, 0, 800, 300) == ~collar[:300]).all()
+    assert edge.valid(pixels[:, 480:520, 480:520], 480, 480, 40, 40).all()
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.2, False), (0.8, True)])
+def test_ground_of_one_value_at_the_border_is_no_collar(tmp_path: Path, share: float, found: bool) -> None:
+    """Water in a picture of few grey levels; a grey frame has most of the border."""
+    pixels = noise(300, 400)
+    pixels[:, :, : int(400 * share)] = 70
+    assert (edge_of(write_scene(tmp_path / "a.tif", pixels)) is not None) is found
+
+
+def test_a_collar_may_have_a_colour(tmp_path: Path) -> None:
+    pixels = noise(300, 400)
+    pixels[:, :, :100] = np.array([255, 0, 255], np.uint8)[:, None, None]
+    edge = edge_of(write_scene(tmp_path / "a.tif", pixels))
+    assert edge is not None and edge.name == "255, 0, 255"
+
+
+def test_pixels_that_resampling_mixes_with_the_collar_are_left_out(tmp_path: Path) -> None:
+    pixels = noise(300, 400).astype(np.float32)
+    pixels[:, :, :101] = -9999
+    path = write_scene(tmp_path / "a.tif", pixels)
+    edge = edge_of(path)
+    with open_scene(path) as scene:
+        reduced, valid = scene.read(0, 0, 400, 300, 200, 150)
+    assert edge is not None
+    valid &= edge.valid(reduced, 0, 0, 400, 300)
+    assert reduced[:, valid].min() >= 30 and valid[:, 52:].all()
+
+
+@pytest.mark.parametrize(("nodata", "found"), [(-1, True), (40, False)])
+def test_a_tag_counts_only_if_the_file_has_its_value(tmp_path: Path, nodata: int, found: bool) -> None:
+    pixels = noise(300, 400).astype(np.int16)
+    pixels[:, :, :100] = -9999
+    pixels[:, :, 300:] = 40
+    assert (edge_of(write_scene(tmp_path / "a.tif", pixels, nodata=nodata)) is not None) is found
+
+
+def test_a_scene_of_one_colour_is_no_collar(tmp_path: Path) -> None:
+    assert edge_of(write_scene(tmp_path / "a.tif", np.full((3, 50, 50), 90, np.uint8))) is None
 
 
 def test_what_cannot_be_read_is_not_a_collar(tmp_path: Path) -> None:
@@ -136,4 +196,4 @@ def test_what_cannot_be_read_is_not_a_collar(tmp_path: Path) -> None:
     with open_scene(path) as scene:
         seen = sample_scene(scene)
         assert 0.6 < seen.valid.mean() < 0.8
-        assert find_edge(seen, scene.info.width, scene.info.height) is None
+        assert find_edge(seen, scene.info) is None

@@ -30,7 +30,7 @@ def characters():
     return int(Path("/proc/self/io").read_text().split()[1])
 
 with open_scene(sys.argv[1]) as scene:
-    grid = plan_tiles(scene.info.width, scene.info.height, 256, 64, float(sys.argv[2]))
+    grid = plan_tiles(scene.info.width, scene.info.height, 256, 64, (float(sys.argv[2]),) * 2)
     order = reading_order(scene.info, grid, np.arange(len(grid)), 2)
     before = characters()
     for tile, image in read_ahead(TileReader(scene, IDENTITY, None, 256, (0, 0, 0)), grid, order, 4):

@@ -23,7 +23,7 @@ def reader_of(scene: Scene, size: int) -> TileReader:
 
 
 def grid_of(scene: Scene, size: int, scale: float = 1.0) -> TileGrid:
-    return plan_tiles(scene.info.width, scene.info.height, size, size // 4, scale)
+    return plan_tiles(scene.info.width, scene.info.height, size, size // 4, (scale, scale))
 
 
 def order_of(scene: Scene, grid: TileGrid, threads: int) -> ReadingOrder:

@@ -20,11 +20,11 @@ def test_probes_of_a_large_scene_estimate_the_same(tmp_path: Path, monkeypatch: 
     pixels = np.random.default_rng(1).integers(0, 3000, (3, 700, 500)).astype(np.uint16)
     path = write_scene(tmp_path / "a.tif", pixels, tiled=True, blockxsize=128, blockysize=128)
     with open_scene(path) as scene:
-        whole = estimate_stretch(sample_scene(scene))
+        whole = estimate_stretch(sample_scene(scene), None)
         monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
         probed = sample_scene(scene)
     assert probed.pixels.shape == (3, 48, 34, 256) and probed.valid.all()
-    assert estimate_stretch(probed).high == pytest.approx(whole.high, rel=0.02)
+    assert estimate_stretch(probed, None).high == pytest.approx(whole.high, rel=0.02)
 
 
 def test_a_small_scene_is_its_own_sample(tmp_path: Path) -> None:

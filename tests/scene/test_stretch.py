@@ -5,18 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.scenes import noise, write_scene
+import rasterio
+from support.scenes import UTM, noise, write_scene
 
+from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import IDENTITY, Stretch, estimate_stretch, parse_stretch, reduced_image
+from lcageo.scene.stretch import IDENTITY, Stretch, choose_stretch, estimate_stretch, parse_stretch, reduced_image
 
 
 def test_uint8_is_left_unchanged(tmp_path: Path) -> None:
     pixels = noise(50, 50)
     with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
-        stretch = estimate_stretch(sample_scene(scene))
+        stretch = estimate_stretch(sample_scene(scene), None)
     assert stretch == IDENTITY and stretch.apply(pixels) is pixels
 
 
@@ -25,7 +27,7 @@ def test_other_types_span_their_percentiles(tmp_path: Path, dtype: str) -> None:
     pixels = np.random.default_rng(0).integers(100, 4000, (3, 200, 200)).astype(dtype)
     pixels[:, :50] = 0  # nodata must not count
     with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=0)) as scene:
-        stretch = estimate_stretch(sample_scene(scene))
+        stretch = estimate_stretch(sample_scene(scene), None)
     low, high = np.percentile(pixels[:, 50:].reshape(3, -1), [2, 98], axis=1)
     assert stretch.low == pytest.approx(low) and stretch.high == pytest.approx(high)
     image = stretch.apply(pixels)
@@ -56,7 +58,7 @@ def test_nodata_at_the_end_of_the_range_disturbs_nothing(
     pixels = np.random.default_rng(0).integers(0, 1000, (3, 60, 60)).astype(dtype)
     pixels[:, :20] = nodata
     with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=nodata if tagged else None)) as scene:
-        stretch = estimate_stretch(sample_scene(scene))
+        stretch = estimate_stretch(sample_scene(scene), None)
         read, valid = scene.read(0, 0, 60, 60, 60, 60)
     assert not valid[:20].any() and valid[20:].all()
     assert all(0 <= low < 100 and 900 < high < 1000 for low, high in zip(stretch.low, stretch.high, strict=True))
@@ -73,7 +75,7 @@ def test_a_constant_scene_and_one_without_data_do_not_divide_by_zero(tmp_path: P
     for value, nodata in ((7, None), (7, 7)):
         path = write_scene(tmp_path / f"{nodata}.tif", np.full((3, 20, 20), value, np.uint16), nodata=nodata)
         with open_scene(path) as scene:
-            stretch = estimate_stretch(sample_scene(scene))
+            stretch = estimate_stretch(sample_scene(scene), None)
         assert np.isfinite(stretch.apply(np.full((3, 2, 2), value, np.uint16))).all()
 
 
@@ -96,3 +98,25 @@ def test_reduced_image_is_the_whole_scene_with_black_for_no_data(tmp_path: Path)
     with open_scene(write_scene(tmp_path / "a.tif", pixels, nodata=3)) as scene:
         image = reduced_image(scene, IDENTITY, 50)
     assert image.shape == (3, 50, 30) and (image[:, 26:] == 0).all() and (image[:, :24] > 0).all()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", -9999), ("uint16", 65535), ("int16", -32768)])
+def test_a_collar_that_no_tag_marks_is_not_part_of_the_stretch(tmp_path: Path, dtype: str, value: int) -> None:
+    ground = noise(500, 600).astype(dtype)
+    collar = ground.copy()
+    collar[:, np.add(*np.mgrid[:500, :600]) < 450] = value
+    stretches = []
+    for name, pixels, tags in (("none", collar, {}), ("tagged", collar, {"nodata": value}), ("ground", ground, {})):
+        with open_scene(write_scene(tmp_path / f"{name}.tif", pixels, **tags)) as scene:
+            stretches.append(choose_stretch(scene)[0])
+    assert stretches[0] == stretches[1] == stretches[2]
+    with open_scene(tmp_path / "none.tif") as scene:
+        assert choose_stretch(scene, edge_nodata=EdgeNodata.NONE)[0] != stretches[0]
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 2), (4, 1), (1, 1)])
+def test_a_reduced_image_shows_square_ground(tmp_path: Path, across: int, down: int) -> None:
+    transform = UTM @ rasterio.Affine.scale(across, down)
+    with open_scene(write_scene(tmp_path / "a.tif", noise(200 // down, 400 // across), transform=transform)) as scene:
+        image = reduced_image(scene, IDENTITY, 100)
+    assert image.shape == (3, 50, 100)

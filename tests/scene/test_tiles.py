@@ -27,20 +27,21 @@ def test_every_pixel_is_covered_and_no_tile_leaves_the_scene(width: int, height:
     assert covered.all()
 
 
-@given(SIDES, TILE_SIZES, SHARES, SCALES)
+@given(st.tuples(SIDES, SIDES), TILE_SIZES, SHARES, st.tuples(SCALES, SCALES))
 def test_neighbours_share_at_least_the_overlap_and_reach_the_border(
-    side: int, size: int, share: float, scale: float
+    sides: tuple[int, int], size: int, share: float, scales: tuple[float, float]
 ) -> None:
     overlap = int(size * share)
-    grid = plan_tiles(side, side, size, overlap, scale)
-    starts = grid.col_starts
-    assert all(0 < after - before <= size - overlap for before, after in pairwise(starts))
-    right = (starts[-1] + grid.tile_width) * scale
-    assert side - 1e-6 * scale <= right < side + scale + 1e-6
+    grid = plan_tiles(*sides, size, overlap, scales)
+    axes = zip(sides, scales, (grid.col_starts, grid.row_starts), (grid.tile_width, grid.tile_height), strict=True)
+    for side, scale, starts, length in axes:
+        assert all(0 < after - before <= size - overlap for before, after in pairwise(starts))
+        end = (starts[-1] + length) * scale
+        assert side - 1e-6 * scale <= end < side + scale + 1e-6
 
 
-@given(SIDES, SIDES, TILE_SIZES, SCALES)
-def test_bounds_of_all_tiles_are_those_of_each(width: int, height: int, size: int, scale: float) -> None:
+@given(SIDES, SIDES, TILE_SIZES, st.tuples(SCALES, SCALES))
+def test_bounds_of_all_tiles_are_those_of_each(width: int, height: int, size: int, scale: tuple[float, float]) -> None:
     grid = plan_tiles(width, height, size, size // 4, scale)
     assert [tile.bounds for tile in grid] == [tuple(row) for row in grid.bounds().tolist()]
     assert [tile.index for tile in grid] == list(range(len(grid)))
@@ -53,9 +54,9 @@ def test_a_scene_of_40_gigapixels_is_planned_at_once() -> None:
 
 
 def test_tile_pixels_become_scene_pixels() -> None:
-    tile = plan_tiles(1000, 1000, 100, 20, scale=2.5)[1]
+    tile = plan_tiles(1000, 1000, 100, 20, scale=(2.5, 0.5))[1]
     found = Detections(np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
-    assert tile.to_scene(found).boxes_xyxy.tolist() == [[200, 0, 225, 50]]
+    assert tile.to_scene(found).boxes_xyxy.tolist() == [[200, 0, 225, 10]]
 
 
 def test_an_overlap_without_a_step_is_refused() -> None:

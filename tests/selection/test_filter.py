@@ -107,3 +107,18 @@ def test_an_empty_layer_stays_empty(suffix: str, tmp_path: Path) -> None:
     write(tmp_path / f"none{suffix}", Detections.empty())
     counts = filter_layer(tmp_path / f"none{suffix}", tmp_path / "after.gpkg", Criteria())
     assert counts.read == {} and len(read(tmp_path / "after.gpkg")) == 0
+
+
+def test_objects_that_were_dissolved_into_one_feature_are_selected_one_by_one(tmp_path: Path) -> None:
+    corners = np.array([(30.0 * number, 0.0) for number in range(10)])
+    sides = np.arange(10.0) + 5
+    boxes = np.hstack([corners, corners + sides[:, None]])
+    single = write(tmp_path / "single.gpkg", Detections(boxes, np.full(10, 0.9, np.float32), np.zeros(10, np.int64)))
+    read(single).dissolve("class").reset_index().to_file(tmp_path / "dissolved.gpkg")
+    for criteria, kept in ((Criteria(score=0.5), 10), (Criteria(score=0.5, min_area=15.0), 7), (Criteria(top=4), 4)):
+        for name, notes in (("single", 0), ("dissolved", 1)):
+            target = tmp_path / f"{name}-kept.gpkg"
+            counts = filter_layer(tmp_path / f"{name}.gpkg", target, criteria, overwrite=True)
+            assert counts.read == {"ship": 10} and counts.kept == {"ship": kept}
+            assert len([line for line in counts.warnings if "1 features have parts that lie apart" in line]) == notes
+            assert len(read(target)) == kept

@@ -79,7 +79,7 @@ def main() -> None:
         print_step("journalled", found, started)
         started = time.monotonic()
         merge(plan, replace(DetectConfig(), iou=0.5), journal)
-        objects = sum(journal.counts(len(CLASSES)))
+        objects = sum(journal.counts([0.0] * len(CLASSES)))
         print_step("merged", objects, started)
         started, path = time.monotonic(), Path(folder) / f"found.{arguments.format}"
         parts = feature_parts(journal.objects(), CLASSES, place.to_map, place.crs, "many")

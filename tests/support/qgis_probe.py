@@ -45,13 +45,14 @@ def opened(uri: str) -> dict[str, Any]:
     ]
     settings = layer.labeling().settings()
     about["labels"] = [layer.labelsEnabled(), settings.scaleVisibility, settings.maximumScale, settings.minimumScale]
-    about["opacities"] = {str(feature["id"]): opacity(layer, feature) for feature in layer.getFeatures()}
+    opacities = {str(feature["id"]): opacity(layer, feature) for feature in layer.getFeatures()}
+    about["opacities"] = {number: found for number, found in opacities.items() if found is not None}
     about["drawn"] = {str(scale): drawn(layer, scale, uri.split("|")[0]) for scale in SCALES}
     return about
 
 
-def opacity(layer: QgsVectorLayer, feature: Any) -> float:
-    """Opacity, per cent, of the symbol that QGIS chooses for a feature."""
+def opacity(layer: QgsVectorLayer, feature: Any) -> float | None:
+    """Opacity, per cent, of the symbol that QGIS chooses for a feature; None if it draws none."""
     context = QgsRenderContext()
     context.expressionContext().appendScopes(QgsExpressionContextUtils.globalProjectLayerScopes(layer))
     context.expressionContext().setFields(layer.fields())
@@ -59,6 +60,8 @@ def opacity(layer: QgsVectorLayer, feature: Any) -> float:
     renderer = layer.renderer().clone()
     renderer.startRender(context, layer.fields())
     symbol = renderer.symbolForFeature(feature, context)
+    if symbol is None:
+        return None
     found, _ = symbol.dataDefinedProperties().valueAsDouble(QgsSymbol.PropertyOpacity, context.expressionContext(), -1)
     renderer.stopRender(context)
     return float(found)

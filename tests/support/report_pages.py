@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 from support.scenes import UTM
 
 from lcageo.detections import Detections
@@ -39,3 +42,8 @@ def data_of(page: Path) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+def unpacked(text: str, dtype: str) -> NDArray[Any]:
+    """A page's packed column."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype)

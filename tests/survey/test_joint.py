@@ -23,7 +23,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.scene.georef import Georeference
 from lcageo.survey import joint
-from lcageo.survey.joint import SceneLayer, common_crs, joint_parts
+from lcageo.survey.joint import CountedObjects, SceneLayer, common_crs, joint_parts
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.record import RunRecord
@@ -61,8 +61,11 @@ def placed(
     return Scene(SceneLayer(name, path, pyproj.CRS(crs), gsd_m, corners, size, len(found)), affine, found, frame)
 
 
-def joined(scenes: Sequence[Scene], agnostic: bool = False) -> geopandas.GeoDataFrame:
-    return pd.concat(joint_parts([scene.layer for scene in scenes], CLASSES, agnostic), ignore_index=True)
+def joined(
+    scenes: Sequence[Scene], agnostic: bool = False, least: dict[str, float] | None = None
+) -> geopandas.GeoDataFrame:
+    parts = joint_parts([scene.layer for scene in scenes], CLASSES, agnostic, least or {})
+    return pd.concat(parts, ignore_index=True)
 
 
 def names(scenes: Sequence[Scene], agnostic: bool = False) -> list[str]:
@@ -342,3 +345,34 @@ def test_a_scene_that_cannot_be_transformed_to_the_common_crs_is_reported(tmp_pa
     off = SceneLayer("site", scene.path, local, 0.5, scene.corners, scene.size, scene.objects)
     with pytest.raises(OutputError, match=r"scene 'site' cannot be transformed to WGS 84 / UTM .*; leave it out"):
         list(joint_parts([scene, off], CLASSES))
+
+
+@pytest.mark.parametrize("border", [False, True], ids=["in the middle", "cut by the border"])
+def test_what_was_found_yields_to_no_candidate(tmp_path: Path, border: bool) -> None:
+    """A candidate of a finer scene, or a larger one, would hide it: candidates are not shown."""
+    coarse = rasterio.Affine(1, 0, 500_000, 0, -1, 5_000_000)
+    fine = rasterio.Affine(0.5, 0, 500_000 + 60 * border, 0, -0.5, 5_000_000)
+    box = (40, 40, 60, 60) if not border else (180, 40, 200, 60)
+    other = tuple(2 * (x - 60 * border) if axis % 2 == 0 else 2 * x for axis, x in enumerate(box))
+    wider = (other[0], other[1], other[2] + 8 * border, other[3])
+    scenes = [
+        placed(tmp_path, "coarse", coarse, [(*box, 0.9, 0)]),
+        placed(tmp_path, "fine", fine, [(*wider, 0.1, 0)], size=(400, 200)),
+    ]
+    assert names(scenes) == ["fine"]
+    least = {"ship": 0.5}
+    assert joined(scenes, least=least)["scene"].tolist() == ["coarse"]
+    counted = CountedObjects(joint_parts([scene.layer for scene in scenes], CLASSES, False, least), least)
+    assert len(pd.concat(counted)) == 1 and counted.per_class == {"ship": 1}
+
+
+def test_only_what_was_found_is_counted(tmp_path: Path) -> None:
+    scene = placed(
+        tmp_path,
+        "a",
+        rasterio.Affine(1, 0, 500_000, 0, -1, 5_000_000),
+        [(10, 10, 20, 20, 0.9, 0), (40, 40, 50, 50, 0.2, 0), (70, 70, 80, 80, 0.2, 1)],
+    )
+    least = {"ship": 0.5, "storage tank": 0.2}
+    counted = CountedObjects(joint_parts([scene.layer], CLASSES, False, least), least)
+    assert len(pd.concat(counted)) == 3 and counted.per_class == {"ship": 1, "storage tank": 1}

@@ -177,9 +177,9 @@ def test_the_summary_lists_every_scene(flight: Path, tmp_path: Path) -> None:
     nowhere, first = rows[0], rows[1]
     assert "has no CRS" in nowhere["warnings"] and nowhere["white square"] == "1"
     layer = geopandas.read_file(tmp_path / "out" / first["layer"])
-    assert int(first["objects"]) == len(layer) == int(first["grey square"]) + int(first["white square"]) > 0
+    assert int(first["found"]) == len(layer) == int(first["grey square"]) + int(first["white square"]) > 0
     assert int(first["tiles_planned"]) == int(first["tiles_run"]) > 4 and "part 9.tif" in rows[-1]["error"]
-    assert content["per_scene"][1]["objects"] == len(layer)
+    assert content["per_scene"][1]["found"] == len(layer)
     joint = geopandas.read_file(tmp_path / "out" / "survey.geojson")
     assert "nowhere" not in set(joint["scene"])
 

@@ -63,8 +63,15 @@ def test_rings_that_cross_themselves_become_the_areas_they_enclose(tmp_path: Pat
 def test_collections_count_with_their_polygons_and_heights_are_dropped(tmp_path: Path) -> None:
     mixed = shapely.GeometryCollection([SQUARE, shapely.box(0, 0, 3, 3), shapely.Point(9, 9)])
     high = shapely.force_3d(SQUARE, 77)
-    layer = read_polygons(written(tmp_path / "a.gpkg", mixed, high), "--layer")
-    assert shapely.area(layer.shapes).tolist() == [109, 100] and not shapely.has_z(layer.shapes).any()
+    path = written(tmp_path / "a.gpkg", mixed, high)
+    layer = read_polygons(path, "--layer")
+    assert sorted(shapely.area(layer.shapes)) == [9, 100, 100] and not shapely.has_z(layer.shapes).any()
+    assert layer.frame.index.tolist() == [0, 0, 1]
+    assert layer.warnings == (
+        f"--layer '{path}': 1 features have parts that lie apart; each part is an object of its own",
+    )
+    whole = read_polygons(path, "--aoi", objects=False)
+    assert shapely.area(whole.shapes).tolist() == [109, 100] and not whole.warnings
 
 
 def test_geojson_of_pixels_has_no_crs_although_gdal_says_so(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ ENTRIES: dict[str, st.SearchStrategy[Any]] = {
     "bands": st.tuples(*[st.integers(1, 12)] * 3),
     "stretch": st.builds(ValueRange, three, three),
     "scene_gsd_m": numbers,
-    "scene_pixels_per_tile_pixel": numbers,
+    "scene_pixels_per_tile_pixel": st.tuples(numbers, numbers),
     "tiles": st.builds(TileCounts, counts, counts, counts, counts, counts),
     "boxes_of_impossible_size": counts,
     "filtered": st.lists(st.dictionaries(words, anything, max_size=2), min_size=1, max_size=2).map(tuple),

@@ -26,6 +26,7 @@ from lcageo.selection.filter import filter_layer
 from lcageo.vector import write as vector
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS, STYLE_MARK
+from lcageo.vector.geopackage import append_layer
 from lcageo.vector.publish import Publication, check_output
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import LABEL_SCALE, qml
@@ -33,6 +34,7 @@ from lcageo.vector.target import FileTarget
 
 CLASSES = ("ship", "R&D <hut>", 'it\'s "odd"', "Öltank", "never found")
 UTM = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
+ABOUT = RunRecord(model="m")
 SAVED = "<!DOCTYPE qgis><qgis version='3.40.0'>an afternoon's work</qgis>"
 
 
@@ -47,9 +49,9 @@ def layer(objects: Detections) -> geopandas.GeoDataFrame:
     return features(objects, CLASSES, UTM.to_map, UTM.crs, "scene")
 
 
-def write(path: Path, *parts: geopandas.GeoDataFrame) -> Path:
+def write(path: Path, *parts: geopandas.GeoDataFrame, record: RunRecord = ABOUT) -> Path:
     with Publication() as publication:
-        vector.write_layer(parts, RunRecord(model="m"), publication.draft_of(FileTarget.of(path)))
+        vector.write_layer(parts, record, publication.draft_of(FileTarget.of(path)))
         publication.publish()
     return path
 
@@ -173,3 +175,43 @@ def test_qgis_draws_the_classes_and_labels_at_large_scale_only(suffix: str, in_q
         )
         best = (pixels == PALETTE[3]).all(axis=1).sum()  # its score is 1: its outline is opaque
         assert best > 20, f"the outline of the best object is not in the picture at 1:{scale}"
+
+
+KEPT = RunRecord(
+    model="m",
+    parameters={"keep": 0.1},
+    thresholds={"ship": 0.25, "R&D <hut>": 0.75, 'it\'s "odd"': 0.55, "Öltank": 0.65, "never found": 0.9},
+)
+
+
+def test_candidates_are_hidden_until_they_are_ticked_in_the_legend(tmp_path: Path) -> None:
+    """Of two classes, the first of two objects is below the threshold."""
+    suffixes = [suffix for suffix in FORMATS if suffix != ".parquet"]
+    uris = {
+        suffix: str(write(tmp_path / f"kept-{suffix[1:]}{suffix}", layer(found()), record=KEPT)) for suffix in suffixes
+    }
+    uris[".gpkg"] += "|layername=kept-gpkg"
+    opened = qgis_opens(list(uris.values()), tmp_path)
+    scores = found().scores.round(4).tolist()
+    shown = [n for n, score in enumerate(scores) if score >= list((KEPT.thresholds or {}).values())[n % 4]]
+    assert shown == [0, 4, 5, 6, 7]
+    for uri in uris.values():
+        about = opened[uri]
+        assert about["drawn"]["2000"] == sorted(f"{CLASSES[n % 4]} {scores[n]:.2f}" for n in shown)
+        assert sorted(about["opacities"]) == [str(n + 1) for n in shown]
+        assert [entry[1] for entry in about["categories"]] == [*CLASSES[:4], "other", "candidates"]
+
+
+def test_a_layer_of_what_was_found_alone_has_no_category_of_candidates(tmp_path: Path) -> None:
+    kept = write(tmp_path / "kept.gpkg", layer(found()), record=KEPT)
+    assert [value for value, _ in legend(style_of(kept))][-1] == "(candidate)"
+    filter_layer(kept, tmp_path / "found.gpkg", Criteria())
+    assert [value for value, _ in legend(style_of(tmp_path / "found.gpkg"))] == [*CLASSES[:4], ""]
+
+
+def test_an_appended_run_with_candidates_hides_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.gpkg", layer(found()))
+    with Publication() as publication:
+        append_layer([layer(found())], KEPT, FileTarget.of(path), publication)
+        publication.publish()
+    assert [value for value, _ in legend(style_of(path))][-1] == "(candidate)"

@@ -7,7 +7,8 @@ const NAMED = 150; // with up to this many, names
 const PATH = 50; // objects per path: in Chromium, 500 take twice the time, and so does one
 const MANY = 5000; // more than this take too long to redraw while the user drags
 
-const choice = { minimum: page.least, off: new Set(), key: "score", selected: -1 };
+// A minimum of null stands for each class's own threshold.
+const choice = { minimum: page.thresholds === null ? page.least : null, off: new Set(), key: "score", selected: -1 };
 let objects, holes, levels, view, list, bins;
 let earlier = null; // copy of the last drawing of very many objects, and its position
 let shown = new Uint32Array(0); // indices of objects, in the list's order
@@ -49,7 +50,12 @@ async function pictureLevels() {
 // ---- what is shown ----
 
 function isShown(index) {
-  return objects.scores[index] >= choice.minimum && !choice.off.has(objects.labels[index]);
+  const label = objects.labels[index];
+  return objects.scores[index] >= minimumOf(label) && !choice.off.has(label);
+}
+
+function minimumOf(label) {
+  return choice.minimum ?? page.thresholds[label];
 }
 
 /** Updates list, counts and picture after a change of `choice`. */
@@ -66,15 +72,15 @@ function refresh() {
   shown = found.slice(0, count);
   sort();
   element("shown").textContent = `${grouped(count)} of ${grouped(objects.count)} objects`;
-  element("least").textContent = (choice.minimum / 10000).toFixed(2);
+  element("least").textContent = choice.minimum === null ? "each class's own" : (choice.minimum / 10000).toFixed(2);
   page.classes.forEach((one, label) => {
     const [, number, , sum, histogram] = one.row.cells;
     one.row.className = choice.off.has(label) ? "off" : "";
     number.textContent = grouped(counts[label]);
     sum.textContent = area(counts[label] > 0 ? areas[label] : NaN);
-    drawHistogram(histogram.firstChild, bins.subarray(label * BINS, (label + 1) * BINS), one.colour);
+    drawHistogram(histogram.firstChild, bins.subarray(label * BINS, (label + 1) * BINS), one.colour, minimumOf(label));
   });
-  drawHistogram(element("histogram"), allBins(), "#a9b2bd");
+  drawHistogram(element("histogram"), allBins(), "#a9b2bd", choice.minimum ?? Math.min(...page.thresholds));
   list.update(count, choice.selected < 0 ? -1 : shown.indexOf(choice.selected));
   view.stir();
 }
@@ -105,7 +111,7 @@ function allBins() {
 }
 
 /** Bars from 0 to 1; those below the minimum score are faint. */
-function drawHistogram(canvas, counts, colour) {
+function drawHistogram(canvas, counts, colour, minimum) {
   const dense = window.devicePixelRatio || 1;
   canvas.width = canvas.clientWidth * dense;
   canvas.height = canvas.clientHeight * dense;
@@ -113,7 +119,7 @@ function drawHistogram(canvas, counts, colour) {
   context.fillStyle = colour;
   counts.forEach((count, bin) => {
     const high = count === 0 ? 0 : Math.max(dense, (count / most) * canvas.height);
-    context.globalAlpha = ((bin + 1) / counts.length) * 10000 > choice.minimum ? 1 : 0.3;
+    context.globalAlpha = ((bin + 1) / counts.length) * 10000 > minimum ? 1 : 0.3;
     context.fillRect(bin * wide, canvas.height - high, Math.max(1, wide - dense), high);
   });
 }
@@ -154,7 +160,7 @@ function toggleAll(on) {
 
 function makeSlider() {
   const slider = element("slider");
-  slider.value = choice.minimum;
+  slider.value = page.least;
   slider.addEventListener("input", () => {
     choice.minimum = Number(slider.value);
     refresh();

@@ -171,7 +171,7 @@ function hover(x, y) {
 }
 
 function positionText(x, y) {
-  const pixel = `column ${Math.floor(x)}, row ${Math.floor(y)}`;
+  const pixel = `column ${Math.floor(x / page.pixel[0])}, row ${Math.floor(y / page.pixel[1])}`;
   if (page.affine === null) return pixel;
   const [a, b, c, d, e, f] = page.affine, digits = Math.abs(a) + Math.abs(b) < 0.01 ? 6 : 1;
   return `${(a * x + b * y + c).toFixed(digits)}, ${(d * x + e * y + f).toFixed(digits)} (${page.crs})\n${pixel}`;

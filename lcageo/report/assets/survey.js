@@ -45,7 +45,9 @@ function refresh() {
     shown.sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.number - b.number);
   }
   const sum = shown.reduce((all, scene) => all + count(scene), 0);
-  element("shown").textContent = `${grouped(sum)} objects in ${grouped(shown.length)} of ${grouped(page.scenes.length)} scenes`;
+  const unique = page.unique === null ? "" : `; ${grouped(page.unique)} unique in the survey`;
+  element("shown").textContent =
+    `${grouped(sum)} found in ${grouped(shown.length)} of ${grouped(page.scenes.length)} scenes${unique}`;
   list.update(shown.length, shown.indexOf(choice.selected));
   view.redraw();
 }
@@ -170,5 +172,5 @@ function hover(x, y) {
     return;
   }
   const page_ = scene.href === null ? [] : ["double-click to open its page"];
-  showTip([scene.name, `${scene.state}, ${grouped(count(scene))} objects`, ...scene.notes, ...page_].join("\n"), view.x(x), view.y(y));
+  showTip([scene.name, `${scene.state}, ${grouped(count(scene))} found`, ...scene.notes, ...page_].join("\n"), view.x(x), view.y(y));
 }

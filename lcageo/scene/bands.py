@@ -1,0 +1,185 @@
+"""What the bands of a raster file mean: red, green and blue, palettes, alpha, the range of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from lcageo.errors import UsageError
+
+Bands = tuple[int, int, int]
+"""1-based numbers of the bands that are seen as red, green and blue."""
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+NAMES = ("red", "green", "blue")
+OTHER_NAMES = {"edge", "near", "nir", "ir", "infra", "infrared", "swir", "mir", "tir"}
+"""Words of a description beside which 'red' is not the colour: 'near infra red', 'red edge'."""
+WAVELENGTHS_NM = ((660.0, 620.0, 700.0), (555.0, 510.0, 590.0), (475.0, 430.0, 510.0))
+"""Centre, minimum and maximum of red, green and blue, as in Landsat, Sentinel-2 and aerial cameras."""
+ALPHA_PROBES = 4
+"""Places per side at which an alpha band is looked at."""
+ALPHA_PROBE_SIDE = 32
+"""Pixels along a side of each."""
+
+
+def choose_bands(path: str, dataset: Any, asked: Sequence[int] | None) -> tuple[Bands, list[str]]:
+    """The bands to use as red, green and blue, and messages for the user where the file does not say which they are.
+
+    Descriptions and wavelengths come before colour interpretations: GDAL marks the first bands of most files as red,
+    green and blue, whatever they are.
+
+    Args:
+        path: of the file, for messages.
+        dataset: open.
+        asked: as the user chose: three numbers, or one to use for all; None: to be found out.
+
+    Raises:
+        UsageError: if `asked` names a band that the file does not have.
+    """
+    if asked:
+        return _as_asked(path, dataset, asked), []
+    meaning = meanings(dataset)
+    names = [_name(*band) for band in zip(dataset.descriptions, meaning, strict=True)]
+    named = _by_name(names) or _by_wavelength(dataset)
+    if named is not None:
+        return named, []
+    if all(color in meaning for color in RGB):
+        red, green, blue = (meaning.index(color) + 1 for color in RGB)
+        return (red, green, blue), _note(path, names, (red, green, blue)) if _contradict(
+            names, (red, green, blue)
+        ) else []
+    colours = [band for band in dataset.indexes if meaning[band - 1] is not ColorInterp.alpha] or [1]
+    if len(colours) >= len(RGB):
+        return (colours[0], colours[1], colours[2]), _note(path, names, colours[:3])
+    return (colours[0], colours[0], colours[0]), _note(path, names, colours[:1]) if len(colours) > 1 else []
+
+
+def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
+    """(256, 3) colours of a paletted band, or None."""
+    if meanings(dataset)[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
+        return None
+    colours = dataset.colormap(band)
+    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
+
+
+def alpha_band(dataset: Any) -> int | None:
+    """Number of the band that is marked as alpha, or None."""
+    meaning = meanings(dataset)
+    return meaning.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in meaning else None
+
+
+def is_picture(dataset: Any, alpha: int) -> bool:
+    """Whether a band that is marked as alpha varies like a picture: GDAL marks the fourth of four bands, infrared, too.
+
+    Where a mask is not 0, nearly all its values are the same, whichever that is. Pixels that cannot be read count as
+    those of a mask. The dataset should not be used afterwards: GDAL reports some errors only once per handle.
+    """
+    width, height = min(ALPHA_PROBE_SIDE, dataset.width), min(ALPHA_PROBE_SIDE, dataset.height)
+    shares = (np.arange(ALPHA_PROBES) + 0.5) / ALPHA_PROBES
+    seen: list[NDArray[Any]] = []
+    for x in (shares * (dataset.width - width)).astype(int).tolist():
+        for y in (shares * (dataset.height - height)).astype(int).tolist():
+            with suppress(RasterioError, CPLE_BaseError):
+                seen.append(dataset.read(alpha, window=Window(x, y, width, height)).ravel())
+    values = np.concatenate(seen) if seen else np.zeros(0)
+    _, counts = np.unique(values[values > 0], return_counts=True)
+    return bool(len(counts) and counts.max() < counts.sum() / 2)
+
+
+def significant_bits(dataset: Any, band: int) -> int:
+    """Bits of an integer band that its values use: fewer than its type has where the file says so (NBITS)."""
+    stored = int(np.dtype(dataset.dtypes[band - 1]).itemsize * 8)
+    bits = dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", "")
+    return min(int(bits), stored) if bits.isdecimal() and int(bits) else stored
+
+
+def min_is_white(dataset: Any, band: int) -> bool:
+    """Whether a grey band has white at its least value; a palette already says so itself."""
+    inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+    return inverted and palette(dataset, band) is None
+
+
+def meanings(dataset: Any) -> list[ColorInterp]:
+    """Colour interpretation of the bands.
+
+    rasterio raises earlier errors of GDAL here, such as overviews cut off by a download, but only once.
+    """
+    with suppress(CPLE_BaseError):
+        return list(dataset.colorinterp)
+    return list(dataset.colorinterp)
+
+
+def _as_asked(path: str, dataset: Any, asked: Sequence[int]) -> Bands:
+    outside = [band for band in asked if not 1 <= band <= dataset.count]
+    if outside or len(asked) not in (1, 3):
+        raise UsageError(
+            f"--bands {','.join(map(str, asked))} does not fit scene '{path}', which has {dataset.count} band(s); "
+            f"give one or three numbers from 1 to {dataset.count}"
+        )
+    return (asked[0], asked[0], asked[0]) if len(asked) == 1 else (asked[0], asked[1], asked[2])
+
+
+def _by_name(names: Sequence[str]) -> Bands | None:
+    """The first bands that are described as red, green and blue, or by their initials."""
+    words = [_words(name) for name in names]
+    found = [
+        next((band for band, of in enumerate(words, 1) if (name in of and not of & OTHER_NAMES) or of == {name[0]}), 0)
+        for name in NAMES
+    ]
+    return (found[0], found[1], found[2]) if all(found) else None
+
+
+def _contradict(names: Sequence[str], chosen: Bands) -> bool:
+    """Whether a band that is marked as red, green or blue is described as something else."""
+    return any(
+        _words(names[band - 1]) & (OTHER_NAMES | {*NAMES} - {name}) for band, name in zip(chosen, NAMES, strict=True)
+    )
+
+
+def _by_wavelength(dataset: Any) -> Bands | None:
+    """The bands whose wavelengths are closest to red, green and blue."""
+    waves = [_wavelength_nm(dataset, band) for band in dataset.indexes]
+    found = []
+    for centre, low, high in WAVELENGTHS_NM:
+        near = [(abs(wave - centre), band) for band, wave in enumerate(waves, 1) if wave and low <= wave <= high]
+        found.append(min(near)[1] if near else 0)
+    return (found[0], found[1], found[2]) if all(found) else None
+
+
+def _wavelength_nm(dataset: Any, band: int) -> float | None:
+    """Central wavelength of a band: from GDAL's IMAGERY metadata, or as in ENVI's headers."""
+    tags = {name.lower(): value for name, value in dataset.tags(band).items()}
+    tags |= {name.lower(): value for name, value in dataset.tags(band, ns="IMAGERY").items()}
+    text = tags.get("central_wavelength_um") or tags.get("central_wavelength") or tags.get("wavelength") or ""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value * 1000 if value < 100 else value  # nobody images at 100 nm or at 100 micrometres
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall("[a-z]+", name.lower()))
+
+
+def _name(description: str | None, meaning: ColorInterp) -> str:
+    """What the file calls a band: its description, else a colour interpretation such as cyan."""
+    plain = (ColorInterp.undefined, ColorInterp.gray, ColorInterp.alpha, *RGB)
+    return description or ("" if meaning in plain else meaning.name)
+
+
+def _note(path: str, names: Sequence[str], chosen: Sequence[int]) -> list[str]:
+    taken = ", ".join(f"{band} ({names[band - 1]})" if names[band - 1] else str(band) for band in chosen)
+    what = f"bands {taken} are taken" if len(chosen) > 1 else f"band {taken} is taken for all three"
+    return [
+        f"scene '{path}' does not say which of its {len(names)} bands are red, green and blue: {what} "
+        "(--bands chooses others)"
+    ]

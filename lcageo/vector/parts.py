@@ -1,0 +1,98 @@
+"""Objects that other programs keep as parts of one feature, such as after dissolving or collecting by class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.geodesy import WGS84
+
+COLLECTIONS = (shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION)
+ANTIMERIDIAN_DEG = 180.0 - 1e-6
+"""Longitude beyond which an object may go on at the other end of the map."""
+MEASURES = ("width_m", "height_m")
+"""Columns that are no longer known of a part."""
+
+
+def taken_apart(layer: geopandas.GeoDataFrame, points: bool = False) -> tuple[geopandas.GeoDataFrame, int]:
+    """A feature per object: parts of a feature that lie apart are objects of their own.
+
+    Parts that share a border are one object, and so are the two parts of a feature that the antimeridian cuts.
+
+    Args:
+        layer: any features.
+        points: whether points are objects, too; else, collections keep their polygons only.
+
+    Returns:
+        The layer, in its order, with the attributes of each feature (of areas, that of the part) and its index; and
+        how many features of several polygons were taken apart.
+    """
+    shapes: NDArray[Any] = layer.geometry.to_numpy()
+    kinds = shapely.get_type_id(shapes)
+    several = np.isin(kinds, COLLECTIONS) & ~_meets_antimeridian(shapes, layer.crs)
+    objects = {row: _apart(shapes[row], points) for row in np.flatnonzero(several).tolist()}
+    if points:
+        many = np.flatnonzero(kinds == shapely.GeometryType.MULTIPOINT).tolist()
+        objects |= {row: shapely.get_parts(shapes[row]) for row in many}
+    several = np.array([len(objects.get(row, ())) > 1 for row in range(len(layer))], np.bool_)
+    objects = {row: parts for row, parts in objects.items() if several[row] or _is_point(parts)}
+    if not objects:
+        return layer, 0
+    counts, replaced = np.ones(len(layer), np.intp), np.zeros(len(layer), np.bool_)
+    counts[list(objects)], replaced[list(objects)] = [len(parts) for parts in objects.values()], True
+    geometry = np.repeat(shapes, counts)
+    is_part = np.repeat(replaced, counts)
+    geometry[is_part] = np.concatenate([objects[row] for row in sorted(objects)])
+    apart = layer.iloc[np.repeat(np.arange(len(layer)), counts)].set_geometry(
+        geopandas.GeoSeries(geometry, index=np.repeat(layer.index, counts), crs=layer.crs)
+    )
+    areal = is_part & (shapely.get_dimensions(geometry) == 2)
+    for name in set(MEASURES) & set(apart.columns):
+        apart[name] = apart[name].mask(areal)
+    if "area_m2" in apart:
+        areas = apart["area_m2"].to_numpy(np.float64, na_value=np.nan, copy=True)
+        areas[areal] = _areas_m2(geometry[areal], layer.crs)
+        apart["area_m2"] = areas
+    return apart, int((several & (shapely.get_dimensions(shapes) == 2)).sum())
+
+
+def apart_note(name: str, count: int) -> list[str]:
+    """A line for the user about `count` features of a layer that were taken apart."""
+    return [f"{name}: {count:,} features have parts that lie apart; each part is an object of its own"] if count else []
+
+
+def _is_point(parts: NDArray[Any]) -> bool:
+    """Whether a collection is of a single point."""
+    return len(parts) == 1 and bool(shapely.get_type_id(parts[0]) == shapely.GeometryType.POINT)
+
+
+def _apart(shape: Any, points: bool) -> NDArray[Any]:
+    """The parts of a shape; polygons that share a border are one."""
+    parts = shapely.get_parts(shapely.get_parts(shape))  # of the collections in a collection, too
+    kinds = shapely.get_type_id(parts)
+    areas = shapely.union_all(shapely.make_valid(parts[kinds == shapely.GeometryType.POLYGON]))
+    polygons = shapely.get_parts(areas)
+    polygons = polygons[shapely.get_dimensions(polygons) == 2]
+    return np.concatenate([polygons, parts[kinds == shapely.GeometryType.POINT]]) if points else polygons
+
+
+def _meets_antimeridian(shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.bool_]:
+    """(N,) True where a shape reaches both ends of a map of longitudes."""
+    if crs is None or not pyproj.CRS(crs).is_geographic:
+        return np.zeros(len(shapes), np.bool_)
+    west, _, east, _ = shapely.bounds(shapes).T
+    return np.asarray((west <= -ANTIMERIDIAN_DEG) & (east >= ANTIMERIDIAN_DEG))
+
+
+def _areas_m2(polygons: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.float64]:
+    """Areas on the ground; NaN without a CRS."""
+    if crs is None:
+        return np.full(len(polygons), np.nan)
+    geod = pyproj.Geod(ellps="WGS84")
+    placed = geopandas.GeoSeries(polygons, crs=crs).to_crs(WGS84)
+    return np.array([abs(geod.geometry_area_perimeter(one)[0]) for one in placed], np.float64)

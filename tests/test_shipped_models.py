@@ -14,6 +14,7 @@ from lcageo.data.sets import read_sets
 from lcageo.detector.count import count_params, true_macs
 from lcageo.detector.presets import build_network
 from lcageo.evaluation.images import evaluate_set, kept_of_tiles
+from lcageo.evaluation.scenes import Tiling
 from lcageo.network_config import NetworkConfig, Preset
 from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
 from lcageo.runtime.predictor import load_predictor
@@ -44,6 +45,6 @@ def test_the_default_model_is_as_good_as_its_card_says() -> None:
     card = find_card(DEFAULT_MODEL)
     class_map = load_class_map(REPOSITORY / "examples" / "lca_s" / "lca-s-classes.toml")
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu")
-    found = evaluate_set(predictor, read_sets([path], DiorSplit.VAL, card.classes, class_map))
+    found = evaluate_set(predictor, read_sets([path], DiorSplit.VAL, card.classes, class_map), tiling=Tiling())
     assert found.map50 == pytest.approx(card.metrics["vhr10"]["mAP50"], abs=0.005)
     assert found.map50_95 == pytest.approx(card.metrics["vhr10"]["mAP50_95"], abs=0.005)

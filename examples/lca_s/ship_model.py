@@ -76,8 +76,18 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, trained_on: str) -> ModelCard:
-    """The card with thresholds and metrics, and without local paths."""
+def shipped(
+    card: ModelCard, sets: dict[str, Path], incomplete: dict[str, Path], class_map: ClassMap | None, trained_on: str
+) -> ModelCard:
+    """The card with thresholds and metrics, and without local paths.
+
+    Args:
+        card: of the trained model.
+        sets: validation data by name.
+        incomplete: class whose labels are not complete in a set, by the set's name: it is left out for thresholds.
+        class_map: names to merge.
+        trained_on: for the card.
+    """
 
     def read(paths: list[Path]) -> LabelledSet:
         return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
@@ -90,7 +100,11 @@ def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, 
         for name, images in labelled.items()
         if any(map(len, images.annotations))
     }
-    whole, all_found = together([(images, found[name]) for name, images in labelled.items()])
+    complete = {
+        name: without(images, str(incomplete[name])) if name in incomplete else images
+        for name, images in labelled.items()
+    }
+    whole, all_found = together([(images, found[name]) for name, images in complete.items()])
     best = evaluate_found(whole, all_found).thresholds()
     recipe = {
         name: ["/".join(Path(path).parts[-2:]) for path in value] if name in ("data", "val") else value
@@ -104,6 +118,24 @@ def shipped(card: ModelCard, sets: dict[str, Path], class_map: ClassMap | None, 
         recipe=recipe,
         trained_on=trained_on,
     )
+
+
+def without(labelled: LabelledSet, name: str) -> LabelledSet:
+    """The set as if its images were not annotated for a class."""
+    label = labelled.classes.index(name)
+    annotations = []
+    for one in labelled.annotations:
+        kept = one.labels != label
+        annotations.append(
+            replace(
+                one,
+                boxes_xyxy=one.boxes_xyxy[kept],
+                labels=one.labels[kept],
+                difficult=one.difficult[kept],
+                labelled_classes=tuple(known for known in one.labelled_classes if known != label),
+            )
+        )
+    return replace(labelled, annotations=tuple(annotations))
 
 
 def raised(thresholds: dict[str, float], labelled: LabelledSet, found: Sequence[Detections]) -> dict[str, float]:
@@ -143,6 +175,10 @@ def main() -> None:
     parser.add_argument("run", help="folder that 'lcageo train' wrote")
     parser.add_argument("card", type=Path, help="the card to write; the weights go beside it")
     parser.add_argument("--val", type=named_path, action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument(
+        "--incomplete", type=named_path, action="append", default=[], metavar="NAME=CLASS",
+        help="a set that does not label all objects of a class, which then does not decide the class's threshold",
+    )  # fmt: skip
     parser.add_argument("--class-map", type=Path)
     parser.add_argument("--trained-on", required=True)
     parser.add_argument("--tile", type=int, help="tile size, pixels (default: the run's)")
@@ -162,7 +198,7 @@ def main() -> None:
         shortest, longest = map(float, arguments.lengths.split(","))
         card = replace(card, lengths_px=(shortest, longest))
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None
-    card = shipped(card, dict(arguments.val), class_map, arguments.trained_on)
+    card = shipped(card, dict(arguments.val), dict(arguments.incomplete), class_map, arguments.trained_on)
     write_card(card, arguments.card)
     for name, values in card.metrics.items():
         print(f"{name}: mAP50 {values['mAP50']:.3f} {values['mAP50_interval']}, mAP50:95 {values['mAP50_95']:.3f}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -21,9 +21,8 @@ from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule, lengths
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, TileRunner, Warn
-from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
-from lcageo.runtime.selection import written_scores
+from lcageo.runtime.selection import hint_scores, written_scores
 from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Tile
 from lcageo.stop import StopRequest
@@ -133,8 +132,9 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         raise SceneError(holes[0].reason)
     if empty and empty == wanted:
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
-    # Candidates that are only for the review are left out before merging: at a seam, they could make an object yield.
-    merge(plan, config, journal, written_scores(card, config) if config.review else None)
+    # Candidates that are only for the review or for the choice of tiles are left out before merging: at a seam, they
+    # could make an object yield.
+    merge(plan, config, journal, written_scores(card, config))
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
     record = run_record(plan, run.runner, config, name, tiles, impossible)
@@ -165,7 +165,7 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:
     run_passes: list[ScenePlan] = []
     for one in plan.passes:
         if one.near_small:
-            one = _near_small(one, plan, run.runner.card, journal)
+            one = _near_small(one, plan, hint_scores(run.runner.card, run.config), journal)
         run_passes.append(one)
         todo = one.wanted.copy()
         todo[done[(done >= one.first) & (done < one.first + len(todo))] - one.first] = False
@@ -186,21 +186,23 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:
     return replace(plan, further=tuple(run_passes[1:]))
 
 
-def _near_small(one: ScenePlan, first: ScenePlan, card: ModelCard, journal: Journal) -> ScenePlan:
-    """A pass with the tiles in which the first pass, which is complete, has found an object that this one may report.
+def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journal: Journal) -> ScenePlan:
+    """A pass with the tiles in which the first pass, which is complete, has a hint of an object that this one reports.
 
-    Objects count by the card's thresholds, whatever the run's are, so that an evaluation, which keeps more, measures
-    what a run finds. Twice the longest length still counts: what the first pass measures of such small objects is
-    not exact, and small objects seldom come alone.
+    Args:
+        one: the pass.
+        first: the first pass.
+        hints: score per class from which an object of the first pass counts.
+        journal: of the run.
     """
-    minimum = np.array([card.threshold(name) for name in card.classes])
+    minimum = np.array(hints)
     needed = np.zeros(len(one.grid), np.bool_)
     bounds = one.grid.bounds()
     for outcome in journal.outcomes(first.first, first.first + len(first.grid)):
         if outcome.found is None or not len(outcome.found):
             continue
         boxes = outcome.found.boxes_xyxy.astype(np.float64)
-        small = lengths(boxes, first.grid.scale) < 2 * one.lengths_px[1]
+        small = lengths(boxes, first.grid.scale) < one.lengths_px[1]
         small &= outcome.found.scores > minimum[outcome.found.labels]
         for x, y in ((boxes[small, :2] + boxes[small, 2:]) / 2).tolist():
             needed |= (bounds[:, 0] <= x) & (x < bounds[:, 2]) & (bounds[:, 1] <= y) & (y < bounds[:, 3])

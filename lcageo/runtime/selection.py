@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Passes
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
 from lcageo.network_config import CANDIDATES_PER_LEVEL, STRIDES
@@ -16,6 +16,8 @@ from lcageo.runtime.catalog import ModelCard
 
 REVIEWED_SHARE = 0.5
 """Share of a class's threshold down to which candidates are worth a review."""
+HINT_SHARE = 0.5
+"""Share of a class's threshold from which a small object is worth a look at twice the resolution."""
 
 
 def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]:
@@ -36,6 +38,15 @@ def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]
     return thresholds
 
 
+def hint_scores(card: ModelCard, config: DetectConfig) -> list[float]:
+    """Score per class that makes small objects worth a finer look: half of the card's threshold, whatever is written.
+
+    Empty unless the passes depend on what is found (`lcageo.inference.plan`).
+    """
+    depends = config.passes is Passes.AUTO and card.lengths_px is not None and not config.agnostic
+    return [card.threshold(name) * HINT_SHARE for name in card.classes] if depends else []
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Thresholds and limits, as arrays."""
@@ -54,9 +65,13 @@ class Selection:
             UsageError: if the config names a class that the model does not have.
         """
         thresholds = written_scores(card, config)
+        lower = []
         if config.review:
-            doubted = np.array(list(card.least_scores(config.score).values()), np.float32) * REVIEWED_SHARE
-            thresholds = np.where(thresholds <= 1, np.minimum(thresholds, doubted), thresholds)
+            lower.append(np.array(list(card.least_scores(config.score).values()), np.float32) * REVIEWED_SHARE)
+        if hints := hint_scores(card, config):
+            lower.append(np.array(hints, np.float32))
+        for scores in lower:
+            thresholds = np.where(thresholds <= 1, np.minimum(thresholds, scores), thresholds)
         return cls(thresholds, config.iou, config.max_per_tile)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:

@@ -290,15 +290,6 @@ def test_the_finest_pass_looks_around_small_objects_only(tmp_path: Path) -> None
     assert results[Passes.AUTO].summary.tiles.planned == tiles[Passes.AUTO], "tiles that were not needed do not count"
 
 
-def test_objects_below_the_cards_threshold_call_for_no_finer_look(tmp_path: Path) -> None:
-    path = write_scene(tmp_path / "a.tif", squares(200, 200, [(20, 20, 8, 250)]))
-    card = replace(bright_card(64), lengths_px=(8.0, 40.0), thresholds={"white square": 0.99})
-    with open_scene(path) as scene:
-        found = detect_scene(scene, BrightSquares(card), DetectConfig(score=0.1), warn=lambda line: None)
-        two = detect_scene(scene, BrightSquares(card), DetectConfig(passes=Passes.TWO), warn=lambda line: None)
-    assert found.summary.tiles.run == two.summary.tiles.run
-
-
 @pytest.mark.parametrize(("across", "down"), [(1, 2), (2, 1), (1, 6)], ids=["tall", "wide", "very tall"])
 def test_the_model_sees_square_ground_whatever_the_pixels(tmp_path: Path, across: int, down: int) -> None:
     """The same ground, once in square pixels of half a metre, once with every nth column or row only."""

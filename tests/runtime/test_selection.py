@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.bright import bright_card
 
-from lcageo.config import DetectConfig
+from lcageo.config import DetectConfig, Passes
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, UsageError
 from lcageo.nms import nms
-from lcageo.runtime.selection import Selection, level_starts, of_possible_size, written_scores
+from lcageo.runtime.selection import Selection, hint_scores, level_starts, of_possible_size, written_scores
 
 CARD = replace(bright_card(), size_m={"white square": (2.0, 10.0)})
 
@@ -113,3 +114,23 @@ def test_a_level_gives_a_thousand_candidates_at_most() -> None:
     counts = np.bincount(np.searchsorted(starts, found.boxes_xyxy[:, 0], side="right") - 1)
     assert counts.tolist() == [1000, 1000, 400, 100, 25]
     assert found.boxes_xyxy[:1000, 0].tolist() == list(range(1000))
+
+
+def test_hints_of_small_objects_are_half_of_the_cards_thresholds() -> None:
+    card = replace(bright_card(), thresholds={"white square": 0.8}, lengths_px=(8.0, 40.0))
+    assert hint_scores(card, DetectConfig(score=0.9)) == pytest.approx([0.15, 0.4])
+    assert Selection.of(card, DetectConfig(score=0.9)).thresholds == pytest.approx([0.15, 0.4])
+    assert Selection.of(card, DetectConfig(score=0.05)).thresholds == pytest.approx([0.05, 0.05])
+    assert (Selection.of(card, DetectConfig(classes=("grey square",))).thresholds > 1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("lengths_px", "config"),
+    [((8.0, 40.0), {"passes": Passes.THREE}), ((8.0, 40.0), {"agnostic": True}), (None, {})],
+)
+def test_nothing_is_kept_for_hints_where_passes_do_not_depend_on_them(
+    lengths_px: tuple[float, float] | None, config: dict[str, Any]
+) -> None:
+    card = replace(bright_card(), lengths_px=lengths_px)
+    assert hint_scores(card, DetectConfig(**config)) == []
+    assert Selection.of(card, DetectConfig(**config)).thresholds == pytest.approx([0.3, 0.3])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from ship_model import raised
+from ship_model import raised, without
 
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.detections import Detections
@@ -61,3 +61,10 @@ def test_the_surest_mistake_is_the_one_that_stays() -> None:
 def test_images_with_objects_or_unknown_classes_raise_nothing() -> None:
     labelled = LabelledSet("some", CLASSES, (image(objects=1), image(labelled=(0, 1))))
     assert raised(dict.fromkeys(CLASSES, 0.3), labelled, [found((0.9, 2))] * 2)["bridge"] == 0.3
+
+
+def test_a_class_that_a_set_labels_in_part_is_left_out_of_it() -> None:
+    labelled = LabelledSet("some", CLASSES, (image(objects=2), image(objects=1, labelled=(1, 2))))
+    without_ships = without(labelled, "ship")
+    assert [len(one) for one in without_ships.annotations] == [0, 1]
+    assert [one.labelled_classes for one in without_ships.annotations] == [(1, 2), (1, 2)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
+from lcageo.remote import public
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -219,7 +220,7 @@ class DetectConfig:
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0 <= self.score <= 1:
@@ -285,7 +286,7 @@ class ChipConfig:
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.class_field is not None and self.class_name is not None:

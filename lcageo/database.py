@@ -91,7 +91,13 @@ class Database:
         if not isinstance(error, sqlite3.OperationalError):
             return self._damaged(error)
         # Errors raised by Python's sqlite3 itself have no code.
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and self.path is not None:
+            return OutputError(
+                f"output folder '{self.path.parent}' cannot be written to: no file can be created in it; check its "
+                "permissions, or choose another folder"
+            )
+        full = code == sqlite3.SQLITE_FULL
         fix = "make space" if full else "check its disk and its folder's permissions, or choose another output"
         return OutputError(
             f"{self.what} '{self.path}' cannot be written: {error}; {fix}, then run the same command again to resume"

@@ -4,6 +4,7 @@
     ├── UsageError               2    fixed by changing an argument
     │   └── ConfigError          2    a value that a config or card does not allow
     ├── SceneError               1    a raster that cannot be opened, read or georeferenced
+    │   └── ServerError          1    a server or a connection that fails
     ├── DataError                1    labelled images that cannot be read or trained on
     ├── ModelError               1    a card or weights that cannot be found, checked or loaded
     ├── DeviceError              1    the requested device is not available
@@ -17,11 +18,36 @@
 A message says what is wrong, where, and how to fix it, in one or two lines.
 """
 
+from __future__ import annotations
+
+import os
+import pathlib
+
 
 class LcageoError(Exception):
     """Base class of all errors that lcageo raises deliberately."""
 
     exit_code = 1
+
+
+def unexpected(error: BaseException) -> str:
+    """The message for an error that lcageo did not expect: a bug, or a damaged installation."""
+    try:
+        pathlib.Path.cwd()
+    except OSError:
+        return "the current folder does not exist any more; change to another one"
+    mixed = os.environ.get("PYTHONPATH")
+    if mixed and isinstance(error, ImportError | AttributeError | SyntaxError):
+        return (
+            f"packages do not fit together ({type(error).__name__}: {error}); PYTHONPATH is '{mixed}': run again "
+            "without it"
+        )
+    if isinstance(error, ImportError):
+        return f"a package cannot be imported: {error}; install lcageo again in an environment of its own"
+    if isinstance(error, OSError) and error.strerror:
+        what = f"'{error.filename}'" if error.filename else "a file"
+        return f"{what} cannot be used: {error.strerror}; check its name, its folder and their permissions"
+    return f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug"
 
 
 class UsageError(LcageoError):
@@ -36,6 +62,18 @@ class ConfigError(UsageError):
 
 class SceneError(LcageoError):
     """A raster that is missing, not a raster, truncated, or cannot be georeferenced."""
+
+
+class ServerError(SceneError):
+    """A raster whose server does not deliver it."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """With the HTTP status; 0: there was no answer."""
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DataError(LcageoError):

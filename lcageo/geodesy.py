@@ -30,14 +30,30 @@ def ground_steps(
     if crs.geodetic_crs is None:
         unit_m = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
         return np.hypot(x1 - x0, y1 - y0) * unit_m, np.degrees(np.arctan2(x1 - x0, y1 - y0))
-    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-    lon0, lat0 = to_degrees.transform(x0, y0)
-    lon1, lat1 = to_degrees.transform(x1, y1)
+    to_globe = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    unit = degrees_per_unit(crs.geodetic_crs)
+    lon0, lat0 = (values * unit for values in to_globe.transform(x0, y0))
+    lon1, lat1 = (values * unit for values in to_globe.transform(x1, y1))
     finite = np.isfinite(lon0) & np.isfinite(lat0) & np.isfinite(lon1) & np.isfinite(lat1)
     lengths, azimuths = np.full(x0.shape, np.nan), np.full(x0.shape, np.nan)
     geod = crs.get_geod() or pyproj.Geod(ellps="WGS84")
     azimuths[finite], _, lengths[finite] = geod.inv(lon0[finite], lat0[finite], lon1[finite], lat1[finite])
     return lengths, azimuths
+
+
+def degrees_per_unit(crs: pyproj.CRS) -> float:
+    """Degrees in one unit of a geographic CRS: 0.9 where its coordinates are grads."""
+    return float(np.degrees(crs.axis_info[0].unit_conversion_factor))
+
+
+def longitude_latitude(crs: pyproj.CRS, x: float, y: float) -> tuple[float, float]:
+    """Degrees east of Greenwich and north of a place, on the datum of its CRS, which must have one."""
+    base, meridian = crs.geodetic_crs, crs.prime_meridian
+    assert base is not None, "not a local grid"
+    longitude, latitude = pyproj.Transformer.from_crs(crs, base, always_xy=True).transform(x, y)
+    start = 0.0 if meridian is None else np.degrees(meridian.longitude * float(meridian.unit_conversion_factor))
+    unit = degrees_per_unit(base)
+    return float(longitude * unit + start), float(latitude * unit)
 
 
 def to_longitude_latitude(crs: pyproj.CRS) -> bool:

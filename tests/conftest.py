@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,21 @@ DATA = Path(os.environ.get("LCAGEO_DATA", REPOSITORY.parent / "shared" / "data")
 # Two shared cores are no place for deadlines; CI must not fail by the luck of the draw.
 settings.register_profile("lcageo", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("lcageo")
+
+
+ORDER = os.environ.get("LCAGEO_TEST_ORDER", "")
+"""A number that shuffles the files, and the tests of each; empty: the usual order."""
+
+
+def pytest_report_header() -> str:
+    return f"order of tests: LCAGEO_TEST_ORDER={ORDER or ' (the usual one)'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if ORDER:
+        places = {item: random.Random(f"{ORDER} {item.nodeid}").random() for item in items}
+        files = {item.path: random.Random(f"{ORDER} {item.path.name}").random() for item in items}
+        items.sort(key=lambda item: (files[item.path], str(item.path), places[item]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -79,6 +95,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back what main() changes
     monkeypatch.setattr(app.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(app, "at_second_signal", lambda end: None)  # it would end the tests
 
     def run_with(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["lcageo", *map(str, arguments)])

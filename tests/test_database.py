@@ -84,7 +84,7 @@ def test_a_damaged_file_is_named_with_the_option_that_replaces_it(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"journal '.*none/j' cannot be written: .*; check its disk"):
+    with pytest.raises(OutputError, match=r"output folder '.*none' cannot be written to: no file"):
         Database("journal", tmp_path / "none" / "j")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lcageo import errors
-from lcageo.errors import LcageoError
+from lcageo.errors import LcageoError, unexpected
 
 
 def family(root: type[LcageoError], depth: int = 0) -> Iterator[tuple[type[LcageoError], int]]:
@@ -30,6 +30,23 @@ def test_every_error_of_the_module_belongs_to_the_tree_and_says_when_it_is_raise
     assert defined == {error for error, _ in family(LcageoError)}
     for error in defined:
         assert (error.__doc__ or "").rstrip().endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "words"),
+    [
+        (ZeroDivisionError("division"), "", "unexpected ZeroDivisionError: division; please report it"),
+        (AttributeError("no x"), "", "unexpected AttributeError: no x; please report it"),
+        (AttributeError("no x"), "/old", r"packages do not fit .* PYTHONPATH is '/old': run again without it"),
+        (ImportError("no numpy"), "", "a package cannot be imported: no numpy; install lcageo again"),
+        (OSError(36, "File name too long", "b.tif"), "/old", "'b.tif' cannot be used: File name too long; check"),
+    ],
+)
+def test_an_unexpected_error_says_what_a_user_can_do(
+    error: Exception, path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", path)
+    assert re.match(words, unexpected(error))
 
 
 @pytest.mark.parametrize("error", [error for error, _ in family(LcageoError)])

@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 import pytest
+from pyproj.database import query_crs_info
+from pyproj.enums import PJType
 
-from lcageo.geodesy import ground_steps
+from lcageo.geodesy import ground_steps, longitude_latitude
 
 EQUATOR_DEGREE_M = 6_378_137.0 * np.pi / 180
+GRAD = 0.9
+UNKNOWN_TO_PROJ = "22300"  # Tunisia Mining Grid
 FOOT_M = 1200 / 3937  # the US survey foot
 
 
@@ -35,9 +39,41 @@ def test_feet_are_converted() -> None:
     assert azimuth == pytest.approx(0, abs=1)
 
 
+def grad_systems() -> list[str]:
+    """EPSG's systems whose longitudes and latitudes, or those of their base, are grads."""
+    codes = []
+    for info in query_crs_info("EPSG", [PJType.GEOGRAPHIC_2D_CRS, PJType.PROJECTED_CRS]):
+        base = pyproj.CRS.from_epsg(info.code).geodetic_crs
+        if base is not None and base.axis_info[0].unit_name == "grad" and info.code != UNKNOWN_TO_PROJ:
+            codes.append(f"EPSG:{info.code}")
+    return codes
+
+
+def test_grads_are_converted() -> None:
+    systems = grad_systems()
+    assert len(systems) > 15
+    for name in systems:
+        crs = pyproj.CRS(name)
+        area, base = crs.area_of_use, crs.geodetic_crs
+        assert area is not None and base is not None
+        start = np.array([(area.west + area.east) / 2 - base.prime_meridian.longitude * GRAD, area.south + 1])
+        end = start + 0.01  # degrees
+        to_crs = pyproj.Transformer.from_crs(base, crs, always_xy=True)
+        x, y = to_crs.transform(*(np.stack([start, end], axis=-1) / GRAD))
+        azimuth, _, length = base.get_geod().inv(*start, *end)
+        assert step(name, x[0], y[0], x[1], y[1]) == pytest.approx((length, azimuth), rel=1e-6), name
+
+
 def test_a_local_grid_is_measured_in_its_plane() -> None:
     local = 'LOCAL_CS["site grid",UNIT["foot",0.3048],AXIS["x",EAST],AXIS["y",NORTH]]'
     assert step(local, 0, 0, 30, 40) == pytest.approx((50 * 0.3048, np.degrees(np.arctan2(30, 40))))
+
+
+def test_a_place_is_told_in_degrees_from_greenwich() -> None:
+    for name, place in (("EPSG:27572", (600_000, 2_420_000)), ("EPSG:4807", (0, 50)), ("EPSG:4326", (2.3, 48.8))):
+        crs = pyproj.CRS(name)
+        expected = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True).transform(*place)
+        assert longitude_latitude(crs, *place) == pytest.approx(expected, abs=0.01)  # some hundred metres of datum
 
 
 def test_positions_off_the_ellipsoid_have_no_length() -> None:

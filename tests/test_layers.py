@@ -12,7 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
-GROUND = "errors version config network_config detections extras geodesy palette toml nms stop database paths"
+GROUND = (
+    "errors version config network_config detections extras geodesy palette toml nms stop database paths remote "
+    "transform"
+)
 TRADES = """
     vector     ->
     pictures   ->

@@ -19,13 +19,18 @@ from support.scenes import UTM, noise, write_scene
 from lcageo.cli.app import app
 
 README = (REPOSITORY / "README.md").read_text()
-COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ lcageo ")]
+BLOCKS = [
+    commands
+    for block in re.findall(r"```\w*\n(.*?)```", README, re.DOTALL)
+    if (commands := [line[2:] for line in block.splitlines() if line.startswith("$ lcageo ")])
+]
+"""The commands of each listing, which build on each other, and on no other listing."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's commands name: scenes, a survey, an area, a model."""
-    place = tmp_path_factory.mktemp("readme")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What the README's commands name: scenes, a survey, an area, labelled images."""
+    place = tmp_path
     write_scene(place / "scene.tif", noise(300, 300))
     write_scene(place / "other.tif", noise(200, 200, seed=1))
     (place / "survey").mkdir()
@@ -52,13 +57,14 @@ HURRIED = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_run(command: str, folder: Path) -> None:
-    for slow, quick in HURRIED.items():
-        command = command.replace(slow, quick)
-    program = [sys.executable, "-m", *shlex.split(command)]
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("commands", BLOCKS, ids=[block[0] for block in BLOCKS])
+def test_its_commands_run(commands: list[str], folder: Path) -> None:
+    for command in commands:
+        for slow, quick in HURRIED.items():
+            command = command.replace(slow, quick)
+        program = [sys.executable, "-m", *shlex.split(command)]
+        done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def test_its_python_runs(folder: Path) -> None:

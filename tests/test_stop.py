@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -44,3 +46,27 @@ def test_a_request_to_an_inner_run_stops_the_enclosing_one() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             assert inner.asked and not around.asked
         assert around.asked
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the wait is made of a lock of Linux' C library")
+def test_the_second_signal_ends_a_process_whose_main_thread_is_busy() -> None:
+    code = """
+import ctypes
+import os
+from lcageo.stop import StopRequest, at_second_signal
+at_second_signal(lambda: os._exit(7))
+with StopRequest():
+    print("ready", flush=True)
+    library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)  # waits for ever in C, which no handler interrupts
+"""
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGINT)  # at once: the same request
+    time.sleep(0.8)
+    assert run.poll() is None
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=20)
+    assert run.returncode == 7

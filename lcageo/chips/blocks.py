@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lcageo.geodesy import WGS84
 from lcageo.scene.describe import SceneInfo
+from lcageo.transform import Transform
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,15 +41,14 @@ class BlockPlane:
         xs, ys = info.georeference.to_map(columns, rows)
         if not crs.is_geographic:
             return cls(crs, pixel_size_m[0] / float(np.hypot(xs[1] - xs[0], ys[1] - ys[0])))
-        longitude, latitude = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(xs[0], ys[0])
+        (longitude, _), (latitude, _) = Transform(crs, pyproj.CRS(WGS84))(xs, ys)
         return cls(pyproj.CRS(f"+proj=laea +lon_0={longitude:.6f} +lat_0={latitude:.6f} +datum=WGS84 +units=m"), 1.0)
 
     def mover(self, crs: pyproj.CRS) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
         """A function that converts positions in a CRS to the plane."""
         if crs == self.crs:
             return lambda xs, ys: (xs, ys)
-        transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
-        return lambda xs, ys: transformer.transform(xs, ys)
+        return Transform(crs, self.crs)
 
 
 @dataclass(frozen=True, slots=True)

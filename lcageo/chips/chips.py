@@ -19,7 +19,9 @@ from lcageo.chips.scene import PlacedScene, place_scene
 from lcageo.config import ChipConfig
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 from lcageo.inference.jobs import inputs_of
+from lcageo.remote import public
 from lcageo.scene.raster import open_scene
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.publish import draft_folder, draft_path, make_folder, refuse_inputs
 from lcageo.vector.target import layer_files
 from lcageo.version import __version__
@@ -85,7 +87,7 @@ def make_chips(
     refuse_inputs((*(out / f"{side}.json" for side in SIDES), out / IMAGES, out / MAPS), read)
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
-        raise UsageError(f"scene '{twice[0]}' is named twice; name each once")
+        raise UsageError(f"scene '{public(twice[0])}' is named twice; name each once")
     labels = read_labels(labels_path, config.class_field, config.class_name)
     _check_points(labels, labels_path, config)
     placed = [_placed(path, labels, config) for path in scenes]
@@ -102,7 +104,11 @@ def make_chips(
                 raise DataError(
                     f"no label of '{labels_path}' is visible enough to train on; check that the scenes have data there"
                 )
-            about = {"labels": str(labels_path), "scenes": list(scenes), "parameters": config.parameters()}
+            about = {
+                "labels": public(str(labels_path)),
+                "scenes": list(map(public, scenes)),
+                "parameters": config.parameters(),
+            }
             chips.write_coco({"description": MADE_BY, "version": __version__, **about})
             outputs = _publish(folder, out)
     except OSError as error:
@@ -217,6 +223,9 @@ def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
 def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) -> Iterator[str]:
     """Messages about results that the user may not expect."""
     on = set(np.concatenate([scene.index[scene.shown()] for scene in placed]).tolist())
+    places = [(scene.crs, chips.labels.crs, *scene.info.centre()) for scene in placed]
+    finest_m = min(scene.chip_gsd_m for scene in placed)
+    yield from accuracy_warnings("positions of the labels", places, finest_m)
     hidden = len(on - chips.shown["train"] - chips.shown["val"])
     if hidden:
         yield f"{hidden:,} labels are not visible enough in any chip (no data, or cut by a border of the split)"

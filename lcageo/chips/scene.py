@@ -21,6 +21,7 @@ from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
+from lcageo.transform import Transform
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -78,8 +79,8 @@ class PlacedScene:
         to_map = self.info.georeference.to_map
         if crs == self.crs:
             return to_map
-        transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
-        return lambda columns, rows: transformer.transform(*to_map(columns, rows))
+        transform = Transform(self.crs, crs)
+        return lambda columns, rows: transform(*to_map(columns, rows))
 
 
 def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene:
@@ -99,8 +100,8 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
     if labels.crs == crs:
         move = to_pixel
     else:
-        to_map = pyproj.Transformer.from_crs(labels.crs, crs, always_xy=True)
-        move = lambda xs, ys: to_pixel(*to_map.transform(xs, ys))  # noqa: E731  # one of two
+        to_map = Transform(labels.crs, crs)
+        move = lambda xs, ys: to_pixel(*to_map(xs, ys))  # noqa: E731  # one of two
     index, boxes = labels.boxes(surroundings(info, crs, labels.crs), move)
     is_point = (boxes[:, 2:] == boxes[:, :2]).all(axis=1)  # polygons have an area
     half = (config.point_size_m or 0.0) / 2 / np.array(info.pixel_size_m * 2) * np.array([-1, -1, 1, 1])

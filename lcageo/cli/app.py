@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -26,7 +27,8 @@ from lcageo.cli.info import info
 from lcageo.cli.models import models
 from lcageo.cli.report import report
 from lcageo.cli.train import train
-from lcageo.errors import InterruptedRunError, LcageoError
+from lcageo.errors import InterruptedRunError, LcageoError, unexpected
+from lcageo.stop import at_second_signal
 from lcageo.version import __version__
 
 app = typer.Typer(
@@ -74,6 +76,7 @@ def main() -> None:
         )  # libraries' warnings are for developers; what users need to know, we print ourselves
         logging.getLogger().addHandler(logging.NullHandler())  # the same for GDAL's log messages
         sys.unraisablehook = lambda details: None  # and for GDAL messages that are not UTF-8, which cannot be logged
+    at_second_signal(_end_at_once)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -88,7 +91,7 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has exited: nobody would see a message
         sys.exit(1)
     except Exception as failure:  # a bug in lcageo: still one line, which says how to see more
-        _exit(f"unexpected {type(failure).__name__}: {failure}; please report it with the output of --debug", 1)
+        _exit(unexpected(failure), 1)
 
 
 def _exit(message: str, code: int, show: Callable[[str], None] = console.error) -> None:
@@ -97,6 +100,12 @@ def _exit(message: str, code: int, show: Callable[[str], None] = console.error) 
         console.trace(traceback.format_exc())
     show(message)
     sys.exit(code)
+
+
+def _end_at_once() -> None:
+    """Ends the process although the main thread cannot: it waits for a server, for instance."""
+    os.write(2, b"stopped immediately by a second signal\n")
+    os._exit(InterruptedRunError.exit_code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lcageo.errors import OutputError
+
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
 
@@ -75,8 +77,19 @@ def stopped(line: str) -> None:
 
 
 def data(text: str) -> None:
-    """Prints to standard output: a path, a table that was asked for, JSON."""
-    print(text)  # noqa: T201
+    """Prints to standard output: a path, a table that was asked for, JSON.
+
+    Raises:
+        OutputError: if it cannot be written, as on a full disk.
+    """
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Otherwise Python tries again at its end, and complains.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
+        raise OutputError(f"standard output cannot be written: {error.strerror}; free space there") from error
 
 
 def _without_password(text: str) -> str:

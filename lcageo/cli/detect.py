@@ -139,7 +139,7 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
     skipped = tiles.planned - tiles.run
     unread = f", {tiles.unreadable:,} unreadable" if tiles.unreadable else ""
     say.note(
-        f"{outcome.job.scene}: {tiles.run:,} tiles run, {skipped:,} skipped "
+        f"{outcome.job.name}: {tiles.run:,} tiles run, {skipped:,} skipped "
         f"({tiles.without_data:,} without data, {tiles.outside_area_of_interest:,} outside the area of "
         f"interest{unread}), {_duration(result.seconds)}"
     )
@@ -157,10 +157,10 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
 
 def _as_json(outcome: JobOutcome) -> dict[str, Any]:
     if outcome.result is None:
-        return {"scene": outcome.job.scene, "error": str(outcome.error)}
+        return {"scene": outcome.job.name, "error": str(outcome.error)}
     result = outcome.result
     return {
-        "scene": outcome.job.scene,
+        "scene": outcome.job.name,
         "outputs": [str(target) for target in outcome.job.targets],
         "quicklook": None if outcome.job.quicklook is None else str(outcome.job.quicklook),
         "holes": None if outcome.job.holes is None else str(outcome.job.holes),
@@ -178,8 +178,8 @@ def _raise_failures(outcomes: list[JobOutcome]) -> None:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and failed and failed[0].error is not None:
         raise failed[0].error
-    lines = [f"{outcome.job.scene}: {outcome.error}" for outcome in failed]
-    lines += [f"{one.job.scene}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
+    lines = [f"{outcome.job.name}: {outcome.error}" for outcome in failed]
+    lines += [f"{one.job.name}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
     if failed and len(failed) == len(outcomes):
         raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
     if lines:

@@ -19,6 +19,7 @@ from lcageo.evaluation.differences import differences
 from lcageo.evaluation.layer_figures import LayerEvaluation, LayerFigures
 from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.polygons import (
     CLASS_COLUMNS,
     Geometries,
@@ -101,7 +102,9 @@ def evaluate_layer(
         raise ConfigError(f"iou {iou} is out of range; give a value above 0 and at most 1")
     target = None if output is None else _checked_output(output, (layer, truth), overwrite)
     true = read_polygons(truth, "--truth")
-    found = _in_crs_of(true, _scoring(read_polygons(layer, "--layer"), score))
+    own = _scoring(read_polygons(layer, "--layer"), score)
+    found = _in_crs_of(true, own)
+    accuracy = _accuracy(own, true)
     classes, labels, notes = _classes(found, true, class_map or ClassMap())
     scores = _scores(found)
     plane = _plane(true if len(true) else found)
@@ -110,7 +113,7 @@ def evaluate_layer(
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
     crs = plane or true.crs
-    warnings = (*found.warnings, *true.warnings, *notes, *_apart(found, true))
+    warnings = (*found.warnings, *true.warnings, *notes, *_apart(found, true), *accuracy)
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
     if target is not None:
@@ -192,6 +195,14 @@ def _in_crs_of(truth: PolygonLayer, found: PolygonLayer) -> PolygonLayer:
     )
 
 
+def _accuracy(found: PolygonLayer, truth: PolygonLayer) -> tuple[str, ...]:
+    """A warning if the two layers cannot be brought together exactly; pixels are not known here."""
+    if not len(found):
+        return ()
+    west, south, _, _ = shapely.total_bounds(found.shapes).tolist()
+    return accuracy_warnings(f"positions of '{found.path}'", [(found.crs, truth.crs, west, south)], None)
+
+
 def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
     """The CRS for measuring a layer in degrees: an equal-area plane around it; None: the layer's own CRS will do.
 
@@ -199,7 +210,7 @@ def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
     """
     if layer.crs is None or not layer.crs.is_geographic or not len(layer):
         return None
-    longitude, latitude = np.radians(shapely.get_coordinates(layer.frame.to_crs(WGS84).geometry.to_numpy())).T
+    longitude, latitude = np.radians(shapely.get_coordinates(layer.reprojected(pyproj.CRS(WGS84)).shapes)).T
     x, y, z = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
     middle = np.degrees([np.arctan2(y.mean(), x.mean()), np.arctan2(z.mean(), np.hypot(x.mean(), y.mean()))])
     return pyproj.CRS(f"+proj=laea +lon_0={middle[0]:.4f} +lat_0={middle[1]:.4f} +datum=WGS84 +units=m")

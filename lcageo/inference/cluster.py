@@ -35,6 +35,7 @@ from lcageo.inference.cluster_worker import (
 )
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import Outcomes, Warn
+from lcageo.remote import public
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import gpu_count
 from lcageo.runtime.selection import Selection
@@ -117,7 +118,8 @@ class ClusterRunner:
                             if line not in warned:
                                 warned.add(line)
                                 warn(line)
-                        yield [replace(one, unread=one.unread.replace(scene.path, info.path)) for one in outcomes]
+                        there = public(scene.address)
+                        yield [replace(one, unread=one.unread.replace(there, info.path)) for one in outcomes]
             finally:
                 with suppress(Exception):  # the cluster may be gone
                     self._client.cancel(list(running))

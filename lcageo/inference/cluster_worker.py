@@ -30,7 +30,7 @@ from lcageo.version import __version__
 class SceneWork:
     """How tiles of one scene are read."""
 
-    path: str
+    address: str
     """Path on storage that all workers share, or a GDAL path such as /vsis3/..."""
     bands: tuple[int, ...]
     stretch: Stretch
@@ -45,7 +45,7 @@ class SceneWork:
         reader = plan.reader
         info = reader.scene.info
         return cls(
-            absolute(info.path), info.bands, reader.stretch, reader.edge, plan.grid, reader.tile_size, reader.fill
+            absolute(info.address), info.bands, reader.stretch, reader.edge, plan.grid, reader.tile_size, reader.fill
         )
 
 
@@ -83,7 +83,7 @@ def run_unit(
         DeviceError: if it does not have the device, or has another version of the tool.
     """
     runner, messages = LocalRunner(predictor_of(model), batch), list[str]()
-    with open_scene(work.path, work.bands) as scene:
+    with open_scene(work.address, work.bands) as scene:
         reader = TileReader(scene, work.stretch, work.edge, work.tile_size, work.fill)
         plan = ScenePlan(reader, work.grid, np.zeros(0, np.bool_), None, ())
         outcomes = [outcome for some in runner.run(plan, tiles, messages.append) for outcome in some]

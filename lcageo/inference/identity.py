@@ -13,7 +13,7 @@ from typing import Any
 from lcageo.config import DetectConfig
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import TileRunner
-from lcageo.paths import on_disk
+from lcageo.remote import is_remote, key
 from lcageo.runtime.catalog import ModelCard
 from lcageo.version import __version__
 
@@ -28,8 +28,9 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     """
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
+    files = file_identity(sorted({scene.info.address, *scene.files()}))
     return {
-        **{f"file {name}": value for name, value in file_identity(sorted({scene.info.path, *scene.files()})).items()},
+        **{f"file {name}": value for name, value in files.items()},
         "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],
         "the scene's pixel in metres": scene.info.pixel_size_m,
         "--batch": runner.batch,
@@ -55,10 +56,10 @@ def run_name(identity: Mapping[str, Any]) -> str:
 
 
 def file_identity(files: Sequence[str]) -> dict[str, Any]:
-    """Size, time and header hash of files, by absolute path, to notice changes; None for those not on a disk."""
+    """Size, time and header hash of files, by `remote.key`, to notice changes; None for those not on a disk."""
     found: dict[str, Any] = {}
     for name in files:
-        path = absolute(name)
+        path = key(name)
         found[path] = None
         with suppress(OSError):  # not on a disk, or not readable: whatever opens it will report that
             status = Path(path).stat()
@@ -69,10 +70,8 @@ def file_identity(files: Sequence[str]) -> dict[str, Any]:
 
 
 def absolute(path: str) -> str:
-    """The absolute path; URLs and GDAL's own paths, such as /vsis3/, stay as they are."""
-    if file := on_disk(path):
-        return str(file)
-    return path if path.startswith("/vsi") or "://" in path else str(Path(path).absolute())
+    """The absolute path, to open it from any folder; URLs and GDAL's own paths, such as /vsis3/, stay as they are."""
+    return path if is_remote(path) else str(Path(path).absolute())
 
 
 def model_identity(card: ModelCard) -> dict[str, Any]:

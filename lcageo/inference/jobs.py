@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcageo.errors import UsageError
-from lcageo.inference.identity import absolute
 from lcageo.inference.journal import broke_off_publishing, journal_path
+from lcageo.remote import is_remote, key, public
 from lcageo.runtime.onnx_graph import cache_folder
 from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.formats import DEFAULT_SUFFIX
@@ -22,6 +22,7 @@ class Job:
     """One scene and the files and tables to write for it."""
 
     scene: str
+    """What opens it; see `name`."""
     layers: tuple[FileTarget, ...]
     """Map layers, and boxes in pixels."""
     quicklook: Path | None
@@ -32,6 +33,11 @@ class Job:
     tables: tuple[DatabaseTable, ...] = ()
     append: bool = False
     """Whether objects are added to existing layers and tables."""
+
+    @property
+    def name(self) -> str:
+        """The scene as it may be told and written: a URL without its secrets."""
+        return public(self.scene)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -62,8 +68,8 @@ class Job:
         """
         if self.layers:
             return journal_path(self.layers[0].path)
-        key = hashlib.sha256("\n".join([absolute(self.scene), *map(str, self.tables)]).encode()).hexdigest()
-        return journal_path(cache_folder() / "journals" / f"{Path(self.scene).stem}-{key[:16]}")
+        digest = hashlib.sha256("\n".join([key(self.scene), *map(str, self.tables)]).encode()).hexdigest()
+        return journal_path(cache_folder() / "journals" / f"{_stem(self.scene)}-{digest[:16]}")
 
 
 def plan_jobs(
@@ -103,6 +109,10 @@ def plan_jobs(
             raise UsageError(f"{option} takes a file or folder; only objects go into a table, with -o")
     if dry_run:
         return tuple(Job(scene, (), None) for scene in scenes)
+    if folders := [scene for scene in scenes if not is_remote(scene) and _is_folder_of_scenes(Path(scene))]:
+        raise UsageError(
+            f"'{folders[0]}' is a folder; for all its scenes, use 'lcageo batch {folders[0]} --out RESULTS'"
+        )
     paths = [path for path in outputs if isinstance(path, Path)]
     tables = tuple(dict.fromkeys(table for table in outputs if isinstance(table, DatabaseTable)))
     jobs = tuple(
@@ -120,7 +130,7 @@ def plan_jobs(
     made = {folder for folder in (*paths, quicklook, holes, review) if folder is not None and not folder.suffix}
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
-        raise UsageError(f"scene '{twice[0]}' is given twice; give each scene once")
+        raise UsageError(f"scene '{public(twice[0])}' is given twice; give each scene once")
     refuse_inputs([file for job in jobs for file in job.files], inputs_of(scenes, aoi))
     for job in jobs:
         _check(job, overwrite or broke_off_publishing(job.journal), made)
@@ -156,19 +166,29 @@ def _check_claims(jobs: Sequence[Job]) -> None:
             other = claimed.setdefault(output.absolute() if isinstance(output, Path) else output, index)
             if other != index:
                 raise UsageError(
-                    f"scenes '{jobs[other].scene}' and '{job.scene}' would both write '{output}'; use a folder with "
-                    "-o, or run scenes of the same name one by one"
+                    f"scenes '{jobs[other].name}' and '{job.name}' would both write '{output}'; use a folder with "
+                    "-o, --append to collect them in one .gpkg file, or 'lcageo batch' for a layer each and one of all"
                 )
 
 
 def _layers(scene: str, outputs: Sequence[Path]) -> tuple[FileTarget, ...]:
-    name = Path(scene).stem + DEFAULT_SUFFIX
+    name = _stem(scene) + DEFAULT_SUFFIX
     return tuple(FileTarget.of(_file(path, name)) for path in outputs) or (FileTarget.of(Path(name)),)
 
 
 def _further_layer(scene: str, path: Path | None, what: str) -> FileTarget | None:
     """Target of a layer of holes or of a review: a map layer, since formats of boxes in pixels cannot hold them."""
-    return None if path is None else FileTarget.of_layer(_file(path, f"{Path(scene).stem}-{what}{DEFAULT_SUFFIX}"))
+    return None if path is None else FileTarget.of_layer(_file(path, f"{_stem(scene)}-{what}{DEFAULT_SUFFIX}"))
+
+
+def _stem(scene: str) -> str:
+    """The name of a scene's results."""
+    return Path(public(scene)).stem
+
+
+def _is_folder_of_scenes(path: Path) -> bool:
+    """Whether a path is a folder with TIFF files; some formats of rasters are folders, too."""
+    return path.is_dir() and (path.resolve() == Path.cwd() or any(path.glob("*.[tT][iI][fF]*")))
 
 
 def _refuse_shared(job: Job) -> None:
@@ -190,7 +210,7 @@ def _picture(scene: str, quicklook: Path | None) -> Path | None:
     if quicklook is None:
         return None
     if quicklook.is_dir() or not quicklook.suffix:
-        return quicklook / f"{Path(scene).stem}.png"
+        return quicklook / f"{_stem(scene)}.png"
     if quicklook.suffix.lower() != ".png":
         raise UsageError(f"quicklook '{quicklook}' is neither a folder nor a .png file")
     return quicklook

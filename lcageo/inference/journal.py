@@ -6,7 +6,9 @@ decides the result, so that parts of different runs are never mixed, and locked 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +40,8 @@ CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL,
 """
 _RANKED = "score DESC, label, x1, y1, x2, y2"
 """The order of `nms.ranking`."""
+LONGEST_NAME = 240
+"""Bytes. File systems allow 255, and SQLite's second file has a name four bytes longer."""
 OBJECTS_AT_ONCE = 20_000
 """Number of a scene's objects in memory while they are written."""
 MAX_TILE = 2**62
@@ -88,7 +92,10 @@ class TileOutcome:
 
 def journal_path(output: Path) -> Path:
     """Path of the journal of a run that writes `output`."""
-    return output.with_name(f".{output.name}.lcageo-journal")
+    name = f".{output.name}.lcageo-journal"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(output.name)).hexdigest()[:32]}.lcageo-journal"
+    return output.with_name(name)
 
 
 class _OtherRunError(UsageError):

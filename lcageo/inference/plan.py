@@ -230,7 +230,7 @@ def aoi_from_file(path: Path, info: SceneInfo) -> AreaOfInterest:
     area = Area.read(path)
     found = aoi_in_pixels(area.shape, area.crs, info, area.name)
     unplaced = () if area.crs is not None else (f"{area.name} has no CRS; the scene's CRS is assumed",)
-    return replace(found, warnings=(*area.warnings, *unplaced))
+    return replace(found, warnings=(*area.warnings, *unplaced, *found.warnings))
 
 
 def _area(info: SceneInfo, config: DetectConfig) -> AreaOfInterest | None:

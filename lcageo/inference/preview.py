@@ -20,6 +20,7 @@ from lcageo.scene.edges import edge_note, find_edge, with_data
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
+from lcageo.scene.server import is_outage
 from lcageo.scene.tiles import Scale, plan_tiles
 
 MEGABYTE = 1_000_000
@@ -72,7 +73,9 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
         try:
             plan.reader.read(tile)
             break
-        except SceneError:  # a damaged scene: time a tile that can be read
+        except SceneError as error:  # a damaged scene: time a tile that can be read
+            if is_outage(error):
+                raise
             started = time.monotonic()
     reading = (time.monotonic() - started) / READ_THREADS
     started = time.monotonic()

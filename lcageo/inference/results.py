@@ -19,6 +19,7 @@ from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.features import feature_parts, hole_features
 from lcageo.vector.objects import Objects, PixelBoxes, existing_layer, write_objects
 from lcageo.vector.pixel_labels import PixelGrid
@@ -46,6 +47,8 @@ def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journ
     existing = [existing_layer(target) for target in job.targets] if job.append else []
     for layer in filter(None, existing):
         layer.check_crs(crs)
+        for line in accuracy_warnings(f"positions in '{layer.name}'", [(crs, layer.crs, *info.centre())], info.gsd_m):
+            warn(line)
         layer.check_classes({name: label for label, name in enumerate(classes)})
         if layer.has_run(run) and not journal.has_begun_publishing():
             raise UsageError(

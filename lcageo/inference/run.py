@@ -7,17 +7,21 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError
-from lcageo.geodesy import to_longitude_latitude
+import pyproj
+
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, unexpected
+from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.scene import Run, detect_planned
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import Georeference
 from lcageo.scene.raster import open_scene
 from lcageo.stop import StopRequest
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.formats import VectorFormat
 from lcageo.vector.publish import make_folder, refuse_inputs, remove_abandoned
 from lcageo.vector.target import FileTarget
@@ -91,7 +95,7 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
 
 def _attempt(job: Job, run: Run) -> JobOutcome:
     if run.stop is not None and run.stop.asked:
-        raise InterruptedRunError(f"stopped before scene '{job.scene}'")
+        raise InterruptedRunError(f"stopped before scene '{job.name}'")
     warnings: list[str] = []
 
     def warn(line: str) -> None:
@@ -107,7 +111,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
     except MemoryError:
         raise
     except Exception as error:  # a bug of ours fails this scene, not all the others
-        bug = LcageoError(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
+        bug = LcageoError(unexpected(error))
         bug.__cause__ = error
         return JobOutcome(job, None, bug, tuple(warnings))
     return JobOutcome(job, result, None, tuple(warnings))
@@ -121,7 +125,7 @@ def _run(job: Job, run: Run) -> SceneSummary:
         plan = plan_scene(scene, card, config)
         identity = run_identity(plan, run.runner, config)
         with Journal.open(job.journal, identity, run.earlier) as journal:
-            for line in plan.warnings:
+            for line in (*plan.warnings, *accuracy_in_degrees(scene.info, job.vectors)):
                 run.warn(line)
             name = run_name(identity)
             if job.append or job.tables:
@@ -147,9 +151,20 @@ def check_placeable(georeference: Georeference, layers: Sequence[FileTarget]) ->
     if georeference.crs is None or to_longitude_latitude(georeference.crs):
         return
     for target in layers:
-        if isinstance(target.format, VectorFormat) and target.format.longitude_latitude:
+        if _in_degrees(target):
             raise OutputError(
                 f"output '{target}' requires longitude and latitude, which the scene's CRS "
                 f"({georeference.crs.name}) does not have; use another format, such as "
                 f"-o {target.path.with_suffix('.gpkg')}"
             )
+
+
+def accuracy_in_degrees(info: SceneInfo, layers: Sequence[FileTarget]) -> tuple[str, ...]:
+    """A warning if layers in longitude and latitude would be less accurate than the scene's pixels."""
+    names = " and ".join(f"'{target}'" for target in layers if _in_degrees(target))
+    pairs = [(info.georeference.crs, pyproj.CRS(WGS84), *info.centre())] if names else []
+    return accuracy_warnings(f"positions in {names}", pairs, info.gsd_m)
+
+
+def _in_degrees(target: FileTarget) -> bool:
+    return isinstance(target.format, VectorFormat) and target.format.longitude_latitude

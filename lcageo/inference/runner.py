@@ -109,7 +109,12 @@ class LocalRunner:
             closing(_Batches(self.predictor, plan, self.batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,
         ):
-            for tile, image in images:
+            for read in images:
+                if read is None:  # so that a run that waits for a server can be stopped
+                    yield not_run
+                    not_run, yielded = [], time.monotonic()
+                    continue
+                tile, image = read
                 if isinstance(image, np.ndarray):
                     batches.add(tile, image)
                 else:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.palette import class_colour
+from lcageo.transform import Transform
 from lcageo.vector.parts import taken_apart
 from lcageo.vector.polygons import Geometries
 from lcageo.vector.read import LayerFile
@@ -192,7 +193,7 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
     if crs is None or frame.crs is None:
         return shapely.force_2d
     try:
-        to_scene = None if crs == frame.crs else pyproj.Transformer.from_crs(crs, frame.crs, always_xy=True)
+        to_scene = None if crs == frame.crs else Transform(crs, frame.crs)
     except pyproj.exceptions.ProjError as error:
         raise DataError(
             f"'{layer.path}' cannot be reprojected from {crs.name} to the scene's {frame.crs.name} ({error}); "
@@ -207,7 +208,7 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
         shapes = shapely.force_2d(shapes)
         xs, ys = shapely.get_coordinates(shapes).T
         if to_scene is not None:
-            xs, ys = to_scene.transform(xs, ys)
+            xs, ys = to_scene(xs, ys)
         xs, ys = frame.to_pixel(near(xs, middle_x, scene_crs), ys)
         return np.asarray(shapely.set_coordinates(shapes, np.column_stack([xs, ys])))
 

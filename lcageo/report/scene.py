@@ -19,6 +19,7 @@ from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import Stretch, choose_stretch, reduced_image
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.parts import apart_note
 from lcageo.vector.publish import Publication, check_output, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
@@ -99,7 +100,9 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
         placed = place_layer(found, frame, MAX_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
         picture = reduced_image(opened, _stretch(found.record) or choose_stretch(opened)[0], side)
-    warnings = _warnings(found, placed)
+        place = (opened.info.georeference.crs, None if found.record.scene else found.crs, *opened.info.centre())
+        accuracy = accuracy_warnings(f"positions of '{layer}' in the scene", [place], opened.info.gsd_m)
+    warnings = (*_warnings(found, placed), *accuracy)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     data = {
         **_georeferencing(opened.info),

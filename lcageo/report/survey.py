@@ -25,6 +25,7 @@ from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 from lcageo.survey.state import State
 from lcageo.survey.summary import SUMMARY
+from lcageo.transform import Transform
 from lcageo.vector.publish import check_output, make_folder
 
 INDEX = "index.html"
@@ -237,8 +238,8 @@ def _footprint(info: SceneInfo) -> FloatArray | None:
     if crs is None or not to_longitude_latitude(crs):
         return None
     columns, rows = np.array([0.0, info.width, info.width, 0.0]), np.array([0.0, 0.0, info.height, info.height])
-    to_globe = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True)
-    corners = np.stack(to_globe.transform(*info.georeference.to_map(columns, rows)), axis=-1)
+    to_globe = Transform(crs, pyproj.CRS(WGS84))
+    corners = np.stack(to_globe(*info.georeference.to_map(columns, rows)), axis=-1)
     return corners if np.isfinite(corners).all() else None
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
 from lcageo.scene.describe import SceneInfo
+from lcageo.transform import Transform, accuracy_warnings
 
 SEGMENTS_PER_SIDE = 64
 """Minimum number of segments along a polygon before reprojection: straight lines in one CRS are curves in another."""
@@ -85,7 +86,12 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
             f"{option} does not overlap scene '{info.path}'; "
             f"check its CRS and coordinates with 'lcageo info {info.path}'"
         )
-    return AreaOfInterest(within)
+    return AreaOfInterest(within, _accuracy(crs, info, option))
+
+
+def _accuracy(crs: pyproj.CRS | None, info: SceneInfo, option: str) -> tuple[str, ...]:
+    """A warning if the area's place in the scene is less accurate than its pixels."""
+    return accuracy_warnings(f"the borders of {option}", [(info.georeference.crs, crs, *info.centre())], info.gsd_m)
 
 
 def _in_crs_of_scene(
@@ -97,9 +103,9 @@ def _in_crs_of_scene(
         return near
     left, bottom, right, top = shapely.bounds(near)
     near = shapely.segmentize(near, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
-    to_scene = pyproj.Transformer.from_crs(crs, scene_crs, always_xy=True)
+    to_scene = Transform(crs, scene_crs)
     projected: shapely.Geometry = shapely.transform(
-        near, lambda points: np.column_stack(to_scene.transform(points[:, 0], points[:, 1]))
+        near, lambda points: np.column_stack(to_scene(points[:, 0], points[:, 1]))
     )
     return projected
 
@@ -110,8 +116,7 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     frame = shapely.box(-margin, -margin, info.width + margin, info.height + margin)
     pixels = shapely.get_coordinates(shapely.segmentize(frame, (info.width + info.height) / SEGMENTS_PER_SIDE))
     xs, ys = info.georeference.to_map(pixels[:, 0], pixels[:, 1])
-    to_crs = pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True)
-    points = np.column_stack(to_crs.transform(xs, ys))
+    points = np.column_stack(Transform(scene_crs, crs)(xs, ys))
     points = points[np.isfinite(points).all(axis=1)]
     return shapely.box(*points.min(axis=0), *points.max(axis=0)) if len(points) else shapely.Polygon()
 

@@ -15,6 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from lcageo.errors import UsageError
+from lcageo.scene.server import ANSWERS
 
 Bands = tuple[int, int, int]
 """1-based numbers of the bands that are seen as red, green and blue."""
@@ -80,15 +81,20 @@ def is_picture(dataset: Any, alpha: int) -> bool:
     """Whether a band that is marked as alpha varies like a picture: GDAL marks the fourth of four bands, infrared, too.
 
     Where a mask is not 0, nearly all its values are the same, whichever that is. Pixels that cannot be read count as
-    those of a mask. The dataset should not be used afterwards: GDAL reports some errors only once per handle.
+    those of a mask, unless a server failed, which is raised: it might be waited for at each place. The dataset should
+    not be used afterwards: GDAL reports some errors only once per handle.
     """
     width, height = min(ALPHA_PROBE_SIDE, dataset.width), min(ALPHA_PROBE_SIDE, dataset.height)
     shares = (np.arange(ALPHA_PROBES) + 0.5) / ALPHA_PROBES
     seen: list[NDArray[Any]] = []
     for x in (shares * (dataset.width - width)).astype(int).tolist():
         for y in (shares * (dataset.height - height)).astype(int).tolist():
-            with suppress(RasterioError, CPLE_BaseError):
+            ANSWERS.clear()
+            try:
                 seen.append(dataset.read(alpha, window=Window(x, y, width, height)).ravel())
+            except (RasterioError, CPLE_BaseError) as error:
+                if ANSWERS.last(str(error)) is not None:
+                    raise
     values = np.concatenate(seen) if seen else np.zeros(0)
     _, counts = np.unique(values[values > 0], return_counts=True)
     return bool(len(counts) and counts.max() < counts.sum() / 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
+from lcageo.remote import public, without_secrets
 from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits
 from lcageo.scene.georef import Georeference, pixel_size_m
 
@@ -32,6 +33,7 @@ class SceneInfo:
     """What is known about a scene before any pixel is read."""
 
     path: str
+    """As it may be told and written: without the secrets of a URL."""
     driver: str
     width: int
     height: int
@@ -48,6 +50,8 @@ class SceneInfo:
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
+    address: str = field(repr=False)
+    """What opens it; a URL with its query, user and password."""
     alpha: int | None = None
     """Number of the band that masks; None if there is none, or what is marked as alpha is no mask."""
     ignores_alpha: bool = False
@@ -98,6 +102,11 @@ class SceneInfo:
         """The file's name without folder and suffix."""
         return Path(self.path).stem
 
+    def centre(self) -> tuple[float, float]:
+        """X and y of its centre on the map."""
+        xs, ys = self.georeference.to_map(np.array([self.width / 2]), np.array([self.height / 2]))
+        return float(xs[0]), float(ys[0])
+
     def warnings(self) -> list[str]:
         """Warnings about missing files, the meaning of the bands, and the result's location on the map."""
         return [*self._missing_files(), *self.notes, *self._of_place()]
@@ -129,8 +138,8 @@ class SceneInfo:
         return []
 
 
-def describe(path: str, dataset: Any, bands: Sequence[int] | None, alpha: int | None) -> SceneInfo:
-    """The description of an open dataset.
+def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int | None) -> SceneInfo:
+    """The description of a dataset that was opened at an address.
 
     Args:
         path: of the file, for messages.
@@ -142,8 +151,10 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None, alpha: int | 
         SceneError: if it has no bands, complex pixels, an impossible size, or an unusable CRS.
         UsageError: if `bands` names a band that it does not have.
     """
+    path = public(address)
     if dataset.count == 0:
-        inside = f"; it contains several rasters, choose one: {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+        names = [without_secrets(name) for name in dataset.subdatasets]
+        inside = f"; it contains several rasters, choose one: {names[0]}" if names else ""
         raise SceneError(f"scene '{path}' has no bands{inside}")
     chosen, notes = choose_bands(path, dataset, bands)
     alpha, marked = None if alpha in chosen else alpha, alpha_band(dataset)
@@ -180,6 +191,7 @@ def describe(path: str, dataset: Any, bands: Sequence[int] | None, alpha: int | 
         block_shape=dataset.block_shapes[chosen[0] - 1],
         overviews=tuple(dataset.overviews(chosen[0])),
         compression=dataset.compression.value if dataset.compression else None,
+        address=address,
         alpha=alpha,
         ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
         bits=bits,

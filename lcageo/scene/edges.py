@@ -75,7 +75,7 @@ def may_have_edge(scene: Scene) -> bool:
     """False if the outermost cells, a tenth of the reads, show that `find_edge` would find nothing."""
     try:
         border = sample_border(scene)
-    except SceneError:
+    except SceneError:  # if it is the server's fault, the sample raises it again
         return True
     if border is None:
         return True

@@ -89,8 +89,10 @@ def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
         known = pyproj.CRS.from_wkt(crs.to_wkt())
         if known.is_geocentric:
             raise pyproj.exceptions.CRSError("geocentric coordinates are not map coordinates")
+        if known.geodetic_crs is not None:
+            pyproj.Transformer.from_crs(known, known.geodetic_crs)  # EPSG has projections that PROJ cannot calculate
         return known
-    except pyproj.exceptions.CRSError as error:
+    except pyproj.exceptions.ProjError as error:
         raise SceneError(
             f"scene '{dataset.name}' has a CRS that cannot be used ({error}); "
             "assign the right one with 'rio edit-info --crs EPSG:CODE'"

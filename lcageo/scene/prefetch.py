@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -14,15 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import EdgeNodata
-from lcageo.errors import SceneError
+from lcageo.errors import SceneError, ServerError
 from lcageo.scene.edges import EdgeMask, without_specks
 from lcageo.scene.order import ReadingOrder
 from lcageo.scene.raster import Scene
+from lcageo.scene.server import is_outage
 from lcageo.scene.stretch import Stretch, choose_stretch
 from lcageo.scene.tiles import Tile, TileGrid
 
 RETRY_AFTER_S = 0.5
 """Pause between the two attempts at a tile, in case a network share or a server failed briefly."""
+OUTAGE = 3
+"""Tiles in a row that a server does not deliver, each at several attempts, after which the others are not tried."""
+WAITING_S = 1.0
+"""Time without a tile after which the caller is asked whether to go on."""
 PATIENCE = 20
 """Failed tiles in a row after which there is no pause before the second attempt: then the file is damaged."""
 
@@ -103,13 +108,17 @@ def _length(span: slice) -> int:
     return int(span.stop - span.start)
 
 
+Image = NDArray[np.uint8] | SceneError | None
+"""What reading a tile gives: its image, why it cannot be read, or None if there are no data in it."""
+
+
 def read_ahead(
     reader: TileReader, grid: TileGrid, order: ReadingOrder, ahead: int
-) -> Generator[tuple[Tile, NDArray[np.uint8] | SceneError | None], None, None]:
-    """Yields (tile, image or None), one per thread in turn, while the threads read the next ones.
+) -> Generator[tuple[Tile, Image] | None, None, None]:
+    """Yields (tile, image), one per thread in turn, while the threads read the next ones; None while it waits.
 
     A tile that cannot be read, even at a second attempt, comes with the error in place of the image; reading continues
-    with the other tiles.
+    with the other tiles. When it is closed, reads that are under way end by themselves.
 
     GDAL releases the GIL while it decodes, so reading runs in parallel with inference. At most `ahead` tiles are read
     or being read, besides the one yielded.
@@ -119,26 +128,34 @@ def read_ahead(
         grid: all tiles of the scene.
         order: which thread reads which of them.
         ahead: number of tiles to read ahead; should be at least one per thread.
+
+    Raises:
+        ServerError: if the server delivers none of OUTAGE tiles in a row.
     """
     failures: deque[Tile] = deque(maxlen=PATIENCE)
-    waiting: deque[tuple[Tile, Future[NDArray[np.uint8] | SceneError | None]]] = deque()
+    waiting: deque[tuple[Tile, Future[Image]]] = deque()
     with ExitStack() as stack:
         stack.enter_context(reader.scene.caching(order.cache_bytes))
         # One thread per run: its handle of the scene caches the blocks that its tiles share.
-        pools = [stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lcageo-read")) for _ in order.runs]
-        try:
-            for number, index in _in_turn(order):
-                tile = grid[index]
-                waiting.append((tile, pools[number].submit(_attempted, reader, tile, failures)))
-                if len(waiting) > ahead:
-                    first, image = waiting.popleft()
-                    yield first, image.result()
-            while waiting:
-                first, image = waiting.popleft()
-                yield first, image.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+        pools = [ThreadPoolExecutor(1, thread_name_prefix="lcageo-read") for _ in order.runs]
+        for pool in pools:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        for number, index in _in_turn(order):
+            tile = grid[index]
+            waiting.append((tile, pools[number].submit(_attempted, reader, tile, failures)))
+            if len(waiting) > ahead:
+                yield from _awaited(*waiting.popleft(), failures)
+        while waiting:
+            yield from _awaited(*waiting.popleft(), failures)
+
+
+def _awaited(tile: Tile, future: Future[Image], failures: deque[Tile]) -> Iterator[tuple[Tile, Image] | None]:
+    while not wait([future], WAITING_S).done:
+        yield None
+    image = future.result()
+    if isinstance(image, SceneError) and is_outage(image) and len(failures) >= OUTAGE:
+        raise image
+    yield tile, image
 
 
 def _in_turn(order: ReadingOrder) -> Iterator[tuple[int, int]]:
@@ -147,10 +164,13 @@ def _in_turn(order: ReadingOrder) -> Iterator[tuple[int, int]]:
         yield from ((number, index) for number, index in enumerate(together) if index is not None)
 
 
-def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> NDArray[np.uint8] | SceneError | None:
+def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> Image:
     """One tile, read at the first or second attempt; `failures` are the tiles that failed since the last success."""
     try:
         image = reader.read(tile)
+    except ServerError as error:  # after several attempts
+        failures.append(tile)
+        return error
     except SceneError:
         time.sleep(RETRY_AFTER_S if len(failures) < PATIENCE else 0.0)
         try:

@@ -16,31 +16,27 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError  # some errors of GDAL are not wrapped in rasterio's own class
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from lcageo.errors import SceneError
-from lcageo.paths import on_disk
+from lcageo.errors import SceneError, ServerError
+from lcageo.remote import public, without_secrets
 from lcageo.scene.bands import alpha_band, is_picture, palette
 from lcageo.scene.describe import describe
-from lcageo.scene.order import CACHE_BYTES
-from lcageo.scene.sources import Sources, missing_source
-
-# GDAL's default block cache, 5 % of the machine's memory, would make memory use grow with the scene. Set before the
-# first block is read, in megabytes; a user's own setting takes precedence.
-os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_BYTES // 1_000_000))
+from lcageo.scene.opening import GDAL_ERRORS, open_dataset
+from lcageo.scene.server import ANSWERS, remedy, retried, told
+from lcageo.scene.sources import Sources
 
 NODATA_MAGNITUDE = 1e37
 """Floating-point values at least this large are nodata by convention (-3.4e38 and so on), tagged or not."""
-GDAL_ERRORS = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
-"""UnicodeDecodeError: rasterio decodes GDAL's messages as UTF-8, and they can quote bytes of a damaged file."""
+CLOSING_S = 10.0
+"""How long closing a scene waits for a read that is under way: a server may be waited for much longer."""
+_BUSY: list[Any] = []
+"""Handles that were read from when their scenes were closed: never closed, as GDAL would crash."""
 SPARE = 8
 """Pixels per side that are copied for one of the result, at most, where GDAL must not resample itself."""
-_OPENING = threading.Lock()
-"""Held while a file is opened, as the warning filters changed then are those of the whole process."""
 
 
 class Scene:
@@ -49,8 +45,8 @@ class Scene:
     A handle that has failed is not used again, nor is one of the process that this one was forked from.
     """
 
-    def __init__(self, path: str, bands: Sequence[int] | None = None) -> None:
-        self._path = path
+    def __init__(self, address: str, bands: Sequence[int] | None = None) -> None:
+        self._address, self._path = address, public(address)
         self._local = threading.local()
         self._handles: list[Any] = []
         self._reads = threading.Condition()
@@ -59,13 +55,18 @@ class Scene:
         dataset = self._dataset()
         try:
             with rasterio.Env():
-                self._sources = Sources(path, dataset, _open)
-                info = describe(path, dataset, bands, _masking_band(path, dataset))
+                ANSWERS.clear()
+                self._sources = Sources(self._path, dataset, open_dataset)
+                info = describe(address, dataset, bands, _masking_band(address, dataset))
                 self.info = replace(info, missing=self._sources.missing)
                 self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
-            raise SceneError(f"scene '{path}' cannot be interpreted: {error}; check it with gdalinfo") from error
+            if (status := ANSWERS.last(str(error))) is not None:
+                what = f"scene '{self._path}' cannot be opened: {told(status)}; {remedy(status)}"
+                raise ServerError(what, status) from error
+            detail = without_secrets(str(error), [address])
+            raise SceneError(f"scene '{self._path}' cannot be interpreted: {detail}; check it with gdalinfo") from error
         except BaseException:
             self.close()
             raise
@@ -79,16 +80,24 @@ class Scene:
         self.close()
 
     def close(self) -> None:
-        """Waits for running reads, then closes the handles of all threads: GDAL crashes if closed during a read."""
+        """Waits for running reads, then closes the handles of all threads: GDAL crashes if closed during a read.
+
+        Handles that are still read from after CLOSING_S stay open until the process ends.
+        """
         with self._reads:
             self._closed = True
-            self._reads.wait_for(lambda: self._reading == 0)
+            if not self._reads.wait_for(lambda: self._reading == 0, CLOSING_S):
+                _BUSY.extend(self._handles)
+                self._handles.clear()
         while self._handles:
             self._handles.pop().close()
 
     def files(self) -> tuple[str, ...]:
-        """Paths of the file and of those that belong to it: masks, overviews, world files, the sources of mosaics."""
-        return self._sources.files
+        """Paths of the file and of those that belong to it: masks, overviews, world files, the sources of mosaics.
+
+        URLs are without their secrets.
+        """
+        return tuple(map(public, self._sources.files))
 
     def read(
         self, col_off: float, row_off: float, width: float, height: float, out_width: int, out_height: int
@@ -109,23 +118,32 @@ class Scene:
 
         Raises:
             SceneError: if the file cannot be decoded there.
+            ServerError: if its server does not deliver it, after several attempts.
         """
         window = Window(col_off, row_off, width, height)
-        shape = (out_height, out_width)
-        margin = _margin(window, shape)
-        self._sources.check(col_off - margin, row_off - margin, col_off + width + margin, row_off + height + margin)
+        pixels, valid = retried(lambda: self._read(window, (out_height, out_width)))
+        if np.issubdtype(pixels.dtype, np.floating):
+            valid &= (np.abs(pixels) < NODATA_MAGNITUDE).all(axis=0)  # False for NaN as well
+        return pixels, valid
+
+    def _read(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        left, top, margin = window.col_off, window.row_off, _margin(window, shape)
+        right, bottom = left + window.width, top + window.height
         try:
             with self._under_way(), self._renewed_after_errors(), rasterio.Env():
+                self._sources.check(left - margin, top - margin, right + margin, bottom + margin)
+                ANSWERS.clear()
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except GDAL_ERRORS as error:
-            detail = str(error.__cause__ or error).strip()
-            raise SceneError(
-                f"scene '{self._path}' cannot be read at column {col_off:.0f}, row {row_off:.0f} "
-                f"({width:.0f} x {height:.0f} pixels): {detail}; the file is damaged or incomplete, download it again"
-            ) from error
-        if np.issubdtype(pixels.dtype, np.floating):
-            valid &= (np.abs(pixels) < NODATA_MAGNITUDE).all(axis=0)  # False for NaN as well
+            detail = without_secrets(str(error.__cause__ or error).strip(), [self._address])
+            where = (
+                f"scene '{self._path}' cannot be read at column {window.col_off:.0f}, row {window.row_off:.0f} "
+                f"({window.width:.0f} x {window.height:.0f} pixels)"
+            )
+            if (status := ANSWERS.last(str(error))) is not None:
+                raise ServerError(f"{where}: {told(status)}; {remedy(status)}", status) from error
+            raise SceneError(f"{where}: {detail}; the file is damaged or incomplete, download it again") from error
         return pixels, valid
 
     def caching(self, cache_bytes: int) -> AbstractContextManager[Any]:
@@ -170,9 +188,10 @@ class Scene:
             yield
         except GDAL_ERRORS:
             dataset = self._local.__dict__.pop("dataset", None)
-            if dataset is not None:
-                self._handles.remove(dataset)
-                dataset.close()
+            with self._reads:
+                if dataset in self._handles:  # else the scene is being closed
+                    self._handles.remove(dataset)
+                    dataset.close()
             raise
 
     def _pixels(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
@@ -214,7 +233,7 @@ class Scene:
 
     def _dataset(self) -> Any:
         if getattr(self._local, "process", None) != os.getpid() or not hasattr(self._local, "dataset"):
-            self._local.dataset, self._local.process = _open(self._path), os.getpid()
+            self._local.dataset, self._local.process = open_dataset(self._address), os.getpid()
             self._handles.append(self._local.dataset)
         return self._local.dataset
 
@@ -234,12 +253,12 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
     return Scene(str(path), bands)
 
 
-def _masking_band(path: str, dataset: Any) -> int | None:
+def _masking_band(address: str, dataset: Any) -> int | None:
     """Number of the alpha band; None if there is none, or it is a picture."""
     band = alpha_band(dataset)
     if band is None:
         return None
-    with _open(path) as fresh:  # errors that GDAL reports only once are left to the dataset that is used
+    with open_dataset(address) as fresh:  # errors that GDAL reports only once are left to the dataset that is used
         return None if is_picture(fresh, band) else band
 
 
@@ -287,30 +306,3 @@ def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
     means = pixels.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float64)
     rounded = np.rint(means) if np.issubdtype(pixels.dtype, np.integer) else means
     return np.asarray(rounded).astype(pixels.dtype)
-
-
-def _open(path: str) -> Any:
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:  # Python's surrogates for bytes that are not UTF-8
-        raise SceneError(f"scene {path!a} has a name that is not UTF-8, which GDAL cannot open; rename it") from error
-    file = on_disk(path)  # rasterio takes a Path as it is
-    other = path.startswith("/vsi") or "://" in path or ":" in path[2:]
-    if file is None and not other:
-        raise SceneError(f"scene '{path}' does not exist; check the path")
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
-                return rasterio.open(file or path)
-        except GDAL_ERRORS as error:
-            if lacking := missing_source(path):
-                raise SceneError(
-                    f"scene '{path}' cannot be opened: its file '{lacking}' does not exist; restore it, or build the "
-                    "mosaic again"
-                ) from error
-            inside = "name a file inside it, such as /vsizip/a.zip/a.tif"
-            fix = inside if path.endswith(".zip") else "check it with gdalinfo"
-            raise SceneError(
-                f"scene '{path}' is not a raster that GDAL can open ({str(error).strip()}); {fix}"
-            ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import SceneError
 from lcageo.scene.raster import Scene
+from lcageo.scene.server import is_outage
 
 SAMPLE_SIDE = 1024
 """Longest side of a decimated view, pixels."""
@@ -82,6 +82,8 @@ def read_reduced(
     try:
         return scene.read(0, 0, info.width, info.height, columns, rows)
     except SceneError as error:
+        if is_outage(error):
+            raise
         return _read_in_parts(scene, columns, rows, error)
 
 
@@ -94,10 +96,14 @@ def _read_in_parts(scene: Scene, columns: int, rows: int, error: SceneError) -> 
         for left, right in _parts(columns, info.width, info.block_shape[1]):
             x, y = left * info.width / columns, top * info.height / rows
             width, height = right * info.width / columns - x, bottom * info.height / rows - y
-            with suppress(SceneError):
+            try:
                 part = scene.read(x, y, width, height, right - left, bottom - top)
-                pixels[:, top:bottom, left:right], valid[top:bottom, left:right] = part
-                read = True
+            except SceneError as failure:
+                if is_outage(failure):
+                    raise
+                continue
+            pixels[:, top:bottom, left:right], valid[top:bottom, left:right] = part
+            read = True
     if not read:
         raise error
     return pixels, valid
@@ -126,6 +132,8 @@ def _probe(scene: Scene, border_only: bool = False) -> SceneSample:
         try:
             window_pixels, window_valid = scene.read(left, top, width, height, width, height)
         except SceneError as error:
+            if is_outage(error):
+                raise
             errors.append(error)
             continue
         pixels[:, row, column] = window_pixels.reshape(3, -1)

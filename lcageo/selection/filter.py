@@ -12,8 +12,10 @@ import pyproj
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
 from lcageo.geodesy import WGS84, to_longitude_latitude
+from lcageo.remote import public
 from lcageo.selection.criteria import Criteria, Selector
 from lcageo.selection.pixels import MapToPixels
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.features import features
 from lcageo.vector.formats import VectorFormat
@@ -77,6 +79,7 @@ def filter_layer(
     missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
     known = ", ".join(sorted(selector.read)) or "none"
     warnings = tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
+    warnings += _accuracy(layer, to or (pyproj.CRS(WGS84) if _in_degrees(target) else None), target)
     warnings += tuple(apart_note(f"'{source}'", selector.apart))
     if selector.read and not selector.kept:
         warnings += (f"none of the {sum(selector.read.values()):,} objects of '{source}' meets the criteria",)
@@ -101,7 +104,7 @@ def _checked_target(
 
 def _objects(layer: LayerFile, selector: Selector, to: pyproj.CRS | None, source: Path) -> Objects:
     """The objects of a layer that the selector keeps, for any target."""
-    how = {**selector.criteria.as_json(), "from": str(source), "version": __version__}
+    how = {**selector.criteria.as_json(), "from": public(str(source)), "version": __version__}
     record = replace(layer.record, filtered=(*layer.record.filtered, how))
     if selector.thresholds:
         record = replace(record, thresholds=selector.reached())
@@ -128,10 +131,24 @@ def _parts(layer: LayerFile, selector: Selector, crs: pyproj.CRS | None) -> Iter
         yield features(Detections.empty(), (), lambda xs, ys: (xs, ys), crs or layer.crs, "")
 
 
+def _accuracy(layer: LayerFile, to: pyproj.CRS | None, target: Target) -> tuple[str, ...]:
+    """A warning if moving to another CRS is less accurate than the pixels of the layer's scene."""
+    first = next((part for part in layer.parts(count=1) if len(part)), None)
+    if first is None:
+        return ()
+    west, south, _, _ = first.total_bounds.tolist()
+    return accuracy_warnings(f"positions in '{target}'", [(layer.crs, to, west, south)], layer.record.scene_gsd_m)
+
+
+def _in_degrees(target: Target) -> bool:
+    """Whether a target stores longitude and latitude, whatever the CRS."""
+    form = target.format if isinstance(target, FileTarget) else None
+    return isinstance(form, VectorFormat) and form.longitude_latitude
+
+
 def _target_crs(text: str | None, target: Target, own: pyproj.CRS | None) -> pyproj.CRS | None:
     """The CRS to move features to; None where they stay."""
-    form = target.format if isinstance(target, FileTarget) else None
-    geojson = isinstance(form, VectorFormat) and form.longitude_latitude
+    geojson = _in_degrees(target)
     if text is None:
         if geojson and own is not None and not to_longitude_latitude(own):
             raise UsageError(f"{own.name} has no longitude and latitude, which GeoJSON requires; choose another format")

@@ -14,6 +14,7 @@ import shapely
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
+from lcageo.transform import Transform
 from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.pixel_labels import PixelGrid
 from lcageo.vector.read import LayerFile
@@ -82,8 +83,9 @@ class MapToPixels:
         if self._crs is not None:
             if part.crs != self._crs:
                 try:
-                    to_scene = pyproj.Transformer.from_crs(part.crs, self._crs, always_xy=True)
-                    xs, ys = to_scene.transform(xs, ys, errcheck=True)
+                    xs, ys = Transform(part.crs, self._crs)(xs, ys)
+                    if not np.isfinite([xs, ys]).all():
+                        raise pyproj.exceptions.ProjError("a point is outside its bounds")
                 except pyproj.exceptions.ProjError as error:
                     raise DataError(
                         f"objects of '{self.source}' cannot be transformed to {self._crs.name}: {error}"

@@ -15,6 +15,7 @@ from geopandas import GeoDataFrame
 
 from lcageo.errors import DataError, OutputError
 from lcageo.geodesy import WGS84
+from lcageo.transform import Transform
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.polygons import Geometries
@@ -54,21 +55,48 @@ def common_crs(layers: Sequence[SceneLayer]) -> pyproj.CRS:
     """
     counts = Counter(layer.crs for layer in layers)  # by definition text, which can differ between equal ones
     usual = max(counts, key=lambda crs: sum(count for other, count in counts.items() if crs == other))
-    if len(counts) == 1 or usual.area_of_use is None:
+    if len(counts) == 1:
         return usual
-    west, south, east, north = usual.area_of_use.bounds
-    for layer in layers:
-        try:
-            to_globe = pyproj.Transformer.from_crs(layer.crs, WGS84, always_xy=True)
-        except pyproj.exceptions.ProjError:
-            continue  # a local grid; reported when it is transformed
-        x, y = to_globe.transform(*np.mean(layer.corners, axis=0))
+    places = {layer: place for layer in layers if (place := _place(layer)) is not None}
+    west, south, east, north = _area_of_use(usual) or _bounds([places[one] for one in places if one.crs == usual])
+    for x, y in places.values():
         turned = (x - west) % 360 + west  # brought to the east of the western border
         if not (west - ZONE_MARGIN <= turned <= east + ZONE_MARGIN or turned - 360 >= west - ZONE_MARGIN):
             return pyproj.CRS(WGS84)
         if not south - ZONE_MARGIN <= y <= north + ZONE_MARGIN:
             return pyproj.CRS(WGS84)
     return usual
+
+
+def _place(layer: SceneLayer) -> tuple[float, float] | None:
+    """Longitude and latitude of a scene's centre; None if it has none, which is reported when it is transformed."""
+    try:
+        to_globe = Transform(layer.crs, pyproj.CRS(WGS84))
+    except pyproj.exceptions.ProjError:
+        return None
+    (x,), (y,) = to_globe(*np.mean(layer.corners, axis=0)[:, None])
+    return (float(x), float(y)) if np.isfinite([x, y]).all() else None
+
+
+def _area_of_use(crs: pyproj.CRS) -> tuple[float, float, float, float] | None:
+    """West, south, east and north in degrees, west < east; None if the CRS is not one of EPSG's.
+
+    A CRS that comes from a raster has no area of its own: WKT as GDAL writes it leaves it out.
+    """
+    code = crs.to_2d().to_epsg()
+    area = crs.area_of_use or (None if code is None else pyproj.CRS.from_epsg(code).area_of_use)
+    if area is None:
+        return None
+    return area.west, area.south, area.east + 360 * (area.east < area.west), area.north
+
+
+def _bounds(places: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """West, south, east and north of some places."""
+    if not places:
+        return -180.0, -90.0, 180.0, 90.0
+    longitudes, latitudes = np.array(places).T
+    longitudes = longitudes[0] + (longitudes - longitudes[0] + 180) % 360 - 180  # within half a turn of the first
+    return float(longitudes.min()), float(latitudes.min()), float(longitudes.max()), float(latitudes.max())
 
 
 def read_objects(layer: SceneLayer, classes: int) -> GeoDataFrame:
@@ -103,7 +131,9 @@ def shapes_in_crs(
     xs, ys = shapely.get_coordinates(shapes).T
     try:
         if source != crs:
-            xs, ys = pyproj.Transformer.from_crs(source, crs, always_xy=True).transform(xs, ys, errcheck=True)
+            xs, ys = Transform(source, crs)(xs, ys)
+            if not np.isfinite([xs, ys]).all():
+                raise pyproj.exceptions.ProjError("a point is outside its bounds")
     except pyproj.exceptions.ProjError as error:
         raise OutputError(
             f"scene '{layer.name}' cannot be transformed to {crs.name}, the joint layer's CRS ({error}); leave it out"

@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from lcageo.errors import UsageError
-from lcageo.inference.identity import absolute
 from lcageo.paths import on_disk
+from lcageo.remote import is_remote, key, public
 
 PATTERNS = ("*.tif", "*.tiff", "*.jp2", "*.vrt")
 LIST_SUFFIX = ".txt"
@@ -43,7 +43,7 @@ def find_scenes(
     found: dict[str, SurveyScene] = {}
     for source in sources:
         for path, place in _of_source(source, patterns, recursive, leave_out):
-            found.setdefault(absolute(path), SurveyScene(path, place))
+            found.setdefault(key(path), SurveyScene(path, place))
     return tuple(found.values())
 
 
@@ -55,9 +55,9 @@ def _of_source(
         for file in _of_folder(path, patterns, recursive, leave_out.resolve()):
             yield str(file), PurePosixPath(file.relative_to(path).with_suffix("").as_posix())
     elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        yield from ((line, PurePosixPath(Path(line).stem)) for line in _listed(path))
-    elif path.exists() or source.startswith("/vsi") or "://" in source:
-        yield source, PurePosixPath(path.stem)
+        yield from ((line, PurePosixPath(Path(public(line)).stem)) for line in _listed(path))
+    elif path.exists() or is_remote(source):
+        yield source, PurePosixPath(Path(public(source)).stem)
     elif glob.has_magic(source):
         files = sorted(glob.glob(source, recursive=recursive))  # noqa: PTH207  # takes absolute patterns, Path does not
         yield from ((file, PurePosixPath(Path(file).stem)) for file in files if Path(file).is_file())
@@ -95,5 +95,5 @@ def _listed(path: Path) -> Iterator[str]:
         ) from error
     for line in (line.strip() for line in lines):
         if line and not line.startswith("#"):
-            remote = (line.startswith("/vsi") or "://" in line) and on_disk(str(path.parent / line)) is None
-            yield line if remote else str(path.parent / line)
+            file = str(path.parent / line)
+            yield line if is_remote(line) and on_disk(file) is None else file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -12,9 +13,11 @@ from typing import Any
 
 from lcageo.database import Database, delete_database
 from lcageo.errors import DamagedError
-from lcageo.inference.identity import absolute
+from lcageo.remote import key, public
 from lcageo.survey.scenes import SurveyScene
 
+LONGEST_NAME = 200
+"""Bytes of a scene's name that its results keep: file systems allow 255, and suffixes and SQLite's files need some."""
 STATE_FILE = ".lcageo-survey"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS scenes (
@@ -139,7 +142,7 @@ class SurveyState:
         """Identity and record of the scenes that were run, by path."""
         known = self._records(self._database)
         found = {scene.path: known[_key(scene.path)] for scene in scenes if _key(scene.path) in known}
-        return {path: (identity, replace(record, scene=path)) for path, (identity, record) in found.items()}
+        return {path: (identity, replace(record, scene=public(path))) for path, (identity, record) in found.items()}
 
     def made(self) -> set[str]:
         """The files that the survey's runs have made or started to make: paths within the folder."""
@@ -149,10 +152,10 @@ class SurveyState:
         """Records that files belong to this survey, before they are written."""
         self._database.change("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
 
-    def keep(self, identity: str, record: SceneRecord) -> None:
-        """Stores the result of a scene, and the identity of what it was made from."""
+    def keep(self, path: str, identity: str, record: SceneRecord) -> None:
+        """Stores the result of the scene at a path, and the identity of what it was made from."""
         statement = "UPDATE scenes SET identity = ?, record = ? WHERE scene = ?"
-        self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(record.scene))])
+        self._database.change(statement, [(identity, json.dumps(asdict(record)), _key(path))])
 
     def joined(self) -> Joined:
         """The last joint layer and summary."""
@@ -181,11 +184,14 @@ def _text(path: object) -> str:
 
 def _key(path: str) -> str:
     """The key of a scene, independent of the working folder."""
-    return _text(absolute(path))
+    return _text(key(path))
 
 
 def _candidates(scene: SurveyScene) -> Iterable[PurePosixPath]:
     """Names to try: x for x.tif, x.jp2 for an x.jp2 beside it, then x-2, x-3 and so on."""
-    yield scene.place
-    yield scene.place.with_name(f"{scene.place.name}{Path(scene.path).suffix}")
-    yield from (scene.place.with_name(f"{scene.place.name}-{number}") for number in count(2))
+    name = scene.place.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = os.fsencode(name)[:LONGEST_NAME].decode("utf-8", "ignore")
+    yield scene.place.with_name(name)
+    yield scene.place.with_name(f"{name}{Path(public(scene.path)).suffix}")
+    yield from (scene.place.with_name(f"{name}-{number}") for number in count(2))

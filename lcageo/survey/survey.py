@@ -21,6 +21,7 @@ import pyproj
 
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError, SceneError
+from lcageo.geodesy import WGS84
 from lcageo.inference.identity import absolute, file_identity, model_identity
 from lcageo.inference.jobs import Job, inputs_of
 from lcageo.inference.journal import Earlier
@@ -28,11 +29,14 @@ from lcageo.inference.record import SceneSummary, model_record
 from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, Run
+from lcageo.remote import public
+from lcageo.scene.server import is_outage
 from lcageo.survey.joint import CountedObjects, joint_parts
-from lcageo.survey.scene_layer import SceneLayer
+from lcageo.survey.scene_layer import SceneLayer, common_crs
 from lcageo.survey.scenes import SurveyScene
 from lcageo.survey.state import Joined, SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
+from lcageo.transform import accuracy_warnings
 from lcageo.vector.publish import Publication, make_folder, refuse_inputs, refuse_open, remove_abandoned
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
@@ -98,7 +102,7 @@ class Survey:
         jobs = {path: self._job(path, str(place)) for path, place in places.items()}
         self._claim(jobs.values(), overwrite)
         self.state.keep_places(places)
-        self.records = {path: SceneRecord(path) for path in jobs}
+        self.records = {path: SceneRecord(public(path)) for path in jobs}
         self._area = self._area_identity()
         self._files = {path: file_identity([path]) for path in jobs}
         for path, job in jobs.items():
@@ -133,15 +137,13 @@ class Survey:
         """Runs the jobs that `look` returned; errors as in `run_jobs`."""
         earlier = Earlier.NONE if force else Earlier.ANY
         for outcome in run_jobs(jobs, Run(self.runner, self.detect, warn, on_progress, earlier)):
-            record = scene_record(outcome, self.config.out)
+            record, path = scene_record(outcome, self.config.out), outcome.job.scene
             # A scene that has changed meanwhile must be run again.
-            same = file_identity([record.scene]) == self._files[record.scene] and self._area_identity() == self._area
-            self.state.keep(self._identity(record.scene, record.files) if same else "", record)
-            if isinstance(
-                outcome.error, SceneError
-            ):  # not if the disk is full, say: then the older result is still good
-                _remove(outcome.job)
-            self.records[record.scene] = record
+            same = file_identity([path]) == self._files[path] and self._area_identity() == self._area
+            self.state.keep(path, self._identity(path, record.files) if same else "", record)
+            if isinstance(outcome.error, SceneError) and not is_outage(outcome.error):
+                _remove(outcome.job)  # if the server or the disk fails, the older result is still good
+            self.records[path] = record
             yield record
 
     def finish(self, warn: Warn) -> None:
@@ -165,6 +167,8 @@ class Survey:
         target = self.config.joint_layer
         if placed:
             layers = [self._scene_layer(record) for record in placed]
+            for line in _accuracy(layers, target):
+                warn(line)
             least = self._record().least_scores()
             with Publication() as publication:
                 parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic, least)
@@ -213,7 +217,7 @@ class Survey:
 
         A change of those is no reason to run a whole survey again.
         """
-        others = set(map(absolute, belonging)) - {absolute(path)}
+        others = set(belonging) - {public(absolute(path)), public(path)}
         content = {
             "files": {**self._files[path], **file_identity(sorted(others))},
             "model": model_identity(self.runner.card),
@@ -237,9 +241,9 @@ def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
     """The record that a survey stores of a job."""
     summary = outcome.result
     if summary is None:
-        return SceneRecord(outcome.job.scene, State.FAILED, warnings=outcome.warnings, error=str(outcome.error))
+        return SceneRecord(outcome.job.name, State.FAILED, warnings=outcome.warnings, error=str(outcome.error))
     return SceneRecord(
-        scene=outcome.job.scene,
+        scene=outcome.job.name,
         state=State.HOLES if summary.holes else State.DONE,
         seconds=round(summary.seconds, 3),
         tiles=summary.tiles.as_json(),
@@ -266,6 +270,15 @@ def _location(summary: SceneSummary) -> dict[str, Any]:
         "corners": corners.tolist(),
         "size": [info.width, info.height],
     }
+
+
+def _accuracy(layers: Sequence[SceneLayer], target: FileTarget) -> tuple[str, ...]:
+    """Warnings if scenes come to the joint layer less accurately than their pixels."""
+    to = pyproj.CRS(WGS84) if target.vector_format.longitude_latitude else common_crs(layers)
+    lines: list[str] = []
+    for layer in layers:
+        lines += accuracy_warnings(f"positions in '{target}'", [(layer.crs, to, *layer.corners[0])], layer.gsd_m)
+    return tuple(dict.fromkeys(lines))
 
 
 def _is_complete(job: Job) -> bool:

@@ -77,10 +77,8 @@ class Attempts:
 
     def worth_trying(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs whose scenes have not failed, or have changed since."""
-        self._tried = {job.scene: _stamp(job.scene) for job in jobs}
-        return [
-            job for job in jobs if job.scene not in self._failed or self._failed[job.scene] != self._tried[job.scene]
-        ]
+        self._tried = {job.name: _stamp(job.scene) for job in jobs}
+        return [job for job in jobs if job.name not in self._failed or self._failed[job.name] != self._tried[job.name]]
 
     def failed(self, scene: str) -> None:
         """Records a failure of the file as it was when it was tried."""

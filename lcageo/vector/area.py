@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError, UsageError
+from lcageo.transform import Transform
 from lcageo.vector.polygons import read_polygons
 
 
@@ -58,8 +59,8 @@ class Area:
         self.check_crs(crs)
         centres = shapely.centroid(shapes)
         x, y = shapely.get_x(centres), shapely.get_y(centres)
-        if self.crs is not None and self.crs != crs:
-            x, y = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True).transform(x, y)
+        if self.crs is not None and crs is not None and self.crs != crs:
+            x, y = Transform(crs, self.crs)(x, y)
         return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:

@@ -16,6 +16,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, ground_steps
 from lcageo.vector.columns import COLUMNS, FoundObjects
+from lcageo.vector.reproject import moved
 
 FloatArray = NDArray[np.float64]
 ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -103,8 +104,8 @@ def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
     if layer.crs is None or len(layer) == 0:
         return layer if layer.crs is None else layer.to_crs(WGS84)
     try:
-        moved = layer.to_crs(WGS84)
-        return moved.set_geometry(_cut(moved.geometry))
+        there = moved(layer, pyproj.CRS(WGS84))
+        return there.set_geometry(_cut(there.geometry))
     except (pyproj.exceptions.ProjError, shapely.errors.GEOSException) as error:
         raise OutputError(
             f"the objects cannot be transformed to longitude and latitude ({error}), which GeoJSON requires; "

@@ -15,8 +15,10 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
+from lcageo.geodesy import degrees_per_unit
 from lcageo.vector.parts import apart_note, taken_apart
 from lcageo.vector.read import open_layer
+from lcageo.vector.reproject import moved
 
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
@@ -63,7 +65,7 @@ class PolygonLayer:
             DataError: if something cannot be transformed to it.
         """
         try:
-            frame = self.frame.to_crs(crs)
+            frame = self.frame if self.crs == crs else moved(self.frame, crs)
         except pyproj.exceptions.ProjError as error:
             raise DataError(
                 f"'{self.path}' cannot be transformed from {self.frame.crs} to {crs.name}: {error}"
@@ -126,7 +128,8 @@ def read_polygons(
         if count
     ] + apart_note(f"{option} '{path}'", apart)
     frame = frame.set_geometry(geopandas.GeoSeries(geometry, index=frame.index, crs=frame.crs))
-    if frame.crs is not None and pyproj.CRS(frame.crs).is_geographic and not _are_degrees(geometry[usable]):
+    crs = None if frame.crs is None else pyproj.CRS(frame.crs)
+    if crs is not None and crs.is_geographic and not _are_on_globe(geometry[usable], degrees_per_unit(crs)):
         frame = frame.set_crs(None, allow_override=True)
         warnings.append(f"{option} '{path}': its coordinates are not longitudes and latitudes; its CRS is ignored")
     return PolygonLayer(path, frame[usable], tuple(warnings))
@@ -150,7 +153,7 @@ def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:
     return polygons, int(invalid.sum())
 
 
-def _are_degrees(geometry: Geometries) -> bool:
+def _are_on_globe(geometry: Geometries, unit_deg: float) -> bool:
     """Whether coordinates can be longitudes and latitudes. GDAL assumes so for all GeoJSON, even for pixels."""
-    bounds = np.abs(shapely.bounds(geometry))
+    bounds = np.abs(shapely.bounds(geometry)) * unit_deg
     return bool((bounds <= np.array([360.0, 90.0, 360.0, 90.0]) + POLE_TOLERANCE_DEG).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -27,6 +28,8 @@ _SQLITE = (".gpkg",)
 """Suffixes of files that SQLite keeps other files beside."""
 _DRAFT, _LOCK, _OLDER = ".lcageo-draft", ".lock", ".older"
 """End of the name of a folder of drafts, and what it holds besides them."""
+_LONGEST = 255
+"""Bytes of the longest name that file systems allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,9 @@ class Publication:
 
 
 def draft_path(parent: Path, name: str) -> Path:
-    """Path of the folder for the drafts of what will be at `name`."""
+    """Path of the folder for the drafts of what will be at `name`; shortened where no file system would allow it."""
+    if len(os.fsencode(f".{name}{_DRAFT}")) > _LONGEST:
+        name = f"{name[:32]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
     return parent / f".{name}{_DRAFT}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lcageo.remote import public
 from lcageo.vector.columns import SCORE_DIGITS
 
 
@@ -243,7 +244,8 @@ def _appended(value: Any) -> tuple[RunRecord, ...] | None:
 
 
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("version", "model", "model_sha256", "trained_on", "licence", "engine", "run", "scene"), _text),
+    **dict.fromkeys(("version", "model", "model_sha256", "trained_on", "licence", "engine", "run"), _text),
+    "scene": lambda value: public(value) if isinstance(value, str) else None,
     "scene_grid": _grid,
     "crs": _text,
     "placed_by": _text,

@@ -11,6 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import OutputError
+from lcageo.geodesy import degrees_per_unit
+from lcageo.transform import Transform
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +26,7 @@ def reprojected(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoD
     if part.crs == crs:
         return part
     try:
-        there = part.to_crs(crs)
+        there = moved(part, crs)
     except pyproj.exceptions.ProjError as error:
         raise OutputError(f"the objects cannot be transformed to {crs.name}: {error}; choose another CRS") from error
     if len(there) and not np.isfinite(there.total_bounds).all():
@@ -36,10 +38,18 @@ def reprojected(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoD
     return there.set_geometry(geopandas.GeoSeries(shapely.set_coordinates(shapes, together), there.index, crs))
 
 
+def moved(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFrame:
+    """Features with all points in another CRS, not finite where that is impossible; raises ProjError as Transform."""
+    shapes = part.geometry.to_numpy()
+    to_crs = Transform(pyproj.CRS(part.crs), crs)
+    there = shapely.transform(shapes, lambda points: np.column_stack(to_crs(points[:, 0], points[:, 1])))
+    return part.set_geometry(geopandas.GeoSeries(there, part.index, crs))
+
+
 def near(xs: Floats, at_x: float | Floats, crs: pyproj.CRS) -> Floats:
     """Shifts x by full turns to within half a turn of `at_x`, if the CRS wraps around the globe."""
     if crs.is_geographic:
-        turn = 2 * pi / crs.axis_info[0].unit_conversion_factor
+        turn = 360 / degrees_per_unit(crs)
     elif crs == pyproj.CRS(3857):
         turn = 2 * pi * 6_378_137  # metres
     else:

@@ -11,6 +11,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from support.scenes import UTM, noise, write_scene
 
+from lcageo.errors import SceneError
 from lcageo.scene.georef import Georeference, north_in_picture, pixel_size_m
 from lcageo.scene.raster import open_scene
 
@@ -96,11 +97,18 @@ def test_without_crs_or_transform_map_coordinates_are_pixels(
         ("EPSG:2263", rasterio.Affine(1, 0, 1e6, 0, -1, 2e5), 0.3048),
         ("EPSG:4326", rasterio.Affine(1e-5, 0, 11, 0, -1e-5, 1e-5), 1e-5 * np.sqrt(111_319.49 * 110_574.28)),
         ("EPSG:3857", rasterio.Affine(1, 0, 0, 0, -1, 8_399_737.9), 0.50084),  # latitude 60
+        ("EPSG:27572", rasterio.Affine(0.5, 0, 6e5, 0, -0.5, 2.42e6), 0.5),  # its base is in grads
     ],
 )
 def test_gsd_is_in_metres_on_the_ground(tmp_path: Path, crs: str, transform: rasterio.Affine, gsd_m: float) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(20, 20), crs, transform)) as scene:
         assert scene.info.gsd_m == pytest.approx(gsd_m, rel=5e-4)
+
+
+def test_a_crs_that_proj_cannot_calculate_is_refused(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "a.tif", noise(20, 20), "EPSG:22300")  # Tunisia Mining Grid
+    with pytest.raises(SceneError, match=r"has a CRS that cannot be used .* assign the right one with 'rio edit-info"):
+        open_scene(scene)
 
 
 NORTHS = {

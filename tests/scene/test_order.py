@@ -33,7 +33,7 @@ with open_scene(sys.argv[1]) as scene:
     grid = plan_tiles(scene.info.width, scene.info.height, 256, 64, (float(sys.argv[2]),) * 2)
     order = reading_order(scene.info, grid, np.arange(len(grid)), 2)
     before = characters()
-    for tile, image in read_ahead(TileReader(scene, IDENTITY, None, 256, (0, 0, 0)), grid, order, 4):
+    for tile, image in filter(None, read_ahead(TileReader(scene, IDENTITY, None, 256, (0, 0, 0)), grid, order, 4)):
         assert isinstance(image, np.ndarray)
     print(characters() - before, order.fits)
 """
@@ -55,6 +55,7 @@ def info_of(width: int, height: int, block: tuple[int, int]) -> SceneInfo:
         block,
         (),
         None,
+        "a.tif",
     )
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,37 +91,6 @@ def test_threads_read_the_same(tmp_path: Path) -> None:
     assert all(
         (window == pixels[:, k : k + 50, k : k + 50]).all() for k, window in zip(range(0, 150, 3), windows, strict=True)
     )
-
-
-def test_vrt_and_gdal_paths_open(tmp_path: Path) -> None:
-    import zipfile
-
-    path = write_scene(tmp_path / "a.tif", noise(20, 20))
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.write(path, "a.tif")
-    with open_scene(f"/vsizip/{tmp_path}/a.zip/a.tif") as scene:
-        assert scene.info.width == 20
-    from rasterio.shutil import copy
-
-    copy(path, tmp_path / "a.vrt", driver="VRT")
-    with open_scene(tmp_path / "a.vrt") as scene:
-        assert scene.info.driver == "VRT"
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match="does not exist"):
-        open_scene(tmp_path / "none.tif")
-
-
-def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match=r"\\udcff.tif' has a name that is not UTF-8"):
-        open_scene(tmp_path / os.fsdecode(b"\xff.tif"))
-
-
-def test_not_a_raster(tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_text("hello")
-    with pytest.raises(SceneError, match="not a raster"):
-        open_scene(tmp_path / "a.tif")
 
 
 def test_truncated_file_says_where(tmp_path: Path) -> None:

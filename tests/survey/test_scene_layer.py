@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,46 @@ def test_scenes_far_apart_are_joined_in_longitude_and_latitude(
         corners = ((x, y), (x + 9, y), (x + 9, y - 9), (x, y - 9))
         layers.append(SceneLayer(str(number), tmp_path, pyproj.CRS(code), 0.5, corners, (18, 18), 0))
     assert common_crs(layers) == pyproj.CRS("OGC:CRS84" if expected is None else expected)
+
+
+def from_raster(crs: str) -> pyproj.CRS:
+    """A CRS as a scene has it: from the WKT that GDAL gives."""
+    return pyproj.CRS.from_wkt(rasterio.CRS.from_user_input(crs).to_wkt())
+
+
+def scenes_at(folder: Path, places: Sequence[tuple[str, float, float]]) -> list[SceneLayer]:
+    """Scenes with their centres at longitudes and latitudes, each in a CRS that comes from a raster."""
+    layers = []
+    for number, (crs, longitude, latitude) in enumerate(places):
+        x, y = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform(longitude, latitude)
+        corners = ((x - 9, y + 9), (x + 9, y + 9), (x + 9, y - 9), (x - 9, y - 9))
+        layers.append(SceneLayer(str(number), folder, from_raster(crs), 0.5, corners, (36, 36), 0))
+    return layers
+
+
+OWN = "+proj=tmerc +lon_0=13 +k=1 +x_0=500000 +ellps=GRS80 +units=m"
+"""A CRS of somebody's own, which no register gives an area of use."""
+
+
+@pytest.mark.parametrize(
+    ("places", "joined"),
+    [
+        ([("EPSG:32633", 15, 46), ("EPSG:28992", 5, 52), ("EPSG:26713", -105, 40)], False),
+        ([("EPSG:32633", 15, 46), ("EPSG:32633", 16, 46), ("EPSG:26713", -105, 40)], False),
+        ([("EPSG:32633+5773", 15, 46), ("EPSG:32633+5773", 16, 46), ("EPSG:32613", -105, 40)], False),
+        ([("EPSG:32633", 15, 46), ("EPSG:32633", 16, 46), ("EPSG:32632", 9, 46)], True),
+        ([("EPSG:32633", 15, 46), ("EPSG:32633", 16, 46), ("EPSG:32733", 15, -46)], False),
+        ([("EPSG:3460", 179, -17), ("EPSG:3460", -179.5, -17), ("EPSG:32701", -179, -17)], True),
+        ([(OWN, 13, 46), (OWN, 14, 46), ("EPSG:32632", 9, 46)], True),
+        ([(OWN, 13, 46), (OWN, 14, 46), ("EPSG:26713", -105, 40)], False),
+    ],
+)  # fmt: skip
+def test_the_common_crs_of_rasters_covers_all_of_them(
+    tmp_path: Path, places: list[tuple[str, float, float]], joined: bool
+) -> None:
+    layers = scenes_at(tmp_path, places)
+    assert layers[0].crs.area_of_use is None, "a raster's CRS does not say where it is used"
+    assert common_crs(layers) == (layers[0].crs if joined else pyproj.CRS("OGC:CRS84"))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

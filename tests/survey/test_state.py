@@ -37,7 +37,7 @@ def test_records_are_read_back_as_they_were_stored(tmp_path: Path) -> None:
     with closing(SurveyState(tmp_path)) as state:
         state.keep_places(state.places([scene(odd)]))
         assert state.records([scene(odd)]) == {}  # has not been run
-        state.keep("made from", record)
+        state.keep(odd, "made from", record)
     with closing(SurveyState(tmp_path)) as state:
         assert state.records([scene(odd), scene("/flight/other.tif")]) == {odd: ("made from", record)}
     assert record.objects == 5

@@ -84,6 +84,11 @@ def test_geojson_of_pixels_has_no_crs_although_gdal_says_so(tmp_path: Path) -> N
     assert layer.crs is None and "are not longitudes and latitudes; its CRS is ignored" in layer.warnings[0]
 
 
+def test_latitudes_in_grads_go_up_to_a_hundred(tmp_path: Path) -> None:
+    layer = read_polygons(written(tmp_path / "a.gpkg", shapely.box(1, 98, 2, 99), crs="EPSG:4807"), "--layer")
+    assert layer.crs == "EPSG:4807" and layer.warnings == ()
+
+
 def test_what_holds_no_polygons_is_refused_with_a_remedy(tmp_path: Path) -> None:
     points = written(tmp_path / "points.gpkg", SQUARE, shapely.Point(1, 1), shapely.Point(2, 2))
     with pytest.raises(DataError, match=r"points\.gpkg' holds 2 points or lines \(the first is feature 2, a Point\)"):

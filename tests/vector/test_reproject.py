@@ -17,8 +17,8 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.vector.reproject import near, reprojected
 
-DEGREES, MERCATOR, UTM = pyproj.CRS(4326), pyproj.CRS(3857), pyproj.CRS(32633)
-TURNS = {DEGREES: 360.0, MERCATOR: 2 * math.pi * 6_378_137}
+DEGREES, GRADS, MERCATOR, UTM = pyproj.CRS(4326), pyproj.CRS(4807), pyproj.CRS(3857), pyproj.CRS(32633)
+TURNS = {DEGREES: 360.0, GRADS: 400.0, MERCATOR: 2 * math.pi * 6_378_137}
 
 
 @pytest.mark.parametrize("crs", [DEGREES, MERCATOR, pyproj.CRS(32632)], ids=["degrees", "mercator", "next zone"])

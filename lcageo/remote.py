@@ -1,0 +1,101 @@
+"""Files on servers: what of their addresses may be told and written, and how long a server is waited for.
+
+The query of a signed URL, and a user's name and password, open the file for everybody who reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl
+
+from lcageo.paths import on_disk
+
+LIMITS = {
+    "GDAL_HTTP_CONNECTTIMEOUT": "30",
+    # Less than so many bytes a second for so many seconds: a limit for the whole request would fail slow lines.
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",
+    "GDAL_HTTP_LOW_SPEED_TIME": "20",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",  # seconds, doubled each time
+}
+"""GDAL's settings for the network: by default it waits for ever, and asks once."""
+_ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
+_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
+_DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
+_SIGNING = re.compile(
+    r"x-(amz|goog|oss|ms)-.*|awsaccesskeyid|googleaccessid|key-pair-id|signature|sig|expires|policy|(access_?)?token|"
+    r"api_?key",
+    re.IGNORECASE,
+)
+"""Parameters that say who may read an object, not which."""
+_SIGNING_ON_AZURE = {"sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "sdd", "skoid", "sktid", "skt", "ske",
+                     "sks", "skv", "saoid", "suoid", "scid"}  # fmt: skip
+
+
+def limit_waits() -> None:
+    """Sets GDAL's limits in this process's environment; what the user has set there takes precedence."""
+    for name, value in LIMITS.items():
+        os.environ.setdefault(name, value)
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL or one of GDAL's own, such as /vsis3/, instead of a file's, whatever that looks like."""
+    return (path.startswith("/vsi") or "://" in path) and on_disk(path) is None
+
+
+def public(path: str) -> str:
+    """A path as it may be told and written: a URL without user, password and query; a file's path as it is."""
+    return without_secrets(path) if is_remote(path) else path
+
+
+def without_secrets(text: str, addresses: Sequence[str] = ()) -> str:
+    """A text without the users, passwords and queries of the URLs in it.
+
+    Args:
+        text: one or more lines.
+        addresses: URLs whose queries are removed wherever they stand: GDAL quotes the last part of a URL alone.
+    """
+    for address in addresses:
+        if is_remote(address):
+            for found in _ADDRESS.finditer(address):
+                text = text.replace(f"?{found['query']}", "")
+    return _ADDRESS.sub(_shown, _USER.sub(_without_user, text))
+
+
+def key(path: str) -> str:
+    """A name that stays the same when a URL is signed again, and differs for another object.
+
+    Parameters that may name the object, as in download?id=7, are part of it as a hash.
+    """
+    if not is_remote(path):
+        return str(Path(path).absolute())
+    pairs = [pair for found in _ADDRESS.finditer(path) for pair in parse_qsl(found["query"], keep_blank_values=True)]
+    names = {name.lower() for name, _ in pairs}
+    signing = _SIGNING_ON_AZURE if "sig" in names else set()
+    naming = [pair for pair in pairs if not _SIGNING.fullmatch(pair[0]) and pair[0].lower() not in signing]
+    if not naming or _vsicurl_url(path):
+        return public(path) if not naming else key(f"/vsicurl/{_vsicurl_url(path)}")
+    return f"{public(path)}#{hashlib.sha256(repr(naming).encode()).hexdigest()[:16]}"
+
+
+def _shown(found: re.Match[str]) -> str:
+    """An address without its query; a database's URL, which names a table in it, and other texts as they are."""
+    file = found["file"]
+    if _DATABASE.match(file) or not (":/" in file or file.startswith("/vsi")):
+        return found[0]
+    url = _vsicurl_url(found[0])
+    return f"/vsicurl/{without_secrets(url)}" if url else file
+
+
+def _without_user(found: re.Match[str]) -> str:
+    return found[0] if _DATABASE.match(found["scheme"]) else found["scheme"]
+
+
+def _vsicurl_url(path: str) -> str:
+    """The URL in GDAL's form /vsicurl?OPTION=VALUE&url=URL; empty for other paths."""
+    options = path.removeprefix("/vsicurl?")
+    return parse_qs(options).get("url", [""])[0] if options != path else ""

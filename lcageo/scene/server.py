@@ -1,0 +1,98 @@
+"""Faults of servers and connections: noticed in what GDAL logs, told as what they are, and tried again."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TypeVar
+
+from lcageo.errors import SceneError, ServerError
+
+Result = TypeVar("Result")
+
+PAUSES_S = (1.0, 4.0)
+"""Pauses before the second and the third attempt. GDAL itself only repeats what was answered with an error."""
+ENOUGH_S = 30.0
+"""An attempt that has taken so long is not repeated: a server that is silent was waited for several times."""
+_STATUS = re.compile(r"response_code=(\d+)|HTTP (?:error|response) code: (\d+)")
+_SILENCE = re.compile(r"Cannot read \d+ bytes|CURL error", re.IGNORECASE)
+"""GDAL's messages when a server stops answering while a small file is opened, and when there is none."""
+_PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+_ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+
+
+class _Answers(logging.Handler):
+    """Keeps the status of the last failed request of each thread: GDAL's errors do not tell why bytes are missing."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._status = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Reads the status in a message of GDAL's, which rasterio logs in the thread of the request."""
+        if found := _STATUS.search(record.getMessage()):
+            self._status.last = int(found[1] or found[2])
+
+    def clear(self) -> None:
+        """Forgets what this thread was answered."""
+        self._status.last = None
+
+    def last(self, message: str) -> int | None:
+        """Status of this thread's last failed request, which an error's message may have as well; None: none failed."""
+        if found := _STATUS.search(message):
+            return int(found[1] or found[2])
+        last: int | None = getattr(self._status, "last", None)
+        return 0 if not last and _SILENCE.search(message) else last
+
+
+ANSWERS = _Answers()
+
+
+def listen() -> None:
+    """Starts to note the answers of servers."""
+    logging.getLogger("rasterio").addHandler(ANSWERS)
+
+
+def told(status: int) -> str:
+    """What went wrong, from an HTTP status; 0: no answer; one of success: an answer that broke off."""
+    if status == 0:
+        return "the server does not answer in time or cannot be reached"
+    if status < HTTPStatus.BAD_REQUEST:
+        return "the connection broke off"
+    phrase = ""
+    with suppress(ValueError):
+        phrase = f" {HTTPStatus(status).phrase}"
+    return f"the server answers {status}{phrase}"
+
+
+def remedy(status: int) -> str:
+    """What a user can do about it."""
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "check the credentials; a signed URL may have expired"
+    if status in _ABSENT:
+        return "check the URL"
+    return "check the network and the server"
+
+
+def retried(attempt: Callable[[], Result]) -> Result:
+    """The result of an attempt, which is repeated after growing pauses if a server fails for the moment."""
+    started = time.monotonic()
+    for pause in PAUSES_S:
+        try:
+            return attempt()
+        except ServerError as error:
+            refused = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            if (refused and error.status not in _PASSING) or time.monotonic() - started > ENOUGH_S:
+                raise
+        time.sleep(pause)
+    return attempt()
+
+
+def is_outage(error: SceneError) -> bool:
+    """Whether the rest of a scene will probably fail as well; not where one file of a mosaic is missing."""
+    return isinstance(error, ServerError) and error.status not in _ABSENT

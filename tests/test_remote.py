@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcageo.remote import LIMITS, key, limit_waits, public, without_secrets
+
+SECRET = "S3cr3t"
+SIGNED = {
+    f"https://host/a/b.tif?sig={SECRET}": "https://host/a/b.tif",
+    f"https://me:{SECRET}@host:8080/b.tif": "https://host:8080/b.tif",
+    f"/vsicurl/https://host/b.tif?X-Amz-Date=1&X-Amz-Signature={SECRET}": "/vsicurl/https://host/b.tif",
+    f"/vsizip/{{/vsicurl/https://host/b.zip?token={SECRET}}}/in.tif": "/vsizip/{/vsicurl/https://host/b.zip}/in.tif",
+    f"/vsicurl?max_retry=2&url={quote(f'https://host/b.tif?sig={SECRET}', safe='')}": "/vsicurl/https://host/b.tif",
+    f"/vsicurl?header.Authorization=Bearer%20{SECRET}&url=https%3A%2F%2Fhost%2Fb.tif": "/vsicurl/https://host/b.tif",
+    f'NETCDF:"https://host/b.nc?sig={SECRET}":red': 'NETCDF:"https://host/b.nc":red',
+    f"https://host/b.tif?sv=2022&sp=r&sig={SECRET}%2F%3D": "https://host/b.tif",
+}
+
+
+@pytest.mark.parametrize("address", SIGNED)
+def test_an_address_is_told_without_what_opens_it(address: str) -> None:
+    assert public(address) == SIGNED[address]
+    told = without_secrets(f"'{address}': no answer from {address}, twice", [address])
+    assert SECRET not in told and "no answer from" in told and "twice" in told
+
+
+def test_the_last_part_of_an_address_is_told_without_its_query() -> None:
+    address = f"https://host/b.tif?sig={SECRET}"
+    assert without_secrets(f"b.tif?sig={SECRET}, band 1: no", [address]) == "b.tif, band 1: no"
+
+
+@pytest.mark.parametrize("path", ["scene.tif", "a?b=c.tif", "/data/me:you@here/a.tif", "C:\\a.tif", "/vsizip/a.zip/b"])
+def test_files_on_a_disk_keep_their_names(path: str) -> None:
+    assert public(path) == path
+
+
+@pytest.mark.parametrize("text", ["postgresql://me@host/db?table=a", "use a.gpkg?", "really? yes=1"])
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert without_secrets(text) == text
+
+
+@given(st.text("abc/?&=%:@'\" .{}", max_size=40))
+def test_nothing_is_left_to_remove_the_second_time(text: str) -> None:
+    once = without_secrets(f"https://host/{text}")
+    assert without_secrets(once) == once
+
+
+def test_signing_again_keeps_the_key_and_another_object_changes_it() -> None:
+    assert key("https://h/a.tif?sig=1&sv=2") == key("https://h/a.tif?sv=3&sig=4") == "https://h/a.tif"
+    first = "https://h/a.tif?X-Amz-Credential=a&X-Amz-Expires=9&X-Amz-Signature=1"
+    assert key(first) == key(first.replace("Signature=1", "Signature=2")) != key(first.replace("a.tif", "b.tif"))
+    ids = {key(f"https://h/download?id={number}&token={SECRET}") for number in range(3)}
+    assert len(ids) == 3 and SECRET not in "".join(ids)
+    assert key("https://h/download?id=7&token=a") == key("https://h/download?token=b&id=7")
+    assert key(f"/vsicurl?url={quote('https://h/get?id=1', safe='')}") == key("/vsicurl/https://h/get?id=1")
+
+
+def test_a_files_key_is_its_absolute_path(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    assert key("a?b=c.tif") == f"{tmp_path}/a?b=c.tif"
+
+
+def test_a_users_own_limits_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "9")
+    limit_waits()
+    assert {name: os.environ[name] for name in LIMITS} == {**LIMITS, "GDAL_HTTP_MAX_RETRY": "9"}

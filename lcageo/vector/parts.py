@@ -10,7 +10,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from lcageo.geodesy import WGS84
+from lcageo.geodesy import WGS84, degrees_per_unit
+from lcageo.transform import Transform
 
 COLLECTIONS = (shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION)
 ANTIMERIDIAN_DEG = 180.0 - 1e-6
@@ -85,7 +86,7 @@ def _meets_antimeridian(shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray
     """(N,) True where a shape reaches both ends of a map of longitudes."""
     if crs is None or not pyproj.CRS(crs).is_geographic:
         return np.zeros(len(shapes), np.bool_)
-    west, _, east, _ = shapely.bounds(shapes).T
+    west, _, east, _ = shapely.bounds(shapes).T * degrees_per_unit(pyproj.CRS(crs))
     return np.asarray((west <= -ANTIMERIDIAN_DEG) & (east >= ANTIMERIDIAN_DEG))
 
 
@@ -94,5 +95,6 @@ def _areas_m2(polygons: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.floa
     if crs is None:
         return np.full(len(polygons), np.nan)
     geod = pyproj.Geod(ellps="WGS84")
-    placed = geopandas.GeoSeries(polygons, crs=crs).to_crs(WGS84)
+    to_globe = Transform(pyproj.CRS(crs), pyproj.CRS(WGS84))
+    placed = shapely.transform(polygons, lambda points: np.column_stack(to_globe(points[:, 0], points[:, 1])))
     return np.array([abs(geod.geometry_area_perimeter(one)[0]) for one in placed], np.float64)

@@ -80,7 +80,7 @@ def test_a_server_that_is_not_there_cannot_be_reached(folder: Path) -> None:
 
 def test_an_outage_ends_reading_after_some_tiles(folder: Path) -> None:
     with served(folder, "unavailable", good=1) as files, open_scene(files.url("a.tif")) as scene:
-        grid = plan_tiles(600, 600, 64, 8, 1.0)
+        grid = plan_tiles(600, 600, 64, 8)
         reader = TileReader(scene, IDENTITY, None, 64, (0, 0, 0))
         order = reading_order(scene.info, grid, np.arange(len(grid)), 2)
         read = []
@@ -114,7 +114,7 @@ def test_waiting_for_tiles_is_reported_and_closing_does_not_wait_for_ever(
     with served(folder, "stall", good=1) as files:
         started = time.monotonic()
         with open_scene(files.url("a.tif")) as scene:
-            grid = plan_tiles(600, 600, 64, 8, 1.0)
+            grid = plan_tiles(600, 600, 64, 8)
             reader = TileReader(scene, IDENTITY, None, 64, (0, 0, 0))
             middle = np.arange(50, 60)  # GDAL has already asked for the first ones
             images = read_ahead(reader, grid, reading_order(scene.info, grid, middle, 2), ahead=4)

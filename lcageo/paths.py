@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+LONGEST_NAME = 255
+"""Bytes of the longest name of a file that file systems allow."""
 
 
 def on_disk(name: str) -> Path | None:
@@ -15,3 +19,8 @@ def on_disk(name: str) -> Path | None:
     except (OSError, ValueError):  # too long, or with a null byte: no file system has it
         return None
     return Path(name).absolute() if found else None
+
+
+def is_possible(path: Path) -> bool:
+    """Whether a file may have this name, which is longer if it is made from another's."""
+    return len(os.fsencode(path.name)) <= LONGEST_NAME

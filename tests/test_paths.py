@@ -16,7 +16,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.database import Database
 from lcageo.inference.journal import journal_path
-from lcageo.paths import on_disk
+from lcageo.paths import LONGEST_NAME, is_possible, on_disk
 from lcageo.scene.raster import open_scene
 from lcageo.vector.read import open_layer
 
@@ -75,3 +75,14 @@ def test_only_existing_files_are_on_disk(tmp_path: Path, monkeypatch: pytest.Mon
     assert on_disk("http://a.tif") == tmp_path / "http:" / "a.tif"
     for name in ("https://a.tif", "/vsimem/a.tif", "a" * 300, "a\0b", "b.tif"):
         assert on_disk(name) is None
+
+
+def test_a_name_may_be_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
+    for letters in (LONGEST_NAME, LONGEST_NAME + 1):
+        path = tmp_path / ("x" * letters)
+        if is_possible(path):
+            path.touch()
+        else:
+            with pytest.raises(OSError, match="too long"):
+                path.touch()
+    assert not is_possible(tmp_path / ("\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 128))

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.palette import PANEL, class_colour
+from lcageo.paths import is_possible
 from lcageo.pictures.label_places import place_labels
 
 LONGEST_SIDE = 2000
@@ -132,7 +133,7 @@ def _draw_names(pen: ImageDraw.ImageDraw, found: Detections, classes: Sequence[s
 def belonging(path: Path) -> tuple[Path, ...]:
     """Files that GIS programs add to a picture: statistics, overviews, a mask, and where it lies on the map."""
     added = (path.with_name(path.name + suffix) for suffix in (".aux.xml", ".ovr", ".msk"))
-    return (*added, path.with_suffix(".pgw"), path.with_suffix(".pngw"))
+    return tuple(filter(is_possible, (*added, path.with_suffix(".pgw"), path.with_suffix(".pngw"))))
 
 
 def save_quicklook(picture: Image.Image, path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lcageo.database import settle
 from lcageo.errors import OutputError, UsageError
+from lcageo.paths import is_possible
 from lcageo.vector.formats import SHARED, STYLE_SUFFIX, is_saved_style
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _SQLITE = (".gpkg",)
 """Suffixes of files that SQLite keeps other files beside."""
 _DRAFT, _LOCK, _OLDER = ".lcageo-draft", ".lock", ".older"
 """End of the name of a folder of drafts, and what it holds besides them."""
-_LONGEST = 255
-"""Bytes of the longest name that file systems allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +131,10 @@ class Publication:
 
 def draft_path(parent: Path, name: str) -> Path:
     """Path of the folder for the drafts of what will be at `name`; shortened where no file system would allow it."""
-    if len(os.fsencode(f".{name}{_DRAFT}")) > _LONGEST:
-        name = f"{name[:32]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
-    return parent / f".{name}{_DRAFT}"
+    folder = parent / f".{name}{_DRAFT}"
+    if is_possible(folder):
+        return folder
+    return parent / f".{name[:32]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}{_DRAFT}"
 
 
 @contextmanager

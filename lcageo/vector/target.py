@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcageo.errors import UsageError
+from lcageo.paths import is_possible
 from lcageo.vector.database_table import DatabaseTable, is_database, parse_table
 from lcageo.vector.formats import (
     APPENDABLE,
@@ -87,7 +88,8 @@ class FileTarget:
         if not isinstance(self.format, VectorFormat):
             return ()
         added = (self.path.with_suffix(suffix) for suffix in self.format.added)
-        return (*added, *(self.path.with_name(self.path.name + suffix) for suffix in self.format.appended))
+        appended = (self.path.with_name(self.path.name + suffix) for suffix in self.format.appended)
+        return tuple(filter(is_possible, (*added, *appended)))
 
     @property
     def style(self) -> Path | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from ship_model import raised, without
+from ship_model import NEARLY_BEST, lenient, raised, without
 
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.detections import Detections
+from lcageo.metrics.summary import evaluate_detections
+from lcageo.metrics.truth import ImageTruth
 
 CLASSES = ("ship", "car", "bridge")
 SIDE = 1000  # one megapixel
@@ -68,3 +70,24 @@ def test_a_class_that_a_set_labels_in_part_is_left_out_of_it() -> None:
     without_ships = without(labelled, "ship")
     assert [len(one) for one in without_ships.annotations] == [0, 1]
     assert [one.labelled_classes for one in without_ships.annotations] == [(1, 2), (1, 2)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.0625, 1, width=32)), min_size=1, max_size=30))
+def test_lenient_thresholds_are_the_lowest_with_nearly_the_best_f1(pairs: list[tuple[int, float]]) -> None:
+    """Ten ships in a row; each detection is exactly on one of them, or a second one there, which is false."""
+    boxes = np.array([[20 * n, 0, 20 * n + 10, 10] for n in range(10)], np.float64)
+    truth = ImageTruth(SIDE, SIDE, boxes, np.zeros(10, np.int64), np.zeros(10, bool), (0, 1, 2))
+    scores = np.array([score for _, score in pairs], np.float32)
+    ships = Detections(boxes[[place for place, _ in pairs]], scores, np.zeros(len(pairs), np.int64))
+    evaluation = evaluate_detections(CLASSES, [truth], [ships])
+
+    def f1(minimum: float) -> float:
+        kept = scores > minimum
+        right = len({place for (place, _), is_kept in zip(pairs, kept.tolist(), strict=True) if is_kept})
+        return 2 * right / (int(kept.sum()) + 10)
+
+    possible = [float(np.nextafter(score, np.float32(0))) for score in scores]
+    best = max(map(f1, possible))
+    chosen = lenient(evaluation)["ship"]
+    assert f1(chosen) >= NEARLY_BEST * best - 1e-9
+    assert all(f1(minimum) < NEARLY_BEST * best for minimum in possible if minimum < chosen)

@@ -37,7 +37,7 @@ def theirs(scene: Path, model: Path) -> Detections:
 def ours(scene: Path) -> tuple[Detections, int]:
     """The same, in numbers and with all sizes that GeoDeep takes, and the scene's side."""
     config = DetectConfig(score=SCORE, gsd="native", max_per_tile=10_000)
-    card = replace(find_card(MODEL), size_m={})
+    card = replace(find_card(MODEL), size_m={}, lengths_px=None)  # one pass, as GeoDeep makes
     predictor = load_predictor(card, config, "cpu", Backend.TORCH, Precision.FP32)
     with open_scene(scene) as opened:
         return detect_scene(opened, predictor, config, warn=lambda line: None).detections, opened.info.width

@@ -58,5 +58,5 @@ def test_a_read_only_disk_is_named(run: Run, small_disk: Path, untrained: Path, 
     detected = run(
         "detect", tmp_path / "flight" / "a.tif", "--model", untrained, "-q", "-o", small_disk / "out" / "a.csv"
     )
-    for outcome, words in ((surveyed, "another output"), (made, "cannot be created"), (detected, "be written to")):
+    for outcome, words in ((surveyed, "another folder"), (made, "cannot be created"), (detected, "be written to")):
         assert outcome.code == 1 and str(small_disk) in outcome.err and words in outcome.err, outcome.err

@@ -96,7 +96,7 @@ def test_a_run_that_died_after_the_commit_is_completed_once(
         first = write_scene(tmp_path / "first.tif", noise(200, 200, seed=1), transform=ELSEWHERE)
         assert detect(first, *outputs).code == 0
 
-    def power_cut(draft: object) -> None:
+    def power_cut(draft: object, undo: object) -> None:
         raise PowerCutError
 
     with monkeypatch.context() as broken, pytest.raises(PowerCutError):

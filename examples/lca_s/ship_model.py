@@ -129,6 +129,8 @@ def lenient(evaluation: Evaluation) -> dict[str, float]:
         curve = one.curve
         total = curve.precision + curve.recall
         f1 = np.divide(2 * curve.precision * curve.recall, total, out=np.zeros_like(total), where=total > 0)
+        # Detections of equal score are kept or dropped together, so only the last of them is a possible threshold.
+        f1[:-1][curve.scores[1:] == curve.scores[:-1]] = -1
         near = np.flatnonzero((f1 >= NEARLY_BEST * one.best.f1) & (f1 > 0))
         if len(near):
             thresholds[one.name] = float(np.nextafter(np.float32(curve.scores[near[-1]]), np.float32(0)))

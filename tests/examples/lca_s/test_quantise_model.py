@@ -33,7 +33,7 @@ def test_a_quantised_model_runs_on_its_backends_and_finds_nearly_the_same(
     quantise_model.main(["lca-s", str(target), "--val", f"chips={chips}"])
     small, card = find_card(str(target)), find_card("lca-s")
     assert small.is_quantised and small.metrics["chips"]["images"] == 6
-    assert small.weights.stat().st_size < 0.7 * card.weights.stat().st_size
+    assert small.weights.stat().st_size < 0.75 * card.weights.stat().st_size
     images = np.stack([item.image.numpy() for item in EvalDataset(read_coco(chips), card.tile_size)])
     loose = DetectConfig(score=0.3)  # an object above its class's threshold in one model may just miss it in the other
     exact = load_predictor(card, loose, "cpu", Backend.TORCH, Precision.FP32).predict(images)

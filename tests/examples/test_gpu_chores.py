@@ -121,4 +121,4 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
         ["make", "gpu-table1", f"VHR10={tmp_path}/none"], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert f"there is no '{tmp_path}/none/train.json': name the folders of the data with VHR10=..." in done.stderr
+    assert f"there is no '{tmp_path}/none/train.json': name the folder of the data with VHR10=..." in done.stderr

@@ -196,17 +196,15 @@ def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journa
         journal: of the run.
     """
     minimum = np.array(hints)
-    needed = np.zeros(len(one.grid), np.bool_)
-    bounds = one.grid.bounds()
+    centres = [np.zeros((0, 2))]
     for outcome in journal.outcomes(first.first, first.first + len(first.grid)):
         if outcome.found is None or not len(outcome.found):
             continue
         boxes = outcome.found.boxes_xyxy.astype(np.float64)
         small = lengths(boxes, first.grid.scale) < one.lengths_px[1]
         small &= outcome.found.scores > minimum[outcome.found.labels]
-        for x, y in ((boxes[small, :2] + boxes[small, 2:]) / 2).tolist():
-            needed |= (bounds[:, 0] <= x) & (x < bounds[:, 2]) & (bounds[:, 1] <= y) & (y < bounds[:, 3])
-    return replace(one, wanted=one.wanted & needed)
+        centres.append((boxes[small, :2] + boxes[small, 2:]) / 2)
+    return replace(one, wanted=one.wanted & one.grid.holding(*np.concatenate(centres).T))
 
 
 def merge(

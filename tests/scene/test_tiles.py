@@ -68,3 +68,17 @@ def test_there_is_no_tile_beyond_the_last() -> None:
     grid = plan_tiles(10, 10, 8, 0)
     with pytest.raises(IndexError):
         grid[4]
+
+
+@given(
+    st.integers(1, 700), st.integers(1, 700), st.integers(0, 47), st.sampled_from([0.5, 1.0, 1.7]), st.integers(0, 999)
+)
+def test_tiles_that_hold_a_point_are_those_whose_bounds_do(
+    width: int, height: int, overlap: int, scale: float, seed: int
+) -> None:
+    grid = plan_tiles(width, height, 64, overlap, (scale, 2 * scale))
+    xs, ys = np.random.default_rng(seed).uniform(0, (width, height), (8, 2)).T
+    x1, y1, x2, y2 = grid.bounds().T[:, :, None]
+    expected = ((x1 <= xs) & (xs < x2) & (y1 <= ys) & (ys < y2)).any(axis=1)
+    assert grid.holding(xs, ys).tolist() == expected.tolist()
+    assert not grid.holding(xs[:0], ys[:0]).any()

@@ -107,13 +107,18 @@ sys.stdin.read()
 """
 
 
-def writing(path: Path) -> subprocess.Popen[str]:
-    """A process that is writing a draft."""
+def started(code: str, path: Path) -> subprocess.Popen[str]:
+    """A process that has run some code for a path, up to the line that says that it is ready."""
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     return process
+
+
+def writing(path: Path) -> subprocess.Popen[str]:
+    """A process that is writing a draft."""
+    return started(KILLED, path)
 
 
 def killed(process: subprocess.Popen[str]) -> None:
@@ -187,11 +192,7 @@ sys.stdin.read()
 
 def holding(path: Path) -> subprocess.Popen[str]:
     """A process that has a GeoPackage open, with pages beside it, as QGIS does."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDING, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    return process
+    return started(HOLDING, path)
 
 
 def is_sound(path: Path) -> bool:

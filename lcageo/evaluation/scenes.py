@@ -11,7 +11,7 @@ from lcageo.data.annotations import Annotation
 from lcageo.data.images import wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
-from lcageo.inference.plan import ScenePlan, choose_overlap, plan_scene, with_passes
+from lcageo.inference.plan import ScenePlan, plan_scene, tile_grid, with_passes
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run, detect_in_memory
 from lcageo.runtime.catalog import ModelCard
@@ -20,7 +20,6 @@ from lcageo.scene.describe import MAX_ENLARGEMENT
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene, open_scene
 from lcageo.scene.stretch import choose_stretch
-from lcageo.scene.tiles import plan_tiles
 
 TILE_STEP = 32
 """Tile sizes are multiples of it: the coarsest usual stride of the network."""
@@ -92,7 +91,7 @@ def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tili
         ConfigError: if the overlap is not allowed.
     """
     info, tile = scene.info, tiling.side or card.tile_size
-    shared = choose_overlap(replace(card, tile_size=tile), config.overlap)
-    grid = plan_tiles(info.width, info.height, tile, shared, (1 / tiling.enlargement, 1 / tiling.enlargement))
+    scale = (1 / tiling.enlargement, 1 / tiling.enlargement)
+    grid = tile_grid(info, replace(card, tile_size=tile), config, scale)
     reader = TileReader(scene, choose_stretch(scene)[0], None, tile, card.fill)
     return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

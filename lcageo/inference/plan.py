@@ -106,11 +106,9 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     info = scene.info
     parse_stretch(config.stretch)  # invalid values are reported before anything is read
     scale, notes = choose_scale(info, card, config.gsd)
-    overlap = choose_overlap(card, config.overlap)
-    check_tiles(info, card.tile_size - overlap, scale)
-    grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
+    grid = tile_grid(info, card, config, scale)
     aoi = _area(info, config)
-    wanted = np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
+    wanted = _wanted(grid, aoi)
     reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
     warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
     return with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
@@ -159,13 +157,26 @@ def _at(
     plan: ScenePlan, card: ModelCard, config: DetectConfig, enlargement: float, lengths_px: tuple[float, float]
 ) -> ScenePlan:
     """A pass over the same area, enlarged."""
-    info, tile = plan.reader.scene.info, plan.reader.tile_size
-    overlap = choose_overlap(replace(card, tile_size=tile), config.overlap)
     scale = plan.grid.scale[0] / enlargement, plan.grid.scale[1] / enlargement
-    check_tiles(info, tile - overlap, scale)
-    grid = plan_tiles(info.width, info.height, tile, overlap, scale)
-    wanted = np.ones(len(grid), np.bool_) if plan.aoi is None else plan.aoi.meets(grid.bounds())
-    return replace(plan, grid=grid, wanted=wanted, lengths_px=lengths_px)
+    grid = tile_grid(plan.reader.scene.info, replace(card, tile_size=plan.reader.tile_size), config, scale)
+    return replace(plan, grid=grid, wanted=_wanted(grid, plan.aoi), lengths_px=lengths_px)
+
+
+def tile_grid(info: SceneInfo, card: ModelCard, config: DetectConfig, scale: Scale) -> TileGrid:
+    """A scene's tiles at a scale.
+
+    Raises:
+        ConfigError: if the overlap is not allowed.
+        SceneError: if there would be more than MAX_TILES.
+    """
+    overlap = choose_overlap(card, config.overlap)
+    check_tiles(info, card.tile_size - overlap, scale)
+    return plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
+
+
+def _wanted(grid: TileGrid, aoi: AreaOfInterest | None) -> NDArray[np.bool_]:
+    """(tiles,) True where a tile intersects the area of interest."""
+    return np.ones(len(grid), np.bool_) if aoi is None else aoi.meets(grid.bounds())
 
 
 def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[Scale, list[str]]:

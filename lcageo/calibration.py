@@ -11,7 +11,7 @@ Source:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +40,10 @@ class Calibration:
         if not all(map(math.isfinite, values)) or min(self.a, self.b, self.spread) < 0:
             raise ValueError(f"a calibration needs finite numbers, a, b and spread from 0 on, not {values}")
 
+    def as_json(self) -> dict[str, float]:
+        """The numbers by name."""
+        return asdict(self)
+
     def log_odds(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Log-odds of being right for boxes of these scores, 0 to 1."""
         s = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
@@ -60,6 +64,10 @@ class Expected:
     low: float
     """Least number of right ones, with the probability `CONFIDENCE` that it lies between this and `high`."""
     high: float
+
+    def as_json(self) -> dict[str, float]:
+        """All numbers, those of right ones to a tenth."""
+        return {name: round(value, 1) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
         return f"{self.right:,.0f} ({math.floor(self.low):,} to {math.ceil(self.high):,})"

@@ -8,7 +8,8 @@ Metrics are those of each set on its own. Thresholds are the lowest whose F1 on 
 of the best, since a false object is deleted faster than a missed one is drawn, raised until images without objects have
 at most one false object in ten megapixels. Scores are calibrated on all sets, too: what is printed last is how far the
 calibration is off, and how often the number of right boxes of a set and class, predicted by the other sets, lay in its
-interval. How the training images look is measured on a thousand of --train. Object sizes are those below. The card has no local paths.
+interval. How the training images look is measured on a thousand of --train. Object sizes are those below. The card has
+no local paths.
 """
 
 from __future__ import annotations

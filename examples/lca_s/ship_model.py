@@ -23,9 +23,8 @@ import numpy as np
 import safetensors.torch
 
 from lcageo.config import BENCHMARK, Backend, DetectConfig
-from lcageo.data.annotations import LabelledSet
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.classmap import ClassMap, load_class_map
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
@@ -92,7 +91,7 @@ def shipped(
     """
 
     def read(paths: list[Path]) -> LabelledSet:
-        return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
+        return read_sets(paths, SplitName.VAL, card.classes, class_map)
 
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu", Backend.OPENVINO)
     labelled = {name: read([path]) for name, path in sets.items()}

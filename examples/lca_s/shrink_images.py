@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.data.annotations import Annotation, LabelledSet, SplitName
 from lcageo.data.classmap import load_class_map
-from lcageo.data.dior import DiorSplit
 from lcageo.data.images import read_image
 from lcageo.data.sets import read_sets
 
@@ -111,7 +110,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder for train.json and images")
     options = parser.parse_args(given)
     class_map = load_class_map(options.class_map) if options.class_map else None
-    labelled = read_sets(options.labels, DiorSplit.TRAIN, None, class_map)
+    labelled = read_sets(options.labels, SplitName.TRAIN, None, class_map)
     rng, folder = np.random.default_rng(0), options.out / "images"
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = list[Record](), list[Record]()

@@ -15,9 +15,8 @@ from lcageo.cli.progress import Bar
 from lcageo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from lcageo.data.annotations import Problem
+    from lcageo.data.annotations import Problem, SplitName
     from lcageo.data.check import CheckSummary, ClassStatistics
-    from lcageo.data.dior import DiorSplit
     from lcageo.data.splits import Splits
 
 SHOWN = 10
@@ -92,13 +91,13 @@ def check(
     (say.warn if summary.faults else say.note)(_closing_line(splits, summary))
 
 
-def _split(name: str) -> DiorSplit:
-    from lcageo.data.dior import DiorSplit
+def _split(name: str) -> SplitName:
+    from lcageo.data.annotations import SplitName
 
     try:
-        return DiorSplit(name)
+        return SplitName(name)
     except ValueError:
-        raise UsageError(f"--split '{name}' is not a DIOR split; choose one of {', '.join(DiorSplit)}") from None
+        raise UsageError(f"--split '{name}' is not a DIOR split; choose one of {', '.join(SplitName)}") from None
 
 
 def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckSummary:

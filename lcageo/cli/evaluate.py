@@ -232,13 +232,12 @@ def _read(
     say: console.Console,
 ) -> list[LabelledSet]:
     """The images of each set with the model's classes; shows the problems they have."""
-    from lcageo.data.annotations import ProblemKind
+    from lcageo.data.annotations import ProblemKind, SplitName
     from lcageo.data.classmap import without_names_of_one
-    from lcageo.data.dior import DiorSplit
     from lcageo.data.sets import read_sets
 
     classes = predictor.card.classes
-    sets = without_names_of_one([read_sets([path], DiorSplit(split), classes, class_map, strict) for path in data])
+    sets = without_names_of_one([read_sets([path], SplitName(split), classes, class_map, strict) for path in data])
     faults, left_out = [], dict[str, None]()
     for labelled in sets:
         absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes

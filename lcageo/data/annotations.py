@@ -23,6 +23,16 @@ OUTSIDE_TOLERANCE_PX = 0.05
 """How far a box may extend beyond the image unreported: exporters round to 1 or 2 decimals. It is clipped anyway."""
 
 
+class SplitName(StrEnum):
+    """The splits that a set may have."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TRAINVAL = "trainval"
+    """Train and val together."""
+    TEST = "test"
+
+
 class ProblemKind(StrEnum):
     """Kinds of problem with labelled images."""
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcageo.data.annotations import LabelledSet
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.classmap import ClassMap, joined
-from lcageo.data.coco import read_coco
-from lcageo.data.dior import DiorSplit, is_dior, listed_splits, read_dior
+from lcageo.data.formats.coco import read_coco
+from lcageo.data.formats.dior import is_dior, listed_splits, read_dior
 from lcageo.errors import DataError
 
 
@@ -24,9 +24,9 @@ class DataFormat:
     """Name of the format with its article, for messages."""
     recognises: Callable[[Path], bool]
     """Whether a path is such a set; it need not exist."""
-    read: Callable[[Path, DiorSplit, bool], LabelledSet]
+    read: Callable[[Path, SplitName, bool], LabelledSet]
     """Reads one split of a set; the last argument says whether broken records are an error."""
-    splits: Callable[[Path], tuple[DiorSplit, ...]] | None = None
+    splits: Callable[[Path], tuple[SplitName, ...]] | None = None
     """The splits that a set has, without overlap; None where a set is a single split."""
 
 
@@ -43,7 +43,7 @@ FORMATS = (
 
 def read_sets(
     sources: Sequence[Path],
-    split: DiorSplit,
+    split: SplitName,
     classes: Sequence[str] | None = None,
     class_map: ClassMap | None = None,
     strict: bool = False,
@@ -63,7 +63,7 @@ def read_sets(
     return joined([read_source(source, split, strict) for source in sources], classes, class_map)
 
 
-def read_source(source: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
+def read_source(source: Path, split: SplitName, strict: bool = False) -> LabelledSet:
     """Reads the images of one source, with its own classes; arguments and errors as in `read_sets`."""
     form = format_of(source)
     if form is None:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcageo.data.annotations import LabelledSet, Problem, ProblemKind
+from lcageo.data.annotations import LabelledSet, Problem, ProblemKind, SplitName
 from lcageo.data.classmap import ClassMap, joined
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import format_of, has_splits, read_source
 from lcageo.errors import UsageError
 
@@ -42,7 +41,7 @@ class Splits:
 def read_splits(
     sources: Sequence[Path],
     validation: Sequence[Path] = (),
-    wanted: Sequence[DiorSplit] = (),
+    wanted: Sequence[SplitName] = (),
     class_map: ClassMap | None = None,
 ) -> Splits:
     """Reads every split of some sources.
@@ -71,22 +70,22 @@ def read_splits(
     return Splits(dict(zip(names, splits, strict=True)), tuple(problems))
 
 
-def _check(sources: Sequence[Path], wanted: Sequence[DiorSplit]) -> None:
+def _check(sources: Sequence[Path], wanted: Sequence[SplitName]) -> None:
     paths = [source.resolve() for source in sources]
     for index, path in enumerate(paths):
         if path in paths[:index]:
             raise UsageError(f"data '{sources[index]}' is named twice; name each source once")
-    if DiorSplit.TRAINVAL in wanted and {DiorSplit.TRAIN, DiorSplit.VAL} & set(wanted):
+    if SplitName.TRAINVAL in wanted and {SplitName.TRAIN, SplitName.VAL} & set(wanted):
         raise UsageError("--split trainval already contains train and val; use either it or these")
     if wanted and not any(map(has_splits, sources)):
         raise UsageError("--split chooses lists of DIOR folders, but no source is one; leave it out")
 
 
-def _splits_of(source: Path, wanted: Sequence[DiorSplit]) -> list[Split]:
+def _splits_of(source: Path, wanted: Sequence[SplitName]) -> list[Split]:
     path, form = source.resolve(), format_of(source)
     if form is None or form.splits is None:
         names = (source.stem, f"{path.parent.name}/{source.stem}", str(source))
-        return [Split(source, read_source(source, DiorSplit.TRAIN), names)]
+        return [Split(source, read_source(source, SplitName.TRAIN), names)]
     return [
         Split(source, read_source(source, split), (str(split), f"{path.name}, {split}", f"{source}, {split}"))
         for split in dict.fromkeys(wanted) or form.splits(source)

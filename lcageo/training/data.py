@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
+from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, SplitName, refuse
 from lcageo.data.augment import AugmentConfig, Colour
 from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map, without_names_of_one
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import has_splits, read_sets
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
@@ -76,7 +75,7 @@ def load_training_data(
     if not config.data:
         raise UsageError("training needs --data: a COCO file (.json) or a folder laid out as DIOR")
     class_map = load_class_map(Path(config.class_map)) if config.class_map else None
-    train = read_sets(_paths(config.data), DiorSplit(config.split), config.classes or None, class_map, strict)
+    train = read_sets(_paths(config.data), SplitName(config.split), config.classes or None, class_map, strict)
     _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
     if val is not None:
@@ -158,7 +157,7 @@ def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet
 def _validation(
     config: TrainConfig, classes: Sequence[str], class_map: ClassMap | None, strict: bool
 ) -> LabelledSet | None:
-    split = DiorSplit.TEST if config.split == DiorSplit.TRAINVAL else DiorSplit.VAL
+    split = SplitName.TEST if config.split == SplitName.TRAINVAL else SplitName.VAL
     sources = _paths(config.val) or [source for source in _paths(config.data) if has_splits(source)]
     return read_sets(sources, split, classes, class_map, strict) if sources else None
 

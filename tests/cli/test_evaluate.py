@@ -18,8 +18,7 @@ from support.reference import Case, means, pycocotools_run
 
 from lcageo.cli import evaluate as command
 from lcageo.config import BENCHMARK
-from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.evaluation.images import as_truth, evaluate_set, find_objects
 from lcageo.evaluation.scenes import Tiling
@@ -75,7 +74,7 @@ def write_coco(
 
 
 def read(data: Path, predictor: Predictor) -> LabelledSet:
-    return read_sets([data], DiorSplit.VAL, predictor.card.classes)
+    return read_sets([data], SplitName.VAL, predictor.card.classes)
 
 
 def test_the_json_figures_are_those_of_pycocotools_on_the_same_detections(
@@ -279,4 +278,4 @@ def test_bad_input_gets_one_clear_line_and_the_right_code(
 
 
 def test_the_splits_are_those_of_dior() -> None:
-    assert [str(split) for split in command.Split] == [str(split) for split in DiorSplit]
+    assert [str(split) for split in command.Split] == [str(split) for split in SplitName]

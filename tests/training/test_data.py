@@ -14,8 +14,8 @@ from support.shapes import write_shapes
 
 from lcageo.config import SCENE_SIDE_PX
 from lcageo.data.annotations import Annotation
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
 from lcageo.training.data import (

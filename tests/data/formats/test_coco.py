@@ -14,7 +14,7 @@ from support.makers import write_coco, write_image
 
 from lcageo.data.annotations import ProblemKind
 from lcageo.data.check import REMARKS
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import DataError
 
 CATEGORIES = [{"id": 3, "name": "ship"}, {"id": 1, "name": "car"}]

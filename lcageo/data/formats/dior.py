@@ -7,12 +7,11 @@ Source:
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 
-from lcageo.data.annotations import Annotation, LabelledSet, ObjectList, Problem, ProblemKind, refuse
+from lcageo.data.annotations import Annotation, LabelledSet, ObjectList, Problem, ProblemKind, SplitName, refuse
+from lcageo.data.formats.voc import Node, read_voc, voc_object, voc_size
 from lcageo.data.images import is_file
-from lcageo.data.voc import Node, read_voc, voc_object, voc_size
 from lcageo.errors import DataError
 
 DIOR_CLASSES = (
@@ -24,21 +23,12 @@ _LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
 """DIOR's labels by name in lower case, since copies of DIOR differ in capitalisation."""
 
 
-class DiorSplit(StrEnum):
-    """The official splits."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TRAINVAL = "trainval"
-    TEST = "test"
-
-
 def is_dior(root: Path) -> bool:
     """Whether a folder is laid out as DIOR."""
     return (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
 
 
-def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
+def listed_splits(root: Path) -> tuple[SplitName, ...]:
     """The splits that a DIOR folder has lists of, without overlap.
 
     Trainval is train and val together: it is used instead of them only where one of the two has no list.
@@ -47,16 +37,16 @@ def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
         DataError: if there is no list.
     """
     lists = root / "ImageSets" / "Main"
-    existing = [split for split in DiorSplit if (lists / f"{split}.txt").exists()]
+    existing = [split for split in SplitName if (lists / f"{split}.txt").exists()]
     if not existing:
-        raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(DiorSplit)} (.txt)")
-    halves = {DiorSplit.TRAIN, DiorSplit.VAL}
-    use_trainval = DiorSplit.TRAINVAL in existing and not halves <= set(existing)
-    redundant = halves if use_trainval else {DiorSplit.TRAINVAL}
+        raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(SplitName)} (.txt)")
+    halves = {SplitName.TRAIN, SplitName.VAL}
+    use_trainval = SplitName.TRAINVAL in existing and not halves <= set(existing)
+    redundant = halves if use_trainval else {SplitName.TRAINVAL}
     return tuple(split for split in existing if split not in redundant)
 
 
-def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
+def read_dior(root: Path, split: SplitName, strict: bool = False) -> LabelledSet:
     """One split of DIOR, in the order of its list.
 
     Broken records are skipped and become problems that name file and line.
@@ -71,7 +61,7 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
     """
     boxes = root / "Annotations" / "Horizontal Bounding Boxes"
     xml_folder = boxes if boxes.is_dir() else boxes.parent
-    images = root / ("JPEGImages-test" if split == DiorSplit.TEST else "JPEGImages-trainval")
+    images = root / ("JPEGImages-test" if split == SplitName.TEST else "JPEGImages-trainval")
     for folder in (xml_folder, images):
         if not folder.is_dir():
             raise DataError(f"'{root}' is not laid out as DIOR: it lacks the folder '{folder.relative_to(root)}'")
@@ -86,11 +76,11 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
     return LabelledSet(f"{root}, {split}", DIOR_CLASSES, tuple(annotations), tuple(problems))
 
 
-def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, str]:
+def _stems(root: Path, split: SplitName, problems: list[Problem]) -> dict[str, str]:
     """Names of the split's images, each once, with where they are listed."""
     lists = root / "ImageSets" / "Main"
     paths = [lists / f"{split}.txt"]
-    if split == DiorSplit.TRAINVAL and not paths[0].exists():
+    if split == SplitName.TRAINVAL and not paths[0].exists():
         paths = [lists / "train.txt", lists / "val.txt"]
     first_seen: dict[str, str] = {}
     for path in paths:

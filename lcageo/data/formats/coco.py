@@ -17,8 +17,8 @@ from lcageo.data.annotations import (
     ProblemKind,
     refuse,
 )
+from lcageo.data.formats.json_lines import record_lines
 from lcageo.data.images import is_file
-from lcageo.data.json_lines import record_lines
 from lcageo.errors import DataError
 
 Record = dict[str, Any]

@@ -20,7 +20,7 @@ TRADES = """
     vector     ->
     pictures   ->
     scene      ->
-    data       ->
+    data       -> scene
     detector   ->
     runtime    -> detector
     metrics    ->

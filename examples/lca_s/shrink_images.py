@@ -25,7 +25,7 @@ from PIL import Image, ImageFilter
 
 from lcageo.data.annotations import Annotation, LabelledSet, SplitName
 from lcageo.data.classmap import load_class_map
-from lcageo.data.images import read_image
+from lcageo.data.images import read_annotated
 from lcageo.data.sets import read_sets
 
 CHIP_PX = 640
@@ -73,7 +73,7 @@ def packed(drawn: Sequence[Source], rng: np.random.Generator) -> tuple[Image.Ima
         if y >= CHIP_PX:
             break
         factor = float(np.exp(rng.uniform(*np.log(LENGTHS_PX)))) / source.length
-        image = read_image(source.annotation.image)
+        image = read_annotated(source.annotation)
         width, own_height = (max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
         chip.paste(Image.fromarray(image).resize((width, own_height), Image.Resampling.BOX), (x, y))
         edge = np.array([min(x + width, CHIP_PX), min(y + own_height, y + ROW_PX, CHIP_PX)])

@@ -13,6 +13,7 @@ from support.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 
 from lcageo.data.annotations import ProblemKind, SplitName
 from lcageo.data.formats.dior import DIOR_CLASSES, is_dior, read_dior
+from lcageo.data.formats.layout import Reading
 from lcageo.errors import DataError
 
 
@@ -22,7 +23,7 @@ def test_boxes_and_classes_are_read_from_either_layout(tmp_path: Path, flat: boo
         tmp_path / "DIOR", {"00001": voc_xml(voc_object("expressway-service-area", (1, 1, 40, 30)))}, flat
     )
     assert is_dior(root)
-    train = read_dior(root, SplitName.TRAIN, strict=True)
+    train = read_dior(root, SplitName.TRAIN, Reading(strict=True))
     (image,) = train.annotations
     assert train.classes == DIOR_CLASSES and len(DIOR_CLASSES) == 20
     assert image.boxes_xyxy.tolist() == [[0, 0, 40, 30]]
@@ -57,11 +58,11 @@ def test_a_broken_object_is_named_with_file_and_line(
 ) -> None:
     root = write_dior(tmp_path, {"00001": voc_xml(*objects), "00002": voc_xml()})
     train = read_dior(root, SplitName.TRAIN)
-    (problem,) = [problem for problem in train.problems if problem.kind is not ProblemKind.NOTHING_LEFT]
+    (problem,) = [problem for problem in train.problems if problem.kind is not ProblemKind.OBJECTS_LOST]
     assert len(train) == 2 - (len(train.problems) - 1)  # an image that lost all its objects is no background
     assert problem.kind == kind
     with pytest.raises(DataError, match=words):
-        read_dior(root, SplitName.TRAIN, strict=True)
+        read_dior(root, SplitName.TRAIN, Reading(strict=True))
 
 
 @pytest.mark.parametrize("xml", [BILLION_LAUGHS, voc_xml(voc_object())[:70], voc_xml(width="?"), "<annotation/>"])
@@ -118,7 +119,7 @@ def test_real_images_in_diors_layout_have_the_boxes_of_their_json(
         expected[stem[a["image_id"]]].append((name[a["category_id"]], x, y, x + w, y + h))
     found = {}
     for split in splits:
-        for image in read_dior(real_dior, SplitName(split), strict=True).annotations:
+        for image in read_dior(real_dior, SplitName(split), Reading(strict=True)).annotations:
             rows = zip(image.labels, image.boxes_xyxy.tolist(), strict=True)
             found[image.image.stem] = [(DIOR_CLASSES[label], *box) for label, box in rows]
     assert found == expected

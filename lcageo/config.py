@@ -81,6 +81,17 @@ class RunnerConfig:
         return Engine(self.backend, self.precision, self.device)
 
 
+class FormatName(StrEnum):
+    """Formats of labelled sets, as `--format` names them."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    VOC = "voc"
+    DOTA = "dota"
+    CSV = "csv"
+    DIOR = "dior"
+
+
 class MergeMetric(StrEnum):
     """Measure of overlap by which boxes are merged."""
 

@@ -21,6 +21,7 @@ from lcageo.errors import UsageError
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
     from lcageo.data.classmap import ClassMap
+    from lcageo.data.sets import Naming
     from lcageo.detections import Detections
     from lcageo.evaluation.scenes import Tiling
     from lcageo.metrics.summary import Evaluation
@@ -45,7 +46,7 @@ def evaluate(
     model: options.Model = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to evaluate on. May be repeated."),
+        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated."),
     ] = None,
     layer: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Layer of detected objects to evaluate, instead of a model.")
@@ -54,8 +55,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="With --layer: layer of true objects, in any CRS.")
     ] = None,
     split: Annotated[
-        Split, typer.Option(help="Split of DIOR folders; a COCO file is always used completely.")
+        Split, typer.Option(help="Split of data sets with several; others are used completely.")
     ] = Split.VAL,
+    images: options.Images = None,
+    data_format: options.Format = None,
     class_map: Annotated[
         Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
     ] = None,
@@ -149,6 +152,7 @@ def evaluate(
         overlap=overlap,
         passes=passes,
     )
+    from lcageo.data.sets import Naming
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.sets import set_figures, together
     from lcageo.metrics.coco import require_coco
@@ -160,7 +164,8 @@ def evaluate(
 
     runner = RunnerConfig(model, device, backend, precision)
     predictor = open_predictor(runner, kept_of_tiles(config), say)
-    sets = _read(data or [], split, predictor, _class_map(class_map), strict, say)
+    naming = Naming(images, data_format)
+    sets = _read(data or [], split, predictor, _class_map(class_map), strict, naming, say)
     size = batch or predictor.batch
     measured = _run(predictor, sets, config, size, _tiling(tile, enlarge) if as_scene else None, say)
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
@@ -229,22 +234,27 @@ def _read(
     predictor: Predictor,
     class_map: ClassMap | None,
     strict: bool,
+    naming: Naming,
     say: console.Console,
 ) -> list[LabelledSet]:
     """The images of each set with the model's classes; shows the problems they have."""
-    from lcageo.data.annotations import ProblemKind
+    from lcageo.data.annotations import ProblemKind, SplitName
+    from lcageo.data.check import REMARKS
     from lcageo.data.classmap import without_names_of_one
-    from lcageo.data.dior import DiorSplit
     from lcageo.data.sets import read_sets
 
     classes = predictor.card.classes
-    sets = without_names_of_one([read_sets([path], DiorSplit(split), classes, class_map, strict) for path in data])
+    sets = without_names_of_one(
+        [read_sets([path], SplitName(split), classes, class_map, strict, naming) for path in data]
+    )
     faults, left_out = [], dict[str, None]()
     for labelled in sets:
         absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes
         for problem in labelled.problems:
             if problem.kind is ProblemKind.CLASS_LEFT_OUT:
                 left_out[problem.where.removeprefix("class ") or problem.what] = None
+            elif problem.kind in REMARKS:
+                say.note(str(problem))
             elif (str(problem.path), problem.where) not in absent:
                 faults.append(problem)
     if left_out:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lcageo.config import AUTO_GSD, NATIVE_GSD
+from lcageo.config import AUTO_GSD, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
 
+DATA_HELP = (
+    "Data set: a COCO file or folder, YOLO (data.yaml or a folder), VOC XML, DOTA, CSV, DIOR, or the folder of chips."
+)
+
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="FOLDER", help="Folder of the images, if the data set has them elsewhere."),
+]
+Format = Annotated[
+    FormatName | None, typer.Option("--format", help="Format of the data sets. Default: recognised by their content.")
+]
 Model = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL", help="Name of a shipped model, model card (.toml), or model folder."),

@@ -47,18 +47,22 @@ def train(
     ],
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to train on. May be repeated."),
+        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated."),
     ] = None,
     val: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Data to validate on. Default: DIOR's split, else a tenth of --data."),
+        typer.Option(metavar="PATH", help="Data to validate on. Default: the set's own split, else a tenth of --data."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            metavar="train|trainval", help="Split of DIOR folders to train on; with trainval, test validates."
+            metavar="train|trainval", help="Split of the data sets to train on; with trainval, test validates."
         ),
     ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Folder of the images, if the data set has them elsewhere.")
+    ] = None,
+    data_format: options.Format = None,
     classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to learn. Default: all.")] = "",
     class_map: Annotated[
         str | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')

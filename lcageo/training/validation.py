@@ -14,7 +14,7 @@ from PIL import Image
 from lcageo.config import BENCHMARK, Backend
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
-from lcageo.data.images import read_image
+from lcageo.data.images import read_annotated
 from lcageo.detections import Detections
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
@@ -117,7 +117,7 @@ class Validator:
             annotation, objects = self._val.annotations[index], found[index]
             truth = Detections(annotation.boxes_xyxy, np.ones(len(annotation), np.float32), annotation.labels)
             kept = objects.selected(objects.scores > minimum[objects.labels])
-            images.append(SheetImage(read_image(annotation.image), truth, kept, annotation.image.name))
+            images.append(SheetImage(read_annotated(annotation), truth, kept, annotation.image.name))
         return draw_sheet(images, card.classes)
 
 

@@ -15,8 +15,8 @@ from support.shapes import write_shapes
 
 from lcageo.config import BENCHMARK, Backend
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor

@@ -8,8 +8,8 @@ import quantise_model
 import render_chips
 
 from lcageo.config import Backend, DetectConfig, Precision
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import ModelError, UsageError
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor

@@ -24,6 +24,8 @@ LIMITS = {
 }
 """GDAL's settings for the network: by default it waits for ever, and asks once."""
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
+_HTTP = re.compile(r"https?:/", re.IGNORECASE)
+"""A URL in a Path, which makes one slash of its two."""
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
 _DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SIGNING = re.compile(
@@ -44,7 +46,7 @@ def limit_waits() -> None:
 
 def is_remote(path: str) -> bool:
     """Whether a path is a URL or one of GDAL's own, such as /vsis3/, instead of a file's, whatever that looks like."""
-    return (path.startswith("/vsi") or "://" in path) and on_disk(path) is None
+    return (path.startswith("/vsi") or "://" in path or _HTTP.match(path) is not None) and on_disk(path) is None
 
 
 def public(path: str) -> str:

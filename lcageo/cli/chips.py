@@ -27,18 +27,13 @@ def chips(
     labels: Annotated[
         Path,
         typer.Option(
-            "--labels", metavar="FILE", help="Layer of labels, polygons or points, in any vector format and CRS."
+            "--labels",
+            metavar=options.LAYER,
+            help=f"Layer of labels, polygons or points, in any vector format and CRS. {options.LAYER_HELP}",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Output folder, created if missing.")],
-    class_field: Annotated[
-        str | None,
-        typer.Option(
-            "--class-field",
-            metavar="NAME",
-            help="Attribute that holds the class. Default: class, label, name or category.",
-        ),
-    ] = DEFAULTS.class_field,
+    class_field: options.ClassField = DEFAULTS.class_field,
     class_name: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Class of all labels, if no attribute holds it.")
     ] = DEFAULTS.class_name,
@@ -49,7 +44,7 @@ def chips(
     aoi: Annotated[
         Path | None,
         typer.Option(
-            "--aoi", metavar="FILE", help="Polygons of the completely labelled area. Default: the whole scenes."
+            "--aoi", metavar=options.LAYER, help="Polygons of the completely labelled area. Default: the whole scenes."
         ),
     ] = DEFAULTS.aoi,
     size: Annotated[

@@ -98,7 +98,7 @@ Edge = Annotated[
         "--edge-nodata", help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none)."
     ),
 ]
-Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Polygon layer; detect only inside it.")]
+Aoi = Annotated[Path | None, typer.Option("--aoi", metavar=options.LAYER, help="Polygon layer; detect only inside it.")]
 Bbox = Annotated[
     str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle; detect only inside it.")
 ]

@@ -48,11 +48,16 @@ def evaluate(
         typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to evaluate on. May be repeated."),
     ] = None,
     layer: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Layer of detected objects to evaluate, instead of a model.")
+        Path | None,
+        typer.Option(
+            metavar=options.LAYER,
+            help=f"Layer of detected objects to evaluate, instead of a model. {options.LAYER_HELP}",
+        ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --layer: layer of true objects, in any CRS.")
+        Path | None, typer.Option(metavar=options.LAYER, help="With --layer: layer of true objects, in any CRS.")
     ] = None,
+    class_field: options.ClassField = None,
     split: Annotated[
         Split, typer.Option(help="Split of DIOR folders; a COCO file is always used completely.")
     ] = Split.VAL,
@@ -138,7 +143,7 @@ def evaluate(
         if layer is None or truth is None:
             raise UsageError("--layer and --truth require each other; give both")
         min_iou = LAYER_IOU if iou is None else iou
-        _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
+        _layers(layer, truth, score, min_iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
         return
     _check(data, output, tile, enlarge, as_scene)
     config = replace(
@@ -203,6 +208,7 @@ def _layers(
     score: float | None,
     iou: float,
     class_map: ClassMap | None,
+    class_field: str | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -211,7 +217,14 @@ def _layers(
     from lcageo.evaluation.layers import evaluate_layer
 
     evaluation = evaluate_layer(
-        layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite
+        layer,
+        truth,
+        score=score,
+        iou=iou,
+        class_map=class_map,
+        class_field=class_field,
+        output=output,
+        overwrite=overwrite,
     )
     for line in evaluation.warnings:
         say.warn(line)

@@ -12,6 +12,15 @@ from lcageo.errors import UsageError
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
 
+LAYER = "FILE|URL"
+LAYER_HELP = "Of a file with several layers, name one as QGIS does, in quotes: 'FILE|layername=NAME'."
+ClassField = Annotated[
+    str | None,
+    typer.Option(
+        "--class-field", metavar="NAME", help="Attribute that holds the class. Default: class, label, name or category."
+    ),
+]
+
 Model = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL", help="Name of a shipped model, model card (.toml), or model folder."),

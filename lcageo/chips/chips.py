@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lcageo.chips.blocks import BlockPlane, BlockSplit, split_blocks
 from lcageo.chips.chip_set import IMAGES, MAPS, SIDES, ChipSet
+from lcageo.chips.completeness import side_by_side
 from lcageo.chips.cutting import cut_all
 from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
@@ -225,6 +226,7 @@ def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) 
     on = set(np.concatenate([scene.index[scene.shown()] for scene in placed]).tolist())
     places = [(scene.crs, chips.labels.crs, *scene.info.centre()) for scene in placed]
     finest_m = min(scene.chip_gsd_m for scene in placed)
+    yield from side_by_side(placed, chips.labels)
     yield from accuracy_warnings("positions of the labels", places, finest_m)
     hidden = len(on - chips.shown["train"] - chips.shown["val"])
     if hidden:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
 """Training takes multiples of this as --imgsz."""
+MINUTES, LONGEST_MINUTES = ((50, 10), (500, 30)), 60
+"""Number of chips up to which so many minutes of training are proposed."""
 
 
 def chips(
@@ -115,12 +118,12 @@ def chips(
     with Bar(say, "chips", "tile") as bar:
         summary = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
     _print_summary(summary, say)
-    say.note(_training_hint(summary, out, size))
     if as_json:
         console.data(json.dumps(_as_json(summary), indent=1))
     else:
         for path in summary.outputs:
             console.data(str(path))
+    say.note(f"to train on them:\n{_training_command(summary, out, size)}")
     if summary.unreadable:
         raise PartialResultError(
             f"{len(summary.unreadable):,} tiles could not be read; the first: {summary.unreadable[0]}"
@@ -137,12 +140,22 @@ def _print_summary(summary: ChipSummary, say: console.Console) -> None:
     say.note(f"split by blocks of {summary.block_m:,.4g} m")
 
 
-def _training_hint(summary: ChipSummary, out: Path, size: int) -> str:
-    """The command that trains on the chips, at their size; training reads their resolution from the files."""
-    sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
-    sides = sides if summary.chips["val"] else sides.partition(" --val")[0]
-    side = -(-size // IMGSZ_STEP) * IMGSZ_STEP
-    return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --out FOLDER"
+def _training_command(summary: ChipSummary, out: Path, size: int) -> str:
+    """The command that trains on the chips: their classes, resolution and size, and about as long as they are worth."""
+    from lcageo.runtime.catalog import DEFAULT_MODEL
+    from lcageo.training.data import NEAR_GSD
+
+    sides = ["--data", out / "train.json", *(["--val", out / "val.json"] if summary.chips["val"] else [])]
+    chips = summary.chips["train"]
+    minutes = next((length for most, length in MINUTES if chips <= most), LONGEST_MINUTES)
+    imgsz = -(-size // IMGSZ_STEP) * IMGSZ_STEP
+    finest, coarsest = summary.gsd_m
+    gsd = f"{finest * (1 - NEAR_GSD):.3g},{coarsest * (1 + NEAR_GSD):.3g}"
+    parts = (
+        *("lcageo", "train", *sides, "--from", DEFAULT_MODEL, "--classes", ",".join(summary.labels["train"])),
+        *("--gsd", gsd, "--imgsz", imgsz, "--minutes", minutes, "--out", f"{out}-model"),
+    )
+    return shlex.join(map(str, parts))
 
 
 def _as_json(summary: ChipSummary) -> dict[str, Any]:

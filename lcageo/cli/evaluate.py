@@ -232,6 +232,8 @@ def _layers(
         console.data(json.dumps(evaluation.as_json(), indent=1))
         return
     console.data(console.table(evaluation.table()))
+    for line in evaluation.best_thresholds():
+        say.note(line)
     if output is not None:
         console.data(str(output.with_suffix(output.suffix.lower())))
 

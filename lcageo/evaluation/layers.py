@@ -305,8 +305,14 @@ def _figures(
     figures = []
     for label, name in enumerate(classes):
         own = of_found[ends[label] : ends[label + 1]]
-        ap = None if scores is None else curve_of(scores[own], right[own], truth[label]).average_precision()
-        figures.append(LayerFigures(name, truth[label], len(own), int(right[own].sum()), ap))
+        counts = truth[label], len(own), int(right[own].sum())
+        if scores is None:
+            figures.append(LayerFigures(name, *counts, None))
+            continue
+        curve = curve_of(scores[own], right[own], truth[label])
+        best = curve.best_f1() if right[own].any() else None
+        lowest = float(scores[own].min()) if len(own) else None
+        figures.append(LayerFigures(name, *counts, curve.average_precision(), best, lowest))
     aps = [one.average_precision for one in figures if one.average_precision is not None and one.truth]
     mean = None if scores is None else float(np.mean(aps)) if aps else nan
     return tuple(figures), LayerFigures("all", len(labels[1]), len(right), int(right.sum()), mean)

@@ -18,6 +18,8 @@ RECIPE_FILE = "recipe.toml"
 """File name of the settings, in a run's folder."""
 CHECKPOINT_FILE = "checkpoint.pt"
 """File name of the checkpoint, in a run's folder."""
+FITTED = frozenset({"crop", "batch", "validations"})
+"""Settings that are fitted to a run's minutes unless they are given; see training.timing."""
 
 
 class Optimizer(StrEnum):

@@ -150,15 +150,20 @@ class LayerFile:
         if form is not None and form.text_only:
             table = table.drop(columns="WKT", errors="ignore")  # the geometry as text
         for own in self.taken_for.keys() & set(table.columns):
-            name = self.taken_for[own]
-            table = table.rename(columns={name: f"{name}_2"})  # another column of this name
-            table[name] = table[own]
+            table = _taken_for(table, own, self.taken_for[own])
         if form is not None and form.text_only:
             for name in _NUMBERS.keys() & set(table.columns):
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         if self.score_unit != 1:
             table["score"] = pd.to_numeric(table["score"], errors="coerce").astype("Float64") / self.score_unit
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
+
+
+def _taken_for(table: pd.DataFrame, own: str, name: str) -> pd.DataFrame:
+    """A table with a column under another name, too; most formats take names that differ in case for the same."""
+    others = {column: f"{column}_own" for column in table.columns if column != own and column.lower() == name}
+    table = table.rename(columns=others if own.lower() != name else {**others, own: name})
+    return table if own.lower() == name else table.assign(**{name: table[own]})
 
 
 def open_layer(path: Path, option: str) -> LayerFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -28,7 +29,7 @@ def clustering(centres: NDArray[np.float64], area: float) -> float:
         Clark and Evans, "Distance to nearest neighbor as a measure of spatial relationships in populations", Ecology
         35 (1954), without correction for the border.
     """
-    points = shapely.points(centres)
+    points: NDArray[Any] = np.asarray(shapely.points(centres))
     nearest = shapely.STRtree(points).query_nearest(points, exclusive=True, return_distance=True, all_matches=False)[1]
     return float(nearest.mean() / (0.5 * np.sqrt(area / len(centres))))
 

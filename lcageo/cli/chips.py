@@ -84,6 +84,7 @@ def chips(
     bands: detect_options.Bands = "",
     stretch: detect_options.Stretch = DEFAULTS.stretch,
     edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
+    crs: detect_options.Crs = DEFAULTS.crs,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -110,6 +111,7 @@ def chips(
         bands=options.parse_bands(bands),
         stretch=stretch,
         edge_nodata=edge_nodata,
+        crs=crs,
         aoi=aoi,
         seed=seed,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import PartialResultError, UsageError
@@ -40,6 +40,7 @@ def report(
             "--side", metavar="PIXELS", help="Longer side of the picture; larger shows more detail, in a larger file."
         ),
     ] = PAGE_SIDE,
+    crs: detect_options.Crs = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -63,7 +64,7 @@ def report(
         )
     from lcageo.report.scene import report_scene
 
-    page = report_scene(source, layer, output, holes, side, overwrite, class_field)
+    page = report_scene(source, layer, output, holes, side, overwrite, class_field, crs)
     for line in page.warnings:
         say.warn(line)
     found = f"{page.objects - page.candidates:,} objects found"

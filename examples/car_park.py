@@ -3,10 +3,11 @@
     python examples/car_park.py oam_bridge_parking_epsg3395.tif build/car_park
     python examples/car_park.py oam_bridge_parking_epsg3395.tif build/car_park --minutes 5 --seeds 0
 
-The scene is a drone image of Manila from OpenAerialMap, 0.1 m per pixel. `labels.geojson` has the 28 cars of the western
-part of its car park, drawn by hand, and `labelled_area.geojson` that part; `truth.geojson` has the 42 of the rest,
-`held_out_area.geojson`, which is not trained on. For each seed, one model is trained from the same chips. The table
-gives, for the held-out part, AP at an IoU of 0.5, and the cars found and the false ones at the models' own thresholds.
+The scene is a drone image of Manila from OpenAerialMap, 0.1 m per pixel. `labels.geojson` has the 28 cars of the
+western part of its car park, drawn by hand, and `labelled_area.geojson` that part; `truth.geojson` has the 42 of the
+rest, `held_out_area.geojson`, which is not trained on. For each seed, one model is trained from the same chips. The
+table gives, for the held-out part, AP at an IoU of 0.5, and the cars found and the false ones at the models' own
+thresholds.
 """
 
 from __future__ import annotations

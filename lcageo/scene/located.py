@@ -7,6 +7,7 @@ import os
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -68,7 +69,7 @@ def _item(address: str) -> Mapping[str, Any] | None:
         read = json.loads(content)
     except ValueError:
         return None
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         what = f"scene '{public(address)}' cannot be opened: {error}; check its address and the connection"
         raise ServerError(what) from error
     return read if isinstance(read, dict) and "stac_version" in read and read.get("type") == "Feature" else None

@@ -281,9 +281,8 @@ def _masking_band(source: SceneSource, dataset: Any) -> int | None:
     band = alpha_band(dataset)
     if band is None:
         return None
-    with open_dataset(
-        source.address, source.name
-    ) as fresh:  # errors that GDAL reports only once are left to the dataset that is used
+    # A handle of its own: errors that GDAL reports only once are left to the dataset that is used.
+    with open_dataset(source.address, source.name) as fresh:
         return None if is_picture(fresh, band) else band
 
 

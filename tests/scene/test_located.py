@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from support.scenes import noise, write_scene
 from support.servers import served
+from support.stac_items import TIFF, write_item
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.scene.located import SceneSource, locate
 from lcageo.scene.raster import open_scene
-
-TIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
-
-
-def write_item(path: Path, assets: dict[str, dict[str, Any]]) -> Path:
-    path.write_text(json.dumps({"type": "Feature", "stac_version": "1.0.0", "id": "S2A_1", "assets": assets}))
-    return path
 
 
 @pytest.fixture

@@ -55,10 +55,10 @@ class Fit:
     def text(self) -> str:
         """What to tell before the run starts."""
         config = self.config
+        validations = f"{config.validations} validation{'s' if config.validations > 1 else ''}"
         return (
             f"about {self.steps:,} steps of {config.batch} crops of {config.crop_size} x {config.crop_size} pixels fit "
-            f"into {config.minutes:g} minutes, with {config.validations} validations ({self.validation_share:.0%} of "
-            "the time)"
+            f"into {config.minutes:g} minutes, with {validations} ({self.validation_share:.0%} of the time)"
         )
 
 

@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 HURRIED = {
     "--minutes 30": "--minutes 0.05 --batch 2",
     "--recipe examples/table1/1x.toml --backbone-weights resnet50.pth": (
-        f"--recipe '{REPOSITORY / 'examples/table1/1x.toml'}' --backbone resnet18 --imgsz 128 --epochs 2 --precision fp32"
+        f"--recipe '{REPOSITORY}/examples/table1/1x.toml' --backbone resnet18 --imgsz 128 --epochs 2 --precision fp32"
     ),
     "--bootstrap 1000": "--bootstrap 10",
 }

@@ -154,7 +154,8 @@ class TrainConfig:
             "pretrained": (
                 not (self.pretrained and any(conflicts)),
                 "false with backbone_weights, with a model to fine-tune, with norm gn, and with backbones other than "
-                f"{', '.join(packed)}",
+                f"{', '.join(packed)}; ResNets take a checkpoint by backbone_weights, such as "
+                f"{BACKBONES['resnet50'].checkpoint}",
             ),
             "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),

@@ -86,3 +86,23 @@ def test_a_scanned_photograph_is_placed_by_its_world_file(run: Run, untrained: P
     assert "EPSG:32633" in run("info", "scan.png", *crs).out
     page = run("report", "scan.png", "found.gpkg", "-o", "page.html")  # the layer says what was given
     assert page.code == 0 and "EPSG:32633" in (tmp_path / "page.html").read_text()
+
+
+def test_chips_are_cut_from_a_basemap(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tiles").mkdir()
+    write_tiles(tmp_path / "tiles", picture())
+    boxes = {"labels": [shapely.box(*bounds_m(x, x, x + 20, x + 20)) for x in (60, 120)]}
+    boxes["area"] = [shapely.box(*bounds_m(20, 20, 230, 230))]
+    for name, shapes in boxes.items():
+        frame = geopandas.GeoDataFrame({"class": ["hut"] * len(shapes)}, geometry=shapes, crs="EPSG:3857")
+        frame.to_file(tmp_path / "site.gpkg", layer=name)
+    with served(tmp_path / "tiles") as server:
+        source = ("chips", "xyz:" + server.url("{z}/{x}/{y}.png"), "--labels", "site.gpkg|layername=labels")
+        refused = run(*source, "-o", "chips", "--aoi", "site.gpkg|layername=area")
+        assert refused.code == 2 and "is a basemap, which has many resolutions; name one with --gsd" in refused.err
+        size = ("--gsd", f"{gsd_m():.4f}", "--size", 128, "--val", 0, "-o", "chips")
+        assert "name an area of it" in run(*source, *size).err
+        made = run(*source, *size, "--aoi", "site.gpkg|layername=area")
+    assert made.code == 0, made.err
+    content = json.loads((tmp_path / "chips" / "train.json").read_text())
+    assert {image["scene"] for image in content["images"]} == {source[1]} and content["annotations"]

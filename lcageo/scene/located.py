@@ -78,9 +78,8 @@ def _item(address: str) -> Mapping[str, Any] | None:
 def _visual(item: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     """The asset that shows what an eye would see: named or marked visual, else the only raster that is data."""
     listed = item.get("assets")
-    assets = {
-        str(key): one for key, one in (listed if isinstance(listed, dict) else {}).items() if "href" in (one or {})
-    }
+    listed = listed if isinstance(listed, dict) else {}
+    assets = {str(key): one for key, one in listed.items() if isinstance(one, dict) and "href" in one}
     visual = [one for key, one in assets.items() if key == "visual" or "visual" in (one.get("roles") or ())]
     data = [
         one

@@ -161,6 +161,7 @@ class DetectOptions(TypedDict, total=False):
     bands: Sequence[int]
     stretch: str
     edge_nodata: EdgeNodata | str
+    crs: str | None
     aoi: str | os.PathLike[str] | None
     bbox: tuple[float, float, float, float] | None
     bbox_crs: str | None
@@ -200,6 +201,8 @@ class DetectConfig:
     stretch: str = "auto"
     """'auto', 'none' or 'MIN,MAX'."""
     edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    crs: str | None = None
+    """CRS of scenes that have a transform but no CRS; None: those stay in pixels."""
     aoi: Path | None = None
     bbox: tuple[float, float, float, float] | None = None
     bbox_crs: str | None = None
@@ -288,9 +291,10 @@ class ChipConfig:
     block_m: float | None = None
     """Side of the blocks that are assigned to train or val, metres. None: four chips, less if the labels are dense."""
     bands: tuple[int, ...] = ()
-    """As in DetectConfig; so are stretch, edge_nodata and aoi."""
+    """As in DetectConfig; so are stretch, edge_nodata, crs and aoi."""
     stretch: str = "auto"
     edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    crs: str | None = None
     aoi: Path | None = None
     """Polygons of the completely labelled area; chips show nothing else. None: the scenes are labelled completely."""
     seed: int = 0

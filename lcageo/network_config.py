@@ -80,6 +80,8 @@ class BackboneFamily:
     std: tuple[float, float, float]
     pretrained: PretrainedFile | None = None
     """Checkpoint of this one backbone that a package contains; None if there is none."""
+    checkpoint: str = ""
+    """Address of a checkpoint of this one backbone to download; empty where a package contains one."""
 
     def has_width(self, width: int) -> bool:
         """Whether `backbone_width` can have this value."""
@@ -123,11 +125,16 @@ def _efficientnet_lite(number: int, file: str, sha256: str) -> BackboneFamily:
     return replace(_EFFICIENTNET_LITE, pretrained=pretrained)
 
 
+def _resnet(file: str) -> BackboneFamily:
+    """With torchvision's checkpoint: `torchvision.models.resnet`, the weights named IMAGENET1K_V1."""
+    return replace(_RESNET, checkpoint=f"https://download.pytorch.org/models/{file}")
+
+
 BACKBONES: dict[str, BackboneFamily] = {
-    "resnet18": _RESNET,
-    "resnet34": _RESNET,
-    "resnet50": _RESNET,
-    "resnet101": _RESNET,
+    "resnet18": _resnet("resnet18-f37072fd.pth"),
+    "resnet34": _resnet("resnet34-b627a593.pth"),
+    "resnet50": _resnet("resnet50-0676ba61.pth"),
+    "resnet101": _resnet("resnet101-63fe2227.pth"),
     "efficientnet_lite0": _efficientnet_lite(
         0, "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
     ),

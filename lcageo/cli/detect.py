@@ -101,12 +101,12 @@ def detect(
 def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_json: bool, say: console.Console) -> None:
     from dataclasses import asdict
 
+    from lcageo.inference.asked import open_asked
     from lcageo.inference.preview import preview_scene
-    from lcageo.scene.raster import open_scene
 
     previews = []
     for path in scenes:
-        with open_scene(path, config.bands) as scene:
+        with open_asked(path, runner.predictor.card, config) as scene:
             previews.append(preview_scene(scene, runner.predictor, config, runner.batch))
     if as_json:
         console.data(json.dumps([asdict(preview) for preview in previews], indent=1))

@@ -98,7 +98,15 @@ Edge = Annotated[
         "--edge-nodata", help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none)."
     ),
 ]
-Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Polygon layer; detect only inside it.")]
+Crs = Annotated[
+    str | None,
+    typer.Option(
+        "--crs",
+        metavar="CRS",
+        help="CRS of a scene that has none, such as EPSG:32633: of a JPEG, PNG or TIFF with a world file.",
+    ),
+]
+Aoi = Annotated[Path | None, typer.Option("--aoi", metavar=options.LAYER, help="Polygon layer; detect only inside it.")]
 Bbox = Annotated[
     str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle; detect only inside it.")
 ]
@@ -164,6 +172,7 @@ DETECT = OptionGroup(
         "bands": Bands,
         "stretch": Stretch,
         "edge_nodata": Edge,
+        "crs": Crs,
         "aoi": Aoi,
         "bbox": Bbox,
         "bbox_crs": BboxCrs,

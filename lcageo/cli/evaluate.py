@@ -49,11 +49,16 @@ def evaluate(
         typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated."),
     ] = None,
     layer: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Layer of detected objects to evaluate, instead of a model.")
+        Path | None,
+        typer.Option(
+            metavar=options.LAYER,
+            help=f"Layer of detected objects to evaluate, instead of a model. {options.LAYER_HELP}",
+        ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --layer: layer of true objects, in any CRS.")
+        Path | None, typer.Option(metavar=options.LAYER, help="With --layer: layer of true objects, in any CRS.")
     ] = None,
+    class_field: options.ClassField = None,
     split: Annotated[
         Split, typer.Option(help="Split of data sets with several; others are used completely.")
     ] = Split.VAL,
@@ -141,7 +146,7 @@ def evaluate(
         if layer is None or truth is None:
             raise UsageError("--layer and --truth require each other; give both")
         min_iou = LAYER_IOU if iou is None else iou
-        _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
+        _layers(layer, truth, score, min_iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
         return
     _check(data, output, tile, enlarge, as_scene)
     config = replace(
@@ -208,6 +213,7 @@ def _layers(
     score: float | None,
     iou: float,
     class_map: ClassMap | None,
+    class_field: str | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -216,7 +222,14 @@ def _layers(
     from lcageo.evaluation.layers import evaluate_layer
 
     evaluation = evaluate_layer(
-        layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite
+        layer,
+        truth,
+        score=score,
+        iou=iou,
+        class_map=class_map,
+        class_field=class_field,
+        output=output,
+        overwrite=overwrite,
     )
     for line in evaluation.warnings:
         say.warn(line)
@@ -224,6 +237,8 @@ def _layers(
         console.data(json.dumps(evaluation.as_json(), indent=1))
         return
     console.data(console.table(evaluation.table()))
+    for line in evaluation.best_thresholds():
+        say.note(line)
     if output is not None:
         console.data(str(output.with_suffix(output.suffix.lower())))
 

@@ -14,7 +14,8 @@ from lcageo.vector.formats import FORMATS_HELP
 
 def filter_(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Layer written by detect, batch or filter, in any format.")
+        Path,
+        typer.Argument(metavar="IN", help=f"Layer of objects, in any format, of any program. {options.LAYER_HELP}"),
     ],
     target: Annotated[
         str,
@@ -31,12 +32,13 @@ def filter_(
         str, typer.Option("--per-class", metavar="NAME=SCORE,...", help="Minimum score of single classes.")
     ] = "",
     classes: Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to keep. Default: all.")] = "",
+    class_field: options.ClassField = None,
     min_area: Annotated[
         float | None, typer.Option("--min-area", metavar="M2", help="Minimum area in square metres.")
     ] = None,
     aoi: Annotated[
         Path | None,
-        typer.Option("--aoi", metavar="FILE", help="Polygon layer; keep objects whose centre is inside it."),
+        typer.Option("--aoi", metavar=options.LAYER, help="Polygon layer; keep objects whose centre is inside it."),
     ] = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="N", help="Keep the N objects with the highest scores.")
@@ -63,7 +65,7 @@ def filter_(
 
     output = parse_output(target)
     criteria = Criteria(score, limits, options.split_names(classes), min_area, aoi, top)
-    counts = filter_layer(source, output, criteria, to, overwrite, append)
+    counts = filter_layer(source, output, criteria, to, overwrite, append, class_field)
     for line in counts.warnings:
         say.warn(line)
     rows = [("class", "read", "kept")]

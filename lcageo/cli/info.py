@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, detect_options, options
 
 
 def info(
     scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
     model: options.Model = None,
     bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")] = "",
+    crs: detect_options.Crs = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -28,7 +29,7 @@ def info(
 
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
     card = find_card(model) if model is not None or shipped else None
-    with open_scene(scene, options.parse_bands(bands)) as opened:
+    with open_scene(scene, options.parse_bands(bands), crs) as opened:
         described = describe_scene(opened, card)
     console.data(json.dumps(described, indent=1) if as_json else _text(described))
 

@@ -11,7 +11,19 @@ from lcageo.config import AUTO_GSD, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
-SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
+SCENE_HELP = (
+    "Raster: GeoTIFF, COG, VRT, JPEG 2000, a URL, a GDAL path such as /vsicurl/..., a STAC item (file or URL), or a "
+    "basemap: xyz:https://HOST/{z}/{x}/{y}.png or GDAL's XML, with --bbox or --aoi."
+)
+
+LAYER = "FILE|URL"
+LAYER_HELP = "Of a file with several layers, name one as QGIS does, in quotes: 'FILE|layername=NAME'."
+ClassField = Annotated[
+    str | None,
+    typer.Option(
+        "--class-field", metavar="NAME", help="Attribute that holds the class. Default: class, label, name or category."
+    ),
+]
 
 DATA_HELP = (
     "Data set: a COCO file or folder, YOLO (data.yaml or a folder), VOC XML, DOTA, CSV, DIOR, or the folder of chips."

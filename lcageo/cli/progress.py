@@ -33,13 +33,14 @@ class Bar:
         self.close()
 
     def at(self, done: float, total: float, text: str = "") -> None:
-        """Shows the progress, and a short text."""
+        """Shows the progress, and a short text; `total` may change."""
         if self._bar is None:
             from tqdm import tqdm
 
             self._bar = tqdm(
                 total=total, desc=self._title, unit=self._unit, disable=self._say.quiet, file=sys.stderr, leave=True
             )
+        self._bar.total = total
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import PartialResultError, UsageError
@@ -17,7 +17,11 @@ def report(
     source: Annotated[str, typer.Argument(metavar="SCENE|DIR", help="Scene, or folder of a survey (batch --out DIR).")],
     layer: Annotated[
         Path | None,
-        typer.Argument(metavar="LAYER", help="With a scene: layer of the objects found in it, in any format and CRS."),
+        typer.Argument(
+            metavar="LAYER",
+            help="With a scene: layer of the objects in it, in any format and CRS, of any program. "
+            f"{options.LAYER_HELP}",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -25,6 +29,7 @@ def report(
             "-o", "--output", metavar="PAGE.html|DIR", help="Page to write for a scene, or folder for a survey."
         ),
     ] = None,
+    class_field: options.ClassField = None,
     holes: Annotated[
         Path | None,
         typer.Option("--holes", metavar="FILE", help="Layer written by detect --holes, to show on the page."),
@@ -35,6 +40,7 @@ def report(
             "--side", metavar="PIXELS", help="Longer side of the picture; larger shows more detail, in a larger file."
         ),
     ] = PAGE_SIDE,
+    crs: detect_options.Crs = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -58,7 +64,7 @@ def report(
         )
     from lcageo.report.scene import report_scene
 
-    page = report_scene(source, layer, output, holes, side, overwrite)
+    page = report_scene(source, layer, output, holes, side, overwrite, class_field, crs)
     for line in page.warnings:
         say.warn(line)
     found = f"{page.objects - page.candidates:,} objects found"

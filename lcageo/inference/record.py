@@ -126,6 +126,7 @@ def run_record(
         engine=str(runner.engine),
         run=run,
         scene=info.path,
+        stac_item=info.item,
         scene_grid=_grid(info, runner.card),
         crs=_named(info.georeference.crs),
         placed_by=info.georeference.kind,

@@ -18,6 +18,8 @@ RECIPE_FILE = "recipe.toml"
 """File name of the settings, in a run's folder."""
 CHECKPOINT_FILE = "checkpoint.pt"
 """File name of the checkpoint, in a run's folder."""
+FITTED = frozenset({"crop", "batch", "validations"})
+"""Settings that are fitted to a run's minutes unless they are given; see training.timing."""
 
 
 class Optimizer(StrEnum):
@@ -156,7 +158,8 @@ class TrainConfig:
             "pretrained": (
                 not (self.pretrained and any(conflicts)),
                 "false with backbone_weights, with a model to fine-tune, with norm gn, and with backbones other than "
-                f"{', '.join(packed)}",
+                f"{', '.join(packed)}; ResNets take a checkpoint by backbone_weights, such as "
+                f"{BACKBONES['resnet50'].checkpoint}",
             ),
             "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),

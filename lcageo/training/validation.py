@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lcageo.config import BENCHMARK, Backend
+from lcageo.config import BENCHMARK, Backend, DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_annotated
@@ -81,7 +81,7 @@ class Validator:
         found = self._find(card)
         evaluation = evaluate_found(self._val, found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
-        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds())
+        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds(DetectConfig.DEFAULT_SCORE))
         update_card(card, self._out / LAST)
         is_best = best < 0 or evaluation.map50_95 > best
         if is_best:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from lcageo.appearance import Appearance, look
+from lcageo.appearance import Appearance
 from lcageo.config import BENCHMARK, Backend, DetectConfig
 from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.classmap import ClassMap, load_class_map
@@ -38,6 +38,7 @@ from lcageo.evaluation.sets import together
 from lcageo.metrics.summary import Evaluation
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor
+from lcageo.scene.look import appearance_of, look
 
 SIZE_M = {
     "airplane": (6.0, 100.0),  # a two-seater's span is 7 m or more, an An-225's 88 m
@@ -80,7 +81,7 @@ def training_look(paths: Sequence[Path], card: ModelCard) -> Appearance:
             side = card.tile_size
             numbers.append(look(read_image(images[index].image)[:side, :side].transpose(2, 0, 1), card.fill))
     known = np.stack(numbers)
-    return Appearance.of(known[~np.isnan(known).any(axis=1)])
+    return appearance_of(known[~np.isnan(known).any(axis=1)])
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:

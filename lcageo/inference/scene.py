@@ -163,7 +163,7 @@ def _expected(
 ) -> dict[str, Expected]:
     """How many of the objects found are probably right, of each class whose scores are calibrated."""
     return {
-        name: expected(card.calibration[name], *journal.score_counts(label, least[name]))
+        name: expected(card.calibration[name], journal.score_counts(label, least[name]))
         for label, (name, count) in enumerate(zip(card.classes, counts, strict=True))
         if count and name in card.calibration
     }

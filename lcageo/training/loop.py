@@ -123,7 +123,7 @@ def train(
             _check_data(saved["data"], identity, listener)
         steps = _steps_per_epoch(config, data)
         state = TrainState.begin(
-            config, processes, device, network, card.network.preset, card.mean, card.std, steps, identity, saved
+            config, processes, device, network, card.own_network.preset, card.mean, card.std, steps, identity, saved
         )
         listener.note(_start_text(state, saved is not None))
         if not processes.is_first:

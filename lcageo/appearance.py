@@ -11,9 +11,10 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
+from typing import Any
 
 NUMBERS = 11
 
@@ -35,6 +36,11 @@ class Appearance:
             raise ValueError(
                 f"an appearance needs {NUMBERS} means, as many rows of as many numbers, and a limit above 0"
             )
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Appearance:
+        """The distribution in an entry of a card, which has lists."""
+        return cls(tuple(entry["mean"]), tuple(map(tuple, entry["precision"])), entry["limit"])
 
     def distance(self, numbers: Sequence[float]) -> float | None:
         """Mahalanobis distance of a tile's numbers from the training images, in units of the limit; None for nan."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
+from lcageo.network_config import OnnxConfig
 from lcageo.remote import public
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -63,7 +64,7 @@ class RunnerConfig:
     """Which model to run, and how."""
 
     model: str | None = None
-    """Name of a shipped model, path of a model card, or a model folder; None: the default model."""
+    """Name of a shipped model, path of a model card or an ONNX detector, or a model folder; None: the default model."""
     device: str = "auto"
     """'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'."""
     backend: Backend = Backend.AUTO
@@ -74,6 +75,8 @@ class RunnerConfig:
     """Memory limit of the process in bytes; None: no limit."""
     cluster: str | None = None
     """Address of a Dask scheduler, or 'local:N' for N processes on this machine; None: this process."""
+    about: OnnxConfig = field(default_factory=OnnxConfig)
+    """What the user says about an ONNX detector of another program."""
 
     @property
     def engine(self) -> Engine:
@@ -155,7 +158,7 @@ class DetectOptions(TypedDict, total=False):
     overlap: str | None
     gsd: float | str
     passes: Passes | str
-    iou: float
+    iou: float | None
     merge_metric: MergeMetric | str
     agnostic: bool
     bands: Sequence[int]
@@ -175,6 +178,8 @@ class DetectConfig:
     """Minimum score of classes for which the model card has no threshold."""
     DEFAULT_OVERLAP: ClassVar[float] = 0.25
     """Share of a tile that overlaps its neighbour, if the model card does not state the largest object."""
+    DEFAULT_IOU: ClassVar[float] = 0.6
+    """Overlap above which two boxes are merged, if the model card does not state another."""
 
     score: float | None = None
     """Minimum score of an object, 0 to 1. None: the model card's thresholds, per class."""
@@ -191,8 +196,8 @@ class DetectConfig:
     gsd: float | str = AUTO_GSD
     """Metres per pixel to resample to, 'native', or 'auto': native unless outside the model's range."""
     passes: Passes = Passes.AUTO
-    iou: float = 0.6
-    """Overlap above which two boxes are merged into one object."""
+    iou: float | None = None
+    """Overlap above which two boxes are merged into one object. None: from the model card, see `merging_iou`."""
     merge_metric: MergeMetric = MergeMetric.IOU
     agnostic: bool = False
     """Whether boxes of different classes are merged, too."""
@@ -232,6 +237,10 @@ class DetectConfig:
                 plain[name] = choice(type(default), str(value), name)
         return cls(**plain)
 
+    def merging_iou(self, of_model: float | None = None) -> float:
+        """Overlap above which boxes are merged: as requested, else the model's, else DEFAULT_IOU."""
+        return next(iou for iou in (self.iou, of_model, self.DEFAULT_IOU) if iou is not None)
+
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
         return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
@@ -245,7 +254,7 @@ class DetectConfig:
             raise ConfigError(
                 f"keep {self.keep} is above score {self.score}; choose a lower one: it adds candidates that score less"
             )
-        if not 0 <= self.iou <= 1:
+        if self.iou is not None and not 0 <= self.iou <= 1:
             raise ConfigError(f"iou {self.iou} is outside 0 to 1")
         if self.max_per_tile < 1:
             raise ConfigError(f"max-per-tile {self.max_per_tile} is below 1")

@@ -1,9 +1,13 @@
-"""The settings that define a network: the preset, the backbone and their sizes. Does not import torch."""
+"""The settings that define a network: the preset, the backbone and their sizes, or a graph of another program.
+
+Does not import torch.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from lcageo.errors import ConfigError
 
@@ -181,3 +185,27 @@ class NetworkConfig:
         for name, holds in checks.items():
             if not holds:
                 raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is not allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxConfig:
+    """What the user says about an ONNX detector of another program; it replaces what its metadata and its card say."""
+
+    model_classes: tuple[str, ...] = ()
+    """Names of its classes, in the order of their numbers; empty: as the file says."""
+    model_gsd: tuple[float, float] | None = None
+    """Minimum and maximum ground sampling distance it works at, metres per pixel; None: as the file says."""
+    model_layout: str | None = None
+    """Layout of its outputs, see `lcageo.runtime.layouts`; None: as the file says."""
+    model_tile: int | None = None
+    """Side of its square tiles, pixels, if its graph takes any size; None: as the file says."""
+
+    def entries(self) -> dict[str, Any]:
+        """The settings that are given, as entries of a model card."""
+        entries = {
+            "classes": self.model_classes or None,
+            "gsd_m": self.model_gsd,
+            "layout": self.model_layout,
+            "tile_size": self.model_tile,
+        }
+        return {name: value for name, value in entries.items() if value is not None}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import DETECT, RUNNER, with_options
+from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import PartialResultError, SceneError
+from lcageo.network_config import OnnxConfig
 from lcageo.vector.formats import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lcageo.inference.runner import LocalRunner
 
 
-@with_options(RUNNER, DETECT)
+@with_options(RUNNER, ONNX, DETECT)
 def detect(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help=options.SCENE_HELP)],
     output: Annotated[
@@ -36,6 +37,7 @@ def detect(
     ] = None,
     *,
     runner: RunnerConfig,
+    about: OnnxConfig,
     config: DetectConfig,
     quicklook: Annotated[
         Path | None,
@@ -70,7 +72,7 @@ def detect(
     Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
     """
     say = console.Console(quiet, verbose)
-    config = replace(config, review=review is not None)
+    runner, config = replace(runner, about=about), replace(config, review=review is not None)
     from lcageo.inference.factory import (
         local_runner,
         open_runner,

@@ -16,6 +16,7 @@ import typer
 
 from lcageo.cli import options
 from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Passes, Precision, RunnerConfig
+from lcageo.network_config import OnnxConfig
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -73,7 +74,14 @@ PassesChoice = Annotated[
         "last one only around small objects that were found.",
     ),
 ]
-Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are merged into one object.")]
+Iou = Annotated[
+    float | None,
+    typer.Option(
+        "--iou",
+        help="Overlap above which two boxes are merged into one object. Default: the model's, else "
+        f"{DetectConfig.DEFAULT_IOU:g}.",
+    ),
+]
 Metric = Annotated[
     MergeMetric,
     typer.Option(
@@ -114,13 +122,41 @@ BboxCrs = Annotated[
     str | None,
     typer.Option("--bbox-crs", metavar="CRS", help="CRS of --bbox, such as EPSG:4326. Default: the scene's."),
 ]
+ModelClasses = Annotated[
+    str,
+    typer.Option(
+        "--model-classes",
+        metavar="NAME,...",
+        help="Names of an ONNX detector's classes, in order. Default: as it says.",
+    ),
+]
+ModelGsd = Annotated[
+    str | None,
+    typer.Option(
+        "--model-gsd",
+        metavar="M|MIN,MAX",
+        help="Metres per pixel that an ONNX detector was trained for. Default: as it says, else the scene's.",
+    ),
+]
+ModelLayout = Annotated[
+    str | None,
+    typer.Option(
+        "--model-layout",
+        metavar="NAME",
+        help="Layout of an ONNX detector's outputs, as 'lcageo models info' shows it. Default: as it says.",
+    ),
+]
+ModelTile = Annotated[
+    int | None,
+    typer.Option("--model-tile", metavar="PX", min=64, help="Tile side of an ONNX detector that takes any size."),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class OptionGroup:
     """The options that fill one configuration class."""
 
-    config: type[DetectConfig] | type[RunnerConfig]
+    config: type[DetectConfig] | type[RunnerConfig] | type[OnnxConfig]
     """The class that has the defaults and checks the values."""
     options: Mapping[str, Any]
     """Type and help of each option by the configuration's field, in the order of --help."""
@@ -145,7 +181,7 @@ class OptionGroup:
             return default
         return "" if default == () else str(default)
 
-    def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig:
+    def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig | OnnxConfig:
         """The configuration with the values of a command's parameters.
 
         Raises:
@@ -196,6 +232,17 @@ RUNNER = OptionGroup(
         "cluster": options.Cluster,
     },
     {"max_memory": lambda text: options.parse_bytes(text, "--max-memory")},
+)
+
+ONNX = OptionGroup(
+    OnnxConfig,
+    {
+        "model_classes": ModelClasses,
+        "model_gsd": ModelGsd,
+        "model_layout": ModelLayout,
+        "model_tile": ModelTile,
+    },
+    {"model_classes": options.split_names, "model_gsd": lambda text: options.parse_range(text, "--model-gsd")},
 )
 
 

@@ -8,14 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from lcageo.cli import console, detect_options, options
+from lcageo.cli import console, options
+from lcageo.cli.detect_options import ONNX, Crs, with_options
+from lcageo.network_config import OnnxConfig
 
 
+@with_options(ONNX)
 def info(
     scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
     model: options.Model = None,
+    *,
+    about: OnnxConfig,
     bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")] = "",
-    crs: detect_options.Crs = None,
+    crs: Crs = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -28,7 +33,7 @@ def info(
     from lcageo.scene.raster import open_scene
 
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
-    card = find_card(model) if model is not None or shipped else None
+    card = find_card(model, about) if model is not None or shipped else None
     with open_scene(scene, options.parse_bands(bands), crs) as opened:
         described = describe_scene(opened, card)
     console.data(json.dumps(described, indent=1) if as_json else _text(described))

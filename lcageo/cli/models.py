@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.network_config import BACKBONES, NetworkConfig
+from lcageo.cli.detect_options import ONNX, with_options
+from lcageo.network_config import BACKBONES, NetworkConfig, OnnxConfig
 from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
@@ -35,7 +36,7 @@ def list_models(as_json: options.Json = False) -> None:
             rows.append(
                 (
                     card.name,
-                    card.network.preset,
+                    card.own_network.preset,
                     str(len(card.classes)),
                     str(card.tile_size),
                     gsd,
@@ -47,15 +48,20 @@ def list_models(as_json: options.Json = False) -> None:
 
 
 @models.command("info")
+@with_options(ONNX)
 def model_info(
-    model: Annotated[str, typer.Argument(help="Name of a shipped model, model card (.toml), or model folder.")],
+    model: Annotated[
+        str, typer.Argument(help="Name of a shipped model, model card (.toml), model folder, or ONNX detector (.onnx).")
+    ],
+    *,
+    about: OnnxConfig,
     as_json: options.Json = False,
 ) -> None:
     """Describes one model: classes, resolution, licence, figures.
 
     Example: lcageo models info lca-s
     """
-    card = find_card(model)
+    card = find_card(model, about)
     console.data(json.dumps(_entries(card), indent=1) if as_json else _text(card))
 
 
@@ -80,11 +86,12 @@ def verify(
 def _entries(card: ModelCard) -> dict[str, Any]:
     return {
         "name": card.name,
-        "preset": str(card.network.preset),
-        "backbone": card.network.backbone,
+        "preset": None if card.network is None else str(card.network.preset),
+        "backbone": None if card.network is None else card.network.backbone,
+        "layout": card.layout,
         "classes": list(card.classes),
         "tile_size": card.tile_size,
-        "gsd_m": list(card.gsd_m),
+        "gsd_m": list(card.gsd_m) if card.has_gsd else None,
         "largest_object_px": card.largest_object_px,
         "lengths_px": None if card.lengths_px is None else list(card.lengths_px),
         "thresholds": dict(card.thresholds),
@@ -102,9 +109,11 @@ def _text(card: ModelCard) -> str:
     """A card as text: a line per entry, then a table of the classes."""
     lines = {
         "model": card.name,
-        "network": f"{card.network.preset}, {_backbone(card.network)}",
+        "network": f"ONNX graph of another program, outputs of layout {card.layout}"
+        if card.network is None
+        else f"{card.network.preset}, {_backbone(card.network)}",
         "tile": f"{card.tile_size} pixels",
-        "resolution": f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m per pixel",
+        "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
         "in one pass": "not known"
         if card.lengths_px is None

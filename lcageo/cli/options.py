@@ -38,7 +38,11 @@ Format = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="Name of a shipped model, model card (.toml), or model folder."),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Name of a shipped model, model card (.toml), model folder, or ONNX detector of another program (.onnx).",
+    ),
 ]
 Device = Annotated[
     str,
@@ -113,6 +117,19 @@ def parse_pair(text: str | None, option: str) -> tuple[float, float] | None:
     except ValueError:
         raise UsageError(f"{option} '{text}' is not two numbers such as 0.6,1.6") from None
     return low, high
+
+
+def parse_range(text: str, option: str) -> tuple[float, float]:
+    """'0.6,1.6' -> (0.6, 1.6); '0.5' -> (0.5, 0.5).
+
+    Raises:
+        UsageError: if it is neither one nor two numbers; the message names `option`.
+    """
+    try:
+        low, _, high = text.partition(",")
+        return float(low), float(high or low)
+    except ValueError:
+        raise UsageError(f"{option} '{text}' is not a number such as 0.3, or two such as 0.2,0.4") from None
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

@@ -261,7 +261,7 @@ def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], o
     card = find_card(start_from)
     if card.weights.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"'{out}' holds the model to start from (--from); choose another --out")
-    own = {name: getattr(card.network, name) for name in _NETWORK}
+    own = {name: getattr(card.own_network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
             raise UsageError(f"model '{card.name}' has {name} = {own[name]}; leave out {name} to fine-tune it (--from)")

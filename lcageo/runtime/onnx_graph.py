@@ -31,7 +31,12 @@ def onnx_graph(card: ModelCard) -> bytes:
         DeviceError: if it has to be exported and the packages for that are not installed.
     """
     weights = card.read_weights()  # checked even if the graph is cached
-    if card.is_quantised:
+    if card.layout is not None:
+        require(f"running '{card.weights}'", "onnx", "onnx", error=DeviceError)
+        from lcageo.runtime.onnx_adapter import adapted
+
+        return adapted(weights, card)
+    if card.is_graph:
         return weights
     path = _path(card)
     with suppress(OSError):
@@ -52,7 +57,7 @@ def can_be_made() -> bool:
 
 def is_kept(card: ModelCard) -> bool:
     """Whether the graph is cached; exporting it takes about twenty seconds."""
-    return card.is_quantised or _path(card).is_file()
+    return card.is_graph or _path(card).is_file()
 
 
 def _path(card: ModelCard) -> Path:
@@ -71,7 +76,7 @@ def cache_folder() -> Path:
 
 def _key(card: ModelCard) -> str:
     """Hash of everything that determines the graph."""
-    parts = [GRAPH_VERSION, card.sha256, asdict(card.network), card.tile_size, card.mean, card.std]
+    parts = [GRAPH_VERSION, card.sha256, asdict(card.own_network), card.tile_size, card.mean, card.std]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

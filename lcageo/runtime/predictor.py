@@ -92,7 +92,7 @@ def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predict
         )
     on_cpu = machine.stays_on_cpu(asked.device)
     if asked.backend is Backend.AUTO:
-        if not on_cpu and not card.is_quantised and _gpu_named(asked.device):
+        if not on_cpu and not card.is_graph and _gpu_named(asked.device):
             return _LOADERS[Backend.TORCH](card, selection, asked.device, asked.precision)
         return _fastest_on_cpu(card, selection, asked.precision)
     if asked.backend not in CPU_ONLY:
@@ -116,14 +116,17 @@ CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
 
 
 def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
+    failure: DeviceError | None = None
     for backend in CPU_ONLY:
         if machine.has_package(backend):
             try:
                 return _LOADERS[backend](card, selection, "cpu", precision)
-            except DeviceError:  # installed, but not for this processor or this network
-                continue
-    if card.is_quantised:
-        raise DeviceError(f"model '{card.name}' is quantised and needs OpenVINO: pip install 'lcageo[openvino]'")
+            except DeviceError as error:  # installed, but not for this processor or this network
+                failure = error
+    if card.is_graph:
+        raise failure or DeviceError(
+            f"model '{card.name}' is an ONNX graph and needs OpenVINO or ONNX Runtime: pip install 'lcageo[openvino]'"
+        )
     return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
 
 

@@ -122,7 +122,7 @@ def train(
         if saved is not None:
             _check_data(saved["data"], identity, listener)
         state = TrainState.begin(
-            config, processes, device, network, card.network.preset, card.mean, card.std, steps, identity, saved
+            config, processes, device, network, card.own_network.preset, card.mean, card.std, steps, identity, saved
         )
         listener.note(_start_text(state, saved is not None))
         if not processes.is_first:

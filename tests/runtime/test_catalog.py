@@ -13,6 +13,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcageo.cli.detect_options import ONNX
 from lcageo.cli.models import model_info
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig
@@ -197,8 +198,9 @@ def use(path: Path) -> None:
     card = read_card(path)
     assert all(0 <= value <= 255 for value in card.fill)
     assert card.class_ids(card.classes) == card.class_ids(())
+    nothing_said = {parameter.name: parameter.default for parameter in ONNX.parameters()}
     for as_json in (False, True):
-        model_info(str(path), as_json)
+        model_info(model=str(path), as_json=as_json, **nothing_said)
     with pytest.raises(ModelError, match="weights of model"):
         card.read_weights()  # there are none
 

@@ -107,6 +107,7 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
             layer_metadata={"lcageo": text} if form.record is RecordPlace.LAYER_METADATA else None,
             layer_options=options,
+            dataset_options=dict(form.file_options),
         )
 
 

@@ -88,6 +88,7 @@ def chips(
     edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

@@ -36,6 +36,7 @@ def report(
         ),
     ] = PAGE_SIDE,
     overwrite: options.Overwrite = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

@@ -38,9 +38,7 @@ class ProgressLines:
             return
         self._shown_at = now
         left = self._seconds_left(now, done, total)
-        console.event(
-            "progress", phase=self._phase, done=done, total=total, found=found, seconds_left=left, text=text
-        )
+        console.event("progress", phase=self._phase, done=done, total=total, found=found, seconds_left=left, text=text)
 
     def _seconds_left(self, now: float, done: float, total: float) -> float | None:
         """Time left at the mean rate since the first line; None before anything is done."""

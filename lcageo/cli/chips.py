@@ -52,6 +52,14 @@ def chips(
             "--aoi", metavar="FILE", help="Polygons of the completely labelled area. Default: the whole scenes."
         ),
     ] = DEFAULTS.aoi,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            "--review",
+            metavar="FILE",
+            help="Review layer of detect with verdicts, which correct the objects of the same run in --labels.",
+        ),
+    ] = DEFAULTS.review,
     size: Annotated[
         int, typer.Option("--size", metavar="PX", help="Side of a chip; train with the same --imgsz.")
     ] = DEFAULTS.size,
@@ -114,6 +122,7 @@ def chips(
         stretch=stretch,
         edge_nodata=edge_nodata,
         aoi=aoi,
+        review=review,
         seed=seed,
     )
     from lcageo.chips.chips import make_chips  # slow to import: after the options have been checked

@@ -20,7 +20,7 @@ from lcageo.inference.scene import Progress
 
 FIELDS = {
     "progress": {"event", "phase", "done", "total", "found", "seconds_left", "text"},
-    **dict.fromkeys(("message", "warning", "error", "stopped"), {"event", "text"}),
+    **{event: {"event", "text"} for event in ("message", "warning", "error", "stopped")},
 }
 """What the guide promises of each event."""
 

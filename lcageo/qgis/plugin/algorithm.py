@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
@@ -106,7 +108,11 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
             feedback.reportError(log.error)
         elif ended.code:
             raise QgsProcessingException(log.error or f"lcageo ended with exit code {ended.code}")
-        return self.outputs(parameters, context, ended)
+        outputs = self.outputs(parameters, context, ended)
+        for value in outputs.values():
+            if context.willLoadLayerOnCompletion(str(value)):
+                context.layerToLoadOnCompletionDetails(str(value)).setPostProcessor(_SAVED_STYLE)
+        return outputs
 
     def optional_text(self, option: str, parameters: Values, name: str, context: QgsProcessingContext) -> list[str]:
         """An option with a parameter's value; nothing if it is empty."""
@@ -157,6 +163,21 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
         if rectangle.isNull():
             return None
         return QgsReferencedRectangle(rectangle, self.parameterAsExtentCrs(parameters, "EXTENT", context))
+
+
+class _SavedStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives a layer the style and the form that were written with it: Processing itself opens layers without."""
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Called by QGIS in its main thread, once the layer is in the project."""
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()
+
+
+_SAVED_STYLE = _SavedStyle()
+"""The only one, since QGIS does not keep the object that it is given."""
 
 
 class _Log:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import PIL.Image
 import pytest
 from support.qgis_runs import Qgis, installed
 from support.scenes import noise, write_scene
@@ -28,3 +31,19 @@ def searched(qgis: Qgis, untrained: Path, tmp_path_factory: pytest.TempPathFacto
     assert ended.results == {"OUTPUT": str(folder / "found.gpkg"), "REVIEW": str(folder / "review.gpkg")}
     (folder / "log.txt").write_text(ended.text)
     return folder
+
+
+@pytest.fixture(scope="session")
+def seen(qgis: Qgis, searched: Path, untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `qgis_plugin_probe.py` sees inside QGIS; tiles come from a folder, all of one colour."""
+    folder = tmp_path_factory.mktemp("seen")
+    scene = write_scene(folder / "scene.tif", noise(900, 900))
+    tile = folder / "tile.png"
+    PIL.Image.new("RGB", (256, 256), (90, 60, 30)).save(tile)
+    done = qgis.probe(
+        "qgis_plugin_probe.py", scene, untrained, searched / "found.gpkg", searched / "review.gpkg",
+        f"file://{tile}?{{z}}/{{x}}/{{y}}", folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**printed, "folder": folder, "command": str(qgis.command)}

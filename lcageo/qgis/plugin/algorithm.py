@@ -111,7 +111,8 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
         outputs = self.outputs(parameters, context, ended)
         for value in outputs.values():
             if context.willLoadLayerOnCompletion(str(value)):
-                context.layerToLoadOnCompletionDetails(str(value)).setPostProcessor(_SAVED_STYLE)
+                _KEPT.append(_SavedStyle())
+                context.layerToLoadOnCompletionDetails(str(value)).setPostProcessor(_KEPT[-1])
         return outputs
 
     def optional_text(self, option: str, parameters: Values, name: str, context: QgsProcessingContext) -> list[str]:
@@ -176,8 +177,8 @@ class _SavedStyle(QgsProcessingLayerPostProcessorInterface):
         layer.triggerRepaint()
 
 
-_SAVED_STYLE = _SavedStyle()
-"""The only one, since QGIS does not keep the object that it is given."""
+_KEPT: list[_SavedStyle] = []
+"""One for each layer, which QGIS deletes in C++ when it is done: Python must not do so before."""
 
 
 class _Log:

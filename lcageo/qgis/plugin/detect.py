@@ -7,6 +7,7 @@ from typing import Any
 from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterExtent,
     QgsProcessingParameterNumber,
@@ -90,6 +91,8 @@ class Detect(LcageoAlgorithm):
         """The command's arguments."""
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         extent = self.extent(parameters, context)
+        if is_file(layer) and extent is not None and parameters.get("AOI"):
+            raise QgsProcessingException("Choose an extent or an area of interest, not both.")
         if is_file(layer):
             source = [raster_path(layer), *bbox_arguments(extent)]
         else:

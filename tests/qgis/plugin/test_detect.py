@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sqlite3
 import subprocess
@@ -14,6 +13,8 @@ import shapely
 from support.qgis_runs import Qgis
 from support.readers import qgis_opens, read_layer
 from support.scenes import UTM, noise, write_scene
+
+from lcageo.inference.journal import journal_path
 
 
 def test_it_writes_layers_that_open_with_their_style(searched: Path, qgis: Qgis) -> None:
@@ -38,21 +39,23 @@ def test_its_messages_reach_the_log(searched: Path) -> None:
     assert "9 tiles run" in log and "candidates below the thresholds" in log
 
 
-def test_only_the_extent_and_the_area_are_searched(qgis: Qgis, untrained: Path, tmp_path: Path) -> None:
+def test_only_the_extent_or_the_area_is_searched(qgis: Qgis, untrained: Path, tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(600, 600))  # half a metre per pixel
     area = shapely.box(UTM.c, UTM.f - 150, UTM.c + 150, UTM.f)
     for name in ("area", "other"):  # two layers in one file: the one that is chosen is exported
         there = area if name == "area" else shapely.affinity.translate(area, 1e5)
         geopandas.GeoDataFrame(geometry=[there], crs="EPSG:32633").to_file(tmp_path / "areas.gpkg", layer=name)
-    corner = shapely.box(UTM.c + 100, UTM.f - 300, UTM.c + 300, UTM.f - 100)
-    west, south, east, north = geopandas.GeoSeries([corner], crs=32633).to_crs(4326).total_bounds.tolist()
-    ended = qgis.run(
-        "detect", INPUT=scene, MODEL_FOLDER=untrained, SCORE=0.03, OUTPUT=tmp_path / "found.geojson",
-        EXTENT=f"{west},{east},{south},{north} [EPSG:4326]", AOI=f"{tmp_path / 'areas.gpkg'}|layername=area",
-    )  # fmt: skip
-    assert ended.code == 0 and "--bbox-crs EPSG:4326" in ended.text, ended.text
-    found = geopandas.read_file(tmp_path / "found.geojson").to_crs(32633)
-    assert len(found) and found.centroid.within(shapely.intersection(area, corner).buffer(1)).all()
+    aoi = f"{tmp_path / 'areas.gpkg'}|layername=area"
+    west, south, east, north = geopandas.GeoSeries([area], crs=32633).to_crs(4326).total_bounds.tolist()
+    extent = f"{west},{east},{south},{north} [EPSG:4326]"
+    common = {"INPUT": scene, "MODEL_FOLDER": untrained, "SCORE": 0.03}
+    for name, chosen in (("aoi", {"AOI": aoi}), ("extent", {"EXTENT": extent})):
+        ended = qgis.run("detect", **common, **chosen, OUTPUT=tmp_path / f"{name}.geojson")
+        assert ended.code == 0 and ("--bbox-crs EPSG:4326" in ended.text) == (name == "extent"), ended.text
+        found = geopandas.read_file(tmp_path / f"{name}.geojson").to_crs(32633)
+        assert len(found) and found.centroid.within(area.buffer(2)).all()
+    ended = qgis.run("detect", **common, AOI=aoi, EXTENT=extent, OUTPUT=tmp_path / "both.geojson")
+    assert ended.code != 0 and "an extent or an area of interest, not both" in ended.text
 
 
 def test_errors_are_those_of_the_command(qgis: Qgis, untrained: Path, tmp_path: Path) -> None:
@@ -67,17 +70,10 @@ def test_ctrl_c_stops_it_so_that_it_can_be_resumed(qgis: Qgis, untrained: Path, 
         "INPUT": scene, "MODEL_FOLDER": untrained, "SCORE": 0.03, "OUTPUT": tmp_path / "found.gpkg",
         "EXTRA": "--backend torch --batch 1",
     }  # fmt: skip
-    journal = next(iter(_journals(tmp_path)))
-    qgis.interrupted(journal, "detect", **parameters)
+    qgis.interrupted(journal_path(tmp_path / "found.gpkg"), "detect", **parameters)
     assert not (tmp_path / "found.gpkg").exists()
     ended = qgis.run("detect", **parameters)
     assert ended.code == 0 and (tmp_path / "found.gpkg").exists(), ended.text
-
-
-def _journals(folder: Path) -> list[Path]:
-    from lcageo.inference.journal import journal_path
-
-    return [journal_path(folder / "found.gpkg")]
 
 
 @pytest.mark.slow
@@ -86,4 +82,4 @@ def test_the_default_model_on_a_real_scene(qgis: Qgis, real_scenes: list[Path], 
     ended = qgis.run("detect", INPUT=scene, OUTPUT=tmp_path / "found.gpkg")
     assert ended.code == 0, ended.text
     about = qgis_opens([str(tmp_path / "found.gpkg")], qgis.home)[str(tmp_path / "found.gpkg")]
-    assert about["valid"] and json.dumps(about)
+    assert about["valid"] and about["renderer"] == "categorizedSymbol"

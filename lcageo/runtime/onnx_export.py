@@ -80,7 +80,8 @@ def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
         ModelError: if the weights are missing, altered, or do not fit the network.
 
     Source:
-        Deepness's documentation, "Adding metadata to ONNX model", and GeoDeep's `inference.py`: names and JSON of the metadata.
+        Deepness's documentation, "Adding metadata to ONNX model", and GeoDeep's `inference.py`: names and JSON of the
+        metadata.
     """
     images = torch.zeros((1, 3, card.tile_size, card.tile_size))
     model = exported(YoloDetector(card), images, "images", ("output",))

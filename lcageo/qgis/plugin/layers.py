@@ -91,7 +91,9 @@ def exported_raster(
     path = QgsProcessingUtils.generateTempFilename("layer.tif")
     writer = QgsRasterFileWriter(path)
     writer.setCreateOptions(["COMPRESS=DEFLATE", "TILED=YES", "BIGTIFF=IF_SAFER"])
-    pipe = QgsRasterPipe(layer.pipe())
+    pipe = QgsRasterPipe()  # of copies, since this is not the main thread
+    for part in (layer.dataProvider(), layer.renderer()):
+        pipe.set(part.clone())
     result = writer.writeRaster(pipe, columns, rows, area, crs, context.transformContext())
     if result != QgsRasterFileWriter.NoError:
         raise QgsProcessingException(f"'{layer.name()}' could not be drawn into {path}; is its server reachable?")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from shutil import copy
 
+import geopandas
 from support.qgis_runs import Qgis
 
 
 def test_chips_are_cut_from_what_the_review_leaves(qgis: Qgis, searched: Path, tmp_path: Path) -> None:
-    review = Path(copy(searched / "review.gpkg", tmp_path))
-    with closing(sqlite3.connect(review)) as base, base:  # as the form writes it
-        base.create_function("ST_IsEmpty", 1, lambda shape: 0)  # of GeoPackage's triggers
-        base.execute("UPDATE review SET verdict = 'other class', new_class = 'lorry' WHERE kind = 'object'")
+    review = geopandas.read_file(searched / "review.gpkg", layer="review")
+    objects = review["kind"] == "object"
+    review.loc[objects, ["verdict", "new_class"]] = ["other class", "lorry"]  # as the form writes them
+    review.to_file(tmp_path / "review.gpkg")
     ended = qgis.run(
-        "chips", INPUT=searched / "scene.tif", LABELS=searched / "found.gpkg", REVIEW=review, SIZE=128, VAL=0,
-        OUTPUT=tmp_path / "chips",
+        "chips", INPUT=searched / "scene.tif", LABELS=searched / "found.gpkg", REVIEW=tmp_path / "review.gpkg",
+        SIZE=128, VAL=0, OUTPUT=tmp_path / "chips",
     )  # fmt: skip
     assert ended.code == 0 and ended.results == {"OUTPUT": str(tmp_path / "chips")}, ended.text
     names = {one["name"] for one in json.loads((tmp_path / "chips" / "train.json").read_text())["categories"]}

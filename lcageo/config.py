@@ -306,6 +306,8 @@ class ChipConfig:
     crs: str | None = None
     aoi: Path | None = None
     """Polygons of the completely labelled area; chips show nothing else. None: the scenes are labelled completely."""
+    review: Path | None = None
+    """Review layer of `detect` whose verdicts correct the labels, which are the objects of the same run."""
     seed: int = 0
 
     def parameters(self) -> dict[str, Any]:
@@ -315,6 +317,8 @@ class ChipConfig:
     def __post_init__(self) -> None:
         if self.class_field is not None and self.class_name is not None:
             raise ConfigError("class-field and class cannot be combined; give one")
+        if self.review is not None and (self.class_field is not None or self.class_name is not None):
+            raise ConfigError("review takes the objects of detect as labels, with their classes; leave out the class")
         if not 32 <= self.size <= SCENE_SIDE_PX:
             raise ConfigError(f"size {self.size} is outside 32 to {SCENE_SIDE_PX:,} pixels")
         overlap_pixels(self.overlap, self.size, "the chip")

@@ -68,6 +68,7 @@ def batch(
         bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not write.")
     ] = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     debug: options.Debug = False,

@@ -50,6 +50,14 @@ def chips(
             "--aoi", metavar=options.LAYER, help="Polygons of the completely labelled area. Default: the whole scenes."
         ),
     ] = DEFAULTS.aoi,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            "--review",
+            metavar="FILE",
+            help="Review layer of detect with verdicts, which correct the objects of the same run in --labels.",
+        ),
+    ] = DEFAULTS.review,
     size: Annotated[
         int, typer.Option("--size", metavar="PX", help="Side of a chip; train with the same --imgsz.")
     ] = DEFAULTS.size,
@@ -87,6 +95,7 @@ def chips(
     crs: detect_options.Crs = DEFAULTS.crs,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -113,6 +122,7 @@ def chips(
         edge_nodata=edge_nodata,
         crs=crs,
         aoi=aoi,
+        review=review,
         seed=seed,
     )
     from lcageo.chips.chips import make_chips  # slow to import: after the options have been checked

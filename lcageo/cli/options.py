@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lcageo.cli import console
 from lcageo.config import AUTO_GSD, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
@@ -49,6 +50,15 @@ Device = Annotated[
     typer.Option("--device", metavar="DEVICE", help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Progress = Annotated[
+    console.ProgressFormat,
+    typer.Option(
+        "--progress",
+        callback=console.show_progress_as,
+        is_eager=True,  # also errors in other options are to be shown in its format
+        help="Progress and messages on standard error: as bars and text, or as one JSON object per line for programs.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if an error occurs.")]

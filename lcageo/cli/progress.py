@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcageo.cli.console import Console
+from lcageo.cli.console import Console, shows_json
+from lcageo.cli.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -25,6 +26,7 @@ class Bar:
         self._title = title
         self._unit = unit
         self._bar: tqdm[Any] | None = None
+        self._lines = ProgressLines(title) if shows_json() and not say.quiet else None
 
     def __enter__(self) -> Bar:
         return self
@@ -34,6 +36,9 @@ class Bar:
 
     def at(self, done: float, total: float, text: str = "") -> None:
         """Shows the progress, and a short text; `total` may change."""
+        if self._lines is not None:
+            self._lines.at(done, total, text=text)
+            return
         if self._bar is None:
             from tqdm import tqdm
 
@@ -78,7 +83,9 @@ class SceneBars:
         from tqdm import tqdm
 
         self._write = tqdm.external_write_mode
-        quiet, several = self._say.quiet, self._scenes > 1
+        quiet, several = self._say.quiet or shows_json(), self._scenes > 1
+        self._lines = ProgressLines("tiles") if shows_json() and not self._say.quiet else None
+        self._ended = 0
         self._scene_bar = tqdm(
             total=self._scenes, desc="scenes", unit="scene", position=0, disable=quiet or not several, file=sys.stderr
         )
@@ -96,6 +103,8 @@ class SceneBars:
                 self._between(f"{scene}: resumes after {at.resumed:,} of {at.total:,} tiles")
             self._at[scene] = at
             self._tile_bar.total = sum(one.total - one.resumed for one in self._at.values())
+            if self._lines is not None:
+                self._show_line(self._lines, scene)
             self._tile_bar.set_postfix_str(f"{Path(scene).name}, {at.found:,} found", refresh=False)
             self._tile_bar.update(sum(one.done - one.resumed for one in self._at.values()) - self._tile_bar.n)
 
@@ -103,6 +112,7 @@ class SceneBars:
     def ended(self) -> Generator[None, None, None]:
         """Counts a finished scene; inside, messages can be printed."""
         with self._lock, self._write(file=sys.stderr):
+            self._ended += 1
             yield
         self._scene_bar.update(1)
 
@@ -110,6 +120,17 @@ class SceneBars:
         """Shows a warning between the bars' updates."""
         with self._lock, self._write(file=sys.stderr):
             self._say.warn(line)
+
+    def _show_line(self, lines: ProgressLines, scene: str) -> None:
+        """Shows a JSON line; scenes that have not started count as many tiles as the others have on average."""
+        waiting = self._scenes - max(len(self._at), self._ended)
+        total = sum(one.total - one.resumed for one in self._at.values())
+        lines.at(
+            sum(one.done - one.resumed for one in self._at.values()),
+            total + round(waiting * total / len(self._at)),
+            sum(one.found for one in self._at.values()),
+            scene,
+        )
 
     def _between(self, line: str) -> None:
         with self._write(file=sys.stderr):

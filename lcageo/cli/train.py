@@ -215,6 +215,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
     checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in a folder that holds a run.")] = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from lcageo.chips.blocks import BlockPlane, BlockSplit, split_blocks
 from lcageo.chips.chip_set import IMAGES, MAPS, SIDES, ChipSet
 from lcageo.chips.completeness import side_by_side
+from lcageo.chips.config import ChipConfig
 from lcageo.chips.cutting import cut_all
 from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
-from lcageo.config import ChipConfig
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of

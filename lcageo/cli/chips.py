@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lcageo.chips.config import ChipConfig
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
-from lcageo.config import ChipConfig
 from lcageo.errors import PartialResultError
 
 if TYPE_CHECKING:

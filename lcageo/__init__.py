@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lcageo.version import __version__
 
 if TYPE_CHECKING:
+    from lcageo.appearance import Appearance
+    from lcageo.calibration import Calibration, Expected
     from lcageo.config import Backend, DetectConfig, DetectOptions, EdgeNodata, Engine, MergeMetric, Precision
     from lcageo.detections import Detections
     from lcageo.errors import LcageoError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lcageo.inference.scene import Progress, SceneResult, detect_scene
     from lcageo.network_config import NetworkConfig, Norm, Preset
     from lcageo.runtime.catalog import ModelCard, find_card
+    from lcageo.runtime.layouts import Layout
     from lcageo.runtime.predictor import Predictor, load_predictor
     from lcageo.scene.describe import SceneInfo
     from lcageo.scene.georef import Georeference
@@ -27,14 +30,18 @@ if TYPE_CHECKING:
     from lcageo.vector.record import RunRecord, SceneGrid, TileCounts, ValueRange
 
 __all__ = [
+    "Appearance",
     "Backend",
+    "Calibration",
     "DetectConfig",
     "DetectOptions",
     "Detections",
     "EdgeNodata",
     "Engine",
+    "Expected",
     "Georeference",
     "Hole",
+    "Layout",
     "LcageoError",
     "MergeMetric",
     "ModelCard",
@@ -62,14 +69,18 @@ __all__ = [
 ]
 
 _HOME = {
+    "Appearance": "lcageo.appearance",
     "Backend": "lcageo.config",
+    "Calibration": "lcageo.calibration",
     "DetectConfig": "lcageo.config",
     "DetectOptions": "lcageo.config",
     "Detections": "lcageo.detections",
     "EdgeNodata": "lcageo.config",
     "Engine": "lcageo.config",
+    "Expected": "lcageo.calibration",
     "Georeference": "lcageo.scene.georef",
     "Hole": "lcageo.inference.record",
+    "Layout": "lcageo.runtime.layouts",
     "LcageoError": "lcageo.errors",
     "MergeMetric": "lcageo.config",
     "ModelCard": "lcageo.runtime.catalog",

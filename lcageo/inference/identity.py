@@ -30,6 +30,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     The batch size is part of it because the results of convolutions depend on it in their last bits.
     """
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
+    parameters = config.parameters() | {"iou": config.merging_iou(card.iou)}
     edge = plan.reader.edge
     address = scene.info.path if scene.info.address.startswith("<") else scene.info.address  # a basemap's definition
     files = file_identity(sorted({address, *scene.files()}))
@@ -44,7 +45,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
         "--precision": runner.engine.precision,
         "device": runner.engine.device,
         "version": __version__,
-        **{f"--{name.replace('_', '-')}": value for name, value in config.parameters().items()},
+        **{f"--{name.replace('_', '-')}": value for name, value in parameters.items()},
         "model card": hashlib.sha256(json.dumps(model_identity(card), sort_keys=True).encode()).hexdigest()[:16],
         "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
         "passes": [[one.grid.scale, len(one.grid), *map(str, one.lengths_px), one.near_small] for one in plan.further],

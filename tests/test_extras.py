@@ -39,6 +39,8 @@ def _at_import(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
 
 
 def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.ImportFrom) and node.level:  # the QGIS plugin's own modules
+        return set()
     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"lcageo"}
 

@@ -146,6 +146,7 @@ def test_the_error_for_a_value_says_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match=r"backbone_width = 20 must be 16 to 512, a multiple of 8 \(resnet50\)"):
         TrainConfig(backbone_width=20)
     with pytest.raises(
-        ConfigError, match=r"pretrained = True must be false .* other than efficientnet_lite0, .*lite2; ResNets take a checkpoint"
+        ConfigError,
+        match=r"pretrained = True must be false .* than efficientnet_lite0, .*lite2; ResNets take a checkpoint",
     ):
         TrainConfig(pretrained=True)

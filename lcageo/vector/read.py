@@ -20,7 +20,7 @@ from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
-from lcageo.vector.plain_path import plain_path
+from lcageo.plain_path import plain_path
 from lcageo.vector.record import RunRecord
 
 PART = 50_000

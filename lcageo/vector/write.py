@@ -23,7 +23,7 @@ from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
 from lcageo.vector.features import to_wgs84
 from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
-from lcageo.vector.plain_path import plain_draft
+from lcageo.plain_path import plain_draft
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, write_style
 from lcageo.vector.target import FileTarget

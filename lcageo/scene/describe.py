@@ -173,8 +173,9 @@ def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
     _check_blocks(path, dataset, chosen[0])
     georeference = Georeference.of_dataset(dataset)
-    bits = significant_bits(dataset, chosen[0])
-    if bits < FEW_BITS and palette(dataset, chosen[0]) is None:
+    is_paletted = palette(dataset, chosen[0]) is not None
+    bits = 8 if is_paletted else significant_bits(dataset, chosen[0])  # colours have eight, however few there are
+    if bits < FEW_BITS:
         notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
     return SceneInfo(
         path=path,
@@ -182,7 +183,7 @@ def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int
         width=dataset.width,
         height=dataset.height,
         count=dataset.count,
-        dtype="uint8" if palette(dataset, chosen[0]) is not None else dtype,
+        dtype="uint8" if is_paletted else dtype,
         bands=chosen,
         georeference=georeference,
         pixel_size_m=pixel_size_m(georeference, dataset.width, dataset.height),

@@ -1,8 +1,9 @@
 """The files that a scene consists of, and those that a mosaic shows: each is opened before GDAL reads through it.
 
-Mosaics are VRT files and tile indexes (GTI). Of VRT, GDAL reports a source that it cannot open only at the first read that touches it. It remembers the failure while any
-mosaic is open, beyond the handle that met it, and then gives zeros or undefined pixels without an error (GDAL 3.10,
-gdalproxypool.cpp). So a source is tried here first, and GDAL never meets one that cannot be opened.
+Mosaics are VRT files and tile indexes (GTI). Of a VRT, GDAL reports a source that it cannot open only at the first
+read that touches it. It remembers the failure while any mosaic is open, beyond the handle that met it, and then gives
+zeros or undefined pixels without an error (GDAL 3.10, gdalproxypool.cpp). So a source is tried here first, and GDAL
+never meets one that cannot be opened.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lcageo.errors import SceneError
 from lcageo.scene.tile_index import SUFFIXES, TileIndex
 
 _MOSAICS = (".vrt", *SUFFIXES)
+"""Ends of the names of files that show others."""
 XML = "xml:VRT"
 """The metadata domain in which GDAL gives a mosaic's definition."""
 Open = Callable[[str], Any]

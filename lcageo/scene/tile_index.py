@@ -6,7 +6,6 @@ GDAL gives zeros for those that it cannot open, without any error, and tells not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -74,13 +73,13 @@ class TileIndex:
                 _, bounds = pyogrio.read_bounds(path, **options)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
             raise SceneError(
-                f"the files that tile index '{self.layer_path}' shows cannot be checked ({error}); check it with ogrinfo, or "
-                "make a mosaic of them with gdalbuildvrt"
+                f"the files that tile index '{self.layer_path}' shows cannot be checked ({error}); check it with "
+                "ogrinfo, or make a mosaic of them with gdalbuildvrt"
             ) from error
         if not len(meta["fields"]):
             raise SceneError(
-                f"the files that tile index '{self.layer_path}' shows cannot be checked: it has no field '{self.field}'; "
-                "make a mosaic of them with gdalbuildvrt"
+                f"the files that tile index '{self.layer_path}' shows cannot be checked: it has no field "
+                f"'{self.field}'; make a mosaic of them with gdalbuildvrt"
             )
         return [beside(self.folder, name) for name in fields[0].tolist()], np.asarray(bounds.T, np.float64)
 

@@ -18,9 +18,9 @@ import shapely
 
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
+from lcageo.plain_path import plain_path
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
-from lcageo.plain_path import plain_path
 from lcageo.vector.record import RunRecord
 
 PART = 50_000

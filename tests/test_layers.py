@@ -14,8 +14,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
 GROUND = (
-    "errors version config network_config detections extras geodesy palette toml nms stop database paths remote "
-    "transform calibration appearance"
+    "errors version config network_config detections extras geodesy palette toml nms stop database paths "
+    "plain_path remote transform calibration appearance"
 )
 TRADES = """
     vector     ->

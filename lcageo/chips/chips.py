@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from lcageo.remote import public
 from lcageo.scene.basemap import is_basemap
 from lcageo.scene.raster import open_scene
 from lcageo.transform import accuracy_warnings
-from lcageo.vector.publish import draft_folder, draft_path, make_folder, refuse_inputs
+from lcageo.vector.publish import OLDER, draft_folder, draft_path, make_folder, refuse_inputs
 from lcageo.vector.target import layer_files
 from lcageo.version import __version__
 
@@ -102,7 +102,7 @@ def make_chips(
     split, owner = _split(labels, labels_path, placed, config)
     make_folder(out)
     try:
-        with draft_folder(out, DRAFT) as folder:
+        with draft_folder(out, DRAFT, lambda begun: _finish(begun, out)) as folder:
             chips = ChipSet(folder, labels)
             unreadable = cut_all(chips, placed, split, owner, config, on_progress, warn)
             if not chips.shown["train"]:
@@ -218,17 +218,39 @@ def _block_m(
 
 
 def _publish(draft: Path, out: Path) -> tuple[Path, ...]:
-    """Moves all files into place over existing ones; COCO files, which others look for, go first and come last."""
-    for name in (f"{side}.json" for side in SIDES):
-        (out / name).unlink(missing_ok=True)
-    for name in (IMAGES, MAPS):
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        (draft / name).rename(out / name)
-    files = sorted(draft.glob("*.json"))
-    for file in files:
-        file.rename(out / file.name)
-    return (*(out / file.name for file in files), *sorted((out / MAPS).iterdir()))
+    """Moves all files into place, and existing ones into the draft, which is removed; undone if one cannot be moved.
+
+    COCO files, which others look for, go first and come last. What a killed process did not move can be moved by the
+    same function.
+    """
+    older = draft / OLDER
+    older.mkdir(exist_ok=True)
+    with ExitStack() as undo:
+        if (draft / MAPS).exists():  # so the COCO files in place are the older ones
+            for name in (f"{side}.json" for side in SIDES):
+                _move(out / name, older / name, undo)
+        for name in (IMAGES, MAPS):
+            if (draft / name).exists():
+                _move(out / name, older / name, undo)
+                _move(draft / name, out / name, undo)
+        for name in (f"{side}.json" for side in reversed(SIDES)):
+            _move(draft / name, out / name, undo)
+        undo.pop_all()
+    files = (out / f"{side}.json" for side in SIDES)
+    return (*filter(Path.exists, files), *sorted((out / MAPS).iterdir()))
+
+
+def _finish(draft: Path, out: Path) -> None:
+    """Completes what a process began to publish before it was killed; its draft is complete then."""
+    if (draft / OLDER).exists():
+        _publish(draft, out)
+
+
+def _move(source: Path, target: Path, undo: ExitStack) -> None:
+    """Moves a file or folder if it exists; `undo` takes that back."""
+    if source.exists():
+        source.rename(target)
+        undo.callback(target.rename, source)
 
 
 def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) -> Iterator[str]:

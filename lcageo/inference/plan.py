@@ -8,6 +8,7 @@ between them; what both report is merged as the boxes of two tiles are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
@@ -136,7 +137,8 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
     if count > 1 and len(plan.grid) > 1:
         own = (own[0], high)
         further.append(_at(plan, card, config, COARSE, (high / SHARED_LARGE, inf)))
-    if count > 2 and min(plan.grid.scale) / FINE >= 1 / MAX_ENLARGEMENT:
+    # Of pixels that are not square, one side is enlarged already: what counts is how much larger their area becomes.
+    if count > 2 and math.sqrt(math.prod(plan.grid.scale)) / FINE >= 1 / MAX_ENLARGEMENT:
         own = (low, own[1])
         fine = _at(plan, card, config, FINE, (0.0, low * SHARED_SMALL))
         further.append(replace(fine, near_small=config.passes is Passes.AUTO))

@@ -64,11 +64,12 @@ def choose_bands(path: str, dataset: Any, asked: Sequence[int] | None) -> tuple[
 
 
 def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
-    """(256, 3) colours of a paletted band, or None."""
-    if meanings(dataset)[band - 1] is not ColorInterp.palette or dataset.dtypes[band - 1] != "uint8":
+    """(256, 3) or, if it is of 16 bits, (65536, 3) colours of a paletted band, or None."""
+    dtype = dataset.dtypes[band - 1]
+    if meanings(dataset)[band - 1] is not ColorInterp.palette or dtype not in ("uint8", "uint16"):
         return None
     colours = dataset.colormap(band)
-    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(256)], np.uint8)
+    return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(np.iinfo(dtype).max + 1)], np.uint8)
 
 
 def alpha_band(dataset: Any) -> int | None:
@@ -165,10 +166,10 @@ def _wavelength_nm(dataset: Any, band: int) -> float | None:
     tags = {name.lower(): value for name, value in dataset.tags(band).items()}
     tags |= {name.lower(): value for name, value in dataset.tags(band, ns="IMAGERY").items()}
     text = tags.get("central_wavelength_um") or tags.get("central_wavelength") or tags.get("wavelength") or ""
-    try:
-        value = float(text)
-    except ValueError:
+    number = re.match(r"\s*\d+\.?\d*(?=\s|[^\W\d]|$)", text)  # units may follow: '475 Nanometers'
+    if number is None:
         return None
+    value = float(number[0])
     return value * 1000 if value < 100 else value  # nobody images at 100 nm or at 100 micrometres
 
 

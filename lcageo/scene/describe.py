@@ -179,8 +179,9 @@ def describe(
     georeference = Georeference.of_dataset(dataset, None if crs is None else parse_crs(crs))
     if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
         notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
-    bits = significant_bits(dataset, chosen[0])
-    if bits < FEW_BITS and palette(dataset, chosen[0]) is None:
+    is_paletted = palette(dataset, chosen[0]) is not None
+    bits = 8 if is_paletted else significant_bits(dataset, chosen[0])  # colours have eight, however few there are
+    if bits < FEW_BITS:
         notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
     return SceneInfo(
         path=path,
@@ -188,7 +189,7 @@ def describe(
         width=dataset.width,
         height=dataset.height,
         count=dataset.count,
-        dtype="uint8" if palette(dataset, chosen[0]) is not None else dtype,
+        dtype="uint8" if is_paletted else dtype,
         bands=chosen,
         georeference=georeference,
         pixel_size_m=pixel_size_m(georeference, dataset.width, dataset.height),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,20 @@ class EdgeMask:
     width: int
     """Scene pixels that the cells' columns span; height likewise for their rows."""
     height: int
+    other: EdgeMask | None = None
+    """A second collar of another value, as where 0 surrounds a scene and 65535 an orthoimage in it."""
 
     @property
     def name(self) -> str:
         """The value as text: one number if it is the same in all bands, such as '-9999', else three."""
         values = self.value[:1] if len(set(self.value)) == 1 else self.value
-        return ", ".join(f"{value:.10g}" for value in values)
+        own = ", ".join(f"{value:.10g}" for value in values)
+        return own if self.other is None else f"{own} and of value {self.other.name}"
+
+    @property
+    def all_cells(self) -> NDArray[np.bool_]:
+        """(h, w) True where a cell, or one beside it, is any collar."""
+        return self.cells if self.other is None else self.cells | self.other.all_cells
 
     def valid(
         self, pixels: NDArray[Any], col_off: float, row_off: float, width: float, height: float
@@ -57,6 +65,12 @@ class EdgeMask:
             pixels: (3, h, w) in the scene's dtype.
             col_off: window in scene pixels; row_off, width and height likewise.
         """
+        own = self._valid(pixels, col_off, row_off, width, height)
+        return own if self.other is None else own & self.other.valid(pixels, col_off, row_off, width, height)
+
+    def _valid(
+        self, pixels: NDArray[Any], col_off: float, row_off: float, width: float, height: float
+    ) -> NDArray[np.bool_]:
         rows, columns = pixels.shape[1:]
         centre_cols = col_off + (np.arange(columns) + 0.5) * width / columns
         centre_rows = row_off + (np.arange(rows) + 0.5) * height / rows
@@ -89,11 +103,19 @@ def find_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
 
     Scans inward from the four borders as long as cells have one value, and repeats from what was found until
     nothing is added, like GDAL's nearblack, but with sweeps in four directions. The values tried are the most frequent
-    ones along the border; of several collars, the largest counts.
+    ones along the border; of several collars, the largest counts. Where values are stretched, a second one counts too,
+    which would take up most of their range.
     """
-    best: EdgeMask | None = None
     if not _is_unmasked(sample, info):
         return None
+    edge = _largest_edge(sample, info)
+    if edge is None or info.dtype == "uint8":
+        return edge
+    return replace(edge, other=_largest_edge(replace(sample, valid=with_data(sample, edge)), info))
+
+
+def _largest_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
+    best: EdgeMask | None = None
     for value, tolerance in _border_values(sample, info):
         cells = _cells_of(sample, value, tolerance)
         if cells.mean() < MIN_EDGE_SHARE:
@@ -120,7 +142,8 @@ def with_data(sample: SceneSample, edge: EdgeMask | None) -> NDArray[np.bool_]:
     """(h, w, n) True where a sampled pixel has data."""
     if edge is None:
         return sample.valid
-    return np.asarray(sample.valid & ~(edge.cells[..., None] & _has_value(sample.pixels, edge.value, edge.tolerance)))
+    own = sample.valid & ~(edge.cells[..., None] & _has_value(sample.pixels, edge.value, edge.tolerance))
+    return np.asarray(own & with_data(sample, edge.other))
 
 
 def _is_unmasked(sample: SceneSample, info: SceneInfo) -> bool:

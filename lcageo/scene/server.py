@@ -62,6 +62,8 @@ def told(status: int) -> str:
     """What went wrong, from an HTTP status; 0: no answer; one of success: an answer that broke off."""
     if status == 0:
         return "the server does not answer in time or cannot be reached"
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return "the server redirects without end"
     if status < HTTPStatus.BAD_REQUEST:
         return "the connection broke off"
     phrase = ""

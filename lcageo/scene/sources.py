@@ -1,8 +1,9 @@
-"""The files that a scene consists of, and those that a mosaic (VRT) shows: each is opened before GDAL reads through it.
+"""The files that a scene consists of, and those that a mosaic shows: each is opened before GDAL reads through it.
 
-GDAL reports a source that it cannot open only at the first read that touches it. It remembers the failure while any
-mosaic is open, beyond the handle that met it, and then gives zeros or undefined pixels without an error (GDAL 3.10,
-gdalproxypool.cpp). So a source is tried here first, and GDAL never meets one that cannot be opened.
+Mosaics are VRT files and tile indexes (GTI). Of a VRT, GDAL reports a source that it cannot open only at the first
+read that touches it. It remembers the failure while any mosaic is open, beyond the handle that met it, and then gives
+zeros or undefined pixels without an error (GDAL 3.10, gdalproxypool.cpp). So a source is tried here first, and GDAL
+never meets one that cannot be opened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from lcageo.errors import SceneError
+from lcageo.scene.tile_index import SUFFIXES, TileIndex
 
+_MOSAICS = (".vrt", *SUFFIXES)
+"""Ends of the names of files that show others."""
 XML = "xml:VRT"
 """The metadata domain in which GDAL gives a mosaic's definition."""
 Open = Callable[[str], Any]
@@ -94,14 +98,12 @@ class Sources:
             files: receives the files that belong to it.
             within: the mosaics that it is a part of, as one may refer to itself.
         """
-        if dataset.driver != "VRT":
-            return
         whole = (0.0, 0.0, float(dataset.width), float(dataset.height))
-        for source in dict.fromkeys(_listed(dataset.tags(ns=XML)[XML], dataset.name, whole)):
+        for source in dict.fromkeys(_sources(dataset, whole, files)):
             files[source.path] = None
             placed = Source(source.path, _moved(source.shown, whole, shown), source.part)
             inner = None
-            if source.path.lower().endswith(".vrt") and source.path not in within and not _is_missing(source.path):
+            if source.path.lower().endswith(_MOSAICS) and source.path not in within and not _is_missing(source.path):
                 inner = self._open(source.path)
             if inner is None:
                 yield placed
@@ -116,13 +118,30 @@ class Sources:
 
 def missing_source(path: str) -> str | None:
     """A file that a mosaic refers to and that does not exist, for one that GDAL cannot open; None if there is none."""
-    if not path.lower().endswith(".vrt") or _is_missing(path):
+    if not path.lower().endswith(_MOSAICS) or _is_missing(path):
         return None
     try:
-        listed = list(_listed(Path(path).read_text(encoding="utf-8"), path, (0.0, 0.0, 1.0, 1.0)))
+        if path.lower().endswith(SUFFIXES):
+            listed = [TileIndex.of(path).layer_path]
+        else:
+            text = Path(path).read_text(encoding="utf-8")
+            listed = [source.path for source in _listed(text, path, (0.0, 0.0, 1.0, 1.0))]
     except (OSError, ValueError, ElementTree.ParseError):
         return None
-    return next((source.path for source in listed if _is_missing(source.path)), None)
+    return next(filter(_is_missing, listed), None)
+
+
+def _sources(dataset: Any, whole: Rectangle, files: dict[str, None]) -> Iterator[Source]:
+    """The sources of a raster, in its own pixels; none if it is not a mosaic. `files` receives what else it needs."""
+    if dataset.driver == "VRT":
+        yield from _listed(dataset.tags(ns=XML)[XML], dataset.name, whole)
+    elif dataset.driver == "GTI":
+        index = TileIndex.of(dataset.name)
+        files[index.layer_path] = None
+        to_pixel = ~dataset.transform
+        for path, (left, bottom, right, top) in zip(*index.read(), strict=True):
+            (x1, y1), (x2, y2) = to_pixel @ (left, top), to_pixel @ (right, bottom)
+            yield Source(path, (x1, y1, x2 - x1, y2 - y1) if index.is_placed else whole, None)
 
 
 def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:

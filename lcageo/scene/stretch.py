@@ -93,8 +93,8 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
     if sample.pixels.dtype == np.uint8:
         return IDENTITY
     inside = with_data(sample, edge)
-    if edge is not None and (inside & ~edge.cells[..., None]).any():
-        inside &= ~edge.cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
+    if edge is not None and (inside & ~edge.all_cells[..., None]).any():
+        inside &= ~edge.all_cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
     values = sample.pixels[:, inside]  # (3, n)
     if values.shape[1] == 0:
         return IDENTITY

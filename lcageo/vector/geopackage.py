@@ -13,8 +13,8 @@ import pyogrio
 
 from lcageo.database import settle
 from lcageo.errors import OutputError, UsageError
+from lcageo.plain_path import plain_draft, plain_path
 from lcageo.vector.existing_layer import ExistingLayer
-from lcageo.vector.plain_path import plain_draft, plain_path
 from lcageo.vector.publish import BUSY_S, Publication, is_open_elsewhere
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ BUSY_S = 10.0
 """Seconds to wait for another program that uses a GeoPackage."""
 _SQLITE = (".gpkg",)
 """Suffixes of files that SQLite keeps other files beside."""
-_DRAFT, _LOCK, _OLDER = ".lcageo-draft", ".lock", ".older"
+_DRAFT, _LOCK, OLDER = ".lcageo-draft", ".lock", ".older"
 """End of the name of a folder of drafts, and what it holds besides them."""
 
 
@@ -138,8 +138,15 @@ def draft_path(parent: Path, name: str) -> Path:
 
 
 @contextmanager
-def draft_folder(parent: Path, name: str) -> Generator[Path, None, None]:
+def draft_folder(
+    parent: Path, name: str, finish: Callable[[Path], None] = lambda begun: None
+) -> Generator[Path, None, None]:
     """Context with an empty, hidden folder for what will be at `name`; what a killed process left there is removed.
+
+    Args:
+        parent: where the folder is made.
+        name: of the result.
+        finish: called before that with the folder, to make use of what is in it.
 
     Raises:
         OSError: if it cannot be created.
@@ -147,7 +154,7 @@ def draft_folder(parent: Path, name: str) -> Generator[Path, None, None]:
     """
     folder = draft_path(parent, name)
     folder.mkdir(exist_ok=True)
-    with ExitStack() as stack:
+    with ExitStack() as last, ExitStack() as stack:
         try:
             # SQLite's lock ends with the process, on every system.
             lock = stack.enter_context(closing(sqlite3.connect((folder / _LOCK).absolute(), timeout=0)))
@@ -157,11 +164,17 @@ def draft_folder(parent: Path, name: str) -> Generator[Path, None, None]:
             if "locked" in str(error):
                 raise UsageError(f"another process is writing '{parent / name}'; wait for it to end") from error
             raise OSError(error.args[0], str(error)) from error
+        last.callback(_remove_unlocked, folder)  # when the lock is closed
+        finish(folder)
         _clear(folder)
         try:
             yield folder
         finally:
             _clear(folder)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    """Removes an empty folder of drafts."""
     with suppress(OSError):  # another process may be using it by now
         (folder / _LOCK).unlink()
         folder.rmdir()
@@ -300,7 +313,7 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
     """Moves a draft's files into place, and removes those of the older result; `undo` takes that back."""
     written = {file.name for file in draft.folder.iterdir() if not file.name.startswith(_LOCK)}
     shared = shared_companions(draft.path, draft.belongs) if draft.belongs else []
-    older = draft.folder / _OLDER
+    older = draft.folder / OLDER
     older.mkdir()
     for file in dict.fromkeys((*draft.belongs, *shared)):
         if file.name not in written and file.exists():

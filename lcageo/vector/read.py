@@ -18,10 +18,10 @@ import shapely
 
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
+from lcageo.plain_path import plain_path
 from lcageo.remote import public
 from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
 from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
-from lcageo.vector.plain_path import plain_path
 from lcageo.vector.record import RunRecord
 from lcageo.vector.source import LAYER_MARK, LayerSource
 

@@ -21,9 +21,9 @@ import shapely
 
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84
+from lcageo.plain_path import plain_draft
 from lcageo.vector.features import to_wgs84
 from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
-from lcageo.vector.plain_path import plain_draft
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_style
 from lcageo.vector.target import FileTarget

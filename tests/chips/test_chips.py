@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas
@@ -11,7 +14,7 @@ from PIL import Image
 from support.labelled_scenes import CRS, PIXELS, TYPES, coco, make, on_map, write_labels
 from support.scenes import noise, write_scene
 
-from lcageo.errors import DataError, SceneError, UsageError
+from lcageo.errors import DataError, OutputError, SceneError, UsageError
 
 
 def test_what_cannot_be_seen_is_reported(tmp_path: Path) -> None:
@@ -55,3 +58,62 @@ def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
         make(tmp_path / "c", [scene], labels, class_field="type", aoi=tmp_path / "aoi.gpkg")
     with pytest.raises(DataError, match="is visible enough to train on"):
         make(tmp_path / "c", [bare], labels, class_field="type")
+
+
+MAKES = """
+import os, sys
+from pathlib import Path
+from support.labelled_scenes import make
+rename, left = Path.rename, int(sys.argv[4])
+def dies(self, target):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+    return rename(self, target)
+Path.rename = dies
+make(Path(sys.argv[1]), [sys.argv[2]], Path(sys.argv[3]), overwrite=True, class_field="type")
+"""
+MOVES = 7
+"""train.json, val.json, images and split to the older result, and images, split and train.json from the draft."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_move_that_fails_leaves_the_older_chips(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, scene, labels = tmp_path / "c", place / "scene.tif", place / "labels.gpkg"
+    make(out, [scene], labels, class_field="type", block_m=20, val=0.3)
+    before, rename = contents(out), Path.rename
+    assert "val.json" in before
+    for number in range(MOVES):
+        calls: list[Path] = []
+
+        def fails(self: Path, target: Path, number: int = number, calls: list[Path] = calls) -> Path:
+            calls.append(self)
+            if len(calls) == number + 1:
+                raise PermissionError(13, "Permission denied")
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", fails)
+        with pytest.raises(OutputError, match="Permission denied"):
+            make(out, [scene], labels, overwrite=True, class_field="type")
+        monkeypatch.setattr(Path, "rename", rename)
+        assert contents(out) == before, calls
+
+
+@pytest.mark.parametrize("moves", range(MOVES + 1))
+def test_what_a_killed_run_did_not_move_is_moved_by_the_next(place: Path, tmp_path: Path, moves: int) -> None:
+    scene, labels = place / "scene.tif", place / "labels.gpkg"
+    for name in ("c", "whole"):
+        make(tmp_path / name, [scene], labels, class_field="type", block_m=20, val=0.3)
+    make(tmp_path / "whole", [scene], labels, overwrite=True, class_field="type")
+    command = [sys.executable, "-c", MAKES, str(tmp_path / "c"), str(scene), str(labels), str(moves)]
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), str(Path(__file__).parents[1])])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == (9 if moves < MOVES else 0), done.stderr
+    bare = write_scene(tmp_path / "b.tif", np.zeros((3, 400, 400), np.uint8), nodata=0)
+    with pytest.raises(DataError, match="is visible enough to train on"):  # it gets no further
+        make(tmp_path / "c", [bare], labels, overwrite=True, class_field="type")
+    assert contents(tmp_path / "c") == contents(tmp_path / "whole")

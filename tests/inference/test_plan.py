@@ -137,6 +137,16 @@ def test_a_scene_of_one_tile_has_no_second_pass(tmp_path: Path) -> None:
     assert len(planned(path, "2").passes) == 1 and len(planned(path, "3").passes) == 2
 
 
+@pytest.mark.parametrize(("across", "down"), [(1, 2), (2, 1), (1, 3)])
+def test_small_objects_are_looked_for_where_pixels_are_oblong(tmp_path: Path, across: int, down: int) -> None:
+    # Rows of twice the height are enlarged fourfold by the finest pass, columns twofold: no less detail than a pass
+    # has over square pixels that are enlarged nearly threefold. UTM's scale of 0.9996 makes the ratio inexact.
+    oblong = UTM @ rasterio.Affine.rotation(0.02) @ rasterio.Affine.scale(across, down)
+    plan = planned(write_scene(tmp_path / "a.tif", noise(220 // down, 340 // across), transform=oblong), "3")
+    finest = plan.passes[2].grid.scale
+    assert finest == pytest.approx((0.5 / across, 0.5 / down), rel=1e-2)
+
+
 def test_passes_and_merging_over_classes_exclude_each_other(tmp_path: Path) -> None:
     card = replace(bright_card(64), lengths_px=(8.0, 40.0))
     with open_scene(write_scene(tmp_path / "a.tif", noise(220, 340))) as scene:

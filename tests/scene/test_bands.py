@@ -107,6 +107,30 @@ def test_wavelengths_choose_among_two_hundred_bands(tmp_path: Path, key: str, un
     assert info_of(path).bands == closest and info_of(path).notes == ()
 
 
+@pytest.mark.parametrize("unit", [" Nanometers", "nm", " (nm)"])
+def test_a_wavelength_may_have_a_unit(tmp_path: Path, unit: str) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(8, 8, 4))
+    with rasterio.open(path, "r+") as dataset:
+        for band, wave in enumerate((475, 555.5, 660, 840), 1):
+            dataset.update_tags(band, wavelength=f"{wave}{unit}")
+    assert info_of(path).bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("uint8", 4), ("uint8", 8), ("uint16", 16)])
+def test_a_palette_gives_its_colours_however_many_bits_its_numbers_have(tmp_path: Path, dtype: str, bits: int) -> None:
+    numbers = noise(64, 64, 1) // 16
+    colours = {number: (number * 16, 255 - number * 16, 40, 255) for number in range(16)}
+    path = write_scene(tmp_path / "a.tif", numbers.astype(dtype), photometric="palette", nbits=bits)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, colours)
+    with open_scene(path) as scene:
+        stretch, _ = choose_stretch(scene)
+        pixels, _ = scene.read(0, 0, 64, 64, 64, 64)
+        assert scene.info.dtype == "uint8" and scene.info.notes == ()
+    expected = np.array([colours[int(number)][:3] for number in numbers.ravel()], np.uint8).T.reshape(3, 64, 64)
+    assert (stretch.apply(pixels) == expected).all()
+
+
 @pytest.mark.parametrize(("count", "said"), [(1, None), (2, "band 1 is taken"), (3, "1, 2, 3"), (200, "its 200 bands")])
 def test_what_is_taken_is_told_where_the_file_does_not_say(tmp_path: Path, count: int, said: str | None) -> None:
     notes = info_of(write_scene(tmp_path / "a.tif", noise(8, 8, count), photometric="minisblack")).notes

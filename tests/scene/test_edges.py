@@ -14,6 +14,7 @@ from lcageo.scene import sample
 from lcageo.scene.edges import EdgeMask, _connected_to_border, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
+from lcageo.scene.stretch import choose_stretch
 
 
 def edge_of(path: Path) -> EdgeMask | None:
@@ -158,6 +159,26 @@ def test_ground_of_one_value_at_the_border_is_no_collar(tmp_path: Path, share: f
     pixels = noise(300, 400)
     pixels[:, :, : int(400 * share)] = 70
     assert (edge_of(write_scene(tmp_path / "a.tif", pixels)) is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "names"),
+    [("uint16", (0, 65535), {"0", "65535"}), ("float32", (-9999, -32768), {"-9999", "-32768"})],
+)
+def test_two_collars_of_different_values_are_both_left_out(
+    tmp_path: Path, dtype: str, values: tuple[int, int], names: set[str]
+) -> None:
+    pixels = (noise(400, 600).astype(np.float64) * 40 + 100).astype(dtype)
+    pixels[:, :, :150], pixels[:, 320:] = values
+    ground = np.zeros((400, 600), np.bool_)
+    ground[:320, 150:] = True
+    with open_scene(write_scene(tmp_path / "a.tif", pixels)) as scene:
+        stretch, edge = choose_stretch(scene)
+        assert edge is not None and set(edge.name.split(" and of value ")) == names
+        assert (edge.valid(pixels, 0, 0, 600, 400) == ground).all()
+        assert (with_data(sample_scene(scene), edge)[..., 0] == ground).all()
+    low, high = np.percentile(pixels[:, ground].astype(np.float64), [2, 98], axis=1)
+    assert stretch.low == pytest.approx(low, rel=0.02) and stretch.high == pytest.approx(high, rel=0.02)
 
 
 def test_a_collar_may_have_a_colour(tmp_path: Path) -> None:

@@ -99,7 +99,14 @@ def test_a_missing_file_of_a_mosaic_is_no_outage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(0, "in time"), (206, "broke off"), (503, "503 Service Unavailable"), (599, "answers 599")]
+    ("status", "words"),
+    [
+        (0, "in time"),
+        (206, "broke off"),
+        (302, "redirects without end"),
+        (503, "503 Service Unavailable"),
+        (599, "answers 599"),
+    ],
 )
 def test_a_status_is_told_in_words(status: int, words: str) -> None:
     assert words in told(status)

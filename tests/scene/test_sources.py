@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.scenes import UTM, noise, write_scene
+from support.servers import served
 
 from lcageo.errors import SceneError
 from lcageo.scene.raster import Scene, open_scene
@@ -156,3 +158,23 @@ def test_parts_of_nested_mosaics_are_placed_as_gdal_places_them(
                 if is_black[y : y + 8, x : x + 8].any():
                     with pytest.raises(SceneError, match=r"11\.tif"):
                         scene.read(x, y, 8, 8, 8, 8)
+
+
+def requests_for(folder: Path, program: str) -> list[str]:
+    """What a program of its own asks a server for, to which the mosaic in a folder refers."""
+    with served(folder) as files:
+        sources = [f"/vsicurl/{files.url(path.name)}" for path in sorted(folder.glob("??.tif"))]
+        gdal("gdalbuildvrt", folder / "remote.vrt", *sources)
+        before = len(files.requests())
+        subprocess.run([sys.executable, "-c", program, folder / "remote.vrt"], check=True)
+        return sorted(files.requests()[before:])
+
+
+def test_trying_files_on_servers_takes_no_more_requests_than_reading_them(tmp_path: Path) -> None:
+    mosaic(tmp_path)
+    plain = "import sys, rasterio; rasterio.open(sys.argv[1]).read()"
+    ours = (
+        "import sys; from lcageo.scene.raster import open_scene; scene = open_scene(sys.argv[1]); "
+        f"scene.read(0, 0, {GRID * SIDE}, {GRID * SIDE}, {GRID * SIDE}, {GRID * SIDE})"
+    )
+    assert requests_for(tmp_path, ours) == requests_for(tmp_path, plain) != []

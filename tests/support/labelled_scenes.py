@@ -56,9 +56,16 @@ def write_labels(path: Path, shapes: list[Any], crs: str | None = CRS, to: str |
     return path
 
 
-def make(folder: Path, scenes: list[Path], labels: Path, warn: Any = lambda line: None, **config: Any) -> Any:
+def make(
+    folder: Path,
+    scenes: list[Path],
+    labels: Path,
+    warn: Any = lambda line: None,
+    overwrite: bool = False,
+    **config: Any,
+) -> Any:
     config = {"size": 128, "val": 0.0, "negatives": 0.0} | config
-    return make_chips([str(path) for path in scenes], labels, folder, ChipConfig(**config), warn=warn)
+    return make_chips([str(path) for path in scenes], labels, folder, ChipConfig(**config), overwrite, warn)
 
 
 def coco(path: Path) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:

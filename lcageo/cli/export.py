@@ -46,7 +46,9 @@ def export(
     for path in exported_files(output, wanted):
         if path.exists() and path.suffix != ".py" and not overwrite:
             raise OutputError(f"'{path}' exists; choose another name, or use --overwrite")
-    require("export", "onnx", "onnx", "onnxscript", error=DeviceError)
+    from lcageo.runtime.onnx_graph import EXPORTERS
+
+    require("export", "torch", *EXPORTERS, error=DeviceError)
     from lcageo.runtime.catalog import find_card
     from lcageo.vector.publish import refuse_inputs
 

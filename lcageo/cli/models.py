@@ -77,6 +77,31 @@ def verify(
         console.data("no models are shipped with this version; nothing to verify")
 
 
+@models.command("graph")
+def graph(
+    model: Annotated[str, typer.Argument(help="Model folder, model card (.toml), or name of a shipped model.")],
+) -> None:
+    """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
+
+    Shipped models have theirs. The graph stays valid as long as the network is the same, whatever its weights are.
+
+    Example: lcageo models graph runs/a
+    """
+    from lcageo.errors import DeviceError, UsageError
+    from lcageo.extras import require
+    from lcageo.runtime.onnx_graph import EXPORTERS
+
+    card = find_card(model)
+    if card.is_quantised:
+        raise UsageError(f"model '{card.name}' is a graph already: {card.weights}; nothing was written")
+    require("making a graph", "torch", *EXPORTERS, error=DeviceError)
+    from lcageo.runtime.onnx_graph import keep
+    from lcageo.runtime.onnx_export import export_structure
+
+    keep(export_structure(card).SerializeToString(), card.structure)
+    console.data(str(card.structure))
+
+
 def _entries(card: ModelCard) -> dict[str, Any]:
     return {
         "name": card.name,

@@ -16,6 +16,7 @@ from lcageo.toml import toml_text
 
 FOLDER_CARD = "model.toml"
 """File name of the card in a folder that `train` wrote."""
+STRUCTURE_SUFFIX = ".graph.onnx"
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
 DEFAULT_MODEL = "lca-s"
 
@@ -100,6 +101,11 @@ class ModelCard:
         for what, holds in checks.items():
             if not holds:
                 raise ConfigError(f"the card of model '{self.name}' has an invalid entry; expected {what}")
+
+    @property
+    def structure(self) -> Path:
+        """File of the graph without weights (`lcageo.runtime.onnx_structure`), with which it runs without torch."""
+        return self.weights.parent / f"{self.name}{STRUCTURE_SUFFIX}"
 
     @property
     def is_trained(self) -> bool:

@@ -20,6 +20,7 @@ from lcageo.cli.bench import bench
 from lcageo.cli.chips import chips
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
+from lcageo.cli.doctor import doctor
 from lcageo.cli.evaluate import evaluate
 from lcageo.cli.export import export
 from lcageo.cli.filter import filter_
@@ -36,7 +37,8 @@ app = typer.Typer(
     help="Finds objects in large georeferenced imagery and writes them as map features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # main() prints errors, on one line
-    rich_markup_mode=None,  # plain help: starts quickly, readable in logs
+    rich_markup_mode="markdown",  # groups of options; examples as they are typed
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(detect)
 app.command()(batch)
@@ -48,6 +50,7 @@ app.command()(export)
 app.command()(chips)
 app.command()(train)
 app.command()(evaluate)
+app.command()(doctor)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 

@@ -37,33 +37,69 @@ def batch(
             help="Folders, quoted glob patterns, scenes, or text files that list them.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder, created if missing.")],
-    file_format: Annotated[str, typer.Option("--format", help=f"Format of the layers: {', '.join(FORMATS)}.")] = "gpkg",
-    recursive: Annotated[bool, typer.Option("--recursive", help="Also search subfolders.")] = False,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Output folder, created if missing.", rich_help_panel=options.RESULT),
+    ],
+    file_format: Annotated[
+        str,
+        typer.Option("--format", help=f"Format of the layers: {', '.join(FORMATS)}.", rich_help_panel=options.RESULT),
+    ] = "gpkg",
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Also search subfolders.", rich_help_panel=options.AREA)
+    ] = False,
     pattern: Annotated[
         str | None,
-        typer.Option(help="Names of scene files in folders, such as '*.tif'. Default: .tif .tiff .jp2 .vrt."),
+        typer.Option(
+            help="Names of scene files in folders, such as '*.tif'.",
+            show_default=".tif .tiff .jp2 .vrt",
+            rich_help_panel=options.AREA,
+        ),
     ] = None,
     *,
     runner: RunnerConfig,
     config: DetectConfig,
     quicklooks: Annotated[
-        bool, typer.Option("--quicklooks", help="Also write a PNG of every scene with its boxes.")
+        bool,
+        typer.Option(
+            "--quicklooks", help="Also write a PNG of every scene with its boxes.", rich_help_panel=options.RESULT
+        ),
     ] = False,
     holes: Annotated[
-        bool, typer.Option("--holes", help="Also write layers of the areas that could not be read.")
+        bool,
+        typer.Option(
+            "--holes", help="Also write layers of the areas that could not be read.", rich_help_panel=options.FAILURE
+        ),
     ] = False,
     review: Annotated[
-        bool, typer.Option("--review", help="Also write layers of uncertain objects, to label next.")
+        bool,
+        typer.Option(
+            "--review", help="Also write layers of uncertain objects, to label next.", rich_help_panel=options.RESULT
+        ),
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Keep running and process new scenes once they are complete, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Keep running and process new scenes once they are complete, until Ctrl-C.",
+            rich_help_panel=options.AREA,
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Reprocess every scene, not only missing and changed ones.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Reprocess every scene, not only missing and changed ones.",
+            rich_help_panel=options.FAILURE,
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not write.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace layers in DIR that this survey did not write.",
+            rich_help_panel=options.RESULT,
+        ),
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -75,7 +111,10 @@ def batch(
     A second run processes only missing and changed scenes. If a run is interrupted, run the same command again to
     resume.
 
-    Example: lcageo batch survey/ --out results/ --recursive --format gpkg
+    Examples:
+
+        lcageo batch survey/ --out results/ --recursive
+        lcageo batch "survey/*.tif" --out results2/ --format geojson --quicklooks
     """
     if file_format not in FORMATS:
         raise UsageError(f"--format '{file_format}' is not a known format; choose one of {', '.join(FORMATS)}")
@@ -141,8 +180,6 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
 
 def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     """Prints the table and the paths of the results; raises an error if scenes failed or have holes."""
-    import json
-
     from lcageo.survey.state import State
     from lcageo.survey.summary import SUMMARY
     from lcageo.survey.summary import as_json as record_as_json
@@ -150,7 +187,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     records = list(survey.records.values())
     say.note(_table(records, survey.unique))
     if as_json:
-        console.data(json.dumps([record_as_json(record) for record in records], indent=1))
+        console.json_data("batch", [record_as_json(record) for record in records])
     else:
         for path in (survey.config.joint_layer.path, survey.config.out / SUMMARY):
             if path.exists():

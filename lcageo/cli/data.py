@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Number of problems shown of each kind, unless --all is given."""
 
-data = typer.Typer(no_args_is_help=True, help="Inspects labelled images.", rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help="Inspects labelled images.", rich_markup_mode="markdown")
 
 
 @data.callback()
@@ -42,8 +41,8 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Split of DIOR folders: train, val, trainval or test. May be repeated. Default: every split present, "
-            "but trainval only if train or val is missing.",
+            help="Split of DIOR folders: train, val, trainval or test. May be repeated.",
+            show_default="every split present, but trainval only if train or val is missing",
         ),
     ] = None,
     class_map: Annotated[
@@ -66,7 +65,10 @@ def check(
     training would skip; 1 if a source cannot be read or a split has no usable image and, with --strict, if there is
     any problem. Remarks never count.
 
-    Example: lcageo data check train.json --val val.json
+    Examples:
+
+        lcageo data check DIOR
+        lcageo data check chips/train.json --val chips/val.json --strict
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]
@@ -78,7 +80,7 @@ def check(
     splits = read_splits(sources, val or [], requested, mapping)
     summary = _checked(splits, decode=not headers_only, say=say)
     if as_json:
-        console.data(json.dumps(_as_json(splits, summary), indent=1))
+        console.json_data("data-check", _as_json(splits, summary))
     else:
         parts = [] if quiet else [_split_text(name, splits, summary) for name in splits.by_name]
         parts += _problem_texts(summary, None if show_all else SHOWN)

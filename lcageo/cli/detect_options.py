@@ -22,26 +22,36 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 Batch = Annotated[
     int | None,
     typer.Option(
-        "--batch", min=1, help="Number of tiles per batch. Default: 16 on a GPU, else depends on the backend."
+        "--batch",
+        min=1,
+        help="Number of tiles per batch.",
+        show_default="16 on a GPU, otherwise it depends on the backend",
+        rich_help_panel=options.SPEED,
     ),
 ]
 BackendChoice = Annotated[
     Backend,
-    typer.Option("--backend", help="Runtime of the model; auto: torch on a GPU, else the fastest one installed."),
+    typer.Option(
+        "--backend",
+        help="Software that runs the model; auto: PyTorch on a GPU, otherwise the fastest one installed.",
+        rich_help_panel=options.SPEED,
+    ),
 ]
 PrecisionChoice = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="Precision; auto: int8 for a quantised model, bf16 if fast and verified for the model, else fp32.",
+        help="Number format; auto: int8 for a quantised model, bf16 if fast and verified for the model, else fp32.",
+        rich_help_panel=options.SPEED,
     ),
 ]
 Score = Annotated[
     float | None,
     typer.Option(
         "--score",
-        help="Minimum score of an object, 0 to 1. Default: the model's threshold for each class, else "
-        f"{DetectConfig.DEFAULT_SCORE:g}.",
+        help="Minimum score of an object, 0 to 1.",
+        show_default=f"the model's own threshold for each class, else {DetectConfig.DEFAULT_SCORE:g}",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
 Keep = Annotated[
@@ -50,18 +60,41 @@ Keep = Annotated[
         "--keep",
         metavar="SCORE",
         help="Also write candidates that score at least this (below --score), for 'lcageo filter'.",
+        show_default="no candidates",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
-Classes = Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to detect. Default: all.")]
-MaxPerTile = Annotated[int, typer.Option("--max-per-tile", min=1, help="Maximum number of objects per tile.")]
+Classes = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        metavar="NAME,...",
+        help="Classes to detect.",
+        show_default="all",
+        rich_help_panel=options.OBJECTS,
+    ),
+]
+MaxPerTile = Annotated[
+    int,
+    typer.Option("--max-per-tile", min=1, help="Maximum number of objects per tile.", rich_help_panel=options.OBJECTS),
+]
 Overlap = Annotated[
     str | None,
-    typer.Option("--overlap", metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model."),
+    typer.Option(
+        "--overlap",
+        metavar="PX|%",
+        help="Overlap of neighbouring tiles, such as 200 or 25%.",
+        show_default="from the model",
+        rich_help_panel=options.IMAGE,
+    ),
 ]
 Gsd = Annotated[
     str,
     typer.Option(
-        "--gsd", metavar="M|auto|native", help="Metres per pixel to resample to; auto: only outside the model's range."
+        "--gsd",
+        metavar="M|auto|native",
+        help="Metres per pixel to resample to; auto: only outside the model's range; native: never.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 PassesChoice = Annotated[
@@ -71,18 +104,36 @@ PassesChoice = Annotated[
         help="Number of searches: 2 also searches at half of the resolution, for large objects (a quarter more time); "
         "3 also at twice the resolution, for small ones (five times as long). auto: 3 if the model is made for it, the "
         "last one only around small objects that were found.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
-Iou = Annotated[float, typer.Option("--iou", help="Overlap above which two boxes are merged into one object.")]
+Iou = Annotated[
+    float,
+    typer.Option(
+        "--iou", help="Overlap above which two boxes are merged into one object.", rich_help_panel=options.OBJECTS
+    ),
+]
 Metric = Annotated[
     MergeMetric,
     typer.Option(
-        "--merge-metric", help="Measure of overlap: intersection over union (iou) or over the smaller box (ios)."
+        "--merge-metric",
+        help="Measure of overlap: intersection over union (iou) or over the smaller box (ios).",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
-Agnostic = Annotated[bool, typer.Option("--agnostic", help="Also merge boxes of different classes.")]
+Agnostic = Annotated[
+    bool,
+    typer.Option("--agnostic", help="Also merge boxes of different classes.", rich_help_panel=options.OBJECTS),
+]
 Bands = Annotated[
-    str, typer.Option("--bands", metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")
+    str,
+    typer.Option(
+        "--bands",
+        metavar="R,G,B",
+        help="Bands to use as red, green, blue, such as 4,3,2.",
+        show_default="by their descriptions, else the first three",
+        rich_help_panel=options.IMAGE,
+    ),
 ]
 Stretch = Annotated[
     str,
@@ -90,21 +141,46 @@ Stretch = Annotated[
         "--stretch",
         metavar="auto|none|MIN,MAX",
         help="Range of values stretched to 0-255; auto: percentiles, uint8 unchanged.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 Edge = Annotated[
     EdgeNodata,
     typer.Option(
-        "--edge-nodata", help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none)."
+        "--edge-nodata",
+        help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none).",
+        rich_help_panel=options.IMAGE,
     ),
 ]
-Aoi = Annotated[Path | None, typer.Option("--aoi", metavar="FILE", help="Polygon layer; detect only inside it.")]
+Aoi = Annotated[
+    Path | None,
+    typer.Option(
+        "--aoi",
+        metavar="FILE",
+        help="Polygon layer, in any CRS; detect only inside it.",
+        show_default="the whole scene",
+        rich_help_panel=options.AREA,
+    ),
+]
 Bbox = Annotated[
-    str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle; detect only inside it.")
+    str | None,
+    typer.Option(
+        "--bbox",
+        "--bounds",
+        metavar="XMIN,YMIN,XMAX,YMAX",
+        help="Rectangle; detect only inside it.",
+        rich_help_panel=options.AREA,
+    ),
 ]
 BboxCrs = Annotated[
     str | None,
-    typer.Option("--bbox-crs", metavar="CRS", help="CRS of --bbox, such as EPSG:4326. Default: the scene's."),
+    typer.Option(
+        "--bbox-crs",
+        metavar="CRS",
+        help="CRS of --bbox, such as EPSG:4326.",
+        show_default="the scene's",
+        rich_help_panel=options.AREA,
+    ),
 ]
 
 

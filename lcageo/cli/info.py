@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, detect_options, options
 
 
 def info(
     scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
     model: options.Model = None,
-    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")] = "",
+    bands: detect_options.Bands = "",
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Describes SCENE: size, CRS, resolution, bands, mask, proposed tiling, warnings.
 
-    Example: lcageo info scene.tif
+    Examples:
+
+        lcageo info scene.tif
+        lcageo info scene.tif --model lca-s-open --json
     """
     from lcageo.inference.preview import describe_scene
     from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
@@ -30,7 +32,10 @@ def info(
     card = find_card(model) if model is not None or shipped else None
     with open_scene(scene, options.parse_bands(bands)) as opened:
         described = describe_scene(opened, card)
-    console.data(json.dumps(described, indent=1) if as_json else _text(described))
+    if as_json:
+        console.json_data("info", described)
+    else:
+        console.data(_text(described))
 
 
 def _text(described: dict[str, Any]) -> str:

@@ -13,14 +13,17 @@ from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
-models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode=None)
+models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode="markdown")
 
 
 @models.command("list")
 def list_models(as_json: options.Json = False) -> None:
     """Lists the shipped models.
 
-    Example: lcageo models list
+    Examples:
+
+        lcageo models list
+        lcageo models list --json
     """
     cards = shipped_cards()
     if as_json:
@@ -48,12 +51,15 @@ def list_models(as_json: options.Json = False) -> None:
 
 @models.command("info")
 def model_info(
-    model: Annotated[str, typer.Argument(help="Name of a shipped model, model card (.toml), or model folder.")],
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
     as_json: options.Json = False,
 ) -> None:
     """Describes one model: classes, resolution, licence, figures.
 
-    Example: lcageo models info lca-s
+    Examples:
+
+        lcageo models info lca-s
+        lcageo models info lca-s-open --json
     """
     card = find_card(model)
     console.data(json.dumps(_entries(card), indent=1) if as_json else _text(card))
@@ -62,12 +68,16 @@ def model_info(
 @models.command("verify")
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to verify. Default: all shipped models.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Models to verify.", show_default="all shipped models"),
     ] = None,
 ) -> None:
     """Verifies that the weights match the checksums in their model cards (SHA-256).
 
-    Example: lcageo models verify lca-s
+    Examples:
+
+        lcageo models verify
+        lcageo models verify lca-s
     """
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
@@ -79,13 +89,15 @@ def verify(
 
 @models.command("graph")
 def graph(
-    model: Annotated[str, typer.Argument(help="Model folder, model card (.toml), or name of a shipped model.")],
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
 ) -> None:
     """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
 
     Shipped models have theirs. The graph stays valid as long as the network is the same, whatever its weights are.
 
-    Example: lcageo models graph runs/a
+    Examples:
+
+        lcageo models graph runs/own
     """
     from lcageo.errors import DeviceError, UsageError
     from lcageo.extras import require
@@ -95,8 +107,8 @@ def graph(
     if card.is_quantised:
         raise UsageError(f"model '{card.name}' is a graph already: {card.weights}; nothing was written")
     require("making a graph", "torch", *EXPORTERS, error=DeviceError)
-    from lcageo.runtime.onnx_graph import keep
     from lcageo.runtime.onnx_export import export_structure
+    from lcageo.runtime.onnx_graph import keep
 
     keep(export_structure(card).SerializeToString(), card.structure)
     console.data(str(card.structure))

@@ -2,47 +2,97 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lcageo.config import AUTO_GSD, NATIVE_GSD
 from lcageo.errors import UsageError
+from lcageo.runtime.catalog import DEFAULT_MODEL
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
+MODEL_HELP = "Name of a shipped model ('lcageo models list'), model folder, or model card (.toml)."
+
+# The groups of --help, in this order.
+RESULT = "Result"
+OBJECTS = "Objects"
+MODEL = "Model"
+AREA = "Area"
+IMAGE = "Reading the scene"
+SPEED = "Speed and memory"
+FAILURE = "Interruption and failure"
+DATA = "Data"
+MESSAGES = "Messages"
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="Name of a shipped model, model card (.toml), or model folder."),
+    typer.Option("--model", metavar="MODEL", help=MODEL_HELP, show_default=DEFAULT_MODEL, rich_help_panel=MODEL),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.",
+        rich_help_panel=SPEED,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if an error occurs.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON on standard output.", rich_help_panel=MESSAGES),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.", rich_help_panel=MESSAGES)]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.", rich_help_panel=MESSAGES),
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback if an error occurs.", rich_help_panel=MESSAGES)
+]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
         "--max-memory",
         metavar="SIZE",
         help="Memory limit of the process, such as 2G; batch size and reading adapt to it.",
+        rich_help_panel=SPEED,
     ),
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster", metavar="ADDRESS|local:N", help="Run on a Dask cluster, or on N processes on this machine."
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="Run on a Dask cluster, or on N processes on this machine.",
+        rich_help_panel=SPEED,
     ),
 ]
-Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")]
-Append = Annotated[
-    bool, typer.Option("--append", help="Append to a .gpkg file or PostGIS table, in its CRS; continues its ids.")
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Start over instead of resuming an interrupted run.", rich_help_panel=FAILURE),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
+Append = Annotated[
+    bool,
+    typer.Option(
+        "--append",
+        help="Append to a .gpkg file or PostGIS table, in its CRS; continues its ids.",
+        rich_help_panel=RESULT,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=RESULT)]
+
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].', rich_help_panel=DATA
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Fail on broken records instead of skipping them.", rich_help_panel=DATA),
+]
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -22,17 +22,29 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="PAGE.html|DIR", help="Page to write for a scene, or folder for a survey."
+            "-o",
+            "--output",
+            metavar="PAGE.html|DIR",
+            help="Page to write for a scene, or folder for a survey.",
+            rich_help_panel=options.RESULT,
         ),
     ] = None,
     holes: Annotated[
         Path | None,
-        typer.Option("--holes", metavar="FILE", help="Layer written by detect --holes, to show on the page."),
+        typer.Option(
+            "--holes",
+            metavar="FILE",
+            help="Layer written by detect --holes, to show on the page.",
+            rich_help_panel=options.RESULT,
+        ),
     ] = None,
     side: Annotated[
         int,
         typer.Option(
-            "--side", metavar="PIXELS", help="Longer side of the picture; larger shows more detail, in a larger file."
+            "--side",
+            metavar="PIXELS",
+            help="Longer side of the picture; larger shows more detail, in a larger file.",
+            rich_help_panel=options.RESULT,
         ),
     ] = PAGE_SIDE,
     overwrite: options.Overwrite = False,
@@ -44,7 +56,10 @@ def report(
     A page is one file that works offline. For a survey it is a folder: index.html with a map of the scenes, and a page
     for each scene.
 
-    Example: lcageo report scene.tif scene.gpkg -o scene.html
+    Examples:
+
+        lcageo report scene.tif found.gpkg -o report.html
+        lcageo report results -o pages
     """
     say = console.Console(quiet)
     if output is None:

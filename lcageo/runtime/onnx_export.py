@@ -1,4 +1,4 @@
-"""Exports a model as an ONNX graph, with torch's exporter: its structure for our own backends, and for other programs."""
+"""Exports a model as an ONNX graph, with torch's exporter: for our own backends, and for other programs."""
 
 from __future__ import annotations
 

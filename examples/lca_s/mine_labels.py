@@ -36,8 +36,9 @@ INCOMPLETE = {"hrsc2016": ("ship",), "harbour_ships": ("ship",), "NWPU VHR-10": 
 """Source of an image, or the start of its name -> classes of which some objects are not labelled."""
 MISTAKE_SCORE = 0.3
 """Score from which what is found in an image without objects is a mistake to learn from."""
-CROWD_SCORE = 0.5
-"""Score from which what is found beside incomplete labels is an object: with a lower one, mistakes would be kept."""
+CROWD_SCORE = {"ship": 0.2, "vehicle": 0.5}
+"""Score from which what is found beside incomplete labels is an object: with a lower one, mistakes would be kept.
+Boats in a marina score low as long as they are punished there, so those of the ship sets are ignored early."""
 MAX_REPEATS = 4
 FREE = 0.1
 """Largest overlap with a label that a new crowd may have."""
@@ -57,9 +58,12 @@ def repeats(found: Detections) -> int:
     return 1 + min(int((found.scores > MISTAKE_SCORE).sum()), MAX_REPEATS)
 
 
-def crowds(found: Detections, labelled_xyxy: np.ndarray[Any, Any], wanted: set[int]) -> Detections:
+def crowds(found: Detections, labelled_xyxy: np.ndarray[Any, Any], wanted: dict[int, float]) -> Detections:
     """What is found of the incomplete classes away from every label."""
-    kept = found.selected((found.scores > CROWD_SCORE) & np.isin(found.labels, sorted(wanted)))
+    enough = np.zeros(len(found), np.bool_)
+    for label, score in wanted.items():
+        enough |= (found.labels == label) & (found.scores > score)
+    kept = found.selected(enough)
     if not len(labelled_xyxy) or not len(kept):
         return kept
     both = overlaps(_xywh(kept.boxes_xyxy), _xywh(labelled_xyxy), np.zeros(len(labelled_xyxy), np.bool_))
@@ -97,7 +101,8 @@ def mined(content: dict[str, Any], labelled: LabelledSet, found: list[Detections
                 images.append({**image, "id": next_image})
                 next_image += 1
             continue
-        wanted = {labelled.classes.index(name) for name in incomplete(image)} & set(annotation.labelled_classes)
+        names = [n for n in incomplete(image) if labelled.classes.index(n) in annotation.labelled_classes]
+        wanted = {labelled.classes.index(name): CROWD_SCORE[name] for name in names}
         more = crowds(one, annotation.boxes_xyxy, wanted)
         for box, label in zip(_xywh(more.boxes_xyxy).tolist(), more.labels.tolist(), strict=True):
             category = categories[labelled.classes[label]]
@@ -119,7 +124,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    config = replace(kept_of_tiles(BENCHMARK), score=MISTAKE_SCORE)
+    config = replace(kept_of_tiles(BENCHMARK), score=min(MISTAKE_SCORE, *CROWD_SCORE.values()))
     predictor = open_predictor(RunnerConfig(arguments.model, arguments.device), config, Silent())
     labelled = read_sets([arguments.source], DiorSplit.TRAIN, predictor.card.classes)
     found = find_objects(predictor, labelled, config=config, tiling=Tiling(), batch=predictor.batch)

@@ -16,11 +16,11 @@ from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, 
 from lcageo.vector import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lcageo.inference.jobs import Job
     from lcageo.survey.scenes import SurveyScene
-    from lcageo.survey.state import SceneRecord
+    from lcageo.survey.state import Joined, SceneRecord
     from lcageo.survey.survey import Survey
 
 FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
@@ -185,7 +185,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     from lcageo.survey.summary import as_json as record_as_json
 
     records = list(survey.records.values())
-    say.note(_table(records, survey.unique))
+    say.note(_table(records, survey.joined))
     if as_json:
         console.json_data("batch", [record_as_json(record) for record in records])
     else:
@@ -202,7 +202,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
         raise PartialResultError("\n  ".join([f"{what}:", *lines]))
 
 
-def _table(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> str:
+def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     """Scenes with what was found in each; then, per class, all that and how much of it is unique in the joint layer."""
     from lcageo.survey.summary import counts
 
@@ -214,11 +214,14 @@ def _table(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> 
             matching = [record for record in records if record.state is state]
             rows.append(_row(f"{len(matching):,} scenes", state.value, matching))
     rows.append(_row(f"all {len(records):,}", "", records))
-    total = counts(records, unique)
+    total = counts(records, joined)
     numbers = [*total["per_class"].items(), ("all", total)]
-    shown = ("in_scenes",) if unique is None else ("in_scenes", "unique")
+    shown = ("in_scenes",) if joined.unique is None else ("in_scenes", "unique")
     classes = [("class", *(column.replace("_", " ") for column in shown))]
     classes += [(name, *(f"{count[column]:,}" for column in shown)) for name, count in numbers]
+    if joined.probably_right:
+        right = {name: str(one) for name, one in joined.probably_right.items()}
+        classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
     candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
 

@@ -146,9 +146,10 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
         return
     result = outcome.result
     tiles = result.tiles
-    rows = [("class", "found")] + [(name, f"{count:,}") for name, count in result.per_class().items()]
-    rows.append(("all", f"{result.objects:,}"))
-    say.note(console.table(rows))
+    rows = [("class", "found", "probably right")]
+    rows += [(name, f"{count:,}", str(result.expected.get(name, ""))) for name, count in result.per_class().items()]
+    rows.append(("all", f"{result.objects:,}", ""))
+    say.note(console.table(rows if result.expected else [row[:2] for row in rows]))
     if result.candidates:
         say.note(
             f"and {result.candidates:,} candidates below the thresholds, which the layer also holds (--keep); 'lcageo "
@@ -186,6 +187,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
         "found": result.objects,
         "candidates": result.candidates,
         "per_class": result.per_class(),
+        "probably_right": {name: one.as_json() for name, one in result.expected.items()},
         "seconds": round(result.seconds, 3),
         "provenance": result.record.as_json(),
     }

@@ -274,6 +274,15 @@ class Journal:
         of_each = (next(self._database.rows(query, limits)) for limits in enumerate(minimum))
         return tuple(count for (count,) in of_each)
 
+    def score_counts(self, label: int, minimum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The scores, rounded as in layers, of a class's objects from `minimum` on, and how many objects have each."""
+        query = (
+            f"SELECT ROUND(score, {SCORE_DIGITS}) AS rounded, COUNT(*) FROM objects "
+            "WHERE label = ? AND rounded >= ? GROUP BY rounded"
+        )
+        rows = np.array(list(self._database.rows(query, (label, minimum))), np.float64).reshape(-1, 2)
+        return rows[:, 0], rows[:, 1]
+
     def totals(self) -> tuple[int, int]:
         """Number of tiles without a valid pixel, and of boxes left out for their size."""
         query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"

@@ -8,6 +8,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from lcageo.calibration import Expected
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.inference.plan import ScenePlan
@@ -38,6 +39,8 @@ class SceneSummary:
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     """Number of objects found, of each class."""
+    expected: dict[str, Expected]
+    """How many of those found are probably right, of each class that the model's scores are calibrated for."""
     candidates: int
     """Number of others that were kept, which score less than their class's threshold."""
     stretch: Stretch
@@ -120,6 +123,7 @@ def run_record(
         placed_by=info.georeference.kind,
         parameters=config.parameters(),
         thresholds=runner.card.least_scores(config.score),
+        calibration=runner.card.calibration or None,
         bands=info.bands,
         stretch=ValueRange(stretch.low, stretch.high),
         scene_gsd_m=info.gsd_m,

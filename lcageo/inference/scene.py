@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.calibration import expected
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
@@ -144,6 +145,11 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         info=info,
         classes=card.classes,
         counts=counts,
+        expected={
+            name: expected(card.calibration[name], *journal.score_counts(label, least[name]))
+            for label, (name, count) in enumerate(zip(card.classes, counts, strict=True))
+            if count and name in card.calibration
+        },
         candidates=sum(journal.counts([0.0] * len(card.classes))) - sum(counts),
         stretch=plan.reader.stretch,
         record=record,

@@ -9,6 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lcageo.calibration import Calibration
 from lcageo.config import DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig, Norm, Preset
@@ -53,6 +54,8 @@ class ModelCard:
     """Precisions besides fp32 at which its results were measured to agree: mAP50 within 0.002 on validation images."""
     thresholds: dict[str, float] = field(default_factory=dict)
     """Default minimum score per class; DetectConfig.DEFAULT_SCORE for classes that it does not name."""
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    """How probably a box of a given score is right, per class; unknown for classes that it does not name."""
     size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Minimum and maximum length on the ground of a class's objects, metres; any for classes that it does not name."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -69,8 +72,9 @@ class ModelCard:
                 isinstance(text, str)
                 for text in (self.name, self.licence, self.restriction, self.trained_on, self.sha256)
             ),
-            "thresholds, size_m, metrics and recipe (tables)": all(
-                isinstance(table, dict) for table in (self.thresholds, self.size_m, self.metrics, self.recipe)
+            "thresholds, calibration, size_m, metrics and recipe (tables)": all(
+                isinstance(table, dict)
+                for table in (self.thresholds, self.calibration, self.size_m, self.metrics, self.recipe)
             ),
             "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
             and isinstance(self.largest_object_px, int | None),
@@ -88,6 +92,7 @@ class ModelCard:
             "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
             "thresholds (0 to 1, for its classes)": set(self.thresholds) <= set(self.classes)
             and all(0 <= value <= 1 for value in self.thresholds.values()),
+            "calibration (for its classes)": set(self.calibration) <= set(self.classes),
             "size_m (two lengths in metres, ascending, for its classes)": set(self.size_m) <= set(self.classes)
             and all(0 <= low < high < math.inf for low, high in self.size_m.values()),
             "precisions (bf16, fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
@@ -282,6 +287,10 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
             "precisions": tuple(str(name) for name in entries.get("precisions", ())),
             "gsd_m": _two(entries["gsd_m"]),
             "lengths_px": _two(entries["lengths_px"]) if "lengths_px" in entries else None,
+            "calibration": {
+                name: Calibration(**{key: float(value) for key, value in dict(curve).items()})
+                for name, curve in dict(entries.get("calibration", {})).items()
+            },
             "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),
             "std": _three(entries["std"]),

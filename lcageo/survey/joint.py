@@ -15,7 +15,7 @@ objects of a few scenes, and two integers for every pair of objects that are the
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import inf, isfinite, log
@@ -28,6 +28,7 @@ import shapely
 from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
+from lcageo.calibration import Calibration, Expected, expected
 from lcageo.survey.scene_layer import SceneLayer, common_crs, middle_x, read_objects, shapes_in_crs
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.polygons import Geometries, valid_polygons
@@ -91,13 +92,27 @@ class CountedObjects:
     def __init__(self, parts: Iterator[GeoDataFrame], least_scores: Mapping[str, float]) -> None:
         self._parts = parts
         self._least_scores = least_scores
-        self.per_class: Counter[str] = Counter()
+        self._scores: defaultdict[str, Counter[float]] = defaultdict(Counter)
 
     def __iter__(self) -> Iterator[GeoDataFrame]:
         for part in self._parts:
-            rows = zip(part["class"], part["score"], strict=True)
-            self.per_class.update(name for name, score in rows if score >= self._least_scores.get(name, 0.0))
+            for name, score in zip(part["class"], part["score"], strict=True):
+                if score >= self._least_scores.get(name, 0.0):
+                    self._scores[name][score] += 1
             yield part
+
+    @property
+    def per_class(self) -> dict[str, int]:
+        """Number of objects of each class that was found."""
+        return {name: scores.total() for name, scores in self._scores.items()}
+
+    def probably_right(self, calibration: Mapping[str, Calibration]) -> dict[str, Expected]:
+        """How many of them probably are right, of each class that `calibration` names."""
+        return {
+            name: expected(calibration[name], list(scores), list(scores.values()))
+            for name, scores in self._scores.items()
+            if name in calibration
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

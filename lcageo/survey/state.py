@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lcageo.calibration import Expected
 from lcageo.database import Database, delete_database
 from lcageo.errors import DamagedError
 from lcageo.remote import key, public
@@ -79,6 +80,8 @@ class Joined:
     """Hash of the scenes; empty if they never were."""
     unique: dict[str, int] | None = None
     """Number of objects found, of each class, that several scenes show only once; None without a joint layer."""
+    probably_right: dict[str, Expected] = field(default_factory=dict)
+    """How many of these are probably right, of each class that the model's scores are calibrated for."""
 
 
 class SurveyState:
@@ -161,8 +164,10 @@ class SurveyState:
         """The last joint layer and summary."""
         for (text,) in self._database.rows("SELECT scenes FROM joined"):
             try:
-                return Joined(**json.loads(text))
-            except (ValueError, TypeError):
+                content: dict[str, Any] = json.loads(text)
+                right = {name: Expected(**one) for name, one in content.pop("probably_right").items()}
+                return Joined(**content, probably_right=right)
+            except (ValueError, TypeError, LookupError, AttributeError):
                 break  # of an earlier version
         return Joined()
 

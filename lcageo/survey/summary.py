@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lcageo.errors import OutputError
-from lcageo.survey.state import SceneRecord
+from lcageo.survey.state import Joined, SceneRecord
 from lcageo.vector.publish import Publication
 from lcageo.vector.record import RunRecord, TileCounts
 
@@ -23,7 +23,7 @@ TILES = tuple(entry.name for entry in fields(TileCounts))
 def write_summary(
     records: Sequence[SceneRecord],
     classes: Sequence[str],
-    unique: Mapping[str, int] | None,
+    joined: Joined,
     record: RunRecord,
     publication: Publication,
     out: Path,
@@ -33,7 +33,7 @@ def write_summary(
     Args:
         records: of all scenes, in their order.
         classes: of the model, one column each.
-        unique: number of objects of each class in the joint layer; None if there is none yet.
+        joined: what the joint layer holds.
         record: of the survey.
         publication: receives the files.
         out: the survey's folder.
@@ -51,7 +51,7 @@ def write_summary(
             table.writerows(_row(one, classes) for one in records)
         content = {
             **record.as_json(),
-            "counts": counts(records, unique),
+            "counts": counts(records, joined),
             "per_scene": [as_json(one) for one in records],
         }
         publication.draft(out / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -59,8 +59,12 @@ def write_summary(
         raise OutputError(f"the summary in '{out}' cannot be written: {error.strerror}; free space there") from error
 
 
-def counts(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> dict[str, Any]:
-    """Objects found in all scenes, JSON-ready; what several scenes show counts in each, but once in `unique`."""
+def counts(records: Sequence[SceneRecord], joined: Joined) -> dict[str, Any]:
+    """Objects found in all scenes, JSON-ready; what several scenes show counts in each, but once in `unique`.
+
+    `probably_right` is of the unique ones.
+    """
+    unique, right = joined.unique, joined.probably_right
     in_scenes: Counter[str] = Counter()
     for record in records:
         in_scenes.update(record.per_class)
@@ -69,7 +73,11 @@ def counts(records: Sequence[SceneRecord], unique: Mapping[str, int] | None) -> 
         "unique": None if unique is None else sum(unique.values()),
         "candidates": sum(record.candidates for record in records),
         "per_class": {
-            name: {"in_scenes": count, "unique": None if unique is None else unique.get(name, 0)}
+            name: {
+                "in_scenes": count,
+                "unique": None if unique is None else unique.get(name, 0),
+                "probably_right": right[name].as_json() if name in right else None,
+            }
             for name, count in in_scenes.items()
         },
     }

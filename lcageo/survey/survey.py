@@ -80,8 +80,8 @@ class Survey:
     state: SurveyState
     records: dict[str, SceneRecord] = field(default_factory=dict)
     """Current records of the scenes of the last `look`, by path."""
-    unique: dict[str, int] | None = None
-    """Number of objects of each class in the joint layer, once `finish` has made it; None without one."""
+    joined: Joined = field(default_factory=Joined)
+    """What the joint layer holds, once `finish` has made it."""
     _files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Identity of each scene's file at the last `look`, by path."""
     _area: dict[str, Any] = field(default_factory=dict)
@@ -156,9 +156,9 @@ class Survey:
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
         placed = [record for record in records if record.outputs and record.crs is not None]
         complete = self.config.joint_layer.path.exists() or not placed
-        earlier, self.unique = self.state.joined(), None
+        earlier, self.joined = self.state.joined(), Joined()
         if not records or (complete and made_of == earlier.scenes and (self.config.out / SUMMARY).exists()):
-            self.unique = earlier.unique
+            self.joined = earlier
             return
         self.summarize()  # first: it is valid even if a layer cannot be joined
         for record in records:
@@ -175,18 +175,20 @@ class Survey:
                 counted = CountedObjects(parts, least)
                 write_layer(counted, self._record(), publication.draft_of(target))
                 publication.publish()
-            self.unique = dict(counted.per_class)
+            right = counted.probably_right(self.runner.card.calibration)
+            self.joined = Joined(made_of, counted.per_class, right)
             self.summarize()
         else:
             target.remove()  # its scenes are gone
-        self.state.keep_joined(Joined(made_of, self.unique))
+            self.joined = Joined(made_of)
+        self.state.keep_joined(self.joined)
 
     def summarize(self) -> None:
         """Writes only the summary, with the current state of the scenes."""
         records = list(self.records.values())
         with Publication() as publication:
             classes = self.runner.card.classes
-            write_summary(records, classes, self.unique, self._record(), publication, self.config.out)
+            write_summary(records, classes, self.joined, self._record(), publication, self.config.out)
             publication.publish()
 
     def _scene_layer(self, record: SceneRecord) -> SceneLayer:
@@ -233,6 +235,7 @@ class Survey:
             model_record(self.runner.card),
             parameters=self.detect.parameters(),
             thresholds=self.runner.card.least_scores(self.detect.score),
+            calibration=self.runner.card.calibration or None,
             unknown={"scenes": scenes},
         )
 

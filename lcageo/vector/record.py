@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lcageo.calibration import Calibration
 from lcageo.remote import public
 from lcageo.vector.columns import SCORE_DIGITS
 
@@ -89,6 +90,8 @@ class RunRecord:
     """Settings of the run by name."""
     thresholds: Mapping[str, float] | None = None
     """Minimum score of the objects of each class."""
+    calibration: Mapping[str, Calibration] | None = None
+    """How probably an object of a given score is right, per class."""
     bands: tuple[int, ...] | None = None
     """1-based bands that were used as red, green and blue."""
     stretch: ValueRange | None = None
@@ -166,6 +169,8 @@ def _plain(value: Any) -> Any:
     """An entry, JSON-ready."""
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
     return value.as_json() if hasattr(value, "as_json") else value
 
 
@@ -201,6 +206,13 @@ def _mapping(value: Any) -> Mapping[str, Any] | None:
 
 def _thresholds(value: Any) -> Mapping[str, float] | None:
     return value if isinstance(value, Mapping) and all(map(_is_number, value.values())) else None
+
+
+def _calibration(value: Any) -> Mapping[str, Calibration] | None:
+    try:
+        return {name: Calibration(**curve) for name, curve in value.items()}
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def _bands(value: Any) -> tuple[int, ...] | None:
@@ -251,6 +263,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "placed_by": _text,
     "parameters": _mapping,
     "thresholds": _thresholds,
+    "calibration": _calibration,
     "bands": _bands,
     "stretch": _range,
     "scene_gsd_m": _number,

@@ -291,6 +291,9 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
         for least in (0.0, 0.2, 0.2001):
             enough = np.round(found.scores.astype(float), 4) >= least
             assert journal.counts([least] * 3) == tuple(np.bincount(found.labels[enough], minlength=3).tolist())
+            scores, numbers = journal.score_counts(1, least)
+            ours = np.round(found.scores[enough & (found.labels == 1)].astype(float), 4)
+            assert np.array_equal(np.repeat(scores, numbers.astype(int)), np.sort(ours))
         journal.forget_objects()
         assert list(journal.objects()) == []
     together, ranked = Detections.joined(parts), found.selected(ranking(found))

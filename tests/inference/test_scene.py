@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, bright_card, find_squares
 from support.scenes import UTM, damaged_scene, noise, squares, write_scene
 
+from lcageo.calibration import Calibration, expected
 from lcageo.config import DetectConfig, EdgeNodata, Passes
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, SceneError, UsageError
@@ -174,8 +175,19 @@ def test_resampling_puts_boxes_back_where_they_were(tmp_path: Path) -> None:
 def test_the_record_holds_the_model_and_the_parameters(scene_path: Path) -> None:
     record = run(scene_path, score=0.5, classes=("white square",)).summary.record.as_json()
     assert record["model"] == "bright" and record["model_sha256"] == "0" * 64
-    assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ("white square",)
+    assert record["parameters"]["score"] == 0.5 and record["parameters"]["classes"] == ["white square"]
     assert record["scene_pixels_per_tile_pixel"] == 1.0 and record["bands"] == [1, 2, 3]
+
+
+def test_the_number_of_right_objects_is_that_of_their_calibrated_scores(scene_path: Path) -> None:
+    calibration = Calibration(2.0, 0.5, -0.5, 0.3)
+    card = replace(bright_card(64), calibration={"white square": calibration})
+    with open_scene(scene_path) as scene:
+        result = detect_scene(scene, BrightSquares(card), DetectConfig(score=0.5), warn=lambda line: None)
+    white = result.detections.scores[result.detections.labels == card.classes.index("white square")]
+    scores = np.round(white.astype(np.float64), 4)
+    assert len(scores) and result.summary.expected == {"white square": expected(calibration, np.sort(scores))}
+    assert result.summary.record.calibration == {"white square": calibration}
 
 
 def test_a_scene_without_any_data_is_reported(tmp_path: Path) -> None:

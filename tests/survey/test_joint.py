@@ -19,6 +19,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lcageo.calibration import Calibration
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.scene.georef import Georeference
@@ -376,3 +377,5 @@ def test_only_what_was_found_is_counted(tmp_path: Path) -> None:
     least = {"ship": 0.5, "storage tank": 0.2}
     counted = CountedObjects(joint_parts([scene.layer], CLASSES, False, least), least)
     assert len(pd.concat(counted)) == 3 and counted.per_class == {"ship": 1, "storage tank": 1}
+    right = counted.probably_right({"ship": Calibration(1.0, 1.0, 0.0, 0.0), "car": Calibration(1.0, 1.0, 0.0, 0.0)})
+    assert set(right) == {"ship"} and right["ship"].found == 1 and right["ship"].right == pytest.approx(0.9)

@@ -6,6 +6,7 @@ import os
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
+from lcageo.calibration import Expected
 from lcageo.survey.scenes import SurveyScene
 from lcageo.survey.state import STATE_FILE, Joined, SceneRecord, State, SurveyState
 
@@ -44,14 +45,15 @@ def test_records_are_read_back_as_they_were_stored(tmp_path: Path) -> None:
 
 
 def test_files_and_the_joint_layer_are_stored(tmp_path: Path) -> None:
+    second = Joined("second", {"ship": 3}, {"ship": Expected(3, 2.5, 1.0, 3.0)})
     with closing(SurveyState(tmp_path)) as state:
         assert state.joined() == Joined() and state.made() == set()
         state.keep_made(["a.gpkg", "b.gpkg"])
         state.keep_made(["a.gpkg"])
         state.keep_joined(Joined("first"))
-        state.keep_joined(Joined("second", {"ship": 3}))
+        state.keep_joined(second)
     with closing(SurveyState(tmp_path)) as state:
-        assert state.joined() == Joined("second", {"ship": 3}) and state.made() == {"a.gpkg", "b.gpkg"}
+        assert state.joined() == second and state.made() == {"a.gpkg", "b.gpkg"}
 
 
 def test_a_damaged_state_file_is_replaced_by_an_empty_one(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import csv
 import json
 from pathlib import Path
 
-from lcageo.survey.state import SceneRecord, State
+from lcageo.calibration import Expected
+from lcageo.survey.state import Joined, SceneRecord, State
 from lcageo.survey.summary import SUMMARY, as_json, counts, write_summary
 from lcageo.vector.publish import Publication
 from lcageo.vector.record import RunRecord
@@ -15,12 +16,13 @@ DONE = SceneRecord(
     "a.tif", State.DONE, 2.5, {"planned": 4, "run": 3}, {"ship": 2}, ["scenes/a.gpkg"], ["slow", "no CRS"],
     files=["a.tif"], crs="local", corners=[(0, 0)] * 4, size=(10, 20), candidates=5,
 )  # fmt: skip
+JOINED = Joined("hash", {"ship": 1}, {"ship": Expected(1, 0.8, 0.0, 1.0)})
 FAILED = SceneRecord("odd \udcff.tif", State.FAILED, error="not a raster")
 
 
 def written(folder: Path, *records: SceneRecord) -> Path:
     with Publication() as publication:
-        write_summary(records, ("ship", "car"), {"ship": 1}, RunRecord(model="m"), publication, folder)
+        write_summary(records, ("ship", "car"), JOINED, RunRecord(model="m"), publication, folder)
         publication.publish()
     return folder
 
@@ -45,8 +47,9 @@ def test_the_json_has_the_record_and_every_scene(tmp_path: Path) -> None:
 def test_the_counts_tell_scenes_from_the_survey(tmp_path: Path) -> None:
     content = json.loads((written(tmp_path, DONE, FAILED) / SUMMARY).read_text(encoding="utf-8"))
     both = {"in_scenes": 2, "unique": 1}
-    assert content["counts"] == {**both, "candidates": 5, "per_class": {"ship": both}}
-    assert counts([DONE], None)["unique"] is None
+    right = {"found": 1, "right": 0.8, "low": 0.0, "high": 1.0}
+    assert content["counts"] == {**both, "candidates": 5, "per_class": {"ship": {**both, "probably_right": right}}}
+    assert counts([DONE], Joined())["unique"] is None
 
 
 def test_internal_values_of_a_scene_are_left_out() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcageo.calibration import Calibration
 from lcageo.vector.record import RunRecord, SceneGrid, TileCounts, ValueRange
 
 TEXTS = ("version", "model", "model_sha256", "trained_on", "licence", "engine", "run", "scene", "crs", "placed_by",
@@ -38,6 +39,7 @@ ENTRIES: dict[str, st.SearchStrategy[Any]] = {
     "scene_grid": grids,
     "parameters": st.dictionaries(words, anything, max_size=3),
     "thresholds": st.dictionaries(words, numbers, max_size=3),
+    "calibration": st.dictionaries(words, st.builds(Calibration, *[st.floats(0, 9)] * 4), max_size=2),
     "bands": st.tuples(*[st.integers(1, 12)] * 3),
     "stretch": st.builds(ValueRange, three, three),
     "scene_gsd_m": numbers,

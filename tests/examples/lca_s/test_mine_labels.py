@@ -29,9 +29,10 @@ def test_an_image_is_repeated_once_for_each_mistake() -> None:
 def test_crowds_lie_beside_the_labels_and_are_of_the_incomplete_class() -> None:
     labels = np.array([[0, 0, 20, 20]], np.float32)
     seen = found((1, 1, 20, 20, 0.9, 0), (50, 50, 60, 60, 0.8, 0), (80, 80, 90, 90, 0.8, 1), (70, 0, 80, 9, 0.2, 0))
-    assert crowds(seen, labels, {0}).boxes_xyxy.tolist() == [[50, 50, 60, 60]]
-    assert len(crowds(seen, labels, set())) == 0
-    assert len(crowds(seen, labels[:0], {0, 1})) == 3
+    assert crowds(seen, labels, {0: 0.5}).boxes_xyxy.tolist() == [[50, 50, 60, 60]]
+    assert crowds(seen, labels, {0: 0.1, 1: 0.85}).boxes_xyxy.tolist() == [[50, 50, 60, 60], [70, 0, 80, 9]]
+    assert len(crowds(seen, labels, {})) == 0
+    assert len(crowds(seen, labels[:0], {0: 0.5, 1: 0.5})) == 3
 
 
 def test_sources_are_known_by_their_name_or_field() -> None:

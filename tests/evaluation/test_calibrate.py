@@ -1,0 +1,128 @@
+"""The fit of a calibration, against its own likelihood and against data of known curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lcageo.calibration import Calibration
+from lcageo.evaluation.calibrate import (
+    DEFAULT_SPREAD,
+    MIN_SCORE,
+    PRIOR,
+    Judged,
+    calibration_error,
+    calibrations,
+    fit,
+    judged,
+    reliability,
+    spread,
+)
+from lcageo.metrics.summary import Evaluation, evaluate_detections
+from tests.support.reference import found, truth
+
+
+def drawn(calibration: Calibration, count: int, seed: int, shift: float = 0.0) -> Judged:
+    """Boxes of uniform scores that are right as the calibration says."""
+    rng = np.random.default_rng(seed)
+    scores = rng.uniform(0.1, 0.99, count)
+    odds = calibration.log_odds(scores) + shift
+    return Judged(scores, rng.random(count) < 1 / (1 + np.exp(-odds)))
+
+
+def penalised(values: np.ndarray, boxes: Judged) -> float:
+    odds = values[0] * np.log(boxes.scores) - values[1] * np.log1p(-boxes.scores) + values[2]
+    loss = np.logaddexp(0, np.where(boxes.right, -odds, odds)).sum()
+    return float(loss + PRIOR / 2 * np.sum((values - [1, 1, 0]) ** 2))
+
+
+@pytest.mark.parametrize("true", [Calibration(1.5, 0.7, 0.3, 0), Calibration(0.2, 2.0, -1, 0), Calibration(1, 0, 1, 0)])
+def test_no_other_curve_is_likelier(true: Calibration) -> None:
+    """The likelihood is concave, so that the best among all neighbours is the best of all."""
+    boxes, rng = drawn(true, 300, 1), np.random.default_rng(0)
+    fitted = fit(boxes)
+    best = np.array([fitted.a, fitted.b, fitted.c])
+    for size in (1.0, 0.1, 0.01):
+        for step in rng.normal(0, size, (200, 3)):
+            other = best + step
+            other[:2] = np.maximum(other[:2], 0)
+            assert penalised(other, boxes) >= penalised(best, boxes) - 1e-9
+
+
+def test_much_data_gives_the_curve_that_made_it() -> None:
+    true = Calibration(1.5, 0.7, 0.3, 0)
+    boxes = drawn(true, 40_000, 2)
+    assert fit(boxes).probability([0.2, 0.5, 0.8]) == pytest.approx(true.probability([0.2, 0.5, 0.8]), abs=0.02)
+    assert calibration_error(fit(boxes).probability(boxes.scores), boxes.right) < 0.01
+
+
+def test_a_falling_curve_becomes_flat() -> None:
+    scores = np.linspace(0.1, 0.9, 400)
+    fitted = fit(Judged(scores, scores < 0.5))
+    assert min(fitted.a, fitted.b) == 0
+    assert np.all(np.diff(fitted.probability(scores)) >= 0)
+
+
+def test_two_boxes_leave_scores_nearly_as_they_are() -> None:
+    boxes = Judged(np.array([0.5, 0.6]), np.array([True, True]))
+    assert fit(boxes).probability([0.3, 0.7]) == pytest.approx([0.3, 0.7], abs=0.15)
+
+
+def test_the_spread_is_that_of_the_sets() -> None:
+    true, rng = Calibration(1.2, 1.0, 0.0, 0), np.random.default_rng(3)
+    sets = [drawn(true, 400, seed, shift) for seed, shift in enumerate(rng.normal(0, 0.7, 60))]
+    assert spread(sets) == pytest.approx(0.7, abs=0.15)
+    assert spread([drawn(true, 400, seed) for seed in range(60)]) < 0.15
+    assert spread(sets[:1]) == DEFAULT_SPREAD
+
+
+def test_right_boxes_are_those_that_match_an_object() -> None:
+    sets = [
+        evaluate_detections(
+            ["ship", "car"],
+            [truth([(0, 0, 10, 10)], [0], labelled=(0, 1))],
+            [
+                found(
+                    [(0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60), (80, 80, 90, 90)],
+                    [0.9, 0.8, 0.7, MIN_SCORE / 2],
+                    [0, 0, 0, 0],
+                )
+            ],
+        )
+    ]
+    boxes = judged(sets[0])
+    assert set(boxes) == {"ship"}
+    assert boxes["ship"].scores == pytest.approx([0.9, 0.8, 0.7])
+    assert boxes["ship"].right.tolist() == [True, False, False]
+    assert calibrations(sets)["ship"].spread == DEFAULT_SPREAD
+
+
+def test_intervals_are_judged_by_sets_left_out() -> None:
+    """Three like sets predict each other; a fourth in which all is wrong lies in no interval."""
+
+    def evaluated(wrong: bool, seed: int) -> Evaluation:
+        rng = np.random.default_rng(seed)
+        place = np.arange(30) * 12.0
+        boxes = np.stack([place, place, place + 10, place + 10], axis=1)
+        scores = rng.uniform(0.3, 0.9, 30)
+        hit = (rng.random(30) < scores) & (not wrong)
+        objects = boxes[hit]
+        return evaluate_detections(
+            ["ship"], [truth(objects, [0] * len(objects), labelled=(0,))], [found(boxes, scores, [0] * 30)]
+        )
+
+    like = [evaluated(False, seed) for seed in range(3)]
+    trust = reliability(like, calibrations(like), {"ship": 0.2})
+    assert (trust.predicted, trust.covered) == (3, 3)
+    assert trust.error < 0.1
+    mixed = [*like, evaluated(True, 9)]
+    worse = reliability(mixed, calibrations(mixed), {"ship": 0.2})
+    assert worse.predicted == 4
+    assert worse.covered < 4
+
+
+def test_the_error_is_the_mean_difference_over_the_bins() -> None:
+    probability = np.array([0.05, 0.05, 0.95, 0.95])
+    assert calibration_error(probability, np.array([False, False, True, True])) == pytest.approx(0.05)
+    assert calibration_error(probability, np.array([True, True, False, False])) == pytest.approx(0.95)
+    assert calibration_error(np.zeros(0), np.zeros(0, bool)) == 0

@@ -150,6 +150,8 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
     rows += [(name, f"{count:,}", str(result.expected.get(name, ""))) for name, count in result.per_class().items()]
     rows.append(("all", f"{result.objects:,}", ""))
     say.note(console.table(rows if result.expected else [row[:2] for row in rows]))
+    for line in result.hints:
+        say.note(f"hint: {line}")
     if result.candidates:
         say.note(
             f"and {result.candidates:,} candidates below the thresholds, which the layer also holds (--keep); 'lcageo "
@@ -188,6 +190,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
         "candidates": result.candidates,
         "per_class": result.per_class(),
         "probably_right": {name: one.as_json() for name, one in result.expected.items()},
+        "hints": list(result.hints),
         "seconds": round(result.seconds, 3),
         "provenance": result.record.as_json(),
     }

@@ -90,9 +90,7 @@ def test_threads_can_report_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"tiles: 100%.* 400/400 ", capsys.readouterr().err)
 
 
-def test_in_a_log_there_is_a_line_a_minute(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_log_there_is_a_line_a_minute(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     with Bar(Console(), "checking images", "image") as bar, SceneBars(Console(), 2) as bars:

@@ -208,7 +208,8 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
 
     rows = [("scene", "state", "tiles", "found", "seconds")]
     if len(records) <= MAX_ROWS:
-        rows += [_row(Path(record.scene).name, record.state.value, [record]) for record in records]
+        names = _short_names([record.scene for record in records])
+        rows += [_row(name, record.state.value, [record]) for name, record in zip(names, records, strict=True)]
     else:
         for state in dict.fromkeys(record.state for record in records):
             matching = [record for record in records if record.state is state]
@@ -224,6 +225,20 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
         classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
     candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """The ends of paths, each with as many of its folders as tell it from the others."""
+    parts = [Path(path).parts for path in paths]
+    length = dict.fromkeys(range(len(paths)), 1)
+    while True:
+        names = [str(Path(*part[-length[index] :])) for index, part in enumerate(parts)]
+        equal = [
+            index for index, name in enumerate(names) if names.count(name) > 1 and length[index] < len(parts[index])
+        ]
+        if not equal:
+            return names
+        length |= {index: length[index] + 1 for index in equal}
 
 
 def _row(name: str, state: str, records: Sequence[SceneRecord]) -> tuple[str, str, str, str, str]:

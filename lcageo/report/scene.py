@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from lcageo.config import PAGE_SIDE
@@ -53,6 +54,10 @@ class ScenePage:
     """Colour of each class, as #rrggbb."""
     info: SceneInfo
     warnings: tuple[str, ...]
+    centres: FloatArray
+    """(N, 2) centres of the objects that are no candidates, as shares of the scene's width and height."""
+    names: NDArray[Any]
+    """(N,) str: their classes."""
 
 
 def report_scene(
@@ -92,8 +97,10 @@ def check_side(side: int) -> None:
         raise UsageError(f"--side {side} is out of range; choose {SIDES[0]:,} to {SIDES[1]:,} pixels")
 
 
-def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, side: int) -> ScenePage:
-    """Writes a page as `report_scene` does, without its checks."""
+def write_scene_page(
+    scene: str, layer: Path, target: Path, holes: Path | None, side: int, index: str | None = None
+) -> ScenePage:
+    """Writes a page as `report_scene` does, without its checks; `index`: relative URL of the survey's index."""
     found = open_layer(layer, "")
     with _open(scene, _bands(found.record)) as opened:
         frame = _frame(opened.info)
@@ -106,6 +113,7 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     data = {
         **_georeferencing(opened.info),
+        "index": index,
         "about": f"{opened.info.width:,} x {opened.info.height:,} pixels, {found.path.name}",
         "classes": [
             {"name": name or "no class", "colour": colour, "count": placed.counts[name]}
@@ -123,7 +131,20 @@ def write_scene_page(scene: str, layer: Path, target: Path, holes: Path | None, 
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
     write_text(text, target)
-    return ScenePage(placed.counts.total(), placed.candidates, placed.counts, picture, colours, opened.info, warnings)
+    centres, names = _centres(placed, frame)
+    return ScenePage(
+        placed.counts.total(), placed.candidates, placed.counts, picture, colours, opened.info, warnings, centres, names
+    )
+
+
+def _centres(placed: PlacedLayer, frame: Frame) -> tuple[FloatArray, NDArray[Any]]:
+    """Centres of the objects that are no candidates, as shares of width and height, and their classes."""
+    objects = placed.objects
+    least = np.array([placed.least_scores.get(name, 0.0) for name in objects.names])
+    found = ~(objects.scores < least)  # one without a score is certain
+    x1, y1, x2, y2 = shapely.bounds(objects.shapes[found]).reshape(-1, 4).T
+    centres = np.column_stack([(x1 + x2) / 2 / frame.width, (y1 + y2) / 2 / frame.height])
+    return centres, objects.names[found]
 
 
 def write_text(text: str, target: Path) -> None:

@@ -19,7 +19,7 @@ import shapely
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.vector.columns import COLUMNS
-from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
+from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
 from lcageo.vector.plain_path import plain_path
 from lcageo.vector.record import RunRecord
 
@@ -98,7 +98,7 @@ class LayerFile:
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
         form = _vector_format(self.path)
         if form is not None and form.text_only:
-            table = table.drop(columns="WKT", errors="ignore")  # the geometry as text
+            table = table.drop(columns=["WKT", *POSITIONS], errors="ignore")  # the geometry as text, and made of it
             for name in _NUMBERS.keys() & set(table.columns):
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)

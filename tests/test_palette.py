@@ -6,6 +6,7 @@ import numpy as np
 
 from lcageo.data.dior import DIOR_CLASSES
 from lcageo.palette import PALETTE, class_colour
+from lcageo.runtime.catalog import find_card
 
 
 def test_each_of_dior_s_classes_has_a_colour_of_its_own() -> None:
@@ -33,12 +34,13 @@ def test_the_first_ten_colours_differ_for_the_colour_blind() -> None:
         assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > 10
 
 
-def test_the_first_ten_colours_differ_from_concrete_and_asphalt() -> None:
-    greys = np.repeat(np.arange(90, 200, 5)[:, None], 3, axis=1)
-    for colours, ground in zip(
-        seen_by_all(np.array([class_colour(label) for label in range(10)])), seen_by_all(greys), strict=True
-    ):
-        assert min(np.linalg.norm(ground - colour, axis=1).min() for colour in colours) > 12
+def test_the_first_ten_colours_differ_from_concrete_and_asphalt_and_that_of_vehicles_for_everybody() -> None:
+    greys = seen_by_all(np.repeat(np.arange(90, 200, 5)[:, None], 3, axis=1))
+    colours = seen_by_all(np.array([class_colour(label) for label in range(10)]))
+    assert min(np.linalg.norm(greys[0] - colour, axis=1).min() for colour in colours[0]) > 20
+    vehicle = find_card("lca-s").classes.index("vehicle")
+    for seen, ground in zip(colours, greys, strict=True):
+        assert np.linalg.norm(ground - seen[vehicle], axis=1).min() > 15
 
 
 def cielab(linear: np.ndarray) -> np.ndarray:

@@ -51,5 +51,5 @@ def _text(health: Health) -> str:
         "disk": f"{health.disk_free_mb:,.0f} MB free in the current folder",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
-    lines += [f"{'not here':12} {one.what}: {one.effect}; {one.remedy}" for one in health.missing]
+    lines += [f"{'missing':12} {one.what}: {one.effect}; {one.remedy}" for one in health.missing]
     return "\n".join(lines)

@@ -26,8 +26,8 @@ REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "p
 OPTIONAL = {
     "openvino": ("the fastest backend on CPUs", "pip install openvino"),
     "onnxruntime": ("another backend for CPUs", "pip install 'lcageo[onnx]'"),
-    "torch": ("GPUs, and graphs of own models", "pip install 'lcageo[torch]'"),
-    "faster-coco-eval": ("training, and measuring models", "pip install 'lcageo[train]'"),
+    "torch": ("GPUs, and for graphs of own models", "pip install 'lcageo[torch]'"),
+    "faster-coco-eval": ("training and measuring models", "pip install 'lcageo[train]'"),
     "distributed": ("clusters", "pip install 'lcageo[cluster]'"),
     "psycopg": ("PostGIS", "pip install 'lcageo[postgis]'"),
 }
@@ -147,7 +147,7 @@ def _default_model() -> tuple[str | None, str | None, list[Missing]]:
 
 
 def _missing_packages(packages: dict[str, str | None]) -> list[Missing]:
-    return [Missing(name, f"no {use}", command) for name, (use, command) in OPTIONAL.items() if packages[name] is None]
+    return [Missing(name, f"needed for {use}", command) for name, (use, command) in OPTIONAL.items() if packages[name] is None]
 
 
 def _missing_drivers(drivers: dict[str, bool]) -> list[Missing]:

@@ -19,8 +19,8 @@ from lcageo.vector.record import TileCounts
 
 FEW = 5
 """Number of objects below which reasons are looked for."""
-STEP = 0.05
-"""Scores to try are multiples of this."""
+STEPS = (0.05, 0.01, 0.001)
+"""Scores to try are multiples of the first of these that gives one below the thresholds."""
 SHARE = 0.05
 """Share of a scene from which it is told that it was not searched, or not as the model requires."""
 PLACES = 9
@@ -47,23 +47,25 @@ def hints(
 
 
 def _of_scores(plan: ScenePlan, config: DetectConfig, card: ModelCard, journal: Journal, found: int) -> str:
-    above = f"{found:,} above the thresholds" if found else "none above the thresholds"
-    wanted = card.class_ids(config.classes)
+    """How many objects a lower score would give: as many as a run with it, whose tiles would be the same."""
     collected = hint_scores(card, config)
-    least = card.least_scores(config.score)
     if not collected or config.keep is not None:
         return ""  # less certain ones are not known, or the layer has them already
-    score = math.ceil(max(collected[one] for one in wanted) / STEP - 1e-9) * STEP
+    least, wanted = card.least_scores(config.score), list(card.class_ids(config.classes))
     thresholds = np.array([least[name] for name in card.classes])
-    if score >= max(thresholds[list(wanted)]):
+    lowest = max(collected[one] for one in wanted)
+    rounded = (round(math.ceil(lowest / step - 1e-9) * step, 3) for step in STEPS)
+    score = next((one for one in rounded if one < max(thresholds[wanted])), None)
+    if score is None:
         return ""
     minimum = np.full(len(card.classes), 2.0, np.float32)
-    minimum[list(wanted)] = score
+    minimum[wanted] = score
     some = Detections.joined(list(merged(plan, config, journal, minimum)))
     between = int((layer_scores(some.scores) < thresholds[some.labels]).sum())
-    return (
-        f"{above}; {between:,} between {score:g} and them: --score {score:g}" if between else f"{above}, and none near"
-    )
+    above = f"{found or 'none'} above the thresholds"
+    if not between:
+        return f"{above}, and no others near them"
+    return f"{above}; {between:,} between {score:g} and them: --score {score:g}"
 
 
 def _of_range(plan: ScenePlan, card: ModelCard) -> list[str]:

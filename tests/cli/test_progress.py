@@ -123,10 +123,15 @@ def test_a_log_holds_no_control_characters_and_an_error_no_empty_bar(tmp_path: P
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo-terminals here")
 def test_on_a_terminal_there_are_bars_but_none_before_an_error(tmp_path: Path, untrained: Path) -> None:
+    import fcntl
+    import struct
+    import termios
+
     write_scene(tmp_path / "a.tif", noise(100, 100))
     (tmp_path / "bad.tif").write_text("no raster")
     for name, shown in (("a.tif", True), ("bad.tif", False)):
         ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))  # rows, columns
         command = [sys.executable, "-m", "lcageo", "detect", name, "--model", untrained, "--score", "0.02"]
         subprocess.run(command, cwd=tmp_path, stderr=theirs, stdout=subprocess.DEVNULL)
         os.close(theirs)

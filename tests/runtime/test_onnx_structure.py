@@ -29,14 +29,22 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     return find_card(str(make_untrained_model(tmp_path_factory.mktemp("model"), tile_size=64)))
 
 
-def test_other_weights_of_the_same_network_have_the_same_structure(card: ModelCard, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(card: ModelCard) -> bytes:
+    """The card's structure, exported once: it takes seconds."""
+    return export_structure(card).SerializeToString()
+
+
+def test_other_weights_of_the_same_network_have_the_same_structure(
+    card: ModelCard, exported: bytes, tmp_path: Path
+) -> None:
     other = find_card(str(make_untrained_model(tmp_path, tile_size=64, seed=1)))
     assert card.sha256 != other.sha256 and structure_key(card) == structure_key(other)
-    assert export_structure(card).SerializeToString() == export_structure(other).SerializeToString()
+    assert exported == export_structure(other).SerializeToString()
 
 
-def test_it_holds_no_weights_and_is_filled_with_all_that_it_names(card: ModelCard) -> None:
-    structure, arrays = export_structure(card), safetensors.numpy.load(card.read_weights())
+def test_it_holds_no_weights_and_is_filled_with_all_that_it_names(card: ModelCard, exported: bytes) -> None:
+    structure, arrays = onnx.ModelProto.FromString(exported), safetensors.numpy.load(card.read_weights())
     named = [one for one in structure.graph.initializer if one.name.startswith(PREFIX)]
     unused = {name for name in arrays if name.endswith("num_batches_tracked")}
     assert {one.name.removeprefix(PREFIX) for one in named} == set(arrays) - unused
@@ -48,24 +56,26 @@ def test_it_holds_no_weights_and_is_filled_with_all_that_it_names(card: ModelCar
             assert np.array_equal(onnx.numpy_helper.to_array(one), arrays[one.name.removeprefix(PREFIX)])
 
 
-def test_a_structure_of_another_network_or_a_damaged_one_is_not_used(card: ModelCard, tmp_path: Path) -> None:
+def test_a_structure_of_another_network_or_a_damaged_one_is_not_used(
+    card: ModelCard, exported: bytes, tmp_path: Path
+) -> None:
     own = replace(card, weights=tmp_path / "model.safetensors")
     assert read_structure(own) is None
-    own.structure.write_bytes(export_structure(card).SerializeToString())
+    own.structure.write_bytes(exported)
     assert read_structure(own) is not None
     assert read_structure(replace(own, tile_size=96)) is None and read_structure(replace(own, mean=(1, 2, 3))) is None
     own.structure.write_bytes(b"\xff" * 40)
     assert read_structure(own) is None
 
 
-def test_weights_that_do_not_fit_are_refused(card: ModelCard) -> None:
+def test_weights_that_do_not_fit_are_refused(card: ModelCard, exported: bytes) -> None:
     arrays = safetensors.numpy.load(card.read_weights())
     name = "head.class_logits.weight"
     for wrong in ({**arrays, name: arrays[name][:1]}, {key: arrays[key] for key in arrays if key != name}):
         with pytest.raises(ModelError, match=rf"does not fit the network of model 'untrained': {name} (has|is)"):
-            filled(export_structure(card), card, safetensors.numpy.save(wrong))
+            filled(onnx.ModelProto.FromString(exported), card, safetensors.numpy.save(wrong))
     with pytest.raises(ModelError, match="cannot be read as safetensors"):
-        filled(export_structure(card), card, b"something else")
+        filled(onnx.ModelProto.FromString(exported), card, b"something else")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -82,9 +92,9 @@ def test_a_shipped_model_has_the_structure_of_its_network(name: str) -> None:
 def test_shipped_models_run_where_torch_is_not_installed(name: str, backend: str, tmp_path: Path) -> None:
     program = (
         "import sys, numpy as np\n"
-        "from lcageo import DetectConfig, find_card, load_predictor\n"
+        "from lcageo import Backend, DetectConfig, find_card, load_predictor\n"
         f"card = find_card({name!r})\n"
-        f"predictor = load_predictor(card, DetectConfig(), 'auto', {backend!r})\n"
+        f"predictor = load_predictor(card, DetectConfig(), 'auto', Backend({backend!r}))\n"
         "predictor.predict(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))\n"
         "assert sys.modules['torch'] is None and predictor.engine.device == 'cpu', predictor.engine\n"
     )

@@ -147,7 +147,11 @@ def _default_model() -> tuple[str | None, str | None, list[Missing]]:
 
 
 def _missing_packages(packages: dict[str, str | None]) -> list[Missing]:
-    return [Missing(name, f"needed for {use}", command) for name, (use, command) in OPTIONAL.items() if packages[name] is None]
+    return [
+        Missing(name, f"needed for {use}", command)
+        for name, (use, command) in OPTIONAL.items()
+        if packages[name] is None
+    ]
 
 
 def _missing_drivers(drivers: dict[str, bool]) -> list[Missing]:

@@ -113,7 +113,7 @@ def must_prepare(card: ModelCard, asked: Engine) -> bool:
 
 
 CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
-"""Fastest first, as measured by `lcageo bench` on the machines that README names."""
+"""Fastest first, as measured by `lcageo bench` on the machines that examples/speed.md names."""
 
 
 def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas
@@ -81,7 +82,7 @@ MADE_BY = {
 def run(line: str, folder: Path) -> None:
     """Runs a command, and before it those that make what it reads."""
     words = shlex.split(line)
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in pairwise(words):
         is_read = before not in ("-o", "--output", "--out") and not (folder / word).exists()
         if is_read and (maker := MADE_BY.get(word)):
             run(maker, folder)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
 GROUND = (
     "errors version config network_config detections extras geodesy palette toml nms stop database paths remote "
-    "transform calibration"
+    "transform calibration appearance"
 )
 TRADES = """
     vector     ->

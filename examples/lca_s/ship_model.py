@@ -8,7 +8,8 @@ Metrics are those of each set on its own. Thresholds are the lowest whose F1 on 
 of the best, since a false object is deleted faster than a missed one is drawn, raised until images without objects have
 at most one false object in ten megapixels. Scores are calibrated on all sets, too: what is printed last is how far the
 calibration is off, and how often the number of right boxes of a set and class, predicted by the other sets, lay in its
-interval. Object sizes are those below. The card has no local paths.
+interval. How the training images look is measured on a thousand of --train. Object sizes are those below. The card has
+no local paths.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
+from lcageo.appearance import Appearance, look
 from lcageo.config import BENCHMARK, Backend, DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.classmap import ClassMap, load_class_map
 from lcageo.data.dior import DiorSplit
+from lcageo.data.images import read_image
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
 from lcageo.evaluation.calibrate import calibrations, reliability
@@ -51,6 +54,8 @@ SIZE_M = {
 }
 """Minimum and maximum of a box's longer side, metres, with a wide margin, so that no real object is lost."""
 
+LOOKED_AT = 1000
+"""Training images whose look is measured."""
 NEARLY_BEST = 0.98
 MAX_FALSE_PER_MEGAPIXEL = 0.1
 """Above the thresholds, on images without objects."""
@@ -65,6 +70,18 @@ def halved(card: ModelCard, target: Path) -> ModelCard:
     path = target.with_suffix(".safetensors").absolute()
     path.write_bytes(content)
     return replace(card, name=target.stem, weights=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def training_look(paths: Sequence[Path], card: ModelCard) -> Appearance:
+    """How training images look: of some from each COCO file, as much as fits into a tile."""
+    rng, numbers = np.random.default_rng(0), []
+    for path in paths:
+        images = read_sets([path], DiorSplit.TRAIN, card.classes, None).annotations
+        for index in rng.permutation(len(images))[: LOOKED_AT // len(paths)]:
+            side = card.tile_size
+            numbers.append(look(read_image(images[index].image)[:side, :side].transpose(2, 0, 1), card.fill))
+    known = np.stack(numbers)
+    return Appearance.of(known[~np.isnan(known).any(axis=1)])
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -208,6 +225,10 @@ def main() -> None:
         help="a set that does not label all objects of a class, which then does not decide the class's threshold",
     )  # fmt: skip
     parser.add_argument("--class-map", type=Path)
+    parser.add_argument(
+        "--train", type=Path, action="append", default=[], metavar="PATH",
+        help="COCO file of training images (default: the model does not know how they look)",
+    )  # fmt: skip
     parser.add_argument("--trained-on", required=True)
     parser.add_argument("--tile", type=int, help="tile size, pixels (default: the run's)")
     parser.add_argument("--gsd", help="MIN,MAX metres per pixel (default: the run's)")
@@ -225,6 +246,8 @@ def main() -> None:
     if arguments.lengths:
         shortest, longest = map(float, arguments.lengths.split(","))
         card = replace(card, lengths_px=(shortest, longest))
+    if arguments.train:
+        card = replace(card, appearance=training_look(arguments.train, card))
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None
     card = shipped(card, dict(arguments.val), dict(arguments.incomplete), class_map, arguments.trained_on)
     write_card(card, arguments.card)

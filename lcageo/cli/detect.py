@@ -152,6 +152,12 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
     say.note(console.table(rows if result.expected else [row[:2] for row in rows]))
     for line in result.hints:
         say.note(f"hint: {line}")
+    if result.record.is_unfamiliar:
+        say.warn(
+            f"{outcome.job.name} looks unlike the images that model '{result.record.model}' was trained on: in "
+            f"brightness, contrast, colour and texture it is {result.record.distance_from_training:.1f} times as far "
+            "from their mean as 95 % of them are. How many of these objects are right is not known; check some of them"
+        )
     if result.candidates:
         say.note(
             f"and {result.candidates:,} candidates below the thresholds, which the layer also holds (--keep); 'lcageo "

@@ -27,12 +27,13 @@ from lcageo.detections import Detections
 from lcageo.errors import DamagedError, LcageoError, UsageError
 from lcageo.vector.columns import SCORE_DIGITS
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file format; a journal of another version is refused, as one with other settings is."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tiles (
     tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
+    distance REAL,
     boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS publishing (begun INTEGER);
@@ -88,6 +89,8 @@ class TileOutcome:
     """Number of boxes left out because no object of their class has such a size."""
     unread: str = ""
     """Why it could not be read; empty if it was."""
+    distance: float | None = None
+    """How far its look is from the model's training images (`Appearance.distance`); None if that is not known."""
 
 
 def journal_path(output: Path) -> Path:
@@ -217,10 +220,11 @@ class Journal:
             OutputError: if the disk is full or cannot be written to.
         """
         rows = [
-            (one.tile, int(one.found is not None), one.impossible, one.unread, *_packed(one.found)) for one in outcomes
+            (one.tile, int(one.found is not None), one.impossible, one.unread, one.distance, *_packed(one.found))
+            for one in outcomes
         ]
         rows_checked = [(*row, _checksum(row)) for row in rows]
-        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows_checked)
+        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows_checked)
 
     def keep(self, found: Detections) -> None:
         """Records some of the scene's merged objects, in any order; errors as in `add`."""
@@ -230,16 +234,22 @@ class Journal:
     def outcomes(self, first: int = 0, last: int = MAX_TILE) -> Iterator[TileOutcome]:
         """Outcomes of the tiles from number `first` to before `last` that were tried, in their order."""
         query = (
-            "SELECT tile, has_data, impossible, unread, boxes, scores, labels FROM tiles "
+            "SELECT tile, has_data, impossible, unread, distance, boxes, scores, labels FROM tiles "
             "WHERE tile >= ? AND tile < ? ORDER BY tile"
         )
-        for tile, has_data, impossible, unread, *packed in self._database.rows(query, (first, last)):
-            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread)
+        for tile, has_data, impossible, unread, distance, *packed in self._database.rows(query, (first, last)):
+            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread, distance)
 
     def unread(self) -> list[tuple[int, str]]:
         """Indices of the tiles that could not be read, and the reasons."""
         rows = self._database.rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
         return [(tile, unread) for tile, unread in rows]
+
+    def distance(self, first: int = 0, last: int = MAX_TILE) -> float | None:
+        """Median distance of the tiles from number `first` to before `last`; None if none is known."""
+        query = "SELECT distance FROM tiles WHERE distance IS NOT NULL AND tile >= ? AND tile < ?"
+        distances = [distance for (distance,) in self._database.rows(query, (first, last))]
+        return float(np.median(distances)) if distances else None
 
     def forget_objects(self) -> None:
         """Deletes the merged objects, which an interrupted run may have left."""

@@ -40,7 +40,8 @@ class SceneSummary:
     counts: tuple[int, ...]
     """Number of objects found, of each class."""
     expected: dict[str, Expected]
-    """How many of those found are probably right, of each class that the model's scores are calibrated for."""
+    """How many of those found are probably right, of each class that the model's scores are calibrated for; empty for
+    a scene that is unlike the model's training images."""
     candidates: int
     """Number of others that were kept, which score less than their class's threshold."""
     stretch: Stretch
@@ -102,7 +103,13 @@ def model_record(card: ModelCard) -> RunRecord:
 
 
 def run_record(
-    plan: ScenePlan, runner: TileRunner, config: DetectConfig, run: str, tiles: TileCounts, impossible: int
+    plan: ScenePlan,
+    runner: TileRunner,
+    config: DetectConfig,
+    run: str,
+    tiles: TileCounts,
+    impossible: int,
+    distance: float | None = None,
 ) -> RunRecord:
     """Model, parameters and skipped parts of a run.
 
@@ -113,6 +120,7 @@ def run_record(
         run: the run's name, see `run_name`.
         tiles: number of tiles that were run, skipped and so on.
         impossible: number of boxes left out for their size.
+        distance: of the scene's look from the model's training images; None if unknown.
     """
     info, stretch, edge = plan.reader.scene.info, plan.reader.stretch, plan.reader.edge
     record = replace(
@@ -132,6 +140,7 @@ def run_record(
         scene_pixels_per_tile_pixel=plan.grid.scale,
         tiles=tiles,
         boxes_of_impossible_size=impossible,
+        distance_from_training=None if distance is None else round(distance, 3),
         edge_nodata=None if edge is None else edge.name,
     )
     lacking = (name for name in ("crs", "scene_gsd_m", "edge_nodata") if getattr(record, name) is None)

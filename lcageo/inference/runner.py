@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lcageo.appearance import look
 from lcageo.config import Engine
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
@@ -189,7 +190,9 @@ class _Batches:
         self.start(self._size)
         card, pixel_m = self._predictor.card, self._plan.tile_pixel_m
         outcomes = []
-        for (tile, _), detections in zip(some, found, strict=False):  # not strict: the batch may be padded
+        for (tile, image), detections in zip(some, found, strict=False):  # not strict: the batch may be padded
             possible = of_possible_size(detections, card, pixel_m, tile.width, tile.height)
-            outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), len(detections) - len(possible)))
+            impossible = len(detections) - len(possible)
+            distance = None if card.appearance is None else card.appearance.distance(look(image, card.fill))
+            outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), impossible, distance=distance))
         return outcomes

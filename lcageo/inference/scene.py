@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.calibration import expected
+from lcageo.calibration import Expected, expected
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
@@ -22,6 +22,7 @@ from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule, lengths
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, TileRunner, Warn
+from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import hint_scores, written_scores
 from lcageo.scene.raster import Scene
@@ -138,18 +139,15 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     merge(plan, config, journal, written_scores(card, config))
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
-    record = run_record(plan, run.runner, config, name, tiles, impossible)
+    distance = journal.distance(plan.first, plan.first + len(plan.grid))
+    record = run_record(plan, run.runner, config, name, tiles, impossible, distance)
     least = record.least_scores()
     counts = journal.counts([least[name] for name in card.classes])
     return SceneSummary(
         info=info,
         classes=card.classes,
         counts=counts,
-        expected={
-            name: expected(card.calibration[name], *journal.score_counts(label, least[name]))
-            for label, (name, count) in enumerate(zip(card.classes, counts, strict=True))
-            if count and name in card.calibration
-        },
+        expected={} if record.is_unfamiliar else _expected(card, journal, counts, least),
         candidates=sum(journal.counts([0.0] * len(card.classes))) - sum(counts),
         stretch=plan.reader.stretch,
         record=record,
@@ -158,6 +156,17 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         files=plan.reader.scene.files(),
         seconds=time.monotonic() - started,
     )
+
+
+def _expected(
+    card: ModelCard, journal: Journal, counts: Sequence[int], least: Mapping[str, float]
+) -> dict[str, Expected]:
+    """How many of the objects found are probably right, of each class whose scores are calibrated."""
+    return {
+        name: expected(card.calibration[name], *journal.score_counts(label, least[name]))
+        for label, (name, count) in enumerate(zip(card.classes, counts, strict=True))
+        if count and name in card.calibration
+    }
 
 
 def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:

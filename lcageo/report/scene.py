@@ -111,12 +111,18 @@ def write_scene_page(
         accuracy = accuracy_warnings(f"positions of '{layer}' in the scene", [place], opened.info.gsd_m)
     warnings = (*_warnings(found, placed), *accuracy)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
+    calibration = found.record.calibration or {}
     data = {
         **_georeferencing(opened.info),
         "index": index,
         "about": f"{opened.info.width:,} x {opened.info.height:,} pixels, {found.path.name}",
         "classes": [
-            {"name": name or "no class", "colour": colour, "count": placed.counts[name]}
+            {
+                "name": name or "no class",
+                "colour": colour,
+                "count": placed.counts[name],
+                "calibration": calibration[name].as_json() if name in calibration else None,
+            }
             for name, colour in colours.items()
         ],
         "least": _first_minimum(found.record, placed),
@@ -126,7 +132,7 @@ def write_scene_page(
         "reasons": reasons,
         "warnings": list(warnings),
         "coverage": _coverage(found.record, holes is not None),
-        "provenance": provenance_rows(replace(found.record, tiles=None).as_json())
+        "provenance": provenance_rows(replace(found.record, tiles=None, calibration=None).as_json())
         or [("layer", "has no processing metadata")],
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))

@@ -9,6 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lcageo.appearance import Appearance
 from lcageo.calibration import Calibration
 from lcageo.config import DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
@@ -56,6 +57,8 @@ class ModelCard:
     """Default minimum score per class; DetectConfig.DEFAULT_SCORE for classes that it does not name."""
     calibration: dict[str, Calibration] = field(default_factory=dict)
     """How probably a box of a given score is right, per class; unknown for classes that it does not name."""
+    appearance: Appearance | None = None
+    """How its training images look; None if that was not measured."""
     size_m: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Minimum and maximum length on the ground of a class's objects, metres; any for classes that it does not name."""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -291,6 +294,7 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
                 name: Calibration(**{key: float(value) for key, value in dict(curve).items()})
                 for name, curve in dict(entries.get("calibration", {})).items()
             },
+            "appearance": _appearance(entries["appearance"]) if "appearance" in entries else None,
             "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),
             "std": _three(entries["std"]),
@@ -313,6 +317,11 @@ def _holds_figures(found: Any) -> bool:
     per_class = found.get("per_class_AP50", {})
     figures = [found.get(name, 0) for name in ("images", "mAP50", "mAP75", "mAP50_95")]
     return isinstance(per_class, dict) and all(isinstance(one, int | float) for one in (*figures, *per_class.values()))
+
+
+def _appearance(entry: Any) -> Appearance:
+    rows = tuple(tuple(float(value) for value in row) for row in entry["precision"])
+    return Appearance(tuple(float(value) for value in entry["mean"]), rows, float(entry["limit"]))
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -101,6 +101,8 @@ class RunRecord:
     tiles: TileCounts | None = None
     boxes_of_impossible_size: int | None = None
     """Number of boxes that were left out because no object of their class has such a size."""
+    distance_from_training: float | None = None
+    """How unlike the model's training images the scene looks; 95 % of them have less than 1."""
     edge_nodata: str | None = None
     """Value of the untagged edge that was treated as nodata, as text."""
     filtered: tuple[Mapping[str, Any], ...] = ()
@@ -141,6 +143,11 @@ class RunRecord:
     def of_pixels(self) -> bool:
         """Whether the layer's coordinates are known to be pixels of a scene without CRS."""
         return self.crs is None and "crs" in self.nulls
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether the scene looks less like the model's training images than nearly all of these do."""
+        return self.distance_from_training is not None and self.distance_from_training > 1
 
     def least_scores(self) -> dict[str, float]:
         """Minimum score of the objects found, per class, rounded as in layers; the lowest one where some were appended.
@@ -270,6 +277,7 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "scene_pixels_per_tile_pixel": _pair,
     "tiles": _tiles,
     "boxes_of_impossible_size": _whole,
+    "distance_from_training": _number,
     "edge_nodata": _text,
     "filtered": _filtered,
     "appended": _appended,

@@ -18,6 +18,7 @@ from PIL import Image
 from support.commands import Run
 from support.scenes import UTM, noise, write_scene
 
+from lcageo.calibration import Calibration, expected
 from lcageo.detections import Detections
 from lcageo.palette import class_colour
 from lcageo.scene.georef import Georeference
@@ -194,6 +195,19 @@ def test_the_slider_changes_counts_list_and_picture(tmp_path: Path, run: Run, br
     assert browser.counts()["storage tank"] == ["0", "2", NONE]
     assert browser.colour_at(100, 110) != before and max(browser.colour_at(100, 110)) < 140
     assert [line.split()[-3] for line in browser.listed()] == ["0.90", "0.70"]
+
+
+def test_the_number_of_right_objects_follows_the_slider(tmp_path: Path, run: Run, browser: Browser) -> None:
+    calibration = Calibration(2.0, 0.5, 0.3, 0.4)
+    browser.show(report(run, tmp_path, calibration={"storage tank": calibration.as_json()}))
+    tanks = FOUND.scores[FOUND.labels == CLASSES.index("storage tank")].astype(float)
+    row = browser.tab.locator("#classes tbody tr", has_text="storage tank").locator("td").nth(4)
+    other = browser.tab.locator("#classes tbody tr", has_text="ship").locator("td").nth(4)
+    for minimum in (0.0, 0.5):
+        browser.slide_to(round(minimum * 10_000))
+        assert row.inner_text() == str(expected(calibration, tanks[tanks >= minimum]))
+        assert other.inner_text() == ""
+    assert "calibration" not in browser.text("#provenance")
 
 
 def test_a_toggle_hides_a_class(tmp_path: Path, run: Run, browser: Browser) -> None:

@@ -278,6 +278,16 @@ def test_what_is_recorded_is_read_back_to_the_bit(boxes: NDArray[np.float64], im
         assert np.array_equal(getattr(second.found, name), getattr(found, name))
 
 
+def test_the_distance_of_a_scene_is_the_median_of_its_tiles(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal", {}) as journal:
+        assert journal.distance() is None
+        distances = [0.5, None, 2.0, 0.75, 9.0]
+        journal.add([TileOutcome(tile, Detections.empty(), distance=one) for tile, one in enumerate(distances)])
+    with Journal.open(tmp_path / "journal", {}) as journal:
+        assert [outcome.distance for outcome in journal.outcomes()] == distances
+        assert (journal.distance(), journal.distance(0, 4)) == (1.375, 0.75)
+
+
 def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "OBJECTS_AT_ONCE", 7)
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, bright_card, find_squares
 from support.scenes import UTM, damaged_scene, noise, squares, write_scene
 
+from lcageo.appearance import Appearance, look
 from lcageo.calibration import Calibration, expected
 from lcageo.config import DetectConfig, EdgeNodata, Passes
 from lcageo.detections import Detections
@@ -188,6 +189,31 @@ def test_the_number_of_right_objects_is_that_of_their_calibrated_scores(scene_pa
     scores = np.round(white.astype(np.float64), 4)
     assert len(scores) and result.summary.expected == {"white square": expected(calibration, np.sort(scores))}
     assert result.summary.record.calibration == {"white square": calibration}
+
+
+def test_nothing_is_promised_for_a_scene_unlike_the_training_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    seen = []
+    for seed in range(200):
+        image = noise(64, 64, seed=seed) // 2 + int(rng.integers(40))
+        image[:, 20:30, 20:30] = rng.choice([50, 255])
+        seen.append(look(image, (0, 0, 0)))
+    card = replace(
+        bright_card(64),
+        calibration={name: Calibration(1.0, 1.0, 0.0, 0.0) for name in bright_card(64).classes},
+        appearance=Appearance.of(np.stack(seen)),
+    )
+    alike = noise(128, 128, seed=7) // 2 + 20
+    grey = np.repeat(alike[:1], 3, axis=0)
+    summaries = []
+    for name, pixels in (("alike", alike), ("grey", grey)):
+        pixels[:, 20:30, 20:30] = 255
+        with open_scene(write_scene(tmp_path / f"{name}.tif", pixels)) as scene:
+            result = detect_scene(scene, BrightSquares(card), DetectConfig(score=0.5), warn=lambda line: None)
+        summaries.append(result.summary)
+    familiar, other = summaries
+    assert familiar.objects and familiar.expected and not familiar.record.is_unfamiliar
+    assert other.record.is_unfamiliar and other.expected == {}
 
 
 def test_a_scene_without_any_data_is_reported(tmp_path: Path) -> None:

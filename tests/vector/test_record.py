@@ -43,6 +43,7 @@ ENTRIES: dict[str, st.SearchStrategy[Any]] = {
     "bands": st.tuples(*[st.integers(1, 12)] * 3),
     "stretch": st.builds(ValueRange, three, three),
     "scene_gsd_m": numbers,
+    "distance_from_training": numbers,
     "scene_pixels_per_tile_pixel": st.tuples(numbers, numbers),
     "tiles": st.builds(TileCounts, counts, counts, counts, counts, counts),
     "boxes_of_impossible_size": counts,

@@ -2,6 +2,7 @@
 
 const NONE = 65535; // score of an object without one, shown at any minimum score; report/scene.py has the same constant
 const BINS = 20;
+const NORMAL_90 = 1.6448536269514722; // normal quantile of a 90 % interval, as in lcageo/calibration.py
 const FEW = 2000; // with up to this many visible objects, outlines get a dark border
 const NAMED = 150; // with up to this many, names
 const PATH = 50; // objects per path: in Chromium, 500 take twice the time, and so does one
@@ -64,19 +65,22 @@ function minimumOf(label) {
 function refresh() {
   const counts = new Uint32Array(page.classes.length), areas = new Float64Array(page.classes.length);
   const found = new Uint32Array(objects.count);
+  const right = page.classes.map(() => [0, 0, 0, 0]);
   let count = 0;
   for (let index = 0; index < objects.count; index++) {
     if (!isShown(index)) continue;
     found[count++] = index;
     counts[objects.labels[index]]++;
     areas[objects.labels[index]] += objects.areas[index];
+    addChances(right[objects.labels[index]], objects.labels[index], objects.scores[index]);
   }
   shown = found.slice(0, count);
   sort();
   element("shown").textContent = `${grouped(count)} of ${grouped(objects.count)} objects`;
   element("least").textContent = choice.minimum === null ? "each class's own" : (choice.minimum / 10000).toFixed(2);
   page.classes.forEach((one, label) => {
-    const [, number, , sum, histogram] = one.row.cells;
+    const [, number, , sum, probable, histogram] = one.row.cells;
+    probable.textContent = probablyRight(right[label], label, counts[label]);
     one.row.className = choice.off.has(label) ? "off" : "";
     number.textContent = grouped(counts[label]);
     sum.textContent = area(counts[label] > 0 ? areas[label] : NaN);
@@ -85,6 +89,37 @@ function refresh() {
   drawHistogram(element("histogram"), allBins(), "#a9b2bd", choice.minimum ?? Math.min(...page.thresholds));
   list.update(count, choice.selected < 0 ? -1 : shown.indexOf(choice.selected));
   view.stir();
+}
+
+/** Chance of being right for each score of a class, as lcageo/calibration.py has it; null for a class without it. */
+function chances(curve) {
+  if (curve === null) return null;
+  const sides = [0, -1, 1].map((side) => new Float64Array(10001).map((_, score) => {
+    const s = Math.min(Math.max(score / 10000, 1e-6), 1 - 1e-6);
+    const logOdds = curve.a * Math.log(s) - curve.b * Math.log1p(-s) + curve.c + side * NORMAL_90 * curve.spread;
+    return 1 / (1 + Math.exp(-logOdds));
+  }));
+  return { likely: sides[0], low: sides[1], high: sides[2] };
+}
+
+/** Adds an object to the sums of its class: expected, variance, expected at both ends of the spread between data sets. */
+function addChances(sums, label, score) {
+  const chance = page.classes[label].chances;
+  if (chance === null || score === NONE) return;
+  const p = chance.likely[score];
+  sums[0] += p;
+  sums[1] += p * (1 - p);
+  sums[2] += chance.low[score];
+  sums[3] += chance.high[score];
+}
+
+/** "78 (70 to 84)", or nothing for a class whose scores are not calibrated. */
+function probablyRight([likely, variance, low, high], label, count) {
+  if (page.classes[label].chances === null || count === 0) return "";
+  const chance = variance * NORMAL_90 ** 2;
+  const least = Math.max(0, likely - Math.sqrt(chance + (likely - low) ** 2));
+  const most = Math.min(count, likely + Math.sqrt(chance + (high - likely) ** 2));
+  return `${grouped(Math.round(likely))} (${grouped(Math.floor(least))} to ${grouped(Math.ceil(most))})`;
 }
 
 /** Sorts `shown`, which starts in descending order of score. */
@@ -130,7 +165,9 @@ function drawHistogram(canvas, counts, colour, minimum) {
 
 function makeClasses() {
   const body = element("classes").tBodies[0];
+  element("right").hidden = page.classes.every((one) => one.calibration === null);
   page.classes.forEach((one, label) => {
+    one.chances = chances(one.calibration);
     one.row = body.insertRow();
     const box = node("input"), text = node("label");
     box.type = "checkbox";
@@ -145,6 +182,7 @@ function makeClasses() {
     one.row.insertCell();
     one.row.insertCell().textContent = grouped(one.count);
     one.row.insertCell();
+    one.row.insertCell().hidden = element("right").hidden;
     one.row.insertCell().append(node("canvas", "histogram"));
     one.box = box;
   });

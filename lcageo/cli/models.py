@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lcageo.cli import console, options
+from lcageo.config import DEFAULT_MODEL
 from lcageo.network_config import BACKBONES, NetworkConfig
-from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card, shipped_cards
+
+if TYPE_CHECKING:
+    from lcageo.runtime.catalog import ModelCard
 
 LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on unseen imagery")
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
@@ -25,6 +28,8 @@ def list_models(as_json: options.Json = False) -> None:
         lcageo models list
         lcageo models list --json
     """
+    from lcageo.runtime.catalog import shipped_cards
+
     cards = sorted(shipped_cards(), key=lambda card: (card.name != DEFAULT_MODEL, card.name))
     if as_json:
         console.json_data("models-list", [_entries(card) for card in cards])
@@ -47,6 +52,8 @@ def model_info(
         lcageo models info lca-s
         lcageo models info lca-s-open --json
     """
+    from lcageo.runtime.catalog import find_card
+
     card = find_card(model)
     if as_json:
         console.json_data("models-info", _entries(card))
@@ -68,6 +75,8 @@ def verify(
         lcageo models verify
         lcageo models verify lca-s
     """
+    from lcageo.runtime.catalog import find_card, shipped_cards
+
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
         card.read_weights()
@@ -90,6 +99,7 @@ def graph(
     """
     from lcageo.errors import DeviceError, UsageError
     from lcageo.extras import require
+    from lcageo.runtime.catalog import find_card
     from lcageo.runtime.onnx_graph import EXPORTERS
 
     card = find_card(model)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lcageo.config import AUTO_GSD, NATIVE_GSD
+from lcageo.config import AUTO_GSD, DEFAULT_MODEL, NATIVE_GSD
 from lcageo.errors import UsageError
-from lcageo.runtime.catalog import DEFAULT_MODEL
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
 SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."

@@ -11,7 +11,7 @@ from typing import Any
 
 from lcageo.appearance import Appearance
 from lcageo.calibration import Calibration
-from lcageo.config import DetectConfig, Precision
+from lcageo.config import DEFAULT_MODEL, DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.toml import toml_text
@@ -20,7 +20,6 @@ FOLDER_CARD = "model.toml"
 """File name of the card in a folder that `train` wrote."""
 STRUCTURE_SUFFIX = ".graph.onnx"
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
-DEFAULT_MODEL = "lca-s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lcageo.cli import console, detect_options, options
+from lcageo.config import DEFAULT_MODEL
 
 
 def info(
@@ -25,7 +26,7 @@ def info(
         lcageo info scene.tif --model lca-s-open --json
     """
     from lcageo.inference.preview import describe_scene
-    from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
+    from lcageo.runtime.catalog import find_card, shipped_cards
     from lcageo.scene.raster import open_scene
 
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())

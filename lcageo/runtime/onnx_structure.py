@@ -48,7 +48,7 @@ def read_structure(card: ModelCard) -> onnx.ModelProto | None:
     from google.protobuf.message import DecodeError
 
     with suppress(DecodeError):
-        structure = onnx.ModelProto.FromString(content)
+        structure: onnx.ModelProto = onnx.ModelProto.FromString(content)
         if any(entry.key == KEY and entry.value == structure_key(card) for entry in structure.metadata_props):
             return structure
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyproj
@@ -31,7 +32,8 @@ def proj_version() -> str:
 
 def proj_grids() -> list[str]:
     """Names of the grids of transformations that are installed."""
-    folders = (*pyproj.datadir.get_data_dir().split(";"), pyproj.datadir.get_user_data_dir())
+    own: str = pyproj.datadir.get_user_data_dir()  # type: ignore[attr-defined]  # imported there
+    folders = (*pyproj.datadir.get_data_dir().split(os.pathsep), own)
     found = (path.name for folder in folders for path in Path(folder).glob("*") if path.suffix in (".tif", ".gsb"))
     return sorted(set(found))
 

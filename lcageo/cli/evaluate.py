@@ -17,6 +17,7 @@ from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Passes, Precision, RunnerConfig
 from lcageo.errors import UsageError
 from lcageo.evaluation.plots import PICTURES
+from lcageo.extras import require
 
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
@@ -200,6 +201,7 @@ def evaluate(
         overlap=overlap,
         passes=passes,
     )
+    require("measuring a model", "train", "torch")
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.plots import draw_plots, prepare_plots
     from lcageo.evaluation.sets import set_figures, together

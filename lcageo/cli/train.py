@@ -12,6 +12,7 @@ from lcageo.cli import console, options, train_options
 from lcageo.cli.progress import Bar
 from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
+from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
 from lcageo.training.config import RECIPE_FILE, TrainConfig, read_recipe
 
@@ -101,6 +102,7 @@ def train(
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
+    require("training", "train", "torch")
     from lcageo.training.loop import (
         RunOptions,
     )  # imports torch, which takes seconds: after the settings have been checked

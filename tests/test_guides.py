@@ -22,7 +22,7 @@ from support.scenes import UTM, noise, write_scene
 from lcageo.cli.app import app
 from lcageo.runtime.catalog import find_card
 
-GUIDES = ("commands", "formats", "qgis", "surveys", "training", "clusters", "speed")  # other guides have other tests
+GUIDES = ("commands", "formats", "results", "surveys", "training", "clusters", "speed")  # other guides have other tests
 PAGES = {name: (REPOSITORY / "examples" / f"{name}.md").read_text("utf-8") for name in GUIDES}
 PAGES["README"] = (REPOSITORY / "README.md").read_text("utf-8")
 README, COMMANDS, TRAINING = PAGES["README"], PAGES["commands"], PAGES["training"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.network_config import Norm, Preset
 from lcageo.runtime.catalog import ModelCard
 from lcageo.training.config import Optimizer, TrainConfig

@@ -11,16 +11,14 @@ Source:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.9
 """Probability with which the number of right boxes lies in the interval."""
 _Z = 1.6448536269514722
 """The normal quantile between whose negative and itself that probability lies."""
-_SMALLEST = 1e-6
+SMALLEST = 1e-6
 """Scores are kept this far from 0 and 1, whose logarithms are infinite."""
 
 
@@ -44,14 +42,14 @@ class Calibration:
         """The numbers by name."""
         return asdict(self)
 
-    def log_odds(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Log-odds of being right for boxes of these scores, 0 to 1."""
-        s = np.clip(np.asarray(scores, np.float64), _SMALLEST, 1 - _SMALLEST)
-        return np.asarray(self.a * np.log(s) - self.b * np.log1p(-s) + self.c)
+    def log_odds(self, score: float) -> float:
+        """Log-odds of being right for a box of this score, 0 to 1."""
+        s = min(max(score, SMALLEST), 1 - SMALLEST)
+        return self.a * math.log(s) - self.b * math.log1p(-s) + self.c
 
-    def probability(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probability that a box of each of these scores is right, 0 to 1."""
-        return sigmoid(self.log_odds(scores))
+    def probability(self, score: float) -> float:
+        """Probability that a box of this score is right, 0 to 1."""
+        return sigmoid(self.log_odds(score))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,12 @@ class Expected:
         return f"{self.right:,.0f} ({math.floor(self.low):,} to {math.ceil(self.high):,})"
 
 
-def sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities of log-odds."""
-    return np.asarray(0.5 * (1 + np.tanh(log_odds / 2)))  # never overflows
+def sigmoid(log_odds: float) -> float:
+    """The probability of log-odds."""
+    return 0.5 * (1 + math.tanh(log_odds / 2))  # never overflows
 
 
-def expected(calibration: Calibration, scores: ArrayLike, counts: ArrayLike | None = None) -> Expected:
+def expected(calibration: Calibration, counts: Mapping[float, int]) -> Expected:
     """The number of right boxes among boxes of a class.
 
     The interval covers two uncertainties, added in quadrature: which of the boxes are right, each by its own chance,
@@ -86,18 +84,15 @@ def expected(calibration: Calibration, scores: ArrayLike, counts: ArrayLike | No
 
     Args:
         calibration: of the class.
-        scores: of the boxes, or distinct scores.
-        counts: number of boxes of each score; None: one.
+        counts: number of boxes by score.
     """
-    log_odds = calibration.log_odds(scores)
-    number = np.ones(log_odds.shape) if counts is None else np.asarray(counts, np.float64)
+    odds = [(calibration.log_odds(score), count) for score, count in counts.items()]
 
     def mean(shift: float) -> float:
-        return float(number @ sigmoid(log_odds + shift))
+        return math.fsum(count * sigmoid(one + shift) for one, count in odds)
 
-    right, found = mean(0.0), round(number.sum())
-    p = sigmoid(log_odds)
-    chance = float(number @ (p * (1 - p))) * _Z**2
-    low = right - math.sqrt(chance + (right - mean(-_Z * calibration.spread)) ** 2)
-    high = right + math.sqrt(chance + (mean(_Z * calibration.spread) - right) ** 2)
+    right, found = mean(0.0), sum(counts.values())
+    chance = math.fsum(count * sigmoid(one) * sigmoid(-one) for one, count in odds) * _Z**2
+    low = right - math.hypot(math.sqrt(chance), right - mean(-_Z * calibration.spread))
+    high = right + math.hypot(math.sqrt(chance), mean(_Z * calibration.spread) - right)
     return Expected(found, right, max(low, 0.0), min(high, float(found)))

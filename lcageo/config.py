@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
+from lcageo.network_config import OnnxConfig
 from lcageo.remote import public
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -65,7 +66,7 @@ class RunnerConfig:
     """Which model to run, and how."""
 
     model: str | None = None
-    """Name of a shipped model, path of a model card, or a model folder; None: the default model."""
+    """Name of a shipped model, path of a model card or an ONNX detector, or a model folder; None: the default model."""
     device: str = "auto"
     """'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:N' or 'mps'."""
     backend: Backend = Backend.AUTO
@@ -76,11 +77,24 @@ class RunnerConfig:
     """Memory limit of the process in bytes; None: no limit."""
     cluster: str | None = None
     """Address of a Dask scheduler, or 'local:N' for N processes on this machine; None: this process."""
+    about: OnnxConfig = field(default_factory=OnnxConfig)
+    """What the user says about an ONNX detector of another program."""
 
     @property
     def engine(self) -> Engine:
         """The backend, precision and device requested."""
         return Engine(self.backend, self.precision, self.device)
+
+
+class FormatName(StrEnum):
+    """Formats of labelled sets, as `--format` names them."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    VOC = "voc"
+    DOTA = "dota"
+    CSV = "csv"
+    DIOR = "dior"
 
 
 class MergeMetric(StrEnum):
@@ -146,12 +160,13 @@ class DetectOptions(TypedDict, total=False):
     overlap: str | None
     gsd: float | str
     passes: Passes | str
-    iou: float
+    iou: float | None
     merge_metric: MergeMetric | str
     agnostic: bool
     bands: Sequence[int]
     stretch: str
     edge_nodata: EdgeNodata | str
+    crs: str | None
     aoi: str | os.PathLike[str] | None
     bbox: tuple[float, float, float, float] | None
     bbox_crs: str | None
@@ -165,6 +180,8 @@ class DetectConfig:
     """Minimum score of classes for which the model card has no threshold."""
     DEFAULT_OVERLAP: ClassVar[float] = 0.25
     """Share of a tile that overlaps its neighbour, if the model card does not state the largest object."""
+    DEFAULT_IOU: ClassVar[float] = 0.6
+    """Overlap above which two boxes are merged, if the model card does not state another."""
 
     score: float | None = None
     """Minimum score of an object, 0 to 1. None: the model card's thresholds, per class."""
@@ -181,8 +198,8 @@ class DetectConfig:
     gsd: float | str = AUTO_GSD
     """Metres per pixel to resample to, 'native', or 'auto': native unless outside the model's range."""
     passes: Passes = Passes.AUTO
-    iou: float = 0.6
-    """Overlap above which two boxes are merged into one object."""
+    iou: float | None = None
+    """Overlap above which two boxes are merged into one object. None: from the model card, see `merging_iou`."""
     merge_metric: MergeMetric = MergeMetric.IOU
     agnostic: bool = False
     """Whether boxes of different classes are merged, too."""
@@ -191,6 +208,8 @@ class DetectConfig:
     stretch: str = "auto"
     """'auto', 'none' or 'MIN,MAX'."""
     edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    crs: str | None = None
+    """CRS of scenes that have a transform but no CRS; None: those stay in pixels."""
     aoi: Path | None = None
     bbox: tuple[float, float, float, float] | None = None
     bbox_crs: str | None = None
@@ -220,6 +239,10 @@ class DetectConfig:
                 plain[name] = choice(type(default), str(value), name)
         return cls(**plain)
 
+    def merging_iou(self, of_model: float | None = None) -> float:
+        """Overlap above which boxes are merged: as requested, else the model's, else DEFAULT_IOU."""
+        return next(iou for iou in (self.iou, of_model, self.DEFAULT_IOU) if iou is not None)
+
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
         return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
@@ -233,7 +256,7 @@ class DetectConfig:
             raise ConfigError(
                 f"keep {self.keep} is above score {self.score}; choose a lower one: it adds candidates that score less"
             )
-        if not 0 <= self.iou <= 1:
+        if self.iou is not None and not 0 <= self.iou <= 1:
             raise ConfigError(f"iou {self.iou} is outside 0 to 1")
         if self.max_per_tile < 1:
             raise ConfigError(f"max-per-tile {self.max_per_tile} is below 1")
@@ -279,9 +302,10 @@ class ChipConfig:
     block_m: float | None = None
     """Side of the blocks that are assigned to train or val, metres. None: four chips, less if the labels are dense."""
     bands: tuple[int, ...] = ()
-    """As in DetectConfig; so are stretch, edge_nodata and aoi."""
+    """As in DetectConfig; so are stretch, edge_nodata, crs and aoi."""
     stretch: str = "auto"
     edge_nodata: EdgeNodata = EdgeNodata.AUTO
+    crs: str | None = None
     aoi: Path | None = None
     """Polygons of the completely labelled area; chips show nothing else. None: the scenes are labelled completely."""
     seed: int = 0

@@ -1,9 +1,13 @@
-"""The settings that define a network: the preset, the backbone and their sizes. Does not import torch."""
+"""The settings that define a network: the preset, the backbone and their sizes, or a graph of another program.
+
+Does not import torch.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from lcageo.errors import ConfigError
 
@@ -80,6 +84,8 @@ class BackboneFamily:
     std: tuple[float, float, float]
     pretrained: PretrainedFile | None = None
     """Checkpoint of this one backbone that a package contains; None if there is none."""
+    checkpoint: str = ""
+    """Address of a checkpoint of this one backbone to download; empty where a package contains one."""
 
     def has_width(self, width: int) -> bool:
         """Whether `backbone_width` can have this value."""
@@ -123,11 +129,16 @@ def _efficientnet_lite(number: int, file: str, sha256: str) -> BackboneFamily:
     return replace(_EFFICIENTNET_LITE, pretrained=pretrained)
 
 
+def _resnet(file: str) -> BackboneFamily:
+    """With torchvision's checkpoint: `torchvision.models.resnet`, the weights named IMAGENET1K_V1."""
+    return replace(_RESNET, checkpoint=f"https://download.pytorch.org/models/{file}")
+
+
 BACKBONES: dict[str, BackboneFamily] = {
-    "resnet18": _RESNET,
-    "resnet34": _RESNET,
-    "resnet50": _RESNET,
-    "resnet101": _RESNET,
+    "resnet18": _resnet("resnet18-f37072fd.pth"),
+    "resnet34": _resnet("resnet34-b627a593.pth"),
+    "resnet50": _resnet("resnet50-0676ba61.pth"),
+    "resnet101": _resnet("resnet101-63fe2227.pth"),
     "efficientnet_lite0": _efficientnet_lite(
         0, "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
     ),
@@ -174,3 +185,27 @@ class NetworkConfig:
         for name, holds in checks.items():
             if not holds:
                 raise ConfigError(f"network setting {name} = {getattr(self, name)!r} is not allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxConfig:
+    """What the user says about an ONNX detector of another program; it replaces what its metadata and its card say."""
+
+    model_classes: tuple[str, ...] = ()
+    """Names of its classes, in the order of their numbers; empty: as the file says."""
+    model_gsd: tuple[float, float] | None = None
+    """Minimum and maximum ground sampling distance it works at, metres per pixel; None: as the file says."""
+    model_layout: str | None = None
+    """Layout of its outputs, see `lcageo.runtime.layouts`; None: as the file says."""
+    model_tile: int | None = None
+    """Side of its square tiles, pixels, if its graph takes any size; None: as the file says."""
+
+    def entries(self) -> dict[str, Any]:
+        """The settings that are given, as entries of a model card."""
+        entries = {
+            "classes": self.model_classes or None,
+            "gsd_m": self.model_gsd,
+            "layout": self.model_layout,
+            "tile_size": self.model_tile,
+        }
+        return {name: value for name, value in entries.items() if value is not None}

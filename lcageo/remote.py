@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, parse_qsl
 
 from lcageo.paths import on_disk
 
+XYZ = "xyz:"
+"""Prefix of a basemap's address with {z}, {x} and {y} in it; see `lcageo.scene.basemap`."""
 LIMITS = {
     "GDAL_HTTP_CONNECTTIMEOUT": "30",
     # Less than so many bytes a second for so many seconds: a limit for the whole request would fail slow lines.
@@ -24,6 +26,8 @@ LIMITS = {
 }
 """GDAL's settings for the network: by default it waits for ever, and asks once."""
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
+_HTTP = re.compile(r"https?:/", re.IGNORECASE)
+"""A URL in a Path, which makes one slash of its two."""
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
 _DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SIGNING = re.compile(
@@ -43,13 +47,23 @@ def limit_waits() -> None:
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is a URL or one of GDAL's own, such as /vsis3/, instead of a file's, whatever that looks like."""
-    return (path.startswith("/vsi") or "://" in path) and on_disk(path) is None
+    """Whether a path is a URL or one of GDAL's own, such as /vsis3/ or <VRTDataset>, and no file has that name."""
+    return (path.startswith(("/vsi", "<")) or "://" in path or _HTTP.match(path) is not None) and on_disk(path) is None
 
 
 def public(path: str) -> str:
     """A path as it may be told and written: a URL without user, password and query; a file's path as it is."""
+    if path.startswith(XYZ) and is_remote(path):  # its braces are none of a URL that can be requested
+        return _USER.sub(_without_user, path).partition("?")[0]
     return without_secrets(path) if is_remote(path) else path
+
+
+def scene_name(path: str) -> str:
+    """The name of a scene's results: its file's without folder and suffix, or the host of a basemap."""
+    shown = public(path)
+    if shown.startswith(XYZ) and is_remote(path):
+        return shown.removeprefix(XYZ).partition("://")[2].partition("/")[0].partition(":")[0] or "basemap"
+    return Path(shown).stem
 
 
 def without_secrets(text: str, addresses: Sequence[str] = ()) -> str:

@@ -62,6 +62,9 @@ def folder(tmp_path: Path) -> Path:
 HURRIED = {
     "--minutes 30": "--minutes 0.05 --batch 2",
     "--backbone resnet50 --imgsz 800 --epochs 12": "--backbone resnet18 --imgsz 128 --epochs 2",
+    "--recipe examples/table1/1x.toml --backbone-weights resnet50.pth": (
+        f"--recipe '{REPOSITORY}/examples/table1/1x.toml' --backbone resnet18 --imgsz 128 --epochs 2 --precision fp32"
+    ),
     "--bootstrap 1000": "--bootstrap 10",
     "--tiles 64": "--tiles 1",
 }

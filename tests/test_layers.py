@@ -20,7 +20,7 @@ TRADES = """
     vector     ->
     pictures   ->
     scene      ->
-    data       ->
+    data       -> scene
     detector   ->
     runtime    -> detector
     metrics    ->
@@ -45,7 +45,7 @@ ONLY_IN = {
     "psycopg": ("vector.postgis",),
     "matplotlib": ("metrics.plots", "training.curves"),
     "faster_coco_eval": ("metrics.coco",),
-    "defusedxml": ("data.voc",),
+    "defusedxml": ("data.formats.voc",),
     "tensorboard": ("training.log",),
     "torch": ("detector", "training", "data.dataset", "runtime"),
     "openvino": ("runtime.openvino_backend",),

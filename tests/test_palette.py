@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lcageo.data.dior import DIOR_CLASSES
+from lcageo.data.formats.dior import DIOR_CLASSES
 from lcageo.palette import PALETTE, class_colour
 from lcageo.runtime.catalog import find_card
 

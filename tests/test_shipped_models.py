@@ -8,8 +8,8 @@ import pytest
 from conftest import DATA, REPOSITORY
 
 from lcageo.config import BENCHMARK
+from lcageo.data.annotations import SplitName
 from lcageo.data.classmap import load_class_map
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.detector.count import count_params, true_macs
 from lcageo.detector.presets import build_network
@@ -45,6 +45,6 @@ def test_the_default_model_is_as_good_as_its_card_says() -> None:
     card = find_card(DEFAULT_MODEL)
     class_map = load_class_map(REPOSITORY / "examples" / "lca_s" / "lca-s-classes.toml")
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu")
-    found = evaluate_set(predictor, read_sets([path], DiorSplit.VAL, card.classes, class_map), tiling=Tiling())
+    found = evaluate_set(predictor, read_sets([path], SplitName.VAL, card.classes, class_map), tiling=Tiling())
     assert found.map50 == pytest.approx(card.metrics["vhr10"]["mAP50"], abs=0.005)
     assert found.map50_95 == pytest.approx(card.metrics["vhr10"]["mAP50_95"], abs=0.005)

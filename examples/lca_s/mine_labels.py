@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from lcageo.config import BENCHMARK, RunnerConfig
-from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
 from lcageo.evaluation.images import find_objects, kept_of_tiles
@@ -126,7 +125,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = replace(kept_of_tiles(BENCHMARK), score=min(MISTAKE_SCORE, *CROWD_SCORE.values()))
     predictor = open_predictor(RunnerConfig(arguments.model, arguments.device), config, Silent())
-    labelled = read_sets([arguments.source], DiorSplit.TRAIN, predictor.card.classes)
+    labelled = read_sets([arguments.source], SplitName.TRAIN, predictor.card.classes)
     found = find_objects(predictor, labelled, config=config, tiling=Tiling(), batch=predictor.batch)
     content = json.loads(arguments.source.read_text("utf-8"))
     result = mined(content, labelled, found)

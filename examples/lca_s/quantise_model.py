@@ -28,10 +28,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from ship_model import figures, named_path
 
 from lcageo.config import BENCHMARK, Backend
-from lcageo.data.annotations import LabelledSet
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.classmap import load_class_map
 from lcageo.data.dataset import EvalDataset
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.evaluation.scenes import Tiling
@@ -94,7 +93,7 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(arguments_given)
     card = find_card(arguments.model)
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None
-    sets = {name: read_sets([path], DiorSplit.VAL, card.classes, class_map) for name, path in arguments.val}
+    sets = {name: read_sets([path], SplitName.VAL, card.classes, class_map) for name, path in arguments.val}
     small = quantised(card, Images(list(sets.values()), card, CALIBRATION_IMAGES), arguments.card)
     metrics, lost = {}, []
     for name, labelled in sets.items():

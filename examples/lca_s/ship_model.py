@@ -24,11 +24,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from lcageo.appearance import Appearance, look
+from lcageo.appearance import Appearance
 from lcageo.config import BENCHMARK, Backend, DetectConfig
-from lcageo.data.annotations import LabelledSet
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.classmap import ClassMap, load_class_map
-from lcageo.data.dior import DiorSplit
 from lcageo.data.images import read_image
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
@@ -39,6 +38,7 @@ from lcageo.evaluation.sets import together
 from lcageo.metrics.summary import Evaluation
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor
+from lcageo.scene.look import appearance_of, look
 
 SIZE_M = {
     "airplane": (6.0, 100.0),  # a two-seater's span is 7 m or more, an An-225's 88 m
@@ -76,12 +76,12 @@ def training_look(paths: Sequence[Path], card: ModelCard) -> Appearance:
     """How training images look: of some from each COCO file, as much as fits into a tile."""
     rng, numbers = np.random.default_rng(0), []
     for path in paths:
-        images = read_sets([path], DiorSplit.TRAIN, card.classes, None).annotations
+        images = read_sets([path], SplitName.TRAIN, card.classes, None).annotations
         for index in rng.permutation(len(images))[: LOOKED_AT // len(paths)]:
             side = card.tile_size
             numbers.append(look(read_image(images[index].image)[:side, :side].transpose(2, 0, 1), card.fill))
     known = np.stack(numbers)
-    return Appearance.of(known[~np.isnan(known).any(axis=1)])
+    return appearance_of(known[~np.isnan(known).any(axis=1)])
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def shipped(
     """
 
     def read(paths: list[Path]) -> LabelledSet:
-        return read_sets(paths, DiorSplit.VAL, card.classes, class_map)
+        return read_sets(paths, SplitName.VAL, card.classes, class_map)
 
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu", Backend.OPENVINO)
     labelled = {name: read([path]) for name, path in sets.items()}

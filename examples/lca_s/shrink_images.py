@@ -23,10 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.data.annotations import Annotation, LabelledSet, SplitName
 from lcageo.data.classmap import load_class_map
-from lcageo.data.dior import DiorSplit
-from lcageo.data.images import read_image
+from lcageo.data.images import read_annotated
 from lcageo.data.sets import read_sets
 
 CHIP_PX = 640
@@ -74,7 +73,7 @@ def packed(drawn: Sequence[Source], rng: np.random.Generator) -> tuple[Image.Ima
         if y >= CHIP_PX:
             break
         factor = float(np.exp(rng.uniform(*np.log(LENGTHS_PX)))) / source.length
-        image = read_image(source.annotation.image)
+        image = read_annotated(source.annotation)
         width, own_height = (max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
         chip.paste(Image.fromarray(image).resize((width, own_height), Image.Resampling.BOX), (x, y))
         edge = np.array([min(x + width, CHIP_PX), min(y + own_height, y + ROW_PX, CHIP_PX)])
@@ -111,7 +110,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder for train.json and images")
     options = parser.parse_args(given)
     class_map = load_class_map(options.class_map) if options.class_map else None
-    labelled = read_sets(options.labels, DiorSplit.TRAIN, None, class_map)
+    labelled = read_sets(options.labels, SplitName.TRAIN, None, class_map)
     rng, folder = np.random.default_rng(0), options.out / "images"
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = list[Record](), list[Record]()

@@ -37,8 +37,7 @@ from peaks import Peaks
 from peaks_picture import Column, Shown, draw
 
 from lcageo.config import BENCHMARK, Backend, Precision
-from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.errors import LcageoError, UsageError
 from lcageo.evaluation.images import find_objects, kept_of_tiles
@@ -155,8 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="model folders")
     parser.add_argument("--val", type=Path, action="append", required=True, help="COCO file or DIOR folder")
-    splits = list(DiorSplit)
-    parser.add_argument("--split", type=DiorSplit, choices=splits, default=DiorSplit.VAL, help="split of DIOR folders")
+    splits = list(SplitName)
+    parser.add_argument("--split", type=SplitName, choices=splits, default=SplitName.VAL, help="split of DIOR folders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the four files")
     parser.add_argument(
         "--pictures", type=int, default=3, help="number of images and of objects to show (default: %(default)s)"

@@ -73,7 +73,7 @@ class DenseModel:
         truth = _truth(annotation, sample.scale_xy, len(self.card.classes)).to(self._device)
         with torch.inference_mode():
             images = (sample.image.to(self._device).float() - mean) / std
-            return _dense(self._network, self.card.network.preset, images, truth, sample)
+            return _dense(self._network, self.card.own_network.preset, images, truth, sample)
 
 
 def _truth(annotation: Annotation, scale_xy: tuple[float, float], classes: int) -> Truth:

@@ -160,7 +160,7 @@ def read_finished(run: Run, val: LabelledSet) -> Finished:
 def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
     """Trainable parameters, and operations for one image at evaluation size."""
     with torch.device("meta"):
-        network = build_network(card.network)
+        network = build_network(card.own_network)
     if config.frozen_stages is not None:
         network.backbone.freeze(config.frozen_stages)
     side = config.imgsz

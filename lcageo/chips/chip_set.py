@@ -11,7 +11,7 @@ import numpy as np
 
 from lcageo.chips.labels import Labels
 from lcageo.chips.scene import Chip, PlacedScene
-from lcageo.data.coco_writer import CocoImage, coco_text
+from lcageo.data.formats.coco_writer import CocoImage, coco_text
 
 SIDES = ("train", "val")
 IMAGES, MAPS = "images", "split"

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from lcageo.chips.blocks import BlockPlane, BlockSplit, split_blocks
 from lcageo.chips.chip_set import IMAGES, MAPS, SIDES, ChipSet
+from lcageo.chips.completeness import side_by_side
 from lcageo.chips.cutting import cut_all
 from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
 from lcageo.config import ChipConfig
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
+from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of
 from lcageo.remote import public
+from lcageo.scene.basemap import is_basemap
 from lcageo.scene.raster import open_scene
 from lcageo.transform import accuracy_warnings
 from lcageo.vector.publish import draft_folder, draft_path, make_folder, refuse_inputs
@@ -156,7 +159,13 @@ def _check_points(labels: Labels, path: Path, config: ChipConfig) -> None:
 
 
 def _placed(path: str, labels: Labels, config: ChipConfig) -> PlacedScene:
-    with open_scene(path, config.bands) as scene:
+    if is_basemap(path) and config.gsd_m is None:
+        raise UsageError(f"'{public(path)}' is a basemap, which has many resolutions; name one with --gsd")
+    if is_basemap(path):
+        opened = open_area(path, config.aoi, config.gsd_m or 0.0, config.bands)
+    else:
+        opened = open_scene(path, config.bands, config.crs)
+    with opened as scene:
         return place_scene(scene, labels, config)
 
 
@@ -225,6 +234,7 @@ def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) 
     on = set(np.concatenate([scene.index[scene.shown()] for scene in placed]).tolist())
     places = [(scene.crs, chips.labels.crs, *scene.info.centre()) for scene in placed]
     finest_m = min(scene.chip_gsd_m for scene in placed)
+    yield from side_by_side(placed, chips.labels)
     yield from accuracy_warnings("positions of the labels", places, finest_m)
     hidden = len(on - chips.shown["train"] - chips.shown["val"])
     if hidden:

@@ -69,7 +69,7 @@ def cut_all(
         if not len(labelled[number]) + quota[number]:
             continue
         shuffled = np.random.default_rng([config.seed, number]).permutation(others[number])
-        with open_scene(scene.info.address, config.bands) as opened:
+        with open_scene(scene.info.address, config.bands, config.crs) as opened:
             cutter = open_cutter(opened, scene, split, owner, config)
             for line in edge_note(scene.info, cutter.reader.edge):
                 warn(line)

@@ -12,7 +12,8 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
-from lcageo.vector.polygons import CLASS_COLUMNS, PolygonLayer, class_text, read_polygons
+from lcageo.vector.columns import CLASS_COLUMNS
+from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
 
 FloatArray = NDArray[np.float64]
 Move = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]

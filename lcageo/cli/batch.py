@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import DETECT, RUNNER, with_options
+from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
+from lcageo.network_config import OnnxConfig
 from lcageo.vector import formats
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_ROWS = 40
 """Number of scenes above which the final table has a row per state; summary.csv lists every scene."""
 
 
-@with_options(RUNNER, DETECT)
+@with_options(RUNNER, ONNX, DETECT)
 def batch(
     sources: Annotated[
         list[str],
@@ -58,6 +59,7 @@ def batch(
     ] = None,
     *,
     runner: RunnerConfig,
+    about: OnnxConfig,
     config: DetectConfig,
     quicklooks: Annotated[
         bool,
@@ -119,7 +121,7 @@ def batch(
     if file_format not in FORMATS:
         raise UsageError(f"--format '{file_format}' is not a known format; choose one of {', '.join(FORMATS)}")
     say = console.Console(quiet, verbose)
-    config = replace(config, review=review)
+    runner, config = replace(runner, about=about), replace(config, review=review)
     from lcageo.inference.factory import open_runner
     from lcageo.survey.scenes import find_scenes
     from lcageo.survey.survey import SurveyConfig, open_survey

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
+from lcageo.cli.detect_options import ONNX, with_options
+from lcageo.network_config import OnnxConfig
 
 if TYPE_CHECKING:
     from lcageo.inference.bench import Measurement
 
 
+@with_options(ONNX)
 def bench(
     scene: Annotated[
         str | None,
         typer.Argument(help="Raster whose first tiles are read and run.", show_default="random noise, nothing is read"),
     ] = None,
     model: options.Model = None,
+    *,
+    about: OnnxConfig,
     device: options.Device = "auto",
     tiles: Annotated[
         int, typer.Option(min=1, help="Number of tiles that each backend runs.", rich_help_panel=options.SPEED)
@@ -51,7 +56,7 @@ def bench(
 
     say = console.Console(quiet)
     measured = []
-    card = find_card(model)
+    card = find_card(model, about)
     say.restriction(card)
     for one in measure_each(candidates(device, card), card, scene, tiles, batch):
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")

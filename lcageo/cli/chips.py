@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,8 @@ LABELS, CHIPS, SPLIT = "Labels", "Chips", "Split into train and val"
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
 """Training takes multiples of this as --imgsz."""
+MINUTES, LONGEST_MINUTES = ((50, 10), (500, 30)), 60
+"""Number of chips up to which so many minutes of training are proposed."""
 
 
 def chips(
@@ -29,8 +32,8 @@ def chips(
         Path,
         typer.Option(
             "--labels",
-            metavar="FILE",
-            help="Layer of labels, polygons or points, in any vector format and CRS.",
+            metavar=options.LAYER,
+            help=f"Layer of labels, polygons or points, in any vector format and CRS. {options.LAYER_HELP}",
             rich_help_panel=LABELS,
         ),
     ],
@@ -40,15 +43,7 @@ def chips(
             "-o", "--output", metavar="DIR", help="Output folder, created if missing.", rich_help_panel=options.RESULT
         ),
     ],
-    class_field: Annotated[
-        str | None,
-        typer.Option(
-            "--class-field",
-            metavar="NAME",
-            help="Attribute that holds the class. Default: class, label, name or category.",
-            rich_help_panel=LABELS,
-        ),
-    ] = DEFAULTS.class_field,
+    class_field: options.ClassField = DEFAULTS.class_field,
     class_name: Annotated[
         str | None,
         typer.Option(
@@ -65,8 +60,9 @@ def chips(
         Path | None,
         typer.Option(
             "--aoi",
-            metavar="FILE",
-            help="Polygons of the completely labelled area. Default: the whole scenes.",
+            metavar=options.LAYER,
+            help="Polygons of the completely labelled area.",
+            show_default="the whole scenes",
             rich_help_panel=LABELS,
         ),
     ] = DEFAULTS.aoi,
@@ -131,6 +127,7 @@ def chips(
     bands: detect_options.Bands = "",
     stretch: detect_options.Stretch = DEFAULTS.stretch,
     edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
+    crs: detect_options.Crs = DEFAULTS.crs,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -160,6 +157,7 @@ def chips(
         bands=options.parse_bands(bands),
         stretch=stretch,
         edge_nodata=edge_nodata,
+        crs=crs,
         aoi=aoi,
         seed=seed,
     )
@@ -168,12 +166,12 @@ def chips(
     with Bar(say, "chips", "tile") as bar:
         summary = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
     _print_summary(summary, say)
-    say.note(_training_hint(summary, out, size))
     if as_json:
         console.json_data("chips", _as_json(summary))
     else:
         for path in summary.outputs:
             console.data(str(path))
+    say.note(f"to train on them:\n{_training_command(summary, out, size)}")
     if summary.unreadable:
         raise PartialResultError(
             f"{len(summary.unreadable):,} tiles could not be read; the first: {summary.unreadable[0]}"
@@ -190,12 +188,22 @@ def _print_summary(summary: ChipSummary, say: console.Console) -> None:
     say.note(f"split by blocks of {summary.block_m:,.4g} m")
 
 
-def _training_hint(summary: ChipSummary, out: Path, size: int) -> str:
-    """The command that trains on the chips, at their size; training reads their resolution from the files."""
-    sides = " ".join(f"--{option} {out / f'{side}.json'}" for option, side in (("data", "train"), ("val", "val")))
-    sides = sides if summary.chips["val"] else sides.partition(" --val")[0]
-    side = -(-size // IMGSZ_STEP) * IMGSZ_STEP
-    return f"to train on them: lcageo train {sides} --from MODEL --imgsz {side} --out FOLDER"
+def _training_command(summary: ChipSummary, out: Path, size: int) -> str:
+    """The command that trains on the chips: their classes, resolution and size, and about as long as they are worth."""
+    from lcageo.config import DEFAULT_MODEL
+    from lcageo.training.data import NEAR_GSD
+
+    sides = ["--data", out / "train.json", *(["--val", out / "val.json"] if summary.chips["val"] else [])]
+    chips = summary.chips["train"]
+    minutes = next((length for most, length in MINUTES if chips <= most), LONGEST_MINUTES)
+    imgsz = -(-size // IMGSZ_STEP) * IMGSZ_STEP
+    finest, coarsest = summary.gsd_m
+    gsd = f"{finest * (1 - NEAR_GSD):.3g},{coarsest * (1 + NEAR_GSD):.3g}"
+    parts = (
+        *("lcageo", "train", *sides, "--from", DEFAULT_MODEL, "--classes", ",".join(summary.labels["train"])),
+        *("--gsd", gsd, "--imgsz", imgsz, "--minutes", minutes, "--out", f"{out}-model"),
+    )
+    return shlex.join(map(str, parts))
 
 
 def _as_json(summary: ChipSummary) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""lcageo data: checks labelled images before training on them."""
+"""lcageo data: checks labelled images before training on them, and converts them."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,28 +15,31 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
-from lcageo.errors import DataError, UsageError
+from lcageo.config import FormatName
+from lcageo.errors import DataError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from lcageo.data.annotations import Problem
+    from lcageo.data.annotations import Problem, SplitName
     from lcageo.data.check import CheckSummary, ClassStatistics
-    from lcageo.data.dior import DiorSplit
     from lcageo.data.splits import Splits
 
 SHOWN = 10
 """Number of problems shown of each kind, unless --all is given."""
 
-data = typer.Typer(no_args_is_help=True, help="Inspects labelled images.", rich_markup_mode="markdown")
+data = typer.Typer(no_args_is_help=True, help="Checks and converts labelled images.", rich_markup_mode="markdown")
 
 
-@data.callback()
-def group() -> None:
-    """Inspects labelled images."""  # a callback, or Typer would drop the name of the only command
+class Target(StrEnum):
+    """The formats that a set can be converted to."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    VOC = "voc"
 
 
 @data.command("check")
 def check(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help="DIOR folders and COCO files (.json).")],
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE", help=options.DATA_HELP)],
     val: Annotated[
         list[Path] | None,
         typer.Option(metavar="SOURCE", help="Validation data, with the same classes as SOURCE. May be repeated."),
@@ -41,13 +48,13 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Split of DIOR folders: train, val, trainval or test. May be repeated.",
+            help="Split of data sets with several: train, val, trainval or test. May be repeated.",
             show_default="every split present, but trainval only if train or val is missing",
         ),
     ] = None,
-    class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
+    images: options.Images = None,
+    data_format: options.Format = None,
+    class_map: options.ClassMap = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there is any problem.")] = False,
     headers_only: Annotated[
         bool, typer.Option("--headers-only", help="Do not read pixels: faster, but misses truncated images.")
@@ -59,11 +66,12 @@ def check(
 ) -> None:
     """Checks labelled images: classes, counts and box sizes of each split, broken records and images, duplicates.
 
-    Each COCO file is one split. A box's size is the square root of its area. Every problem is shown with its file and
-    line or record, and with how training handles it. Remarks are not necessarily errors: a duplicate box, a file name
-    that two splits use for different images, images without any of the classes. Exit code: 0, even with problems that
-    training would skip; 1 if a source cannot be read or a split has no usable image and, with --strict, if there is
-    any problem. Remarks never count.
+    A COCO file is one split, and so is any other set that has no splits of its own. A box's size is the square root of
+    its area. Every problem is shown with its file and line or record, and with how training handles it. Remarks are
+    not necessarily errors: a duplicate box, a file name that two splits use for different images, records that are
+    read although they are written otherwise, images without a record, images without any of the classes. Exit code:
+    0, even with problems that training would skip; 1 if a source cannot be read or a split has no usable image and,
+    with --strict, if there is any problem. Remarks never count.
 
     Examples:
 
@@ -74,10 +82,11 @@ def check(
     requested = [_split(name) for name in split or []]
     from lcageo.data.annotations import refuse
     from lcageo.data.classmap import load_class_map
+    from lcageo.data.sets import Naming
     from lcageo.data.splits import read_splits
 
     mapping = load_class_map(class_map) if class_map is not None else None
-    splits = read_splits(sources, val or [], requested, mapping)
+    splits = read_splits(sources, val or [], requested, mapping, Naming(images, data_format))
     summary = _checked(splits, decode=not headers_only, say=say)
     if as_json:
         console.json_data("data-check", _as_json(splits, summary))
@@ -94,13 +103,94 @@ def check(
     (say.warn if summary.faults else say.note)(_closing_line(splits, summary))
 
 
-def _split(name: str) -> DiorSplit:
-    from lcageo.data.dior import DiorSplit
+@data.command("convert")
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help=options.DATA_HELP)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the set and copies of its images.")],
+    to: Annotated[Target, typer.Option("--to", help="Format to write.")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Split to convert, as in data check. May be repeated. Default: all."),
+    ] = None,
+    images: options.Images = None,
+    data_format: options.Format = None,
+    class_map: options.ClassMap = None,
+    strict: options.Strict = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Converts a data set to COCO, YOLO or VOC, without a change of any box; every command reads the result.
+
+    Images are copied as they are, and numbered where two have one name. Broken records and images are left out, as in
+    training. What the format cannot say is told: YOLO has no boxes to ignore, and only COCO says for which classes an
+    image is annotated, and how many metres a pixel has.
+
+    Examples:
+
+        lcageo data convert chips yolo --to yolo
+        lcageo data convert DIOR coco --to coco
+    """
+    say = console.Console(quiet)
+    requested = [_split(name) for name in split or []]
+    from lcageo.data.annotations import refuse
+    from lcageo.data.check import REMARKS, image_problems, without_images
+    from lcageo.data.classmap import load_class_map
+    from lcageo.data.convert import convert_sets
+    from lcageo.data.sets import Naming
+    from lcageo.data.splits import read_splits
+
+    mapping = load_class_map(class_map) if class_map is not None else None
+    splits = read_splits([source], (), requested, mapping, Naming(images, data_format))
+    sets = {name: without_images(one, image_problems(one, decode=False)) for name, one in splits.sets.items()}
+    problems = [*splits.problems, *(problem for one in sets.values() for problem in one.problems)]
+    faults = [problem for problem in problems if problem.kind not in REMARKS]
+    if strict:
+        refuse(faults)
+    for problem in faults[:SHOWN]:
+        say.warn(str(problem))
+    if len(faults) > SHOWN:
+        say.warn(f"{len(faults) - SHOWN:,} more problems with the data; 'lcageo data check' lists them all")
+    for problem in problems:
+        if problem.kind in REMARKS:
+            say.note(str(problem))
+    total = sum(map(len, sets.values()))
+    if not total:
+        raise DataError(f"'{source}' has no usable image to convert; 'lcageo data check' shows why")
+    with _new_folder(folder) as draft, Bar(say, "copying images", "image") as bar:
+        done = itertools.count(1)
+        for line in convert_sets(sets, draft, FormatName(to), lambda one: bar.at(next(done), total)):
+            bar.warn(line)
+    console.data(str(folder))
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Context with a hidden folder that becomes `folder` at the end; after an error nothing is left."""
+    from lcageo.vector.publish import draft_folder, make_folder
+
+    place = folder.absolute()
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UsageError(f"output folder '{folder}' exists and is not empty; choose another one")
+    make_folder(place.parent)
+    try:
+        with draft_folder(place.parent, place.name) as hidden:
+            draft = hidden / "complete"
+            draft.mkdir()
+            yield draft
+            if place.exists():
+                place.rmdir()
+            draft.rename(place)
+    except OSError as error:
+        raise OutputError(f"output folder '{folder}' cannot be written: {error.strerror}; choose another") from error
+
+
+def _split(name: str) -> SplitName:
+    from lcageo.data.annotations import SplitName
 
     try:
-        return DiorSplit(name)
+        return SplitName(name)
     except ValueError:
-        raise UsageError(f"--split '{name}' is not a DIOR split; choose one of {', '.join(DiorSplit)}") from None
+        raise UsageError(f"--split '{name}' is not a split; choose one of {', '.join(SplitName)}") from None
 
 
 def _checked(splits: Splits, decode: bool, say: console.Console) -> CheckSummary:

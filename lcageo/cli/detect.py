@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import DETECT, RUNNER, with_options
+from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import PartialResultError, SceneError
+from lcageo.network_config import OnnxConfig
 from lcageo.vector.formats import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lcageo.inference.runner import LocalRunner
 
 
-@with_options(RUNNER, DETECT)
+@with_options(RUNNER, ONNX, DETECT)
 def detect(
     scenes: Annotated[list[str], typer.Argument(metavar="SCENE", help=options.SCENE_HELP)],
     output: Annotated[
@@ -36,6 +37,7 @@ def detect(
     ] = None,
     *,
     runner: RunnerConfig,
+    about: OnnxConfig,
     config: DetectConfig,
     quicklook: Annotated[
         Path | None,
@@ -88,7 +90,7 @@ def detect(
         lcageo detect scene.tif --aoi port.gpkg -o port.geojson --quicklook port.png
     """
     say = console.Console(quiet, verbose)
-    config = replace(config, review=review is not None)
+    runner, config = replace(runner, about=about), replace(config, review=review is not None)
     from lcageo.inference.factory import (
         local_runner,
         open_runner,
@@ -119,12 +121,12 @@ def detect(
 def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_json: bool, say: console.Console) -> None:
     from dataclasses import asdict
 
+    from lcageo.inference.asked import open_asked
     from lcageo.inference.preview import preview_scene
-    from lcageo.scene.raster import open_scene
 
     previews = []
     for path in scenes:
-        with open_scene(path, config.bands) as scene:
+        with open_asked(path, runner.predictor.card, config) as scene:
             previews.append(preview_scene(scene, runner.predictor, config, runner.batch))
     if as_json:
         console.json_data("detect-dry-run", [asdict(preview) for preview in previews])

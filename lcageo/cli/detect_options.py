@@ -16,6 +16,7 @@ import typer
 
 from lcageo.cli import options
 from lcageo.config import Backend, DetectConfig, EdgeNodata, MergeMetric, Passes, Precision, RunnerConfig
+from lcageo.network_config import OnnxConfig
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -108,9 +109,12 @@ PassesChoice = Annotated[
     ),
 ]
 Iou = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--iou", help="Overlap above which two boxes are merged into one object.", rich_help_panel=options.OBJECTS
+        "--iou",
+        help="Overlap above which two boxes are merged into one object.",
+        show_default=f"the model's, else {DetectConfig.DEFAULT_IOU:g}",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
 Metric = Annotated[
@@ -156,10 +160,19 @@ Aoi = Annotated[
     Path | None,
     typer.Option(
         "--aoi",
-        metavar="FILE",
+        metavar=options.LAYER,
         help="Polygon layer, in any CRS; detect only inside it.",
         show_default="the whole scene",
         rich_help_panel=options.AREA,
+    ),
+]
+Crs = Annotated[
+    str | None,
+    typer.Option(
+        "--crs",
+        metavar="CRS",
+        help="CRS of a scene that has none, such as EPSG:32633: of a JPEG, PNG or TIFF with a world file.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 Bbox = Annotated[
@@ -188,7 +201,7 @@ BboxCrs = Annotated[
 class OptionGroup:
     """The options that fill one configuration class."""
 
-    config: type[DetectConfig] | type[RunnerConfig]
+    config: type[DetectConfig] | type[RunnerConfig] | type[OnnxConfig]
     """The class that has the defaults and checks the values."""
     options: Mapping[str, Any]
     """Type and help of each option by the configuration's field, in the order of --help."""
@@ -213,7 +226,7 @@ class OptionGroup:
             return default
         return "" if default == () else str(default)
 
-    def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig:
+    def build(self, values: Mapping[str, Any]) -> DetectConfig | RunnerConfig | OnnxConfig:
         """The configuration with the values of a command's parameters.
 
         Raises:
@@ -240,6 +253,7 @@ DETECT = OptionGroup(
         "bands": Bands,
         "stretch": Stretch,
         "edge_nodata": Edge,
+        "crs": Crs,
         "aoi": Aoi,
         "bbox": Bbox,
         "bbox_crs": BboxCrs,
@@ -263,6 +277,17 @@ RUNNER = OptionGroup(
         "cluster": options.Cluster,
     },
     {"max_memory": lambda text: options.parse_bytes(text, "--max-memory")},
+)
+
+ONNX = OptionGroup(
+    OnnxConfig,
+    {
+        "model_classes": options.ModelClasses,
+        "model_gsd": options.ModelGsd,
+        "model_layout": options.ModelLayout,
+        "model_tile": options.ModelTile,
+    },
+    {"model_classes": options.split_names, "model_gsd": lambda text: options.parse_range(text, "--model-gsd")},
 )
 
 

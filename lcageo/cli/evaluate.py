@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import BackendChoice, PassesChoice, PrecisionChoice
+from lcageo.cli.detect_options import BackendChoice, Overlap, PassesChoice, PrecisionChoice
 from lcageo.cli.evaluate_text import figures_text
 from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Passes, Precision, RunnerConfig
@@ -22,6 +22,7 @@ from lcageo.extras import require
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
     from lcageo.data.classmap import ClassMap
+    from lcageo.data.sets import Naming
     from lcageo.detections import Detections
     from lcageo.evaluation.scenes import Tiling
     from lcageo.runtime.predictor import Predictor
@@ -46,28 +47,29 @@ def evaluate(
     model: options.Model = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="PATH",
-            help="COCO file (.json) or DIOR folder to evaluate on. May be repeated.",
-            rich_help_panel=options.DATA,
-        ),
+        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated.", rich_help_panel=options.DATA),
     ] = None,
     layer: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Layer of detected objects to evaluate, instead of a model.", rich_help_panel=LAYERS
+            metavar=options.LAYER,
+            help=f"Layer of detected objects to evaluate, instead of a model. {options.LAYER_HELP}",
+            rich_help_panel=LAYERS,
         ),
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With --layer: layer of true objects, in any CRS.", rich_help_panel=LAYERS),
+        typer.Option(
+            metavar=options.LAYER, help="With --layer: layer of true objects, in any CRS.", rich_help_panel=LAYERS
+        ),
     ] = None,
+    class_field: options.ClassField = None,
     split: Annotated[
         Split,
-        typer.Option(
-            help="Split of DIOR folders; a COCO file is always used completely.", rich_help_panel=options.DATA
-        ),
+        typer.Option(help="Split of data sets with several; others are used completely.", rich_help_panel=options.DATA),
     ] = Split.VAL,
+    images: options.Images = None,
+    data_format: options.Format = None,
     class_map: options.ClassMap = None,
     strict: options.Strict = False,
     device: options.Device = "auto",
@@ -126,15 +128,7 @@ def evaluate(
             rich_help_panel=options.IMAGE,
         ),
     ] = None,
-    overlap: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PX|%",
-            help="Overlap of tiles, such as 200 or 25%.",
-            show_default="from the model",
-            rich_help_panel=options.IMAGE,
-        ),
-    ] = None,
+    overlap: Overlap = None,
     passes: PassesChoice = Passes.AUTO,
     bootstrap: Annotated[
         int,
@@ -190,7 +184,7 @@ def evaluate(
         if layer is None or truth is None:
             raise UsageError("--layer and --truth require each other; give both")
         min_iou = LAYER_IOU if iou is None else iou
-        _layers(layer, truth, score, min_iou, _class_map(class_map), output, overwrite, as_json, say)
+        _layers(layer, truth, score, min_iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
         return
     _check(data, output, tile, enlarge, as_scene)
     config = replace(
@@ -202,8 +196,10 @@ def evaluate(
         passes=passes,
     )
     require("measuring a model", "train", "torch")
+    from lcageo.data.sets import Naming
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.plots import draw_plots, prepare_plots
+    from lcageo.evaluation.scenes import Tiling
     from lcageo.evaluation.sets import set_figures, together
     from lcageo.metrics.coco import require_coco
 
@@ -214,9 +210,11 @@ def evaluate(
 
     runner = RunnerConfig(model, device, backend, precision)
     predictor = open_predictor(runner, kept_of_tiles(config), say)
-    sets = _read(data or [], split, predictor, _class_map(class_map), strict, say)
+    naming = Naming(images, data_format)
+    sets = _read(data or [], split, predictor, _class_map(class_map), strict, naming, say)
     size = batch or predictor.batch
-    measured = _run(predictor, sets, config, size, _tiling(tile, enlarge) if as_scene else None, say)
+    tiling = Tiling(tile, 1.0 if enlarge is None else enlarge) if as_scene else None
+    measured = _run(predictor, sets, config, size, tiling, say)
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
     whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
     resampled = whole.evaluation.resampled(bootstrap, seed) if bootstrap else None
@@ -257,6 +255,7 @@ def _layers(
     score: float | None,
     iou: float,
     class_map: ClassMap | None,
+    class_field: str | None,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -265,7 +264,14 @@ def _layers(
     from lcageo.evaluation.layers import evaluate_layer
 
     evaluation = evaluate_layer(
-        layer, truth, score=score, iou=iou, class_map=class_map, output=output, overwrite=overwrite
+        layer,
+        truth,
+        score=score,
+        iou=iou,
+        class_map=class_map,
+        class_field=class_field,
+        output=output,
+        overwrite=overwrite,
     )
     for line in evaluation.warnings:
         say.warn(line)
@@ -273,6 +279,8 @@ def _layers(
         console.json_data("evaluate-layer", evaluation.as_json())
         return
     console.data(console.table(evaluation.table()))
+    for line in evaluation.best_thresholds():
+        say.note(line)
     if output is not None:
         console.data(str(output.with_suffix(output.suffix.lower())))
 
@@ -283,22 +291,27 @@ def _read(
     predictor: Predictor,
     class_map: ClassMap | None,
     strict: bool,
+    naming: Naming,
     say: console.Console,
 ) -> list[LabelledSet]:
     """The images of each set with the model's classes; shows the problems they have."""
-    from lcageo.data.annotations import ProblemKind
+    from lcageo.data.annotations import ProblemKind, SplitName
+    from lcageo.data.check import REMARKS
     from lcageo.data.classmap import without_names_of_one
-    from lcageo.data.dior import DiorSplit
     from lcageo.data.sets import read_sets
 
     classes = predictor.card.classes
-    sets = without_names_of_one([read_sets([path], DiorSplit(split), classes, class_map, strict) for path in data])
+    sets = without_names_of_one(
+        [read_sets([path], SplitName(split), classes, class_map, strict, naming) for path in data]
+    )
     faults, left_out = [], dict[str, None]()
     for labelled in sets:
         absent = {(labelled.name, f"class {name!r}") for name in classes}  # the table shows these classes
         for problem in labelled.problems:
             if problem.kind is ProblemKind.CLASS_LEFT_OUT:
                 left_out[problem.where.removeprefix("class ") or problem.what] = None
+            elif problem.kind in REMARKS:
+                say.note(str(problem))
             elif (str(problem.path), problem.where) not in absent:
                 faults.append(problem)
     if left_out:
@@ -308,12 +321,6 @@ def _read(
     if len(faults) > SHOWN:
         say.warn(f"and {len(faults) - SHOWN:,} more problems; 'lcageo data check' shows all")
     return sets
-
-
-def _tiling(tile: int | None, enlarge: float | None) -> Tiling:
-    from lcageo.evaluation.scenes import Tiling
-
-    return Tiling(tile, 1.0 if enlarge is None else enlarge)
 
 
 def _run(

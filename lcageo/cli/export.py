@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.errors import DeviceError, OutputError, UsageError
+from lcageo.errors import DeviceError, ModelError, OutputError, UsageError
 from lcageo.extras import require
 
 
@@ -63,6 +63,8 @@ def export(
     from lcageo.vector.publish import refuse_inputs
 
     card = find_card(model)
+    if card.is_graph:
+        raise ModelError(f"model '{card.name}' is an ONNX graph already: {card.weights}")
     refuse_inputs(exported_files(output, wanted), [(card.weights, "the model's own file")])
     console.Console().restriction(card)
     export_model(card, output, wanted)

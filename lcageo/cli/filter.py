@@ -14,7 +14,8 @@ from lcageo.vector.formats import FORMATS_HELP
 
 def filter_(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Layer written by detect, batch or filter, in any format.")
+        Path,
+        typer.Argument(metavar="IN", help=f"Layer of objects, in any format, of any program. {options.LAYER_HELP}"),
     ],
     target: Annotated[
         str,
@@ -51,6 +52,7 @@ def filter_(
             rich_help_panel=options.OBJECTS,
         ),
     ] = "",
+    class_field: options.ClassField = None,
     min_area: Annotated[
         float | None,
         typer.Option(
@@ -61,7 +63,7 @@ def filter_(
         Path | None,
         typer.Option(
             "--aoi",
-            metavar="FILE",
+            metavar=options.LAYER,
             help="Polygon layer, in any CRS; keep objects whose centre is inside it.",
             rich_help_panel=options.AREA,
         ),
@@ -107,7 +109,7 @@ def filter_(
 
     output = parse_output(target)
     criteria = Criteria(score, limits, options.split_names(classes), min_area, aoi, top)
-    counts = filter_layer(source, output, criteria, to, overwrite, append)
+    counts = filter_layer(source, output, criteria, to, overwrite, append, class_field)
     for line in counts.warnings:
         say.warn(line)
     rows = [("class", "read", "kept")]

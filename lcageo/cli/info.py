@@ -7,14 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from lcageo.cli import console, detect_options, options
+from lcageo.cli import console, options
+from lcageo.cli.detect_options import ONNX, Bands, Crs, with_options
 from lcageo.config import DEFAULT_MODEL
+from lcageo.network_config import OnnxConfig
 
 
+@with_options(ONNX)
 def info(
     scene: Annotated[str, typer.Argument(help=options.SCENE_HELP)],
     model: options.Model = None,
-    bands: detect_options.Bands = "",
+    *,
+    about: OnnxConfig,
+    bands: Bands = "",
+    crs: Crs = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -30,8 +36,8 @@ def info(
     from lcageo.scene.raster import open_scene
 
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
-    card = find_card(model) if model is not None or shipped else None
-    with open_scene(scene, options.parse_bands(bands)) as opened:
+    card = find_card(model, about) if model is not None or shipped else None
+    with open_scene(scene, options.parse_bands(bands), crs) as opened:
         described = describe_scene(opened, card)
     if as_json:
         console.json_data("info", described)

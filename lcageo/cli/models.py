@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lcageo.cli import console, options
+from lcageo.cli.detect_options import ONNX, with_options
 from lcageo.config import DEFAULT_MODEL
-from lcageo.network_config import BACKBONES, NetworkConfig
+from lcageo.network_config import BACKBONES, NetworkConfig, OnnxConfig
 
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
@@ -41,8 +42,11 @@ def list_models(as_json: options.Json = False) -> None:
 
 
 @models.command("info")
+@with_options(ONNX)
 def model_info(
     model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
+    *,
+    about: OnnxConfig,
     as_json: options.Json = False,
 ) -> None:
     """Describes one model: classes, resolution, licence, figures.
@@ -54,7 +58,7 @@ def model_info(
     """
     from lcageo.runtime.catalog import find_card
 
-    card = find_card(model)
+    card = find_card(model, about)
     if as_json:
         console.json_data("models-info", _entries(card))
     else:
@@ -103,14 +107,15 @@ def graph(
     from lcageo.runtime.onnx_graph import EXPORTERS
 
     card = find_card(model)
-    if card.is_quantised:
+    if card.is_graph:
         raise UsageError(f"model '{card.name}' is a graph already: {card.weights}; nothing was written")
     require("making a graph", "torch", *EXPORTERS, error=DeviceError)
     from lcageo.runtime.onnx_export import export_structure
     from lcageo.runtime.onnx_graph import keep
+    from lcageo.runtime.onnx_structure import structure_path
 
-    keep(export_structure(card).SerializeToString(), card.structure)
-    console.data(str(card.structure))
+    keep(export_structure(card).SerializeToString(), structure_path(card))
+    console.data(str(structure_path(card)))
 
 
 def _list_row(card: ModelCard) -> tuple[str, ...]:
@@ -139,11 +144,12 @@ def _entries(card: ModelCard) -> dict[str, Any]:
     return {
         "name": card.name,
         "default": card.name == DEFAULT_MODEL,
-        "preset": str(card.network.preset),
-        "backbone": card.network.backbone,
+        "preset": None if card.network is None else str(card.network.preset),
+        "backbone": None if card.network is None else card.network.backbone,
+        "layout": card.layout,
         "classes": list(card.classes),
         "tile_size": card.tile_size,
-        "gsd_m": list(card.gsd_m),
+        "gsd_m": list(card.gsd_m) if card.has_gsd else None,
         "largest_object_px": card.largest_object_px,
         "lengths_px": None if card.lengths_px is None else list(card.lengths_px),
         "thresholds": dict(card.thresholds),
@@ -163,10 +169,12 @@ def _text(card: ModelCard) -> str:
     lines = {
         "model": f"{card.name}{' (the default)' if card.name == DEFAULT_MODEL else ''}",
         "classes": ", ".join(card.classes),
-        "resolution": f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m per pixel",
+        "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
         "use of the weights": card.restriction or "see its licence",
         "mAP50 on unseen imagery": _unseen_text(card),
-        "network": f"{card.network.preset}, {_backbone(card.network)}",
+        "network": f"ONNX graph of another program, outputs of layout {card.layout}"
+        if card.network is None
+        else f"{card.network.preset}, {_backbone(card.network)}",
         "tile": f"{card.tile_size} pixels",
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
         "in one pass": "not known"

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from lcageo.config import AUTO_GSD, DEFAULT_MODEL, NATIVE_GSD
+from lcageo.config import AUTO_GSD, DEFAULT_MODEL, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
-SCENE_HELP = "Raster: GeoTIFF, COG, VRT, JPEG 2000, or a GDAL path such as /vsicurl/..."
-MODEL_HELP = "Name of a shipped model ('lcageo models list'), model folder, or model card (.toml)."
+SCENE_HELP = (
+    "Raster: GeoTIFF, COG, VRT, JPEG 2000, a URL, a GDAL path such as /vsicurl/..., a STAC item (file or URL), or a "
+    "basemap: xyz:https://HOST/{z}/{x}/{y}.png or GDAL's XML, with --bbox or --aoi."
+)
+MODEL_HELP = (
+    "Name of a shipped model ('lcageo models list'), model folder, model card (.toml), or ONNX detector of another "
+    "program (.onnx)."
+)
 
 # The groups of --help, in this order.
 RESULT = "Result"
@@ -25,6 +31,41 @@ FAILURE = "Interruption and failure"
 DATA = "Data"
 MESSAGES = "Messages"
 
+LAYER = "FILE|URL"
+LAYER_HELP = "Of a file with several layers, name one as QGIS does, in quotes: 'FILE|layername=NAME'."
+ClassField = Annotated[
+    str | None,
+    typer.Option(
+        "--class-field",
+        metavar="NAME",
+        help="Attribute that holds the class.",
+        show_default="class, label, name or category",
+        rich_help_panel=OBJECTS,
+    ),
+]
+
+DATA_HELP = (
+    "Data set: a COCO file or folder, YOLO (data.yaml or a folder), VOC XML, DOTA, CSV, DIOR, or the folder of chips."
+)
+
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="FOLDER",
+        help="Folder of the images, if the data set has them elsewhere.",
+        rich_help_panel=DATA,
+    ),
+]
+Format = Annotated[
+    FormatName | None,
+    typer.Option(
+        "--format",
+        help="Format of the data sets.",
+        show_default="recognised by their content",
+        rich_help_panel=DATA,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option("--model", metavar="MODEL", help=MODEL_HELP, show_default=DEFAULT_MODEL, rich_help_panel=MODEL),
@@ -93,6 +134,47 @@ Strict = Annotated[
     typer.Option("--strict", help="Fail on broken records instead of skipping them.", rich_help_panel=DATA),
 ]
 
+ModelClasses = Annotated[
+    str,
+    typer.Option(
+        "--model-classes",
+        metavar="NAME,...",
+        help="Names of an ONNX detector's classes, in order.",
+        show_default="as it says",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelGsd = Annotated[
+    str | None,
+    typer.Option(
+        "--model-gsd",
+        metavar="M|MIN,MAX",
+        help="Metres per pixel that an ONNX detector was trained for.",
+        show_default="as it says, else the scene's",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelLayout = Annotated[
+    str | None,
+    typer.Option(
+        "--model-layout",
+        metavar="NAME",
+        help="Layout of an ONNX detector's outputs, as 'lcageo models info' shows it.",
+        show_default="as it says",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelTile = Annotated[
+    int | None,
+    typer.Option(
+        "--model-tile",
+        metavar="PX",
+        min=64,
+        help="Tile side of an ONNX detector that takes any size.",
+        rich_help_panel=MODEL,
+    ),
+]
+
 
 def split_names(text: str) -> tuple[str, ...]:
     """'ship, storage tank' -> ('ship', 'storage tank')."""
@@ -138,6 +220,19 @@ def parse_pair(text: str | None, option: str) -> tuple[float, float] | None:
     except ValueError:
         raise UsageError(f"{option} '{text}' is not two numbers such as 0.6,1.6") from None
     return low, high
+
+
+def parse_range(text: str, option: str) -> tuple[float, float]:
+    """'0.6,1.6' -> (0.6, 1.6); '0.5' -> (0.5, 0.5).
+
+    Raises:
+        UsageError: if it is neither one nor two numbers; the message names `option`.
+    """
+    try:
+        low, _, high = text.partition(",")
+        return float(low), float(high or low)
+    except ValueError:
+        raise UsageError(f"{option} '{text}' is not a number such as 0.3, or two such as 0.2,0.4") from None
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

@@ -55,7 +55,7 @@ class Bar:
         self.close()
 
     def at(self, done: float, total: float, text: str = "") -> None:
-        """Shows the progress, and a short text."""
+        """Shows the progress, and a short text; `total` may change."""
         if self._log is not None:
             of = f"{done:g} %" if self._unit == "%" else f"{done:,.0f} of {total:,.0f} {self._unit}s"
             self._log.at(f"{self._title}: {of}{', ' if text else ''}{text}")
@@ -66,6 +66,7 @@ class Bar:
             self._bar = tqdm(
                 total=total, desc=self._title, unit=self._unit, disable=self._say.quiet, file=sys.stderr, leave=True
             )
+        self._bar.total = total
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lcageo.cli import console, options
+from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import PartialResultError, UsageError
@@ -17,7 +17,11 @@ def report(
     source: Annotated[str, typer.Argument(metavar="SCENE|DIR", help="Scene, or folder of a survey (batch --out DIR).")],
     layer: Annotated[
         Path | None,
-        typer.Argument(metavar="LAYER", help="With a scene: layer of the objects found in it, in any format and CRS."),
+        typer.Argument(
+            metavar="LAYER",
+            help="With a scene: layer of the objects in it, in any format and CRS, of any program. "
+            f"{options.LAYER_HELP}",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -29,6 +33,7 @@ def report(
             rich_help_panel=options.RESULT,
         ),
     ] = None,
+    class_field: options.ClassField = None,
     holes: Annotated[
         Path | None,
         typer.Option(
@@ -47,6 +52,7 @@ def report(
             rich_help_panel=options.RESULT,
         ),
     ] = PAGE_SIDE,
+    crs: detect_options.Crs = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -73,7 +79,7 @@ def report(
         )
     from lcageo.report.scene import report_scene
 
-    page = report_scene(source, layer, output, holes, side, overwrite)
+    page = report_scene(source, layer, output, holes, side, overwrite, class_field, crs)
     for line in page.warnings:
         say.warn(line)
     found = f"{page.objects - page.candidates:,} objects found"

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from lcageo.cli import console, options, train_options
-from lcageo.cli.progress import Bar
 from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
 from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
-from lcageo.training.config import RECIPE_FILE, TrainConfig, read_recipe
-
-if TYPE_CHECKING:
-    from lcageo.training.figures import TrainProgress
-    from lcageo.training.loop import RunOptions
-    from lcageo.training.validation import Validation
+from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe
 
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
@@ -33,6 +27,8 @@ def train(
     data: train_options.Data = None,
     val: train_options.Val = None,
     split: train_options.Split = None,
+    images: train_options.Images = None,
+    data_format: options.Format = None,
     classes: train_options.Classes = "",
     class_map: options.ClassMap = None,
     strict: options.Strict = False,
@@ -103,12 +99,15 @@ def train(
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
     require("training", "train", "torch")
+    free = set() if resume or recipe is not None else set(FITTED) - changes.keys()
     from lcageo.training.loop import (
         RunOptions,
     )  # imports torch, which takes seconds: after the settings have been checked
 
     run_options = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
-    _run(config, out, run_options, resume, strict, console.Console(quiet))
+    from lcageo.cli.train_run import run
+
+    run(config, out, run_options, resume, strict, free, console.Console(quiet))
 
 
 def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: bool) -> TrainConfig:
@@ -130,7 +129,7 @@ def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], o
     card = find_card(start_from)
     if card.weights.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"'{out}' holds the model to start from (--from); choose another --out")
-    own = {name: getattr(card.network, name) for name in _NETWORK}
+    own = {name: getattr(card.own_network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
             raise UsageError(f"model '{card.name}' has {name} = {own[name]}; leave out {name} to fine-tune it (--from)")
@@ -151,63 +150,3 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
                 "may change on --resume"
             )
     return after
-
-
-def _run(
-    config: TrainConfig, out: Path, run_options: RunOptions, resume: bool, strict: bool, say: console.Console
-) -> None:
-    from lcageo.detector.weights import pretrained_weights
-    from lcageo.metrics.coco import require_coco
-    from lcageo.runtime.catalog import find_card
-    from lcageo.training.curves import curves_available
-    from lcageo.training.data import load_training_data, seen_gsd_m
-    from lcageo.training.loop import Listener, train
-    from lcageo.training.processes import Processes
-
-    first = Processes.of_environment().is_first
-    if not first:  # of several processes only one prints
-        say = console.Console(quiet=True)
-    require_coco()
-    if config.start_from:
-        say.restriction(find_card(config.start_from))
-    if config.pretrained:
-        pretrained_weights(config.backbone)  # raises if they are missing, before all images are checked
-    if not curves_available():
-        say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
-    with Bar(say, "checking images", "image") as bar:
-        data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
-    say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
-    seen = seen_gsd_m(data.train.annotations, config)
-    if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
-        low, high = seen or TrainConfig.DEFAULT_GSD_M
-        reason = ", as its images do" if seen else "; use --gsd MIN,MAX to change this"
-        say.note(f"the model card will state that the model works at {low:.3g} to {high:.3g} m per pixel{reason}")
-    with Bar(say, "training", "%") as bar:
-        listener = Listener(
-            bar.note,
-            lambda progress: _show_progress(bar, progress),
-            lambda validation: _show_validation(bar, validation),
-        )
-        card = train(config, data, out, run_options, resume, listener)
-    if first:
-        say.note(f"best at step {card.metrics['step']:,}: mAP50:95 {card.metrics.get('mAP50_95', 0):.3f}")
-        console.data(str(out))
-
-
-def _show_progress(bar: Bar, progress: TrainProgress) -> None:
-    left = "" if progress.seconds_left == float("inf") else f", {progress.seconds_left / 60:.0f} min left"
-    bar.at(
-        round(100 * progress.progress, 1),
-        100,
-        f"step {progress.step:,}, loss {progress.loss:.3f}, lr {progress.learning_rate:.2g}, "
-        f"{progress.images_per_second:.1f} images/s{left}",
-    )
-
-
-def _show_validation(bar: Bar, validation: Validation) -> None:
-    evaluation = validation.evaluation
-    best = ", the best so far" if validation.is_best else ""
-    bar.note(
-        f"step {validation.step:,} (epoch {validation.epoch:,}): mAP50 {evaluation.map50:.3f}, "
-        f"mAP75 {evaluation.map75:.3f}, mAP50:95 {evaluation.map50_95:.3f}{best}"
-    )

@@ -44,7 +44,7 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="COCO file (.json) or DIOR folder to train on. May be repeated.",
+        help=f"{options.DATA_HELP} May be repeated.",
         rich_help_panel=options.DATA,
     ),
 ]
@@ -52,7 +52,7 @@ Val = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="Data to validate on. Default: DIOR's split, else a tenth of --data.",
+        help="Data to validate on. Default: the set's own split, else a tenth of --data.",
         rich_help_panel=options.DATA,
     ),
 ]
@@ -60,7 +60,15 @@ Split = Annotated[
     str | None,
     typer.Option(
         metavar="train|trainval",
-        help="Split of DIOR folders to train on; with trainval, test validates.",
+        help="Split of the data sets to train on; with trainval, test validates.",
+        rich_help_panel=options.DATA,
+    ),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of the images, if the data set has them elsewhere.",
         rich_help_panel=options.DATA,
     ),
 ]
@@ -105,7 +113,8 @@ BackboneWeights = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Pretrained checkpoint of the backbone (ResNets: torchvision's).",
+        help="Pretrained checkpoint of the backbone; those of ResNets are torchvision's, such as "
+        f"{BACKBONES['resnet50'].checkpoint}. For EfficientNet-Lite, use --pretrained.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -184,7 +193,12 @@ Epochs = Annotated[
     int | None, typer.Option(help=_text("epochs", "Length of the run in epochs."), rich_help_panel=LENGTH)
 ]
 Minutes = Annotated[
-    float | None, typer.Option(help="Length of the run in minutes, instead of --epochs.", rich_help_panel=LENGTH)
+    float | None,
+    typer.Option(
+        help="Length of the run in minutes, instead of --epochs; crop, batch and validations are fitted to it, "
+        "unless they or a --recipe are given.",
+        rich_help_panel=LENGTH,
+    ),
 ]
 Batch = Annotated[
     int | None, typer.Option(help=_text("batch", "Number of crops per step."), rich_help_panel=OPTIMISATION)

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import SCENE_SIDE_PX
 from lcageo.errors import DataError
+
+if TYPE_CHECKING:
+    from lcageo.scene.stretch import Stretch
 
 Box = tuple[float, float, float, float]
 
@@ -23,6 +27,16 @@ OUTSIDE_TOLERANCE_PX = 0.05
 """How far a box may extend beyond the image unreported: exporters round to 1 or 2 decimals. It is clipped anyway."""
 
 
+class SplitName(StrEnum):
+    """The splits that a set may have."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TRAINVAL = "trainval"
+    """Train and val together."""
+    TEST = "test"
+
+
 class ProblemKind(StrEnum):
     """Kinds of problem with labelled images."""
 
@@ -32,7 +46,7 @@ class ProblemKind(StrEnum):
     EMPTY_BOX = "empty or inverted box"
     BOX_OUTSIDE = "box outside the image"
     TINY_BOX = "box of a pixel or less"
-    NOTHING_LEFT = "image of whose objects none can be used"
+    OBJECTS_LOST = "image some of whose objects cannot be used"
     REPEATED_BOX = "repeated box"
     MISSING_IMAGE = "missing image"
     UNREADABLE_IMAGE = "unreadable image"
@@ -40,6 +54,8 @@ class ProblemKind(StrEnum):
     DUPLICATE_IMAGE = "duplicate image"
     SAME_NAME = "same file name in two splits, other content"
     CLASS_LEFT_OUT = "class left out by the class list or map"
+    SAVED = "records read otherwise than written"
+    NO_RECORD = "images without a file of labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,8 @@ class Annotation:
     """(N,) bool: objects ignored in the loss and in evaluation (VOC's difficult, COCO's crowds)."""
     gsd_m: float | None = None
     """Metres per pixel, if the set states it (chips do)."""
+    stretch: Stretch | None = None
+    """How values of more than eight bits become eight, the same for the whole set; None: by those of the image."""
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -143,7 +161,9 @@ class ObjectList:
     labels: list[int] = field(default_factory=list)
     difficult: list[bool] = field(default_factory=list)
     skipped: int = 0
-    """Number of objects that cannot be used."""
+    """Number of objects that cannot be used, those of `unread` included."""
+    unread: int = 0
+    """Number of records that nobody can tell the object of: it may lie anywhere in the image."""
 
     def add(self, box: Box, label: int, difficult: bool) -> tuple[ProblemKind, str] | None:
         """Adds an object; returns what is wrong with its box, and whether it was skipped or clipped."""
@@ -160,12 +180,20 @@ class ObjectList:
             self.difficult.append(difficult)
         return problem
 
+    def skip_unread(self) -> None:
+        """Counts an object whose record cannot be read."""
+        self.skipped += 1
+        self.unread += 1
+
     @property
-    def nothing_left(self) -> str | None:
-        """Why the image cannot be used, if it had objects and lost all of them: it would be learnt as background."""
-        if self.boxes or not self.skipped:
-            return None
-        return f"none of its {self.skipped} objects can be used, but it is not empty; image skipped"
+    def unusable(self) -> str | None:
+        """Why the image cannot be used, if objects were lost that would be learnt as background."""
+        if self.skipped and not self.boxes:
+            return f"none of its {self.skipped} objects can be used, but it is not empty; image skipped"
+        if self.unread:
+            total = len(self.boxes) + self.skipped
+            return f"{self.unread} of its {total} objects cannot be read and would be background; image skipped"
+        return None
 
     def annotation(self, image: Path, labelled_classes: Sequence[int]) -> Annotation:
         """All objects added, as the annotation of `image`."""

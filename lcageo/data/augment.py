@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lcageo.data.images import Pixels
+from lcageo.data.images import FILL
+from lcageo.data.pixels import Colour, Pixels
 from lcageo.errors import ConfigError
 
 SYMMETRIES = 8
 """Four quarter turns, each also mirrored."""
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class AugmentConfig:
     """An object is also drawn in proportion to (objects in its image) ** -this; 1: all images equally."""
     background_share: float = 0.1
     """Maximum share of crops from images without objects."""
-    fill: Colour = (124, 116, 104)
-    """Colour beyond an image's border: ImageNet's mean, which is 0 after normalisation, as the network's padding is."""
+    fill: Colour = FILL
+    """Colour beyond an image's border and of pixels without data, as the network's padding is."""
 
     def __post_init__(self) -> None:
         low, high = self.scale_range

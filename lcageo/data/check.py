@@ -19,7 +19,15 @@ from lcageo.errors import DataError
 
 SMALL_SIDE_PX = 32
 """COCO calls objects small whose area is under 32 x 32 pixels."""
-REMARKS = frozenset({ProblemKind.REPEATED_BOX, ProblemKind.SAME_NAME, ProblemKind.CLASS_LEFT_OUT})
+REMARKS = frozenset(
+    {
+        ProblemKind.REPEATED_BOX,
+        ProblemKind.SAME_NAME,
+        ProblemKind.CLASS_LEFT_OUT,
+        ProblemKind.SAVED,
+        ProblemKind.NO_RECORD,
+    }
+)
 """Problems that may be intended: worth knowing, but not a reason to refuse a set."""
 
 
@@ -148,11 +156,12 @@ def _image_problem(annotation: Annotation, decode: bool) -> Problem | None:
     if not is_file(path):
         return Problem(ProblemKind.MISSING_IMAGE, path, "", "the file does not exist; image skipped")
     try:
-        size = image_size(path)
-        if size != (annotation.width, annotation.height):
+        record = annotation.width, annotation.height
+        size = image_size(path, record)
+        if size != record:
             return Problem(ProblemKind.WRONG_SIZE, path, "", _skipped(path, wrong_size(annotation, size)))
         if decode:
-            read_image(path)
+            read_image(path, record=record)
     except DataError as error:
         return Problem(ProblemKind.UNREADABLE_IMAGE, path, "", _skipped(path, str(error)))
     return None

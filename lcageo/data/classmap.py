@@ -115,15 +115,12 @@ def _on_classes(part: LabelledSet, wanted: tuple[str, ...], class_map: ClassMap)
 def _relabelled(
     annotation: Annotation, labels: NDArray[np.int64], kept: NDArray[np.bool_], labelled: set[int]
 ) -> Annotation:
-    return Annotation(
-        annotation.image,
-        annotation.width,
-        annotation.height,
-        annotation.boxes_xyxy[kept],
-        labels[kept],
-        tuple(sorted(labelled)),
-        annotation.difficult[kept],
-        annotation.gsd_m,
+    return replace(
+        annotation,
+        boxes_xyxy=annotation.boxes_xyxy[kept],
+        labels=labels[kept],
+        labelled_classes=tuple(sorted(labelled)),
+        difficult=annotation.difficult[kept],
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from lcageo.data.augment import AugmentConfig, Colour
-from lcageo.data.images import Pixels
+from lcageo.data.augment import AugmentConfig
+from lcageo.data.pixels import Colour, Pixels
 
 HAZE: Colour = (205, 210, 218)
 """Colour of light scattered by the air: bright, slightly blue."""

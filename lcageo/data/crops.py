@@ -82,7 +82,7 @@ class CropMaker:
         self.config = config
         self.crops_per_epoch = crops_per_epoch
         self.num_classes = len(labelled.classes)
-        self.store = ImageStore(annotations, config.max_image_side, scenes_whole=True)
+        self.store = ImageStore(annotations, config.max_image_side, scenes_whole=True, fill=config.fill)
         self._annotations = annotations
         self._seed = seed
         self._weights = object_weights(annotations, self.num_classes, config)

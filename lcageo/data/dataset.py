@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.augment import AugmentConfig, Colour, Crop, cropped, resized
+from lcageo.data.augment import AugmentConfig, Crop, cropped, resized
 from lcageo.data.crops import CropMaker
-from lcageo.data.images import ImageStore, Pixels
+from lcageo.data.images import ImageStore
+from lcageo.data.pixels import Colour, Pixels
 
 Key = tuple[int, int]
 """Epoch, and position within it."""
@@ -223,11 +224,11 @@ class EvalDataset(Dataset[EvalSample]):
             enlarge: whether smaller images are enlarged too.
             fill: colour of the padding; None: as in training.
         """
-        self.store = ImageStore(labelled.annotations, size)
         self._annotations = labelled.annotations
         self._size = size
         self._enlarge = enlarge
         self._fill = fill or AugmentConfig().fill
+        self.store = ImageStore(labelled.annotations, size, fill=self._fill)
 
     def __len__(self) -> int:
         return len(self.store)

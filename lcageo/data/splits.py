@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcageo.data.annotations import LabelledSet, Problem, ProblemKind
+from lcageo.data.annotations import LabelledSet, Problem, ProblemKind, SplitName
 from lcageo.data.classmap import ClassMap, joined
-from lcageo.data.dior import DiorSplit
-from lcageo.data.sets import format_of, has_splits, read_source
+from lcageo.data.sets import Naming, read_source, splits_in
 from lcageo.errors import UsageError
 
 
@@ -42,24 +41,27 @@ class Splits:
 def read_splits(
     sources: Sequence[Path],
     validation: Sequence[Path] = (),
-    wanted: Sequence[DiorSplit] = (),
+    wanted: Sequence[SplitName] = (),
     class_map: ClassMap | None = None,
+    naming: Naming | None = None,
 ) -> Splits:
     """Reads every split of some sources.
 
     Args:
         sources: files and folders in any of the formats that `data.sets` knows.
         validation: more sources, whose classes must all occur in the others.
-        wanted: which lists of DIOR folders to read; none: all existing ones that do not overlap.
+        wanted: which splits to read of sources that have several; none: all that do not overlap.
         class_map: names to merge.
+        naming: what the user says of the sources besides their paths.
 
     Raises:
         DataError: if a source is in none of them, cannot be read, or has no list of images.
         UsageError: if a source is named twice, or the wanted splits overlap or fit no source.
     """
     everything = [*sources, *validation]
-    _check(everything, wanted)
-    splits = [split for source in everything for split in _splits_of(source, wanted)]
+    existing = {source: splits_in(source, naming) for source in everything}
+    _check(everything, wanted, any(existing.values()))
+    splits = [split for source in everything for split in _splits_of(source, wanted, existing[source], naming)]
     problems: list[Problem] = []
     if class_map is not None:
         problems += _unknown_names(splits, class_map)
@@ -71,25 +73,31 @@ def read_splits(
     return Splits(dict(zip(names, splits, strict=True)), tuple(problems))
 
 
-def _check(sources: Sequence[Path], wanted: Sequence[DiorSplit]) -> None:
+def _check(sources: Sequence[Path], wanted: Sequence[SplitName], have_splits: bool) -> None:
     paths = [source.resolve() for source in sources]
     for index, path in enumerate(paths):
         if path in paths[:index]:
             raise UsageError(f"data '{sources[index]}' is named twice; name each source once")
-    if DiorSplit.TRAINVAL in wanted and {DiorSplit.TRAIN, DiorSplit.VAL} & set(wanted):
+    if SplitName.TRAINVAL in wanted and {SplitName.TRAIN, SplitName.VAL} & set(wanted):
         raise UsageError("--split trainval already contains train and val; use either it or these")
-    if wanted and not any(map(has_splits, sources)):
-        raise UsageError("--split chooses lists of DIOR folders, but no source is one; leave it out")
+    if wanted and not have_splits:
+        raise UsageError("--split chooses among the splits of a source, but no source has several; leave it out")
 
 
-def _splits_of(source: Path, wanted: Sequence[DiorSplit]) -> list[Split]:
-    path, form = source.resolve(), format_of(source)
-    if form is None or form.splits is None:
-        names = (source.stem, f"{path.parent.name}/{source.stem}", str(source))
-        return [Split(source, read_source(source, DiorSplit.TRAIN), names)]
+def _splits_of(
+    source: Path, wanted: Sequence[SplitName], existing: Sequence[SplitName], naming: Naming | None
+) -> list[Split]:
+    path = source.resolve()
+    if not existing:
+        names = (source.stem or path.name, f"{path.parent.name}/{source.stem}", str(source))
+        return [Split(source, read_source(source, SplitName.TRAIN, naming=naming), names)]
     return [
-        Split(source, read_source(source, split), (str(split), f"{path.name}, {split}", f"{source}, {split}"))
-        for split in dict.fromkeys(wanted) or form.splits(source)
+        Split(
+            source,
+            read_source(source, split, naming=naming),
+            (str(split), f"{path.name}, {split}", f"{source}, {split}"),
+        )
+        for split in dict.fromkeys(wanted) or existing
     ]
 
 

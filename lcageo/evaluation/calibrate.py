@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.calibration import Calibration, expected, sigmoid
+from lcageo.calibration import SMALLEST, Calibration, expected
 from lcageo.metrics.summary import Evaluation
+
+Floats = NDArray[np.float64]
 
 MIN_SCORE = 0.1
 """Boxes that score less are not calibrated: nobody reads them, and there are so many that they would decide the fit."""
@@ -27,7 +30,7 @@ _STEPS = 50
 class Judged:
     """Boxes of one class in one data set."""
 
-    scores: NDArray[np.float64]
+    scores: Floats
     right: NDArray[np.bool_]
     """Whether each box is an object's, at an IoU of 0.5 and better than all others of it."""
 
@@ -92,7 +95,7 @@ def reliability(
     predicted = covered = 0
     for name, calibration in fitted.items():
         parts = [part[name] for part in boxes if name in part]
-        probability += [calibration.probability(one.scores) for one in parts]
+        probability += [_sigmoid(_log_odds(calibration, one.scores)) for one in parts]
         right += [one.right for one in parts]
         for index, one in enumerate(parts):
             counted = one.scores > thresholds[name]
@@ -100,7 +103,7 @@ def reliability(
             if not others or counted.sum() < MIN_BOXES:
                 continue
             blind = replace(fit(Judged.joined(others)), spread=spread(others))
-            interval = expected(blind, one.scores[counted])
+            interval = expected(blind, Counter(one.scores[counted].tolist()))
             predicted += 1
             covered += int(interval.low <= one.right[counted].sum() <= interval.high)
     return Reliability(calibration_error(np.concatenate(probability), np.concatenate(right)), predicted, covered)
@@ -112,8 +115,7 @@ def fit(boxes: Judged) -> Calibration:
     Source:
         Kull, Silva Filho and Flach, "Beta calibration", AISTATS 2017: logistic regression on ln s and -ln(1 - s).
     """
-    s = np.clip(boxes.scores, 1e-6, 1 - 1e-6)
-    features = np.stack([np.log(s), -np.log1p(-s), np.ones_like(s)], axis=1)
+    features = _features(boxes.scores)
     free = np.array([True, True, True])
     while True:
         a, b, c = _fitted(features, boxes.right, free)
@@ -134,13 +136,13 @@ def spread(parts: Sequence[Judged]) -> float:
     shifts, variances = [], []
     for index in large:
         others = fit(Judged.joined([one for number, one in enumerate(parts) if number != index]))
-        shift, variance = _shift(others.log_odds(parts[index].scores), parts[index].right)
+        shift, variance = _shift(_log_odds(others, parts[index].scores), parts[index].right)
         shifts.append(shift)
         variances.append(variance)
     return math.sqrt(max(float(np.mean(np.square(shifts))) - float(np.mean(variances)), 0.0))
 
 
-def calibration_error(probability: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(probability: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:
     """Expected calibration error: the mean difference of predicted and true share, over equal intervals of probability.
 
     Source:
@@ -153,15 +155,27 @@ def calibration_error(probability: NDArray[np.float64], right: NDArray[np.bool_]
     return float(np.abs(difference).sum() / len(probability))
 
 
-def _fitted(
-    features: NDArray[np.float64], right: NDArray[np.bool_], free: NDArray[np.bool_]
-) -> tuple[float, float, float]:
+def _features(scores: Floats) -> Floats:
+    """(N, 3) what a, b and c of a calibration are multiplied with."""
+    s = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    return np.stack([np.log(s), -np.log1p(-s), np.ones_like(s)], axis=1)
+
+
+def _log_odds(calibration: Calibration, scores: Floats) -> Floats:
+    return np.asarray(_features(scores) @ [calibration.a, calibration.b, calibration.c], np.float64)
+
+
+def _sigmoid(log_odds: Floats) -> Floats:
+    return np.asarray(0.5 * (1 + np.tanh(log_odds / 2)), np.float64)
+
+
+def _fitted(features: Floats, right: NDArray[np.bool_], free: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Newton's method on the penalised likelihood; coefficients that are not free stay 0."""
     identity = np.array([1.0, 1.0, 0.0])
     weights = np.where(free, identity, 0.0)
     chosen = features[:, free]
     for _ in range(_STEPS):
-        p = sigmoid(features @ weights)
+        p = _sigmoid(features @ weights)
         slope = chosen.T @ (right - p) - PRIOR * (weights - identity)[free]
         curvature = (chosen * (p * (1 - p))[:, None]).T @ chosen + PRIOR * np.eye(chosen.shape[1])
         step = np.linalg.solve(curvature, slope)
@@ -173,11 +187,11 @@ def _fitted(
     return a, b, c
 
 
-def _shift(log_odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
+def _shift(log_odds: Floats, right: NDArray[np.bool_]) -> tuple[float, float]:
     """The common shift of log-odds that explains how many boxes are right, and its sampling variance."""
     shift = 0.0
     for _ in range(_STEPS):
-        p = sigmoid(log_odds + shift)
+        p = _sigmoid(log_odds + shift)
         information = float((p * (1 - p)).sum()) + PRIOR / 4  # a weak prior: sets in which all is right stay finite
         step = (float(right.sum() - p.sum()) - shift * PRIOR / 4) / information
         shift += float(np.clip(step, -1.0, 1.0))

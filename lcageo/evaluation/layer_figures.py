@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan, nan
+from math import floor, isnan, nan
 from pathlib import Path
 from typing import Any
+
+from lcageo.metrics.curves import OperatingPoint
+from lcageo.metrics.summary import FEW_OBJECTS
+from lcageo.vector.columns import SCORE_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class LayerFigures:
     """True positives: found objects that are matched with a true one."""
     average_precision: float | None
     """AP at the minimum IoU; of all classes: the mean over those with true objects. None without scores."""
+    best: OperatingPoint | None = None
+    """Where F1 is highest, of a class with scores of which a true object is found; else None."""
+    lowest: float | None = None
+    """The lowest score in the layer; None without scores."""
 
     @property
     def precision(self) -> float:
@@ -46,6 +54,8 @@ class LayerFigures:
             "false_positives": self.found - self.right,
             "misses": self.truth - self.right,
             **{name: None if share is None or isnan(share) else share for name, share in shares.items()},
+            "best_score": None if self.best is None else self.best.score,
+            "best_f1": None if self.best is None else self.best.f1,
         }
 
     def row(self) -> tuple[str, ...]:
@@ -86,6 +96,26 @@ class LayerEvaluation:
             "overall": self.overall.as_json(),
             "warnings": list(self.warnings),
         }
+
+    def best_thresholds(self) -> list[str]:
+        """Lines that say which minimum score gives the best F1 of each class, and how to apply it."""
+        lines, limits = [], []
+        for one in self.per_class:
+            if one.best is None:
+                continue
+            limit = floor(one.best.score * 10**SCORE_DIGITS) / 10**SCORE_DIGITS
+            limits.append(f"{one.name}={limit:g}")
+            point = one.best
+            below = one.lowest is not None and point.score <= one.lowest and point.recall < 1
+            lines.append(
+                f"best threshold of {one.name}: {limit:g}, with F1 {point.f1:.3f}, "
+                f"precision {point.precision:.3f}, recall {point.recall:.3f}"
+                + (": its lowest score; a lower one may be better (detect --keep 0.05)" if below else "")
+                + (f"; measured on only {one.truth:,} objects" if one.truth < FEW_OBJECTS else "")
+            )
+        if limits:
+            lines.append(f"to apply: lcageo filter {self.layer} OUT --per-class '{','.join(limits)}'")
+        return lines
 
     def table(self) -> list[tuple[str, ...]]:
         """A header, a row for each class, and one for all."""

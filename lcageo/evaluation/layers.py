@@ -20,15 +20,10 @@ from lcageo.evaluation.layer_figures import LayerEvaluation, LayerFigures
 from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.transform import accuracy_warnings
-from lcageo.vector.polygons import (
-    CLASS_COLUMNS,
-    Geometries,
-    PolygonLayer,
-    class_text,
-    read_polygons,
-    valid_polygons,
-)
+from lcageo.vector.columns import CLASS_COLUMNS, first_column
+from lcageo.vector.polygons import Geometries, PolygonLayer, class_text, polygons_of, valid_polygons
 from lcageo.vector.publish import Publication, refuse_inputs
+from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget, layer_files
 from lcageo.vector.write import write_layer
@@ -76,6 +71,7 @@ def evaluate_layer(
     score: float | None = None,
     iou: float = 0.5,
     class_map: ClassMap | None = None,
+    class_field: str | None = None,
     output: Path | None = None,
     overwrite: bool = False,
 ) -> LayerEvaluation:
@@ -89,6 +85,7 @@ def evaluate_layer(
         score: minimum score of a found object that counts; None: all count.
         iou: minimum intersection over union of a match.
         class_map: names to merge, in both layers.
+        class_field: attribute that holds the classes, in the layers that have it; None: it is found by its name.
         output: file for all found and missed objects as one layer; its suffix chooses the format.
         overwrite: whether `output` may be replaced.
 
@@ -101,8 +98,8 @@ def evaluate_layer(
     if not 0 < iou <= 1:
         raise ConfigError(f"iou {iou} is out of range; give a value above 0 and at most 1")
     target = None if output is None else _checked_output(output, (layer, truth), overwrite)
-    true = read_polygons(truth, "--truth")
-    own = _scoring(read_polygons(layer, "--layer"), score)
+    true, own, read = _opened(layer, truth, class_field)
+    own = _scoring(own, score)
     found = _in_crs_of(true, own)
     accuracy = _accuracy(own, true)
     classes, labels, notes = _classes(found, true, class_map or ClassMap())
@@ -113,7 +110,7 @@ def evaluate_layer(
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
     crs = plane or true.crs
-    warnings = (*found.warnings, *true.warnings, *notes, *_apart(found, true), *accuracy)
+    warnings = (*found.warnings, *true.warnings, *read, *notes, *_apart(found, true), *accuracy)
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
     if target is not None:
@@ -124,6 +121,20 @@ def evaluate_layer(
             write_layer([layer_of_all], record, publication.draft_of(target))
             publication.publish()
     return evaluation
+
+
+def _opened(layer: Path, truth: Path, class_field: str | None) -> tuple[PolygonLayer, PolygonLayer, tuple[str, ...]]:
+    """The true and the found objects, with `class` and `score` as far as they have them, and messages about that."""
+    files = open_layer(truth, "--truth"), open_layer(layer, "--layer")
+    fields = [None if class_field is None else first_column(file.columns, [class_field]) for file in files]
+    if class_field is not None and not any(fields):
+        raise DataError(
+            f"neither '{layer}' nor '{truth}' has an attribute '{class_field}' (--class-field); they have "
+            f"{', '.join(dict.fromkeys((*files[1].columns, *files[0].columns)))}"
+        )
+    named = [file.as_objects(name) for file, name in zip(files, fields, strict=True)]
+    (true, of_true), (found, of_found) = named
+    return polygons_of(true, "--truth"), polygons_of(found, "--layer"), (*of_found, *of_true)
 
 
 def match_objects(found: Objects, truth: Objects, scores: Floats, min_iou: float) -> Matching:
@@ -233,12 +244,10 @@ def _classes(
     notes = []
     names: list[list[str]] = []
     for layer in (found, truth):
-        column = layer.column(CLASS_COLUMNS)
+        column = layer.column(CLASS_COLUMNS[:1])
         if column is None and len(layer):
             missing = f"{', '.join(CLASS_COLUMNS[:-1])} or {CLASS_COLUMNS[-1]}"
             notes.append(f"'{layer.path}' has no column {missing}; objects are matched regardless of class")
-        elif column is not None and column.lower() != CLASS_COLUMNS[0]:
-            notes.append(f"classes of '{layer.path}' are read from its column '{column}'")
         names.append([] if column is None else [class_text(value) or NO_CLASS for value in layer.frame[column]])
     known = set(names[0]) | set(names[1])
     notes += [f"class map: no object has the class '{name}'" for name in class_map.targets if name not in known]
@@ -296,8 +305,14 @@ def _figures(
     figures = []
     for label, name in enumerate(classes):
         own = of_found[ends[label] : ends[label + 1]]
-        ap = None if scores is None else curve_of(scores[own], right[own], truth[label]).average_precision()
-        figures.append(LayerFigures(name, truth[label], len(own), int(right[own].sum()), ap))
+        counts = truth[label], len(own), int(right[own].sum())
+        if scores is None:
+            figures.append(LayerFigures(name, *counts, None))
+            continue
+        curve = curve_of(scores[own], right[own], truth[label])
+        best = curve.best_f1() if right[own].any() else None
+        lowest = float(scores[own].min()) if len(own) else None
+        figures.append(LayerFigures(name, *counts, curve.average_precision(), best, lowest))
     aps = [one.average_precision for one in figures if one.average_precision is not None and one.truth]
     mean = None if scores is None else float(np.mean(aps)) if aps else nan
     return tuple(figures), LayerFigures("all", len(labels[1]), len(right), int(right.sum()), mean)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from PIL import Image
 
 from lcageo.config import NATIVE_GSD, DetectConfig
 from lcageo.data.annotations import Annotation
-from lcageo.data.images import wrong_size
+from lcageo.data.images import is_turned, read_annotated, wrong_size
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.inference.plan import ScenePlan, plan_scene, tile_grid, with_passes
@@ -19,7 +24,7 @@ from lcageo.runtime.predictor import Predictor
 from lcageo.scene.describe import MAX_ENLARGEMENT
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.stretch import choose_stretch
+from lcageo.scene.stretch import Stretch, choose_stretch
 
 TILE_STEP = 32
 """Tile sizes are multiples of it: the coarsest usual stride of the network."""
@@ -63,14 +68,14 @@ def find_in_tiles(
         DataError: if its size differs from its record's.
         ConfigError: if the overlap is not allowed.
     """
-    with open_scene(annotation.image) as scene:
+    with _opened(annotation) as scene:
         size = scene.info.width, scene.info.height
         if size != (annotation.width, annotation.height):
             raise DataError(wrong_size(annotation, size))
         if tiling is None:
             plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD))
         else:
-            plan = plan_image(scene, predictor.card, config, tiling)
+            plan = plan_image(scene, predictor.card, config, tiling, annotation.stretch)
         # Labelled images are seldom georeferenced, and unreadable parts raise an error: no warning is needed.
         result = detect_in_memory(plan, Run(LocalRunner(predictor, batch), config, warn=lambda line: None))
         if result.summary.holes:
@@ -78,7 +83,23 @@ def find_in_tiles(
         return result.detections
 
 
-def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tiling) -> ScenePlan:
+@contextmanager
+def _opened(annotation: Annotation) -> Iterator[Scene]:
+    """The image as a scene; a photograph that is stored turned, as an upright copy: GDAL passes over its tag."""
+    if not is_turned(annotation):
+        with open_scene(annotation.image) as scene:
+            yield scene
+        return
+    with TemporaryDirectory(prefix="lcageo-") as folder:
+        copy = Path(folder) / f"{annotation.image.stem}.tif"
+        Image.fromarray(read_annotated(annotation)).save(copy)
+        with open_scene(copy) as scene:
+            yield scene
+
+
+def plan_image(
+    scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tiling, stretch: Stretch | None = None
+) -> ScenePlan:
     """Tiles of an image, all of whose pixels count.
 
     Args:
@@ -86,6 +107,7 @@ def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tili
         card: the model's card.
         config: overlap and passes, as for scenes.
         tiling: side of the tiles, and enlargement.
+        stretch: that of the image's set, for values of more than eight bits; None: that of the image.
 
     Raises:
         ConfigError: if the overlap is not allowed.
@@ -93,5 +115,5 @@ def plan_image(scene: Scene, card: ModelCard, config: DetectConfig, tiling: Tili
     info, tile = scene.info, tiling.side or card.tile_size
     scale = (1 / tiling.enlargement, 1 / tiling.enlargement)
     grid = tile_grid(info, replace(card, tile_size=tile), config, scale)
-    reader = TileReader(scene, choose_stretch(scene)[0], None, tile, card.fill)
+    reader = TileReader(scene, stretch or choose_stretch(scene)[0], None, tile, card.fill)
     return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

@@ -49,7 +49,7 @@ def esri_definition(
         "BatchSize": 1,
         "Padding": overlap_px // 2,
         "Threshold": round(statistics.median(card.least_scores(None).values()), 2),  # ArcGIS has a single one
-        "IouThreshold": DetectConfig().iou,
+        "IouThreshold": DetectConfig.DEFAULT_IOU,
         "Fill": list(card.fill),
         # Values start at 1, as 0 is background in ArcGIS.
         "Classes": [

@@ -8,11 +8,11 @@ import warnings
 from typing import TYPE_CHECKING, Unpack
 
 from lcageo.config import Backend, DetectConfig, DetectOptions, Precision, RunnerConfig, choice
+from lcageo.inference.asked import open_asked
 from lcageo.inference.factory import open_predictor
 from lcageo.inference.scene import detect_scene
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.restriction import restriction_notice
-from lcageo.scene.raster import open_scene
 from lcageo.vector.features import features
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def detect(
         choice(Precision, precision, "precision"),
     )
     predictor = open_predictor(asked, config, _Warnings())
-    with open_scene(os.fspath(scene), config.bands) as opened:
+    with open_asked(os.fspath(scene), predictor.card, config) as opened:
         result = detect_scene(opened, predictor, config, warn=lambda line: warnings.warn(line, stacklevel=2))
     info, place = result.summary.info, result.summary.info.georeference
     found = features(result.detections, result.summary.classes, place.to_map, place.crs, info.name)

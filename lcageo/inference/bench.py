@@ -45,11 +45,17 @@ def candidates(device: str, card: ModelCard) -> list[Engine]:
     """The engines of this machine that are worth measuring for a model; the device is named as by users."""
     if card.is_quantised:
         return [Engine(backend, Precision.INT8, "cpu") for backend in (Backend.OPENVINO, Backend.ONNX)]
+    on_cpu = [
+        Engine(Backend.OPENVINO, FP32, "cpu"),
+        Engine(Backend.OPENVINO, BF16, "cpu"),
+        Engine(Backend.ONNX, FP32, "cpu"),
+    ]
+    if card.is_graph:
+        return on_cpu
     torch_backends = [Backend.TORCH, Backend.COMPILED]
     if not machine.stays_on_cpu(device):
         return [Engine(backend, precision, device) for backend in torch_backends for precision in (FP32, BF16)]
-    openvino = [Engine(Backend.OPENVINO, precision, "cpu") for precision in (FP32, BF16)]
-    return openvino + [Engine(backend, FP32, "cpu") for backend in (Backend.ONNX, *torch_backends)]
+    return on_cpu + [Engine(backend, FP32, "cpu") for backend in torch_backends]
 
 
 def measure_each(

@@ -39,7 +39,7 @@ def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages) -> 
         DeviceError: if the device or the backend is not available.
         UsageError: if the model cannot do what the config asks for.
     """
-    card = _find_card(asked.model, say)
+    card = _find_card(asked, say)
     if must_prepare(card, asked.engine):
         say.note(f"preparing model '{card.name}' for this machine, once: about twenty seconds")
     predictor = load_engine(card, config, asked.engine)
@@ -79,14 +79,19 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
         raise UsageError("--max-memory is for one process; with --cluster, use --batch and limit the workers' memory")
     from lcageo.inference.cluster import cluster_runner  # Dask takes a second to load
 
-    card = _find_card(asked.model, say)
+    card = _find_card(asked, say)
     with cluster_runner(asked.cluster, card, config, asked.engine, asked.batch) as runner:
         say.note(f"{runner.workers} worker(s) at {asked.cluster}, the first one with {runner.engine}")
         yield runner
 
 
-def _find_card(model: str | None, say: Messages) -> ModelCard:
-    card = find_card(model)
+def _find_card(asked: RunnerConfig, say: Messages) -> ModelCard:
+    card = find_card(asked.model, asked.about)
+    if card.layout is not None and not card.has_gsd:
+        say.warn(
+            f"model '{card.name}' does not say for which resolution it was trained, so scenes are searched at their "
+            "own; if that is another one, give --model-gsd in metres per pixel"
+        )
     if not card.is_trained:
         say.warn(f"model '{card.name}' is untrained: its boxes are meaningless")
     say.detail(f"model {card.name}; trained on: {card.trained_on or 'nothing'}")

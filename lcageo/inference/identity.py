@@ -28,7 +28,8 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     """
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
     edge = plan.reader.edge
-    files = file_identity(sorted({scene.info.address, *scene.files()}))
+    address = scene.info.path if scene.info.address.startswith("<") else scene.info.address  # a basemap's definition
+    files = file_identity(sorted({address, *scene.files()}))
     return {
         **{f"file {name}": value for name, value in files.items()},
         "the scene's grid": [scene.info.width, scene.info.height, scene.info.dtype, scene.info.mask],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lcageo.errors import UsageError
 from lcageo.inference.journal import broke_off_publishing, journal_path
-from lcageo.remote import is_remote, key, public
+from lcageo.remote import is_remote, key, public, scene_name
 from lcageo.runtime.onnx_graph import cache_folder
 from lcageo.vector.database_table import DatabaseTable, is_database
 from lcageo.vector.formats import DEFAULT_SUFFIX
@@ -183,7 +183,7 @@ def _further_layer(scene: str, path: Path | None, what: str) -> FileTarget | Non
 
 def _stem(scene: str) -> str:
     """The name of a scene's results."""
-    return Path(public(scene)).stem
+    return scene_name(scene)
 
 
 def _is_folder_of_scenes(path: Path) -> bool:

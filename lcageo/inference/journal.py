@@ -284,14 +284,13 @@ class Journal:
         of_each = (next(self._database.rows(query, limits)) for limits in enumerate(minimum))
         return tuple(count for (count,) in of_each)
 
-    def score_counts(self, label: int, minimum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The scores, rounded as in layers, of a class's objects from `minimum` on, and how many objects have each."""
+    def score_counts(self, label: int, minimum: float) -> dict[float, int]:
+        """Number of a class's objects by score, rounded as in layers, from `minimum` on."""
         query = (
             f"SELECT ROUND(score, {SCORE_DIGITS}) AS rounded, COUNT(*) FROM objects "
             "WHERE label = ? AND rounded >= ? GROUP BY rounded"
         )
-        rows = np.array(list(self._database.rows(query, (label, minimum))), np.float64).reshape(-1, 2)
-        return rows[:, 0], rows[:, 1]
+        return dict(self._database.rows(query, (label, minimum)))
 
     def totals(self) -> tuple[int, int]:
         """Number of tiles without a valid pixel, and of boxes left out for their size."""

@@ -209,11 +209,11 @@ def _target_gsd(info: SceneInfo, own: float, card: ModelCard, gsd: float | str) 
                 f"give at least {own / MAX_ENLARGEMENT:.3g}"
             )
         outside = not finest * (1 - NATIVE_TOLERANCE) <= gsd <= coarsest * (1 + NATIVE_TOLERANCE)
-        note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {finest:g} to {coarsest:g} m per pixel"
+        note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {card.gsd_text} m per pixel"
         return (own if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd), [note] if outside else []
     if gsd == NATIVE_GSD or finest <= own <= coarsest:
         return own, []
-    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works from {finest:g} to {coarsest:g} m"
+    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works at {card.gsd_text} m"
     if own > coarsest * MAX_ENLARGEMENT:
         return own, [f"{what}: its objects are too small to be seen in it; the scene is not resampled"]
     target = finest if own < finest else coarsest

@@ -11,6 +11,7 @@ import pyproj
 
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, unexpected
 from lcageo.geodesy import WGS84, to_longitude_latitude
+from lcageo.inference.asked import open_asked
 from lcageo.inference.hints import hints
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import Job
@@ -20,7 +21,6 @@ from lcageo.inference.record import SceneSummary
 from lcageo.inference.scene import Run, detect_planned
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import Georeference
-from lcageo.scene.raster import open_scene
 from lcageo.stop import StopRequest
 from lcageo.transform import accuracy_warnings
 from lcageo.vector.formats import VectorFormat
@@ -120,7 +120,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
 
 def _run(job: Job, run: Run) -> SceneSummary:
     card, config = run.runner.card, run.config
-    with open_scene(job.scene, config.bands) as scene:
+    with open_asked(job.scene, card, config) as scene:
         refuse_inputs(job.files, ((file, f"a file of scene '{job.scene}'") for file in scene.files()))
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, card, config)

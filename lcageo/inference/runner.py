@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.appearance import look
 from lcageo.config import Engine
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
@@ -22,6 +21,7 @@ from lcageo.inference.plan import ScenePlan
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
+from lcageo.scene.look import look
 from lcageo.scene.order import MAX_CACHE_BYTES, reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
@@ -193,6 +193,6 @@ class _Batches:
         for (tile, image), detections in zip(some, found, strict=False):  # not strict: the batch may be padded
             possible = of_possible_size(detections, card, pixel_m, tile.width, tile.height)
             impossible = len(detections) - len(possible)
-            distance = None if card.appearance is None else card.appearance.distance(look(image, card.fill))
+            distance = None if card.appearance is None else card.appearance.distance(look(image, card.fill).tolist())
             outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), impossible, distance=distance))
         return outcomes

@@ -136,7 +136,7 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
     # Candidates that are only for the review or for the choice of tiles are left out before merging: at a seam, they
     # could make an object yield.
-    merge(plan, config, journal, written_scores(card, config))
+    merge(plan, replace(config, iou=config.merging_iou(card.iou)), journal, written_scores(card, config))
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
     distance = journal.distance(plan.first, plan.first + len(plan.grid))
@@ -163,7 +163,7 @@ def _expected(
 ) -> dict[str, Expected]:
     """How many of the objects found are probably right, of each class whose scores are calibrated."""
     return {
-        name: expected(card.calibration[name], *journal.score_counts(label, least[name]))
+        name: expected(card.calibration[name], journal.score_counts(label, least[name]))
         for label, (name, count) in enumerate(zip(card.classes, counts, strict=True))
         if count and name in card.calibration
     }
@@ -270,7 +270,7 @@ def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:
     return MergeRule(
         grid.scene_width,
         grid.scene_height,
-        config.iou,
+        config.merging_iou(),
         config.merge_metric,
         config.agnostic,
         (SEAM_TOLERANCE_PX * coarsest[0], SEAM_TOLERANCE_PX * coarsest[1]),

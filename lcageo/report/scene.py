@@ -16,6 +16,7 @@ from lcageo.errors import OutputError, UsageError
 from lcageo.report.packed_columns import pack, pack_polygons
 from lcageo.report.page import make_page, picture_address, provenance_rows
 from lcageo.report.pixel_objects import FloatArray, Frame, PlacedLayer, place_areas, place_layer
+from lcageo.scene.basemap import is_basemap
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene, open_scene
@@ -25,6 +26,7 @@ from lcageo.vector.parts import apart_note
 from lcageo.vector.publish import Publication, check_output, refuse_inputs
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import layer_files
 
 PAGE_SUFFIX = ".html"
 SCRIPTS = ("page.js", "view.js", "list.js", "scene.js", "scene_map.js")
@@ -61,7 +63,14 @@ class ScenePage:
 
 
 def report_scene(
-    scene: str, layer: Path, target: Path, holes: Path | None = None, side: int = PAGE_SIDE, overwrite: bool = False
+    scene: str,
+    layer: Path,
+    target: Path,
+    holes: Path | None = None,
+    side: int = PAGE_SIDE,
+    overwrite: bool = False,
+    class_field: str | None = None,
+    crs: str | None = None,
 ) -> ScenePage:
     """Writes the page of a scene.
 
@@ -72,6 +81,8 @@ def report_scene(
         holes: the layer that `detect --holes` wrote.
         side: maximum length of the picture's longer side, pixels.
         overwrite: whether the target may be replaced.
+        class_field: attribute of the layer that holds the classes; None: it is found by its name.
+        crs: CRS of a scene that has none; None: the one that the layer records.
 
     Raises:
         UsageError: if the target exists or does not end in .html, or the side is out of range.
@@ -82,9 +93,9 @@ def report_scene(
         raise UsageError(f"output '{target}' is not an HTML page; choose a file name that ends in {PAGE_SUFFIX}")
     check_side(side)
     check_output(target, [target], overwrite)
-    read: list[tuple[str | Path, str]] = [(scene, "the scene"), (layer, "the layer")]
+    read: list[tuple[str | Path, str]] = [(scene, "the scene"), *((file, "the layer") for file in layer_files(layer))]
     refuse_inputs([target], read + ([(holes, "the layer of holes")] if holes is not None else []))
-    return write_scene_page(scene, layer, target, holes, side)
+    return write_scene_page(scene, layer, target, holes, side, class_field, crs)
 
 
 def check_side(side: int) -> None:
@@ -98,18 +109,29 @@ def check_side(side: int) -> None:
 
 
 def write_scene_page(
-    scene: str, layer: Path, target: Path, holes: Path | None, side: int, index: str | None = None
+    scene: str,
+    layer: Path,
+    target: Path,
+    holes: Path | None,
+    side: int,
+    class_field: str | None = None,
+    crs: str | None = None,
+    index: str | None = None,
 ) -> ScenePage:
     """Writes a page as `report_scene` does, without its checks; `index`: relative URL of the survey's index."""
-    found = open_layer(layer, "")
-    with _open(scene, _bands(found.record)) as opened:
+    found, notes = open_layer(layer, "").as_objects(class_field)
+    if is_basemap(scene):
+        raise UsageError(
+            f"'{scene}' is a basemap, without a size to show; save the area as a GeoTIFF with gdal_translate -projwin"
+        )
+    with _open(scene, _bands(found.record), crs or _crs(found.record)) as opened:
         frame = _frame(opened.info)
         placed = place_layer(found, frame, MAX_OBJECTS)
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
         picture = reduced_image(opened, _stretch(found.record) or choose_stretch(opened)[0], side)
         place = (opened.info.georeference.crs, None if found.record.scene else found.crs, *opened.info.centre())
         accuracy = accuracy_warnings(f"positions of '{layer}' in the scene", [place], opened.info.gsd_m)
-    warnings = (*_warnings(found, placed), *accuracy)
+    warnings = (*notes, *_warnings(found, placed), *accuracy)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     calibration = found.record.calibration or {}
     data = {
@@ -170,11 +192,17 @@ def write_text(text: str, target: Path) -> None:
         publication.publish()
 
 
-def _open(scene: str, bands: tuple[int, int, int] | None) -> Scene:
+def _open(scene: str, bands: tuple[int, int, int] | None, crs: str | None) -> Scene:
     try:
-        return open_scene(scene, bands)
+        return open_scene(scene, bands, crs)
     except UsageError:  # a copy of the scene with fewer bands
-        return open_scene(scene)
+        return open_scene(scene, crs=crs)
+
+
+def _crs(record: RunRecord) -> str | None:
+    """The CRS that the user gave with the scene, if the layer records one."""
+    given = (record.parameters or {}).get("crs")
+    return given if isinstance(given, str) else None
 
 
 def _frame(info: SceneInfo) -> Frame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,13 +12,17 @@ from lcageo.appearance import Appearance
 from lcageo.calibration import Calibration
 from lcageo.config import DEFAULT_MODEL, DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
-from lcageo.network_config import NetworkConfig, Norm, Preset
+from lcageo.network_config import NetworkConfig, Norm, OnnxConfig, Preset
+from lcageo.runtime.card_checks import refuse_invalid
+from lcageo.runtime.layouts import Layout
+from lcageo.runtime.onnx_file import ANY_GSD_M, onnx_entries
 from lcageo.toml import toml_text
 
 FOLDER_CARD = "model.toml"
 """File name of the card in a folder that `train` wrote."""
-STRUCTURE_SUFFIX = ".graph.onnx"
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt", ".torchscript")
+NOTHING_SAID = OnnxConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class ModelCard:
     """A model: its network, what it was trained for, and where its weights are."""
 
     name: str
-    network: NetworkConfig
+    network: NetworkConfig | None
+    """None for a detector of another program, see `layout`."""
     classes: tuple[str, ...]
     tile_size: int
     """Side of the square tiles that it takes, pixels."""
@@ -64,55 +68,13 @@ class ModelCard:
     """Metrics measured on validation data."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """How it was trained: settings, version, commit. See `enlarges` and `has_fixed_statistics` for what is read."""
+    layout: Layout | None = None
+    """How the outputs of another program's ONNX graph are read; None for a network of our own."""
+    iou: float | None = None
+    """Overlap above which its boxes are merged, unless the user asks for another; None: DetectConfig.DEFAULT_IOU."""
 
     def __post_init__(self) -> None:
-        checks = {
-            "classes (one name each, as many as network.num_classes)": len(set(self.classes))
-            == len(self.classes)
-            == self.network.num_classes,
-            "name, licence, restriction and trained_on (text)": all(
-                isinstance(text, str)
-                for text in (self.name, self.licence, self.restriction, self.trained_on, self.sha256)
-            ),
-            "thresholds, calibration, size_m, metrics and recipe (tables)": all(
-                isinstance(table, dict)
-                for table in (self.thresholds, self.calibration, self.size_m, self.metrics, self.recipe)
-            ),
-            "tile_size and largest_object_px (whole numbers)": isinstance(self.tile_size, int)
-            and isinstance(self.largest_object_px, int | None),
-            "metrics (strings, numbers, and lists and tables of them; figures are numbers)": _is_plain(self.metrics)
-            and all(map(_holds_figures, [self.metrics, *self.metrics.values()])),
-            "recipe (strings, numbers, and lists and tables of them)": _is_plain(self.recipe),
-        }
-        self._refuse_unless(checks)
-        checks = {
-            "tile_size (64 to 4096, a multiple of 32)": 64 <= self.tile_size <= 4096 and self.tile_size % 32 == 0,
-            "gsd_m (two values in metres per pixel, ascending)": 0 < self.gsd_m[0] <= self.gsd_m[1] < math.inf,
-            "mean (0 to 255)": all(0 <= value <= 255 for value in self.mean),
-            "std (positive)": all(0 < value < math.inf for value in self.std),
-            "restriction (one line)": self.restriction.isprintable(),
-            "sha256 (64 hexadecimal digits)": len(self.sha256) == 64 and set(self.sha256) <= set("0123456789abcdef"),
-            "thresholds (0 to 1, for its classes)": set(self.thresholds) <= set(self.classes)
-            and all(0 <= value <= 1 for value in self.thresholds.values()),
-            "calibration (for its classes)": set(self.calibration) <= set(self.classes),
-            "size_m (two lengths in metres, ascending, for its classes)": set(self.size_m) <= set(self.classes)
-            and all(0 <= low < high < math.inf for low, high in self.size_m.values()),
-            "precisions (bf16, fp16)": set(self.precisions) <= {Precision.BF16, Precision.FP16},
-            "lengths_px (two lengths in pixels, ascending)": self.lengths_px is None
-            or 0 < self.lengths_px[0] < self.lengths_px[1] < math.inf,
-            "largest_object_px (positive)": self.largest_object_px is None or self.largest_object_px > 0,
-        }
-        self._refuse_unless(checks)
-
-    def _refuse_unless(self, checks: dict[str, bool]) -> None:
-        for what, holds in checks.items():
-            if not holds:
-                raise ConfigError(f"the card of model '{self.name}' has an invalid entry; expected {what}")
-
-    @property
-    def structure(self) -> Path:
-        """File of the graph without weights (`lcageo.runtime.onnx_structure`), with which it runs without torch."""
-        return self.weights.parent / f"{self.name}{STRUCTURE_SUFFIX}"
+        refuse_invalid(self)
 
     @property
     def is_trained(self) -> bool:
@@ -136,9 +98,38 @@ class ModelCard:
         return any(map(self.recipe.get, ("pretrained", "backbone_weights", "fixed_statistics")))
 
     @property
-    def is_quantised(self) -> bool:
-        """Whether it is a quantised (int8) graph, which torch cannot run."""
+    def has_gsd(self) -> bool:
+        """Whether it is known which resolutions it works at."""
+        return self.gsd_m != ANY_GSD_M
+
+    @property
+    def gsd_text(self) -> str:
+        """The resolutions it works at, for messages, without the unit."""
+        return " to ".join(dict.fromkeys(f"{gsd:g}" for gsd in self.gsd_m))
+
+    @property
+    def own_network(self) -> NetworkConfig:
+        """The settings of its network.
+
+        Raises:
+            ModelError: if it is a detector of another program.
+        """
+        if self.network is None:
+            raise ModelError(
+                f"model '{self.name}' is a detector of another program, an ONNX graph that lcageo only runs; train and "
+                "export it with that program, or choose a model of lcageo"
+            )
+        return self.network
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether its weights are an ONNX graph, which torch cannot run."""
         return self.weights.suffix == ".onnx"
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it is a quantised (int8) graph of a network of our own."""
+        return self.is_graph and self.layout is None
 
     def has_numbers(self, asked: Precision) -> bool:
         """Whether the model can run in this precision: a quantised one only in int8, others in all but int8."""
@@ -200,29 +191,48 @@ def shipped_cards() -> list[ModelCard]:
     return [read_card(path) for path in sorted(models_folder().glob("*.toml"))]
 
 
-def find_card(model: str | None) -> ModelCard:
-    """The card of a model given as a shipped model's name, a card file, or a folder that `train` wrote.
+def find_card(model: str | None, about: OnnxConfig = NOTHING_SAID) -> ModelCard:
+    """The card of a model: a shipped model's name, a card, a folder that `train` wrote, or another program's ONNX file.
 
     Args:
         model: None for the default model.
+        about: what the user says about an ONNX file.
 
     Raises:
-        ModelError: if there is no such model, or its card cannot be read.
+        ModelError: if there is no such model, or its card or metadata cannot be read or do not say enough.
+        UsageError: if the user says something about a model that is no ONNX file of another program.
     """
+    card = _find_card(model, about)
+    if card.layout is None and about.entries():
+        raise UsageError(
+            f"model '{card.name}' has a card that describes it; --model-classes, --model-gsd, --model-layout and "
+            "--model-tile are for ONNX detectors of other programs"
+        )
+    return card
+
+
+def _find_card(model: str | None, about: OnnxConfig) -> ModelCard:
     if model is None:
         return _default_card()
     path = Path(model)
     if path.is_dir():
         return read_card(path / FOLDER_CARD)
     if path.suffix == ".toml":
-        return read_card(path)
+        return read_card(path, about)
+    if path.suffix == ".onnx":
+        return _card_of_onnx(path, about)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        raise ModelError(
+            f"'{model}' is a checkpoint of PyTorch: it needs the code it was trained with, and can run any other. "
+            f"Export it to ONNX with that code, such as: yolo export model={path.name} format=onnx"
+        )
     shipped = models_folder() / f"{model}.toml"
     if path.name == model and shipped.is_file():
         return read_card(shipped)
     names = ", ".join(card.name for card in shipped_cards()) or "none yet"
     raise ModelError(
         f"there is no model '{model}': neither a model folder (one with {FOLDER_CARD}), "
-        f"nor a card (.toml), nor one of the shipped models ({names})"
+        f"nor a card (.toml), nor an ONNX detector (.onnx), nor one of the shipped models ({names})"
     )
 
 
@@ -233,14 +243,33 @@ def _default_card() -> ModelCard:
     return read_card(path)
 
 
-def read_card(path: Path) -> ModelCard:
-    """Reads and checks a model card.
+def read_card(path: Path, about: OnnxConfig = NOTHING_SAID) -> ModelCard:
+    """Reads and checks a model card; that of an ONNX detector only needs the entries that its metadata lack.
 
     Raises:
         ModelError: if it is missing, not TOML, or an entry is missing, unknown or not allowed.
     """
+    entries = _read_toml(path)
+    if "network" not in entries and str(entries.get("weights", path.with_suffix(".onnx"))).endswith(".onnx"):
+        weights = path.parent / Path(str(entries.pop("weights", path.with_suffix(".onnx").name))).name
+        if "layout" in entries or weights.is_file():
+            entries = onnx_entries(weights, {**entries, **about.entries()})
+    return _checked_card(entries, path)
+
+
+def _card_of_onnx(path: Path, about: OnnxConfig) -> ModelCard:
+    """The card of an ONNX file, from a card of the same name beside it, or from its metadata alone."""
+    beside = path.with_suffix(".toml")
+    if beside.is_file():
+        entries = _read_toml(beside)
+        if entries.get("weights", path.name) == path.name:
+            return read_card(beside, about)
+    return _checked_card(onnx_entries(path, about.entries()), path)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
             f"model card '{path}' cannot be read: {error.strerror}; a model is a card (.toml) beside its weights"
@@ -248,6 +277,9 @@ def read_card(path: Path) -> ModelCard:
     # ValueError also covers bytes that are not UTF-8 and numbers of thousands of digits, RecursionError deep nesting.
     except (ValueError, RecursionError) as error:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
+
+
+def _checked_card(entries: dict[str, Any], path: Path) -> ModelCard:
     try:
         return _card_from(entries, path.resolve().parent)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, ConfigError) as error:
@@ -259,7 +291,8 @@ def read_card(path: Path) -> ModelCard:
 def write_card(card: ModelCard, path: Path) -> None:
     """Writes a card that `read_card` reads back equal; the weights must be in the same folder."""
     entries = {name: value for name, value in asdict(card).items() if value is not None}
-    entries["network"] = {name: value for name, value in entries["network"].items() if value is not None}
+    if card.network is not None:
+        entries["network"] = {name: value for name, value in entries["network"].items() if value is not None}
     entries["weights"] = card.weights.name
     path.write_text(toml_text(entries), encoding="utf-8")
 
@@ -274,26 +307,21 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
     )
     if missing:
         raise ConfigError(f"missing entries {sorted(missing)}")
-    network = dict(entries["network"])
-    network["preset"] = Preset(network["preset"])
-    if "norm" in network:
-        network["norm"] = Norm(network["norm"])
+    layout = None if entries.get("layout") is None else Layout(entries["layout"])
     weights = entries["weights"]
     if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(f"weights must be the name of a .safetensors or .onnx file beside the card, not {weights!r}")
     return ModelCard(
         **{
             **entries,
-            "network": NetworkConfig(**network),
+            "network": None if entries["network"] is None else _network(entries["network"]),
+            "layout": layout,
             "classes": tuple(str(name) for name in entries["classes"]),
             "precisions": tuple(str(name) for name in entries.get("precisions", ())),
             "gsd_m": _two(entries["gsd_m"]),
             "lengths_px": _two(entries["lengths_px"]) if "lengths_px" in entries else None,
-            "calibration": {
-                name: Calibration(**{key: float(value) for key, value in dict(curve).items()})
-                for name, curve in dict(entries.get("calibration", {})).items()
-            },
-            "appearance": _appearance(entries["appearance"]) if "appearance" in entries else None,
+            "calibration": {name: Calibration(**curve) for name, curve in dict(entries.get("calibration", {})).items()},
+            "appearance": Appearance.from_json(entries["appearance"]) if "appearance" in entries else None,
             "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
             "mean": _three(entries["mean"]),
             "std": _three(entries["std"]),
@@ -302,25 +330,12 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
     )
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether JSON can represent it: TOML also has dates."""
-    if isinstance(value, dict | list | tuple):
-        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, str | int | float)
-
-
-def _holds_figures(found: Any) -> bool:
-    """Whether the figures of a data set, if `found` has any, are numbers, as the code that shows them assumes."""
-    if not isinstance(found, dict):
-        return True
-    per_class = found.get("per_class_AP50", {})
-    figures = [found.get(name, 0) for name in ("images", "mAP50", "mAP75", "mAP50_95")]
-    return isinstance(per_class, dict) and all(isinstance(one, int | float) for one in (*figures, *per_class.values()))
-
-
-def _appearance(entry: Any) -> Appearance:
-    rows = tuple(tuple(float(value) for value in row) for row in entry["precision"])
-    return Appearance(tuple(float(value) for value in entry["mean"]), rows, float(entry["limit"]))
+def _network(entries: Any) -> NetworkConfig:
+    network = dict(entries)
+    network["preset"] = Preset(network["preset"])
+    if "norm" in network:
+        network["norm"] = Norm(network["norm"])
+    return NetworkConfig(**network)
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -31,6 +31,11 @@ def side_by_side() -> tuple[int, int]:
     return tiles, max(1, machine.cores() // tiles)
 
 
+def other_backend(card: ModelCard) -> str:
+    """What to try where a backend fails: torch runs all networks, but no graphs."""
+    return "onnx or openvino" if card.is_graph else "torch"
+
+
 class CpuPredictor:
     """Predictor that runs each tile on its own.
 
@@ -73,10 +78,10 @@ class CpuPredictor:
         """Function that runs tiles of this side: a graph has one size, and `evaluate --as-scene` uses smaller tiles."""
         with self._preparing:
             if side not in self._runs:
-                if self.card.is_quantised:
+                if self.card.is_graph:
                     raise DeviceError(
-                        f"model '{self.card.name}' is quantised and takes only tiles of {self.card.tile_size} pixels; "
-                        "choose another model"
+                        f"model '{self.card.name}' is an ONNX graph and takes only tiles of {self.card.tile_size} "
+                        "pixels; choose another model"
                     )
                 self._runs[side] = self._ready(replace(self.card, tile_size=side))
             return self._runs[side]
@@ -89,7 +94,7 @@ class CpuPredictor:
             run(np.zeros((1, 3, card.tile_size, card.tile_size), np.uint8))
         except RuntimeError as error:
             raise DeviceError(
-                f"{self.engine.backend} cannot run model '{card.name}': {error}; try --backend torch"
+                f"{self.engine.backend} cannot run model '{card.name}': {error}; try --backend {other_backend(card)}"
             ) from error
         return run
 

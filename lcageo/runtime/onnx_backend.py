@@ -13,7 +13,7 @@ from lcageo.config import Backend, Engine, Precision
 from lcageo.errors import DeviceError
 from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.cpu_backend import CpuPredictor, Run, side_by_side
+from lcageo.runtime.cpu_backend import CpuPredictor, Run, other_backend, side_by_side
 from lcageo.runtime.selection import Selection
 
 
@@ -44,9 +44,9 @@ class OnnxPredictor(CpuPredictor):
                     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             except RuntimeError as error:
                 raise DeviceError(
-                    f"ONNX Runtime cannot run model '{card.name}': {error}; try --backend torch"
+                    f"ONNX Runtime cannot run model '{card.name}': {error}; try --backend {other_backend(card)}"
                 ) from error
-            return _exported(session) if len(session.get_outputs()) == 1 else _own(session)
+            return _runs(session)
 
         return cls(card, Engine(Backend.ONNX, own, "cpu"), selection, prepare)
 
@@ -63,26 +63,12 @@ def _runtime_errors() -> Generator[None, None, None]:
         raise RuntimeError(str(error)) from error
 
 
-def _own(session: Any) -> Run:
+def _runs(session: Any) -> Run:
     """Runs a graph of `onnx_graph`."""
 
     def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with _runtime_errors():
             scores, boxes = session.run(("scores", "boxes"), {"images": image})
         return scores, boxes
-
-    return run
-
-
-def _exported(session: Any) -> Run:
-    """Runs a graph that `lcageo export` wrote for other programs, which a card may also name as its weights."""
-    (given,) = session.get_inputs()
-
-    def run(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        with _runtime_errors():
-            (found,) = session.run(None, {given.name: image.astype(np.float32) / 255})
-        points = found.transpose(0, 2, 1)
-        centres, halves = points[..., :2], points[..., 2:4] / 2
-        return points[..., 4:], np.concatenate([centres - halves, centres + halves], axis=-1)
 
     return run

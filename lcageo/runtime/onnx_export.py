@@ -128,10 +128,12 @@ def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
         "tiles_size": card.tile_size,
         "tiles_overlap": round(100 * overlap_px / card.tile_size, 1),
         "det_conf": round(statistics.median(scores), 2),  # these programs have one for all classes
-        "det_iou_thresh": DetectConfig().iou,
+        "det_iou_thresh": DetectConfig.DEFAULT_IOU,
         "standardization_mean": [0.0, 0.0, 0.0],
         "standardization_std": [1.0, 1.0, 1.0],
         "licence": card.licence,
+        "restriction": card.restriction,
+        "trained_on": card.trained_on,
         "model": f"{card.name} {card.sha256}",
     }
 

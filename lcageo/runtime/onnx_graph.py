@@ -15,7 +15,7 @@ from pathlib import Path
 from lcageo.errors import DeviceError
 from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.onnx_structure import filled, read_structure, structure_key
+from lcageo.runtime.onnx_structure import filled, read_structure, structure_key, structure_path
 
 ABANDONED_S = 3600
 """Age from which a part of a file is that of a killed process: writing one takes a second."""
@@ -33,7 +33,12 @@ def onnx_graph(card: ModelCard) -> bytes:
         DeviceError: if it has to be exported and the packages for that are not installed.
     """
     weights = card.read_weights()  # checked even if the graph is cached
-    if card.is_quantised:
+    if card.layout is not None:
+        require(f"running '{card.weights}'", None, "onnx", error=DeviceError)
+        from lcageo.runtime.onnx_adapter import adapted
+
+        return adapted(weights, card)
+    if card.is_graph:
         return weights
     path = _path(card)
     with suppress(OSError):
@@ -53,7 +58,7 @@ def onnx_graph(card: ModelCard) -> bytes:
 
 def must_export(card: ModelCard) -> bool:
     """Whether the graph has to be exported first, which takes about twenty seconds, and can be."""
-    ready = card.is_quantised or _path(card).is_file() or card.structure.is_file()
+    ready = card.is_graph or _path(card).is_file() or structure_path(card).is_file()
     return not ready and all(find_spec(package) is not None for package in EXPORTERS)
 
 

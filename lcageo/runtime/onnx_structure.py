@@ -10,6 +10,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcageo.errors import DeviceError, ModelError
@@ -27,9 +28,14 @@ PREFIX = "network."
 """What the graph's weights are called before their name in the weights file."""
 
 
+def structure_path(card: ModelCard) -> Path:
+    """Where a model's structure lies: beside its weights."""
+    return card.weights.parent / f"{card.name}.graph.onnx"
+
+
 def structure_key(card: ModelCard) -> str:
     """Hash of everything that determines a model's structure: all of its graph but the weights."""
-    parts = [STRUCTURE_VERSION, asdict(card.network), card.tile_size, card.mean, card.std]
+    parts = [STRUCTURE_VERSION, asdict(card.own_network), card.tile_size, card.mean, card.std]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -40,7 +46,7 @@ def read_structure(card: ModelCard) -> onnx.ModelProto | None:
         DeviceError: if the package that reads it is not installed.
     """
     try:
-        content = card.structure.read_bytes()
+        content = structure_path(card).read_bytes()
     except OSError:
         return None
     require("reading the model's graph", None, "onnx", error=DeviceError)

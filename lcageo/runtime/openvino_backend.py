@@ -13,7 +13,7 @@ from lcageo.config import Backend, Engine, Precision
 from lcageo.errors import DeviceError
 from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.cpu_backend import CpuPredictor, side_by_side
+from lcageo.runtime.cpu_backend import CpuPredictor, other_backend, side_by_side
 from lcageo.runtime.selection import Selection
 
 
@@ -42,7 +42,9 @@ class OpenVinoPredictor(CpuPredictor):
             try:
                 return _Requests(core.compile_model(core.read_model(graph, b""), "CPU", settings))
             except RuntimeError as error:
-                raise DeviceError(f"OpenVINO cannot run model '{card.name}': {error}; try --backend torch") from error
+                raise DeviceError(
+                    f"OpenVINO cannot run model '{card.name}': {error}; try --backend {other_backend(card)}"
+                ) from error
 
         return cls(card, Engine(Backend.OPENVINO, chosen, "cpu"), selection, prepare)
 

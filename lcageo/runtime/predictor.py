@@ -93,7 +93,7 @@ def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predict
         )
     on_cpu = machine.stays_on_cpu(asked.device)
     if asked.backend is Backend.AUTO:
-        if not on_cpu and not card.is_quantised and _gpu_named(asked.device):
+        if not on_cpu and not card.is_graph and _gpu_named(asked.device):
             return _LOADERS[Backend.TORCH](card, selection, asked.device, asked.precision)
         return _fastest_on_cpu(card, selection, asked.precision)
     if asked.backend not in CPU_ONLY:
@@ -124,7 +124,7 @@ def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision)
                 return _LOADERS[backend](card, selection, "cpu", precision)
             except DeviceError as error:  # installed, but not for this processor, network or precision
                 failure = failure or error
-    if machine.has_package(Backend.TORCH) and not card.is_quantised:
+    if machine.has_package(Backend.TORCH) and not card.is_graph:
         return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
     raise failure or DeviceError(
         f"nothing that runs model '{card.name}' on a CPU is installed: pip install 'lcageo[onnx]'"

@@ -56,6 +56,8 @@ class Selection:
     iou: float
     """Overlap above which two boxes of one class in a tile are one object."""
     max_per_tile: int
+    has_levels: bool = True
+    """Whether the locations are those of our networks' levels, of which each gives at most CANDIDATES_PER_LEVEL."""
 
     @classmethod
     def of(cls, card: ModelCard, config: DetectConfig) -> Selection:
@@ -72,21 +74,21 @@ class Selection:
             lower.append(np.array(hints, np.float32))
         for scores in lower:
             thresholds = np.where(thresholds <= 1, np.minimum(thresholds, scores), thresholds)
-        return cls(thresholds, config.iou, config.max_per_tile)
+        return cls(thresholds, config.merging_iou(card.iou), config.max_per_tile, card.layout is None)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:
         """Objects of a batch of tiles: the best pairs of location and class of each level, then NMS.
 
         Args:
-            scores: (B, N, K), levels one after the other, finest first.
+            scores: (B, N, K), levels one after the other, finest first, if there are any.
             boxes_xyxy: (B, N, 4) tile pixels, inside the tile.
             side: side of the tiles, pixels.
         """
-        starts = level_starts(scores.shape[1], side)
+        starts = level_starts(scores.shape[1], side) if self.has_levels else None
         return [self._of_tile(*tile, starts) for tile in zip(scores, boxes_xyxy, strict=True)]
 
     def _of_tile(
-        self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], starts: NDArray[np.int64]
+        self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], starts: NDArray[np.int64] | None
     ) -> Detections:
         places, labels = np.nonzero(scores > self.thresholds)
         boxes = boxes_xyxy[places]
@@ -96,7 +98,7 @@ class Selection:
         places, labels, boxes = places[has_area], labels[has_area], boxes[has_area]
         values = scores[places, labels]
         order = np.argsort(-values, kind="stable")  # equal scores by location, on any machine
-        if len(order) > CANDIDATES_PER_LEVEL:
+        if starts is not None and len(order) > CANDIDATES_PER_LEVEL:
             level = np.searchsorted(starts, places[order], side="right")
             order = np.concatenate([order[level == one][:CANDIDATES_PER_LEVEL] for one in np.unique(level)])
         found = Detections(boxes[order], values[order], labels[order].astype(np.int64))

@@ -18,10 +18,12 @@ def load_network(card: ModelCard) -> Network:
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
     """
-    if card.is_quantised:
-        raise ModelError(f"model '{card.name}' is quantised, which torch cannot run; use --backend openvino or onnx")
+    if card.is_graph:
+        raise ModelError(
+            f"model '{card.name}' is an ONNX graph, which torch cannot run; use --backend openvino or onnx"
+        )
     weights = _checked_weights(card)
-    network = build_network(card.network)
+    network = build_network(card.own_network)
     network.load_state_dict(weights)
     return network.eval()
 
@@ -34,7 +36,7 @@ def _checked_weights(card: ModelCard) -> dict[str, torch.Tensor]:
     except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that torch does not have
         raise ModelError(f"{card.weights} is not a safetensors file ({error}); no code in it was run") from error
     with torch.device("meta"):
-        wanted = build_network(card.network).state_dict()
+        wanted = build_network(card.own_network).state_dict()
     missing, unexpected = sorted(set(wanted) - set(weights)), sorted(set(weights) - set(wanted))
     if missing or unexpected:
         raise ModelError(

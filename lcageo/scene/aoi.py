@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import UsageError
 from lcageo.scene.describe import SceneInfo
+from lcageo.scene.georef import parse_crs
 from lcageo.transform import Transform, accuracy_warnings
 
 SEGMENTS_PER_SIDE = 64
@@ -49,10 +50,7 @@ def aoi_from_bbox(bbox: tuple[float, float, float, float], crs: str | None, info
     xmin, ymin, xmax, ymax = bbox
     if not (np.isfinite(bbox).all() and xmin < xmax and ymin < ymax):
         raise UsageError(f"--bbox {xmin},{ymin},{xmax},{ymax} is empty; give xmin,ymin,xmax,ymax with min below max")
-    try:
-        source = info.georeference.crs if crs is None else pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError as error:
-        raise UsageError(f"--bbox-crs '{crs}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
+    source = info.georeference.crs if crs is None else parse_crs(crs, "--bbox-crs")
     return aoi_in_pixels(shapely.box(xmin, ymin, xmax, ymax), source, info, "--bbox")
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
-from lcageo.remote import public, without_secrets
+from lcageo.remote import scene_name, without_secrets
 from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits
-from lcageo.scene.georef import Georeference, pixel_size_m
+from lcageo.scene.georef import Georeference, parse_crs, pixel_size_m
+from lcageo.scene.located import SceneSource
 
 MAX_BLOCK_BYTES = 512_000_000
 """Maximum size of one block; GDAL always decodes complete blocks, however small the window."""
@@ -52,6 +53,8 @@ class SceneInfo:
     compression: str | None
     address: str = field(repr=False)
     """What opens it; a URL with its query, user and password."""
+    item: str | None = None
+    """Identifier of the STAC item that it is an asset of."""
     alpha: int | None = None
     """Number of the band that masks; None if there is none, or what is marked as alpha is no mask."""
     ignores_alpha: bool = False
@@ -100,7 +103,7 @@ class SceneInfo:
     @property
     def name(self) -> str:
         """The file's name without folder and suffix."""
-        return Path(self.path).stem
+        return scene_name(self.path)
 
     def centre(self) -> tuple[float, float]:
         """X and y of its centre on the map."""
@@ -124,10 +127,9 @@ class SceneInfo:
     def _of_place(self) -> list[str]:
         kind = self.georeference.kind
         if kind == "none":
-            return [
-                f"scene '{self.path}' has no {self.georeference.lacks}, so results are in pixels; "
-                "assign one with gdal_edit or rio edit-info"
-            ]
+            lacks = self.georeference.lacks
+            remedy = "give it with --crs EPSG:CODE" if lacks == "CRS" else "assign one with gdal_edit or rio edit-info"
+            return [f"scene '{self.path}' has no {lacks}, so results are in pixels; {remedy}"]
         if self.pixel_size_m is None:
             return [
                 f"scene '{self.path}' is outside its CRS's area, so its resolution, lengths and areas are unknown; "
@@ -138,20 +140,22 @@ class SceneInfo:
         return []
 
 
-def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int | None) -> SceneInfo:
-    """The description of a dataset that was opened at an address.
+def describe(
+    source: SceneSource, dataset: Any, bands: Sequence[int] | None, alpha: int | None, crs: str | None = None
+) -> SceneInfo:
+    """The description of a dataset that was opened.
 
     Args:
-        path: of the file, for messages.
+        source: of the scene.
         dataset: open.
-        bands: as in `open_scene`.
+        bands: as in `open_scene`, as is crs.
         alpha: number of the band that masks; None if there is none, or what is marked as alpha is a picture.
 
     Raises:
         SceneError: if it has no bands, complex pixels, an impossible size, or an unusable CRS.
-        UsageError: if `bands` names a band that it does not have.
+        UsageError: if `bands` names a band that it does not have, or the CRS is unknown.
     """
-    path = public(address)
+    path = source.name
     if dataset.count == 0:
         names = [without_secrets(name) for name in dataset.subdatasets]
         inside = f"; it contains several rasters, choose one: {names[0]}" if names else ""
@@ -172,7 +176,9 @@ def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
     _check_blocks(path, dataset, chosen[0])
-    georeference = Georeference.of_dataset(dataset)
+    georeference = Georeference.of_dataset(dataset, None if crs is None else parse_crs(crs))
+    if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
+        notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
     bits = significant_bits(dataset, chosen[0])
     if bits < FEW_BITS and palette(dataset, chosen[0]) is None:
         notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
@@ -191,7 +197,8 @@ def describe(address: str, dataset: Any, bands: Sequence[int] | None, alpha: int
         block_shape=dataset.block_shapes[chosen[0] - 1],
         overviews=tuple(dataset.overviews(chosen[0])),
         compression=dataset.compression.value if dataset.compression else None,
-        address=address,
+        address=source.address,
+        item=source.item,
         alpha=alpha,
         ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
         bits=bits,

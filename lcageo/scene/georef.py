@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
-from lcageo.errors import SceneError
+from lcageo.errors import SceneError, UsageError
 from lcageo.geodesy import ground_steps
 
 FloatArray = NDArray[np.float64]
@@ -35,16 +35,24 @@ class Georeference:
     """What a scene without georeference is missing: 'CRS' or 'transform'."""
 
     @classmethod
-    def of_dataset(cls, dataset: rasterio.DatasetReader) -> Georeference:
-        """The best georeference that the file has: transform, then GCPs, then RPCs, else none."""
+    def of_dataset(cls, dataset: rasterio.DatasetReader, crs: pyproj.CRS | None = None) -> Georeference:
+        """The best georeference that the file has: transform, then GCPs, then RPCs, else none.
+
+        Args:
+            dataset: open.
+            crs: CRS of a transform, as in a world file, or of GCPs for which the file has none.
+        """
         gcps, gcp_crs = dataset.gcps
-        if dataset.crs and dataset.transform != rasterio.Affine.identity():
-            return cls(_crs(dataset, dataset.crs), affine=dataset.transform)
-        if len(gcps) >= MIN_GCPS and gcp_crs:
-            return cls(_crs(dataset, gcp_crs), gcps=tuple(gcps))
+        own = _crs(dataset, dataset.crs) if dataset.crs else crs
+        has_transform = dataset.transform != rasterio.Affine.identity()
+        if own is not None and has_transform:
+            return cls(own, affine=dataset.transform)
+        of_gcps = _crs(dataset, gcp_crs) if gcp_crs else crs
+        if len(gcps) >= MIN_GCPS and of_gcps is not None:
+            return cls(of_gcps, gcps=tuple(gcps))
         if dataset.rpcs:
             return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
-        return cls(None, lacks="transform" if dataset.crs else "CRS")
+        return cls(None, lacks="transform" if own is not None else "CRS")
 
     @property
     def kind(self) -> str:
@@ -82,6 +90,21 @@ class Georeference:
     def _heights(self, like: FloatArray) -> FloatArray:
         """Terrain height for RPCs: their own reference height, as there is no elevation model."""
         return np.full(like.size, self.rpcs.height_off if self.rpcs is not None else 0.0)
+
+
+def parse_crs(text: str, option: str = "--crs") -> pyproj.CRS:
+    """A CRS that a user names with an option, as EPSG:32633.
+
+    Raises:
+        UsageError: if PROJ does not know it, or it is not one of maps.
+    """
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+    except pyproj.exceptions.CRSError as error:
+        raise UsageError(f"{option} '{text}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
+    if crs.is_geocentric or crs.is_vertical:
+        raise UsageError(f"{option} '{text}' ({crs.name}) is not a CRS of a map; give one like EPSG:4326")
+    return crs
 
 
 def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:

@@ -30,14 +30,18 @@ _OPENING = threading.Lock()
 """Held while a file is opened, as the warning filters changed then are those of the whole process."""
 
 
-def open_dataset(address: str) -> Any:
+def open_dataset(address: str, name: str | None = None) -> Any:
     """A dataset of rasterio: of a file, if there is one of this name, else of a URL or one of GDAL's own paths.
+
+    Args:
+        address: of the file.
+        name: what messages call it; None: the address without its secrets.
 
     Raises:
         SceneError: if it is missing or not a raster.
         ServerError: if its server does not deliver it.
     """
-    path = public(address)
+    path = name or public(address)
     try:
         address.encode()
     except UnicodeEncodeError as error:  # Python's surrogates for bytes that are not UTF-8

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import pyproj
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
@@ -24,7 +25,9 @@ from rasterio.windows import Window
 from lcageo.errors import SceneError, ServerError
 from lcageo.remote import public, without_secrets
 from lcageo.scene.bands import alpha_band, is_picture, palette
+from lcageo.scene.basemap import clipped
 from lcageo.scene.describe import describe
+from lcageo.scene.located import SceneSource, locate
 from lcageo.scene.opening import GDAL_ERRORS, open_dataset
 from lcageo.scene.server import ANSWERS, remedy, retried, told
 from lcageo.scene.sources import Sources
@@ -45,8 +48,8 @@ class Scene:
     A handle that has failed is not used again, nor is one of the process that this one was forked from.
     """
 
-    def __init__(self, address: str, bands: Sequence[int] | None = None) -> None:
-        self._address, self._path = address, public(address)
+    def __init__(self, source: SceneSource, bands: Sequence[int] | None = None, crs: str | None = None) -> None:
+        self._address, self._path = source.address, source.name
         self._local = threading.local()
         self._handles: list[Any] = []
         self._reads = threading.Condition()
@@ -57,7 +60,7 @@ class Scene:
             with rasterio.Env():
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
-                info = describe(address, dataset, bands, _masking_band(address, dataset))
+                info = describe(source, dataset, bands, _masking_band(source, dataset), crs)
                 self.info = replace(info, missing=self._sources.missing)
                 self._lookup = palette(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
@@ -65,7 +68,7 @@ class Scene:
             if (status := ANSWERS.last(str(error))) is not None:
                 what = f"scene '{self._path}' cannot be opened: {told(status)}; {remedy(status)}"
                 raise ServerError(what, status) from error
-            detail = without_secrets(str(error), [address])
+            detail = without_secrets(str(error), [self._address])
             raise SceneError(f"scene '{self._path}' cannot be interpreted: {detail}; check it with gdalinfo") from error
         except BaseException:
             self.close()
@@ -233,32 +236,53 @@ class Scene:
 
     def _dataset(self) -> Any:
         if getattr(self._local, "process", None) != os.getpid() or not hasattr(self._local, "dataset"):
-            self._local.dataset, self._local.process = open_dataset(self._address), os.getpid()
+            self._local.dataset, self._local.process = open_dataset(self._address, self._path), os.getpid()
             self._handles.append(self._local.dataset)
         return self._local.dataset
 
 
-def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
-    """Opens a raster: a file, a VRT, or a GDAL path such as /vsicurl/, /vsis3/, /vsizip/.
+def open_scene(path: str | Path, bands: Sequence[int] | None = None, crs: str | None = None) -> Scene:
+    """Opens a raster: a file, a VRT, a GDAL path such as /vsicurl/, /vsis3/, /vsizip/, or a STAC item.
 
     Args:
-        path: what rasterio opens.
+        path: what rasterio opens, or the file or URL of a STAC item, whose visual asset is the scene.
         bands: three 1-based band numbers to use as red, green, blue (one number: used for all three). By default
             the bands with these colour interpretations, else the first three, else the first one three times.
+        crs: CRS of a raster that has a transform but no CRS, such as EPSG:32633.
 
     Raises:
         SceneError: if it is missing, not a raster, or has no bands.
-        UsageError: if `bands` names a band that it does not have.
+        UsageError: if `bands` names a band that it does not have, or the CRS is unknown.
     """
-    return Scene(str(path), bands)
+    return Scene(locate(str(path)), bands, crs)
 
 
-def _masking_band(address: str, dataset: Any) -> int | None:
+def open_basemap(
+    address: str,
+    area: tuple[float, float, float, float],
+    crs: pyproj.CRS | None,
+    gsd_m: float,
+    option: str,
+    bands: Sequence[int] | None = None,
+) -> Scene:
+    """Opens a part of a basemap as a scene, at its resolution nearest to `gsd_m`; see `lcageo.scene.basemap`.
+
+    Raises:
+        UsageError: if the area, named by `option`, is not on it; the rest as in `open_scene`.
+    """
+    source = locate(address)
+    with open_dataset(source.address, source.name) as dataset:
+        part = clipped(address, dataset, area, crs, gsd_m, option)
+    return Scene(replace(source, address=part), bands)
+
+
+def _masking_band(source: SceneSource, dataset: Any) -> int | None:
     """Number of the alpha band; None if there is none, or it is a picture."""
     band = alpha_band(dataset)
     if band is None:
         return None
-    with open_dataset(address) as fresh:  # errors that GDAL reports only once are left to the dataset that is used
+    # A handle of its own: errors that GDAL reports only once are left to the dataset that is used.
+    with open_dataset(source.address, source.name) as fresh:
         return None if is_picture(fresh, band) else band
 
 

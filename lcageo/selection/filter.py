@@ -47,6 +47,7 @@ def filter_layer(
     crs: str | None = None,
     overwrite: bool = False,
     append: bool = False,
+    class_field: str | None = None,
 ) -> FilterCounts:
     """Writes the objects of a layer that meet criteria, in any format and CRS, in the layer's order.
 
@@ -54,12 +55,13 @@ def filter_layer(
     objects are kept that reach the thresholds of their layer: those that `detect` would have found without --keep.
 
     Args:
-        source: a layer that this tool wrote, or another one that has the required columns.
+        source: a layer of any origin; see `LayerFile.as_objects` for what is taken for its classes and scores.
         output: the table, or the file, whose suffix selects the format, to write.
         criteria: which objects to keep.
         crs: CRS to write in, as EPSG:4326; None: the layer's own. GeoJSON is always in longitude and latitude.
         overwrite: whether the output may be replaced.
         append: whether objects are added to an existing GeoPackage or table.
+        class_field: attribute that holds the classes; None: it is found by its name.
 
     Raises:
         UsageError: if the output exists, has no known suffix, is the source or does not fit, or the CRS is not known.
@@ -69,7 +71,7 @@ def filter_layer(
     if is_database(str(source)):
         raise UsageError("IN must be a file; export the table first, for instance to a .gpkg file with ogr2ogr")
     target = _checked_target(source, criteria.aoi, output, crs, overwrite, append)
-    layer = open_layer(source, "")
+    layer, notes = open_layer(source, "").as_objects(class_field)
     to = _target_crs(crs, target, layer.crs)
     selector = Selector.of(criteria, layer.record.least_scores(), layer.crs)
     selector.find_cutoff(taken_apart(part)[0] for part in layer.parts())
@@ -78,7 +80,7 @@ def filter_layer(
         publication.publish()
     missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
     known = ", ".join(sorted(selector.read)) or "none"
-    warnings = tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
+    warnings = notes + tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
     warnings += _accuracy(layer, to or (pyproj.CRS(WGS84) if _in_degrees(target) else None), target)
     warnings += tuple(apart_note(f"'{source}'", selector.apart))
     if selector.read and not selector.kept:

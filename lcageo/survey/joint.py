@@ -109,9 +109,7 @@ class CountedObjects:
     def probably_right(self, calibration: Mapping[str, Calibration]) -> dict[str, Expected]:
         """How many of them probably are right, of each class that `calibration` names."""
         return {
-            name: expected(calibration[name], list(scores), list(scores.values()))
-            for name, scores in self._scores.items()
-            if name in calibration
+            name: expected(calibration[name], scores) for name, scores in self._scores.items() if name in calibration
         }
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lcageo.config import Precision
+from lcageo.config import FormatName, Precision
 from lcageo.errors import ConfigError
 from lcageo.network_config import BACKBONES, DEFAULT_WIDTH, NetworkConfig, Norm, Preset
 from lcageo.toml import toml_text
@@ -18,6 +18,8 @@ RECIPE_FILE = "recipe.toml"
 """File name of the settings, in a run's folder."""
 CHECKPOINT_FILE = "checkpoint.pt"
 """File name of the checkpoint, in a run's folder."""
+FITTED = frozenset({"crop", "batch", "validations"})
+"""Settings that are fitted to a run's minutes unless they are given; see training.timing."""
 
 
 class Optimizer(StrEnum):
@@ -45,11 +47,15 @@ class TrainConfig:
     """Metres per pixel that a model is for, where neither settings nor images nor the model to start from say."""
 
     data: tuple[str, ...] = ()
-    """COCO files and DIOR folders to train on."""
+    """Data sets to train on, in any format that data.sets knows."""
     val: tuple[str, ...] = ()
-    """COCO files and DIOR folders to choose the best model by; empty: see training.data."""
+    """Data sets to choose the best model by; empty: see training.data."""
     split: str = "train"
-    """Split of DIOR folders to train on: train (then val validates) or trainval (then test does)."""
+    """Split to train on of data sets with several: train (then val validates) or trainval (then test does)."""
+    images: str | None = None
+    """Folder of the images; None: where the data sets have them."""
+    data_format: FormatName | None = None
+    """Format of the data sets; None: each is recognised."""
     classes: tuple[str, ...] = ()
     """Classes to learn, in order; empty: all of the data's."""
     class_map: str | None = None
@@ -152,7 +158,8 @@ class TrainConfig:
             "pretrained": (
                 not (self.pretrained and any(conflicts)),
                 "false with backbone_weights, with a model to fine-tune, with norm gn, and with backbones other than "
-                f"{', '.join(packed)}",
+                f"{', '.join(packed)}; ResNets take a checkpoint by backbone_weights, such as "
+                f"{BACKBONES['resnet50'].checkpoint}",
             ),
             "precision": (self.precision is not Precision.INT8, "auto, fp32, bf16 or fp16"),
             "seed": (self.seed >= 0, "0 or more"),
@@ -257,6 +264,7 @@ _ENUMS: dict[str, type[StrEnum]] = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "precision": Precision,
+    "data_format": FormatName,
 }
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, refuse
-from lcageo.data.augment import AugmentConfig, Colour
+from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, SplitName, refuse
+from lcageo.data.augment import AugmentConfig
 from lcageo.data.check import REMARKS, image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map, without_names_of_one
-from lcageo.data.dior import DiorSplit
-from lcageo.data.sets import has_splits, read_sets
+from lcageo.data.pixels import Colour
+from lcageo.data.sets import Naming, read_sets, splits_in
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
 
@@ -60,8 +60,8 @@ def load_training_data(
 ) -> TrainingData:
     """Reads and decodes everything once, so that nothing fails later.
 
-    Invalid records and images are left out with a warning. Without validation data, DIOR's own split is used
-    (trainval: test), else a tenth of the images is held out.
+    Invalid records and images are left out with a warning. Without validation data, the set's own split is used
+    (val; with trainval, test), else a tenth of the images is held out.
 
     Args:
         config: the run.
@@ -74,9 +74,13 @@ def load_training_data(
         UsageError: if no data is given.
     """
     if not config.data:
-        raise UsageError("training needs --data: a COCO file (.json) or a folder laid out as DIOR")
+        raise UsageError(
+            "training needs --data: a data set, such as a COCO file (.json), a YOLO data.yaml, a folder of VOC XML "
+            "files, or the folder of 'lcageo chips'"
+        )
     class_map = load_class_map(Path(config.class_map)) if config.class_map else None
-    train = read_sets(_paths(config.data), DiorSplit(config.split), config.classes or None, class_map, strict)
+    split, naming = SplitName(config.split), _naming(config)
+    train = read_sets(_paths(config.data), split, config.classes or None, class_map, strict, naming)
     _refuse_unknown(config.classes, train)
     val = _validation(config, train.classes, class_map, strict)
     if val is not None:
@@ -158,9 +162,14 @@ def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet
 def _validation(
     config: TrainConfig, classes: Sequence[str], class_map: ClassMap | None, strict: bool
 ) -> LabelledSet | None:
-    split = DiorSplit.TEST if config.split == DiorSplit.TRAINVAL else DiorSplit.VAL
-    sources = _paths(config.val) or [source for source in _paths(config.data) if has_splits(source)]
-    return read_sets(sources, split, classes, class_map, strict) if sources else None
+    split, naming = SplitName.TEST if config.split == SplitName.TRAINVAL else SplitName.VAL, _naming(config)
+    sources = _paths(config.val) or [one for one in _paths(config.data) if split in splits_in(one, naming)]
+    return read_sets(sources, split, classes, class_map, strict, naming) if sources else None
+
+
+def _naming(config: TrainConfig) -> Naming:
+    images = None if config.images is None else Path(config.images)
+    return Naming(images, config.data_format)
 
 
 def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
@@ -187,7 +196,8 @@ def _checked(
     problems = (*labelled.problems, *broken)
     if strict:
         refuse([problem for problem in problems if problem.kind not in REMARKS])
-    _report([p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)], warn)
+    told = [p for p in problems if not (chosen and p.kind is ProblemKind.CLASS_LEFT_OUT)]
+    _report(sorted(told, key=lambda problem: problem.kind in REMARKS), warn)  # faults first: only some are shown
     return without_images(labelled, broken)
 
 

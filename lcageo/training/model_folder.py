@@ -30,7 +30,7 @@ _PICTURES = (CURVES_FILE, SHEET_FILE)
 def network_config(config: TrainConfig, num_classes: int) -> NetworkConfig:
     """The network to train: that of the model to start from, or as the settings say."""
     if config.start_from:
-        return replace(find_card(config.start_from).network, num_classes=num_classes)
+        return replace(find_card(config.start_from).own_network, num_classes=num_classes)
     return config.network(num_classes)
 
 

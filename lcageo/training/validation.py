@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lcageo.config import BENCHMARK, Backend
+from lcageo.config import BENCHMARK, Backend, DetectConfig
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
-from lcageo.data.images import read_image
+from lcageo.data.images import read_annotated
 from lcageo.detections import Detections
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
@@ -81,7 +81,7 @@ class Validator:
         found = self._find(card)
         evaluation = evaluate_found(self._val, found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
-        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds())
+        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds(DetectConfig.DEFAULT_SCORE))
         update_card(card, self._out / LAST)
         is_best = best < 0 or evaluation.map50_95 > best
         if is_best:
@@ -117,7 +117,7 @@ class Validator:
             annotation, objects = self._val.annotations[index], found[index]
             truth = Detections(annotation.boxes_xyxy, np.ones(len(annotation), np.float32), annotation.labels)
             kept = objects.selected(objects.scores > minimum[objects.labels])
-            images.append(SheetImage(read_image(annotation.image), truth, kept, annotation.image.name))
+            images.append(SheetImage(read_annotated(annotation), truth, kept, annotation.image.name))
         return draw_sheet(images, card.classes)
 
 

@@ -46,6 +46,12 @@ class Area:
         shapely.prepare(shape)
         return cls(f"{option} '{path}'", shape, polygons.crs, polygons.warnings)
 
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right and top."""
+        left, bottom, right, top = shapely.bounds(self.shape).tolist()
+        return left, bottom, right, top
+
     def holds(self, shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.bool_]:
         """(N,) True where the centre of a shape is inside the area.
 

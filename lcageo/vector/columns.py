@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,10 @@ class FoundObjects:
     """(N,) areas on the ground; NaN without a CRS."""
 
 
+CLASS_COLUMNS = ("class", "label", "name", "category", "classname", "class_name")
+"""Columns in which layers keep classes, in small letters; the first existing one is used."""
+SCORE_COLUMNS = ("score", "confidence", "conf", "probability")
+"""Likewise of scores; ArcGIS calls them Confidence, and counts to 100."""
 SCORE_DIGITS = 4
 """Decimal digits of scores in layers; whoever compares a score with a threshold rounds both."""
 
@@ -104,3 +108,9 @@ COLUMNS = (
     Column("scene", "str", "name of the scene", _scene),
 )
 """All columns in the order of the layer; the geometry comes last."""
+
+
+def first_column(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column with the first of some names (in small letters) that exists, ignoring case."""
+    own = {name.lower(): name for name in reversed(columns)}
+    return next((own[name.lower()] for name in names if name.lower() in own), None)

@@ -13,6 +13,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lcageo.vector.source import LayerSource
+
 _INTERPRETED = re.compile("[!;?\t\r\n]|^//")
 _STEM = "layer"
 
@@ -22,10 +24,11 @@ def plain_path(path: Path) -> Generator[str, None, None]:
     """Context with a path under which pyogrio reads an existing file: its own, or that of a link to it.
 
     Args:
-        path: a file, or a path of GDAL's own, such as /vsizip/a.zip/a.shp.
+        path: a file, a URL, or a path of GDAL's own, such as /vsizip/a.zip/a.shp.
     """
-    if str(path).startswith("/vsi") and not path.exists():
-        yield str(path)
+    remote = LayerSource.of(path).gdal_path
+    if remote is not None:
+        yield remote
         return
     path = path.absolute()
     if not _is_interpreted(path):

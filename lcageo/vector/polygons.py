@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.geodesy import degrees_per_unit
+from lcageo.vector.columns import first_column
 from lcageo.vector.parts import apart_note, taken_apart
-from lcageo.vector.read import open_layer
+from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.reproject import moved
 
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
 POLE_TOLERANCE_DEG = 1.0
 """A row of pixels of a global raster may be beyond a pole."""
-CLASS_COLUMNS = ("class", "label", "name", "category")
-"""Columns in which a layer may keep its classes; the first existing one is used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +54,7 @@ class PolygonLayer:
 
     def column(self, names: Sequence[str]) -> str | None:
         """The column with the first of these names that exists, ignoring case."""
-        own = {str(name).lower(): str(name) for name in reversed(self.frame.columns)}
-        return next((own[name] for name in names if name in own), None)
+        return first_column([str(name) for name in self.frame.columns], names)
 
     def reprojected(self, crs: pyproj.CRS) -> PolygonLayer:
         """The same layer in another CRS.
@@ -101,7 +99,18 @@ def read_polygons(
     Raises:
         DataError: if it cannot be read, has several layers, or holds lines, or points that are not accepted.
     """
-    frame = open_layer(path, option).read()
+    return polygons_of(open_layer(path, option), option, points, need, objects)
+
+
+def polygons_of(
+    layer: LayerFile,
+    option: str,
+    points: bool = False,
+    need: str = "overlap is measured between polygons",
+    objects: bool = True,
+) -> PolygonLayer:
+    """The polygons of an open layer; see `read_polygons`."""
+    path, frame = layer.path, layer.read()
     frame, apart = taken_apart(frame, points) if objects else (frame, 0)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
     usable = np.asarray(np.isfinite(shapely.bounds(geometry)).all(axis=1))  # False for a missing or empty geometry

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ import shapely
 
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
-from lcageo.vector.columns import COLUMNS
+from lcageo.remote import public
+from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
 from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
 from lcageo.vector.plain_path import plain_path
 from lcageo.vector.record import RunRecord
+from lcageo.vector.source import LAYER_MARK, LayerSource
 
+PER_CENT = 100.0
 PART = 50_000
 """Maximum number of features in memory at a time."""
 READ_ERRORS = (
@@ -55,6 +58,53 @@ class LayerFile:
     crs: pyproj.CRS | None
     record: RunRecord
     """Record of the run; empty for a layer that lcageo did not write."""
+    taken_for: Mapping[str, str] = field(default_factory=dict)
+    """Columns that a column of the file is repeated as: `class`, `score`; see `as_objects`."""
+    score_unit: float = 1.0
+    """What a score of 1 is in the file."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the file's attributes."""
+        if self.layer is None:
+            about = pyarrow.parquet.read_metadata(self.path.absolute())
+            geometry = json.loads(about.metadata[b"geo"])["primary_column"]
+            return tuple(name for name in about.schema.to_arrow_schema().names if name != geometry)
+        with plain_path(self.path) as path:
+            return tuple(map(str, pyogrio.read_info(path, layer=self.layer)["fields"]))
+
+    def as_objects(self, class_field: str | None = None) -> tuple[LayerFile, tuple[str, ...]]:
+        """The layer with its classes in `class` and its scores, 0 to 1, in `score`, and messages about that.
+
+        Args:
+            class_field: attribute of the classes, ignoring case; None: the first of CLASS_COLUMNS that exists.
+
+        Raises:
+            DataError: if there is no such attribute, or the scores cannot be read.
+        """
+        columns, notes = self.columns, []
+        classes = first_column(columns, CLASS_COLUMNS if class_field is None else (class_field,))
+        if classes is None and class_field is not None:
+            raise DataError(
+                f"'{self.path}' has no attribute '{class_field}' (--class-field); it has {', '.join(columns) or 'none'}"
+            )
+        scores = first_column(columns, SCORE_COLUMNS)
+        taken_for: dict[str, str] = {}
+        for own, name in ((classes, "class"), (scores, "score")):
+            if own is not None and own != name:
+                taken_for[own] = name
+                what = "classes" if name == "class" else "scores"
+                how = " (--class-field chooses another)" if class_field is None and name == "class" else ""
+                notes.append(f"{what} of '{self.path}' are read from its column '{own}'{how}")
+        layer = replace(self, taken_for=taken_for)
+        if scores is None or self.record.model is not None:
+            return layer, tuple(notes)
+        parts = (pd.to_numeric(part["score"], errors="coerce").max() for part in layer.parts(columns=[scores]))
+        highest = max((float(one) for one in parts if pd.notna(one)), default=0.0)
+        if 1 < highest <= PER_CENT:
+            notes.append(f"scores of '{self.path}' go up to {highest:g}: they are taken for per cent")
+            layer = replace(layer, score_unit=PER_CENT)
+        return layer, tuple(notes)
 
     def parts(self, count: int = PART, columns: Sequence[str] | None = None) -> Iterator[geopandas.GeoDataFrame]:
         """Yields the features in their order, in parts.
@@ -99,29 +149,44 @@ class LayerFile:
         form = _vector_format(self.path)
         if form is not None and form.text_only:
             table = table.drop(columns=["WKT", *POSITIONS], errors="ignore")  # the geometry as text, and made of it
+        for own in self.taken_for.keys() & set(table.columns):
+            table = _taken_for(table, own, self.taken_for[own])
+        if form is not None and form.text_only:
             for name in _NUMBERS.keys() & set(table.columns):
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
+        if self.score_unit != 1:
+            table["score"] = pd.to_numeric(table["score"], errors="coerce").astype("Float64") / self.score_unit
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
 
 
+def _taken_for(table: pd.DataFrame, own: str, name: str) -> pd.DataFrame:
+    """A table with a column under another name, too; most formats take names that differ in case for the same."""
+    others = {column: f"{column}_own" for column in table.columns if column != own and column.lower() == name}
+    table = table.rename(columns=others if own.lower() != name else {**others, own: name})
+    return table if own.lower() == name else table.assign(**{name: table[own]})
+
+
 def open_layer(path: Path, option: str) -> LayerFile:
-    """Opens a vector file that has one layer of objects.
+    """Opens a layer of objects: the only one of a file or URL, or the one that is named.
 
     Args:
-        path: the file.
+        path: the file or URL, with '|layername=NAME' behind it where it has several layers.
         option: the option that names the file, for messages.
 
     Raises:
-        DataError: if it cannot be read, or does not have exactly one layer with geometry.
+        DataError: if it cannot be read, has no such layer, or several and none is named.
     """
-    name = f"{option} '{path}'".strip()
-    if not path.exists() and not str(path).startswith("/vsi"):
+    source = LayerSource.of(path)
+    path, name = source.path, f"{option} '{source}'".strip()
+    if source.gdal_path is None and not path.exists():
         raise DataError(f"{name} does not exist; check the path")
     form = _vector_format(path)
     try:
         if form is not None and form.driver == "Parquet":
+            if source.gdal_path is not None:
+                raise DataError(f"{name} is GeoParquet, which is only read from a disk; download it first")
             return _open_parquet(path)
-        layer = geometry_layer(path, name)
+        layer = geometry_layer(path, name, source.layer)
         with plain_path(path) as plain:
             info = pyogrio.read_info(plain, layer=layer)
         record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
@@ -131,18 +196,25 @@ def open_layer(path: Path, option: str) -> LayerFile:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 
 
-def geometry_layer(path: Path, name: str) -> str:
-    """Name of the only layer with geometry in a file; others, such as styles, are plain tables.
+def geometry_layer(path: Path, name: str, wanted: str | None = None) -> str:
+    """Name of a layer with geometry in a file: the one wanted, else the only one. Plain tables, as of styles, are none.
 
     Raises:
-        DataError: if there is none, or several.
+        DataError: if there is none, or several and none is wanted.
     """
     with plain_path(path) as plain:
         layers = [str(layer) for layer, geometry in pyogrio.list_layers(plain) if geometry is not None]
+    if wanted is not None and layers:
+        if wanted not in layers:
+            raise DataError(f"{name} has no layer of this name, only {', '.join(layers)}")
+        return wanted
     if len(layers) == 1:
         return layers[0]
     if layers:
-        raise DataError(f"{name} has several layers ({', '.join(layers)}); save one of them alone, as .gpkg")
+        raise DataError(
+            f"{name} has several layers ({', '.join(layers)}); name one, in quotes: "
+            f"'{public(path.name)}{LAYER_MARK}{layers[0]}'"
+        )
     raise DataError(f"{name} has no layer with geometry; save the layer with its geometry, as .gpkg")
 
 
@@ -173,6 +245,8 @@ def _record_json(path: Path, metadata: dict[str, str]) -> Any:
 def _record_text(path: Path, metadata: dict[str, str]) -> str:
     """Text that starts with the record, if there is one."""
     form = _vector_format(path)
+    if not path.is_file():  # a URL, or inside an archive
+        return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""
     is_geojson = path.suffix.lower() == ".json"  # as other programs name it
     if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
         with path.open("rb") as file:

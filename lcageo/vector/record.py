@@ -80,6 +80,8 @@ class RunRecord:
     run: str | None = None
     """Short name, equal for all runs that must give the same result; None for layers of no single run."""
     scene: str | None = None
+    stac_item: str | None = None
+    """Identifier of the STAC item that the scene is an asset of."""
     """Path of the scene."""
     scene_grid: SceneGrid | None = None
     crs: str | None = None
@@ -265,6 +267,7 @@ def _appended(value: Any) -> tuple[RunRecord, ...] | None:
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("version", "model", "model_sha256", "trained_on", "licence", "engine", "run"), _text),
     "scene": lambda value: public(value) if isinstance(value, str) else None,
+    "stac_item": _text,
     "scene_grid": _grid,
     "crs": _text,
     "placed_by": _text,

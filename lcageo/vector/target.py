@@ -22,6 +22,7 @@ from lcageo.vector.formats import (
     sidecar,
 )
 from lcageo.vector.publish import check_output, refuse_open, shared_companions
+from lcageo.vector.source import LayerSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,11 @@ class FileTarget:
 
 
 def layer_files(path: Path) -> list[Path]:
-    """The files that a layer which is read consists of, in any format."""
+    """The files that a layer which is read consists of, in any format; none for a URL."""
+    source = LayerSource.of(path)
+    if source.url is not None:
+        return []
+    path = source.path
     form = format_of(path)
     others = [] if form is None else [*FileTarget(path, form, path.stem).files]
     if isinstance(form, VectorFormat) and form.text_only:

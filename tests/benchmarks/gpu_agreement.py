@@ -24,8 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lcageo.config import BENCHMARK, Backend, MergeMetric, Precision
-from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.detections import Detections
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
@@ -150,7 +149,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     card = find_card(arguments.model)
-    labelled = read_sets([arguments.val], DiorSplit.VAL, card.classes)
+    labelled = read_sets([arguments.val], SplitName.VAL, card.classes)
     indices = np.unique(np.linspace(0, len(labelled) - 1, min(arguments.images, len(labelled))).round().astype(int))
     labelled = replace(labelled, annotations=tuple(labelled.annotations[index] for index in indices.tolist()))
     device = torch_device("auto")

@@ -17,8 +17,7 @@ from typing import Any
 
 import torch
 
-from lcageo.data.annotations import LabelledSet
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.training.config import TrainConfig, read_recipe
 from lcageo.training.data import TrainingData
@@ -65,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.chdir(ROOT)  # the recipe's class map is relative to it
     recipe = read_recipe(ROOT / "examples" / "lca_s" / "lca-s.toml")
-    images = read_sets([arguments.data.absolute()], DiorSplit.TRAIN, recipe.classes)
+    images = read_sets([arguments.data.absolute()], SplitName.TRAIN, recipe.classes)
     base = 0.0
     print(f"{'setting':<28}{'images/s':>9}{'ratio':>7}   ({torch.get_num_threads()} threads)")
     for name, (changes, cached) in VARIANTS.items():

@@ -11,7 +11,7 @@ from support.scenes import UTM, noise, write_scene
 
 from lcageo.chips.chips import make_chips
 from lcageo.config import ChipConfig
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import UsageError
 
 

@@ -24,12 +24,13 @@ def test_train_takes_what_chips_makes(run: Run, labels: Path, tmp_path: Path) ->
     assert "labels of square" in table and "split by blocks of 64 m" in table
     checked = run("data", "check", "chips/train.json", "--val", "chips/val.json")
     assert checked.code == 0, checked.out + checked.err
-    (line,) = [line for line in made.err.splitlines() if line.startswith("to train on them: lcageo ")]
+    line = made.err.splitlines()[-1]  # to paste
+    assert line.startswith("lcageo train ") and "--classes square --gsd 0.4,0.6 --imgsz 128 --minutes 10" in line
     small = ["--preset", "lca", "--backbone", "resnet18", "--backbone-width", 16, "--channels", 16, "--head-convs", 1]
-    command = shlex.split(line.partition("lcageo ")[2].replace("--from MODEL ", "").replace("FOLDER", "tuned"))
+    command = shlex.split(line.partition("lcageo ")[2].replace("--from lca-s ", "").replace("--minutes 10 ", ""))
     trained = run(*command, *small, "--norm", "gn", "--epochs", 1, "--batch", 4, "--workers", 0)
     assert trained.code == 0, trained.err
-    card = (tmp_path / "tuned" / "model.toml").read_text()
+    card = (tmp_path / "chips-model" / "model.toml").read_text()
     assert '"square"' in card and "tile_size = 128" in card
 
 
@@ -50,7 +51,7 @@ def test_without_validation_there_is_no_val(run: Run, labels: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 1, "has no attribute class, label, name, category; it has kind"),
+        ((), 1, "has no attribute class, label, name, category, classname, class_name; it has kind"),
         (("--class", "a", "--class-field", "kind"), 2, "class-field and class cannot be combined"),
         (("--class", "a", "--stretch", "much"), 2, "is not a range"),
         (("--class", "a", "--bands", "7"), 2, "does not fit scene"),

@@ -140,13 +140,14 @@ def test_json_tells_everything_without_words_that_json_lacks(run: Run, tmp_path:
 def test_what_cannot_be_checked_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
     train = coco(tmp_path / "train")
     (tmp_path / "cut.json").write_text('{"images": [')
+    (tmp_path / "empty").mkdir()
     cases: dict[tuple[object, ...], tuple[int, str]] = {
         ("cut.json",): (1, "'cut.json' is not JSON"),
         ("none.json",): (1, "'none.json' cannot be read"),
-        (tmp_path,): (1, "is not a labelled set; give a COCO file"),
+        ("empty",): (1, "is not a labelled set; give a COCO file"),
         (train, "--val", tmp_path / "train" / ".." / "train" / "train.json"): (2, "is named twice"),
-        (train, "--split", "train"): (2, "no source is one; leave it out"),
-        (train, "--split", "validation"): (2, "is not a DIOR split; choose one of train, val, trainval, test"),
+        (train, "--split", "train"): (2, "no source has several; leave it out"),
+        (train, "--split", "validation"): (2, "is not a split; choose one of train, val, trainval, test"),
         (train, "--split", "trainval", "--split", "val"): (2, "use either it or these"),
         (train, "--class-map", "none.toml"): (2, "class map 'none.toml' cannot be read"),
     }

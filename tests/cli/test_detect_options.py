@@ -8,19 +8,20 @@ import pytest
 import typer.main
 
 from lcageo.cli.app import app
-from lcageo.cli.detect_options import DETECT, RUNNER, OptionGroup, with_options
+from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, OptionGroup, with_options
 from lcageo.config import DetectConfig, DetectOptions, MergeMetric, RunnerConfig
 from lcageo.errors import ConfigError, UsageError
+from lcageo.network_config import OnnxConfig
 
-WITHOUT_OPTION = {"review"}  # a file name in `detect`, a flag in `batch`
+WITHOUT_OPTION = {"review", "about"}  # a file name in `detect`, a flag in `batch`; options of their own
 
 
-def settings(config: type[DetectConfig] | type[RunnerConfig]) -> set[str]:
+def settings(config: type[DetectConfig] | type[RunnerConfig] | type[OnnxConfig]) -> set[str]:
     return {field.name for field in fields(config)} - WITHOUT_OPTION
 
 
 @pytest.mark.parametrize("command", ["detect", "batch"])
-@pytest.mark.parametrize("group", [DETECT, RUNNER])
+@pytest.mark.parametrize("group", [DETECT, RUNNER, ONNX])
 def test_every_setting_has_an_option_with_the_configuration_s_default(group: OptionGroup, command: str) -> None:
     parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
     defaults = {parameter.name: parameter.default for parameter in parameters}
@@ -28,7 +29,7 @@ def test_every_setting_has_an_option_with_the_configuration_s_default(group: Opt
     assert group.build(defaults) == group.config()
 
 
-@pytest.mark.parametrize("group", [DETECT, RUNNER])
+@pytest.mark.parametrize("group", [DETECT, RUNNER, ONNX])
 def test_every_option_is_named_for_its_setting_and_has_help(group: OptionGroup) -> None:
     assert set(group.options) == settings(group.config)
     parameters = typer.main.get_command(app).commands["detect"].params  # type: ignore[attr-defined]

@@ -24,7 +24,8 @@ def test_the_truth_compared_with_itself_is_all_correct_in_any_crs(run: Run, trut
     frame = geopandas.read_file(truth)
     frame.to_crs("EPSG:3857").assign(score=0.5).to_file("found.gpkg")
     outcome = run("evaluate", "--layer", "found.gpkg", "--truth", truth, "-o", "all.SHP", "--iou", "0.9")
-    assert outcome.code == 0 and not outcome.err
+    assert outcome.code == 0 and "warning" not in outcome.err
+    assert "best threshold of airplane: 0.5, with F1 1.000" in outcome.err
     *table, path = outcome.out.splitlines()
     assert path == "all.shp" and table[0].split()[-2:] == ["F1", "AP90"]
     count = f"{len(frame):,}"

@@ -35,7 +35,7 @@ def test_another_program_finds_with_the_exported_file_what_we_find(
     boxes = np.hstack([centre - size / 2, centre + size / 2])
     places, labels = np.nonzero((scores > 0.02) & (size > 0).all(axis=1)[:, None])
     theirs = Detections(boxes[places], scores[places, labels], labels)
-    theirs = theirs.selected(nms(theirs, DetectConfig().iou))
+    theirs = theirs.selected(nms(theirs, DetectConfig.DEFAULT_IOU))
     (ours,) = load_predictor(card, DetectConfig(score=0.02, max_per_tile=10_000), "cpu", Backend.TORCH).predict(image)
     assert len(theirs) == len(ours) > 0
     assert np.abs(theirs.scores - ours.scores).max() < 1e-4

@@ -18,7 +18,7 @@ from rasterio.transform import rowcol
 from support.commands import Run
 from support.scenes import UTM, noise, write_scene
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import DataError
 from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer

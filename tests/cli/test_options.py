@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lcageo.cli.options import parse_bands, parse_bbox, parse_bytes, parse_gsd, parse_pair, split_names
+from lcageo.cli.options import parse_bands, parse_bbox, parse_bytes, parse_gsd, parse_pair, parse_range, split_names
 from lcageo.errors import UsageError
 
 
@@ -59,3 +59,11 @@ def test_sizes_are_understood(text: str, size: int) -> None:
 def test_other_texts_are_not_sizes(text: str) -> None:
     with pytest.raises(UsageError, match=r"--max-memory .* is not a size such as 800M or 4G"):
         parse_bytes(text, "--max-memory")
+
+
+def test_a_range_may_be_a_single_number() -> None:
+    assert parse_range("0.3", "--model-gsd") == (0.3, 0.3)
+    assert parse_range("0.2,0.4", "--model-gsd") == (0.2, 0.4)
+    for text in ("", "fine", "0.1,0.2,0.3", ",0.2"):
+        with pytest.raises(UsageError, match=f"--model-gsd '{text}' is not a number such as 0.3, or two"):
+            parse_range(text, "--model-gsd")

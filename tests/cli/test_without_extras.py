@@ -48,6 +48,7 @@ def test_all_but_training_and_measuring_works_without_the_train_extra(tmp_path: 
         ("defusedxml", "data check DIOR", "reading VOC XML"),
         ("defusedxml", "train --data DIOR --out run", "reading VOC XML"),
         ("defusedxml", "evaluate --model {model} --data DIOR", "reading VOC XML"),
+        ("yaml", "data check yolo/data.yaml", "reading YOLO's data.yaml"),
         ("tensorboard", "train --data shapes.json --val shapes.json --out run --imgsz 128 --tensorboard", "--tensorb"),
     ],
 )
@@ -56,6 +57,8 @@ def test_a_command_that_requires_a_package_says_so(
 ) -> None:
     write_shapes(tmp_path / "shapes.json", 4, seed=0)
     write_dior(tmp_path / "DIOR", {"00001": voc_xml(voc_object("ship"))})
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "data.yaml").write_text("train: images\nnames: [ship]\n")
     for name in [name for name in sys.modules if name.split(".")[0] == package or "torch.utils.tensorboard" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # Python's own mark of a module that is not installed

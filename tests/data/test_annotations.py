@@ -73,7 +73,7 @@ def test_boxes_of_a_pixel_or_less_are_left_out(box: tuple[float, float, float, f
     problem = objects.add(box, 0, False)
     assert (len(objects.boxes), objects.skipped) == (used, 1 - used)
     assert problem is None or (problem[0] is ProblemKind.TINY_BOX and "not in shares of the image" in problem[1])
-    assert (objects.nothing_left is None) is bool(used)
+    assert (objects.unusable is None) is bool(used)
 
 
 def test_refusing_names_the_first_problem_and_counts_the_others() -> None:

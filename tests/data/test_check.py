@@ -18,7 +18,7 @@ from lcageo.data.check import (
     repeated_boxes,
     without_images,
 )
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 
 
 def test_statistics_count_images_boxes_and_sides() -> None:

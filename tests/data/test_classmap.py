@@ -8,7 +8,7 @@ from support.makers import annotation, labelled_set
 
 from lcageo.data.annotations import LabelledSet, ProblemKind
 from lcageo.data.classmap import ClassMap, joined, load_class_map
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import ConfigError, DataError
 
 BOXES = [(0, 0, 5, 5), (5, 5, 9, 9)]

@@ -12,7 +12,6 @@ from support.makers import annotation, labelled_set, write_image
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.augment import AugmentConfig
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import (
     CropBatches,
     CropDataset,
@@ -22,6 +21,7 @@ from lcageo.data.dataset import (
     to_original,
     train_loader,
 )
+from lcageo.data.formats.coco import read_coco
 
 CONFIG = AugmentConfig(crop_size=32, long_side=48)
 

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from support.makers import annotation, labelled_set, write_image
-from support.scenes import noise, write_scene
+from support.scenes import noise
 
-from lcageo.data.annotations import ProblemKind
 from lcageo.data.check import image_problems
-from lcageo.data.images import ImageStore, image_size, is_file, read_image, reduced_size
+from lcageo.data.images import ImageStore, image_size, is_file, is_turned, read_image, reduced_size
 from lcageo.errors import DataError
 
 
@@ -30,36 +30,51 @@ def test_every_usual_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert read_image(tmp_path / "a.tif").shape == (4, 6, 3)
 
 
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    [("a.png", "uint16"), ("a.tif", "uint16"), ("a.tif", "int32"), ("a.tif", "float32"), ("a.jp2", "uint16")],
-)
-def test_values_that_would_be_clipped_are_refused_with_a_way_out(tmp_path: Path, name: str, dtype: str) -> None:
-    grey = (np.random.default_rng(0).integers(30, 160, (30, 40)) * 257).astype(dtype)
-    Image.fromarray(grey).save(tmp_path / name)
-    for read in (read_image, image_size):
-        with pytest.raises(DataError, match=r"more than eight bits, .* clipped at 255; .* 'gdal_translate -ot Byte"):
-            read(tmp_path / name)
-    labelled = labelled_set(annotation(tmp_path / name))
-    for decode in (True, False):
-        (problem,) = image_problems(labelled, decode)
-        assert problem.kind is ProblemKind.UNREADABLE_IMAGE
+# How a photograph that shows `upright` is stored, by its orientation tag, as numpy turns it.
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
 
 
-@pytest.mark.parametrize(
-    ("bands", "dtype"), [(3, "uint16"), (3, "float32"), (5, "uint8"), (1, "uint16"), (1, "float32")]
-)
-def test_no_geotiff_is_clipped_in_silence(tmp_path: Path, bands: int, dtype: str) -> None:
-    pixels = noise(30, 40, bands).astype(dtype) * (257 if dtype != "uint8" else 1)
-    path = write_scene(tmp_path / "a.tif", pixels)
-    with pytest.raises(DataError, match=r"'gdal_translate -ot Byte -scale"):
-        read_image(path)
+def photograph(path: Path, upright: np.ndarray, turn: int) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(np.ascontiguousarray(STORED[turn](upright))).save(path, exif=exif)
+    return path
 
 
-def test_colours_of_sixteen_bits_are_halved_not_clipped(tmp_path: Path) -> None:
-    pixels = noise(30, 40)
-    write_scene(tmp_path / "a.png", pixels.astype(np.uint16) * 257, None, None, driver="PNG")
-    assert (read_image(tmp_path / "a.png") == np.moveaxis(pixels, 0, -1)).all()
+@pytest.mark.parametrize("turn", STORED)
+def test_photographs_are_turned_as_labelling_tools_show_them(tmp_path: Path, turn: int) -> None:
+    upright = np.moveaxis(noise(30, 40), 0, -1)
+    path = photograph(tmp_path / "a.png", upright, turn)
+    assert image_size(path) == (40, 30) and (read_image(path) == upright).all()
+    assert (read_image(path) == np.asarray(ImageOps.exif_transpose(Image.open(path)))).all()
+    assert (ImageStore([annotation(path)], None).load(0) == upright).all()
+    assert read_image(path, 20).shape == (15, 20, 3)
+    assert is_turned(annotation(path)) is (turn != 1)
+
+
+@pytest.mark.parametrize("turn", [5, 6, 7, 8])
+def test_boxes_that_refer_to_the_stored_pixels_keep_them(tmp_path: Path, turn: int) -> None:
+    upright = np.moveaxis(noise(30, 40), 0, -1)
+    path = photograph(tmp_path / "a.png", upright, turn)
+    stored = annotation(path, (30, 40))  # the record's size says so
+    assert image_size(path, (30, 40)) == (30, 40) and not is_turned(stored)
+    assert (ImageStore([stored], None).load(0) == STORED[turn](upright)).all()
+    assert not image_problems(labelled_set(stored, annotation(path)))
+    assert len(image_problems(labelled_set(annotation(path, (41, 30))))) == 1
+
+
+def test_a_broken_exif_block_is_passed_over(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=b"Exif\0\0junk that is no TIFF")
+    assert image_size(tmp_path / "a.jpg") == (40, 30) and read_image(tmp_path / "a.jpg").shape == (30, 40, 3)
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))

@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
+from lcageo.data.annotations import SplitName
 from lcageo.data.classmap import ClassMap
-from lcageo.data.dior import DiorSplit
 from lcageo.data.sets import read_sets
 from lcageo.errors import DataError
 
@@ -32,7 +32,7 @@ def write_coco(path, names, boxes):
 def test_several_files_share_one_list_of_classes(tmp_path):
     one = write_coco(tmp_path / "one.json", ["car", "lorry"], [[0, 0, 9, 9], [20, 20, 9, 9]])
     other = write_coco(tmp_path / "other.json", ["ship"], [[5, 5, 9, 9]])
-    found = read_sets([one, other], DiorSplit.TRAIN, None, ClassMap(targets={"car": "vehicle", "lorry": "vehicle"}))
+    found = read_sets([one, other], SplitName.TRAIN, None, ClassMap(targets={"car": "vehicle", "lorry": "vehicle"}))
     assert found.classes == ("vehicle", "ship")
     assert [annotation.labelled_classes for annotation in found.annotations] == [(0,), (1,)]
     assert [annotation.labels.tolist() for annotation in found.annotations] == [[0, 0], [1]]
@@ -42,4 +42,4 @@ def test_several_files_share_one_list_of_classes(tmp_path):
 def test_what_is_not_a_set_is_refused_with_a_remedy(tmp_path, name, words):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=f"{words}; give a COCO file"):
-        read_sets([tmp_path / name], DiorSplit.TRAIN)
+        read_sets([tmp_path / name], SplitName.TRAIN)

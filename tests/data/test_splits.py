@@ -9,7 +9,7 @@ from support.commands import Run
 from support.data_checks import SHIP, clean_dior, coco
 from support.makers import voc_object, voc_xml, write_dior
 
-from lcageo.data.dior import DiorSplit
+from lcageo.data.annotations import SplitName
 from lcageo.data.splits import read_splits
 
 
@@ -73,11 +73,11 @@ def dior(root: Path) -> Path:
 
 
 def test_only_wanted_splits_are_read_each_once_and_in_the_order_given(tmp_path: Path) -> None:
-    found = read_splits([dior(tmp_path / "DIOR")], wanted=[DiorSplit.TEST, DiorSplit.TRAIN, DiorSplit.TEST])
+    found = read_splits([dior(tmp_path / "DIOR")], wanted=[SplitName.TEST, SplitName.TRAIN, SplitName.TEST])
     assert list(found.by_name) == ["test", "train"]
 
 
 def test_dior_folders_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     folders = [dior(tmp_path / place / "DIOR") for place in ("a", "b")]
-    found = read_splits(folders, wanted=[DiorSplit.VAL])
+    found = read_splits(folders, wanted=[SplitName.VAL])
     assert list(found.by_name) == [f"{folder}, val" for folder in folders]

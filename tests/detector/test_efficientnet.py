@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from lcageo.config import Backend, DetectConfig, Precision
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.detector.count import true_macs
 from lcageo.detector.efficientnet import EfficientNetLite, InvertedResidual, SameConv2d
 from lcageo.detector.layers import fold_batch_norm

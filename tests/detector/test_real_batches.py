@@ -9,8 +9,8 @@ from support.slow_assign import slow_iou
 from support.slow_losses import slow_losses
 
 from lcageo.data.augment import AugmentConfig
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropDataset, TrainBatch, collate_train
+from lcageo.data.formats.coco import read_coco
 from lcageo.detector.criterion import compute_losses
 from lcageo.detector.network import Network
 from lcageo.detector.presets import build_network

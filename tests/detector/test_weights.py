@@ -94,7 +94,10 @@ def test_every_pretrained_checkpoint_is_in_the_package_that_its_entry_names(name
 
 
 def test_a_backbone_without_a_package_is_told_what_to_do():
-    with pytest.raises(UsageError, match=r"no package has pretrained weights of resnet50; use --backbone-weights FILE"):
+    what = (
+        r"no package has pretrained weights of resnet50; download https://download.pytorch.org/models/resnet50-0676ba61"
+    )
+    with pytest.raises(UsageError, match=rf"{what}.pth and give it with --backbone-weights FILE"):
         pretrained_weights("resnet50")
 
 

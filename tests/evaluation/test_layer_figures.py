@@ -29,7 +29,36 @@ def test_json_holds_everything_and_is_strict(pair: tuple[Path, Path], tmp_path: 
     assert described["layer"] == str(pair[0]) and described["iou"] == 0.75 and described["crs"] == UTM
     assert described["classes"][1] == {
         "class": "dam", "truth": 0, "found": 1, "true_positives": 0, "false_positives": 1, "misses": 0,
-        "precision": 0.0, "recall": None, "f1": 0.0, "average_precision": None,
+        "precision": 0.0, "recall": None, "f1": 0.0, "average_precision": None, "best_score": None, "best_f1": None,
     }  # fmt: skip
     assert described["overall"]["average_precision"] == 1.0  # of the one class that has true objects
     assert evaluation.table()[0][-1] == "AP75"
+
+
+def test_the_best_threshold_is_that_of_a_slow_search(tmp_path: Path) -> None:
+    """Found at the scores 0.9, 0.8 (wrong), 0.7, 0.2 (wrong) and 0.1 (wrong), of four true ones."""
+    truth = layer(tmp_path / "t.gpkg", [square(100 * at, 0) for at in range(4)], **{"class": ["ship"] * 4})
+    shapes = [square(0, 0), square(0, 500), square(100, 0), square(0, 900), square(0, 700)]
+    scores = [0.9, 0.8, 0.7, 0.2, 0.1]
+    found = layer(tmp_path / "f.gpkg", shapes, **{"class": ["ship"] * 5, "score": scores})
+
+    def f1(minimum: float) -> float:
+        one = evaluate_layer(found, truth, score=minimum).overall
+        return one.f1
+
+    best = max(scores, key=f1)
+    evaluation = evaluate_layer(found, truth)
+    assert evaluation.per_class[0].as_json()["best_score"] == best == 0.7
+    line, command = evaluation.best_thresholds()
+    assert line.startswith(
+        "best threshold of ship: 0.7, with F1 0.571, precision 0.667, recall 0.500; measured on only 4"
+    )
+    assert command == f"to apply: lcageo filter {found} OUT --per-class 'ship=0.7'"
+
+
+def test_a_layer_that_ends_at_its_best_threshold_is_told_of_candidates(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    truth = layer(tmp_path / "t.gpkg", [square(0, 0), square(300, 0)], **{"class": ["ship"] * 2})
+    found = layer(tmp_path / "f.gpkg", [square(0, 0)], **{"class": ["ship"], "score": [0.5]})
+    assert "a lower one may be better (detect --keep 0.05)" in evaluate_layer(found, truth).best_thresholds()[0]
+    drawn = layer(tmp_path / "d.gpkg", [square(0, 0)], **{"class": ["ship"]})
+    assert evaluate_layer(drawn, truth).best_thresholds() == []

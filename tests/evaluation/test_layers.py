@@ -205,14 +205,35 @@ def test_classes_are_searched_for_in_other_columns_with_a_warning(
     frame.to_file(tmp_path / "renamed.gpkg")
     evaluation = evaluate_layer(pair[0], tmp_path / "renamed.gpkg")
     assert evaluation.table() == evaluate_layer(*pair).table()
-    assert evaluation.warnings == (f"classes of '{tmp_path / 'renamed.gpkg'}' are read from its column '{column}'",)
+    read = (
+        f"classes of '{tmp_path / 'renamed.gpkg'}' are read from its column '{column}' (--class-field chooses another)"
+    )
+    assert evaluation.warnings == (read,)
+
+
+def test_layers_of_other_programs_are_compared(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """ArcGIS writes Class and Confidence, in per cent; a column that no program uses is named."""
+    found = geopandas.read_file(pair[0])
+    found["Confidence"], found["Class"] = found["score"] * 100, found["class"]
+    found.drop(columns=["score", "class"]).to_file(tmp_path / "arcgis.gpkg")
+    evaluation = evaluate_layer(tmp_path / "arcgis.gpkg", pair[1])
+    assert evaluation.table() == evaluate_layer(*pair).table()
+    assert "taken for per cent" in " ".join(evaluation.warnings)
+    geopandas.read_file(pair[1]).rename(columns={"class": "art"}).to_file(tmp_path / "art.gpkg")
+    named = evaluate_layer(pair[0], tmp_path / "art.gpkg", class_field="art")
+    assert named.table() == evaluate_layer(*pair).table()
+    with pytest.raises(DataError, match=r"has an attribute 'type' \(--class-field\)"):
+        evaluate_layer(*pair, class_field="type")
 
 
 def test_without_classes_everything_is_an_object_with_a_warning(pair: tuple[Path, Path], tmp_path: Path) -> None:
     truth = layer(tmp_path / "plain.gpkg", [square(0, 0), square(200, 200)], colour=["red", "blue"])
     evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
     assert [row[:4] for row in evaluation.table()[1:]] == [("object", "2", "4", "2"), ("all", "2", "4", "2")]
-    assert "has no column class, label, name or category; objects are matched regardless" in evaluation.warnings[0]
+    assert (
+        "has no column class, label, name, category, classname or class_name; objects are matched regardless"
+        in evaluation.warnings[0]
+    )
     assert {row["class"] for row in read_layer(tmp_path / "all.gpkg").rows} == {"object"}
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from support.bright import CLASSES, BrightSquares, bright_card
 from support.bright_sets import bright_image, bright_set, scattered
-from support.scenes import damaged_scene
+from support.scenes import damaged_scene, write_scene
 
 from lcageo.config import SCENE_SIDE_PX, DetectConfig
 from lcageo.data.annotations import Annotation, LabelledSet
+from lcageo.data.pixels import with_stretch
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.evaluation.images import evaluate_set, find_objects
 from lcageo.evaluation.scenes import Tiling
@@ -57,6 +60,30 @@ def test_an_enlarged_image_is_seen_in_more_and_larger_pixels(tmp_path: Path) -> 
     tiles = sum(shape[0] for shape in seen)
     assert tiles == 16, "400 pixels in four tiles of 128 along each side"
     assert sorted(found.boxes_xyxy.round().tolist()) == [[40, 50, 56, 66], [120, 130, 140, 150]]
+
+
+def test_a_photograph_is_turned_upright_before_it_is_cut(tmp_path: Path) -> None:
+    """GDAL gives the stored pixels; the boxes refer to the upright ones."""
+    image = bright_image(tmp_path / "a.png", 300, 200, [(40, 50, 16, 250), (220, 130, 20, 240)])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    with Image.open(image.image) as upright:
+        upright.transpose(Image.Transpose.ROTATE_90).save(image.image, exif=exif)
+    (found,) = find_objects(BrightSquares(bright_card(128)), bright_set(image), tiling=Tiling())
+    assert sorted(found.boxes_xyxy.round().tolist()) == [[40, 50, 56, 66], [220, 130, 240, 150]]
+
+
+def test_tiles_of_16_bits_have_the_stretch_of_their_set(tmp_path: Path) -> None:
+    """On its own, the darker image would be as bright as the other, and its squares would be found."""
+    images = []
+    for name, factor in (("dark", 20), ("bright", 200)):
+        plain = bright_image(tmp_path / f"{name}.png", 200, 200, [(40, 50, 16, 250)])
+        with Image.open(plain.image) as opened:
+            deep = np.moveaxis(np.asarray(opened), -1, 0).astype(np.uint16) * factor
+        images.append(replace(plain, image=write_scene(tmp_path / f"{name}.tif", deep)))
+    found = find_objects(BrightSquares(bright_card(128)), bright_set(*with_stretch(images)), tiling=Tiling())
+    alone = find_objects(BrightSquares(bright_card(128)), bright_set(*images), tiling=Tiling())
+    assert [len(one) > 0 for one in found] == [False, True] and all(len(one) > 0 for one in alone)
 
 
 @pytest.mark.parametrize("enlargement", [0.2, 5.0])

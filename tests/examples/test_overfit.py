@@ -8,7 +8,7 @@ import pytest
 from conftest import DATA
 from overfit import EPOCHS, overfit, some_images
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.network_config import Preset
 
 

@@ -54,11 +54,12 @@ def test_boxes_in_pixels_are_where_the_scene_has_them(tmp_path: Path) -> None:
     assert row[1] == "tree"
 
 
-def test_its_tutorial_uses_existing_commands_and_options() -> None:
+@pytest.mark.parametrize(("guide", "count"), [("own_labels.md", 6), ("scenes_and_layers.md", 10)])
+def test_guides_use_existing_commands_and_options(guide: str, count: int) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    text = (REPOSITORY / "examples" / "own_labels.md").read_text()
+    text = (REPOSITORY / "examples" / guide).read_text()
     lines = [line.removeprefix("$ lcageo ") for line in text.splitlines() if line.startswith("$ lcageo ")]
-    assert len(lines) == 5
+    assert len(lines) == count
     for line in lines:
         name, *words = shlex.split(line)
         known = {option for parameter in commands[name].params for option in parameter.opts}

@@ -35,7 +35,7 @@ def test_classes_without_an_object_have_no_figures_and_do_not_enter_the_means() 
 def test_card_thresholds_keep_all_down_to_the_best_score_and_no_more() -> None:
     case = random_case(4)
     evaluation = evaluate(case)
-    thresholds = evaluation.thresholds()
+    thresholds = evaluation.thresholds(0.3, few=1)
     assert set(thresholds) == set(case.classes)
     for label, one in enumerate(evaluation.per_class):
         scores = np.concatenate([image.scores[image.labels == label] for image in case.found])
@@ -49,7 +49,16 @@ def test_classes_without_anything_right_have_no_threshold() -> None:
     evaluation = evaluate_detections(
         CLASSES, [truth([*box, [50, 50, 60, 60]], [0, 1])], [found([*box, [90, 90, 99, 99]], [0.9, 0.8], [0, 2])]
     )
-    assert list(evaluation.thresholds()) == ["a"]
+    assert list(evaluation.thresholds(0.3)) == ["a"]
+
+
+@pytest.mark.parametrize(("objects", "threshold"), [(1, 0.02 * 0.9 + 0.98 * 0.3), (25, 0.6), (50, 0.9), (60, 0.9)])
+def test_thresholds_of_few_objects_are_drawn_towards_the_default(objects: int, threshold: float) -> None:
+    box = [[0, 0, 10, 10]]
+    images = [truth(box, [0])] * objects
+    evaluation = evaluate_detections(CLASSES, images, [found(box, [0.9], [0])] * objects)
+    assert evaluation.thresholds(0.3)["a"] == pytest.approx(threshold, abs=1e-6)
+    assert evaluation.few_objects() == ({"a": objects} if objects < 50 else {})
 
 
 def test_the_11_point_figure_of_a_perfect_half_is_six_elevenths() -> None:

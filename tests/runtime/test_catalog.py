@@ -8,16 +8,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lcageo import appearance
+from lcageo.calibration import Calibration
+from lcageo.cli.detect_options import ONNX
 from lcageo.cli.models import model_info
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig
 from lcageo.runtime import catalog
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, read_card, shipped_cards, write_card
+from lcageo.scene.look import appearance_of
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,8 @@ def test_a_card_reads_back_as_written(untrained: Path, tmp_path: Path) -> None:
     card = replace(
         read_card(untrained / FOLDER_CARD),
         thresholds={"ship": 0.4},
+        calibration={"ship": Calibration(1.25, 0.5, -0.125, 0.75)},
+        appearance=appearance_of(np.random.default_rng(0).normal(size=(40, appearance.NUMBERS))),
         metrics={"mAP50": 0.5},
         weights=tmp_path / "a.safetensors",
     )
@@ -197,8 +204,9 @@ def use(path: Path) -> None:
     card = read_card(path)
     assert all(0 <= value <= 255 for value in card.fill)
     assert card.class_ids(card.classes) == card.class_ids(())
+    nothing_said = {parameter.name: parameter.default for parameter in ONNX.parameters()}
     for as_json in (False, True):
-        model_info(str(path), as_json)
+        model_info(model=str(path), as_json=as_json, **nothing_said)
     with pytest.raises(ModelError, match="weights of model"):
         card.read_weights()  # there are none
 

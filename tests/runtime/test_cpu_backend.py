@@ -87,5 +87,5 @@ def test_a_quantised_graph_takes_only_tiles_of_its_own_size(card: ModelCard, tmp
     quantised = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     predictor = load_predictor(quantised, LOOSE, "cpu", Backend.ONNX)
     assert len(predictor.predict(IMAGES[:1])[0]) > 0
-    with pytest.raises(DeviceError, match="is quantised and takes only tiles of 256 pixels; choose another model"):
+    with pytest.raises(DeviceError, match="is an ONNX graph and takes only tiles of 256 pixels; choose another model"):
         predictor.predict(IMAGES[:1, :, :128, :128])

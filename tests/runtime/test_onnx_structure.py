@@ -18,7 +18,7 @@ from lcageo.errors import DeviceError, ModelError
 from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 from lcageo.runtime.onnx_export import export_structure
 from lcageo.runtime.onnx_graph import EXPORTERS, onnx_graph
-from lcageo.runtime.onnx_structure import PREFIX, filled, read_structure, structure_key
+from lcageo.runtime.onnx_structure import PREFIX, filled, read_structure, structure_key, structure_path
 
 SHIPPED = [card.name for card in shipped_cards() if not card.is_quantised]
 WITHOUT_TORCH = ("torch", "onnxscript")
@@ -61,10 +61,10 @@ def test_a_structure_of_another_network_or_a_damaged_one_is_not_used(
 ) -> None:
     own = replace(card, weights=tmp_path / "model.safetensors")
     assert read_structure(own) is None
-    own.structure.write_bytes(exported)
+    structure_path(own).write_bytes(exported)
     assert read_structure(own) is not None
     assert read_structure(replace(own, tile_size=96)) is None and read_structure(replace(own, mean=(1, 2, 3))) is None
-    own.structure.write_bytes(b"\xff" * 40)
+    structure_path(own).write_bytes(b"\xff" * 40)
     assert read_structure(own) is None
 
 
@@ -84,7 +84,7 @@ def test_a_shipped_model_has_the_structure_of_its_network(name: str) -> None:
     kept = read_structure(card)
     assert kept is not None, f"the network of {name} has changed; make its graph again: lcageo models graph {name}"
     assert kept.SerializeToString() == export_structure(card).SerializeToString()
-    assert card.structure.stat().st_size < 0.05 * card.weights.stat().st_size
+    assert structure_path(card).stat().st_size < 0.05 * card.weights.stat().st_size
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnx"])

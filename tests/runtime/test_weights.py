@@ -119,5 +119,5 @@ def test_a_network_gets_exactly_the_tensors_of_the_file_and_is_ready_to_run(card
 def test_quantised_weights_are_refused(card: ModelCard) -> None:
     quantised = replace(card, weights=Path("model.onnx"))
     assert quantised.is_quantised
-    with pytest.raises(ModelError, match=r"is quantised, which torch cannot run; use --backend openvino or onnx"):
+    with pytest.raises(ModelError, match=r"is an ONNX graph, which torch cannot run; use --backend openvino or onnx"):
         load_network(quantised)

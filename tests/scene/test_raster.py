@@ -10,6 +10,7 @@ from support.rasters import read_all
 from support.scenes import UTM, noise, write_scene
 
 from lcageo.errors import SceneError
+from lcageo.scene.located import locate
 from lcageo.scene.raster import Scene, open_scene
 
 
@@ -101,7 +102,7 @@ def test_truncated_file_says_where(tmp_path: Path) -> None:
 
 
 def test_closing_closes_all_handles(tmp_path: Path) -> None:
-    scene = Scene(str(write_scene(tmp_path / "a.tif", noise(20, 20))))
+    scene = Scene(locate(str(write_scene(tmp_path / "a.tif", noise(20, 20)))))
     scene.close()
     with pytest.raises(SceneError, match="is closed"):
         scene.read(0, 0, 5, 5, 5, 5)

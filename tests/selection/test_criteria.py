@@ -95,6 +95,20 @@ def test_a_layer_without_the_required_columns_is_refused(tmp_path: Path) -> None
         filter_layer(layer, tmp_path / "large.gpkg", Criteria(min_area=1.0))
 
 
+def test_classes_and_scores_of_other_programs_are_recognised(tmp_path: Path) -> None:
+    """As ArcGIS names them, with scores in per cent."""
+    shapes = [shapely.box(column, 0, column + 1, 1) for column in range(3)]
+    columns = {"Class": ["car", "ship", "car"], "Confidence": [91.5, 40.0, 30.0], "class_2": ["a", "b", "c"]}
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=CRS).to_file(tmp_path / "arcgis.shp")
+    counts = filter_layer(tmp_path / "arcgis.shp", tmp_path / "cars.gpkg", Criteria(score=0.3, classes=("car",)))
+    assert counts.kept == {"car": 2} and any("taken for per cent" in line for line in counts.warnings)
+    assert geopandas.read_file(tmp_path / "cars.gpkg", layer="cars")["score"].tolist() == [0.915, 0.3]
+    named = filter_layer(tmp_path / "arcgis.shp", tmp_path / "a.gpkg", Criteria(classes=("a",)), class_field="CLASS_2")
+    assert named.kept == {"a": 1}
+    with pytest.raises(DataError, match=r"no attribute 'kind' \(--class-field\); it has Class, Confidence, class_2"):
+        filter_layer(tmp_path / "arcgis.shp", tmp_path / "b.gpkg", Criteria(), class_field="kind")
+
+
 def read_names(path: Path) -> list[str]:
     return [str(name) for name in geopandas.read_file(path)["name"]]
 

@@ -10,10 +10,11 @@ from conftest import REPOSITORY
 MISSING = (
     "rasterio", "shapely", "geopandas", "pandas", "pyogrio", "pyproj", "pyarrow", "matplotlib", "psutil", "defusedxml",
     "platformdirs", "tomli_w", "openvino", "onnx", "onnxruntime", "onnxscript", "distributed", "tensorboard",
+    "yaml",
 )  # fmt: skip
 
 
-TRAIN_EXTRA = ("faster_coco_eval", "matplotlib", "defusedxml", "tensorboard")
+TRAIN_EXTRA = ("faster_coco_eval", "matplotlib", "defusedxml", "tensorboard", "yaml")
 """What only `pip install 'lcageo[train]'` installs."""
 
 

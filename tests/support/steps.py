@@ -9,8 +9,8 @@ from support.shapes import write_shapes
 
 from lcageo.config import Precision
 from lcageo.data.augment import AugmentConfig
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropDataset, TrainBatch, collate_train
+from lcageo.data.formats.coco import read_coco
 from lcageo.detector.presets import build_network
 from lcageo.network_config import Norm, Preset
 from lcageo.training.config import Optimizer, TrainConfig

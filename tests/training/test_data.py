@@ -14,8 +14,8 @@ from support.shapes import write_shapes
 
 from lcageo.config import SCENE_SIDE_PX
 from lcageo.data.annotations import Annotation
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import CropDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import DataError, UsageError
 from lcageo.training.config import TrainConfig
 from lcageo.training.data import (
@@ -85,7 +85,8 @@ def test_a_record_of_an_unknown_class_is_named_also_with_validation_data(tmp_pat
     coco["annotations"][0]["category_id"] = 99
     path.write_text(json.dumps(coco))
     _, said = load(path, val=write_shapes(tmp_path / "val.json"))
-    assert len(said) == 1 and "annotations[0]" in said[0] and "category_id 99 is not a category" in said[0]
+    assert len(said) == 2 and "annotations[0]" in said[0] and "category_id 99 is not a category" in said[0]
+    assert "1 of its 3 objects cannot be read and would be background; image skipped" in said[1]
 
 
 def test_strict_refuses_invalid_records_and_images(broken: Path, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from support.shapes import write_shapes
 
-from lcageo.config import BENCHMARK, Backend
+from lcageo.config import BENCHMARK, Backend, DetectConfig
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_published_folder(
     assert made.evaluation.map50_95 == again.map50_95 and made.evaluation.map50 == again.map50
     assert published.metrics["step"] == 7 and published.metrics["images"] == 3
     assert published.metrics["mAP50"] == pytest.approx(again.map50, abs=1e-4)
-    assert dict(published.thresholds) == pytest.approx(again.thresholds())
+    assert dict(published.thresholds) == pytest.approx(again.thresholds(DetectConfig.DEFAULT_SCORE))
 
 
 @pytest.mark.parametrize("native", [True, False])

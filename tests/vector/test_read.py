@@ -136,7 +136,7 @@ def test_what_is_not_one_layer_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
     cases = {
         "none.gpkg": "does not exist; check the path",
-        "two.gpkg": r"has several layers \(first, second\); save one of them alone",
+        "two.gpkg": r"has several layers \(first, second\); name one, in quotes",
         "table.csv": "has no layer with geometry; save the layer with its geometry",
         "text.gpkg": "is not a vector layer that can be opened",
         "table.parquet": "is not a vector layer that can be opened",

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from lcageo.calibration import Calibration
 from lcageo.vector.record import RunRecord, SceneGrid, TileCounts, ValueRange
 
-TEXTS = ("version", "model", "model_sha256", "trained_on", "licence", "engine", "run", "scene", "crs", "placed_by",
-         "edge_nodata")  # fmt: skip
+TEXTS = (
+    "version", "model", "model_sha256", "trained_on", "licence", "engine", "run", "scene", "stac_item", "crs",
+    "placed_by", "edge_nodata",
+)  # fmt: skip
 NAMES = tuple(entry.name for entry in fields(RunRecord) if entry.name not in ("nulls", "unknown"))
 """Entries that a record knows, in the order of its JSON."""
 

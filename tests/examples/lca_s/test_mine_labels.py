@@ -7,7 +7,7 @@ import numpy as np
 from mine_labels import MAX_REPEATS, crowds, incomplete, mined, repeats
 from PIL import Image
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.detections import Detections
 
 

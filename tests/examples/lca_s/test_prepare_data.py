@@ -11,7 +11,7 @@ import pytest
 from conftest import REPOSITORY
 from PIL import Image
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.training.config import read_recipe
 
 LICENCES = [

@@ -8,8 +8,8 @@ import quantise_model
 import render_chips
 
 from lcageo.config import Backend, DetectConfig, Precision
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.errors import ModelError, UsageError
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
@@ -49,7 +49,7 @@ def test_a_quantised_model_runs_on_its_backends_and_finds_nearly_the_same(
     for asked in (Precision.FP32, Precision.BF16):
         with pytest.raises(UsageError, match=f"is int8; leave out --precision {asked}"):
             load_predictor(small, DetectConfig(), "cpu", precision=asked)
-    with pytest.raises(ModelError, match="quantised, which torch cannot run"):
+    with pytest.raises(ModelError, match="an ONNX graph, which torch cannot run"):
         load_predictor(small, DetectConfig(), "cpu", Backend.TORCH)
 
 

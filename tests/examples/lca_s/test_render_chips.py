@@ -8,7 +8,7 @@ import render_chips
 from demo_scene.canvas import SceneObject
 from render_chips import CHIP_PX, boxes_in, main, windows
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 from lcageo.data.images import image_size
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from shrink_images import CHIP_PX, CROWD_PX, LENGTHS_PX, ROW_PX, main, packed, sources
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 
 
 def labelled_file(folder: Path, boxes: list[tuple[int, int, int, int]], classes: tuple[str, ...] = ("car",)) -> Path:

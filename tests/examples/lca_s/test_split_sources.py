@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from split_sources import main, source_of
 
-from lcageo.data.coco import read_coco
+from lcageo.data.formats.coco import read_coco
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from support.untrained import make_untrained_model
 
 from lcageo.config import DetectConfig
 from lcageo.data.annotations import LabelledSet
-from lcageo.data.coco import read_coco
 from lcageo.data.dataset import EvalDataset
+from lcageo.data.formats.coco import read_coco
 from lcageo.network_config import STRIDES, Preset
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor

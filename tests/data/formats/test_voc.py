@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 
-from lcageo.data.dior import DiorSplit, read_dior
-from lcageo.data.voc import read_voc, voc_box, voc_size
-from lcageo.data.voc import voc_object as parse_object
+from lcageo.data.annotations import SplitName
+from lcageo.data.formats.dior import read_dior
+from lcageo.data.formats.voc import read_voc, voc_box, voc_size
+from lcageo.data.formats.voc import voc_object as parse_object
 from lcageo.errors import DataError
 
 COLUMNS = st.integers(1, 30)
@@ -120,6 +121,6 @@ def test_no_record_stops_the_reading_of_its_set(
         write_dior(root, {"00001": voc_xml()})
     record = root / "Annotations" / "Horizontal Bounding Boxes" / "00001.xml"
     record.write_text(voc_xml(*objects, width=width, height=height), "utf-8")
-    read = read_dior(root, DiorSplit.TRAIN)
+    read = read_dior(root, SplitName.TRAIN)
     assert len(read) <= 1
     "\n".join(map(str, read.problems)).encode()  # can be printed

@@ -11,8 +11,9 @@ import pytest
 from conftest import DATA
 from support.makers import BILLION_LAUGHS, voc_object, voc_xml, write_dior
 
-from lcageo.data.annotations import ProblemKind
-from lcageo.data.dior import DIOR_CLASSES, DiorSplit, is_dior, read_dior
+from lcageo.data.annotations import ProblemKind, SplitName
+from lcageo.data.formats.dior import DIOR_CLASSES, is_dior, read_dior
+from lcageo.data.formats.layout import Reading
 from lcageo.errors import DataError
 
 
@@ -22,7 +23,7 @@ def test_boxes_and_classes_are_read_from_either_layout(tmp_path: Path, flat: boo
         tmp_path / "DIOR", {"00001": voc_xml(voc_object("expressway-service-area", (1, 1, 40, 30)))}, flat
     )
     assert is_dior(root)
-    train = read_dior(root, DiorSplit.TRAIN, strict=True)
+    train = read_dior(root, SplitName.TRAIN, Reading(strict=True))
     (image,) = train.annotations
     assert train.classes == DIOR_CLASSES and len(DIOR_CLASSES) == 20
     assert image.boxes_xyxy.tolist() == [[0, 0, 40, 30]]
@@ -32,10 +33,10 @@ def test_boxes_and_classes_are_read_from_either_layout(tmp_path: Path, flat: boo
 
 def test_trainval_is_its_own_list_or_train_and_val_together(tmp_path: Path) -> None:
     root = write_dior(tmp_path, {"00001": voc_xml(), "00002": voc_xml()})
-    sizes = {split: len(read_dior(root, split)) for split in DiorSplit}
+    sizes = {split: len(read_dior(root, split)) for split in SplitName}
     assert sizes == {"train": 2, "val": 1, "trainval": 3, "test": 1}
     (root / "ImageSets" / "Main" / "trainval.txt").write_text("00002\n")
-    assert len(read_dior(root, DiorSplit.TRAINVAL)) == 1
+    assert len(read_dior(root, SplitName.TRAINVAL)) == 1
 
 
 @pytest.mark.parametrize(
@@ -56,17 +57,17 @@ def test_a_broken_object_is_named_with_file_and_line(
     tmp_path: Path, objects: list[str], kind: ProblemKind, words: str
 ) -> None:
     root = write_dior(tmp_path, {"00001": voc_xml(*objects), "00002": voc_xml()})
-    train = read_dior(root, DiorSplit.TRAIN)
-    (problem,) = [problem for problem in train.problems if problem.kind is not ProblemKind.NOTHING_LEFT]
+    train = read_dior(root, SplitName.TRAIN)
+    (problem,) = [problem for problem in train.problems if problem.kind is not ProblemKind.OBJECTS_LOST]
     assert len(train) == 2 - (len(train.problems) - 1)  # an image that lost all its objects is no background
     assert problem.kind == kind
     with pytest.raises(DataError, match=words):
-        read_dior(root, DiorSplit.TRAIN, strict=True)
+        read_dior(root, SplitName.TRAIN, Reading(strict=True))
 
 
 @pytest.mark.parametrize("xml", [BILLION_LAUGHS, voc_xml(voc_object())[:70], voc_xml(width="?"), "<annotation/>"])
 def test_an_image_with_a_broken_record_is_skipped(tmp_path: Path, xml: str) -> None:
-    train = read_dior(write_dior(tmp_path, {"00001": xml, "00002": voc_xml()}), DiorSplit.TRAIN)
+    train = read_dior(write_dior(tmp_path, {"00001": xml, "00002": voc_xml()}), SplitName.TRAIN)
     assert [image.image.stem for image in train.annotations] == ["00002"]
     assert [(p.kind, p.path.name) for p in train.problems] == [(ProblemKind.BROKEN_RECORD, "00001.xml")]
     assert train.problems[0].what.endswith("; image skipped")
@@ -77,7 +78,7 @@ def test_missing_files_and_repeated_or_odd_names_are_problems(tmp_path: Path) ->
     (root / "JPEGImages-trainval" / "00001.jpg").unlink()
     (root / "Annotations" / "Horizontal Bounding Boxes" / "00002.xml").unlink()
     (root / "ImageSets" / "Main" / "train.txt").write_text("00001\n\n00002\n00001\n../00002\n")
-    train = read_dior(root, DiorSplit.TRAIN)
+    train = read_dior(root, SplitName.TRAIN)
     assert len(train) == 0
     assert [(p.kind.name, p.where) for p in train.problems] == [
         ("DUPLICATE_IMAGE", "line 4"), ("BROKEN_RECORD", "line 5"), ("MISSING_IMAGE", ""), ("BROKEN_RECORD", ""),
@@ -89,7 +90,7 @@ def test_a_folder_that_is_not_laid_out_as_dior_is_refused_with_what_it_lacks(tmp
     root = write_dior(tmp_path, {"00001": voc_xml()})
     shutil.rmtree(root / gone)
     with pytest.raises(DataError, match=f"is not laid out as DIOR: .*{gone}"):
-        read_dior(root, DiorSplit.TRAIN)
+        read_dior(root, SplitName.TRAIN)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_real_images_in_diors_layout_have_the_boxes_of_their_json(
         expected[stem[a["image_id"]]].append((name[a["category_id"]], x, y, x + w, y + h))
     found = {}
     for split in splits:
-        for image in read_dior(real_dior, DiorSplit(split), strict=True).annotations:
+        for image in read_dior(real_dior, SplitName(split), Reading(strict=True)).annotations:
             rows = zip(image.labels, image.boxes_xyxy.tolist(), strict=True)
             found[image.image.stem] = [(DIOR_CLASSES[label], *box) for label, box in rows]
     assert found == expected
@@ -127,5 +128,5 @@ def test_real_images_in_diors_layout_have_the_boxes_of_their_json(
 
 def test_difficult_objects_are_marked(tmp_path: Path) -> None:
     xml = voc_xml(voc_object(), voc_object(more="<difficult>1</difficult>"))
-    (image,) = read_dior(write_dior(tmp_path, {"00001": xml}), DiorSplit.TRAIN).annotations
+    (image,) = read_dior(write_dior(tmp_path, {"00001": xml}), SplitName.TRAIN).annotations
     assert np.array_equal(image.difficult, [False, True])

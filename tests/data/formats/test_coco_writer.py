@@ -8,8 +8,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from support.makers import write_image
 
-from lcageo.data.coco import read_coco
-from lcageo.data.coco_writer import CocoImage, coco_text
+from lcageo.data.formats.coco import read_coco
+from lcageo.data.formats.coco_writer import CocoImage, coco_text
 
 BOXES = np.array([[1.25, 2.5, 10.125, 20.0], [0.0, 0.0, 40.0, 30.0]])
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.data.json_lines import record_lines
+from lcageo.data.formats.json_lines import record_lines
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -6,6 +6,7 @@ object covers, counted from 1; so in continuous pixels x1 = xmin - 1 and x2 = xm
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax import SAXException, SAXParseException
@@ -16,6 +17,9 @@ from lcageo.data.annotations import MAX_SIDE_PX, Box
 from lcageo.errors import DataError
 from lcageo.extras import require
 
+SHAPES = ("polygon", "robndbox")
+"""Elements from which a box is made where there is no <bndbox>."""
+
 
 @dataclass(frozen=True, slots=True)
 class VocObject:
@@ -25,6 +29,8 @@ class VocObject:
     box: Box
     """Continuous pixels; not yet checked against the image."""
     difficult: bool
+    shape: str = ""
+    """What its box is the bounds of, if it has no box of its own: 'polygon' or 'robndbox'."""
 
 
 @dataclass(slots=True)
@@ -114,10 +120,28 @@ def voc_object(node: Node) -> VocObject:
     Raises:
         DataError: if its name or box is missing or malformed.
     """
-    bounds = node.child("bndbox")
-    box = voc_box(*(bounds.number(tag) for tag in ("xmin", "ymin", "xmax", "ymax")))
-    has_flag = any(child.tag == "difficult" for child in node.children)
-    return VocObject(node.text("name"), box, has_flag and node.number("difficult") != 0)
+    tags = [child.tag for child in node.children]
+    shape = next((tag for tag in SHAPES if tag in tags), "") if "bndbox" not in tags else ""
+    if shape:
+        box = _bounds(node.child(shape))
+    else:
+        bounds = node.child("bndbox")
+        box = voc_box(*(bounds.number(tag) for tag in ("xmin", "ymin", "xmax", "ymax")))
+    return VocObject(node.text("name"), box, "difficult" in tags and node.number("difficult") != 0, shape)
+
+
+def _bounds(shape: Node) -> Box:
+    """The bounds of a polygon (x1, y1, x2 ...), of four corners (DIOR-R), or of a turned box (roLabelImg)."""
+    tags = {child.tag for child in shape.children}
+    if "cx" in tags:
+        x, y, width, height, angle = (shape.number(tag) for tag in ("cx", "cy", "w", "h", "angle"))
+        across = (abs(width * math.cos(angle)) + abs(height * math.sin(angle))) / 2
+        down = (abs(width * math.sin(angle)) + abs(height * math.cos(angle))) / 2
+        return x - across, y - down, x + across, y + down
+    xs, ys = ([shape.number(child.tag) for child in shape.children if child.tag.startswith(axis)] for axis in "xy")
+    if not xs or len(xs) != len(ys):
+        raise DataError(f"<{shape.tag}> has no pairs of coordinates")
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def voc_box(xmin: float, ymin: float, xmax: float, ymax: float) -> Box:

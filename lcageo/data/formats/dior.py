@@ -7,12 +7,12 @@ Source:
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 
-from lcageo.data.annotations import Annotation, LabelledSet, ObjectList, Problem, ProblemKind, refuse
+from lcageo.data.annotations import Annotation, LabelledSet, ObjectList, Problem, ProblemKind, SplitName, refuse
+from lcageo.data.formats.layout import Reading
+from lcageo.data.formats.voc import Node, read_voc, voc_object, voc_size
 from lcageo.data.images import is_file
-from lcageo.data.voc import Node, read_voc, voc_object, voc_size
 from lcageo.errors import DataError
 
 DIOR_CLASSES = (
@@ -24,21 +24,13 @@ _LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
 """DIOR's labels by name in lower case, since copies of DIOR differ in capitalisation."""
 
 
-class DiorSplit(StrEnum):
-    """The official splits."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TRAINVAL = "trainval"
-    TEST = "test"
-
-
 def is_dior(root: Path) -> bool:
-    """Whether a folder is laid out as DIOR."""
-    return (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
+    """Whether a folder is laid out as DIOR; Pascal VOC has the same folders, but all images in JPEGImages."""
+    has_both = (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
+    return has_both and not (root / "JPEGImages").is_dir()
 
 
-def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
+def listed_splits(root: Path, images: Path | None = None) -> tuple[SplitName, ...]:
     """The splits that a DIOR folder has lists of, without overlap.
 
     Trainval is train and val together: it is used instead of them only where one of the two has no list.
@@ -47,16 +39,16 @@ def listed_splits(root: Path) -> tuple[DiorSplit, ...]:
         DataError: if there is no list.
     """
     lists = root / "ImageSets" / "Main"
-    existing = [split for split in DiorSplit if (lists / f"{split}.txt").exists()]
+    existing = [split for split in SplitName if (lists / f"{split}.txt").exists()]
     if not existing:
-        raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(DiorSplit)} (.txt)")
-    halves = {DiorSplit.TRAIN, DiorSplit.VAL}
-    use_trainval = DiorSplit.TRAINVAL in existing and not halves <= set(existing)
-    redundant = halves if use_trainval else {DiorSplit.TRAINVAL}
+        raise DataError(f"'{root}' is not laid out as DIOR: '{lists}' has none of {', '.join(SplitName)} (.txt)")
+    halves = {SplitName.TRAIN, SplitName.VAL}
+    use_trainval = SplitName.TRAINVAL in existing and not halves <= set(existing)
+    redundant = halves if use_trainval else {SplitName.TRAINVAL}
     return tuple(split for split in existing if split not in redundant)
 
 
-def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet:
+def read_dior(root: Path, split: SplitName, reading: Reading | None = None) -> LabelledSet:
     """One split of DIOR, in the order of its list.
 
     Broken records are skipped and become problems that name file and line.
@@ -64,33 +56,35 @@ def read_dior(root: Path, split: DiorSplit, strict: bool = False) -> LabelledSet
     Args:
         root: the folder that contains JPEGImages-trainval, JPEGImages-test, Annotations and ImageSets.
         split: which list to read.
-        strict: whether broken records are an error instead.
+        reading: whether broken records are an error, and where the images are.
 
     Raises:
         DataError: if the folder is not laid out as DIOR, or if strict and anything is broken.
     """
     boxes = root / "Annotations" / "Horizontal Bounding Boxes"
     xml_folder = boxes if boxes.is_dir() else boxes.parent
-    images = root / ("JPEGImages-test" if split == DiorSplit.TEST else "JPEGImages-trainval")
+    reading = reading or Reading()
+    images = reading.images or root / ("JPEGImages-test" if split == SplitName.TEST else "JPEGImages-trainval")
     for folder in (xml_folder, images):
         if not folder.is_dir():
-            raise DataError(f"'{root}' is not laid out as DIOR: it lacks the folder '{folder.relative_to(root)}'")
+            lacks = folder.relative_to(root) if folder.is_relative_to(root) else folder
+            raise DataError(f"'{root}' is not laid out as DIOR: it lacks the folder '{lacks}'")
     problems: list[Problem] = []
     annotations = []
     for stem, listed in _stems(root, split, problems).items():
         annotation = _read_record(xml_folder / f"{stem}.xml", images / f"{stem}.jpg", listed, problems)
         if annotation is not None:
             annotations.append(annotation)
-    if strict:
+    if reading.strict:
         refuse(problems)
     return LabelledSet(f"{root}, {split}", DIOR_CLASSES, tuple(annotations), tuple(problems))
 
 
-def _stems(root: Path, split: DiorSplit, problems: list[Problem]) -> dict[str, str]:
+def _stems(root: Path, split: SplitName, problems: list[Problem]) -> dict[str, str]:
     """Names of the split's images, each once, with where they are listed."""
     lists = root / "ImageSets" / "Main"
     paths = [lists / f"{split}.txt"]
-    if split == DiorSplit.TRAINVAL and not paths[0].exists():
+    if split == SplitName.TRAINVAL and not paths[0].exists():
         paths = [lists / "train.txt", lists / "val.txt"]
     first_seen: dict[str, str] = {}
     for path in paths:
@@ -130,8 +124,8 @@ def _read_record(xml: Path, image: Path, listed: str, problems: list[Problem]) -
         found = _add_object(node, objects)
         if found is not None:
             problems.append(Problem(found[0], xml, f"line {node.line}, object {number}", found[1]))
-    if (why := objects.nothing_left) is not None:
-        problems.append(Problem(ProblemKind.NOTHING_LEFT, xml, "", why))
+    if (why := objects.unusable) is not None:
+        problems.append(Problem(ProblemKind.OBJECTS_LOST, xml, "", why))
         return None
     return objects.annotation(image, range(len(DIOR_CLASSES)))
 
@@ -140,10 +134,10 @@ def _add_object(node: Node, objects: ObjectList) -> tuple[ProblemKind, str] | No
     try:
         record = voc_object(node)
     except DataError as error:
-        objects.skipped += 1
+        objects.skip_unread()
         return ProblemKind.BROKEN_RECORD, f"{error}; box skipped"
     label = _LABELS.get(record.name.lower())
     if label is None:
-        objects.skipped += 1
+        objects.skip_unread()
         return ProblemKind.UNKNOWN_CLASS, f"{record.name!r} is not a DIOR class; box skipped"
     return objects.add(record.box, label, record.difficult)

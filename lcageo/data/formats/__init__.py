@@ -1,0 +1,1 @@
+"""Formats of labelled sets: a module each, listed in `data.sets`."""

@@ -1,0 +1,115 @@
+"""DOTA: a text file per image, with four corners, a class name and a mark of difficulty per line.
+
+Source:
+    Xia et al.: DOTA: a large-scale dataset for object detection in aerial images, CVPR 2018, and the set's own page:
+    `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` after a head of `imagesource:` and `gsd:`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lcageo.data.annotations import LabelledSet, ObjectList, ProblemKind, SplitName
+from lcageo.data.formats.image_files import images_below
+from lcageo.data.formats.label_text import first_words, label_file, labels_by_stem, numbers, read_lines
+from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.errors import DataError
+
+_FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles", "labels")
+"""What the folder of labels beside `images` is called."""
+
+
+def is_dota(path: Path) -> bool:
+    """Whether a folder has labels as DOTA has them."""
+    words = _words(first_words(path)) if path.is_dir() else []
+    try:
+        return len(words) in (9, 10) and len(numbers(words[:8])) == 8 and not words[8].isdecimal()
+    except DataError:
+        return False
+
+
+def dota_splits(path: Path, images: Path | None = None) -> tuple[SplitName, ...]:
+    """The splits that a folder has folders for; empty if it has none. `images` is as in Reading."""
+    return splits_of(_parts(path, images))
+
+
+def read_dota(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
+    """One split of a DOTA folder, with the classes in alphabetical order; boxes are the bounds of the corners.
+
+    Images without a file of labels are left out: DOTA has one for empty images, too.
+
+    Args:
+        path: the folder, with images/ and labelTxt/ in it or in a folder for each split.
+        split: which one to read, if there are several.
+        reading: how.
+
+    Raises:
+        DataError: if there are no images, or if strict and a record is broken.
+    """
+    parts = _parts(path, reading.images)
+    return read_parts(path, parts, split, lambda images, name: _read(path, images, name, reading), shares_classes=True)
+
+
+def _parts(path: Path, images: Path | None) -> dict[SplitName | None, list[Path]]:
+    place = path if images is None else images
+    parts = by_split(images_below(place), place)
+    if not parts:
+        raise DataError(f"'{place}' has no images for its labels; name their folder with --images")
+    return parts
+
+
+def _read(path: Path, images: Sequence[Path], name: str, reading: Reading) -> LabelledSet:
+    builder = SetBuilder(name)
+    elsewhere = labels_by_stem(path)
+    without = []
+    for image in images:
+        text = label_file(image, _FOLDERS) or elsewhere.get(image.stem.casefold())
+        if text is None:
+            without.append(image)
+        elif (objects := builder.open(image, image)) is not None and _add_lines(builder, objects, text):
+            builder.add(image, objects)
+    if without:
+        what = f"images without a file of labels: {len(without):,} of {len(images):,}, such as '{without[0]}'; left out"
+        builder.problem(ProblemKind.NO_RECORD, path, "", what)
+    return builder.built(path, reading.strict)
+
+
+def _add_lines(builder: SetBuilder, objects: ObjectList, text: Path) -> bool:
+    """Adds the objects of one file; False, and a problem, if it cannot be read at all."""
+    try:
+        lines = read_lines(text)
+    except DataError as error:
+        builder.problem(ProblemKind.BROKEN_RECORD, text, "", f"{error}; image skipped")
+        return False
+    for line in lines:
+        if ":" in line.words[0]:
+            key, _, value = " ".join(line.words).partition(":")
+            objects.gsd_m = _gsd_m(value) if key.lower() == "gsd" else objects.gsd_m
+            continue
+        words = _words(line.words)
+        try:
+            if len(words) not in (9, 10):
+                raise DataError(f"has {len(words)} values, not four corners, a class name and a mark of difficulty")
+            values = numbers(words[:8])
+            difficult = len(words) == 10 and numbers(words[9:])[0] != 0
+        except DataError as error:
+            builder.unread(objects, ProblemKind.BROKEN_RECORD, text, f"line {line.number}", str(error))
+            continue
+        xs, ys = values[::2], values[1::2]
+        box = min(xs), min(ys), max(xs), max(ys)
+        builder.add_object(objects, words[8], box, text, f"line {line.number}", difficult)
+    return True
+
+
+def _words(words: Sequence[str]) -> list[str]:
+    """The words of a line, which some tools separate by commas."""
+    return [word for part in words for word in part.split(",") if word]
+
+
+def _gsd_m(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:  # DOTA writes 'null' or 'None' where it is not known
+        return None
+    return value if 0 < value < 1000 else None

@@ -1,0 +1,152 @@
+"""Folders of COCO files as `lcageo chips`, COCO, CVAT, Label Studio and Roboflow lay them out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.set_files import BOXES, HEIGHT, WIDTH, images, seen
+
+from lcageo.data.annotations import ProblemKind, SplitName
+from lcageo.data.formats.coco_folder import coco_splits, is_coco, read_coco_set
+from lcageo.data.formats.layout import Reading
+from lcageo.errors import DataError
+
+TRAIN, VAL = SplitName.TRAIN, SplitName.VAL
+
+
+def write(path: Path, names: Sequence[str] = ("a", "b"), file_name: str = "{}.png", **more: Any) -> Path:
+    """A COCO file of some of the images; `file_name` is what it calls them."""
+    boxes = [
+        {"image_id": name, "category_id": ("car", "ship").index(label), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        for name in names
+        for label, (x1, y1, x2, y2) in BOXES[name]
+    ]
+    content = {
+        "images": [
+            {"id": name, "file_name": file_name.format(name), "width": WIDTH, "height": HEIGHT} for name in names
+        ],
+        "categories": [{"id": 0, "name": "car"}, {"id": 1, "name": "ship"}],
+        "annotations": [{"id": number, **box} for number, box in enumerate(boxes)],
+    } | more
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_train_and_val_beside_their_images_as_chips_writes_them(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    write(tmp_path / "train.json", ["a"])
+    write(tmp_path / "val.json", ["b"])
+    assert is_coco(tmp_path) and coco_splits(tmp_path) == (TRAIN, VAL)
+    assert seen(read_coco_set(tmp_path, TRAIN, Reading(strict=True))) == {"a": BOXES["a"]}
+    assert seen(read_coco_set(tmp_path, SplitName.TRAINVAL, Reading(strict=True))) == BOXES
+
+
+def test_annotations_beside_folders_of_images_as_coco_has_them(tmp_path: Path) -> None:
+    for part, name in (("train2017", "a"), ("val2017", "b")):
+        images(tmp_path / part, [name])
+        (tmp_path / part / f"{name}.png").rename(tmp_path / part / "same.png")
+        write(tmp_path / "annotations" / f"instances_{part}.json", [name], "same.png")
+        write(tmp_path / "annotations" / f"person_keypoints_{part}.json", [name])
+        (tmp_path / "annotations" / f"captions_{part}.json").write_text('{"images": [], "annotations": []}')
+    assert coco_splits(tmp_path) == (TRAIN, VAL)
+    for split, name, part in ((TRAIN, "a", "train2017"), (VAL, "b", "val2017")):
+        (one,) = read_coco_set(tmp_path, split, Reading(strict=True)).annotations
+        assert one.image == tmp_path / part / "same.png" and len(one) == len(BOXES[name])
+
+
+@pytest.mark.parametrize("place", ["images", "images/default"])
+def test_one_file_in_annotations_as_cvat_exports_it(tmp_path: Path, place: str) -> None:
+    images(tmp_path / place)
+    path = write(tmp_path / "annotations" / "instances_default.json")
+    for source in (tmp_path, path):
+        assert is_coco(source) and coco_splits(source) == ()
+        assert seen(read_coco_set(source, VAL, Reading(strict=True))) == BOXES
+
+
+def test_a_folder_per_split_as_roboflow_exports_it(tmp_path: Path) -> None:
+    for split, name in (("train", "a"), ("valid", "b")):
+        images(tmp_path / split, [name])
+        write(tmp_path / split / "_annotations.coco.json", [name])
+    assert coco_splits(tmp_path) == (TRAIN, VAL)
+    assert seen(read_coco_set(tmp_path, VAL, Reading(strict=True))) == {"b": BOXES["b"]}
+
+
+STUDIO = {
+    "images\\{}.png": "a.png",
+    "images/1/0a1b2c3d-{}.png": "0a1b2c3d-a.png",
+    "/data/upload/3/0a1b2c3d-{}.png": "a.png",
+    "/data/local-files/?d=some%20where/{}.png": "a.png",
+    "https://host.example/x/{}.png?token=1": "a.png",
+    "%2Fhome%2Fme%2F{}.png": "a.png",
+    "{}.PNG": "a.png",
+}
+
+
+@pytest.mark.parametrize(("written", "kept"), STUDIO.items())
+def test_names_of_label_studio_and_of_other_machines_are_found(tmp_path: Path, written: str, kept: str) -> None:
+    for image in images(tmp_path / "images"):
+        image.rename(image.with_name(kept.replace("a.png", image.name)))
+    write(tmp_path / "result.json", file_name=written)
+    (tmp_path / "notes.json").write_text('{"categories": [], "info": {}}')
+    read = read_coco_set(tmp_path, VAL, Reading(strict=True))
+    assert list(seen(read).values()) == list(BOXES.values())
+    (remark,) = read.problems
+    assert remark.kind is ProblemKind.SAVED and remark.what == "images found by a part of their path: 2"
+
+
+def test_a_name_that_fits_two_images_is_not_guessed(tmp_path: Path) -> None:
+    images(tmp_path / "images" / "x", ["a"])
+    images(tmp_path / "images" / "y", ["a"])
+    write(tmp_path / "result.json", ["a"], "/data/upload/a.png")
+    assert read_coco_set(tmp_path, VAL, Reading()).problems[0].kind is ProblemKind.MISSING_IMAGE
+    write(tmp_path / "result.json", ["a"], "/data/upload/y/a.png")
+    assert read_coco_set(tmp_path, VAL, Reading()).annotations[0].image == tmp_path / "images" / "y" / "a.png"
+
+
+def test_what_is_written_otherwise_is_read_and_counted(tmp_path: Path) -> None:
+    """Ids with a decimal point and as text, no sizes, polygons, two categories of one name."""
+    images(tmp_path / "images")
+    content = {
+        "images": [{"id": 1.0, "file_name": "a.png"}, {"id": "2", "file_name": "b.png", "width": None, "height": 30}],
+        "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "car"}, {"id": 3.0, "name": "ship"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1.0, "segmentation": [[2, 3, 12, 3, 7, 9]]},
+            {"id": 2, "image_id": "1", "category_id": "2", "bbox": [20, 15, 20, 15]},
+            {"id": 3, "image_id": 2, "category_id": 3, "bbox": [], "segmentation": [[5, 6, 15, 16], [5, 6, 9, 9]]},
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    read = read_coco_set(tmp_path, TRAIN, Reading(strict=True))
+    assert seen(read) == BOXES and read.classes == ("ship", "car")
+    assert {problem.what for problem in read.problems} == {
+        "categories joined with another one of their name: 1",
+        "sizes of images taken from their files: 2", "boxes from the bounds of polygons or masks: 2",
+        "ids written with a decimal point: 3",
+    }  # fmt: skip
+    assert {problem.kind for problem in read.problems} == {ProblemKind.SAVED}
+
+
+def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
+    images(tmp_path / "pictures" / "deep")
+    path = write(tmp_path / "set" / "all.json")
+    assert len(read_coco_set(path, TRAIN, Reading())) == 0
+    assert seen(read_coco_set(path, TRAIN, Reading(tmp_path / "pictures"))) == BOXES
+
+
+def test_several_files_for_one_split_are_refused(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    write(tmp_path / "one.json")
+    write(tmp_path / "two.json")
+    with pytest.raises(DataError, match=r"has several COCO files for its images: .*one\.json', .*; name one of them"):
+        coco_splits(tmp_path)
+
+
+def test_other_json_is_no_set(tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").write_text('[{"images": 1, "annotations": [], "categories": []}]')
+    (tmp_path / "empty.json").write_text("")
+    assert not is_coco(tmp_path) and not is_coco(tmp_path / "nowhere")

@@ -1,0 +1,134 @@
+"""Folders of VOC records as labelImg, CVAT, Roboflow and Pascal VOC itself lay them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from support.makers import voc_object, voc_xml
+from support.set_files import BOXES, images, seen
+
+from lcageo.data.annotations import ProblemKind, SplitName
+from lcageo.data.formats.layout import Reading
+from lcageo.data.formats.voc_folder import is_voc, read_voc_folder, voc_splits
+from lcageo.errors import DataError
+
+TRAIN, VAL = SplitName.TRAIN, SplitName.VAL
+
+
+def records(folder: Path, names: Sequence[str] = ("a", "b"), first: int = 1) -> None:
+    """Writes the XML files, counting pixels from `first`, as VOC does from 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        objects = [voc_object(label, (x1 + first, y1 + first, x2, y2)) for label, (x1, y1, x2, y2) in BOXES[name]]
+        text = voc_xml(f"<filename>{name}.png</filename>", *objects)
+        (folder / f"{name}.xml").write_text(text)
+
+
+def test_records_beside_their_images_as_labelimg_writes_them(tmp_path: Path) -> None:
+    images(tmp_path)
+    records(tmp_path)
+    assert is_voc(tmp_path) and voc_splits(tmp_path) == ()
+    read = read_voc_folder(tmp_path, VAL, Reading(strict=True))
+    assert seen(read) == BOXES and read.classes == ("car", "ship") and not read.problems
+
+
+@pytest.mark.parametrize("folder", ["JPEGImages", "images"])
+def test_records_and_images_in_folders_of_their_own(tmp_path: Path, folder: str) -> None:
+    images(tmp_path / folder)
+    records(tmp_path / "Annotations")
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "default.txt").write_text("a\nb\n")  # CVAT's
+    assert is_voc(tmp_path)
+    assert seen(read_voc_folder(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+
+
+def test_lists_of_names_are_splits_that_share_their_classes(tmp_path: Path) -> None:
+    images(tmp_path / "JPEGImages")
+    records(tmp_path / "Annotations")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for name, stems in {"train": "a", "val": "b", "trainval": "a\nb", "ship_train": "a  1"}.items():
+        (lists / f"{name}.txt").write_text(f"{stems}\n")
+    assert voc_splits(tmp_path) == (TRAIN, VAL)
+    val = read_voc_folder(tmp_path, VAL, Reading(strict=True))
+    assert seen(val) == {"b": BOXES["b"]}
+    assert val.classes == ("car", "ship") and val.annotations[0].labelled_classes == (0, 1)
+
+
+def test_folders_of_roboflow_are_splits_even_with_equal_names(tmp_path: Path) -> None:
+    for split, name in (("train", "a"), ("valid", "b")):
+        images(tmp_path / split, [name])
+        records(tmp_path / split, [name])
+        (tmp_path / split / f"{name}.xml").rename(tmp_path / split / "same.xml")
+        (tmp_path / split / f"{name}.png").rename(tmp_path / split / "same.png")
+    assert voc_splits(tmp_path) == (TRAIN, VAL)
+    assert seen(read_voc_folder(tmp_path, TRAIN, Reading())) == {"same": BOXES["a"]}
+    assert seen(read_voc_folder(tmp_path, VAL, Reading())) == {"same": BOXES["b"]}
+
+
+def test_records_that_count_from_zero_are_recognised_for_the_whole_set(tmp_path: Path) -> None:
+    images(tmp_path)
+    records(tmp_path, first=0)
+    text = (tmp_path / "b.xml").read_text()
+    (tmp_path / "b.xml").write_text(text.replace("<xmin>5.0", "<xmin>0"))
+    read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    assert seen(read) == {"a": BOXES["a"], "b": [("ship", (0.0, 6.0, 15.0, 16.0))]}
+    assert "records that count pixels from 0, not from 1 as VOC does: 2" in str(read.problems[0])
+
+
+def test_what_can_be_read_otherwise_is_counted(tmp_path: Path) -> None:
+    """No size, a polygon instead of a box (Roboflow), a turned box (roLabelImg): a quarter turn swaps its sides."""
+    images(tmp_path)
+    polygon = "<polygon><x1>2</x1><y1>3</y1><x2>12</x2><y2>3</y2><x3>7</x3><y3>9</y3></polygon>"
+    turned = "<robndbox><cx>30</cx><cy>22.5</cy><w>15</w><h>20</h><angle>1.5707963267948966</angle></robndbox>"
+    shapes = f"<object><name>ship</name>{polygon}</object><object><name>car</name>{turned}</object>"
+    (tmp_path / "a.xml").write_text(f"<annotation>{shapes}</annotation>")
+    records(tmp_path, ["b"])
+    read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    assert seen(read) == BOXES
+    assert [problem.what for problem in read.problems] == [
+        "sizes of images taken from their files: 1", "boxes from the bounds of polygons or turned boxes: 2",
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_used_is_named_and_its_image_left_out(tmp_path: Path) -> None:
+    images(tmp_path, ["a", "b", "c", "d"])
+    records(tmp_path)
+    (tmp_path / "b.xml").write_text(voc_xml(voc_object(), "<object><name>car</name></object>"))
+    (tmp_path / "c.xml").write_text("<annotation")
+    (tmp_path / "e.xml").write_text(voc_xml(voc_object()))
+    read = read_voc_folder(tmp_path, TRAIN, Reading())
+    assert list(seen(read)) == ["a"]
+    told = [str(problem) for problem in read.problems]
+    assert told == [
+        f"{tmp_path / 'c.xml'}: line 1 is not XML: unclosed token; image skipped",
+        f"{tmp_path / 'b.xml'}: line 4, object 2: <object> lacks <bndbox>; box skipped",
+        f"{tmp_path / 'b.png'}: 1 of its 2 objects cannot be read and would be background; image skipped",
+        f"{tmp_path / 'e.xml'}: no image 'e' in {tmp_path}; image skipped",
+        f"{tmp_path}: images without a record that can be read: 2, such as '{tmp_path / 'c.png'}'; left out",
+    ]
+    with pytest.raises(DataError, match="is not XML"):
+        read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+
+
+def test_unlabelled_images_are_left_out_and_images_may_lie_elsewhere(tmp_path: Path) -> None:
+    images(tmp_path / "set", ["a", "b", "c"])
+    records(tmp_path / "set")
+    read = read_voc_folder(tmp_path / "set", TRAIN, Reading())
+    assert list(seen(read)) == ["a", "b"]
+    assert (
+        read.problems[0].kind is ProblemKind.NO_RECORD
+        and "a record that can be read: 1, such as" in read.problems[0].what
+    )
+    for image in (tmp_path / "set").glob("*.png"):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        image.rename(tmp_path / "pictures" / image.name)
+    assert seen(read_voc_folder(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures"))) == BOXES
+
+
+def test_other_xml_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "a.png.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    (tmp_path / "cvat.xml").write_text("<annotations><version>1.1</version></annotations>")
+    assert not is_voc(tmp_path)

@@ -1,0 +1,82 @@
+"""Basemaps: only the tiles of the area are asked for, at the zoom that fits, and lie where they belong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pytest
+from support.servers import served
+from support.tiles import LEFT, MERCATOR, SIDE_M, TOP, ZOOM, bounds_m, gsd_m, picture, write_tiles
+
+from lcageo.errors import UsageError
+from lcageo.remote import public, scene_name
+from lcageo.scene.basemap import HALF_WORLD_M, is_basemap, xyz_definition
+from lcageo.scene.raster import open_basemap
+
+
+def test_an_area_is_read_from_its_own_tiles_alone(tmp_path: Path) -> None:
+    pixels = picture()
+    write_tiles(tmp_path, pixels)
+    area = bounds_m(100, 300, 400, 500)  # of the tiles 0 and 1 across, 1 down
+    with served(tmp_path) as server:
+        address = "xyz:" + server.url("{z}/{x}/{y}.png?key=secret")
+        with open_basemap(address, area, None, gsd_m(), "--bbox") as scene:
+            info = scene.info
+            read, valid = scene.read(0, 0, info.width, info.height, info.width, info.height)
+        asked = {line.partition("?")[0] for line in server.requests()}
+    assert abs(info.width - 300) <= 1 and abs(info.height - 200) <= 1 and valid.all()
+    x, y = info.georeference.to_map(np.array([0.0]), np.array([0.0]))
+    column, row = round((x[0] + HALF_WORLD_M) / SIDE_M * 256) - LEFT * 256, round((HALF_WORLD_M - y[0]) / SIDE_M * 256)
+    row -= TOP * 256
+    assert np.array_equal(read, np.moveaxis(pixels[row : row + info.height, column : column + info.width], -1, 0))
+    assert asked == {f"/{ZOOM}/{LEFT + across}/{TOP + 1}.png" for across in (0, 1)}
+    assert info.gsd_m == pytest.approx(gsd_m(), rel=0.01)
+    assert "secret" not in info.path and info.name == "127.0.0.1"
+
+
+@pytest.mark.parametrize("zoom", [16, 18, 20])
+def test_the_zoom_is_the_nearest_to_the_resolution(tmp_path: Path, zoom: int) -> None:
+    area = bounds_m(0, 0, 512, 512)
+    for wanted in (gsd_m(zoom), gsd_m(zoom + 0.4), gsd_m(zoom - 0.4)):
+        with open_basemap("xyz:http://127.0.0.1:9/{z}/{x}/{y}.png", area, MERCATOR, wanted, "--bbox") as scene:
+            assert scene.info.gsd_m == pytest.approx(gsd_m(zoom), rel=0.01)
+            assert abs(scene.info.width - 512 * 2.0 ** (zoom - ZOOM)) <= 1
+
+
+def test_gdals_own_definition_is_read_at_one_of_its_levels(tmp_path: Path) -> None:
+    """Of a definition in a file, GDAL chooses the level by the reduction that the scene asks for."""
+    pixels = picture()
+    write_tiles(tmp_path, pixels)
+    with served(tmp_path) as server:
+        definition = xyz_definition("xyz:" + server.url("{z}/{x}/{y}.png"), ZOOM + 1)
+        (tmp_path / "map.xml").write_text(definition)
+        assert is_basemap(str(tmp_path / "map.xml"))
+        with open_basemap(str(tmp_path / "map.xml"), bounds_m(0, 0, 256, 256), MERCATOR, gsd_m(), "--aoi") as scene:
+            assert (scene.info.width, scene.info.height) == (256, 256)
+            read, _ = scene.read(0, 0, 256, 256, 256, 256)
+        asked = set(server.requests())
+    assert np.array_equal(read, np.moveaxis(pixels[:256, :256], -1, 0))
+    assert asked == {f"/{ZOOM}/{LEFT}/{TOP}.png"}
+
+
+def test_an_area_in_degrees_is_moved_and_one_without_its_crs_is_refused() -> None:
+    address, degrees = "xyz:http://127.0.0.1:9/{z}/{x}/{y}.png", (4.0, 52.0, 4.001, 52.001)
+    with open_basemap(address, degrees, pyproj.CRS(4326), 0.5, "--bbox") as scene:
+        assert scene.info.width * scene.info.pixel_size_m[0] == pytest.approx(68.7, rel=0.03)  # type: ignore[index]
+        assert scene.info.height * scene.info.pixel_size_m[1] == pytest.approx(111.3, rel=0.03)  # type: ignore[index]
+    with pytest.raises(UsageError, match=r"--bbox seems to be in degrees.*--bbox-crs EPSG:4326"):
+        open_basemap(address, degrees, None, 0.5, "--bbox")
+
+
+@pytest.mark.parametrize("address", ["xyz:http://h/{z}/{x}.png", "xyz:http://h/tiles", "xyz:http://h/{z}/{x}/{y}{-y}"])
+def test_an_address_without_its_parts_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match=r"needs \{z\}, \{x\} and \{y\} in its address"):
+        xyz_definition(address)
+
+
+def test_secrets_of_an_address_are_not_told() -> None:
+    address = "xyz:https://user:word@tiles.org/{z}/{x}/{-y}.png?apikey=abc"
+    assert is_basemap(address) and public(address) == "xyz:https://tiles.org/{z}/{x}/{-y}.png"
+    assert scene_name(address) == "tiles.org" and "<YOrigin>bottom</YOrigin>" in xyz_definition(address)

@@ -35,7 +35,7 @@ def test_options_are_in_groups_with_their_defaults(run: Run) -> None:
         "Interruption and failure", "Messages",
     ]  # fmt: skip
     text = " ".join(" ".join(lines).split())
-    assert "[default: 0.6]" in text and "[default: (lca-s)]" in text and "--bbox,--bounds" in text
+    assert "[default: (the model's, else 0.6)]" in text and "[default: (lca-s)]" in text and "--bbox,--bounds" in text
 
 
 def test_help_does_not_import_what_is_slow() -> None:

@@ -43,6 +43,7 @@ def folder(tmp_path: Path) -> Path:
     write_scene(place / "scene.tif", noise(300, 300))
     write_scene(place / "other.tif", noise(200, 200, seed=1))
     (place / "survey").mkdir()
+    (place / "profile").mkdir()
     for number in range(2):
         write_scene(place / "survey" / f"{number}.tif", noise(200, 200, seed=number), transform=UTM)
     area = shapely.box(UTM.c, UTM.f - 100, UTM.c + 100, UTM.f)

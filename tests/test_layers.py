@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +35,7 @@ TASKS = """
     evaluation -> inference
     training   -> evaluation
     export     -> inference
+    qgis       ->
 """
 """A room may use the rooms behind its arrow, and all below: tasks stand on trades, trades on the ground."""
 
@@ -53,6 +55,8 @@ ONLY_IN = {
     "distributed": ("inference.cluster", "inference.cluster_worker"),
     "typer": ("cli",),
     "tqdm": ("cli",),
+    "qgis": ("qgis.plugin",),
+    "processing": ("qgis.plugin",),
     "click": (),  # Typer carries a private copy and does not catch the public one's exceptions
 }
 HEAVY = {"numpy", "torch", "tqdm", "rasterio", "shapely", "geopandas", "pandas", "pyproj", "pyogrio", "pyarrow", "PIL"}
@@ -157,6 +161,19 @@ def test_a_package_stays_in_the_rooms_that_are_for_it(path: Path) -> None:
     own = _name(path)
     for root in {name.split(".")[0] for name in imports(path, for_types=False)} & ONLY_IN.keys():
         assert any(own == place or own.startswith(f"{place}.") for place in ONLY_IN[root]), f"{own} imports {root}"
+
+
+def test_the_qgis_plugin_stands_alone_and_runs_in_an_older_python() -> None:
+    """It is copied into QGIS, whose Python (3.9 with QGIS 3.22 on Windows) has neither lcageo nor its packages."""
+    files = [path for path in FILES if _name(path).startswith("qgis.plugin.")]
+    assert len(files) > 10
+    own = {path.stem for path in files}
+    for path in files:
+        tree = ast.parse(path.read_text(), feature_version=(3, 9))
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert roots <= {*sys.stdlib_module_names, "qgis", "processing", *own}, _name(path)
+        assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+        assert "from __future__ import annotations" in path.read_text()
 
 
 def imported_at_once(path: Path, seen: set[Path] | None = None) -> set[str]:

@@ -134,6 +134,7 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
         archive.extractall(site)
         names = archive.namelist()
     pages = {f"lcageo/report/assets/{file.name}" for file in (REPOSITORY / "lcageo" / "report" / "assets").iterdir()}
+    pages |= {f"lcageo/qgis/plugin/{name}" for name in ("icon.png", "icon.svg", "metadata.txt")}
     shipped = {f"{card.name}.toml" for card in shipped_cards()} | {card.weights.name for card in shipped_cards()}
     shipped |= {structure_path(card).name for card in shipped_cards() if not card.is_quantised}
     models = {f"lcageo/models/{name}" for name in (*shipped, "untrained.toml", "model.safetensors")}

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from lcageo.chips.blocks import BlockPlane, BlockSplit, split_blocks
 from lcageo.chips.chip_set import IMAGES, MAPS, SIDES, ChipSet
 from lcageo.chips.completeness import side_by_side
+from lcageo.chips.config import ChipConfig
 from lcageo.chips.cutting import cut_all
 from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
-from lcageo.config import ChipConfig
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of
@@ -87,11 +87,13 @@ def make_chips(
     """
     _check_out(out, overwrite)
     read = [(file, "the labels") for file in layer_files(labels_path)] + inputs_of(scenes, config.aoi)
+    if config.review is not None:
+        read += [(file, "the review") for file in layer_files(config.review)]
     refuse_inputs((*(out / f"{side}.json" for side in SIDES), out / IMAGES, out / MAPS), read)
     twice = [scene for index, scene in enumerate(scenes) if scene in scenes[:index]]
     if twice:
         raise UsageError(f"scene '{public(twice[0])}' is named twice; name each once")
-    labels = read_labels(labels_path, config.class_field, config.class_name)
+    labels = read_labels(labels_path, config.class_field, config.class_name, config.review)
     _check_points(labels, labels_path, config)
     placed = [_placed(path, labels, config) for path in scenes]
     of_scenes = [line for scene in placed for line in scene.info.warnings()]

@@ -14,10 +14,10 @@ from PIL import Image
 
 from lcageo.chips.blocks import BlockSplit
 from lcageo.chips.chip_set import IMAGES, MAPS, ChipSet
+from lcageo.chips.config import ChipConfig
 from lcageo.chips.labels import Labels
 from lcageo.chips.scene import Chip, ChipCutter, PlacedScene, open_cutter
 from lcageo.chips.split_map import draw_split
-from lcageo.config import ChipConfig
 from lcageo.detections import Detections
 from lcageo.errors import SceneError
 from lcageo.pictures.quicklook import LONGEST_SIDE, save_quicklook

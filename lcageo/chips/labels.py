@@ -11,9 +11,12 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from lcageo.chips.review import corrected
 from lcageo.errors import DataError
+from lcageo.inference.review_form import VERDICT
 from lcageo.vector.columns import CLASS_COLUMNS
 from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
+from lcageo.vector.read import open_layer
 
 FloatArray = NDArray[np.float64]
 Move = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -58,18 +61,25 @@ class Labels:
         return index, np.asarray(shapely.bounds(moved), np.float64).reshape(-1, 4)
 
 
-def read_labels(path: Path, class_field: str | None, class_name: str | None) -> Labels:
+def read_labels(path: Path, class_field: str | None, class_name: str | None, review: Path | None = None) -> Labels:
     """Reads the labels of a vector file.
 
     Args:
         path: the file, in any format and CRS.
         class_field: the attribute that holds the classes; None: `class`, `label`, `name` or `category`.
         class_name: the class of all, whatever their attributes.
+        review: a review layer whose verdicts correct them; they are then objects that `detect` found.
 
     Raises:
         DataError: if it cannot be read, is empty, has no CRS, or lacks a class.
     """
     layer = read_polygons(path, "--labels", points=True)
+    if {"kind", VERDICT} <= set(layer.frame.columns):
+        raise DataError(
+            f"--labels '{path}' is a review layer; name it with --review, and the layer of the objects with --labels"
+        )
+    if review is not None:
+        layer = corrected(layer, open_layer(path, "--labels").record, review)
     if not len(layer):
         raise DataError(f"--labels '{path}' has no polygons or points to learn from")
     if layer.crs is None:

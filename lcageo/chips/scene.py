@@ -11,8 +11,9 @@ import pyproj
 from numpy.typing import NDArray
 
 from lcageo.chips.blocks import BlockSplit
+from lcageo.chips.config import ChipConfig
 from lcageo.chips.labels import Labels, Move
-from lcageo.config import ChipConfig, overlap_pixels
+from lcageo.config import overlap_pixels
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import SceneError, UsageError
 from lcageo.inference.plan import aoi_from_file

@@ -26,6 +26,7 @@ from lcageo.cli.export import export
 from lcageo.cli.filter import filter_
 from lcageo.cli.info import info
 from lcageo.cli.models import models
+from lcageo.cli.qgis import qgis
 from lcageo.cli.report import report
 from lcageo.cli.train import train
 from lcageo.errors import InterruptedRunError, LcageoError, unexpected
@@ -53,6 +54,7 @@ app.command()(evaluate)
 app.command()(doctor)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
+app.add_typer(qgis, name="qgis")
 
 
 def _show_version(requested: bool) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lcageo.chips.config import ChipConfig
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
-from lcageo.config import ChipConfig
 from lcageo.errors import PartialResultError
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def chips(
             rich_help_panel=LABELS,
         ),
     ] = DEFAULTS.aoi,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            "--review",
+            metavar="FILE",
+            help="Review layer of detect with verdicts, which correct the objects of the same run in --labels.",
+        ),
+    ] = DEFAULTS.review,
     size: Annotated[
         int,
         typer.Option(
@@ -130,6 +138,7 @@ def chips(
     crs: detect_options.Crs = DEFAULTS.crs,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -159,6 +168,7 @@ def chips(
         edge_nodata=edge_nodata,
         crs=crs,
         aoi=aoi,
+        review=review,
         seed=seed,
     )
     from lcageo.chips.chips import make_chips  # slow to import: after the options have been checked

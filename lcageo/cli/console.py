@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,41 @@ from lcageo.errors import OutputError
 
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
+
+
+class ProgressFormat(StrEnum):
+    """How a command shows its progress and its messages on standard error."""
+
+    BAR = "bar"
+    JSON = "json"
+
+
+_format = ProgressFormat.BAR
+"""Of the whole process, since there is one standard error, and errors are shown where no command is known."""
+
+
+def show_progress_as(chosen: ProgressFormat) -> ProgressFormat:
+    """From now on, shows progress and messages in this format."""
+    global _format
+    _format = chosen
+    return chosen
+
+
+def shows_json() -> bool:
+    """Whether progress and messages are JSON objects, a line each."""
+    return _format is ProgressFormat.JSON
+
+
+def event(kind: str, **fields: str | float | None) -> None:
+    """Shows one JSON object on a line of its own."""
+    print(json.dumps({"event": kind, **fields}), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _message(kind: str, line: str, prefix: str = "") -> None:
+    if shows_json():
+        event(kind, text=line)
+    else:
+        print(f"{prefix}{line}", file=sys.stderr)  # noqa: T201  # the only module that prints
 
 
 def open_streams() -> None:
@@ -43,7 +79,7 @@ class Console:
     def note(self, line: str) -> None:
         """Shows an ordinary message."""
         if not self.quiet:
-            print(line, file=sys.stderr)  # noqa: T201  # the only module that prints
+            _message("message", line)
 
     def detail(self, line: str) -> None:
         """Shows a message only with -v."""
@@ -59,12 +95,12 @@ class Console:
 
     def warn(self, line: str) -> None:
         """Shows a warning, even with -q."""
-        print(f"warning: {_without_password(line)}", file=sys.stderr)  # noqa: T201
+        _message("warning", _without_password(line), "warning: ")
 
 
 def error(line: str) -> None:
     """Shows the error of a command that failed."""
-    print(f"error: {_without_password(line)}", file=sys.stderr)  # noqa: T201
+    _message("error", _without_password(line), "error: ")
 
 
 def trace(text: str) -> None:
@@ -74,7 +110,7 @@ def trace(text: str) -> None:
 
 def stopped(line: str) -> None:
     """Shows the last message of a command that the user stopped."""
-    print(line, file=sys.stderr)  # noqa: T201
+    _message("stopped", line)
 
 
 def data(text: str) -> None:

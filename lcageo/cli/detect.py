@@ -75,6 +75,7 @@ def detect(
     append: options.Append = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     debug: options.Debug = False,

@@ -162,6 +162,7 @@ def evaluate(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     debug: options.Debug = False,

@@ -89,6 +89,7 @@ def filter_(
     ] = None,
     append: options.Append = False,
     overwrite: options.Overwrite = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

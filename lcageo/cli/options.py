@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lcageo.cli import console
 from lcageo.config import AUTO_GSD, DEFAULT_MODEL, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
@@ -90,6 +91,16 @@ Verbose = Annotated[
 ]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback if an error occurs.", rich_help_panel=MESSAGES)
+]
+Progress = Annotated[
+    console.ProgressFormat,
+    typer.Option(
+        "--progress",
+        callback=console.show_progress_as,
+        is_eager=True,  # also errors in other options are to be shown in its format
+        help="Progress and messages on standard error: as bars and text, or as one JSON object per line for programs.",
+        rich_help_panel=MESSAGES,
+    ),
 ]
 MaxMemory = Annotated[
     str | None,

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcageo.cli.console import Console
+from lcageo.cli import console
+from lcageo.cli.console import Console, shows_json
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -19,6 +20,47 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 60.0
 """In a log, a bar's control characters would be noise, and a line for each update too much."""
+
+
+INTERVAL_S = 0.2
+"""Minimum time between two lines of a phase; its first and its last state are always shown."""
+
+
+class ProgressLines:
+    """The progress of one phase of a command, such as `tiles` or `training`, as JSON objects, a line each.
+
+    `--progress json` shows them instead of bars. Programs read them, so their names and meanings stay as they are;
+    further ones may be added. examples/qgis.md describes them.
+    """
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+        self._first: tuple[float, float] | None = None
+        self._shown_at = 0.0
+
+    def at(self, done: float, total: float, found: int | None = None, text: str = "") -> None:
+        """Shows the progress.
+
+        Args:
+            done: how much is done, of `total`.
+            total: the length of the phase, which may change while it runs.
+            found: number of objects found so far; None in phases that find none.
+            text: what is being done, for people.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        elif now - self._shown_at < INTERVAL_S and done < total:
+            return
+        self._shown_at = now
+        left = self._seconds_left(now, done, total)
+        console.event("progress", phase=self._phase, done=done, total=total, found=found, seconds_left=left, text=text)
+
+    def _seconds_left(self, now: float, done: float, total: float) -> float | None:
+        """Time left at the mean rate since the first line; None before anything is done."""
+        assert self._first is not None, "set by the first line"
+        since, before = self._first
+        return None if done <= before else round((now - since) / (done - before) * max(total - done, 0), 1)
 
 
 class _Log:
@@ -47,6 +89,7 @@ class Bar:
         self._unit = unit
         self._log = None if _is_on_terminal() else _Log(say)
         self._bar: tqdm[Any] | None = None
+        self._lines = ProgressLines(title) if shows_json() and not say.quiet else None
 
     def __enter__(self) -> Bar:
         return self
@@ -56,6 +99,9 @@ class Bar:
 
     def at(self, done: float, total: float, text: str = "") -> None:
         """Shows the progress, and a short text; `total` may change."""
+        if self._lines is not None:
+            self._lines.at(done, total, text=text)
+            return
         if self._log is not None:
             of = f"{done:g} %" if self._unit == "%" else f"{done:,.0f} of {total:,.0f} {self._unit}s"
             self._log.at(f"{self._title}: {of}{', ' if text else ''}{text}")
@@ -107,6 +153,7 @@ class SceneBars:
         """Of the scenes and of the tiles."""
 
     def __enter__(self) -> SceneBars:
+        self._lines = ProgressLines("tiles") if shows_json() and not self._say.quiet else None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -120,6 +167,9 @@ class SceneBars:
                 with self._between():
                     self._say.note(f"{scene}: resumes after {at.resumed:,} of {at.total:,} tiles")
             self._at[scene] = at
+            if self._lines is not None:
+                self._show_line(self._lines, scene)
+                return
             total = sum(one.total - one.resumed for one in self._at.values())
             done = sum(one.done - one.resumed for one in self._at.values())
             text = f"{Path(scene).name}, {at.found:,} found"
@@ -137,8 +187,8 @@ class SceneBars:
     def ended(self) -> Generator[None, None, None]:
         """Counts a finished scene; inside, messages can be printed."""
         with self._lock, self._between():
+            self._ended += 1
             yield
-        self._ended += 1
         if self._bars is not None:
             self._bars[0].update(1)
 
@@ -146,6 +196,17 @@ class SceneBars:
         """Shows a warning between the bars' updates."""
         with self._lock, self._between():
             self._say.warn(line)
+
+    def _show_line(self, lines: ProgressLines, scene: str) -> None:
+        """Shows a JSON line; scenes that have not started count as many tiles as the others have on average."""
+        waiting = self._scenes - max(len(self._at), self._ended)
+        total = sum(one.total - one.resumed for one in self._at.values())
+        lines.at(
+            sum(one.done - one.resumed for one in self._at.values()),
+            total + round(waiting * total / len(self._at)),
+            sum(one.found for one in self._at.values()),
+            scene,
+        )
 
     def _opened(self) -> tuple[tqdm[Any], tqdm[Any]]:
         from tqdm import tqdm

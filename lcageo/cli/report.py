@@ -54,6 +54,7 @@ def report(
     ] = PAGE_SIDE,
     crs: detect_options.Crs = None,
     overwrite: options.Overwrite = False,
+    progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from lcageo.config import DetectConfig
 from lcageo.inference.plan import ScenePlan
@@ -17,6 +18,8 @@ from lcageo.remote import is_remote, key
 from lcageo.runtime.catalog import ModelCard
 from lcageo.version import __version__
 
+AUXILIARY = ".aux.xml"
+"""What GDAL appends to a raster's name for the file of what its format cannot hold."""
 HEADER_BYTES = 1 << 16
 """Number of bytes hashed to distinguish a file from another of the same size and time."""
 
@@ -57,10 +60,17 @@ def run_name(identity: Mapping[str, Any]) -> str:
 
 
 def file_identity(files: Sequence[str]) -> dict[str, Any]:
-    """Size, time and header hash of files, by `remote.key`, to notice changes; None for those not on a disk."""
+    """Size, time and header hash of files, by `remote.key`, to notice changes; None for those not on a disk.
+
+    Statistics that other programs add to a scene are no change: QGIS writes them beside a raster that it opens.
+    """
     found: dict[str, Any] = {}
     for name in files:
         path = key(name)
+        if path.endswith(AUXILIARY) and (said := _without_statistics(Path(path))) is not None:
+            if said:
+                found[path] = [hashlib.sha256(said.encode()).hexdigest()[:16]]
+            continue
         found[path] = None
         with suppress(OSError):  # not on a disk, or not readable: whatever opens it will report that
             status = Path(path).stat()
@@ -68,6 +78,23 @@ def file_identity(files: Sequence[str]) -> dict[str, Any]:
                 header = hashlib.sha256(content.read(HEADER_BYTES)).hexdigest()
             found[path] = [status.st_size, status.st_mtime_ns, header[:16]]
     return found
+
+
+def _without_statistics(path: Path) -> str | None:
+    """What GDAL's auxiliary file says besides statistics, as XML; empty: nothing. None if it cannot be read."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError):
+        return None
+    for parent in list(root.iter()):
+        for child in list(parent):
+            is_statistic = child.tag == "MDI" and child.get("key", "").startswith("STATISTICS_")
+            if is_statistic or child.tag == "Histograms":
+                parent.remove(child)
+    for tag in ("Metadata", "PAMRasterBand"):  # what the statistics alone were in
+        for child in [one for parent in root.iter() for one in parent if one.tag == tag and not len(one)]:
+            next(parent for parent in root.iter() if child in list(parent)).remove(child)
+    return ElementTree.canonicalize(ElementTree.tostring(root), strip_text=True) if len(root) else ""
 
 
 def absolute(path: str) -> str:

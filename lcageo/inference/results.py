@@ -13,6 +13,7 @@ from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.review import Review, review_features
+from lcageo.inference.review_form import review_qml
 from lcageo.inference.runner import Warn
 from lcageo.pictures.quicklook import LONGEST_SIDE, belonging, draw_quicklook, save_quicklook
 from lcageo.scene.describe import SceneInfo
@@ -92,7 +93,7 @@ def write_results(
             write_layer([holes], about, publication.draft_of(job.holes))
         if job.review is not None and review is not None:
             layer = review_features(review, summary.classes, georeference.to_map, georeference.crs, name)
-            write_layer([layer], about, publication.draft_of(job.review))
+            write_layer([layer], about, publication.draft_of(job.review), review_qml(summary.classes))
         if job.quicklook is not None:
             save_quicklook(_drawn(scene, summary, journal), publication.draft(job.quicklook, belonging(job.quicklook)))
         journal.begin_publishing()

@@ -26,6 +26,7 @@ from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan
+from lcageo.inference.review_form import NEW_CLASS, OBJECT, TILE, VERDICT
 from lcageo.inference.scene import merged
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import REVIEWED_SHARE
@@ -113,7 +114,7 @@ def review_features(
 
     Returns:
         One polygon each with id (the rank, from 1), kind (tile or object), class and score (of objects), uncertain,
-        candidates (of tiles) and scene.
+        candidates (of tiles), scene, and verdict and new_class, which are empty: the user fills them in.
     """
     count, tiles = len(review.objects), len(review.candidates)
     areas = Detections(review.tiles_xyxy, np.zeros(tiles, np.float32), np.zeros(tiles, np.int64))
@@ -124,9 +125,11 @@ def review_features(
     is_tile = np.arange(tiles + count) < tiles
     layer["score"] = layer["score"].mask(is_tile)
     layer["class"] = layer["class"].mask(is_tile)
-    layer.insert(1, "kind", pd.Series(np.where(is_tile, "tile", "object"), dtype="str"))
+    layer.insert(1, "kind", pd.Series(np.where(is_tile, TILE, OBJECT), dtype="str"))
     layer.insert(4, "uncertain", np.round(np.concatenate([review.tiles_uncertain, review.uncertain]), 4))
     of_tiles = np.concatenate([review.candidates, np.zeros(count, np.int64)])
     layer.insert(5, "candidates", pd.Series(of_tiles, dtype="Int64").mask(~is_tile))
+    for column in (VERDICT, NEW_CLASS):
+        layer.insert(len(layer.columns) - 1, column, pd.Series([None] * len(layer), dtype="str"))
     layer = layer.sort_values("uncertain", ascending=False, kind="stable", ignore_index=True)
     return layer.assign(id=np.arange(1, len(layer) + 1, dtype=np.int64))

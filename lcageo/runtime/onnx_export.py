@@ -106,7 +106,8 @@ def export_yolo(card: ModelCard, overlap_px: int) -> bytes:
         ModelError: if the weights are missing, altered, or do not fit the network.
 
     Source:
-        Deepness's documentation, "Creating new model", and GeoDeep's `inference.py`: names and JSON of the metadata.
+        Deepness's documentation, "Adding metadata to ONNX model", and GeoDeep's `inference.py`: names and JSON of the
+        metadata.
     """
     images = torch.zeros((1, 3, card.tile_size, card.tile_size))
     model = exported(YoloDetector(card), images, "images", ("output",))
@@ -129,6 +130,7 @@ def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
         "tiles_overlap": round(100 * overlap_px / card.tile_size, 1),
         "det_conf": round(statistics.median(scores), 2),  # these programs have one for all classes
         "det_iou_thresh": DetectConfig.DEFAULT_IOU,
+        "det_remove_overlap": True,
         "standardization_mean": [0.0, 0.0, 0.0],
         "standardization_std": [1.0, 1.0, 1.0],
         "licence": card.licence,

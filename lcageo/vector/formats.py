@@ -52,6 +52,8 @@ class VectorFormat:
     """Whether longitude and latitude of each feature's centre are columns, for programs that read no geometry."""
     appendable: bool = False
     """Whether objects can be appended to an existing file."""
+    file_options: Mapping[str, str] = field(default_factory=dict)
+    """Dataset creation options of the driver, where they differ from those of a layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ FORMATS: Mapping[str, VectorFormat] = {
     ),
     ".gpkg": VectorFormat(
         "GPKG",
+        # GDAL 3.12 writes version 1.4 by default, and GDAL 3.6 warns whenever it opens such a file (as does QGIS with
+        # it). Layers need nothing of what versions 1.3 and 1.4 added.
+        file_options={"VERSION": "1.2"},
         record=RecordPlace.LAYER_METADATA,
         style_inside=True,
         appended=("-wal", "-shm", "-journal", ".aux.xml"),  # SQLite takes the first three for a part of any new file

@@ -35,6 +35,14 @@ _CASING_MM, _LINE_MM, _TEXT_PT = 1.2, 0.6, 8
 _OTHER = (0, 0, 0)
 CANDIDATE = "(candidate)"
 """Value and symbol of what was kept below the thresholds."""
+_BESIDE = {"placement": "8", "polygonPlacementFlags": "2"}  # 8: OutsidePolygons
+_AT_CORNER = {
+    "placement": "1",  # OverPoint
+    "quadOffset": "2",  # AboveRight
+    "geometryGenerator": "make_point(x_min($geometry), y_max($geometry))",
+    "geometryGeneratorEnabled": "1",
+    "geometryGeneratorType": "PointGeometry",
+}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 
 
@@ -44,19 +52,17 @@ def classes_in(part: geopandas.GeoDataFrame) -> dict[str, int]:
     return dict(zip(pairs["class"].astype(str), pairs["class_id"].astype(int), strict=True))
 
 
-def write_style(classes: Mapping[str, int], record: RunRecord, target: FileTarget) -> None:
+def write_style(style: str, target: FileTarget) -> None:
     """Adds a style to a layer that has been written: inside a GeoPackage, otherwise as a .qml file beside it.
 
     Args:
-        classes: number of each class by name, which determines its colour.
-        record: of the layer.
+        style: QML, such as from `qml`.
         target: the layer, as `write_layer` wrote it.
     """
-    beside, style = target.style, qml(classes, hidden_below(record))
-    if beside is None:
+    if target.style is None:
         _keep_inside(style, target)
     else:
-        beside.write_text(style, encoding="utf-8")
+        target.style.write_text(style, encoding="utf-8")
 
 
 def hidden_below(record: RunRecord) -> dict[str, float]:
@@ -97,20 +103,26 @@ def qml(classes: Mapping[str, int], minimum: Mapping[str, float] = MappingProxyT
     entries = [(name, class_colour(label)) for name, label in sorted(classes.items(), key=lambda one: one[::-1])]
     # In QGIS an empty value stands for all others: objects that were added or reclassified by hand.
     for number, (name, colour) in enumerate([*entries, ("", _OTHER)]):
-        name = _NOT_XML.sub("\ufffd", name)
+        name = xml_text(name)
         SubElement(categories, "category", value=name, label=name or "other", symbol=str(number), render="true")
         _add_symbol(symbols, str(number), colour)
     if found:
         _add_symbol(symbols, CANDIDATE, _OTHER)
         SubElement(categories, "category", value=CANDIDATE, label="candidates", symbol=CANDIDATE, render="false")
-    _add_labels(root, found)
+    text = '"class" || \' \' || format_number("score", 2)'
+    add_labels(root, f"if({found}, {text}, NULL)" if found else text)
     indent(root)
     return f"<!-- {STYLE_MARK} -->\n{tostring(root, encoding='unicode')}\n"
 
 
+def xml_text(text: str) -> str:
+    """A text without the characters that XML does not allow."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
 def _is_found(minimum: Mapping[str, float]) -> str:
     """The expression that is true of objects that reach their class's minimum, or have no score."""
-    quoted = {_NOT_XML.sub("\ufffd", name).replace("'", "''"): score for name, score in minimum.items()}
+    quoted = {xml_text(name).replace("'", "''"): score for name, score in minimum.items()}
     of_class = " ".join(f"WHEN \"class\" = '{name}' THEN {score:.6g}" for name, score in quoted.items())
     return f'coalesce(to_real("score") >= CASE {of_class} ELSE 0 END, true)'
 
@@ -121,50 +133,52 @@ def _add_symbol(symbols: Element, name: str, colour: tuple[int, int, int]) -> No
     opacity = f'coalesce(scale_linear(to_real("score"), 0, 1, {FAINTEST}, 100), 100)'  # CSV has only text
     expression = {"active": True, "expression": opacity, "type": 3}  # 3: QgsProperty's ExpressionBasedProperty
     properties = SubElement(symbol, "data_defined_properties")
-    _add_option(properties, "", {"properties": {"alpha": expression}, "type": "collection"})
-    casing = {"line_color": _rgba(PANEL, 200), "line_width": str(_CASING_MM), "line_width_unit": "MM"}
-    line = {"outline_color": _rgba(colour, 255), "outline_width": str(_LINE_MM), "outline_width_unit": "MM"}
-    tint = {"color": _rgba(colour, 30), "style": "solid", "outline_style": "solid", "joinstyle": "miter"}
+    add_option(properties, "", {"properties": {"alpha": expression}, "type": "collection"})
+    casing = {"line_color": rgba(PANEL, 200), "line_width": str(_CASING_MM), "line_width_unit": "MM"}
+    line = {"outline_color": rgba(colour, 255), "outline_width": str(_LINE_MM), "outline_width_unit": "MM"}
+    tint = {"color": rgba(colour, 30), "style": "solid", "outline_style": "solid", "joinstyle": "miter"}
     for kind, options in (("SimpleLine", casing | {"joinstyle": "miter"}), ("SimpleFill", line | tint)):
-        _add_option(SubElement(symbol, "layer", {"class": kind, "enabled": "1"}), "", options)
+        add_option(SubElement(symbol, "layer", {"class": kind, "enabled": "1"}), "", options)
 
 
-def _add_labels(root: Element, found: str) -> None:
-    """Adds labels with class and score outside of the boxes, at large scales only.
+def add_labels(root: Element, expression: str, nested: bool = False) -> None:
+    """Adds labels at large scales only, beside the polygons.
 
     Args:
         root: the style.
-        found: expression that is true of objects to label; empty: all.
+        expression: their text in QGIS's expression language; NULL: no label.
+        nested: whether polygons lie inside others: labels are then at a corner, over other polygons, too.
     """
-    text_of = '"class" || \' \' || format_number("score", 2)'
     settings = SubElement(SubElement(root, "labeling", type="simple"), "settings")
     text = SubElement(
         settings,
         "text-style",
-        fieldName=f"if({found}, {text_of}, NULL)" if found else text_of,
+        fieldName=expression,
         isExpression="1",
         fontSize=str(_TEXT_PT),
         fontSizeUnit="Point",
         fontWeight="50",  # QFont::Normal; the default would be the thinnest
-        textColor=_rgba(PANEL, 255),
+        textColor=rgba(PANEL, 255),
     )
     SubElement(text, "text-buffer", bufferDraw="1", bufferSize="0.7", bufferSizeUnits="MM", bufferColor="255,255,255")
-    SubElement(settings, "placement", placement="8", polygonPlacementFlags="2")  # 8: OutsidePolygons
-    SubElement(settings, "rendering", drawLabels="1", scaleVisibility="1", scaleMin="1", scaleMax=str(LABEL_SCALE))
+    SubElement(settings, "placement", _AT_CORNER if nested else _BESIDE)
+    scales = {"scaleVisibility": "1", "scaleMin": "1", "scaleMax": str(LABEL_SCALE)}
+    SubElement(settings, "rendering", {"drawLabels": "1", "obstacle": str(int(not nested)), **scales})
 
 
-def _add_option(parent: Element, name: str, value: Any) -> None:
+def add_option(parent: Element, name: str, value: Any) -> None:
     """Adds a value as Qt's QVariant in XML, maps recursively."""
     kind = {dict: "Map", bool: "bool", int: "int", str: "QString"}[type(value)]
     option = SubElement(parent, "Option", {"type": kind} | ({"name": name} if name else {}))
     if isinstance(value, dict):
         for key, inner in value.items():
-            _add_option(option, key, inner)
+            add_option(option, key, inner)
     else:
         option.set("value", str(value).lower() if isinstance(value, bool) else str(value))
 
 
-def _rgba(colour: tuple[int, int, int], alpha: int) -> str:
+def rgba(colour: tuple[int, int, int], alpha: int) -> str:
+    """A colour as QML has it; all values 0 to 255."""
     return ",".join(map(str, (*colour, alpha)))
 
 

@@ -26,13 +26,15 @@ from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sid
 from lcageo.vector.plain_path import plain_draft
 from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
-from lcageo.vector.style import COLUMNS, classes_in, write_style
+from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_style
 from lcageo.vector.target import FileTarget
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
 
-def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget) -> None:
+def write_layer(
+    parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, target: FileTarget, style: str | None = None
+) -> None:
     """Writes a layer with the record of the run; the file must not exist yet.
 
     GeoJSON is written in WGS 84, every other format in the layer's own CRS. Objects with class and score get a style
@@ -43,6 +45,7 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
             and CRS. One part is in memory at a time.
         record: record of the run.
         target: the file, a map layer.
+        style: QML for QGIS, in place of the style that objects with class and score get.
 
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
@@ -55,8 +58,10 @@ def write_layer(parts: Iterable[geopandas.GeoDataFrame], record: RunRecord, targ
             if form.record is RecordPlace.BESIDE:
                 sidecar(draft).write_text(json.dumps(record.as_json(), indent=1), encoding="utf-8")
             check_complete(draft, form.driver, counted.features)
-            if counted.classes is not None:
-                write_style(counted.classes, record, target.at(draft))
+            if style is None and counted.classes is not None:
+                style = qml(counted.classes, hidden_below(record))
+            if style is not None:
+                write_style(style, target.at(draft))
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
 
@@ -110,6 +115,7 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
             crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
             layer_metadata={"lcageo": text} if form.record is RecordPlace.LAYER_METADATA else None,
             layer_options=options,
+            dataset_options=dict(form.file_options),
         )
 
 

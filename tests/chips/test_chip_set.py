@@ -10,7 +10,7 @@ from support.labelled_scenes import PIXELS, coco, make, on_map, write_labels
 from support.scenes import UTM, noise, write_scene
 
 from lcageo.chips.chips import make_chips
-from lcageo.config import ChipConfig
+from lcageo.chips.config import ChipConfig
 from lcageo.data.formats.coco import read_coco
 from lcageo.errors import UsageError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -12,8 +11,7 @@ from PIL import Image
 from support.labelled_scenes import CRS, PIXELS, TYPES, coco, make, on_map, write_labels
 from support.scenes import noise, write_scene
 
-from lcageo.config import ChipConfig
-from lcageo.errors import ConfigError, DataError, SceneError, UsageError
+from lcageo.errors import DataError, SceneError, UsageError
 
 
 def test_what_cannot_be_seen_is_reported(tmp_path: Path) -> None:
@@ -57,22 +55,3 @@ def test_scenes_that_cannot_be_used_are_refused_with_a_remedy(place: Path, tmp_p
         make(tmp_path / "c", [scene], labels, class_field="type", aoi=tmp_path / "aoi.gpkg")
     with pytest.raises(DataError, match="is visible enough to train on"):
         make(tmp_path / "c", [bare], labels, class_field="type")
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"class_field": "a", "class_name": "b"}, "cannot be combined"),
-        ({"size": 16}, "size 16 is outside 32 to 2,000"),
-        ({"overlap": "90%"}, "of the chip of 640 pixels"),
-        ({"point_size_m": 0.0}, r"point-size 0\.0 is not a positive number"),
-        ({"block_m": float("nan")}, "block nan is not a positive"),
-        ({"min_visible": 0.0}, "min-visible"),
-        ({"negatives": 1.0}, r"negatives 1\.0 is not a share"),
-        ({"val": -0.1}, "val -0.1 is not a share"),
-        ({"seed": -1}, "seed -1 is below 0"),
-    ],
-)
-def test_settings_are_checked(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        ChipConfig(**settings)

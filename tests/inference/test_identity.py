@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,24 @@ def test_a_file_that_changes_has_another_identity(tmp_path: Path, change: str) -
     path.write_bytes({"content": b"other", "size": b"first and more", "time": b"first"}[change])
     os.utime(path, (1000, 2000 if change == "time" else 1000))
     assert file_identity([str(path)]) != before and list(before) == [str(path)]
+
+
+def test_statistics_of_other_programs_are_no_change_but_what_else_they_add_is(tmp_path: Path) -> None:
+    """QGIS and GDAL keep statistics beside a raster that they open; the run that was stopped must go on."""
+    if shutil.which("gdalinfo") is None:
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: gdalinfo is not installed (Debian package gdal-bin)")
+    scene = write_scene(tmp_path / "scene.tif", noise(64, 64))
+    auxiliary = tmp_path / "scene.tif.aux.xml"
+    names = [str(scene), str(auxiliary)]
+    subprocess.run(["gdalinfo", "-stats", "-hist", scene], check=True, capture_output=True)
+    assert "STATISTICS_MEAN" in auxiliary.read_text() and "<Histograms>" in auxiliary.read_text()
+    assert file_identity(names).keys() == {str(scene)}
+    band = '<PAMRasterBand band="1">'
+    auxiliary.write_text(auxiliary.read_text().replace(band, f"{band}<NoDataValue>0</NoDataValue>"))
+    before = file_identity(names)
+    assert before[str(auxiliary)] is not None
+    auxiliary.write_text(auxiliary.read_text().replace("<NoDataValue>0", "<NoDataValue>1"))
+    assert file_identity(names) != before
 
 
 def test_what_is_not_on_a_disk_has_only_a_name() -> None:

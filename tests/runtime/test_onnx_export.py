@@ -63,6 +63,21 @@ def test_metadata_of_known_settings(card: ModelCard) -> None:
     assert list(about["class_names"].values()) == list(card.classes)
 
 
+DEEPNESS = {
+    "model_type": str, "class_names": dict, "resolution": float, "tiles_size": int, "tiles_overlap": float,
+    "det_conf": float, "det_iou_thresh": float, "det_type": str, "det_remove_overlap": bool,
+}  # fmt: skip
+"""What Deepness's documentation ("Adding metadata to ONNX model") lists for a detector, with the types."""
+
+
+def test_the_metadata_has_all_that_deepness_documents(card: ModelCard) -> None:
+    about = yolo_metadata(card, 64)
+    assert {name: type(about[name]) for name in DEEPNESS} == DEEPNESS
+    numbers = sorted(map(int, about["class_names"]))  # it requires consecutive numbers from 0
+    assert numbers == list(range(len(card.classes)))
+    assert 0 < about["det_conf"] < 1 and 0 < about["det_iou_thresh"] < 1 and 0 <= about["tiles_overlap"] < 100
+
+
 class Halves(nn.Module):
     def forward(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         return pair[:, :1] * 2, pair[:, 1:] + 1

@@ -15,7 +15,7 @@ from rasterio.transform import xy
 from support.scenes import UTM
 
 from lcageo.chips.chips import make_chips
-from lcageo.config import ChipConfig
+from lcageo.chips.config import ChipConfig
 from lcageo.data.augment import AugmentConfig
 
 CRS = "EPSG:32633"

@@ -90,10 +90,17 @@ def debian_gdal(*command: str, target: Path) -> Path:
 
 
 def qgis_opens(uris: list[str], home: Path) -> dict[str, Any]:
-    """The output of `qgis_probe.py` for layers; QGIS keeps its settings in `home`.
+    """The output of `qgis_probe.py` for layers; QGIS keeps its settings in `home`."""
+    return run_in_qgis("qgis_probe.py", uris, home)
 
-    It runs in Debian's own Python, which has QGIS's modules.
-    """
+
+def qgis_reads_review(uris: list[str], home: Path) -> dict[str, Any]:
+    """The output of `qgis_review_probe.py` for review layers."""
+    return run_in_qgis("qgis_review_probe.py", uris, home)
+
+
+def run_in_qgis(script: str, arguments: list[str], home: Path) -> dict[str, Any]:
+    """The JSON that a script of this folder prints in Debian's own Python, which has QGIS's modules."""
     python = "/usr/bin/python3"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GDAL", "PROJ"))}
     environment = kept | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
@@ -103,10 +110,10 @@ def qgis_opens(uris: list[str], home: Path) -> dict[str, Any]:
 
     if not Path(python).exists() or run("-c", "import qgis.core").returncode:
         pytest.skip("SKIPPED FOR LACK OF A TOOL: QGIS is not installed (Debian package python3-qgis)")
-    done = run(str(Path(__file__).with_name("qgis_probe.py")), *uris)
+    done = run(str(Path(__file__).with_name(script)), *arguments)
     assert done.returncode == 0, done.stderr
-    opened: dict[str, Any] = json.loads(done.stdout)
-    return opened
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
 
 
 READERS = {

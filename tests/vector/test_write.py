@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +159,18 @@ def test_debians_gdal_opens_every_format_it_knows(tmp_path: Path) -> None:
         write_layer(layer_at("utm"), RECORD, tmp_path / f"found{suffix}")
         converted = debian_gdal("ogr2ogr", "-f", "GeoJSON", target=tmp_path / f"found{suffix}")
         assert len(json.loads(converted.read_text())["features"]) == 3
+
+
+def test_debians_gdal_opens_a_geopackage_without_a_warning(tmp_path: Path) -> None:
+    """GDAL 3.6 and QGIS with it warn at version 1.4, which newer GDAL writes by default."""
+    if shutil.which("ogrinfo") is None:
+        pytest.skip("SKIPPED FOR LACK OF A TOOL: ogrinfo is not installed (Debian package gdal-bin)")
+    path = tmp_path / "found.gpkg"
+    write_layer(layer_at("utm"), RECORD, path)
+    done = subprocess.run(["ogrinfo", "-so", "-al", path], capture_output=True, text=True, check=True)
+    assert "Feature Count: 3" in done.stdout and done.stderr == ""
+    with closing(sqlite3.connect(path)) as base:
+        assert base.execute("PRAGMA user_version").fetchone() == (10200,)
 
 
 def test_geoparquet_names_the_kinds_of_geometry_that_it_holds(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""What a review says about objects found: the wrong ones are no labels, the others get the class that the user chose.
+
+The review layer of `detect` has the least certain objects alone, above and below the thresholds. Training on them only
+would make background of all that the model is sure of, so a review corrects the layer of the objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from lcageo.errors import DataError
+from lcageo.inference.review_form import NEW_CLASS, OBJECT, VERDICT, Verdict
+from lcageo.vector.columns import layer_scores
+from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
+from lcageo.vector.record import RunRecord
+
+SAME_IOU = 0.9
+"""Minimum IoU of one object in both layers: they are equal but for the rounding of their formats and CRSs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """N objects of a review with a verdict."""
+
+    shapes: NDArray[np.object_]
+    """(N,) polygons in the CRS of the objects."""
+    verdicts: tuple[Verdict, ...]
+    old: tuple[str, ...]
+    """Classes that the model gave them; empty for what was drawn by hand."""
+    new: tuple[str, ...]
+    """Classes that they get."""
+
+
+def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLayer:
+    """Objects found, corrected by a review.
+
+    Args:
+        found: with the column `class`, and `score` if there are candidates among them.
+        record: of that layer; its candidates are left out unless the review says that they are right.
+        review: a layer of `detect --review`, with verdicts.
+
+    Returns:
+        The objects with `class` alone: as found, without those that are wrong, with the classes of those of another
+        class, and with the right ones that were candidates or drawn by hand.
+
+    Raises:
+        DataError: if the review cannot be read, has no verdicts, lacks a class, or cannot be brought to the CRS.
+    """
+    if found.column(("class",)) is None:
+        raise DataError(f"--labels '{found.path}' has no attribute class; with --review, name the layer of detect")
+    layer = read_polygons(review, "--review")
+    if found.crs is not None and layer.crs is not None:
+        layer = layer.reprojected(found.crs)
+    answers, undecided = _answers(layer)
+    frame = found.frame[_is_found(found.frame, record)]
+    names = [class_text(value) for value in frame["class"]]
+    shapes = frame.geometry.to_numpy()
+    kept, added = np.ones(len(frame), np.bool_), []
+    for number, match in enumerate(_matches(answers, shapes, names).tolist()):
+        verdict, name = answers.verdicts[number], answers.new[number]
+        if match < 0 and verdict is not Verdict.WRONG:
+            added.append(number)
+        elif match >= 0:
+            kept[match] = verdict is not Verdict.WRONG
+            names[match] = name
+    classes = [name for name, is_kept in zip(names, kept, strict=True) if is_kept] + [answers.new[one] for one in added]
+    geometry = np.concatenate([shapes[kept], answers.shapes[added]])
+    warnings = [*found.warnings, *layer.warnings]
+    if undecided:
+        warnings.append(
+            f"--review '{review}': {undecided:,} objects have no verdict; they stay as the model found them"
+        )
+    result = geopandas.GeoDataFrame({"class": classes}, geometry=geometry, crs=found.crs)
+    return replace(found, frame=result, warnings=tuple(warnings))
+
+
+def _is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bool_]:
+    """(N,) False for candidates below the thresholds that the layer was made with."""
+    if not record.has_candidates or "score" not in frame:
+        return np.ones(len(frame), np.bool_)
+    least = frame["class"].map(record.least_scores()).fillna(0.0).to_numpy(np.float64)
+    scores = pd.to_numeric(frame["score"]).fillna(1.0).to_numpy(np.float64)
+    return np.asarray(layer_scores(scores) >= least)
+
+
+def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
+    """The objects with a verdict, and the number of those without one."""
+    frame = layer.frame
+    if VERDICT not in frame:
+        raise DataError(f"--review '{layer.path}' has no attribute {VERDICT}; name a layer that detect --review wrote")
+    objects = frame[frame["kind"].fillna(OBJECT) == OBJECT] if "kind" in frame else frame
+    given = objects[VERDICT].notna() & (objects[VERDICT] != "")
+    judged = objects[given]
+    verdicts, new = [], []
+    for row, verdict, old, chosen in zip(
+        judged.index, judged[VERDICT], _texts(judged, "class"), _texts(judged, NEW_CLASS), strict=True
+    ):
+        where = f"--review '{layer.path}': feature {row + 1}"
+        if verdict not in list(Verdict):
+            raise DataError(f"{where} has the verdict '{verdict}'; choose one of {', '.join(Verdict)}")
+        verdicts.append(Verdict(verdict))
+        new.append(chosen or ("" if verdicts[-1] is Verdict.OTHER_CLASS else old))
+        if not new[-1] and verdicts[-1] is not Verdict.WRONG:
+            raise DataError(f"{where} is '{verdict}' but has no class; choose {NEW_CLASS}")
+    shapes = np.array(judged.geometry.to_numpy(), object)
+    return _Answers(shapes, tuple(verdicts), tuple(_texts(judged, "class")), tuple(new)), int((~given).sum())
+
+
+def _texts(frame: geopandas.GeoDataFrame, column: str) -> list[str]:
+    return [class_text(value) for value in frame[column]] if column in frame else [""] * len(frame)
+
+
+def _matches(answers: _Answers, shapes: NDArray[np.object_], names: list[str]) -> NDArray[np.int64]:
+    """(N,) index of the object that each answer is about; -1: none. Of equal boxes, that of the answer's class."""
+    matches = np.full(len(answers.shapes), -1, np.int64)
+    if not len(shapes) or not len(answers.shapes):
+        return matches
+    ours, theirs = shapely.STRtree(shapes).query(answers.shapes, predicate="intersects")
+    overlap = shapely.area(shapely.intersection(answers.shapes[ours], shapes[theirs]))
+    iou = overlap / (shapely.area(answers.shapes[ours]) + shapely.area(shapes[theirs]) - overlap)
+    same = iou >= SAME_IOU
+    ours, theirs, iou = ours[same], theirs[same], iou[same]
+    of_class = np.array([answers.old[one] == names[other] for one, other in zip(ours, theirs, strict=True)], np.bool_)
+    for pair in np.lexsort((iou, of_class)):  # the best last
+        matches[ours[pair]] = theirs[pair]
+    return matches

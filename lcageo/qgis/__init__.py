@@ -1,0 +1,1 @@
+"""lcageo inside QGIS: the plugin, and what puts it into a profile of QGIS."""

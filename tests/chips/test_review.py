@@ -1,0 +1,104 @@
+"""A review corrects the objects that were found: what is left, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pytest
+import shapely
+from support.labelled_scenes import CRS, PIXELS, make, on_map, write_labels
+
+from lcageo.chips.labels import Labels, read_labels
+from lcageo.errors import ConfigError, DataError
+from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
+from lcageo.vector.write import write_layer
+
+SHAPES = [on_map(box) for box in PIXELS]
+RECORD = {"thresholds": {"ship": 0.5, "car": 0.3}, "parameters": {"keep": 0.05}}
+FOUND = ["ship", "car", "ship", "car", "ship"]
+SCORES = [0.9, 0.31, 0.6, 0.29, 0.1]
+"""The last two are candidates."""
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Path:
+    frame = geopandas.GeoDataFrame({"class": FOUND, "score": SCORES}, geometry=SHAPES[:5], crs=CRS)
+    write_layer([frame], RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "found.gpkg"))
+    return tmp_path / "found.gpkg"
+
+
+def review(path: Path, rows: list[tuple[int, str | None, str | None, str | None]], to: str | None = None) -> Path:
+    """A review layer of shapes with class, verdict and new class, and a tile around all."""
+    frame = {
+        "kind": ["tile", *["object"] * len(rows)],
+        "class": [None, *(FOUND[number] if name == "" else name for number, name, _, _ in rows)],
+        "verdict": [None, *(verdict for _, _, verdict, _ in rows)],
+        "new_class": [None, *(new for _, _, _, new in rows)],
+    }
+    around = shapely.box(*shapely.total_bounds(SHAPES))
+    return write_labels(path, [around, *(SHAPES[number] for number, _, _, _ in rows)], to=to, **frame)
+
+
+def contents(labels: Labels) -> list[tuple[str, int]]:
+    """Class of each label, and which of the shapes it has."""
+    shapes = labels.layer.shapes
+    return sorted(
+        (labels.classes[label], min(range(6), key=lambda one: shapely.distance(SHAPES[one].centroid, shape.centroid)))
+        for label, shape in zip(labels.labels.tolist(), shapes, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("name", "to"), [("review.gpkg", None), ("review.geojson", "EPSG:4326")])
+def test_verdicts_correct_what_was_found(found: Path, tmp_path: Path, name: str, to: str | None) -> None:
+    layer = review(
+        tmp_path / name,
+        [
+            (0, "", "wrong", None),
+            (1, "", "other class", "lorry"),
+            (2, "", None, None),
+            (3, "", "right", None),
+            (4, "", "wrong", None),
+            (5, None, "right", "boat"),  # drawn by hand
+        ],
+        to,
+    )
+    labels = read_labels(found, None, None, layer)
+    assert contents(labels) == [("boat", 5), ("car", 3), ("lorry", 1), ("ship", 2)]
+    assert [line for line in labels.warnings if "1 objects have no verdict; they stay" in line]
+
+
+def test_without_verdicts_the_objects_stay_and_candidates_do_not(found: Path, tmp_path: Path) -> None:
+    layer = review(tmp_path / "review.gpkg", [(3, "", None, None)])
+    assert contents(read_labels(found, None, None, layer)) == [("car", 1), ("ship", 0), ("ship", 2)]
+
+
+def test_of_two_classes_in_one_place_the_one_that_was_judged_is_meant(tmp_path: Path) -> None:
+    write_labels(tmp_path / "found.gpkg", [SHAPES[0], SHAPES[0]], **{"class": ["ship", "car"]})
+    layer = review(tmp_path / "review.gpkg", [(0, "car", "wrong", None)])
+    assert contents(read_labels(tmp_path / "found.gpkg", None, None, layer)) == [("ship", 0)]
+
+
+def test_what_cannot_be_used_is_refused_with_a_remedy(found: Path, tmp_path: Path) -> None:
+    whole = review(tmp_path / "review.gpkg", [(0, "", "right", None)])
+    cases: list[tuple[Path, Path | None, str]] = [
+        (whole, None, "is a review layer; name it with --review"),
+        (found, found, "has no attribute verdict; name a layer that detect --review wrote"),
+        (found, review(tmp_path / "a.gpkg", [(0, "", "other class", None)]), "feature 2 is 'other class' but has no"),
+        (found, review(tmp_path / "b.gpkg", [(0, "", "maybe", None)]), "verdict 'maybe'; choose one of right, wrong"),
+        (write_labels(tmp_path / "c.gpkg", SHAPES, a=[1] * 6), whole, "has no attribute class; with --review"),
+    ]
+    for labels, layer, words in cases:
+        with pytest.raises(DataError, match=words):
+            read_labels(labels, None, None, layer)
+
+
+def test_chips_show_what_the_review_left(place: Path, found: Path, tmp_path: Path) -> None:
+    layer = review(tmp_path / "review.gpkg", [(0, "", "wrong", None), (3, "", "right", None)])
+    config: dict[str, Any] = {"review": layer}
+    summary = make(tmp_path / "chips", [place / "scene.tif"], found, **config)
+    assert summary.labels["train"] == {"car": 2, "ship": 1}
+    with pytest.raises(ConfigError, match="leave out the class"):
+        make(tmp_path / "chips", [place / "scene.tif"], found, class_name="a", **config)

@@ -1,0 +1,49 @@
+"""QGIS with the plugin, and a small scene with what an untrained model finds in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from support.qgis_runs import Qgis, installed
+from support.scenes import noise, write_scene
+
+
+@pytest.fixture(scope="session")
+def qgis(tmp_path_factory: pytest.TempPathFactory) -> Qgis:
+    """QGIS in a home of its own; skips where it is not installed."""
+    return installed(tmp_path_factory.mktemp("qgis"))
+
+
+@pytest.fixture(scope="session")
+def searched(qgis: Qgis, untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with scene.tif and what `lcageo:detect` writes for it: found.gpkg, review.gpkg, log.txt."""
+    folder = tmp_path_factory.mktemp("searched")
+    write_scene(folder / "scene.tif", noise(400, 400))
+    ended = qgis.run(
+        "detect", INPUT=folder / "scene.tif", MODEL_FOLDER=untrained, SCORE=0.03, KEEP=0.02,
+        OUTPUT=folder / "found.gpkg", REVIEW=folder / "review.gpkg",
+    )  # fmt: skip
+    assert ended.code == 0, ended.text
+    assert ended.results == {"OUTPUT": str(folder / "found.gpkg"), "REVIEW": str(folder / "review.gpkg")}
+    (folder / "log.txt").write_text(ended.text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seen(qgis: Qgis, searched: Path, untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `qgis_plugin_probe.py` sees inside QGIS; tiles come from a folder, all of one colour."""
+    folder = tmp_path_factory.mktemp("seen")
+    scene = write_scene(folder / "scene.tif", noise(900, 900))
+    tile = folder / "tile.png"
+    PIL.Image.new("RGB", (256, 256), (90, 60, 30)).save(tile)
+    done = qgis.probe(
+        "qgis_plugin_probe.py", scene, untrained, searched / "found.gpkg", searched / "review.gpkg",
+        f"file://{tile}?{{z}}/{{x}}/{{y}}", folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**printed, "folder": folder, "command": str(qgis.command)}

@@ -35,6 +35,7 @@ TASKS = """
     evaluation -> inference
     training   -> evaluation
     export     -> inference
+    doctor     ->
     qgis       ->
 """
 """A room may use the rooms behind its arrow, and all below: tasks stand on trades, trades on the ground."""

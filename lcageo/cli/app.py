@@ -10,9 +10,10 @@ import traceback
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lcageo.cli import console
 from lcageo.cli.batch import batch
@@ -33,8 +34,19 @@ from lcageo.errors import InterruptedRunError, LcageoError, unexpected
 from lcageo.stop import at_second_signal
 from lcageo.version import __version__
 
+
+class PlainErrors(TyperGroup):
+    """A command group whose commands have help in groups, but which shows wrong usage in plain lines, for logs."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line; commands below keep their own mode for help."""
+        self.rich_markup_mode = None
+        return super().main(*arguments, **options)
+
+
 app = typer.Typer(
     name="lcageo",
+    cls=PlainErrors,
     help="Finds objects in large georeferenced imagery and writes them as map features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # main() prints errors, on one line

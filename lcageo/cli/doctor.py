@@ -9,7 +9,7 @@ from lcageo.cli import console, options
 from lcageo.errors import DeviceError
 
 if TYPE_CHECKING:
-    from lcageo.inference.doctor import Health
+    from lcageo.doctor.examination import Health
 
 
 def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:
@@ -22,7 +22,7 @@ def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:
         lcageo doctor
         lcageo doctor --json
     """
-    from lcageo.inference.doctor import examine
+    from lcageo.doctor.examination import examine
 
     health = examine()
     if as_json:

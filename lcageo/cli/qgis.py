@@ -10,7 +10,9 @@ import typer
 from lcageo.cli import console, options
 from lcageo.errors import UsageError
 
-qgis = typer.Typer(no_args_is_help=True, help="Puts lcageo into QGIS's Processing toolbox.", rich_markup_mode="markdown")
+qgis = typer.Typer(
+    no_args_is_help=True, help="Puts lcageo into QGIS's Processing toolbox.", rich_markup_mode="markdown"
+)
 
 
 @qgis.command("install")

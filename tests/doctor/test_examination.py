@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from lcageo.inference import doctor
+from lcageo.doctor import examination as doctor
 
 
 @pytest.fixture(autouse=True)

@@ -162,7 +162,7 @@ def test_every_command_is_named_and_has_help(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", commands())
 def test_the_examples_of_its_help_run(name: str, folder: Path) -> None:
-    for line in re.findall(r"^    (lcageo .*)$", commands()[name].partition("Examples:\n\n")[2], re.MULTILINE):
+    for line in re.findall(r"^- `(lcageo .*)`$", commands()[name].partition("Examples:\n\n")[2], re.MULTILINE):
         run(line, folder / "given")
 
 

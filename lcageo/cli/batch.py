@@ -116,8 +116,8 @@ def batch(
 
     Examples:
 
-        lcageo batch survey/ --out results/ --recursive
-        lcageo batch "survey/*.tif" --out results2/ --format geojson --quicklooks
+    - `lcageo batch survey/ --out results/ --recursive`
+    - `lcageo batch "survey/*.tif" --out results2/ --format geojson --quicklooks`
     """
     if file_format not in FORMATS:
         raise UsageError(f"--format '{file_format}' is not a known format; choose one of {', '.join(FORMATS)}")

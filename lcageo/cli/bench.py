@@ -48,8 +48,8 @@ def bench(
 
     Examples:
 
-        lcageo bench
-        lcageo bench scene.tif --tiles 64
+    - `lcageo bench`
+    - `lcageo bench scene.tif --tiles 64`
     """
     from lcageo.inference.bench import candidates, measure_each
     from lcageo.runtime.catalog import find_card

@@ -148,8 +148,8 @@ def chips(
 
     Examples:
 
-        lcageo chips scene.tif --labels labels.gpkg --class-field type -o chips
-        lcageo chips scene.tif other.tif --labels labels.gpkg --class hut -o huts --size 320
+    - `lcageo chips scene.tif --labels labels.gpkg --class-field type -o chips`
+    - `lcageo chips scene.tif other.tif --labels labels.gpkg --class hut -o huts --size 320`
     """
     say = console.Console(quiet)
     config = ChipConfig(

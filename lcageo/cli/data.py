@@ -75,8 +75,8 @@ def check(
 
     Examples:
 
-        lcageo data check DIOR
-        lcageo data check chips/train.json --val chips/val.json --strict
+    - `lcageo data check DIOR`
+    - `lcageo data check chips/train.json --val chips/val.json --strict`
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]
@@ -127,8 +127,8 @@ def convert(
 
     Examples:
 
-        lcageo data convert chips yolo --to yolo
-        lcageo data convert DIOR coco --to coco
+    - `lcageo data convert chips yolo --to yolo`
+    - `lcageo data convert DIOR coco --to coco`
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]

@@ -86,9 +86,9 @@ def detect(
 
     Examples:
 
-        lcageo detect scene.tif
-        lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
-        lcageo detect scene.tif --aoi port.gpkg -o port.geojson --quicklook port.png
+    - `lcageo detect scene.tif`
+    - `lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4`
+    - `lcageo detect scene.tif --aoi port.gpkg -o port.geojson --quicklook port.png`
     """
     say = console.Console(quiet, verbose)
     runner, config = replace(runner, about=about), replace(config, review=review is not None)

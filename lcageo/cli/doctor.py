@@ -19,8 +19,8 @@ def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:
 
     Examples:
 
-        lcageo doctor
-        lcageo doctor --json
+    - `lcageo doctor`
+    - `lcageo doctor --json`
     """
     from lcageo.doctor.examination import examine
 

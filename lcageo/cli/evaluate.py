@@ -175,8 +175,8 @@ def evaluate(
 
     Examples:
 
-        lcageo evaluate --model lca-s --data DIOR --split test --bootstrap 1000
-        lcageo evaluate --layer found.gpkg --truth truth.gpkg -o differences.gpkg
+    - `lcageo evaluate --model lca-s --data DIOR --split test --bootstrap 1000`
+    - `lcageo evaluate --layer found.gpkg --truth truth.gpkg -o differences.gpkg`
     """
     say = console.Console(quiet, verbose)
     if layer is not None or truth is not None:

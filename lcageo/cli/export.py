@@ -41,8 +41,8 @@ def export(
 
     Examples:
 
-        lcageo export lca-s -o lca-s.onnx
-        lcageo export lca-s -o for-arcgis.onnx --formats stac,emd
+    - `lcageo export lca-s -o lca-s.onnx`
+    - `lcageo export lca-s -o for-arcgis.onnx --formats stac,emd`
     """
     if output.suffix.lower() != ".onnx":
         raise UsageError(f"'{output}' is not an .onnx file; choose a name that ends in .onnx")

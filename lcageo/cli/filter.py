@@ -99,8 +99,8 @@ def filter_(
 
     Examples:
 
-        lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20
-        lcageo filter found.gpkg best.csv --top 100 --to EPSG:4326
+    - `lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20`
+    - `lcageo filter found.gpkg best.csv --top 100 --to EPSG:4326`
     """
     say = console.Console(quiet)
     limits = _limits(per_class)

@@ -28,8 +28,8 @@ def info(
 
     Examples:
 
-        lcageo info scene.tif
-        lcageo info scene.tif --model lca-s-open --json
+    - `lcageo info scene.tif`
+    - `lcageo info scene.tif --model lca-s-open --json`
     """
     from lcageo.inference.preview import describe_scene
     from lcageo.runtime.catalog import find_card, shipped_cards

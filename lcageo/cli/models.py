@@ -26,8 +26,8 @@ def list_models(as_json: options.Json = False) -> None:
 
     Examples:
 
-        lcageo models list
-        lcageo models list --json
+    - `lcageo models list`
+    - `lcageo models list --json`
     """
     from lcageo.runtime.catalog import shipped_cards
 
@@ -53,8 +53,8 @@ def model_info(
 
     Examples:
 
-        lcageo models info lca-s
-        lcageo models info lca-s-open --json
+    - `lcageo models info lca-s`
+    - `lcageo models info lca-s-open --json`
     """
     from lcageo.runtime.catalog import find_card
 
@@ -76,8 +76,8 @@ def verify(
 
     Examples:
 
-        lcageo models verify
-        lcageo models verify lca-s
+    - `lcageo models verify`
+    - `lcageo models verify lca-s`
     """
     from lcageo.runtime.catalog import find_card, shipped_cards
 
@@ -99,7 +99,7 @@ def graph(
 
     Examples:
 
-        lcageo models graph runs/own
+    - `lcageo models graph runs/own`
     """
     from lcageo.errors import DeviceError, UsageError
     from lcageo.extras import require

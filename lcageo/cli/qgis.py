@@ -31,7 +31,7 @@ def install(
 
     Examples:
 
-        lcageo qgis install --profile profile
+    - `lcageo qgis install --profile profile`
     """
     from lcageo.qgis.installation import FOLDER, default_profiles, install_plugin, this_command
 
@@ -63,7 +63,7 @@ def package(
 
     Examples:
 
-        lcageo qgis package -o lcageo_qgis.zip
+    - `lcageo qgis package -o lcageo_qgis.zip`
     """
     from lcageo.qgis.installation import package_plugin
 

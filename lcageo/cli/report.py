@@ -65,8 +65,8 @@ def report(
 
     Examples:
 
-        lcageo report scene.tif found.gpkg -o report.html
-        lcageo report results -o pages
+    - `lcageo report scene.tif found.gpkg -o report.html`
+    - `lcageo report results -o pages`
     """
     say = console.Console(quiet)
     if output is None:

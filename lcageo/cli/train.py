@@ -94,8 +94,8 @@ def train(
 
     Examples:
 
-        lcageo train --data DIOR --preset lca --backbone resnet50 --imgsz 800 --epochs 12 --out runs/dior
-        lcageo train --data chips/train.json --val chips/val.json --from lca-s --imgsz 640 --minutes 30 --out runs/own2
+    - `lcageo train --data DIOR --preset lca --backbone resnet50 --imgsz 800 --epochs 12 --out runs/dior`
+    - `lcageo train --data chips/train.json --val chips/val.json --from lca-s --imgsz 640 --minutes 30 --out runs/own2`
     """
     parsed = {
         "classes": options.split_names(classes),

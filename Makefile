@@ -1,8 +1,10 @@
-# The chores. `make demo` and `make test` set themselves up; a second run sets nothing up again.
+# The chores. `make demo` and `make test` set themselves up; a second run sets nothing up again. The demo needs less.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
+SITE := build/site
 DEMO := build/demo
 DEMO_SCENE := $(DEMO)/scene.tif
 
@@ -12,10 +14,10 @@ RUNS ?= runs
 MINUTES ?= 8
 NODE := PYTHONPATH=$(CURDIR):$$PYTHONPATH timeout --preserve-status --signal=INT $(MINUTES)m $(PYTHON)
 
-.PHONY: demo test check pins clean gpu-model gpu-table1 gpu-bench gpu-agree
+.PHONY: demo test check docs pins clean gpu-model gpu-table1 gpu-bench gpu-agree
 
 # A generated scene, detection on it, the layer and a picture, and how much of it is right.
-demo: $(READY) $(DEMO_SCENE)
+demo: $(INSTALLED) $(DEMO_SCENE)
 	@$(BIN)/lcageo detect $(DEMO_SCENE) --overwrite -o $(DEMO)/scene.gpkg --quicklook $(DEMO)/scene.png
 	@$(BIN)/lcageo evaluate --layer $(DEMO)/scene.gpkg --truth $(DEMO)/truth.geojson
 
@@ -29,14 +31,23 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
-$(READY): pyproject.toml constraints.txt
+# The guides, every command's help and the docstrings of the public functions as a site; a broken link ends it.
+docs: $(READY)
+	@$(BIN)/python examples/make_site.py $(SITE)
+
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("lcageo needs Python 3.11 or newer; name one with: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up $(VENV): about two minutes, once."
+	@echo "Setting up $(VENV): about a minute, once."
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(READY): $(INSTALLED)
+	@echo "Adding to $(VENV) what the checks need: some minutes, once."
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-$(DEMO_SCENE): $(READY) examples/make_scene.py $(wildcard examples/demo_scene/*.py)
+$(DEMO_SCENE): $(INSTALLED) examples/make_scene.py $(wildcard examples/demo_scene/*.py)
 	@mkdir -p $(DEMO)
 	@$(BIN)/python examples/make_scene.py $@ --truth $(DEMO)/truth.geojson
 

@@ -16,6 +16,8 @@ from lcageo.remote import public
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
+DEFAULT_MODEL = "lca-s"
+"""Name of the shipped model that is used unless another is named."""
 PAGE_SIDE = 4096
 """Default length of the longer side of a report's picture in pixels: some MB."""
 

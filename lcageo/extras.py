@@ -7,12 +7,12 @@ from importlib import import_module
 from lcageo.errors import LcageoError, UsageError
 
 
-def require(what: str, extra: str, *packages: str, error: type[LcageoError] = UsageError) -> None:
+def require(what: str, extra: str | None, *packages: str, error: type[LcageoError] = UsageError) -> None:
     """Imports packages, or raises an error that says which extra installs the missing ones.
 
     Args:
         what: what requires them, the start of the message: 'reading VOC XML'.
-        extra: the extra in pyproject.toml that lists them.
+        extra: the extra in pyproject.toml that lists them; None for packages that come with lcageo on most machines.
         *packages: import names of the packages.
         error: class of the error.
 
@@ -27,7 +27,8 @@ def require(what: str, extra: str, *packages: str, error: type[LcageoError] = Us
             failures[package] = failure
     if failures:
         names = ", ".join(_described(package, failure) for package, failure in failures.items())
-        raise error(f"{what} requires {names}: pip install 'lcageo[{extra}]'") from next(iter(failures.values()))
+        command = f"pip install {' '.join(failures)}" if extra is None else f"pip install 'lcageo[{extra}]'"
+        raise error(f"{what} requires {names}: {command}") from next(iter(failures.values()))
 
 
 def _described(package: str, failure: ImportError) -> str:

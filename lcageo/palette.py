@@ -12,7 +12,7 @@ PALETTE = (
     (0, 114, 178),
     (255, 255, 255),
     (136, 34, 85),
-    (170, 170, 170),
+    (192, 224, 128),
     (204, 51, 17),
     (68, 170, 153),
     (17, 119, 51),
@@ -24,8 +24,9 @@ PALETTE = (
     (187, 204, 238),
     (102, 51, 0),
 )
-"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white instead of black; then colours
-of Paul Tol's schemes, which are nearly as safe. Twenty in all, as many as DIOR has classes."""
+"""Okabe and Ito's colours, which colour-blind readers can tell apart, with white instead of black; a light green that
+differs from them and from all greys, of which concrete and asphalt are; then colours of Paul Tol's schemes, which are
+nearly as safe. Twenty in all, as many as DIOR has classes."""
 PANEL = (24, 28, 34)
 """Background colour of a legend."""
 

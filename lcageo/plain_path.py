@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lcageo.vector.source import LayerSource
+from lcageo.layer_source import LayerSource
 
 _INTERPRETED = re.compile("[!;?\t\r\n]|^//")
 _STEM = "layer"

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
 GROUND = (
     "errors version config network_config detections extras geodesy palette toml nms stop database paths "
-    "plain_path remote transform calibration appearance"
+    "plain_path layer_source remote transform calibration appearance"
 )
 TRADES = """
     vector     ->
@@ -35,6 +35,7 @@ TASKS = """
     evaluation -> inference
     training   -> evaluation
     export     -> inference
+    doctor     ->
     qgis       ->
 """
 """A room may use the rooms behind its arrow, and all below: tasks stand on trades, trades on the ground."""

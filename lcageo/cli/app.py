@@ -10,9 +10,10 @@ import traceback
 import warnings
 from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lcageo.cli import console
 from lcageo.cli.batch import batch
@@ -20,6 +21,7 @@ from lcageo.cli.bench import bench
 from lcageo.cli.chips import chips
 from lcageo.cli.data import data
 from lcageo.cli.detect import detect
+from lcageo.cli.doctor import doctor
 from lcageo.cli.evaluate import evaluate
 from lcageo.cli.export import export
 from lcageo.cli.filter import filter_
@@ -32,12 +34,24 @@ from lcageo.errors import InterruptedRunError, LcageoError, unexpected
 from lcageo.stop import at_second_signal
 from lcageo.version import __version__
 
+
+class PlainErrors(TyperGroup):
+    """A command group whose commands have help in groups, but which shows wrong usage in plain lines, for logs."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Runs the command line; commands below keep their own mode for help."""
+        self.rich_markup_mode = None
+        return super().main(*arguments, **options)
+
+
 app = typer.Typer(
     name="lcageo",
+    cls=PlainErrors,
     help="Finds objects in large georeferenced imagery and writes them as map features.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # main() prints errors, on one line
-    rich_markup_mode=None,  # plain help: starts quickly, readable in logs
+    rich_markup_mode="markdown",  # groups of options; examples as they are typed
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(detect)
 app.command()(batch)
@@ -49,6 +63,7 @@ app.command()(export)
 app.command()(chips)
 app.command()(train)
 app.command()(evaluate)
+app.command()(doctor)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.add_typer(qgis, name="qgis")

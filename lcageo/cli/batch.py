@@ -38,34 +38,70 @@ def batch(
             help="Folders, quoted glob patterns, scenes, or text files that list them.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder, created if missing.")],
-    file_format: Annotated[str, typer.Option("--format", help=f"Format of the layers: {', '.join(FORMATS)}.")] = "gpkg",
-    recursive: Annotated[bool, typer.Option("--recursive", help="Also search subfolders.")] = False,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Output folder, created if missing.", rich_help_panel=options.RESULT),
+    ],
+    file_format: Annotated[
+        str,
+        typer.Option("--format", help=f"Format of the layers: {', '.join(FORMATS)}.", rich_help_panel=options.RESULT),
+    ] = "gpkg",
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Also search subfolders.", rich_help_panel=options.AREA)
+    ] = False,
     pattern: Annotated[
         str | None,
-        typer.Option(help="Names of scene files in folders, such as '*.tif'. Default: .tif .tiff .jp2 .vrt."),
+        typer.Option(
+            help="Names of scene files in folders, such as '*.tif'.",
+            show_default=".tif .tiff .jp2 .vrt",
+            rich_help_panel=options.AREA,
+        ),
     ] = None,
     *,
     runner: RunnerConfig,
     about: OnnxConfig,
     config: DetectConfig,
     quicklooks: Annotated[
-        bool, typer.Option("--quicklooks", help="Also write a PNG of every scene with its boxes.")
+        bool,
+        typer.Option(
+            "--quicklooks", help="Also write a PNG of every scene with its boxes.", rich_help_panel=options.RESULT
+        ),
     ] = False,
     holes: Annotated[
-        bool, typer.Option("--holes", help="Also write layers of the areas that could not be read.")
+        bool,
+        typer.Option(
+            "--holes", help="Also write layers of the areas that could not be read.", rich_help_panel=options.FAILURE
+        ),
     ] = False,
     review: Annotated[
-        bool, typer.Option("--review", help="Also write layers of uncertain objects, to label next.")
+        bool,
+        typer.Option(
+            "--review", help="Also write layers of uncertain objects, to label next.", rich_help_panel=options.RESULT
+        ),
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Keep running and process new scenes once they are complete, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Keep running and process new scenes once they are complete, until Ctrl-C.",
+            rich_help_panel=options.AREA,
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Reprocess every scene, not only missing and changed ones.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Reprocess every scene, not only missing and changed ones.",
+            rich_help_panel=options.FAILURE,
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace layers in DIR that this survey did not write.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace layers in DIR that this survey did not write.",
+            rich_help_panel=options.RESULT,
+        ),
     ] = False,
     as_json: options.Json = False,
     progress: options.Progress = console.ProgressFormat.BAR,
@@ -78,7 +114,10 @@ def batch(
     A second run processes only missing and changed scenes. If a run is interrupted, run the same command again to
     resume.
 
-    Example: lcageo batch survey/ --out results/ --recursive --format gpkg
+    Examples:
+
+    - `lcageo batch survey/ --out results/ --recursive`
+    - `lcageo batch "survey/*.tif" --out results2/ --format geojson --quicklooks`
     """
     if file_format not in FORMATS:
         raise UsageError(f"--format '{file_format}' is not a known format; choose one of {', '.join(FORMATS)}")
@@ -144,8 +183,6 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
 
 def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     """Prints the table and the paths of the results; raises an error if scenes failed or have holes."""
-    import json
-
     from lcageo.survey.state import State
     from lcageo.survey.summary import SUMMARY
     from lcageo.survey.summary import as_json as record_as_json
@@ -153,7 +190,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
     records = list(survey.records.values())
     say.note(_table(records, survey.joined))
     if as_json:
-        console.data(json.dumps([record_as_json(record) for record in records], indent=1))
+        console.json_data("batch", [record_as_json(record) for record in records])
     else:
         for path in (survey.config.joint_layer.path, survey.config.out / SUMMARY):
             if path.exists():
@@ -174,7 +211,8 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
 
     rows = [("scene", "state", "tiles", "found", "seconds")]
     if len(records) <= MAX_ROWS:
-        rows += [_row(Path(record.scene).name, record.state.value, [record]) for record in records]
+        names = _short_names([record.scene for record in records])
+        rows += [_row(name, record.state.value, [record]) for name, record in zip(names, records, strict=True)]
     else:
         for state in dict.fromkeys(record.state for record in records):
             matching = [record for record in records if record.state is state]
@@ -190,6 +228,20 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
         classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
     candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
+
+
+def _short_names(paths: Sequence[str]) -> list[str]:
+    """The ends of paths, each with as many of its folders as tell it from the others."""
+    parts = [Path(path).parts for path in paths]
+    length = dict.fromkeys(range(len(paths)), 1)
+    while True:
+        names = [str(Path(*part[-length[index] :])) for index, part in enumerate(parts)]
+        equal = [
+            index for index, name in enumerate(names) if names.count(name) > 1 and length[index] < len(parts[index])
+        ]
+        if not equal:
+            return names
+        length |= {index: length[index] + 1 for index in equal}
 
 
 def _row(name: str, state: str, records: Sequence[SceneRecord]) -> tuple[str, str, str, str, str]:

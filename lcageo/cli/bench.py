@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +19,23 @@ if TYPE_CHECKING:
 def bench(
     scene: Annotated[
         str | None,
-        typer.Argument(help="Raster whose first tiles are read and run. Default: random noise, nothing is read."),
+        typer.Argument(help="Raster whose first tiles are read and run.", show_default="random noise, nothing is read"),
     ] = None,
     model: options.Model = None,
     *,
     about: OnnxConfig,
     device: options.Device = "auto",
-    tiles: Annotated[int, typer.Option(min=1, help="Number of tiles that each backend runs.")] = 32,
+    tiles: Annotated[
+        int, typer.Option(min=1, help="Number of tiles that each backend runs.", rich_help_panel=options.SPEED)
+    ] = 32,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Number of tiles per batch. Default: depends on the backend.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of tiles per batch.",
+            show_default="depends on the backend",
+            rich_help_panel=options.SPEED,
+        ),
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -39,7 +46,10 @@ def bench(
     Each backend starts from scratch. The network's share is the time of the network alone for the same tiles; the rest
     of the 100 % is reading, selecting objects and waiting. Takes some seconds per backend.
 
-    Example: lcageo bench scene.tif --tiles 64
+    Examples:
+
+    - `lcageo bench`
+    - `lcageo bench scene.tif --tiles 64`
     """
     from lcageo.inference.bench import candidates, measure_each
     from lcageo.runtime.catalog import find_card
@@ -51,7 +61,10 @@ def bench(
     for one in measure_each(candidates(device, card), card, scene, tiles, batch):
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
         measured.append(one)
-    console.data(json.dumps([asdict(one) for one in measured], indent=1) if as_json else _text(measured))
+    if as_json:
+        console.json_data("bench", [asdict(one) for one in measured])
+    else:
+        console.data(_text(measured))
 
 
 def _text(measured: list[Measurement]) -> str:

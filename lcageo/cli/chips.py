@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,8 @@ from lcageo.errors import PartialResultError
 if TYPE_CHECKING:
     from lcageo.chips.chips import ChipSummary
 
+# Groups of --help.
+LABELS, CHIPS, SPLIT = "Labels", "Chips", "Split into train and val"
 DEFAULTS = ChipConfig()
 IMGSZ_STEP = 32
 """Training takes multiples of this as --imgsz."""
@@ -33,21 +34,36 @@ def chips(
             "--labels",
             metavar=options.LAYER,
             help=f"Layer of labels, polygons or points, in any vector format and CRS. {options.LAYER_HELP}",
+            rich_help_panel=LABELS,
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Output folder, created if missing.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Output folder, created if missing.", rich_help_panel=options.RESULT
+        ),
+    ],
     class_field: options.ClassField = DEFAULTS.class_field,
     class_name: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="Class of all labels, if no attribute holds it.")
+        str | None,
+        typer.Option(
+            "--class", metavar="NAME", help="Class of all labels, if no attribute holds it.", rich_help_panel=LABELS
+        ),
     ] = DEFAULTS.class_name,
     point_size: Annotated[
         float | None,
-        typer.Option("--point-size", metavar="METRES", help="Side of the box drawn around a point label."),
+        typer.Option(
+            "--point-size", metavar="METRES", help="Side of the box drawn around a point label.", rich_help_panel=LABELS
+        ),
     ] = DEFAULTS.point_size_m,
     aoi: Annotated[
         Path | None,
         typer.Option(
-            "--aoi", metavar=options.LAYER, help="Polygons of the completely labelled area. Default: the whole scenes."
+            "--aoi",
+            metavar=options.LAYER,
+            help="Polygons of the completely labelled area.",
+            show_default="the whole scenes",
+            rich_help_panel=LABELS,
         ),
     ] = DEFAULTS.aoi,
     review: Annotated[
@@ -59,26 +75,50 @@ def chips(
         ),
     ] = DEFAULTS.review,
     size: Annotated[
-        int, typer.Option("--size", metavar="PX", help="Side of a chip; train with the same --imgsz.")
+        int,
+        typer.Option(
+            "--size", metavar="PX", help="Side of a chip; train with the same --imgsz.", rich_help_panel=CHIPS
+        ),
     ] = DEFAULTS.size,
     overlap: Annotated[
-        str, typer.Option("--overlap", metavar="PX|%", help="Overlap of chips, such as 128 or 25%.")
+        str,
+        typer.Option("--overlap", metavar="PX|%", help="Overlap of chips, such as 128 or 25%.", rich_help_panel=CHIPS),
     ] = DEFAULTS.overlap,
     gsd: Annotated[
         float | None,
-        typer.Option("--gsd", metavar="M", help="Metres per pixel to resample to. Default: the scenes' own."),
+        typer.Option(
+            "--gsd",
+            metavar="M",
+            help="Metres per pixel to resample to. Default: the scenes' own.",
+            rich_help_panel=CHIPS,
+        ),
     ] = DEFAULTS.gsd_m,
     min_visible: Annotated[
         float,
-        typer.Option("--min-visible", metavar="SHARE", help="Ignore objects of which a chip shows less than this."),
+        typer.Option(
+            "--min-visible",
+            metavar="SHARE",
+            help="Ignore objects of which a chip shows less than this.",
+            rich_help_panel=CHIPS,
+        ),
     ] = DEFAULTS.min_visible,
     negatives: Annotated[
         float,
-        typer.Option("--negatives", metavar="SHARE", help="Maximum share of chips without objects, approximately."),
+        typer.Option(
+            "--negatives",
+            metavar="SHARE",
+            help="Maximum share of chips without objects, approximately.",
+            rich_help_panel=SPLIT,
+        ),
     ] = DEFAULTS.negatives,
     val: Annotated[
         float,
-        typer.Option("--val", metavar="SHARE", help="Share of the labels used for validation, approximately; 0: none."),
+        typer.Option(
+            "--val",
+            metavar="SHARE",
+            help="Share of the labels used for validation, approximately; 0: none.",
+            rich_help_panel=SPLIT,
+        ),
     ] = DEFAULTS.val,
     block: Annotated[
         float | None,
@@ -86,9 +126,12 @@ def chips(
             "--block",
             metavar="METRES",
             help="Side of the ground blocks that the split is made of. Default: four chips, less for dense labels.",
+            rich_help_panel=SPLIT,
         ),
     ] = DEFAULTS.block_m,
-    seed: Annotated[int, typer.Option("--seed", help="Random seed of the split.")] = DEFAULTS.seed,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Random seed of the split.", rich_help_panel=SPLIT)
+    ] = DEFAULTS.seed,
     bands: detect_options.Bands = "",
     stretch: detect_options.Stretch = DEFAULTS.stretch,
     edge_nodata: detect_options.Edge = DEFAULTS.edge_nodata,
@@ -103,7 +146,10 @@ def chips(
 
     Train and val share no ground: a chip across their border is written to both, each time with the other side blanked.
 
-    Example: lcageo chips scene.tif --labels labels.gpkg --class-field type -o chips/
+    Examples:
+
+    - `lcageo chips scene.tif --labels labels.gpkg --class-field type -o chips`
+    - `lcageo chips scene.tif other.tif --labels labels.gpkg --class hut -o huts --size 320`
     """
     say = console.Console(quiet)
     config = ChipConfig(
@@ -131,7 +177,7 @@ def chips(
         summary = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
     _print_summary(summary, say)
     if as_json:
-        console.data(json.dumps(_as_json(summary), indent=1))
+        console.json_data("chips", _as_json(summary))
     else:
         for path in summary.outputs:
             console.data(str(path))
@@ -154,7 +200,7 @@ def _print_summary(summary: ChipSummary, say: console.Console) -> None:
 
 def _training_command(summary: ChipSummary, out: Path, size: int) -> str:
     """The command that trains on the chips: their classes, resolution and size, and about as long as they are worth."""
-    from lcageo.runtime.catalog import DEFAULT_MODEL
+    from lcageo.config import DEFAULT_MODEL
     from lcageo.training.data import NEAR_GSD
 
     sides = ["--data", out / "train.json", *(["--val", out / "val.json"] if summary.chips["val"] else [])]

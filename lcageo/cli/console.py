@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lcageo.errors import OutputError
 
@@ -127,6 +127,22 @@ def data(text: str) -> None:
         # Otherwise Python tries again at its end, and complains.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # until the process ends
         raise OutputError(f"standard output cannot be written: {error.strerror}; free space there") from error
+
+
+SCHEMA_VERSION = 1
+"""Version of all schemas of JSON output, in examples/schemas: raised when an entry goes or changes its meaning."""
+
+
+def json_data(name: str, content: Any) -> None:
+    """Prints JSON to standard output, with the name and version of its schema in each object.
+
+    Args:
+        name: of the schema, a file of examples/schemas without its suffix.
+        content: an object, or a list of objects, JSON-ready.
+    """
+    schema = {"schema": f"lcageo/{name}/{SCHEMA_VERSION}"}
+    stamped = [schema | entry for entry in content] if isinstance(content, list) else schema | content
+    data(json.dumps(stamped, indent=1))
 
 
 def _without_password(text: str) -> str:

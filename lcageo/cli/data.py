@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Number of problems shown of each kind, unless --all is given."""
 
-data = typer.Typer(no_args_is_help=True, help="Checks and converts labelled images.", rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help="Checks and converts labelled images.", rich_markup_mode="markdown")
 
 
 class Target(StrEnum):
@@ -49,15 +48,13 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Split of data sets with several: train, val, trainval or test. May be repeated. Default: every split "
-            "present, but trainval only if train or val is missing.",
+            help="Split of data sets with several: train, val, trainval or test. May be repeated.",
+            show_default="every split present, but trainval only if train or val is missing",
         ),
     ] = None,
     images: options.Images = None,
     data_format: options.Format = None,
-    class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
+    class_map: options.ClassMap = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there is any problem.")] = False,
     headers_only: Annotated[
         bool, typer.Option("--headers-only", help="Do not read pixels: faster, but misses truncated images.")
@@ -76,7 +73,10 @@ def check(
     0, even with problems that training would skip; 1 if a source cannot be read or a split has no usable image and,
     with --strict, if there is any problem. Remarks never count.
 
-    Example: lcageo data check train.json --val val.json
+    Examples:
+
+    - `lcageo data check DIOR`
+    - `lcageo data check chips/train.json --val chips/val.json --strict`
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]
@@ -89,7 +89,7 @@ def check(
     splits = read_splits(sources, val or [], requested, mapping, Naming(images, data_format))
     summary = _checked(splits, decode=not headers_only, say=say)
     if as_json:
-        console.data(json.dumps(_as_json(splits, summary), indent=1))
+        console.json_data("data-check", _as_json(splits, summary))
     else:
         parts = [] if quiet else [_split_text(name, splits, summary) for name in splits.by_name]
         parts += _problem_texts(summary, None if show_all else SHOWN)
@@ -114,10 +114,8 @@ def convert(
     ] = None,
     images: options.Images = None,
     data_format: options.Format = None,
-    class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
+    class_map: options.ClassMap = None,
+    strict: options.Strict = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -127,7 +125,10 @@ def convert(
     training. What the format cannot say is told: YOLO has no boxes to ignore, and only COCO says for which classes an
     image is annotated, and how many metres a pixel has.
 
-    Example: lcageo data convert chips yolo --to yolo
+    Examples:
+
+    - `lcageo data convert chips yolo --to yolo`
+    - `lcageo data convert DIOR coco --to coco`
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,8 +30,9 @@ def detect(
             "-o",
             "--output",
             metavar="FILE|FOLDER|TABLE",
-            help=f"Output file, format by suffix ({FORMATS_HELP}), folder, or {options.TABLE_HELP}. "
-            "May be repeated. Default: NAME.geojson in the current folder.",
+            help=f"Output file, format by suffix ({FORMATS_HELP}), folder, or {options.TABLE_HELP}. May be repeated.",
+            show_default="NAME.geojson in the current folder",
+            rich_help_panel=options.RESULT,
         ),
     ] = None,
     *,
@@ -41,22 +41,36 @@ def detect(
     config: DetectConfig,
     quicklook: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Also write an overview of the scene with its boxes (file or folder)."),
+        typer.Option(
+            metavar="PNG",
+            help="Also write an overview of the scene with its boxes (file or folder).",
+            rich_help_panel=options.RESULT,
+        ),
     ] = None,
     holes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write a layer of the areas that could not be read (file or folder)."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write a layer of the areas that could not be read (file or folder).",
+            rich_help_panel=options.FAILURE,
+        ),
     ] = None,
     review: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="Also write a layer of uncertain objects to label next, least certain first (file or folder).",
+            rich_help_panel=options.RESULT,
         ),
     ] = None,
     restart: options.Restart = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show the number of tiles and the estimated time and memory.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only show the number of tiles and the estimated time and memory.",
+            rich_help_panel=options.SPEED,
+        ),
     ] = False,
     append: options.Append = False,
     overwrite: options.Overwrite = False,
@@ -70,7 +84,11 @@ def detect(
 
     If a run is interrupted, run the same command again to resume.
 
-    Example: lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4
+    Examples:
+
+    - `lcageo detect scene.tif`
+    - `lcageo detect scene.tif -o ships.gpkg --classes ship --score 0.4`
+    - `lcageo detect scene.tif --aoi port.gpkg -o port.geojson --quicklook port.png`
     """
     say = console.Console(quiet, verbose)
     runner, config = replace(runner, about=about), replace(config, review=review is not None)
@@ -97,7 +115,7 @@ def detect(
             with bars.ended():
                 _print_summary(outcome, say, as_json)
     if as_json:
-        console.data(json.dumps([_as_json(outcome) for outcome in outcomes], indent=1))
+        console.json_data("detect", [_as_json(outcome) for outcome in outcomes])
     _raise_failures(outcomes)
 
 
@@ -112,7 +130,7 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         with open_asked(path, runner.predictor.card, config) as scene:
             previews.append(preview_scene(scene, runner.predictor, config, runner.batch))
     if as_json:
-        console.data(json.dumps([asdict(preview) for preview in previews], indent=1))
+        console.json_data("detect-dry-run", [asdict(preview) for preview in previews])
         return
     for preview in previews:
         for line in preview.warnings:
@@ -135,6 +153,8 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
     rows += [(name, f"{count:,}", str(result.expected.get(name, ""))) for name, count in result.per_class().items()]
     rows.append(("all", f"{result.objects:,}", ""))
     say.note(console.table(rows if result.expected else [row[:2] for row in rows]))
+    for line in result.hints:
+        say.note(f"hint: {line}")
     if result.record.is_unfamiliar:
         say.warn(
             f"{outcome.job.name} looks unlike the images that model '{result.record.model}' was trained on: in "
@@ -179,6 +199,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, Any]:
         "candidates": result.candidates,
         "per_class": result.per_class(),
         "probably_right": {name: one.as_json() for name, one in result.expected.items()},
+        "hints": list(result.hints),
         "seconds": round(result.seconds, 3),
         "provenance": result.record.as_json(),
     }

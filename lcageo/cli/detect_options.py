@@ -23,26 +23,36 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 Batch = Annotated[
     int | None,
     typer.Option(
-        "--batch", min=1, help="Number of tiles per batch. Default: 16 on a GPU, else depends on the backend."
+        "--batch",
+        min=1,
+        help="Number of tiles per batch.",
+        show_default="16 on a GPU, otherwise it depends on the backend",
+        rich_help_panel=options.SPEED,
     ),
 ]
 BackendChoice = Annotated[
     Backend,
-    typer.Option("--backend", help="Runtime of the model; auto: torch on a GPU, else the fastest one installed."),
+    typer.Option(
+        "--backend",
+        help="Software that runs the model; auto: PyTorch on a GPU, otherwise the fastest one installed.",
+        rich_help_panel=options.SPEED,
+    ),
 ]
 PrecisionChoice = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="Precision; auto: int8 for a quantised model, bf16 if fast and verified for the model, else fp32.",
+        help="Number format; auto: int8 for a quantised model, bf16 if fast and verified for the model, else fp32.",
+        rich_help_panel=options.SPEED,
     ),
 ]
 Score = Annotated[
     float | None,
     typer.Option(
         "--score",
-        help="Minimum score of an object, 0 to 1. Default: the model's threshold for each class, else "
-        f"{DetectConfig.DEFAULT_SCORE:g}.",
+        help="Minimum score of an object, 0 to 1.",
+        show_default=f"the model's own threshold for each class, else {DetectConfig.DEFAULT_SCORE:g}",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
 Keep = Annotated[
@@ -51,18 +61,41 @@ Keep = Annotated[
         "--keep",
         metavar="SCORE",
         help="Also write candidates that score at least this (below --score), for 'lcageo filter'.",
+        show_default="no candidates",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
-Classes = Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to detect. Default: all.")]
-MaxPerTile = Annotated[int, typer.Option("--max-per-tile", min=1, help="Maximum number of objects per tile.")]
+Classes = Annotated[
+    str,
+    typer.Option(
+        "--classes",
+        metavar="NAME,...",
+        help="Classes to detect.",
+        show_default="all",
+        rich_help_panel=options.OBJECTS,
+    ),
+]
+MaxPerTile = Annotated[
+    int,
+    typer.Option("--max-per-tile", min=1, help="Maximum number of objects per tile.", rich_help_panel=options.OBJECTS),
+]
 Overlap = Annotated[
     str | None,
-    typer.Option("--overlap", metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model."),
+    typer.Option(
+        "--overlap",
+        metavar="PX|%",
+        help="Overlap of neighbouring tiles, such as 200 or 25%.",
+        show_default="from the model",
+        rich_help_panel=options.IMAGE,
+    ),
 ]
 Gsd = Annotated[
     str,
     typer.Option(
-        "--gsd", metavar="M|auto|native", help="Metres per pixel to resample to; auto: only outside the model's range."
+        "--gsd",
+        metavar="M|auto|native",
+        help="Metres per pixel to resample to; auto: only outside the model's range; native: never.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 PassesChoice = Annotated[
@@ -72,25 +105,39 @@ PassesChoice = Annotated[
         help="Number of searches: 2 also searches at half of the resolution, for large objects (a quarter more time); "
         "3 also at twice the resolution, for small ones (five times as long). auto: 3 if the model is made for it, the "
         "last one only around small objects that were found.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 Iou = Annotated[
     float | None,
     typer.Option(
         "--iou",
-        help="Overlap above which two boxes are merged into one object. Default: the model's, else "
-        f"{DetectConfig.DEFAULT_IOU:g}.",
+        help="Overlap above which two boxes are merged into one object.",
+        show_default=f"the model's, else {DetectConfig.DEFAULT_IOU:g}",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
 Metric = Annotated[
     MergeMetric,
     typer.Option(
-        "--merge-metric", help="Measure of overlap: intersection over union (iou) or over the smaller box (ios)."
+        "--merge-metric",
+        help="Measure of overlap: intersection over union (iou) or over the smaller box (ios).",
+        rich_help_panel=options.OBJECTS,
     ),
 ]
-Agnostic = Annotated[bool, typer.Option("--agnostic", help="Also merge boxes of different classes.")]
+Agnostic = Annotated[
+    bool,
+    typer.Option("--agnostic", help="Also merge boxes of different classes.", rich_help_panel=options.OBJECTS),
+]
 Bands = Annotated[
-    str, typer.Option("--bands", metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")
+    str,
+    typer.Option(
+        "--bands",
+        metavar="R,G,B",
+        help="Bands to use as red, green, blue, such as 4,3,2.",
+        show_default="by their descriptions, else the first three",
+        rich_help_panel=options.IMAGE,
+    ),
 ]
 Stretch = Annotated[
     str,
@@ -98,12 +145,25 @@ Stretch = Annotated[
         "--stretch",
         metavar="auto|none|MIN,MAX",
         help="Range of values stretched to 0-255; auto: percentiles, uint8 unchanged.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
 Edge = Annotated[
     EdgeNodata,
     typer.Option(
-        "--edge-nodata", help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none)."
+        "--edge-nodata",
+        help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none).",
+        rich_help_panel=options.IMAGE,
+    ),
+]
+Aoi = Annotated[
+    Path | None,
+    typer.Option(
+        "--aoi",
+        metavar=options.LAYER,
+        help="Polygon layer, in any CRS; detect only inside it.",
+        show_default="the whole scene",
+        rich_help_panel=options.AREA,
     ),
 ]
 Crs = Annotated[
@@ -112,43 +172,28 @@ Crs = Annotated[
         "--crs",
         metavar="CRS",
         help="CRS of a scene that has none, such as EPSG:32633: of a JPEG, PNG or TIFF with a world file.",
+        rich_help_panel=options.IMAGE,
     ),
 ]
-Aoi = Annotated[Path | None, typer.Option("--aoi", metavar=options.LAYER, help="Polygon layer; detect only inside it.")]
 Bbox = Annotated[
-    str | None, typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Rectangle; detect only inside it.")
+    str | None,
+    typer.Option(
+        "--bbox",
+        "--bounds",
+        metavar="XMIN,YMIN,XMAX,YMAX",
+        help="Rectangle; detect only inside it.",
+        rich_help_panel=options.AREA,
+    ),
 ]
 BboxCrs = Annotated[
     str | None,
-    typer.Option("--bbox-crs", metavar="CRS", help="CRS of --bbox, such as EPSG:4326. Default: the scene's."),
-]
-ModelClasses = Annotated[
-    str,
     typer.Option(
-        "--model-classes",
-        metavar="NAME,...",
-        help="Names of an ONNX detector's classes, in order. Default: as it says.",
+        "--bbox-crs",
+        metavar="CRS",
+        help="CRS of --bbox, such as EPSG:4326.",
+        show_default="the scene's",
+        rich_help_panel=options.AREA,
     ),
-]
-ModelGsd = Annotated[
-    str | None,
-    typer.Option(
-        "--model-gsd",
-        metavar="M|MIN,MAX",
-        help="Metres per pixel that an ONNX detector was trained for. Default: as it says, else the scene's.",
-    ),
-]
-ModelLayout = Annotated[
-    str | None,
-    typer.Option(
-        "--model-layout",
-        metavar="NAME",
-        help="Layout of an ONNX detector's outputs, as 'lcageo models info' shows it. Default: as it says.",
-    ),
-]
-ModelTile = Annotated[
-    int | None,
-    typer.Option("--model-tile", metavar="PX", min=64, help="Tile side of an ONNX detector that takes any size."),
 ]
 
 
@@ -237,10 +282,10 @@ RUNNER = OptionGroup(
 ONNX = OptionGroup(
     OnnxConfig,
     {
-        "model_classes": ModelClasses,
-        "model_gsd": ModelGsd,
-        "model_layout": ModelLayout,
-        "model_tile": ModelTile,
+        "model_classes": options.ModelClasses,
+        "model_gsd": options.ModelGsd,
+        "model_layout": options.ModelLayout,
+        "model_tile": options.ModelTile,
     },
     {"model_classes": options.split_names, "model_gsd": lambda text: options.parse_range(text, "--model-gsd")},
 )

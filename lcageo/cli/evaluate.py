@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import BackendChoice, PassesChoice, PrecisionChoice
+from lcageo.cli.detect_options import BackendChoice, Overlap, PassesChoice, PrecisionChoice
 from lcageo.cli.evaluate_text import figures_text
 from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Passes, Precision, RunnerConfig
 from lcageo.errors import UsageError
+from lcageo.evaluation.plots import PICTURES
+from lcageo.extras import require
 
 if TYPE_CHECKING:
     from lcageo.data.annotations import LabelledSet
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from lcageo.data.sets import Naming
     from lcageo.detections import Detections
     from lcageo.evaluation.scenes import Tiling
-    from lcageo.metrics.summary import Evaluation
     from lcageo.runtime.predictor import Predictor
 
+# Groups of --help.
+LAYERS, FIGURES = "Layers, instead of a model", "Figures"
 LAYER_IOU = 0.5
 SHOWN = 5
 """Maximum number of problems of the data that are shown; `lcageo data check` shows all."""
-PICTURES = ("curves.png", "confusion.png")
 
 
 class Split(StrEnum):
@@ -46,84 +47,118 @@ def evaluate(
     model: options.Model = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated."),
+        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated.", rich_help_panel=options.DATA),
     ] = None,
     layer: Annotated[
         Path | None,
         typer.Option(
             metavar=options.LAYER,
             help=f"Layer of detected objects to evaluate, instead of a model. {options.LAYER_HELP}",
+            rich_help_panel=LAYERS,
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar=options.LAYER, help="With --layer: layer of true objects, in any CRS.")
+        Path | None,
+        typer.Option(
+            metavar=options.LAYER, help="With --layer: layer of true objects, in any CRS.", rich_help_panel=LAYERS
+        ),
     ] = None,
     class_field: options.ClassField = None,
     split: Annotated[
-        Split, typer.Option(help="Split of data sets with several; others are used completely.")
+        Split,
+        typer.Option(help="Split of data sets with several; others are used completely.", rich_help_panel=options.DATA),
     ] = Split.VAL,
     images: options.Images = None,
     data_format: options.Format = None,
-    class_map: Annotated[
-        Path | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
+    class_map: options.ClassMap = None,
+    strict: options.Strict = False,
     device: options.Device = "auto",
     backend: BackendChoice = Backend.AUTO,
     precision: PrecisionChoice = Precision.AUTO,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of images per batch. Default: 16 on a GPU, else depends on the backend."),
+        typer.Option(
+            min=1,
+            help="Number of images per batch.",
+            show_default="16 on a GPU, otherwise it depends on the backend",
+            rich_help_panel=options.SPEED,
+        ),
     ] = None,
     score: Annotated[
         float | None,
-        typer.Option(help=f"Minimum score of a detection. Default: {BENCHMARK.score}; with --layer: no minimum."),
+        typer.Option(
+            help="Minimum score of a detection.",
+            show_default=f"{BENCHMARK.score}; with --layer: no minimum",
+            rich_help_panel=options.OBJECTS,
+        ),
     ] = None,
     iou: Annotated[
         float | None,
         typer.Option(
-            help=f"Overlap above which two detections are merged, default {BENCHMARK.iou}. With --layer: minimum "
-            f"overlap of a correct object, default {LAYER_IOU}."
+            help="Overlap above which two detections are merged; with --layer: minimum overlap of a correct object.",
+            show_default=f"{BENCHMARK.iou}; with --layer: {LAYER_IOU}",
+            rich_help_panel=options.OBJECTS,
         ),
     ] = None,
     max_per_image: Annotated[
-        int, typer.Option(min=1, help="Maximum number of detections per image.")
+        int, typer.Option(min=1, help="Maximum number of detections per image.", rich_help_panel=options.OBJECTS)
     ] = BENCHMARK.max_per_tile,
     as_scene: Annotated[
         bool,
         typer.Option(
             "--as-scene",
             help="Cut every image into tiles at its own resolution and merge, as detect does with a scene.",
+            rich_help_panel=options.IMAGE,
         ),
     ] = False,
     tile: Annotated[
         int | None,
-        typer.Option(help="With --as-scene: side of the tiles in pixels. Default: the model's tile."),
+        typer.Option(
+            help="With --as-scene: side of the tiles in pixels.",
+            show_default="the model's tile",
+            rich_help_panel=options.IMAGE,
+        ),
     ] = None,
     enlarge: Annotated[
         float | None,
-        typer.Option(metavar="FACTOR", help="With --as-scene: enlarge images by this factor first. Default: 1."),
+        typer.Option(
+            metavar="FACTOR",
+            help="With --as-scene: enlarge images by this factor first.",
+            show_default="1",
+            rich_help_panel=options.IMAGE,
+        ),
     ] = None,
-    overlap: Annotated[
-        str | None, typer.Option(metavar="PX|%", help="Overlap of tiles, such as 200 or 25%. Default: from the model.")
-    ] = None,
+    overlap: Overlap = None,
     passes: PassesChoice = Passes.AUTO,
     bootstrap: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Number of bootstrap resamples for 95 % confidence intervals, such as 1000."
+            metavar="N",
+            min=0,
+            help="Number of bootstrap resamples for 95 % confidence intervals, such as 1000.",
+            rich_help_panel=FIGURES,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of --bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of --bootstrap.", rich_help_panel=FIGURES)] = 0,
     plots: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help=f"Folder to write {' and '.join(PICTURES)} to.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help=f"Folder to write {' and '.join(PICTURES)} to.", rich_help_panel=FIGURES),
     ] = None,
     voc: Annotated[
-        bool, typer.Option("--voc", help="Also print VOC 2007's 11-point AP, which DIOR papers report.")
+        bool,
+        typer.Option(
+            "--voc", help="Also print VOC 2007's 11-point AP, which DIOR papers report.", rich_help_panel=FIGURES
+        ),
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="With --layer: layer of the differences to write."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="With --layer: layer of the differences to write.",
+            rich_help_panel=LAYERS,
+        ),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -138,7 +173,10 @@ def evaluate(
     all are with --as-scene. Classes that an image is not annotated for do not count in it. Several --data are measured
     one by one and together.
 
-    Example: lcageo evaluate --model runs/a --data DIOR --split test --bootstrap 1000
+    Examples:
+
+    - `lcageo evaluate --model lca-s --data DIOR --split test --bootstrap 1000`
+    - `lcageo evaluate --layer found.gpkg --truth truth.gpkg -o differences.gpkg`
     """
     say = console.Console(quiet, verbose)
     if layer is not None or truth is not None:
@@ -158,14 +196,17 @@ def evaluate(
         overlap=overlap,
         passes=passes,
     )
+    require("measuring a model", "train", "torch")
     from lcageo.data.sets import Naming
     from lcageo.evaluation.images import kept_of_tiles
+    from lcageo.evaluation.plots import draw_plots, prepare_plots
+    from lcageo.evaluation.scenes import Tiling
     from lcageo.evaluation.sets import set_figures, together
     from lcageo.metrics.coco import require_coco
 
     require_coco()
     if plots is not None:
-        _prepare_plots(plots, overwrite)
+        prepare_plots(plots, overwrite)
     from lcageo.inference.factory import open_predictor
 
     runner = RunnerConfig(model, device, backend, precision)
@@ -173,17 +214,18 @@ def evaluate(
     naming = Naming(images, data_format)
     sets = _read(data or [], split, predictor, _class_map(class_map), strict, naming, say)
     size = batch or predictor.batch
-    measured = _run(predictor, sets, config, size, _tiling(tile, enlarge) if as_scene else None, say)
+    tiling = Tiling(tile, 1.0 if enlarge is None else enlarge) if as_scene else None
+    measured = _run(predictor, sets, config, size, tiling, say)
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
     whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
     resampled = whole.evaluation.resampled(bootstrap, seed) if bootstrap else None
     if plots is not None:
-        _draw(whole.evaluation, plots)
+        draw_plots(whole.evaluation, plots)
     if as_json:
         described = {"model": predictor.card.name, "data": whole.name, **whole.as_json()}
         described |= {} if resampled is None else {"bootstrap": resampled.as_json()}
         described |= {"sets": {one.name: one.as_json() for one in figures}} if len(sets) > 1 else {}
-        console.data(json.dumps(described, indent=1))
+        console.json_data("evaluate", described)
     else:
         console.data(figures_text(whole, figures, resampled, voc))
         if plots is not None:
@@ -235,7 +277,7 @@ def _layers(
     for line in evaluation.warnings:
         say.warn(line)
     if as_json:
-        console.data(json.dumps(evaluation.as_json(), indent=1))
+        console.json_data("evaluate-layer", evaluation.as_json())
         return
     console.data(console.table(evaluation.table()))
     for line in evaluation.best_thresholds():
@@ -282,12 +324,6 @@ def _read(
     return sets
 
 
-def _tiling(tile: int | None, enlarge: float | None) -> Tiling:
-    from lcageo.evaluation.scenes import Tiling
-
-    return Tiling(tile, 1.0 if enlarge is None else enlarge)
-
-
 def _run(
     predictor: Predictor,
     sets: Sequence[LabelledSet],
@@ -311,25 +347,3 @@ def _run(
             find_readable(predictor, one, config=config, batch=batch, tiling=tiling, warn=bar.warn, on_progress=advance)
             for one in sets
         ]
-
-
-def _prepare_plots(folder: Path, overwrite: bool) -> None:
-    """Fails if the plots could not be written, before a long evaluation."""
-    from lcageo.metrics.plots import require_plots
-    from lcageo.vector.publish import check_output, make_folder
-
-    require_plots()
-    for name in PICTURES:
-        check_output(folder / name, [folder / name], overwrite, folder_is_made=True)
-    make_folder(folder)
-
-
-def _draw(evaluation: Evaluation, folder: Path) -> None:
-    from lcageo.metrics.plots import draw_confusion, draw_curves
-    from lcageo.vector.publish import Publication
-
-    with Publication() as publication:
-        curves, confusion = (publication.draft(folder / name) for name in PICTURES)
-        draw_curves(evaluation, curves)
-        draw_confusion(evaluation.confusion, confusion)
-        publication.publish()

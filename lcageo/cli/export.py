@@ -13,8 +13,13 @@ from lcageo.extras import require
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Name of a shipped model, model card (.toml), or model folder.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="ONNX file to write (.onnx).")],
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="ONNX file to write (.onnx).", rich_help_panel=options.RESULT
+        ),
+    ],
     formats: Annotated[
         str,
         typer.Option(
@@ -22,6 +27,8 @@ def export(
             metavar="NAME,...",
             help="Also write descriptions beside the file. stac: NAME.stac.json, a STAC item (MLM extension); "
             "emd: NAME.emd and LcaObjectDetector.py, for ArcGIS.",
+            show_default="the ONNX file only",
+            rich_help_panel=options.RESULT,
         ),
     ] = "",
     overwrite: options.Overwrite = False,
@@ -32,7 +39,10 @@ def export(
     Input: one tile, red, green, blue, 0 to 1. Output: (1, 4 + classes, points), centre x, y, width, height in tile
     pixels, then a score for each class. Tile size, overlap, classes and thresholds are in the file's metadata.
 
-    Example: lcageo export lca-s -o lca-s.onnx --formats stac,emd
+    Examples:
+
+    - `lcageo export lca-s -o lca-s.onnx`
+    - `lcageo export lca-s -o for-arcgis.onnx --formats stac,emd`
     """
     if output.suffix.lower() != ".onnx":
         raise UsageError(f"'{output}' is not an .onnx file; choose a name that ends in .onnx")
@@ -46,7 +56,9 @@ def export(
     for path in exported_files(output, wanted):
         if path.exists() and path.suffix != ".py" and not overwrite:
             raise OutputError(f"'{path}' exists; choose another name, or use --overwrite")
-    require("export", "onnx", "onnx", "onnxscript", error=DeviceError)
+    from lcageo.runtime.onnx_graph import EXPORTERS
+
+    require("export", "torch", *EXPORTERS, error=DeviceError)
     from lcageo.runtime.catalog import find_card
     from lcageo.vector.publish import refuse_inputs
 

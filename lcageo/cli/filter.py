@@ -26,25 +26,66 @@ def filter_(
     ],
     score: Annotated[
         float | None,
-        typer.Option("--score", help="Minimum score, 0 to 1. Default: the thresholds that the layer was made with."),
+        typer.Option(
+            "--score",
+            help="Minimum score, 0 to 1.",
+            show_default="the thresholds that the layer was made with",
+            rich_help_panel=options.OBJECTS,
+        ),
     ] = None,
     per_class: Annotated[
-        str, typer.Option("--per-class", metavar="NAME=SCORE,...", help="Minimum score of single classes.")
+        str,
+        typer.Option(
+            "--per-class",
+            metavar="NAME=SCORE,...",
+            help="Minimum score of single classes.",
+            rich_help_panel=options.OBJECTS,
+        ),
     ] = "",
-    classes: Annotated[str, typer.Option("--classes", metavar="NAME,...", help="Classes to keep. Default: all.")] = "",
+    classes: Annotated[
+        str,
+        typer.Option(
+            "--classes",
+            metavar="NAME,...",
+            help="Classes to keep.",
+            show_default="all",
+            rich_help_panel=options.OBJECTS,
+        ),
+    ] = "",
     class_field: options.ClassField = None,
     min_area: Annotated[
-        float | None, typer.Option("--min-area", metavar="M2", help="Minimum area in square metres.")
+        float | None,
+        typer.Option(
+            "--min-area", metavar="M2", help="Minimum area in square metres.", rich_help_panel=options.OBJECTS
+        ),
     ] = None,
     aoi: Annotated[
         Path | None,
-        typer.Option("--aoi", metavar=options.LAYER, help="Polygon layer; keep objects whose centre is inside it."),
+        typer.Option(
+            "--aoi",
+            metavar=options.LAYER,
+            help="Polygon layer, in any CRS; keep objects whose centre is inside it.",
+            rich_help_panel=options.AREA,
+        ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", help="Keep the N objects with the highest scores.")
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            help="Keep the N objects with the highest scores.",
+            rich_help_panel=options.OBJECTS,
+        ),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="CRS", help="CRS to reproject to, such as EPSG:4326.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="CRS",
+            help="CRS to reproject to, such as EPSG:4326.",
+            show_default="the layer's own",
+            rich_help_panel=options.RESULT,
+        ),
     ] = None,
     append: options.Append = False,
     overwrite: options.Overwrite = False,
@@ -56,7 +97,10 @@ def filter_(
 
     With `detect --keep 0.05` first, you can try thresholds in seconds.
 
-    Example: lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20
+    Examples:
+
+    - `lcageo filter found.gpkg ships.geojson --classes ship --score 0.4 --min-area 20`
+    - `lcageo filter found.gpkg best.csv --top 100 --to EPSG:4326`
     """
     say = console.Console(quiet)
     limits = _limits(per_class)

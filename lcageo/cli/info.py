@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from lcageo.cli import console, options
-from lcageo.cli.detect_options import ONNX, Crs, with_options
+from lcageo.cli.detect_options import ONNX, Bands, Crs, with_options
+from lcageo.config import DEFAULT_MODEL
 from lcageo.network_config import OnnxConfig
 
 
@@ -19,24 +19,30 @@ def info(
     model: options.Model = None,
     *,
     about: OnnxConfig,
-    bands: Annotated[str, typer.Option(metavar="R,G,B", help="Bands to use as red, green, blue, such as 4,3,2.")] = "",
+    bands: Bands = "",
     crs: Crs = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Describes SCENE: size, CRS, resolution, bands, mask, proposed tiling, warnings.
 
-    Example: lcageo info scene.tif
+    Examples:
+
+    - `lcageo info scene.tif`
+    - `lcageo info scene.tif --model lca-s-open --json`
     """
     from lcageo.inference.preview import describe_scene
-    from lcageo.runtime.catalog import DEFAULT_MODEL, find_card, shipped_cards
+    from lcageo.runtime.catalog import find_card, shipped_cards
     from lcageo.scene.raster import open_scene
 
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
     card = find_card(model, about) if model is not None or shipped else None
     with open_scene(scene, options.parse_bands(bands), crs) as opened:
         described = describe_scene(opened, card)
-    console.data(json.dumps(described, indent=1) if as_json else _text(described))
+    if as_json:
+        console.json_data("info", described)
+    else:
+        console.data(_text(described))
 
 
 def _text(described: dict[str, Any]) -> str:

@@ -2,79 +2,85 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, with_options
+from lcageo.config import DEFAULT_MODEL
 from lcageo.network_config import BACKBONES, NetworkConfig, OnnxConfig
-from lcageo.runtime.catalog import ModelCard, find_card, shipped_cards
 
+if TYPE_CHECKING:
+    from lcageo.runtime.catalog import ModelCard
+
+LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on unseen imagery")
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
-models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode=None)
+models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode="markdown")
 
 
 @models.command("list")
 def list_models(as_json: options.Json = False) -> None:
     """Lists the shipped models.
 
-    Example: lcageo models list
+    Examples:
+
+    - `lcageo models list`
+    - `lcageo models list --json`
     """
-    cards = shipped_cards()
+    from lcageo.runtime.catalog import shipped_cards
+
+    cards = sorted(shipped_cards(), key=lambda card: (card.name != DEFAULT_MODEL, card.name))
     if as_json:
-        console.data(json.dumps([_entries(card) for card in cards], indent=1))
+        console.json_data("models-list", [_entries(card) for card in cards])
     elif not cards:
         console.data("no models are shipped with this version; use --model with a model folder")
     else:
-        rows = [("model", "preset", "classes", "tile", "GSD m", "MB", "restriction")]
-        for card in cards:
-            size = card.weights.stat().st_size / 1e6 if card.weights.is_file() else float("nan")
-            gsd = f"{card.gsd_m[0]:g}-{card.gsd_m[1]:g}"
-            rows.append(
-                (
-                    card.name,
-                    card.own_network.preset,
-                    str(len(card.classes)),
-                    str(card.tile_size),
-                    gsd,
-                    f"{size:.1f}",
-                    card.restriction or "-",
-                )
-            )
-        console.data(console.table(rows))
+        console.data(f"{console.table([LIST, *map(_list_row, cards)])}\n")
+        console.data("\n".join(f"{card.name} finds: {', '.join(card.classes)}" for card in cards))
 
 
 @models.command("info")
 @with_options(ONNX)
 def model_info(
-    model: Annotated[
-        str, typer.Argument(help="Name of a shipped model, model card (.toml), model folder, or ONNX detector (.onnx).")
-    ],
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
     *,
     about: OnnxConfig,
     as_json: options.Json = False,
 ) -> None:
     """Describes one model: classes, resolution, licence, figures.
 
-    Example: lcageo models info lca-s
+    Examples:
+
+    - `lcageo models info lca-s`
+    - `lcageo models info lca-s-open --json`
     """
+    from lcageo.runtime.catalog import find_card
+
     card = find_card(model, about)
-    console.data(json.dumps(_entries(card), indent=1) if as_json else _text(card))
+    if as_json:
+        console.json_data("models-info", _entries(card))
+    else:
+        console.data(_text(card))
 
 
 @models.command("verify")
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to verify. Default: all shipped models.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Models to verify.", show_default="all shipped models"),
     ] = None,
 ) -> None:
     """Verifies that the weights match the checksums in their model cards (SHA-256).
 
-    Example: lcageo models verify lca-s
+    Examples:
+
+    - `lcageo models verify`
+    - `lcageo models verify lca-s`
     """
+    from lcageo.runtime.catalog import find_card, shipped_cards
+
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
         card.read_weights()
@@ -83,9 +89,61 @@ def verify(
         console.data("no models are shipped with this version; nothing to verify")
 
 
+@models.command("graph")
+def graph(
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
+) -> None:
+    """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
+
+    Shipped models have theirs. The graph stays valid as long as the network is the same, whatever its weights are.
+
+    Examples:
+
+    - `lcageo models graph runs/own`
+    """
+    from lcageo.errors import DeviceError, UsageError
+    from lcageo.extras import require
+    from lcageo.runtime.catalog import find_card
+    from lcageo.runtime.onnx_graph import EXPORTERS
+
+    card = find_card(model)
+    if card.is_graph:
+        raise UsageError(f"model '{card.name}' is a graph already: {card.weights}; nothing was written")
+    require("making a graph", "torch", *EXPORTERS, error=DeviceError)
+    from lcageo.runtime.onnx_export import export_structure
+    from lcageo.runtime.onnx_graph import keep
+    from lcageo.runtime.onnx_structure import structure_path
+
+    keep(export_structure(card).SerializeToString(), structure_path(card))
+    console.data(str(structure_path(card)))
+
+
+def _list_row(card: ModelCard) -> tuple[str, ...]:
+    size = card.weights.stat().st_size / 1e6 if card.weights.is_file() else float("nan")
+    return (
+        card.name,
+        "yes" if card.name == DEFAULT_MODEL else "",
+        str(len(card.classes)),
+        f"{card.gsd_m[0]:g}-{card.gsd_m[1]:g}",
+        f"{size:.1f}",
+        card.restriction or "see its licence",
+        _unseen_text(card),
+    )
+
+
+def _unseen_text(card: ModelCard) -> str:
+    """The mean of the figures on sets of which the model has seen no image in training, which the card marks."""
+    unseen = [found for found in _measured_on(card).values() if found.get("unseen")]
+    if not unseen:
+        return "not measured"
+    sets = f"{len(unseen)} sets" if len(unseen) > 1 else "1 set"
+    return f"{sum(found['mAP50'] for found in unseen) / len(unseen):.3f} ({sets})"
+
+
 def _entries(card: ModelCard) -> dict[str, Any]:
     return {
         "name": card.name,
+        "default": card.name == DEFAULT_MODEL,
         "preset": None if card.network is None else str(card.network.preset),
         "backbone": None if card.network is None else card.network.backbone,
         "layout": card.layout,
@@ -100,6 +158,7 @@ def _entries(card: ModelCard) -> dict[str, Any]:
         "licence": card.licence,
         "restriction": card.restriction or None,
         "metrics": dict(card.metrics),
+        "calibrated": sorted(card.calibration),
         "weights": str(card.weights),
         "sha256": card.sha256,
     }
@@ -108,26 +167,29 @@ def _entries(card: ModelCard) -> dict[str, Any]:
 def _text(card: ModelCard) -> str:
     """A card as text: a line per entry, then a table of the classes."""
     lines = {
-        "model": card.name,
+        "model": f"{card.name}{' (the default)' if card.name == DEFAULT_MODEL else ''}",
+        "classes": ", ".join(card.classes),
+        "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
+        "use of the weights": card.restriction or "see its licence",
+        "mAP50 on unseen imagery": _unseen_text(card),
         "network": f"ONNX graph of another program, outputs of layout {card.layout}"
         if card.network is None
         else f"{card.network.preset}, {_backbone(card.network)}",
         "tile": f"{card.tile_size} pixels",
-        "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
         "in one pass": "not known"
         if card.lengths_px is None
         else "objects of {:g} to {:g} pixels".format(*card.lengths_px),
         "trained on": card.trained_on or "nothing: untrained",
         "licence": card.licence,
-        "restriction": card.restriction or "none stated",
         "weights": str(card.weights),
         "SHA-256": card.sha256,
     }
     sets = _measured_on(card)
     for name, found in sets.items():
         figures = (f"{label} {found[key]:.3f}" for key, label in FIGURES.items() if key in found)
-        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images)"
+        seen = ", unseen in training" if found.get("unseen") else ""
+        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images{seen})"
     width = max(map(len, lines))
     text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
     sets = {name: found for name, found in sets.items() if "per_class_AP50" in found}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lcageo.cli import console
-from lcageo.config import AUTO_GSD, NATIVE_GSD, FormatName
+from lcageo.config import AUTO_GSD, DEFAULT_MODEL, NATIVE_GSD, FormatName
 from lcageo.errors import UsageError
 
 TABLE_HELP = "postgresql://USER@HOST/DB?table=NAME"
@@ -16,13 +16,32 @@ SCENE_HELP = (
     "Raster: GeoTIFF, COG, VRT, JPEG 2000, a URL, a GDAL path such as /vsicurl/..., a STAC item (file or URL), or a "
     "basemap: xyz:https://HOST/{z}/{x}/{y}.png or GDAL's XML, with --bbox or --aoi."
 )
+MODEL_HELP = (
+    "Name of a shipped model ('lcageo models list'), model folder, model card (.toml), or ONNX detector of another "
+    "program (.onnx)."
+)
+
+# The groups of --help, in this order.
+RESULT = "Result"
+OBJECTS = "Objects"
+MODEL = "Model"
+AREA = "Area"
+IMAGE = "Reading the scene"
+SPEED = "Speed and memory"
+FAILURE = "Interruption and failure"
+DATA = "Data"
+MESSAGES = "Messages"
 
 LAYER = "FILE|URL"
 LAYER_HELP = "Of a file with several layers, name one as QGIS does, in quotes: 'FILE|layername=NAME'."
 ClassField = Annotated[
     str | None,
     typer.Option(
-        "--class-field", metavar="NAME", help="Attribute that holds the class. Default: class, label, name or category."
+        "--class-field",
+        metavar="NAME",
+        help="Attribute that holds the class.",
+        show_default="class, label, name or category",
+        rich_help_panel=OBJECTS,
     ),
 ]
 
@@ -32,24 +51,47 @@ DATA_HELP = (
 
 Images = Annotated[
     Path | None,
-    typer.Option("--images", metavar="FOLDER", help="Folder of the images, if the data set has them elsewhere."),
+    typer.Option(
+        "--images",
+        metavar="FOLDER",
+        help="Folder of the images, if the data set has them elsewhere.",
+        rich_help_panel=DATA,
+    ),
 ]
 Format = Annotated[
-    FormatName | None, typer.Option("--format", help="Format of the data sets. Default: recognised by their content.")
+    FormatName | None,
+    typer.Option(
+        "--format",
+        help="Format of the data sets.",
+        show_default="recognised by their content",
+        rich_help_panel=DATA,
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="Name of a shipped model, model card (.toml), model folder, or ONNX detector of another program (.onnx).",
-    ),
+    typer.Option("--model", metavar="MODEL", help=MODEL_HELP, show_default=DEFAULT_MODEL, rich_help_panel=MODEL),
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.",
+        rich_help_panel=SPEED,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the result as JSON on standard output.", rich_help_panel=MESSAGES),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.", rich_help_panel=MESSAGES)]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.", rich_help_panel=MESSAGES),
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback if an error occurs.", rich_help_panel=MESSAGES)
+]
 Progress = Annotated[
     console.ProgressFormat,
     typer.Option(
@@ -57,30 +99,92 @@ Progress = Annotated[
         callback=console.show_progress_as,
         is_eager=True,  # also errors in other options are to be shown in its format
         help="Progress and messages on standard error: as bars and text, or as one JSON object per line for programs.",
+        rich_help_panel=MESSAGES,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show more: model, licence, stretch, timing.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback if an error occurs.")]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
         "--max-memory",
         metavar="SIZE",
         help="Memory limit of the process, such as 2G; batch size and reading adapt to it.",
+        rich_help_panel=SPEED,
     ),
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster", metavar="ADDRESS|local:N", help="Run on a Dask cluster, or on N processes on this machine."
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="Run on a Dask cluster, or on N processes on this machine.",
+        rich_help_panel=SPEED,
     ),
 ]
-Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an interrupted run.")]
-Append = Annotated[
-    bool, typer.Option("--append", help="Append to a .gpkg file or PostGIS table, in its CRS; continues its ids.")
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Start over instead of resuming an interrupted run.", rich_help_panel=FAILURE),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.")]
+Append = Annotated[
+    bool,
+    typer.Option(
+        "--append",
+        help="Append to a .gpkg file or PostGIS table, in its CRS; continues its ids.",
+        rich_help_panel=RESULT,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel=RESULT)]
+
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].', rich_help_panel=DATA
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Fail on broken records instead of skipping them.", rich_help_panel=DATA),
+]
+
+ModelClasses = Annotated[
+    str,
+    typer.Option(
+        "--model-classes",
+        metavar="NAME,...",
+        help="Names of an ONNX detector's classes, in order.",
+        show_default="as it says",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelGsd = Annotated[
+    str | None,
+    typer.Option(
+        "--model-gsd",
+        metavar="M|MIN,MAX",
+        help="Metres per pixel that an ONNX detector was trained for.",
+        show_default="as it says, else the scene's",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelLayout = Annotated[
+    str | None,
+    typer.Option(
+        "--model-layout",
+        metavar="NAME",
+        help="Layout of an ONNX detector's outputs, as 'lcageo models info' shows it.",
+        show_default="as it says",
+        rich_help_panel=MODEL,
+    ),
+]
+ModelTile = Annotated[
+    int | None,
+    typer.Option(
+        "--model-tile",
+        metavar="PX",
+        min=64,
+        help="Tile side of an ONNX detector that takes any size.",
+        rich_help_panel=MODEL,
+    ),
+]
 
 
 def split_names(text: str) -> tuple[str, ...]:

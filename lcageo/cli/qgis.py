@@ -10,7 +10,9 @@ import typer
 from lcageo.cli import console, options
 from lcageo.errors import UsageError
 
-qgis = typer.Typer(no_args_is_help=True, help="Puts lcageo into QGIS's Processing toolbox.", rich_markup_mode=None)
+qgis = typer.Typer(
+    no_args_is_help=True, help="Puts lcageo into QGIS's Processing toolbox.", rich_markup_mode="markdown"
+)
 
 
 @qgis.command("install")
@@ -27,7 +29,9 @@ def install(
 ) -> None:
     """Copies the plugin into a QGIS profile, where it runs the lcageo of this environment.
 
-    Example: lcageo qgis install
+    Examples:
+
+    - `lcageo qgis install --profile profile`
     """
     from lcageo.qgis.installation import FOLDER, default_profiles, install_plugin, this_command
 
@@ -57,7 +61,9 @@ def package(
 ) -> None:
     """Writes the plugin as a zip file for QGIS's plugin manager (Install from ZIP).
 
-    Example: lcageo qgis package -o lcageo_qgis.zip
+    Examples:
+
+    - `lcageo qgis package -o lcageo_qgis.zip`
     """
     from lcageo.qgis.installation import package_plugin
 

@@ -26,18 +26,30 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="PAGE.html|DIR", help="Page to write for a scene, or folder for a survey."
+            "-o",
+            "--output",
+            metavar="PAGE.html|DIR",
+            help="Page to write for a scene, or folder for a survey.",
+            rich_help_panel=options.RESULT,
         ),
     ] = None,
     class_field: options.ClassField = None,
     holes: Annotated[
         Path | None,
-        typer.Option("--holes", metavar="FILE", help="Layer written by detect --holes, to show on the page."),
+        typer.Option(
+            "--holes",
+            metavar="FILE",
+            help="Layer written by detect --holes, to show on the page.",
+            rich_help_panel=options.RESULT,
+        ),
     ] = None,
     side: Annotated[
         int,
         typer.Option(
-            "--side", metavar="PIXELS", help="Longer side of the picture; larger shows more detail, in a larger file."
+            "--side",
+            metavar="PIXELS",
+            help="Longer side of the picture; larger shows more detail, in a larger file.",
+            rich_help_panel=options.RESULT,
         ),
     ] = PAGE_SIDE,
     crs: detect_options.Crs = None,
@@ -51,7 +63,10 @@ def report(
     A page is one file that works offline. For a survey it is a folder: index.html with a map of the scenes, and a page
     for each scene.
 
-    Example: lcageo report scene.tif scene.gpkg -o scene.html
+    Examples:
+
+    - `lcageo report scene.tif found.gpkg -o report.html`
+    - `lcageo report results -o pages`
     """
     say = console.Console(quiet)
     if output is None:

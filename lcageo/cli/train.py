@@ -3,225 +3,99 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lcageo.cli import console, options
-from lcageo.config import Precision
+from lcageo.cli import console, options, train_options
+from lcageo.cli.progress import Bar
+from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
-from lcageo.network_config import BACKBONES, NetworkConfig, Norm, Preset
-from lcageo.training.config import FITTED, RECIPE_FILE, Optimizer, Schedule, TrainConfig, read_recipe
+from lcageo.extras import require
+from lcageo.network_config import NetworkConfig
+from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe
 
-DEFAULTS = TrainConfig()
+if TYPE_CHECKING:
+    from lcageo.training.data import TrainingData
+    from lcageo.training.figures import TrainProgress
+    from lcageo.training.loop import RunOptions
+    from lcageo.training.validation import Validation
+
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
 MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
 """Settings that may change on --resume: the run's length, how often it validates, and what fixes a diverged run."""
 
 
-class Cache(StrEnum):
-    """Where decoded images are kept."""
-
-    NONE = "none"
-    RAM = "ram"
-
-
-def _text(name: str, text: str) -> str:
-    """An option's help with its default in the configuration."""
-    return f"{text} Default: {getattr(DEFAULTS, name)}."
-
-
 def train(
     context: typer.Context,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder of the run, which becomes a model folder.")
-    ],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help=f"{options.DATA_HELP} May be repeated."),
-    ] = None,
-    val: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Data to validate on. Default: the set's own split, else a tenth of --data."),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="train|trainval", help="Split of the data sets to train on; with trainval, test validates."
-        ),
-    ] = None,
-    images: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Folder of the images, if the data set has them elsewhere.")
-    ] = None,
+    out: train_options.Out,
+    data: train_options.Data = None,
+    val: train_options.Val = None,
+    split: train_options.Split = None,
+    images: train_options.Images = None,
     data_format: options.Format = None,
-    classes: Annotated[str, typer.Option(metavar="NAME,...", help="Classes to learn. Default: all.")] = "",
-    class_map: Annotated[
-        str | None, typer.Option(metavar="TOML", help='Class names to merge: [classes] vehicle = ["car", "lorry"].')
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on broken records instead of skipping them.")] = False,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="File of settings, such as a run's recipe.toml.")
-    ] = None,
-    start_from: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="Model to fine-tune: name, card or folder.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out with its own settings.")] = False,
-    preset: Annotated[Preset | None, typer.Option(help=_text("preset", "Detector architecture."))] = None,
-    backbone: Annotated[
-        str | None, typer.Option(metavar="|".join(BACKBONES), help=_text("backbone", "Backbone."))
-    ] = None,
-    backbone_width: Annotated[
-        int | None,
-        typer.Option(help=_text("backbone_width", "Channels of the backbone's first stage (ResNets).")),
-    ] = None,
-    channels: Annotated[int | None, typer.Option(help=_text("channels", "Channels of neck and head."))] = None,
-    head_convs: Annotated[
-        int | None, typer.Option(help="Number of 3x3 convolutions in the head. Default: the preset's.")
-    ] = None,
-    norm: Annotated[Norm | None, typer.Option(help="Normalisation of the backbone. Default: the preset's.")] = None,
-    backbone_weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Pretrained checkpoint of the backbone; those of ResNets are torchvision's, such as "
-            f"{BACKBONES['resnet50'].checkpoint}. For EfficientNet-Lite, use --pretrained.",
-        ),
-    ] = None,
-    pretrained: Annotated[
-        bool | None,
-        typer.Option(
-            "--pretrained/--no-pretrained",
-            help="Start from the ImageNet weights that an installed package has of the backbone (EfficientNet-Lite). "
-            "Default: --no-pretrained.",
-        ),
-    ] = None,
-    freeze: Annotated[
-        int | None,
-        typer.Option(
-            help="Stages to freeze after the stem; 0: only the stem. Default: none; with pretrained weights 1 for "
-            "ResNets, 2 for EfficientNet-Lite."
-        ),
-    ] = None,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(help=_text("imgsz", "Longer side of the images in pixels; also the model's tile size.")),
-    ] = None,
-    native: Annotated[
-        bool | None,
-        typer.Option(
-            "--native/--no-native",
-            help="Keep the images' own resolution; --imgsz is then only the model's tile size, to which larger images "
-            "are reduced for validation. Default: --no-native.",
-        ),
-    ] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the training crops in pixels. Default: --imgsz.")] = None,
-    scale: Annotated[
-        str | None, typer.Option(metavar="MIN,MAX", help="Range of the random scaling of crops. Default: 0.6,1.6.")
-    ] = None,
-    mosaic: Annotated[
-        float | None, typer.Option(help=_text("mosaic", "Share of crops composed of four images."))
-    ] = None,
-    turns: Annotated[
-        bool | None,
-        typer.Option(
-            "--turns/--no-turns", help="Rotate crops by 90 degrees and mirror them, randomly. Default: --turns."
-        ),
-    ] = None,
-    colour: Annotated[
-        float | None, typer.Option(help=_text("colour", "Strength of colour and haze augmentation, 0 for none."))
-    ] = None,
-    background: Annotated[
-        float | None, typer.Option(help=_text("background", "Maximum share of crops from images without objects."))
-    ] = None,
-    class_balance: Annotated[
-        float | None,
-        typer.Option(
-            help=_text(
-                "class_balance", "Sampling, from 0 (each image once per epoch) to 1 (all classes equally often)."
-            )
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help=_text("epochs", "Length of the run in epochs."))] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Length of the run in minutes, instead of --epochs; crop, batch and validations are fitted to it, "
-            "unless they or a --recipe are given."
-        ),
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help=_text("batch", "Number of crops per step."))] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help=_text("accumulate", "Number of parts a batch is split into, to save memory."))
-    ] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help=_text("optimizer", "Optimiser."))] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Maximum learning rate. Default: 0.0015 (adamw) or 0.01 (sgd) at batch 16; a third of it with --from."
-        ),
-    ] = None,
-    backbone_lr: Annotated[
-        float | None,
-        typer.Option(help=_text("backbone_lr", "Learning rate of the backbone as a share of the others'.")),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="Weight decay. Default: 0.05 (adamw), 0.0001 (sgd).")
-    ] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help=_text("schedule", "Learning rate schedule."))] = None,
-    warmup: Annotated[
-        int | None, typer.Option(help=_text("warmup", "Number of warm-up steps of the learning rate."))
-    ] = None,
-    clip: Annotated[float | None, typer.Option(help=_text("clip", "Maximum gradient norm, 0 for no clipping."))] = None,
-    ema: Annotated[
-        float | None, typer.Option(help=_text("ema", "Decay of the moving average of the weights, 0 for none."))
-    ] = None,
-    geometric_warmup: Annotated[
-        float | None,
-        typer.Option(help=_text("geometric_warmup", "Share of the run, at its start, with geometric assignment.")),
-    ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option(help="Precision; auto measures which is fastest. Default: auto.")
-    ] = None,
-    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network (starts slowly).")] = False,
-    seed: Annotated[int | None, typer.Option(help=_text("seed", "Random seed."))] = None,
-    validations: Annotated[
-        int | None, typer.Option(help=_text("validations", "Number of validations during the run."))
-    ] = None,
-    gsd_m: Annotated[
-        str | None,
-        typer.Option(
-            "--gsd",
-            metavar="MIN,MAX",
-            help="Metres per pixel the model is for. Default: the images' (chips have it), else --from's, else 0.1,2.",
-        ),
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")] = None,
-    restriction: Annotated[
-        str | None,
-        typer.Option(
-            metavar="USE",
-            help="Restriction of use by the licence, such as 'research use only'. Default: that of --from.",
-        ),
-    ] = None,
+    classes: train_options.Classes = "",
+    class_map: options.ClassMap = None,
+    strict: options.Strict = False,
+    recipe: train_options.Recipe = None,
+    start_from: train_options.StartFrom = None,
+    resume: train_options.Resume = False,
+    preset: train_options.PresetChoice = None,
+    backbone: train_options.Backbone = None,
+    backbone_width: train_options.BackboneWidth = None,
+    channels: train_options.Channels = None,
+    head_convs: train_options.HeadConvs = None,
+    norm: train_options.NormChoice = None,
+    backbone_weights: train_options.BackboneWeights = None,
+    pretrained: train_options.Pretrained = None,
+    freeze: train_options.Freeze = None,
+    imgsz: train_options.Imgsz = None,
+    native: train_options.Native = None,
+    crop: train_options.Crop = None,
+    scale: train_options.Scale = None,
+    mosaic: train_options.Mosaic = None,
+    turns: train_options.Turns = None,
+    colour: train_options.Colour = None,
+    background: train_options.Background = None,
+    class_balance: train_options.ClassBalance = None,
+    epochs: train_options.Epochs = None,
+    minutes: train_options.Minutes = None,
+    batch: train_options.Batch = None,
+    accumulate: train_options.Accumulate = None,
+    optimizer: train_options.OptimizerChoice = None,
+    lr: train_options.Lr = None,
+    backbone_lr: train_options.BackboneLr = None,
+    weight_decay: train_options.WeightDecay = None,
+    schedule: train_options.ScheduleChoice = None,
+    warmup: train_options.Warmup = None,
+    clip: train_options.Clip = None,
+    ema: train_options.Ema = None,
+    geometric_warmup: train_options.GeometricWarmup = None,
+    precision: train_options.PrecisionChoice = None,
+    compile_: train_options.Compile = False,
+    seed: train_options.Seed = None,
+    validations: train_options.Validations = None,
+    gsd_m: train_options.GsdM = None,
+    licence: train_options.Licence = None,
+    restriction: train_options.Restriction = None,
     device: options.Device = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Number of processes that prepare crops. Default: depends on the CPU cores."),
-    ] = None,
-    cache: Annotated[Cache, typer.Option(help="Where to keep decoded images.")] = Cache.NONE,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard logs.")] = False,
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between checkpoints.")] = 5.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in a folder that holds a run.")] = False,
+    workers: train_options.Workers = None,
+    cache: train_options.CacheChoice = Cache.NONE,
+    tensorboard: train_options.Tensorboard = False,
+    checkpoint_minutes: train_options.CheckpointMinutes = 5.0,
+    overwrite: train_options.Overwrite = False,
     progress: options.Progress = console.ProgressFormat.BAR,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Trains a detector on labelled images; `lcageo detect --model FOLDER` takes the result.
 
-    Example: lcageo train --data DIOR --preset lca --imgsz 800 --epochs 12 --out runs/a
+    Examples:
+
+    - `lcageo train --data DIOR --preset lca --backbone resnet50 --imgsz 800 --epochs 12 --out runs/dior`
+    - `lcageo train --data chips/train.json --val chips/val.json --from lca-s --imgsz 640 --minutes 30 --out runs/own2`
     """
     parsed = {
         "classes": options.split_names(classes),
@@ -232,15 +106,14 @@ def train(
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
+    require("training", "train", "torch")
     free = set() if resume or recipe is not None else set(FITTED) - changes.keys()
     from lcageo.training.loop import (
         RunOptions,
     )  # imports torch, which takes seconds: after the settings have been checked
 
     run_options = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
-    from lcageo.cli.train_run import run
-
-    run(config, out, run_options, resume, strict, free, console.Console(quiet))
+    _train(config, out, run_options, resume, strict, free, console.Console(quiet))
 
 
 def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: bool) -> TrainConfig:
@@ -283,3 +156,103 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
                 "may change on --resume"
             )
     return after
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    run_options: RunOptions,
+    resume: bool,
+    strict: bool,
+    free: set[str],
+    say: console.Console,
+) -> None:
+    """Trains; `free`: the settings that may be fitted to --minutes."""
+    from lcageo.detector.weights import pretrained_weights
+    from lcageo.metrics.coco import require_coco
+    from lcageo.runtime.catalog import find_card
+    from lcageo.training.curves import curves_available
+    from lcageo.training.data import load_training_data, seen_gsd_m
+    from lcageo.training.loop import Listener, train
+    from lcageo.training.outcome import class_map_hint, result_warnings
+    from lcageo.training.processes import Processes
+
+    processes = Processes.of_environment()
+    first = processes.is_first
+    if not first:  # of several processes only one prints
+        say = console.Console(quiet=True)
+    require_coco()
+    if config.start_from:
+        say.restriction(find_card(config.start_from))
+    if config.pretrained:
+        pretrained_weights(config.backbone)  # raises if they are missing, before all images are checked
+    if not curves_available():
+        say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
+    with Bar(say, "checking images", "image") as bar:
+        data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
+    say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
+    seen = seen_gsd_m(data.train.annotations, config)
+    if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
+        low, high = seen or TrainConfig.DEFAULT_GSD_M
+        reason = ", as its images do" if seen else "; use --gsd MIN,MAX to change this"
+        say.note(f"the model card will state that the model works at {low:.3g} to {high:.3g} m per pixel{reason}")
+    if config.start_from and (hint := class_map_hint(data.classes, find_card(config.start_from))):
+        say.note(hint)
+    if not resume and processes.world == 1:
+        config = _fitted(config, data, run_options.device, free, say)
+    last: list[Validation] = []
+    with Bar(say, "training", "step") as bar:
+
+        def validated(validation: Validation) -> None:
+            last.append(validation)
+            _show_validation(bar, validation)
+
+        listener = Listener(
+            bar.note,
+            lambda progress: _show_progress(bar, progress),
+            validated,
+        )
+        card = train(config, data, out, run_options, resume, listener)
+    if first:
+        say.note(f"best at step {card.metrics['step']:,}: mAP50:95 {card.metrics.get('mAP50_95', 0):.3f}")
+        for line in result_warnings(card, data.val, last[-1].evaluation if last else None):
+            say.warn(line)
+        console.data(str(out))
+
+
+def _fitted(config: TrainConfig, data: TrainingData, device: str, free: set[str], say: console.Console) -> TrainConfig:
+    """The settings, fitted to --minutes; tells how many steps there will be."""
+    from lcageo.runtime.torch_backend import torch_device
+    from lcageo.training.model_folder import network_config
+    from lcageo.training.timing import few_steps_warning, fit_to_minutes, measured_speed, steps_per_epoch
+
+    if config.minutes is None:
+        for line in few_steps_warning(config.epochs * steps_per_epoch(len(data.train), config.batch)):
+            say.warn(line)
+        return config
+    speed = measured_speed(config, network_config(config, len(data.classes)), torch_device(device))
+    fit = fit_to_minutes(config, free, len(data.val), speed)
+    say.note(fit.text())
+    for line in few_steps_warning(fit.steps):
+        say.warn(line)
+    return fit.config
+
+
+def _show_progress(bar: Bar, progress: TrainProgress) -> None:
+    left = "" if progress.seconds_left == float("inf") else f", {progress.seconds_left / 60:.0f} min left"
+    # A run of minutes ends by the clock: how many steps it will have is estimated from those so far.
+    total = max(progress.step, round(progress.step / progress.progress)) if progress.progress > 0 else progress.step
+    bar.at(
+        progress.step,
+        total,
+        f"loss {progress.loss:.3f}, lr {progress.learning_rate:.2g}, {progress.images_per_second:.1f} images/s{left}",
+    )
+
+
+def _show_validation(bar: Bar, validation: Validation) -> None:
+    evaluation = validation.evaluation
+    best = ", the best so far" if validation.is_best else ""
+    bar.note(
+        f"step {validation.step:,} (epoch {validation.epoch:,}): mAP50 {evaluation.map50:.3f}, "
+        f"mAP75 {evaluation.map75:.3f}, mAP50:95 {evaluation.map50_95:.3f}{best}"
+    )

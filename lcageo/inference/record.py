@@ -54,6 +54,8 @@ class SceneSummary:
     files: tuple[str, ...]
     """Paths of all files of the scene: the raster, masks, overviews, world files, a VRT's sources."""
     seconds: float
+    hints: tuple[str, ...] = ()
+    """Why few objects may have been found, and which option finds more; empty where enough were."""
 
     @property
     def objects(self) -> int:

@@ -12,6 +12,7 @@ import pyproj
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, unexpected
 from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.inference.asked import open_asked
+from lcageo.inference.hints import hints
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
@@ -133,6 +134,7 @@ def _run(job: Job, run: Run) -> SceneSummary:
 
                 check_fit(job, scene.info, card.classes, name, journal, run.warn)
             result = detect_planned(plan, run, name, journal)
+            result = replace(result, hints=hints(plan, config, card, journal, result.objects, result.tiles))
             from lcageo.inference.results import write_results  # imports geopandas: not before the first tile
             from lcageo.inference.review import review_scene
 

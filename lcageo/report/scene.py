@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from lcageo.config import PAGE_SIDE
@@ -55,6 +56,10 @@ class ScenePage:
     """Colour of each class, as #rrggbb."""
     info: SceneInfo
     warnings: tuple[str, ...]
+    centres: FloatArray
+    """(N, 2) centres of the objects that are no candidates, as shares of the scene's width and height."""
+    names: NDArray[Any]
+    """(N,) str: their classes."""
 
 
 def report_scene(
@@ -111,8 +116,9 @@ def write_scene_page(
     side: int,
     class_field: str | None = None,
     crs: str | None = None,
+    index: str | None = None,
 ) -> ScenePage:
-    """Writes a page as `report_scene` does, without its checks."""
+    """Writes a page as `report_scene` does, without its checks; `index`: relative URL of the survey's index."""
     found, notes = open_layer(layer, "").as_objects(class_field)
     if is_basemap(scene):
         raise UsageError(
@@ -130,6 +136,7 @@ def write_scene_page(
     calibration = found.record.calibration or {}
     data = {
         **_georeferencing(opened.info),
+        "index": index,
         "about": f"{opened.info.width:,} x {opened.info.height:,} pixels, {found.path.name}",
         "classes": [
             {
@@ -152,7 +159,20 @@ def write_scene_page(
     }
     text = make_page("scene.html", SCRIPTS, opened.info.name, data, picture_address(picture))
     write_text(text, target)
-    return ScenePage(placed.counts.total(), placed.candidates, placed.counts, picture, colours, opened.info, warnings)
+    centres, names = _centres(placed, frame)
+    return ScenePage(
+        placed.counts.total(), placed.candidates, placed.counts, picture, colours, opened.info, warnings, centres, names
+    )
+
+
+def _centres(placed: PlacedLayer, frame: Frame) -> tuple[FloatArray, NDArray[Any]]:
+    """Centres of the objects that are no candidates, as shares of width and height, and their classes."""
+    objects = placed.objects
+    least = np.array([placed.least_scores.get(name, 0.0) for name in objects.names])
+    found = ~(objects.scores < least)  # one without a score is certain
+    x1, y1, x2, y2 = shapely.bounds(objects.shapes[found]).reshape(-1, 4).T
+    centres = np.column_stack([(x1 + x2) / 2 / frame.width, (y1 + y2) / 2 / frame.height])
+    return centres, objects.names[found]
 
 
 def write_text(text: str, target: Path) -> None:

@@ -35,7 +35,14 @@ THUMBNAIL_PIXELS = 4_000_000
 THUMBNAIL_SIDES = (16, 512)
 """Minimum and maximum of a thumbnail's longer side, pixels."""
 
+MAX_DOTS = 20_000
+"""Cells of the grids in which an index shows where objects are, in all scenes together."""
+CELLS = (4, 48)
+"""Minimum and maximum number of such cells along a side of a scene."""
+
 FloatArray = NDArray[np.float64]
+Dot = tuple[float, float, str, int]
+"""Shares of a scene's width and height, a class, and a number of objects."""
 OnProgress = Callable[[float, float, str], None]
 
 
@@ -112,6 +119,8 @@ def report_survey(
     entries: list[dict[str, Any]] = []
     footprints: list[FloatArray | None] = []
     missing: list[str] = []
+    dots: list[list[Dot]] = []
+    cells = int(np.clip(math.sqrt(MAX_DOTS / max(1, len(scenes))), *CELLS))
     for done, scene in enumerate(scenes):
         on_progress(done, len(scenes), scene.name)
         page, info = None, None
@@ -129,7 +138,10 @@ def report_survey(
                 warn(f"{scene.name}: {line}")
         footprints.append(None if info is None else _footprint(info))
         entries.append(_entry(scene, page, None if footprints[-1] is None else thumbnail))
+        dots.append([] if page is None or footprints[-1] is None else _dots(page, cells))
     on_progress(len(scenes), len(scenes), "")
+    for entry, some in zip(entries, dots, strict=True):
+        entry["dots"] = some
     _write_index(folder, out / INDEX, summary, scenes, entries, footprints, colours)
     pages = sum(entry["href"] is not None for entry in entries)
     in_scenes = sum(sum(scene.counts.values()) for scene in scenes)
@@ -181,7 +193,8 @@ def _scene(entry: Any, folder: Path) -> _Scene:
 def _write_page(scene: _Scene, out: Path, side: int) -> ScenePage | None:
     if scene.layer is None or scene.page_path is None:
         return None
-    return write_scene_page(scene.path, scene.layer, out / scene.page_path, scene.holes, side)
+    index = "../" * (len(scene.page_path.parts) - 1) + INDEX
+    return write_scene_page(scene.path, scene.layer, out / scene.page_path, scene.holes, side, index)
 
 
 def _hint(path: str) -> str:
@@ -200,6 +213,21 @@ def _entry(scene: _Scene, page: ScenePage | None, thumbnail: int | None) -> dict
         "href": None if page is None else quote(str(scene.page_path)),
         "thumbnail": picture_address(page.picture, thumbnail) if page is not None and drawn else None,
     }
+
+
+def _dots(page: ScenePage, cells: int) -> list[Dot]:
+    """Where a scene's objects are: for each cell of a grid over it and each class, a place and the number of objects.
+
+    The place is the mean of the objects' centres.
+    """
+    grid = np.clip((page.centres * cells).astype(np.int64), 0, cells - 1)
+    groups: dict[tuple[int, int, str], list[int]] = {}
+    for place, (column, row) in enumerate(grid.tolist()):
+        groups.setdefault((column, row, str(page.names[place])), []).append(place)
+    return [
+        (*page.centres[places].mean(axis=0).round(4).tolist(), name, len(places))
+        for (_, _, name), places in groups.items()
+    ]
 
 
 def _write_index(
@@ -221,7 +249,12 @@ def _write_index(
         "size": size,
         "classes": [{"name": name, "colour": colours.get(name, spare[name])} for name in names],
         "scenes": [
-            {**entry, "corners": outline, "counts": [scene.counts.get(name, 0) for name in names]}
+            {
+                **entry,
+                "corners": outline,
+                "counts": [scene.counts.get(name, 0) for name in names],
+                "dots": [[x, y, names.index(name), count] for x, y, name, count in entry["dots"] if name in names],
+            }
             for scene, entry, outline in zip(scenes, entries, corners, strict=True)
         ],
         "provenance": provenance_rows(

@@ -10,7 +10,7 @@ from typing import Any
 
 from lcageo.appearance import Appearance
 from lcageo.calibration import Calibration
-from lcageo.config import DetectConfig, Precision
+from lcageo.config import DEFAULT_MODEL, DetectConfig, Precision
 from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig, Norm, OnnxConfig, Preset
 from lcageo.runtime.card_checks import refuse_invalid
@@ -22,7 +22,6 @@ FOLDER_CARD = "model.toml"
 """File name of the card in a folder that `train` wrote."""
 WEIGHTS_SUFFIXES = (".safetensors", ".onnx")
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt", ".torchscript")
-DEFAULT_MODEL = "lca-s"
 NOTHING_SAID = OnnxConfig()
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lcageo.config import DetectConfig
-from lcageo.detector.layers import fold_batch_norm
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.onnx_structure import PREFIX, without_weights
 from lcageo.runtime.weights import load_network
 
 if TYPE_CHECKING:
@@ -27,31 +27,57 @@ OPSET = 18
 class Detector(nn.Module):
     """Network with its normalisation: takes bytes, returns scores and boxes."""
 
-    mean: Tensor
-    std: Tensor
+    pixel_mean: Tensor  # not "mean", which the exporter also calls the result of such an operation
+    pixel_std: Tensor
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.network = load_network(card)
-        fold_batch_norm(self.network)
-        self.register_buffer("mean", torch.tensor(card.mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(card.std)[:, None, None])
+        self.register_buffer("pixel_mean", torch.tensor(card.mean)[:, None, None])
+        self.register_buffer("pixel_std", torch.tensor(card.std)[:, None, None])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S) uint8 to scores (B, N, K) and boxes (B, N, 4) in pixels."""
-        predictions = self.network.predict((images.float() - self.mean) / self.std)
+        predictions = self.network.predict((images.float() - self.pixel_mean) / self.pixel_std)
         return predictions.scores, predictions.boxes_xyxy
 
 
-def export_detector(card: ModelCard) -> bytes:
-    """Exports the graph described in `onnx_graph.onnx_graph`.
+def export_structure(card: ModelCard) -> onnx.ModelProto:
+    """Exports a model's graph without its weights, as `onnx_structure.filled` takes it.
 
     Raises:
         ModelError: if the weights are missing, altered, or do not fit the network.
     """
     images = torch.zeros((1, 3, card.tile_size, card.tile_size), dtype=torch.uint8)
-    content: bytes = exported(Detector(card), images, "images", ("scores", "boxes")).SerializeToString()
-    return content
+    graph = exported(Detector(card), images, "images", ("scores", "boxes"), optimize=False)
+    return without_weights(_optimized(graph), card)
+
+
+def _optimized(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with constants folded, except its weights, which do not become parts of other constants."""
+    import onnx
+    from onnxscript import optimizer
+
+    weights = [tensor for tensor in graph.graph.initializer if tensor.name.startswith(PREFIX)]
+    rest = [tensor for tensor in graph.graph.initializer if not tensor.name.startswith(PREFIX)]
+    given = list(graph.graph.input)
+    inputs = [onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims) for one in weights]
+    _replace(graph.graph.initializer, rest)
+    graph.graph.input.extend(inputs)  # the optimiser takes them for values that are not known
+    better: onnx.ModelProto = optimizer.optimize(graph)
+    used = {name for node in better.graph.node for name in node.input}
+    _replace(better.graph.input, given)
+    better.graph.initializer.extend(one for one in weights if one.name in used)
+    for part in (better, better.graph, *better.graph.node, *better.graph.initializer):
+        part.ClearField("metadata_props")  # where in the code each node comes from: most of the file
+    better.graph.ClearField("value_info")
+    return better
+
+
+def _replace(field: Any, values: list[Any]) -> None:
+    kept = [type(value).FromString(value.SerializeToString()) for value in values]  # before they go with the field
+    del field[:]
+    field.extend(kept)
 
 
 class YoloDetector(nn.Module):
@@ -114,7 +140,9 @@ def yolo_metadata(card: ModelCard, overlap_px: int) -> dict[str, Any]:
     }
 
 
-def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, ...]) -> onnx.ModelProto:
+def exported(
+    module: nn.Module, images: Tensor, name: str, outputs: tuple[str, ...], optimize: bool = True
+) -> onnx.ModelProto:
     """Exports the graph of a module for images of one shape.
 
     Args:
@@ -122,6 +150,7 @@ def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, .
         images: an example of its input; the values do not matter.
         name: name of the input.
         outputs: names of the outputs.
+        optimize: whether constants are folded and operations put together, which may change the weights.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
     with warnings.catch_warnings(), torch.inference_mode():
@@ -134,6 +163,7 @@ def exported(module: nn.Module, images: Tensor, name: str, outputs: tuple[str, .
             output_names=list(outputs),
             opset_version=OPSET,
             verbose=False,
+            optimize=optimize,
         )
         assert program is not None, "with dynamo, export returns a program"
     model: onnx.ModelProto = program.model_proto

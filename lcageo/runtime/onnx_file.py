@@ -42,9 +42,9 @@ class OnnxFile:
             ModelError: if it cannot be read, is no ONNX graph, is not complete, or has several inputs.
             DeviceError: if the package for that is not installed.
         """
-        require(f"reading '{path}'", "onnx", "onnx", error=DeviceError)
+        require(f"reading '{path}'", None, "onnx", error=DeviceError)
         import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from google.protobuf.message import DecodeError
 
         try:
             content = path.read_bytes()

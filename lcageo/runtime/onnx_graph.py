@@ -1,24 +1,26 @@
-"""The ONNX graph of a model, exported once by torch and cached for the user: later starts do not need torch."""
+"""The ONNX graph of a model, made of its structure and its weights, and cached for the user.
+
+Shipped models have their structure with them; for any other, torch exports it once.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 from lcageo.errors import DeviceError
 from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.onnx_structure import filled, read_structure, structure_key, structure_path
 
-GRAPH_VERSION = 1
-"""To be incremented when the same card gives another graph."""
 ABANDONED_S = 3600
 """Age from which a part of a file is that of a killed process: writing one takes a second."""
+EXPORTERS = ("torch", "onnx", "onnxscript")
+"""Packages that export a graph."""
 CACHE_VARIABLE = "LCAGEO_CACHE"
 """Environment variable that sets another cache folder."""
 
@@ -32,7 +34,7 @@ def onnx_graph(card: ModelCard) -> bytes:
     """
     weights = card.read_weights()  # checked even if the graph is cached
     if card.layout is not None:
-        require(f"running '{card.weights}'", "onnx", "onnx", error=DeviceError)
+        require(f"running '{card.weights}'", None, "onnx", error=DeviceError)
         from lcageo.runtime.onnx_adapter import adapted
 
         return adapted(weights, card)
@@ -41,23 +43,23 @@ def onnx_graph(card: ModelCard) -> bytes:
     path = _path(card)
     with suppress(OSError):
         return path.read_bytes()
-    require("exporting the model's ONNX graph", "onnx", "onnx", "onnxscript", error=DeviceError)
-    from lcageo.runtime.onnx_export import export_detector
+    structure = read_structure(card)
+    if structure is None:
+        what = f"making the graph of model '{card.name}' for tiles of {card.tile_size} pixels"
+        require(what, "torch", *EXPORTERS, error=DeviceError)
+        from lcageo.runtime.onnx_export import export_structure
 
-    content = export_detector(card)
+        structure = export_structure(card)
+    content = filled(structure, card, weights)
     with suppress(OSError):  # without a writable cache, the graph is exported at every start
-        _keep(content, path)
+        keep(content, path)
     return content
 
 
-def can_be_made() -> bool:
-    """Whether the packages that export a graph are installed."""
-    return find_spec("onnx") is not None and find_spec("onnxscript") is not None
-
-
-def is_kept(card: ModelCard) -> bool:
-    """Whether the graph is cached; exporting it takes about twenty seconds."""
-    return card.is_graph or _path(card).is_file()
+def must_export(card: ModelCard) -> bool:
+    """Whether the graph has to be exported first, which takes about twenty seconds, and can be."""
+    ready = card.is_graph or _path(card).is_file() or structure_path(card).is_file()
+    return not ready and all(find_spec(package) is not None for package in EXPORTERS)
 
 
 def _path(card: ModelCard) -> Path:
@@ -76,11 +78,10 @@ def cache_folder() -> Path:
 
 def _key(card: ModelCard) -> str:
     """Hash of everything that determines the graph."""
-    parts = [GRAPH_VERSION, card.sha256, asdict(card.own_network), card.tile_size, card.mean, card.std]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{card.sha256} {structure_key(card)}".encode()).hexdigest()[:16]
 
 
-def _keep(content: bytes, path: Path) -> None:
+def keep(content: bytes, path: Path) -> None:
     """Writes the complete file or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob("*.onnx.*.part"):

@@ -28,7 +28,7 @@ class OpenVinoPredictor(CpuPredictor):
             ModelError: if the weights are missing, altered, or do not fit the network.
             DeviceError: if OpenVINO is not installed, cannot run the graph, or the processor lacks the precision.
         """
-        require("--backend openvino", "openvino", "openvino", error=DeviceError)
+        require("--backend openvino", None, "openvino", error=DeviceError)
         core = _core()
         chosen = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         tiles, threads = side_by_side()

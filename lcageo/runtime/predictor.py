@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import DeviceError, UsageError
+from lcageo.extras import require
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.onnx_graph import can_be_made, is_kept
+from lcageo.runtime.onnx_graph import must_export
 from lcageo.runtime.selection import Selection
 
 
@@ -108,11 +109,11 @@ def must_prepare(card: ModelCard, asked: Engine) -> bool:
     """Whether loading this will first export the model's graph, once, which is worth a message."""
     on_cpu = machine.stays_on_cpu(asked.device)
     wanted = [asked.backend] if asked.backend is not Backend.AUTO else (CPU_ONLY if on_cpu else [])
-    return any(one in CPU_ONLY and machine.has_package(one) for one in wanted) and not is_kept(card) and can_be_made()
+    return any(one in CPU_ONLY and machine.has_package(one) for one in wanted) and must_export(card)
 
 
 CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
-"""Fastest first, as measured by `lcageo bench` on the machines that README names."""
+"""Fastest first, as measured by `lcageo bench` on the machines that examples/speed.md names."""
 
 
 def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
@@ -121,13 +122,13 @@ def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision)
         if machine.has_package(backend):
             try:
                 return _LOADERS[backend](card, selection, "cpu", precision)
-            except DeviceError as error:  # installed, but not for this processor or this network
-                failure = error
-    if card.is_graph:
-        raise failure or DeviceError(
-            f"model '{card.name}' is an ONNX graph and needs OpenVINO or ONNX Runtime: pip install 'lcageo[openvino]'"
-        )
-    return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
+            except DeviceError as error:  # installed, but not for this processor, network or precision
+                failure = failure or error
+    if machine.has_package(Backend.TORCH) and not card.is_graph:
+        return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
+    raise failure or DeviceError(
+        f"nothing that runs model '{card.name}' on a CPU is installed: pip install 'lcageo[onnx]'"
+    )
 
 
 def _gpu_named(device: str) -> bool:
@@ -136,6 +137,9 @@ def _gpu_named(device: str) -> bool:
     Raises:
         UsageError, DeviceError: if the name is unknown, or the device is not available.
     """
+    if device == "auto" and not machine.has_package(Backend.TORCH):
+        return False
+    require(f"--device {device}", "torch", "torch", error=DeviceError)
     from lcageo.runtime.torch_backend import torch_device
 
     return torch_device(device).type != "cpu"
@@ -145,12 +149,14 @@ Loader = Callable[[ModelCard, Selection, str, Precision], Predictor]
 
 
 def _torch(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    require("PyTorch as the backend", "torch", "torch", error=DeviceError)
     from lcageo.runtime.torch_backend import TorchPredictor
 
     return TorchPredictor.load(card, selection, device, precision)
 
 
 def _compiled(card: ModelCard, selection: Selection, device: str, precision: Precision) -> Predictor:
+    require("PyTorch as the backend", "torch", "torch", error=DeviceError)
     from lcageo.runtime.torch_backend import TorchPredictor
 
     return TorchPredictor.load(card, selection, device, precision, compiled=True)
@@ -177,7 +183,9 @@ _LOADERS: dict[Backend, Loader] = {
 
 
 def gpu_count() -> int:
-    """Number of CUDA devices of this machine."""
+    """Number of CUDA devices of this machine; none that we could use without torch."""
+    if not machine.has_package(Backend.TORCH):
+        return 0
     from lcageo.runtime import torch_backend
 
     return torch_backend.gpu_count()

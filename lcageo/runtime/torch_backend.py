@@ -237,6 +237,15 @@ def gpu_count() -> int:
     return torch.cuda.device_count()
 
 
+def gpu_descriptions() -> dict[str, str]:
+    """The GPUs of this machine by the names that --device takes, with their model and memory."""
+    found = {}
+    for index in range(torch.cuda.device_count()):
+        about = torch.cuda.get_device_properties(index)
+        found[f"cuda:{index}"] = f"{about.name}, {about.total_memory / 1e6:,.0f} MB"
+    return found | ({"mps": "Apple's GPU"} if torch.backends.mps.is_available() else {})
+
+
 def _is_out_of_memory(error: Exception) -> bool:
     # On a CPU, on MPS, and when CUDA reports late, it is a plain RuntimeError: only the text distinguishes it.
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)

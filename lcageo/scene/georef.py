@@ -122,13 +122,24 @@ def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
         ) from error
 
 
-def pixel_size_m(georeference: Georeference, width: int, height: int) -> tuple[float, float] | None:
-    """Length of one column step and one row step on the ground, in metres, at the scene's centre.
+CENTRE = (0.5, 0.5)
+
+
+def pixel_size_m(
+    georeference: Georeference, width: int, height: int, place: tuple[float, float] = CENTRE
+) -> tuple[float, float] | None:
+    """Length of one column step and one row step on the ground, in metres.
 
     Measured along the ellipsoid, so that it is correct for degrees, feet, rotated grids and Mercator, whose map
     metres are longer than metres on the ground. None if the scene cannot be located.
+
+    Args:
+        georeference: of the scene.
+        width: of the scene, pixels; likewise height.
+        height: see there.
+        place: where to measure, as shares of width and height.
     """
-    steps = _steps_at_centre(georeference, width, height)
+    steps = _steps(georeference, width, height, place)
     return None if steps is None else (float(steps[0][0]), float(steps[0][1]))
 
 
@@ -145,7 +156,7 @@ def north_in_picture(
         height: see there.
         pixel_shape: width and height of a pixel in the picture.
     """
-    steps = _steps_at_centre(georeference, width, height)
+    steps = _steps(georeference, width, height, CENTRE)
     if steps is None:
         return None
     (column_m, row_m), (column_azimuth, row_azimuth) = steps[0], np.radians(steps[1])
@@ -158,13 +169,15 @@ def north_in_picture(
     return (float(right) / length, float(down) / length) if length > 0 else None
 
 
-def _steps_at_centre(georeference: Georeference, width: int, height: int) -> tuple[FloatArray, FloatArray] | None:
-    """(2,) lengths in metres and (2,) azimuths in degrees of one column step and one row step."""
+def _steps(
+    georeference: Georeference, width: int, height: int, place: tuple[float, float]
+) -> tuple[FloatArray, FloatArray] | None:
+    """(2,) lengths in metres and (2,) azimuths in degrees of one column step and one row step at a place."""
     if georeference.crs is None:
         return None
     span_col, span_row = max(1.0, width / 100), max(1.0, height / 100)
-    cols = width / 2 + np.array([-span_col / 2, span_col / 2, 0.0, 0.0])
-    rows = height / 2 + np.array([0.0, 0.0, -span_row / 2, span_row / 2])
+    cols = width * place[0] + np.array([-span_col / 2, span_col / 2, 0.0, 0.0])
+    rows = height * place[1] + np.array([0.0, 0.0, -span_row / 2, span_row / 2])
     xs, ys = georeference.to_map(cols, rows)
     lengths, azimuths = ground_steps(georeference.crs, xs[[0, 2]], ys[[0, 2]], xs[[1, 3]], ys[[1, 3]])
     lengths = lengths / np.array([span_col, span_row])

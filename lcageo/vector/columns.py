@@ -51,7 +51,7 @@ class Column:
     dtype: str
     """Type, as numpy and pandas name it; 'str' for text."""
     meaning: str
-    """Description, shown in README.md."""
+    """Description, shown in examples/formats.md."""
     values: Callable[[FoundObjects], NDArray[Any]]
     """Computes the column: (N,) values for N objects."""
 

@@ -48,6 +48,8 @@ class VectorFormat:
     """Whether coordinates are always written in WGS 84, in the order longitude, latitude."""
     text_only: bool = False
     """Whether attributes are read back as text, and the CRS is only known from the record."""
+    positions: bool = False
+    """Whether longitude and latitude of each feature's centre are columns, for programs that read no geometry."""
     appendable: bool = False
     """Whether objects can be appended to an existing file."""
     file_options: Mapping[str, str] = field(default_factory=dict)
@@ -89,11 +91,13 @@ FORMATS: Mapping[str, VectorFormat] = {
     ),
     ".fgb": VectorFormat("FlatGeobuf", record=RecordPlace.DESCRIPTION),
     ".parquet": VectorFormat("Parquet", record=RecordPlace.KEY_VALUE_METADATA),
-    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, added=(".csvt",), text_only=True),
+    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, added=(".csvt",), text_only=True, positions=True),
 }
 """All formats of map layers, by suffix."""
 DEFAULT_SUFFIX = ".geojson"
 """Suffix of results when only a folder is given."""
+POSITIONS = ("longitude", "latitude")
+"""Columns that formats with `positions` have."""
 APPENDABLE = ", ".join(suffix for suffix, form in FORMATS.items() if form.appendable)
 """Suffixes of the formats that objects can be appended to, for messages."""
 RESERVED_TABLES = ("gpkg", "sqlite_", "layer_styles")

@@ -18,12 +18,12 @@ import shapely
 
 from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
+from lcageo.layer_source import LAYER_MARK, LayerSource
 from lcageo.plain_path import plain_path
 from lcageo.remote import public
 from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
-from lcageo.vector.formats import RecordPlace, VectorFormat, format_of, sidecar
+from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
 from lcageo.vector.record import RunRecord
-from lcageo.vector.source import LAYER_MARK, LayerSource
 
 PER_CENT = 100.0
 PART = 50_000
@@ -148,7 +148,7 @@ class LayerFile:
         shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
         form = _vector_format(self.path)
         if form is not None and form.text_only:
-            table = table.drop(columns="WKT", errors="ignore")  # the geometry as text
+            table = table.drop(columns=["WKT", *POSITIONS], errors="ignore")  # the geometry as text, and made of it
         for own in self.taken_for.keys() & set(table.columns):
             table = _taken_for(table, own, self.taken_for[own])
         if form is not None and form.text_only:

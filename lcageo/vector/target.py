@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcageo.errors import UsageError
+from lcageo.layer_source import LayerSource
 from lcageo.paths import is_possible
 from lcageo.vector.database_table import DatabaseTable, is_database, parse_table
 from lcageo.vector.formats import (
@@ -22,7 +23,6 @@ from lcageo.vector.formats import (
     sidecar,
 )
 from lcageo.vector.publish import check_output, refuse_open, shared_companions
-from lcageo.vector.source import LayerSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ import pyproj
 import shapely
 
 from lcageo.errors import OutputError
-from lcageo.geodesy import WGS84
+from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.plain_path import plain_draft
 from lcageo.vector.features import to_wgs84
-from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
+from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
+from lcageo.vector.reproject import moved
 from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_style
 from lcageo.vector.target import FileTarget
 
@@ -88,12 +89,14 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
     if form.driver == "Parquet":
         _write_parquet(parts, text, draft)
         return
-    moved: Iterable[geopandas.GeoDataFrame] = parts
+    written: Iterable[geopandas.GeoDataFrame] = parts
     if form.longitude_latitude:
         if crs is not None:
-            moved, crs = map(to_wgs84, parts), WGS84
+            written, crs = map(to_wgs84, parts), WGS84
         elif "RFC7946" in options:  # pixels: RFC 7946 allows only longitude and latitude
             options["RFC7946"] = "NO"
+    if form.positions and crs is not None and to_longitude_latitude(pyproj.CRS(crs)):
+        written = map(_with_positions, parts)
     if form.record is RecordPlace.FOREIGN_MEMBER:
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": record.as_json()})}
@@ -104,7 +107,7 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
         # A scene without CRS gives a layer without CRS; the user has already been warned.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         write_stream(
-            moved,
+            written,
             draft,
             layer=target.layer,
             driver=form.driver,
@@ -114,6 +117,15 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
             layer_options=options,
             dataset_options=dict(form.file_options),
         )
+
+
+def _with_positions(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The features with the longitude and latitude of their centres, the middle of their bounds, in degrees."""
+    west, south, east, north = shapely.bounds(part.geometry.to_numpy()).reshape(-1, 4).T
+    centres = shapely.points((west + east) / 2, (south + north) / 2)
+    there = moved(geopandas.GeoDataFrame(geometry=centres, crs=part.crs), pyproj.CRS(WGS84)).geometry
+    longitude = (there.x + 180) % 360 - 180  # a box across the antimeridian lies beyond 180
+    return part.assign(longitude=longitude.round(GEOJSON_DIGITS), latitude=there.y.round(GEOJSON_DIGITS))
 
 
 def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:

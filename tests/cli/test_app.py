@@ -21,9 +21,21 @@ def test_version_and_help(run: Run) -> None:
     from lcageo import __version__
 
     assert run("--version").out == f"lcageo {__version__}\n"
-    for command in (["detect"], ["info"], ["models"], ["models", "list"]):
-        outcome = run(*command, "--help")
-        assert outcome.code == 0 and "Usage: lcageo" in outcome.out
+    for command in (["detect"], ["info"], ["models"], ["models", "list"], ["data", "check"], ["train"]):
+        for option in ("-h", "--help"):
+            outcome = run(*command, option)
+            assert outcome.code == 0 and "Usage: lcageo" in outcome.out
+
+
+def test_options_are_in_groups_with_their_defaults(run: Run) -> None:
+    lines = [line.strip(" │╰╯") for line in run("detect", "-h").out.splitlines()]
+    groups = [line.strip("╭╮─ ") for line in lines if line.startswith("╭")]
+    assert groups == [
+        "Arguments", "Options", "Result", "Model", "Speed and memory", "Objects", "Reading the scene", "Area",
+        "Interruption and failure", "Messages",
+    ]  # fmt: skip
+    text = " ".join(" ".join(lines).split())
+    assert "[default: (the model's, else 0.6)]" in text and "[default: (lca-s)]" in text and "--bbox,--bounds" in text
 
 
 def test_help_does_not_import_what_is_slow() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,18 @@ def test_a_survey_gives_layers_a_joint_one_and_a_summary(
     again = run(*command, "--json")
     assert again.code == 0 and "2 scenes, 2 of them up to date" in again.err
     assert [scene["found"] for scene in json.loads(again.out)] == counts
+
+
+def test_equal_names_are_told_apart(run: Run, tmp_path: Path, untrained: Path) -> None:
+    for place in ("north/1", "south/1", "south/2"):
+        (tmp_path / place).mkdir(parents=True)
+        write_scene(tmp_path / place / "scene.tif", noise(100, 100), transform=UTM)
+    write_scene(tmp_path / "south" / "other.tif", noise(100, 100))
+    options = ("--recursive", "--model", untrained, "--score", "0.02", "--backend", "torch", "--device", "cpu")
+    outcome = run("batch", "north", "south", "--out", "out", *options)
+    assert outcome.code == 0, outcome.err
+    names = re.findall(r"^(\S+\.tif) +done", outcome.err, re.MULTILINE)
+    assert sorted(names) == ["2/scene.tif", "north/1/scene.tif", "other.tif", "south/1/scene.tif"]
 
 
 def test_objects_of_overlapping_scenes_count_once_as_unique(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.commands import Run
 
-from lcageo.runtime.catalog import find_card
+from lcageo.runtime.catalog import find_card, write_card
+from lcageo.runtime.onnx_structure import read_structure
 
 
 def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> None:
@@ -26,10 +29,37 @@ def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> No
 
 
 def test_models_list_shows_what_is_shipped(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcageo.cli import models
-    from lcageo.runtime.catalog import find_card
+    from lcageo.runtime import catalog
 
-    monkeypatch.setattr(models, "shipped_cards", lambda: [find_card(str(untrained))])
-    assert re.search(r"untrained +lca +10 +256 +0.1-2 +\d", run("models", "list").out)
+    monkeypatch.setattr(catalog, "shipped_cards", lambda: [find_card(str(untrained))])
+    assert re.search(r"^untrained +10 +0.1-2 +\d+\.\d +see its licence +not measured$", run("models", "list").out, re.M)
     assert json.loads(run("models", "list", "--json").out)[0]["name"] == "untrained"
     assert "intact" in run("models", "verify").out
+
+
+def test_figures_on_unseen_imagery_are_the_mean_of_the_sets_that_the_card_marks(
+    run: Run, untrained: Path, tmp_path: Path
+) -> None:
+    card = find_card(str(untrained))
+    figures = {"images": 5, "mAP75": 0.1, "mAP50_95": 0.1}
+    sets = {"own": {**figures, "mAP50": 0.9}}
+    sets |= {name: {**figures, "mAP50": mean, "unseen": True} for name, mean in (("far", 0.5), ("away", 0.7))}
+    (tmp_path / card.weights.name).write_bytes(card.read_weights())
+    write_card(replace(card, metrics=sets), tmp_path / "other.toml")
+    text = run("models", "info", "other.toml").out
+    assert re.search(r"^mAP50 on unseen imagery +0\.600 \(2 sets\)$", text, re.MULTILINE)
+    assert text.index("unseen imagery") < text.index("SHA-256") and "5 images, unseen in training" in text
+
+
+def test_the_default_model_is_first_and_marked(run: Run) -> None:
+    rows = run("models", "list").out.splitlines()
+    assert re.match(r"lca-s +yes ", rows[1]) and "lca-s finds: airplane, ship" in "\n".join(rows)
+
+
+def test_a_graph_is_written_beside_the_weights_and_is_then_used(run: Run, untrained: Path, tmp_path: Path) -> None:
+    shutil.copytree(untrained, tmp_path / "model")
+    outcome = run("models", "graph", "model")
+    assert outcome.code == 0 and Path(outcome.out.strip()) == tmp_path / "model" / "untrained.graph.onnx"
+    assert read_structure(find_card("model")) is not None
+    refused = run("models", "graph", "lca-s-int8")
+    assert refused.code == 2 and "is a graph already" in refused.err

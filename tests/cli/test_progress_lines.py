@@ -14,8 +14,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.cli import console
 from lcageo.cli.console import Console, ProgressFormat
-from lcageo.cli.progress import Bar, SceneBars
-from lcageo.cli.progress_lines import ProgressLines
+from lcageo.cli.progress import Bar, ProgressLines, SceneBars
 from lcageo.inference.scene import Progress
 
 FIELDS = {
@@ -86,7 +85,7 @@ def test_bars_become_lines_with_messages_between(capsys: pytest.CaptureFixture[s
 def test_scenes_that_wait_count_like_those_that_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcageo.cli.progress_lines.INTERVAL_S", 0.0)
+    monkeypatch.setattr("lcageo.cli.progress.INTERVAL_S", 0.0)
     with SceneBars(Console(), 3) as bars:
         for scene, total in (("a.tif", 4), ("b.tif", 8)):
             bars.update(scene, Progress(total, total, found=total))

@@ -398,6 +398,8 @@ def test_the_index_shows_the_scenes_and_leads_to_their_pages(survey: Path, brows
         " one.corners.reduce((sum, corner) => sum + corner[axis], 0) / 4))"
     )
     assert middles[1] is None
+    browser.tab.evaluate("page.classes.forEach((one, label) => choice.off.add(label)); refresh()")  # objects' dots
+    browser.settle()
     for x, y in (middles[0], middles[2]):
         assert 30 <= max(browser.colour_at(x + 30, y)) <= 140, "the scene's picture"
     assert browser.colour_at(middles[0][0], middles[0][1] - 80) == (0, 0, 0)
@@ -414,6 +416,24 @@ def test_the_index_shows_the_scenes_and_leads_to_their_pages(survey: Path, brows
     browser.tab.locator(".row a", has_text="a<b>a").click()
     browser.tab.wait_for_selector("#slider")
     assert browser.text("h1") == "a<b>a"
+
+
+def test_the_index_shows_where_objects_are_and_pages_lead_back_to_it(survey: Path, browser: Browser) -> None:
+    browser.show(survey / "index.html")
+    scene = "page.scenes.find((scene) => scene.name === 'turned')"
+    total = browser.tab.evaluate(f"{scene}.counts.reduce((sum, count) => sum + count, 0)")
+    assert browser.tab.evaluate(f"{scene}.dots.reduce((sum, dot) => sum + dot[3], 0)") == total > 0
+    browser.tab.evaluate(f"const one = {scene}; one.dots = [[0.25, 0.25, one.dots[0][2], 400]]; view.redraw()")
+    browser.settle()
+    [[x, y], [right, across], _, [left, below]] = browser.tab.evaluate(f"{scene}.corners")
+    at = (x + 0.25 * (right - x + left - x), y + 0.25 * (across - y + below - y))
+    colour = browser.tab.evaluate(f"page.classes[{scene}.dots[0][2]].colour")
+    assert "#{:02x}{:02x}{:02x}".format(*browser.colour_at(*at)) == colour
+    browser.show(survey / "scenes" / "turned.html")
+    assert browser.tab.locator("#index").get_attribute("href") == "../index.html"
+    browser.tab.locator("#index").click()
+    browser.tab.wait_for_selector("#find")
+    assert browser.text("h1") == "Survey out"
 
 
 def test_the_index_counts_the_classes_that_are_on(survey: Path, browser: Browser) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.onnx_export import OPSET, Detector, YoloDetector, export_detector, exported, yolo_metadata
+from lcageo.runtime.onnx_export import OPSET, Detector, YoloDetector, export_structure, exported, yolo_metadata
+from lcageo.runtime.onnx_structure import filled
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (2, 3, 256, 256), dtype=np.uint8)
 
@@ -28,8 +29,8 @@ def run(graph: bytes, images: np.ndarray) -> list[np.ndarray]:
     return session.run(None, {session.get_inputs()[0].name: images})
 
 
-def test_the_graph_gives_the_scores_and_boxes_of_torch(card: ModelCard) -> None:
-    graph = export_detector(card)
+def test_the_structure_filled_with_the_weights_gives_the_scores_and_boxes_of_torch(card: ModelCard) -> None:
+    graph = filled(export_structure(card), card, card.read_weights())
     assert [one.version for one in onnx.load_from_string(graph).opset_import if one.domain == ""] == [OPSET]
     scores, boxes = run(graph, IMAGES[:1])
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The columns of a layer: what README.md says of them, their names and their values."""
+"""The columns of a layer: what examples/formats.md says of them, their names and their values."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from support.layers import BOXES, CLASSES, FOUND, layer_at
 from lcageo.detections import Detections
 from lcageo.vector.columns import COLUMNS, Column, FoundObjects
 
-README = "".join(f"{line.strip()}\n" for line in (REPOSITORY / "README.md").read_text("utf-8").splitlines())
+PAGE = REPOSITORY / "examples" / "formats.md"
+TEXT = "".join(f"{line.strip()}\n" for line in PAGE.read_text("utf-8").splitlines())
 """Without the indentation that a table in a list has."""
 TYPES = {"str": "text", "int32": "integer", "int64": "integer", "float64": "number"}
 LONGEST_SHAPEFILE_NAME = 10
 
 
 def markdown_table() -> str:
-    """The columns as README.md shows them."""
+    """The columns as the page shows them."""
     rows = [f"| `{column.name}` | {TYPES[column.dtype]} | {column.meaning} |" for column in COLUMNS]
     return "\n".join(["| column | type | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
-def test_readmes_table_is_this_one() -> None:
-    assert markdown_table() in README, f"README.md should have this table:\n\n{markdown_table()}"
+def test_the_page_s_table_is_this_one() -> None:
+    assert markdown_table() in TEXT, f"{PAGE} should have this table:\n\n{markdown_table()}"
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)

@@ -26,6 +26,7 @@ from lcageo.vector import write as vector
 from lcageo.vector.features import feature_parts, features
 from lcageo.vector.formats import FORMATS, sidecar
 from lcageo.vector.publish import Publication
+from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 
@@ -105,6 +106,18 @@ def test_a_scene_without_crs_gives_pixels_and_no_sizes(tmp_path: Path) -> None:
         read = read_layer(path)
         assert read.geometry[0].bounds == (0, 0, 40, 20)
         assert read.rows[0]["area_m2"] in (None, "")
+
+
+def test_csv_has_longitude_and_latitude_of_each_centre(tmp_path: Path) -> None:
+    layer = layer_at("utm")
+    write_layer(layer, RECORD, tmp_path / "found.csv")
+    to_degrees = pyproj.Transformer.from_crs(32633, 4326, always_xy=True)
+    for row, shape in zip(read_layer(tmp_path / "found.csv").rows, layer.geometry, strict=True):
+        west, south, east, north = shape.bounds
+        expected = to_degrees.transform((west + east) / 2, (south + north) / 2)
+        assert (float(row["longitude"]), float(row["latitude"])) == pytest.approx(expected, abs=1e-7)
+    again = open_layer(tmp_path / "found.csv", "").read()
+    assert not {"longitude", "latitude"} & set(again.columns)  # they are of where the objects were read from
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -23,6 +23,8 @@ start(async () => {
   ]);
   bins = countBins();
   element("about").textContent = page.about;
+  element("index").hidden = page.index === null;
+  if (page.index !== null) element("index").href = page.index;
   element("cut").textContent = page.warnings.join("\n");
   element("cut").hidden = page.warnings.length === 0;
   makeClasses();

@@ -97,6 +97,7 @@ function openPage(scene) {
 
 function draw(context) {
   for (const scene of shown) if (scene.picture !== undefined) drawThumbnail(context, scene);
+  for (const scene of shown) if (scene.corners !== null) drawDots(context, scene);
   for (const scene of shown) {
     if (scene.corners === null) continue;
     outline(context, scene, scene === choice.selected ? "#ffffff" : STATES[scene.state], scene === choice.selected ? 4 : 1.5);
@@ -119,6 +120,21 @@ function drawThumbnail(context, scene) {
   );
   context.drawImage(scene.picture, 0, 0, 1, 1);
   context.restore();
+}
+
+/** Draws where objects of the classes that are switched on are; the more in one place, the larger the dot. */
+function drawDots(context, scene) {
+  const [[x, y], [right, across], , [left, below]] = scene.corners;
+  for (const [column, row, label, count] of scene.dots) {
+    if (choice.off.has(label)) continue;
+    context.beginPath();
+    context.arc(
+      view.x(x + (right - x) * column + (left - x) * row), view.y(y + (across - y) * column + (below - y) * row),
+      Math.min(1.5 + Math.sqrt(count), 8), 0, 2 * Math.PI,
+    );
+    context.fillStyle = page.classes[label].colour;
+    context.fill();
+  }
 }
 
 function outline(context, scene, colour, width) {

@@ -10,10 +10,10 @@ import shapely
 from support.servers import served
 
 from lcageo.errors import DataError
+from lcageo.layer_source import LayerSource
 from lcageo.remote import is_remote, public
 from lcageo.vector.area import Area
 from lcageo.vector.read import open_layer
-from lcageo.vector.source import LayerSource
 from lcageo.vector.target import layer_files
 
 BOXES = [shapely.box(0, 0, 1, 1), shapely.box(3, 3, 4, 5)]

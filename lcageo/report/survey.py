@@ -194,7 +194,7 @@ def _write_page(scene: _Scene, out: Path, side: int) -> ScenePage | None:
     if scene.layer is None or scene.page_path is None:
         return None
     index = "../" * (len(scene.page_path.parts) - 1) + INDEX
-    return write_scene_page(scene.path, scene.layer, out / scene.page_path, scene.holes, side, index)
+    return write_scene_page(scene.path, scene.layer, out / scene.page_path, scene.holes, side, index=index)
 
 
 def _hint(path: str) -> str:

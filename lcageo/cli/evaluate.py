@@ -146,9 +146,7 @@ def evaluate(
     ] = None,
     voc: Annotated[
         bool,
-        typer.Option(
-            "--voc", help="Also print VOC 2007's 11-point AP, which DIOR papers report.", rich_help_panel=FIGURES
-        ),
+        typer.Option("--voc", help="Also print VOC 2007's 11-point AP, as DIOR papers do.", rich_help_panel=FIGURES),
     ] = False,
     output: Annotated[
         Path | None,

@@ -35,7 +35,7 @@ def test_every_option_is_named_for_its_setting_and_has_help(group: OptionGroup) 
     parameters = typer.main.get_command(app).commands["detect"].params  # type: ignore[attr-defined]
     for parameter in parameters:
         if parameter.name in group.options:
-            assert parameter.opts == [f"--{parameter.name.replace('_', '-')}"] and parameter.help
+            assert parameter.opts[0] == f"--{parameter.name.replace('_', '-')}" and parameter.help
 
 
 def test_python_takes_the_same_settings() -> None:

@@ -80,7 +80,8 @@ def test_a_fine_tuned_model_keeps_the_restriction_and_an_own_one_has_none(
 
 
 def test_models_shows_it(run: Run, restricted: Path, untrained: Path) -> None:
-    rows = {line.split()[0]: line for line in run("models", "list").out.splitlines()}
+    table, _, _ = run("models", "list").out.partition("\n\n")
+    rows = {line.split()[0]: line for line in table.splitlines()}
     assert rows["model"].endswith("restriction") and rows["lca-s"].endswith("research use only")
     assert rows["lca-s-open"].endswith(" -")
     assert {one["name"]: one["restriction"] for one in json.loads(run("models", "list", "--json").out)} == {

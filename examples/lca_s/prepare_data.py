@@ -76,6 +76,9 @@ def main(given: Sequence[str] | None = None) -> None:
     turn_images.main([labels[SETS.index("openmix")], str(out / "turned"), *turned])
     scenes = min(options.chips, 16)
     render_chips.main([str(out / "rendered"), "--chips", str(options.chips), "--scenes", str(scenes)])
+    # Validation chips are of other scenes.
+    few = [str(max(options.chips // 4, 1)), "--scenes", str(max(scenes // 2, 1))]
+    render_chips.main([str(out / "rendered-val"), "--chips", *few, "--first", "100"])
     reduced = [part for name in ("vehicle", "ship", "airplane") for part in ("--class", name)]
     wanted = ["--class-map", str(CLASS_MAP), *reduced, "--chips", str(options.small)]
     shrink_images.main([*labels, *wanted, "--out", str(out / "small")])

@@ -120,11 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, metavar="FOLDER", help="folder for train.json and the images")
     parser.add_argument("--chips", type=int, default=520, help="number of chips (default: %(default)s)")
     parser.add_argument("--scenes", type=int, default=16, help="number of scenes (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first scene (default: %(default)s)")
     options = parser.parse_args(arguments)
     folder = options.out / "images"
     folder.mkdir(parents=True, exist_ok=True)
     each = -(-options.chips // options.scenes)
-    scenes = [(number, *SCENES[number % len(SCENES)]) for number in range(options.scenes)]
+    scenes = [
+        (number, *SCENES[number % len(SCENES)]) for number in range(options.first, options.first + options.scenes)
+    ]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         found = list(pool.map(partial(render_chips, count=each, folder=folder), scenes))
     chips = [chip for scene in found for chip in scene][: options.chips]

@@ -4,12 +4,12 @@
         --val vhr10=VHR10/val.json --val openmix=OPENMIX/val.json --class-map examples/lca_s/lca-s-classes.toml
 
 Every image is run as `detect` runs a scene: in tiles at its own resolution, in as many passes as the card asks for.
-Metrics are those of each set on its own. Thresholds are the lowest whose F1 on all sets together is within two per cent
-of the best, since a false object is deleted faster than a missed one is drawn, raised until images without objects have
-at most one false object in ten megapixels. Scores are calibrated on all sets, too: what is printed last is how far the
-calibration is off, and how often the number of right boxes of a set and class, predicted by the other sets, lay in its
-interval. How the training images look is measured on a thousand of --train. Object sizes are those below. The card has
-no local paths.
+Metrics are those of each set on its own. Thresholds are the lowest whose F1, the mean over the sets, is within two per
+cent of the best, since a false object is deleted faster than a missed one is drawn, raised until images without objects
+have at most one false object in ten megapixels. The mean, since a set of many images of one street would decide alone.
+Scores are calibrated on all sets, too: what is printed first is how far the calibration is off, and how often the
+number of right boxes of a set and class, predicted by the other sets, lay in its interval. How the training images look
+is measured on a thousand of --train. Object sizes are those below. The card has no local paths.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+from numpy.typing import NDArray
 
 from lcageo.appearance import Appearance
 from lcageo.config import BENCHMARK, Backend, DetectConfig
@@ -35,6 +36,7 @@ from lcageo.evaluation.calibrate import calibrations, reliability
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.evaluation.scenes import Tiling
 from lcageo.evaluation.sets import together
+from lcageo.metrics.curves import Curve
 from lcageo.metrics.summary import Evaluation
 from lcageo.runtime.catalog import ModelCard, find_card, write_card
 from lcageo.runtime.predictor import load_predictor
@@ -126,9 +128,8 @@ def shipped(
         for name, images in labelled.items()
     }
     whole, all_found = together([(images, found[name]) for name, images in complete.items()])
-    best = lenient(evaluate_found(whole, all_found))
-    thresholds = raised(best, whole, all_found)
     of_sets = [evaluate_found(images, found[name]) for name, images in complete.items()]
+    thresholds = raised(lenient(of_sets), whole, all_found)
     calibration = calibrations(of_sets)
     trust = reliability(of_sets, calibration, thresholds)
     print(
@@ -150,19 +151,32 @@ def shipped(
     )
 
 
-def lenient(evaluation: Evaluation) -> dict[str, float]:
-    """The lowest score of each class whose F1 is nearly the best; classes of which nothing was found are left out."""
+def lenient(sets: Sequence[Evaluation]) -> dict[str, float]:
+    """The lowest score of each class whose F1, the mean over the sets, is nearly the best; none if nothing was found.
+
+    Args:
+        sets: evaluation of each set; those without objects of a class do not count for it.
+    """
     thresholds = {}
-    for one in evaluation.per_class:
-        curve = one.curve
-        total = curve.precision + curve.recall
-        f1 = np.divide(2 * curve.precision * curve.recall, total, out=np.zeros_like(total), where=total > 0)
-        # Detections of equal score are kept or dropped together, so only the last of them is a possible threshold.
-        f1[:-1][curve.scores[1:] == curve.scores[:-1]] = -1
-        near = np.flatnonzero((f1 >= NEARLY_BEST * one.best.f1) & (f1 > 0))
+    for classes in zip(*(one.per_class for one in sets), strict=True):
+        curves = [one.curve for one in classes if one.objects]
+        scores = np.unique(np.concatenate([np.zeros(0, np.float32), *(curve.scores for curve in curves)]))
+        possible = np.nextafter(scores.astype(np.float32), np.float32(0))  # objects must exceed their threshold
+        f1 = np.mean([f1_above(curve, possible) for curve in curves], axis=0) if len(possible) else np.zeros(0)
+        near = np.flatnonzero((f1 >= NEARLY_BEST * f1.max(initial=0)) & (f1 > 0))
         if len(near):
-            thresholds[one.name] = float(np.nextafter(np.float32(curve.scores[near[-1]]), np.float32(0)))
+            thresholds[classes[0].name] = float(possible[near[0]])
     return thresholds
+
+
+def f1_above(curve: Curve, minimum: NDArray[np.float32]) -> NDArray[np.float64]:
+    """F1 of the detections that score more than each of some minimum scores; 0 where none does."""
+    if not len(curve.scores):
+        return np.zeros(len(minimum))
+    last = np.searchsorted(-curve.scores, -minimum, side="left") - 1
+    precision, recall = curve.precision[last], curve.recall[last]
+    total = precision + recall
+    return np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=(total > 0) & (last >= 0))
 
 
 def without(labelled: LabelledSet, name: str) -> LabelledSet:

@@ -19,8 +19,10 @@ MIN_SCORE = 0.1
 """Boxes that score less are not calibrated: nobody reads them, and there are so many that they would decide the fit."""
 MIN_BOXES = 10
 """Data sets with fewer boxes of a class say nothing about its spread."""
-DEFAULT_SPREAD = 0.8
+DEFAULT_SPREAD = 1.5
 """Standard deviation between data sets, log-odds, where fewer than two of them can tell."""
+PRIOR_SETS = 2
+"""Weight of the default spread, in data sets: so, intervals of `lca-s` hold on most of the sets left out of the fit."""
 PRIOR = 2.0
 """Weight of the identity: as if that many boxes had come with it. It decides where few boxes were found."""
 _STEPS = 50
@@ -128,7 +130,7 @@ def fit(boxes: Judged) -> Calibration:
 def spread(parts: Sequence[Judged]) -> float:
     """Standard deviation, between data sets, of the log-odds by which a set differs from what the others predict.
 
-    The variance that the sets' own sampling explains is taken off.
+    The variance that the sets' own sampling explains is taken off; the default counts like `PRIOR_SETS` more sets.
     """
     large = [index for index, one in enumerate(parts) if len(one.scores) >= MIN_BOXES]
     if len(large) < 2:
@@ -139,7 +141,8 @@ def spread(parts: Sequence[Judged]) -> float:
         shift, variance = _shift(_log_odds(others, parts[index].scores), parts[index].right)
         shifts.append(shift)
         variances.append(variance)
-    return math.sqrt(max(float(np.mean(np.square(shifts))) - float(np.mean(variances)), 0.0))
+    excess = float(np.sum(np.square(shifts)) - np.sum(variances))
+    return math.sqrt(max(excess + PRIOR_SETS * DEFAULT_SPREAD**2, 0.0) / (len(large) + PRIOR_SETS))
 
 
 def calibration_error(probability: Floats, right: NDArray[np.bool_], bins: int = 10) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,6 +13,7 @@ from lcageo.evaluation.calibrate import (
     DEFAULT_SPREAD,
     MIN_SCORE,
     PRIOR,
+    PRIOR_SETS,
     Judged,
     calibration_error,
     calibrations,
@@ -78,7 +80,9 @@ def test_the_spread_is_that_of_the_sets() -> None:
     true, rng = Calibration(1.2, 1.0, 0.0, 0), np.random.default_rng(3)
     sets = [drawn(true, 400, seed, shift) for seed, shift in enumerate(rng.normal(0, 0.7, 60))]
     assert spread(sets) == pytest.approx(0.7, abs=0.15)
-    assert spread([drawn(true, 400, seed) for seed in range(60)]) < 0.15
+    alike = [drawn(true, 400, seed) for seed in range(60)]
+    assert spread(alike) == pytest.approx(math.sqrt(PRIOR_SETS / (60 + PRIOR_SETS)) * DEFAULT_SPREAD, abs=0.05)
+    assert spread(alike[:2]) == pytest.approx(math.sqrt(PRIOR_SETS / (2 + PRIOR_SETS)) * DEFAULT_SPREAD, abs=0.1)
     assert spread(sets[:1]) == DEFAULT_SPREAD
 
 

@@ -88,6 +88,6 @@ def test_lenient_thresholds_are_the_lowest_with_nearly_the_best_f1(pairs: list[t
 
     possible = [float(np.nextafter(score, np.float32(0))) for score in scores]
     best = max(map(f1, possible))
-    chosen = lenient(evaluation)["ship"]
+    chosen = lenient([evaluation])["ship"]
     assert f1(chosen) >= NEARLY_BEST * best - 1e-9
     assert all(f1(minimum) < NEARLY_BEST * best for minimum in possible if minimum < chosen)

@@ -77,6 +77,7 @@ MADE_BY = {
     "found.gpkg": "lcageo detect scene.tif -o found.gpkg",
     "results": "lcageo batch survey --out results",
     "results/survey.gpkg": "lcageo batch survey --out results",
+    "chips": CHIPS,
     "chips/train.json": CHIPS,
     "runs/own": OWN,
 }
@@ -86,7 +87,7 @@ MADE_BY = {
 def run(line: str, folder: Path) -> None:
     """Runs a command, and before it those that make what it reads."""
     words = shlex.split(line)
-    for before, word in pairwise(words):
+    for before, word in pairwise(words[1:]):  # the first is the command
         is_read = before not in ("-o", "--output", "--out") and not (folder / word).exists()
         if is_read and (maker := MADE_BY.get(word)):
             run(maker, folder)

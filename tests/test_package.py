@@ -27,9 +27,9 @@ from lcageo.runtime.onnx_structure import structure_path
 def test_the_public_names_are_deliberate() -> None:
     assert sorted(lcageo.__all__) == [
         "Appearance", "Backend", "Calibration", "DetectConfig", "DetectOptions", "Detections", "EdgeNodata", "Engine",
-        "Expected", "Georeference", "Hole", "Layout", "LcageoError", "MergeMetric", "ModelCard", "NetworkConfig", "Norm", "Precision",
-        "Predictor", "Preset", "Progress", "RunRecord", "Scene", "SceneGrid", "SceneInfo", "SceneResult",
-        "SceneSummary", "Stretch", "TileCounts", "ValueRange", "__version__", "detect", "detect_scene",
+        "Expected", "Georeference", "Hole", "Layout", "LcageoError", "MergeMetric", "ModelCard", "NetworkConfig",
+        "Norm", "Precision", "Predictor", "Preset", "Progress", "RunRecord", "Scene", "SceneGrid", "SceneInfo",
+        "SceneResult", "SceneSummary", "Stretch", "TileCounts", "ValueRange", "__version__", "detect", "detect_scene",
         "find_card", "load_predictor", "open_scene",
     ]  # fmt: skip
     for name in lcageo.__all__:

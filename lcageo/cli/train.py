@@ -101,6 +101,7 @@ def train(
         "classes": options.split_names(classes),
         "scale": options.parse_pair(scale, "--scale"),
         "gsd_m": options.parse_pair(gsd_m, "--gsd"),
+        "class_map": None if class_map is None else str(class_map),
         "compile": compile_ or None,
     }
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed

@@ -42,3 +42,12 @@ def test_a_resnet_without_weights_is_told_where_torchvisions_are(run: Run, shape
     assert refused.code == 2 and "https://download.pytorch.org/models/resnet50-0676ba61.pth" in refused.err
     lite = run("train", "--data", shapes, "--val", shapes, "--out", "a", *fixed, "--backbone", "efficientnet_lite0")
     assert lite.code == 2 and "give --pretrained (pip install" in lite.err
+
+
+def test_a_class_map_is_kept_on_the_card(run: Run, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text('[classes]\nshape = ["ship", "storage tank"]\n')
+    done = run(
+        "train", "--data", shapes, "--val", shapes, "--class-map", "map.toml", "--out", "a", "--epochs", "1", *SMALL
+    )
+    assert done.code == 0, done.err
+    assert tomllib.loads((tmp_path / "a/model.toml").read_text())["recipe"]["class_map"] == "map.toml"

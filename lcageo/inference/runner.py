@@ -190,9 +190,11 @@ class _Batches:
         self.start(self._size)
         card, pixel_m = self._predictor.card, self._plan.tile_pixel_m
         outcomes = []
+        # Further passes see the same ground again, of which one look is enough.
+        appearance = card.appearance if self._plan.first == 0 else None
         for (tile, image), detections in zip(some, found, strict=False):  # not strict: the batch may be padded
             possible = of_possible_size(detections, card, pixel_m, tile.width, tile.height)
             impossible = len(detections) - len(possible)
-            distance = None if card.appearance is None else card.appearance.distance(look(image, card.fill).tolist())
+            distance = None if appearance is None else appearance.distance(look(image, card.fill).tolist())
             outcomes.append(TileOutcome(tile.index, tile.to_scene(possible), impossible, distance=distance))
         return outcomes

@@ -10,7 +10,7 @@ from lcageo.appearance import NUMBERS, Appearance
 Floats = NDArray[np.float64]
 
 STEP = 4
-"""Every so many rows and columns are looked at: enough for these numbers, and a hundredth of the network's time."""
+"""Every so many rows and columns are looked at: enough for these numbers, in a hundredth of the network's time."""
 MIN_VALID = 0.05
 """Share of a tile's pixels that must hold data."""
 LIMIT_QUANTILE = 0.95
@@ -44,20 +44,23 @@ def look(image: NDArray[np.uint8], fill: tuple[int, int, int]) -> Floats:
         `MIN_VALID` data.
     """
     rows = image[:, ::STEP]
-    valid = (rows != np.array(fill, np.uint8)[:, None, None]).any(axis=0)
-    seen = rows[:, :, ::STEP][:, valid[:, ::STEP]].T.astype(np.float64) / 255
-    if valid.mean() < MIN_VALID or len(seen) < 2:
+    valid = (rows[0] != fill[0]) | (rows[1] != fill[1]) | (rows[2] != fill[2])
+    seen = rows[:, :, ::STEP][:, valid[:, ::STEP]].astype(np.float64) / 255
+    if valid.mean() < MIN_VALID or seen.shape[1] < 2:
         return np.full(NUMBERS, np.nan)
-    deviation = seen.std(axis=0) + _LEAST
-    standard = (seen - seen.mean(axis=0)) / deviation
-    pairs = [(standard[:, one] * standard[:, other]).mean() for one, other in ((0, 1), (1, 2), (0, 2))]
+    mean = seen.mean(axis=1)
+    centred = seen - mean[:, None]
+    covariance = centred @ centred.T / seen.shape[1]
+    deviation = np.sqrt(covariance.diagonal()) + _LEAST
+    pairs = [covariance[one, other] / (deviation[one] * deviation[other]) for one, other in ((0, 1), (1, 2), (0, 2))]
     correlation = np.arctanh(np.clip(pairs, -1 + _LEAST, 1 - _LEAST))
-    grey = rows.mean(axis=0) / 255
-    texture = [_texture(grey, valid, 1), _texture(grey, valid, STEP)]
-    return np.concatenate([seen.mean(axis=0), np.log(deviation), correlation, np.log(np.add(texture, _LEAST))])
+    brightness = rows[0].astype(np.int16) + rows[1] + rows[2]
+    texture = [_texture(brightness, valid, 1), _texture(brightness, valid, STEP)]
+    return np.concatenate([mean, np.log(deviation), correlation, np.log(np.add(texture, _LEAST))])
 
 
-def _texture(grey: Floats, valid: NDArray[np.bool_], step: int) -> float:
-    """Mean difference of brightness between pixels with data that lie `step` columns apart."""
+def _texture(brightness: NDArray[np.int16], valid: NDArray[np.bool_], step: int) -> float:
+    """Mean difference of brightness, 0 to 1, between pixels with data that lie `step` columns apart."""
     both = valid[:, step:] & valid[:, :-step]
-    return float(np.abs(grey[:, step:] - grey[:, :-step])[both].mean()) if both.any() else 0.0
+    differences = np.abs(brightness[:, step:] - brightness[:, :-step])
+    return float(differences.sum(where=both, dtype=np.int64)) / (3 * 255 * max(int(both.sum()), 1))

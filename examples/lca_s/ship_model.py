@@ -118,17 +118,19 @@ def shipped(
     predictor = load_predictor(card, kept_of_tiles(BENCHMARK), "cpu", Backend.OPENVINO)
     labelled = {name: read([path]) for name, path in sets.items()}
     found = {name: find_objects(predictor, images, tiling=Tiling()) for name, images in labelled.items()}
+    evaluations = {name: evaluate_found(images, found[name]) for name, images in labelled.items()}
     metrics = {
-        name: figures(evaluate_found(images, found[name]))
-        for name, images in labelled.items()
-        if any(map(len, images.annotations))
+        name: figures(evaluations[name]) for name, images in labelled.items() if any(map(len, images.annotations))
     }
     complete = {
         name: without(images, str(incomplete[name])) if name in incomplete else images
         for name, images in labelled.items()
     }
     whole, all_found = together([(images, found[name]) for name, images in complete.items()])
-    of_sets = [evaluate_found(images, found[name]) for name, images in complete.items()]
+    of_sets = [
+        evaluate_found(images, found[name]) if name in incomplete else evaluations[name]
+        for name, images in complete.items()
+    ]
     thresholds = raised(lenient(of_sets), whole, all_found)
     calibration = calibrations(of_sets)
     trust = reliability(of_sets, calibration, thresholds)

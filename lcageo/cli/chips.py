@@ -72,6 +72,7 @@ def chips(
             "--review",
             metavar="FILE",
             help="Review layer of detect with verdicts, which correct the objects of the same run in --labels.",
+            rich_help_panel=LABELS,
         ),
     ] = DEFAULTS.review,
     size: Annotated[
@@ -89,7 +90,8 @@ def chips(
         typer.Option(
             "--gsd",
             metavar="M",
-            help="Metres per pixel to resample to. Default: the scenes' own.",
+            help="Metres per pixel to resample to.",
+            show_default="the scenes' own",
             rich_help_panel=CHIPS,
         ),
     ] = DEFAULTS.gsd_m,

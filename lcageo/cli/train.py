@@ -109,9 +109,8 @@ def train(
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
     require("training", "train", "torch")
     free = set() if resume or recipe is not None else set(FITTED) - changes.keys()
-    from lcageo.training.loop import (
-        RunOptions,
-    )  # imports torch, which takes seconds: after the settings have been checked
+    # Imports torch, which takes seconds: after the settings have been checked.
+    from lcageo.training.loop import RunOptions
 
     run_options = RunOptions(device, workers, cache is Cache.RAM, tensorboard, checkpoint_minutes)
     _train(config, out, run_options, resume, strict, free, console.Console(quiet))

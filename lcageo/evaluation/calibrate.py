@@ -165,7 +165,7 @@ def _features(scores: Floats) -> Floats:
 
 
 def _log_odds(calibration: Calibration, scores: Floats) -> Floats:
-    return np.asarray(_features(scores) @ [calibration.a, calibration.b, calibration.c], np.float64)
+    return np.array([calibration.log_odds(score) for score in scores.tolist()], np.float64)
 
 
 def _sigmoid(log_odds: Floats) -> Floats:

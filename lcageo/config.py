@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar
@@ -242,6 +242,10 @@ class DetectConfig:
     def merging_iou(self, of_model: float | None = None) -> float:
         """Overlap above which boxes are merged: as requested, else the model's, else DEFAULT_IOU."""
         return next(iou for iou in (self.iou, of_model, self.DEFAULT_IOU) if iou is not None)
+
+    def for_model(self, iou: float | None) -> DetectConfig:
+        """The settings with the overlap that boxes of a model are merged above; `iou`: the model's own."""
+        return replace(self, iou=self.merging_iou(iou))
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""

@@ -30,7 +30,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
     The batch size is part of it because the results of convolutions depend on it in their last bits.
     """
     card, grid, scene = runner.card, plan.grid, plan.reader.scene
-    parameters = config.parameters() | {"iou": config.merging_iou(card.iou)}
+    parameters = config.for_model(card.iou).parameters()
     edge = plan.reader.edge
     address = scene.info.path if scene.info.address.startswith("<") else scene.info.address  # a basemap's definition
     files = file_identity(sorted({address, *scene.files()}))

@@ -132,7 +132,7 @@ def run_record(
         scene_grid=_grid(info, runner.card),
         crs=_named(info.georeference.crs),
         placed_by=info.georeference.kind,
-        parameters=config.parameters() | {"iou": config.merging_iou(runner.card.iou)},
+        parameters=config.for_model(runner.card.iou).parameters(),
         thresholds=runner.card.least_scores(config.score),
         calibration=runner.card.calibration or None,
         bands=info.bands,

@@ -136,7 +136,7 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
     # Candidates that are only for the review or for the choice of tiles are left out before merging: at a seam, they
     # could make an object yield.
-    merge(plan, replace(config, iou=config.merging_iou(card.iou)), journal, written_scores(card, config))
+    merge(plan, config.for_model(card.iou), journal, written_scores(card, config))
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
     distance = journal.distance(plan.first, plan.first + len(plan.grid))

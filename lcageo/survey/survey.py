@@ -233,7 +233,7 @@ class Survey:
         scenes = {state.value: sum(record.state is state for record in records) for state in State}
         return replace(
             model_record(self.runner.card),
-            parameters=self.detect.parameters() | {"iou": self.detect.merging_iou(self.runner.card.iou)},
+            parameters=self.detect.for_model(self.runner.card.iou).parameters(),
             thresholds=self.runner.card.least_scores(self.detect.score),
             calibration=self.runner.card.calibration or None,
             unknown={"scenes": scenes},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,19 @@ class Database:
             self._connection.executescript(statements)
 
     def change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Runs one statement for every row: all of them or, if anything fails, none.
+        """Runs one statement for every row: all of them or, if anything fails, none; errors as in `changes`."""
+        with self.changes() as change:
+            change(statement, rows)
+
+    @contextmanager
+    def changes(self) -> Generator[Callable[[str, Sequence[tuple[Any, ...]]], object], None, None]:
+        """Context of one transaction: a function that runs a statement for every row.
 
         Raises:
             OutputError: if the disk is full or cannot be written to.
         """
-        with self._errors_explained(), self.transaction():
-            self._connection.executemany(statement, rows)
+        with self._errors_explained(), self.transaction() as connection:
+            yield connection.executemany
 
     def rows(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query."""

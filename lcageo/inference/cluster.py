@@ -1,6 +1,6 @@
 """Running tiles on the workers of a Dask cluster, on this machine or on many.
 
-The client plans, keeps the journal, merges and writes; workers read tiles and run the model. A unit of work is some
+The client plans, keeps the journal and writes; workers read tiles, run the model and merge. A unit of work is some
 hundred neighbouring tiles, or all of a small scene, so that one large scene spreads over all workers, and so do many
 small ones. Results go through the same journal as on one machine, so the final result is the same whatever fails.
 """
@@ -12,10 +12,12 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,7 @@ from lcageo.inference.cluster_worker import (
     units,
 )
 from lcageo.inference.plan import ScenePlan
-from lcageo.inference.runner import Outcomes, Warn
+from lcageo.inference.runner import Common, Item, Outcomes, Result, Results, Warn
 from lcageo.remote import public
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import gpu_count
@@ -48,6 +50,8 @@ PER_WORKER = 3
 ANSWER_S = 60
 COUNT_AFTER_S = 5
 """The number of workers is cached for this long: each count is a request to the scheduler."""
+MAPPED = 64
+"""Maximum number of a scene's parts that are merged at a time: each is some hundred kilobytes at the client."""
 SCENES_AT_ONCE = 32
 """Maximum number of scenes at a time: each has its own thread of the client for its plan, journal and files."""
 
@@ -99,41 +103,61 @@ class ClusterRunner:
         """See `TileRunner.run`; yields an empty list for every second without results."""
         info, warned = plan.reader.scene.info, set[str]()
         in_strips = info.block_shape[1] >= info.width
+        scene = SceneWork.of(plan)
         running: set[Any] = set()
+        ended: SimpleQueue[Any] = SimpleQueue()
         with _translated_errors(info.path):
             waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
-            scene = SceneWork.of(plan)
             work = self._client.submit(passed_on, scene, pure=False)
             try:
                 while waiting or running:
                     while waiting and len(running) < PER_WORKER * self.workers:
                         unit = (self._model, self.batch, waiting.popleft())
-                        running.add(self._client.submit(run_unit, work, *unit, pure=False))
-                    ended, running = self._ended(running)
-                    if not ended:
-                        yield []
-                    for future in ended:
-                        outcomes, messages = future.result()
+                        future = self._client.submit(run_unit, work, *unit, pure=False)
+                        future.add_done_callback(ended.put)
+                        running.add(future)
+                    some = _taken(ended)
+                    parts = []
+                    for outcomes, messages in self._client.gather(some):
                         for line in dict.fromkeys(messages):  # each worker, and each unit, repeats the same ones
                             if line not in warned:
                                 warned.add(line)
                                 warn(line)
-                        there = public(scene.address)
-                        yield [replace(one, unread=one.unread.replace(there, info.path)) for one in outcomes]
+                        unread = tuple(
+                            (tile, reason.replace(public(scene.address), info.path)) for tile, reason in outcomes.unread
+                        )
+                        parts.append(replace(outcomes, unread=unread))
+                    running.difference_update(some)
+                    yield parts
             finally:
                 with suppress(Exception):  # the cluster may be gone
                     self._client.cancel(list(running))
 
-    def _ended(self, running: set[Any]) -> tuple[set[Any], set[Any]]:
-        """The futures that are done, perhaps none within a second, and the others."""
-        import distributed
+    def map(self, function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]) -> Results[Result]:
+        """See `TileRunner.map`."""
+        rest, running = iter(items), deque[Any]()
+        with _translated_errors("the scene"):
+            shared = self._client.submit(passed_on, common, pure=False)
+            try:
+                while True:
+                    for item in islice(rest, min(PER_WORKER * self.workers, MAPPED) - len(running)):
+                        running.append(self._client.submit(function, shared, item, pure=False))
+                    if not running:
+                        return
+                    yield running.popleft().result()
+            finally:
+                with suppress(Exception):  # the cluster may be gone
+                    self._client.cancel(list(running))
 
-        try:
-            with self._client.as_current():
-                ended, still = distributed.wait(running, timeout=1, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            return set(), running
-        return ended, still
+
+def _taken(ended: SimpleQueue[Any]) -> list[Any]:
+    """All that is in a queue, where units gather while earlier ones are recorded; empty after a second without any."""
+    taken = []
+    with suppress(Empty):
+        taken.append(ended.get(timeout=1))
+        while True:
+            taken.append(ended.get_nowait())
+    return taken
 
 
 @contextmanager

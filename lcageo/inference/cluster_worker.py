@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from lcageo.config import DetectConfig, Engine
 from lcageo.errors import DeviceError, ModelError
 from lcageo.inference.identity import absolute
-from lcageo.inference.journal import TileOutcome
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import LocalRunner
 from lcageo.runtime.catalog import ModelCard, find_card
@@ -23,6 +22,7 @@ from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import open_scene
 from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import TileGrid
+from lcageo.tile_outcomes import TileOutcomes
 from lcageo.version import __version__
 
 
@@ -72,9 +72,7 @@ class ModelWork:
         return hash((self.card.sha256, self.config, self.asked))
 
 
-def run_unit(
-    work: SceneWork, model: ModelWork, batch: int, tiles: NDArray[np.int64]
-) -> tuple[list[TileOutcome], list[str]]:
+def run_unit(work: SceneWork, model: ModelWork, batch: int, tiles: NDArray[np.int64]) -> tuple[TileOutcomes, list[str]]:
     """Runs some tiles of a scene on this worker; returns their outcomes and messages for the user.
 
     Raises:
@@ -86,8 +84,8 @@ def run_unit(
     with open_scene(work.address, work.bands) as scene:
         reader = TileReader(scene, work.stretch, work.edge, work.tile_size, work.fill)
         plan = ScenePlan(reader, work.grid, np.zeros(0, np.bool_), None, ())
-        outcomes = [outcome for some in runner.run(plan, tiles, messages.append) for outcome in some]
-    return outcomes, messages
+        outcomes = [part for some in runner.run(plan, tiles, messages.append) for part in some]
+    return TileOutcomes.joined(outcomes), messages
 
 
 @lru_cache(maxsize=2)

@@ -1,7 +1,8 @@
 """What the run over a scene has found so far, on disk beside its result: a run that is killed resumes from it.
 
-An SQLite file with a row for every finished tile, written in one transaction per batch. It is bound to everything that
-decides the result, so that parts of different runs are never mixed, and locked while a process works with it.
+An SQLite file with a row for the tiles that were finished together: a batch, or a cluster's unit of work. It is bound
+to everything that decides the result, so that parts of different runs are never mixed, and locked while a process
+works with it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,29 +24,27 @@ from numpy.typing import NDArray
 from lcageo.database import Database, delete_database
 from lcageo.detections import Detections
 from lcageo.errors import DamagedError, LcageoError, UsageError
+from lcageo.ranked import RankedObjects, packed_boxes, unpacked_boxes
+from lcageo.tile_outcomes import NO_DATA, TileOutcomes
 from lcageo.vector.columns import SCORE_DIGITS
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file format; a journal of another version is refused, as one with other settings is."""
+_IDENTITY = "CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
 _TABLES = """
-CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS tiles (
-    tile INTEGER PRIMARY KEY, has_data INTEGER NOT NULL, impossible INTEGER NOT NULL, unread TEXT NOT NULL,
-    distance REAL,
+CREATE TABLE IF NOT EXISTS batches (
+    batch INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    tiles BLOB NOT NULL, counts BLOB NOT NULL, impossible BLOB NOT NULL, distances BLOB NOT NULL,
     boxes BLOB NOT NULL, scores BLOB NOT NULL, labels BLOB NOT NULL, checksum INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS unread (tile INTEGER PRIMARY KEY, reason TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS publishing (begun INTEGER);
-CREATE TABLE IF NOT EXISTS objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL);
 """
-_RANKED = "score DESC, label, x1, y1, x2, y2"
-"""The order of `nms.ranking`."""
 LONGEST_NAME = 240
 """Bytes. File systems allow 255, and SQLite's second file has a name four bytes longer."""
-OBJECTS_AT_ONCE = 20_000
-"""Number of a scene's objects in memory while they are written."""
 MAX_TILE = 2**62
 """More than any tile's number."""
-_BOX, _SCORE, _LABEL = np.dtype("<f8"), np.dtype("<f4"), np.dtype("<i8")
+_TILE, _COUNT, _DISTANCE = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<f8")
 
 
 def broke_off_publishing(path: Path) -> bool:
@@ -77,22 +74,6 @@ class Earlier(StrEnum):
     """Discard it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TileOutcome:
-    """Result of one tile."""
-
-    tile: int
-    """Number of the tile, counted over all passes; a runner gives its index in the grid."""
-    found: Detections | None
-    """Scene pixels; None for a tile without a valid pixel, or one that could not be read."""
-    impossible: int = 0
-    """Number of boxes left out because no object of their class has such a size."""
-    unread: str = ""
-    """Why it could not be read; empty if it was."""
-    distance: float | None = None
-    """How far its look is from the model's training images (`Appearance.distance`); None if that is not known."""
-
-
 def journal_path(output: Path) -> Path:
     """Path of the journal of a run that writes `output`."""
     name = f".{output.name}.lcageo-journal"
@@ -111,7 +92,13 @@ class Journal:
     def __init__(self, database: Database) -> None:
         """See `open` and `in_memory`."""
         self._database = database
+        self._database.script(_IDENTITY)
+        self._refuse_other_format()
         self._database.script(_TABLES)
+        self._objects = RankedObjects(database, SCORE_DIGITS)
+        self._any_unread = bool(self.unread())
+        self._places: NDArray[np.int64] | None = None
+        """(B, 3) number of each batch, and its first and last tile; None: to be read again."""
 
     @classmethod
     def in_memory(cls) -> Journal:
@@ -157,12 +144,25 @@ class Journal:
 
     def _check(self) -> None:
         """Refuses rows that the disk has corrupted: SQLite only notices damage to its own structure."""
-        for *row, checksum in self._database.rows("SELECT * FROM tiles"):
+        for number, *row, checksum in self._database.rows("SELECT * FROM batches"):
             if checksum != _checksum(row):
-                raise DamagedError(
-                    f"journal '{self._database.path}' is damaged (tile {row[0]} is not as it was written); "
-                    "use --restart to start over"
+                raise self._damaged(f"batch {number} is not as it was written")
+        for tile, reason, checksum in self._database.rows("SELECT * FROM unread"):
+            if checksum != _checksum((tile, reason)):
+                raise self._damaged(f"tile {tile} is not as it was written")
+
+    def _refuse_other_format(self) -> None:
+        """Refuses a journal whose tables are others."""
+        for (value,) in self._database.rows("SELECT value FROM identity WHERE name = 'journal format'"):
+            if value != json.dumps(FORMAT):
+                raise _OtherRunError(
+                    f"an unfinished run for this result (journal '{self._database.path}') is of another version of "
+                    f"lcageo (journal format {value}, now {FORMAT}); resume it with that version, or use --restart to "
+                    "start over"
                 )
+
+    def _damaged(self, how: object) -> DamagedError:
+        return DamagedError(f"journal '{self._database.path}' is damaged ({how}); use --restart to start over")
 
     def _bind(self, identity: Mapping[str, Any]) -> None:
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in identity.items()}
@@ -210,65 +210,93 @@ class Journal:
 
     def done(self) -> NDArray[np.int64]:
         """Indices of the finished tiles, sorted; without those that could not be read, which are tried again."""
-        rows = self._database.rows("SELECT tile FROM tiles WHERE unread = '' ORDER BY tile")
-        return np.array([tile for (tile,) in rows], np.int64)
+        return np.sort(self._column("tiles", _TILE))
 
-    def add(self, outcomes: Sequence[TileOutcome]) -> None:
-        """Records tiles in one transaction: all of them or none.
+    def add(self, some: Sequence[TileOutcomes]) -> None:
+        """Records tiles, none of which was finished before, in one transaction: all of them or none.
+
+        Args:
+            some: what was finished together, each of one pass.
 
         Raises:
             OutputError: if the disk is full or cannot be written to.
         """
-        rows = [
-            (one.tile, int(one.found is not None), one.impossible, one.unread, one.distance, *_packed(one.found))
-            for one in outcomes
-        ]
-        rows_checked = [(*row, _checksum(row)) for row in rows]
-        self._database.change("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows_checked)
+        batches = [_row(one) for one in some if len(one.tiles)]
+        tried = [(tile,) for one in some if self._any_unread for tile in one.tiles.tolist()]
+        unread = [pair for one in some for pair in one.unread]
+        self._places = None
+        with self._database.changes() as change:
+            change("INSERT INTO batches VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batches)
+            change("DELETE FROM unread WHERE tile = ?", tried)
+            change("INSERT OR REPLACE INTO unread VALUES (?, ?, ?)", [(*pair, _checksum(pair)) for pair in unread])
+        self._any_unread = self._any_unread or bool(unread)
 
-    def keep(self, found: Detections) -> None:
-        """Records some of the scene's merged objects, in any order; errors as in `add`."""
-        columns = (found.scores.tolist(), found.labels.tolist(), *found.boxes_xyxy.T.tolist())
-        self._database.change("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", list(zip(*columns, strict=True)))
-
-    def outcomes(self, first: int = 0, last: int = MAX_TILE) -> Iterator[TileOutcome]:
-        """Outcomes of the tiles from number `first` to before `last` that were tried, in their order."""
-        query = (
-            "SELECT tile, has_data, impossible, unread, distance, boxes, scores, labels FROM tiles "
-            "WHERE tile >= ? AND tile < ? ORDER BY tile"
-        )
-        for tile, has_data, impossible, unread, distance, *packed in self._database.rows(query, (first, last)):
-            yield TileOutcome(tile, _unpacked(*packed) if has_data else None, impossible, unread, distance)
+    def outcomes(self, first: int = 0, last: int = MAX_TILE) -> Iterator[TileOutcomes]:
+        """Outcomes of the tiles from number `first` to before `last` that were read, as they were recorded."""
+        if self._places is None:
+            rows = list(self._database.rows("SELECT batch, first, last FROM batches ORDER BY first"))
+            self._places = np.array(rows, np.int64).reshape(-1, 3)
+        batch, least, most = self._places.T
+        for number in batch[(most >= first) & (least < last)].tolist():
+            query = "SELECT tiles, counts, impossible, distances, boxes, scores, labels FROM batches WHERE batch = ?"
+            for row in self._database.rows(query, (number,)):
+                outcomes = self._unpacked(*row)
+                within = (outcomes.tiles >= first) & (outcomes.tiles < last)
+                yield outcomes.selected(within)
 
     def unread(self) -> list[tuple[int, str]]:
         """Indices of the tiles that could not be read, and the reasons."""
-        rows = self._database.rows("SELECT tile, unread FROM tiles WHERE unread != '' ORDER BY tile")
-        return [(tile, unread) for tile, unread in rows]
+        return [(tile, reason) for tile, reason in self._database.rows("SELECT tile, reason FROM unread ORDER BY tile")]
 
     def distance(self, first: int = 0, last: int = MAX_TILE) -> float | None:
         """Median distance of the tiles from number `first` to before `last`; None if none is known."""
-        query = "SELECT distance FROM tiles WHERE distance IS NOT NULL AND tile >= ? AND tile < ?"
-        distances = [distance for (distance,) in self._database.rows(query, (first, last))]
-        return float(np.median(distances)) if distances else None
+        tiles, distances = self._column("tiles", _TILE), self._column("distances", _DISTANCE)
+        known = distances[(tiles >= first) & (tiles < last) & ~np.isnan(distances)]
+        return float(np.median(known)) if len(known) else None
+
+    def totals(self) -> tuple[int, int]:
+        """Number of tiles without a valid pixel, and of boxes left out for their size."""
+        empty = int((self._column("counts", _COUNT) == NO_DATA).sum())
+        return empty, int(self._column("impossible", _COUNT).sum())
+
+    def _column(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """A value of each finished tile, in the order of batches."""
+        rows = self._database.rows(f"SELECT {name} FROM batches ORDER BY batch")
+        try:
+            return np.frombuffer(b"".join(content for (content,) in rows), dtype)
+        except (TypeError, ValueError) as error:
+            raise self._damaged(error) from error
+
+    def _unpacked(
+        self, tiles: bytes, counts: bytes, impossible: bytes, distances: bytes, *boxes: bytes
+    ) -> TileOutcomes:
+        try:
+            return TileOutcomes(
+                np.frombuffer(tiles, _TILE), np.frombuffer(counts, _COUNT), np.frombuffer(impossible, _COUNT),
+                np.frombuffer(distances, _DISTANCE), unpacked_boxes(*boxes),
+            )  # fmt: skip
+        except (TypeError, ValueError) as error:
+            raise self._damaged(error) from error
 
     def forget_objects(self) -> None:
         """Deletes the merged objects, which an interrupted run may have left."""
-        self._database.change("DELETE FROM objects", [()])
+        self._objects.clear()
+
+    def keep(self, found: Detections) -> None:
+        """Records some of the scene's merged objects, in any order; errors as in `add`."""
+        self._objects.add(found)
 
     def objects(self) -> Iterator[Detections]:
         """The scene's objects, best first, part by part."""
-        rows = self._database.rows(f"SELECT * FROM objects ORDER BY {_RANKED}")
-        while some := list(islice(rows, OBJECTS_AT_ONCE)):
-            scores, labels, *boxes = zip(*some, strict=True)
-            try:
-                found = Detections(
-                    np.array(boxes, np.float64).T, np.array(scores, np.float32), np.array(labels, np.int64)
-                )
-            except (TypeError, ValueError) as error:  # NULL, or text: SQLite stores any type in any column
-                raise DamagedError(
-                    f"journal '{self._database.path}' is damaged ({error}); run again with --restart to start over"
-                ) from error
-            yield found
+        return iter(self._objects)
+
+    def counts(self, minimum: Sequence[float]) -> tuple[int, ...]:
+        """Number of objects of each class whose score, rounded as in layers, reaches the class's minimum."""
+        return self._objects.counts(minimum)
+
+    def score_counts(self, label: int, minimum: float) -> dict[float, int]:
+        """Number of a class's objects by score, rounded as in layers, from `minimum` on."""
+        return self._objects.score_counts(label, minimum)
 
     def begin_publishing(self) -> None:
         """Records that the files of the result are moved into place from now on, replacing existing ones."""
@@ -278,42 +306,18 @@ class Journal:
         """Whether parts of the result may be in place."""
         return any(self._database.rows("SELECT begun FROM publishing"))
 
-    def counts(self, minimum: Sequence[float]) -> tuple[int, ...]:
-        """Number of objects of each class whose score, rounded as in layers, reaches the class's minimum."""
-        query = f"SELECT COUNT(*) FROM objects WHERE label = ? AND ROUND(score, {SCORE_DIGITS}) >= ?"
-        of_each = (next(self._database.rows(query, limits)) for limits in enumerate(minimum))
-        return tuple(count for (count,) in of_each)
-
-    def score_counts(self, label: int, minimum: float) -> dict[float, int]:
-        """Number of a class's objects by score, rounded as in layers, from `minimum` on."""
-        query = (
-            f"SELECT ROUND(score, {SCORE_DIGITS}) AS rounded, COUNT(*) FROM objects "
-            "WHERE label = ? AND rounded >= ? GROUP BY rounded"
-        )
-        return dict(self._database.rows(query, (label, minimum)))
-
-    def totals(self) -> tuple[int, int]:
-        """Number of tiles without a valid pixel, and of boxes left out for their size."""
-        query = "SELECT COALESCE(SUM(1 - has_data AND unread = ''), 0), COALESCE(SUM(impossible), 0) FROM tiles"
-        ((empty, impossible),) = self._database.rows(query)
-        return empty, impossible
-
 
 def _checksum(row: Sequence[Any]) -> int:
     """Checksum of a tile's row: numbers and text, then bytes."""
     return zlib.crc32(b"".join(value if isinstance(value, bytes) else f"{value!r};".encode() for value in row))
 
 
-def _packed(found: Detections | None) -> tuple[bytes, bytes, bytes]:
-    found = found or Detections.empty()
-    return (
-        found.boxes_xyxy.astype(_BOX).tobytes(),
-        found.scores.astype(_SCORE).tobytes(),
-        found.labels.astype(_LABEL).tobytes(),
-    )
-
-
-def _unpacked(boxes: bytes, scores: bytes, labels: bytes) -> Detections:
-    return Detections(
-        np.frombuffer(boxes, _BOX).reshape(-1, 4), np.frombuffer(scores, _SCORE), np.frombuffer(labels, _LABEL)
-    )
+def _row(outcomes: TileOutcomes) -> tuple[Any, ...]:
+    """A batch's row in the journal, but for its number."""
+    tiles = outcomes.tiles
+    row = (
+        int(tiles.min()), int(tiles.max()), tiles.astype(_TILE).tobytes(), outcomes.counts.astype(_COUNT).tobytes(),
+        outcomes.impossible.astype(_COUNT).tobytes(), outcomes.distances.astype(_DISTANCE).tobytes(),
+        *packed_boxes(outcomes.found),
+    )  # fmt: skip
+    return (*row, _checksum(row))

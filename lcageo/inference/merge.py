@@ -1,11 +1,13 @@
-"""Merging the detections of all tiles into those of the scene, each object once, band by band.
+"""Merging the detections of all tiles into those of the scene, each object once.
 
-A rule for boxes that a tile's edge has cut, then exact greedy NMS over the whole scene. Tiles come row by row, so that
-boxes above the next row can no longer change: they are returned and freed.
+A rule for boxes that a tile's edge has cut, then exact greedy NMS over the whole scene. Both only look at boxes that
+overlap, so a scene is merged in cells of some hundred tiles, each by itself and on any worker: what no tile of another
+cell can overlap is final there. The rest, along the seams of the cells, is merged row of cells by row of cells.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +16,17 @@ from numpy.typing import NDArray
 from lcageo.config import MergeMetric
 from lcageo.detections import Detections
 from lcageo.nms import decided, overlap, touching_pairs
+from lcageo.scene.tiles import TileGrid
+from lcageo.tile_outcomes import TileOutcomes
 
 Index = NDArray[np.int64]
-Box = tuple[float, float, float, float]
+FloatArray = NDArray[np.float64]
 
 SEAM_TOLERANCE_PX = 4.0
 """A box that ends this close (scene pixels) to a tile's interior edge may have been cut by it."""
+CELL_TILES = 16
+"""Tiles of the first pass along each side of a cell: together some ten thousand boxes, whose arrays fit in a core's
+cache, and of which a tenth lie at the cell's seams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +62,38 @@ class Seen:
     """(N,) True for boxes that are already discarded, but may still make others yield."""
 
     @classmethod
-    def by(cls, found: Detections, tile: int, bounds: Box, gone: NDArray[np.bool_] | None = None) -> Seen:
-        """The boxes that one tile saw."""
-        count = len(found)
-        discarded = np.zeros(count, np.bool_) if gone is None else gone
-        return cls(found, np.full(count, tile), np.tile(np.array(bounds), (count, 1)), discarded)
+    def of(
+        cls,
+        found: Detections,
+        tile_of: Index,
+        tiles_xyxy: FloatArray,
+        rule: MergeRule,
+        lengths_px: FloatArray | tuple[float, float] = (0.0, np.inf),
+    ) -> Seen:
+        """Boxes with an area inside their tile and the scene, which they are clipped to.
+
+        Args:
+            found: N boxes, scene pixels.
+            tile_of: see the attributes.
+            tiles_xyxy: likewise.
+            rule: with the scene's size.
+            lengths_px: (N, 2) or for all: range of the longer sides of the boxes that count, in the rule's unit. Others
+                are not returned, but still make parts of the same object yield that another tile has cut.
+        """
+        limits = np.minimum(tiles_xyxy[:, 2:], [rule.scene_width, rule.scene_height])
+        lower, upper = np.tile(tiles_xyxy[:, :2], 2), np.tile(limits, 2)
+        boxes = np.clip(found.boxes_xyxy.astype(np.float64), lower, upper)
+        longer, lengths_px = lengths(boxes, rule.length_unit), np.asarray(lengths_px)
+        gone = np.asarray((longer < lengths_px[..., 0]) | (longer >= lengths_px[..., 1]), np.bool_)
+        has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
+        seen = cls(Detections(boxes, found.scores, found.labels), tile_of, tiles_xyxy, gone)
+        return seen if has_area.all() else seen.selected(has_area)
 
     @classmethod
     def joined(cls, parts: list[Seen]) -> Seen:
         """Concatenates parts, in their order."""
         if not parts:
-            return cls.by(Detections.empty(), 0, (0.0, 0.0, 0.0, 0.0))
+            return cls(Detections.empty(), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.bool_))
         return cls(
             Detections.joined([part.found for part in parts]),
             np.concatenate([part.tile_of for part in parts]),
@@ -79,56 +107,135 @@ class Seen:
 
 
 class Merger:
-    """Takes the tiles of a scene row by row, and returns the objects that are final.
+    """Takes the boxes of a scene part by part, and returns the objects that are final.
 
     All that it returns, taken together, is the result of one pass over all boxes of the scene, however often it is
-    called. It holds the boxes at and below the frontier, and those above that depend on them through overlaps.
+    called. It holds the boxes that others may still overlap, and those that depend on them through overlaps.
     """
 
     def __init__(self, rule: MergeRule) -> None:
         self._rule = rule
-        self._parts: list[Seen] = []
+        self.held = Seen.joined([])
+        """Boxes that are not decided, or that may still make others yield."""
 
-    @property
-    def held(self) -> int:
-        """Number of boxes kept in memory."""
-        return sum(len(part.found) for part in self._parts)
+    def add(self, seen: Seen) -> None:
+        """Adds boxes."""
+        self.held = Seen.joined([self.held, seen])
 
-    def add(self, found: Detections, tile: int, bounds: Box, lengths_px: tuple[float, float] = (0.0, np.inf)) -> None:
-        """Adds the boxes that one tile saw.
-
-        Args:
-            found: scene pixels.
-            tile: index of the tile.
-            bounds: of the tile, scene pixels; boxes are clipped to them and to the scene.
-            lengths_px: range of the longer sides of the boxes that count, in the rule's unit. Others are not returned,
-                but still make parts of the same object yield that another tile has cut.
-        """
-        right, bottom = min(bounds[2], self._rule.scene_width), min(bounds[3], self._rule.scene_height)
-        boxes = np.clip(found.boxes_xyxy.astype(np.float64), np.tile(bounds[:2], 2), [right, bottom, right, bottom])
-        has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
-        if has_area.any():
-            cut = Detections(boxes, found.scores, found.labels).selected(has_area)
-            longer = lengths(cut.boxes_xyxy.astype(np.float64), self._rule.length_unit)
-            gone = np.asarray((longer < lengths_px[0]) | (longer >= lengths_px[1]), np.bool_)
-            self._parts.append(Seen.by(cut, tile, bounds, gone))
-
-    def final(self, frontier: float = np.inf) -> Detections:
+    def final(self, complete: Callable[[FloatArray], NDArray[np.bool_]] | None = None) -> Detections:
         """The objects that are final and were not returned before, best score first.
 
         Args:
-            frontier: scene pixels; no further tile starts above it.
+            complete: from (N, 4) boxes to (N,) True where no box that is still to be added shares area with them; None:
+                none is to be added.
         """
-        rule, seen = self._rule, Seen.joined(self._parts)
+        rule, seen = self._rule, self.held
+        if not len(seen.found):
+            return seen.found
         gone = seen.gone | yields_at_seam(seen, rule)
-        complete = seen.found.boxes_xyxy[:, 3] <= frontier
+        boxes = seen.found.boxes_xyxy.astype(np.float64)
+        is_complete = np.ones(len(boxes), np.bool_) if complete is None else complete(boxes)
         rest = np.flatnonzero(~gone)
-        kept, dropped = decided(seen.found.selected(rest), complete[rest], rule.threshold, rule.metric, rule.agnostic)
+        kept, dropped = decided(
+            seen.found.selected(rest), is_complete[rest], rule.threshold, rule.metric, rule.agnostic
+        )
         final = seen.found.selected(rest[kept])
         gone[rest[kept]] = gone[rest[dropped]] = True
-        kept_on = Seen(seen.found, seen.tile_of, seen.tiles_xyxy, gone).selected(~(gone & complete))
-        self._parts = [kept_on] if len(kept_on.found) else []
+        self.held = Seen(seen.found, seen.tile_of, seen.tiles_xyxy, gone).selected(~(gone & is_complete))
         return final
+
+
+@dataclass(frozen=True, slots=True)
+class MergedPass:
+    """What merging must know of a pass over a scene."""
+
+    grid: TileGrid
+    first: int
+    """Number of its first tile."""
+    lengths_px: tuple[float, float]
+    """Lengths of the objects that it reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The tiles of all passes whose centres lie in one cell of the scene."""
+
+    row: int
+    column: int
+    outcomes: TileOutcomes
+    """Numbered over all passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergedCell:
+    """What merging one cell gave."""
+
+    row: int
+    final: Detections
+    """Objects that no tile of another cell can change."""
+    open: Seen
+    """Boxes that are merged with those of other cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """How a scene is merged: the same for all of its cells."""
+
+    rule: MergeRule
+    passes: tuple[MergedPass, ...]
+    min_scores: NDArray[np.float32] | None = None
+    """(K,) scores that objects must exceed, per class; None: all count."""
+
+    def cells_of(self, axis: int, one: MergedPass) -> Index:
+        """(rows or columns,) cell that each row (axis 1) or column (axis 0) of a pass's tiles belongs to, ascending."""
+        low, high = _edges(one.grid, axis)
+        own = _edges(self.passes[0].grid, axis)[0]
+        side = CELL_TILES * (own[1] - own[0] if len(own) > 1 else np.inf)
+        return np.floor((low + high) / 2 / side).astype(np.int64)
+
+    def merged(self, cell: Cell) -> MergedCell:
+        """Merges a cell by itself."""
+        merger = Merger(self.rule)
+        for one in self.passes:
+            outcomes = cell.outcomes
+            inside = (outcomes.tiles >= one.first) & (outcomes.tiles < one.first + len(one.grid))
+            outcomes = outcomes.selected(inside)
+            found, tile_of = outcomes.found, outcomes.tile_of_box()
+            if self.min_scores is not None:
+                enough = found.scores > self.min_scores[found.labels]
+                found, tile_of = found.selected(enough), tile_of[enough]
+            merger.add(Seen.of(found, tile_of, one.grid.bounds(tile_of - one.first), self.rule, one.lengths_px))
+        final = merger.final(lambda boxes: self._inside(boxes, cell))
+        return MergedCell(cell.row, final, merger.held)
+
+    def _inside(self, boxes: FloatArray, cell: Cell) -> NDArray[np.bool_]:
+        """(N,) True for boxes that share area with tiles of this cell only."""
+        inside = np.ones(len(boxes), np.bool_)
+        for one in self.passes:
+            for axis, own in ((0, cell.column), (1, cell.row)):
+                (low, high), cells = _edges(one.grid, axis), self.cells_of(axis, one)
+                first = np.searchsorted(high, boxes[:, axis], side="right")
+                last = np.searchsorted(low, boxes[:, axis + 2], side="left") - 1
+                inside &= (cells[first] == own) & (cells[last] == own)
+        return inside
+
+    def above(self, row: int) -> Callable[[FloatArray], NDArray[np.bool_]]:
+        """Whether boxes lie above all tiles of this row of cells and those below; for `Merger.final`."""
+        tops = [_edges(one.grid, 1)[0][self.cells_of(1, one) >= row] for one in self.passes]
+        frontier = min((top[0] for top in tops if len(top)), default=np.inf)
+        return lambda boxes: boxes[:, 3] <= frontier
+
+
+def merged_cell(merging: Merging, cell: Cell) -> MergedCell:
+    """See `Merging.merged`; for `TileRunner.map`."""
+    return merging.merged(cell)
+
+
+def _edges(grid: TileGrid, axis: int) -> tuple[FloatArray, FloatArray]:
+    """(M,) lower and (M,) upper edges of the grid's columns (axis 0) or rows (axis 1), scene pixels."""
+    starts = np.array(grid.row_starts if axis else grid.col_starts)
+    length = grid.tile_height if axis else grid.tile_width
+    return starts * grid.scale[axis], (starts + length) * grid.scale[axis]
 
 
 def lengths(boxes_xyxy: NDArray[np.float64], unit: tuple[float, float]) -> NDArray[np.float64]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lcageo.config import Engine
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
-from lcageo.inference.journal import TileOutcome
 from lcageo.inference.plan import ScenePlan
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
@@ -25,6 +24,7 @@ from lcageo.scene.look import look
 from lcageo.scene.order import MAX_CACHE_BYTES, reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
+from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 
 READ_THREADS = 2
 IN_FLIGHT = 2
@@ -33,8 +33,12 @@ RECORD_AFTER_S = 1.0
 """Tiles that are not run, because they are empty or unreadable, are recorded after this time if no batch ends earlier.
 """
 Warn = Callable[[str], None]
-Outcomes = Generator[list[TileOutcome], None, None]
+Outcomes = Generator[list[TileOutcomes], None, None]
 Image = NDArray[np.uint8]
+Common = TypeVar("Common")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Results = Generator[Result, None, None]
 
 
 class TileRunner(Protocol):
@@ -57,7 +61,7 @@ class TileRunner(Protocol):
         """Number of scenes that keep it busy."""
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
-        """Yields the outcomes of tiles, some at a time, in any order; a list may be empty.
+        """Yields the outcomes of tiles in any order, as parts that ended at the same time; a list may be empty.
 
         Args:
             plan: of the scene.
@@ -67,6 +71,29 @@ class TileRunner(Protocol):
         Raises:
             DeviceMemoryError: if a device cannot hold a single tile.
         """
+
+    def map(self, function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]) -> Results[Result]:
+        """Yields `function(common, item)` of each item, in their order.
+
+        Args:
+            function: of a module, without side effects; a cluster runs it on its workers.
+            common: what all calls share.
+            items: taken as results are.
+        """
+
+
+class Map(Protocol):
+    """`TileRunner.map`."""
+
+    def __call__(
+        self, function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]
+    ) -> Results[Result]:
+        """See there."""
+
+
+def map_here(function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]) -> Results[Result]:
+    """`TileRunner.map` in this process."""
+    return (function(common, item) for item in items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +121,17 @@ class LocalRunner:
         """One scene, which uses the whole machine."""
         return 1
 
+    def map(self, function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]) -> Results[Result]:
+        """See `TileRunner.map`."""
+        return map_here(function, common, items)
+
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """See `TileRunner.run`; tiles that are not run come with the next batch."""
+        with closing(self._run(plan, todo, warn)) as batches:
+            for outcomes in batches:
+                yield [TileOutcomes.of(outcomes)] if outcomes else []
+
+    def _run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Generator[list[TileOutcome], None, None]:
         not_run: list[TileOutcome] = []
         yielded = time.monotonic()
         info = plan.reader.scene.info

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,16 +17,25 @@ from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.journal import Earlier, Journal
-from lcageo.inference.merge import SEAM_TOLERANCE_PX, Merger, MergeRule, lengths
+from lcageo.inference.merge import (
+    SEAM_TOLERANCE_PX,
+    Cell,
+    MergedPass,
+    Merger,
+    MergeRule,
+    Merging,
+    lengths,
+    merged_cell,
+)
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
-from lcageo.inference.runner import LocalRunner, TileRunner, Warn
+from lcageo.inference.runner import LocalRunner, Map, TileRunner, Warn, map_here
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import hint_scores, written_scores
 from lcageo.scene.raster import Scene
-from lcageo.scene.tiles import Tile
 from lcageo.stop import StopRequest
+from lcageo.tile_outcomes import TileOutcomes
 from lcageo.vector.record import TileCounts
 
 
@@ -136,7 +144,7 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
         run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
     # Candidates that are only for the review or for the choice of tiles are left out before merging: at a seam, they
     # could make an object yield.
-    merge(plan, config.for_model(card.iou), journal, written_scores(card, config))
+    merge(plan, config.for_model(card.iou), journal, written_scores(card, config), run.runner.map)
     outside = plan.outside_tiles
     tiles = TileCounts(wanted + outside, outside, empty, len(holes), wanted - empty - len(holes))
     distance = journal.distance(plan.first, plan.first + len(plan.grid))
@@ -189,9 +197,9 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:
         run.on_progress(path, progress)
         with closing(run.runner.run(one, np.flatnonzero(todo), run.warn)) as batches:  # stops the reading threads
             for outcomes in batches:
-                journal.add([replace(outcome, tile=one.first + outcome.tile) for outcome in outcomes])
-                found = sum(len(outcome.found) for outcome in outcomes if outcome.found is not None)
-                progress = replace(progress, done=progress.done + len(outcomes), found=progress.found + found)
+                journal.add([part.numbered_from(one.first) for part in outcomes])
+                ended, found = sum(map(len, outcomes)), sum(len(part.found) for part in outcomes)
+                progress = replace(progress, done=progress.done + ended, found=progress.found + found)
                 run.on_progress(path, progress)
                 if run.stop is not None and run.stop.asked and progress.done < progress.total:
                     raise InterruptedRunError(
@@ -213,8 +221,6 @@ def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journa
     minimum = np.array(hints)
     centres = [np.zeros((0, 2))]
     for outcome in journal.outcomes(first.first, first.first + len(first.grid)):
-        if outcome.found is None or not len(outcome.found):
-            continue
         boxes = outcome.found.boxes_xyxy.astype(np.float64)
         small = lengths(boxes, first.grid.scale) < one.lengths_px[1]
         small &= outcome.found.scores > minimum[outcome.found.labels]
@@ -223,16 +229,24 @@ def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journa
 
 
 def merge(
-    plan: ScenePlan, config: DetectConfig, journal: Journal, min_scores: NDArray[np.float32] | None = None
+    plan: ScenePlan,
+    config: DetectConfig,
+    journal: Journal,
+    min_scores: NDArray[np.float32] | None = None,
+    each: Map = map_here,
 ) -> None:
     """Merges the detections of all tiles and records the scene's objects in the journal; arguments as in `merged`."""
     journal.forget_objects()
-    for part in merged(plan, config, journal, min_scores):
+    for part in merged(plan, config, journal, min_scores, each):
         journal.keep(part)
 
 
 def merged(
-    plan: ScenePlan, config: DetectConfig, journal: Journal, min_scores: NDArray[np.float32] | None = None
+    plan: ScenePlan,
+    config: DetectConfig,
+    journal: Journal,
+    min_scores: NDArray[np.float32] | None = None,
+    each: Map = map_here,
 ) -> Iterator[Detections]:
     """The scene's objects inside the area of interest, merged from those of its tiles, part by part.
 
@@ -241,28 +255,41 @@ def merged(
         config: how to merge.
         journal: with the tiles.
         min_scores: (K,) scores that they must exceed, per class; None: all count.
+        each: what merges the cells of the scene, see `TileRunner.map`.
     """
-    merger = Merger(_merge_rule(plan, config))
-    frontier = 0.0
-    for one, tile, found in _from_above(plan, journal):
-        if tile.bounds[1] > frontier:  # boxes above this tile are complete
-            frontier = tile.bounds[1]
-            yield _inside(plan, merger.final(frontier))
-        if min_scores is not None:
-            found = found.selected(found.scores > min_scores[found.labels])
-        merger.add(found, tile.index, tile.bounds, one.lengths_px)
-    yield _inside(plan, merger.final())
+    passes = tuple(MergedPass(one.grid, one.first, one.lengths_px) for one in plan.passes)
+    merging = Merging(_merge_rule(plan, config), passes, min_scores)
+    seams, row = Merger(merging.rule), 0
+    with closing(each(merged_cell, merging, _cells(merging, journal))) as cells:
+        for cell in cells:
+            if cell.row != row:
+                row = cell.row
+                yield _inside(plan, seams.final(merging.above(row)))
+            seams.add(cell.open)
+            yield _inside(plan, cell.final)
+    yield _inside(plan, seams.final())
 
 
-def _from_above(plan: ScenePlan, journal: Journal) -> Iterator[tuple[ScenePlan, Tile, Detections]]:
-    """The tiles of all passes in which anything could be found, with their pass and boxes, from the top down."""
+def _cells(merging: Merging, journal: Journal) -> Iterator[Cell]:
+    """The cells of a scene with their tiles' outcomes, row by row; those without boxes are left out."""
+    rows = [merging.cells_of(1, one) for one in merging.passes]
+    columns = [merging.cells_of(0, one) for one in merging.passes]
+    for row in np.unique(np.concatenate(rows)).tolist():
+        parts, cells = [], []
+        for one, of_row, of_column in zip(merging.passes, rows, columns, strict=True):
+            across = len(of_column)
+            first, last = np.searchsorted(of_row, [row, row + 1]).tolist()
+            for outcomes in journal.outcomes(one.first + first * across, one.first + last * across):
+                outcomes = outcomes.selected(outcomes.counts > 0)
+                parts.append(outcomes)
+                cells.append(of_column[(outcomes.tiles - one.first) % across])
+        yield from _divided(row, TileOutcomes.joined(parts), np.concatenate([np.zeros(0, np.int64), *cells]))
 
-    def of_pass(one: ScenePlan) -> Iterator[tuple[ScenePlan, Tile, Detections]]:
-        for outcome in journal.outcomes(one.first, one.first + len(one.grid)):
-            if outcome.found is not None:
-                yield one, plan.tile(outcome.tile), outcome.found
 
-    return heapq.merge(*map(of_pass, plan.passes), key=lambda entry: entry[1].bounds[1])
+def _divided(row: int, outcomes: TileOutcomes, cells: NDArray[np.int64]) -> Iterator[Cell]:
+    """Cells from a row's tiles (T) and the column of cells (T,) of each."""
+    for column in np.unique(cells).tolist():
+        yield Cell(row, column, outcomes.selected(cells == column))
 
 
 def _merge_rule(plan: ScenePlan, config: DetectConfig) -> MergeRule:

@@ -77,11 +77,12 @@ class TileGrid(Sequence[Tile]):
     def __iter__(self) -> Iterator[Tile]:
         return (self[index] for index in range(len(self)))
 
-    def bounds(self) -> NDArray[np.float64]:
-        """(len, 4) x1, y1, x2, y2 of all tiles in scene pixels, float64."""
-        left, top = np.meshgrid(self.col_starts, self.row_starts)  # (rows, columns)
+    def bounds(self, tiles: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """(N, 4) x1, y1, x2, y2 of tiles, by default all, in scene pixels, float64."""
+        rows, columns = np.divmod(np.arange(len(self)) if tiles is None else tiles, len(self.col_starts))
+        left, top = np.array(self.col_starts)[columns], np.array(self.row_starts)[rows]
         corners = np.stack([left, top, left + self.tile_width, top + self.tile_height], axis=-1)
-        return np.asarray(corners.reshape(-1, 4) * np.array([*self.scale, *self.scale]), np.float64)
+        return np.asarray(corners * np.array([*self.scale, *self.scale]), np.float64)
 
     def holding(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(len,) True for tiles that hold any of some points, scene pixels; takes no more time with more tiles."""

@@ -28,7 +28,7 @@ import numpy as np
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.inference.cluster import UNIT_BATCHES, cluster_runner
-from lcageo.inference.journal import Journal, TileOutcome
+from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import merge, run_tiles

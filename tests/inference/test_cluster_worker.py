@@ -47,7 +47,8 @@ def test_a_unit_gives_what_the_local_runner_gives(untrained: Path, tmp_path: Pat
     with open_scene(write_scene(tmp_path / "a.tif", noise(400, 400))) as scene:
         plan = plan_scene(scene, model.card, model.config)
         outcomes, messages = run_unit(SceneWork.of(plan), model, 2, tiles)
-        expected = [one for some in LocalRunner(predictor_of(model), 2).run(plan, tiles, print) for one in some]
+        parts = [part for some in LocalRunner(predictor_of(model), 2).run(plan, tiles, print) for part in some]
+    expected = [one for part in parts for one in part]
     assert [one.tile for one in outcomes] == [one.tile for one in expected] == [0, 3] and messages == []
     for one, other in zip(outcomes, expected, strict=True):
         assert one.found is not None and other.found is not None and len(one.found) > 0

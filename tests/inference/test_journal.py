@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -21,18 +22,19 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, Failing, PowerCutError
 from support.scenes import squares, write_scene
 
+from lcageo import ranked
 from lcageo.config import DetectConfig, Passes
 from lcageo.database import delete_database
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
-from lcageo.inference import journal as journal_module
 from lcageo.inference import results, runner
 from lcageo.inference.jobs import Job
-from lcageo.inference.journal import Earlier, Journal, TileOutcome, journal_path
+from lcageo.inference.journal import Earlier, Journal, journal_path
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
 from lcageo.nms import ranking
+from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.vector.target import FileTarget
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
@@ -150,7 +152,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         code = f"from lcageo.inference.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "another process is writing the same result" in second.stderr
-        journal.add([TileOutcome(0, None)])
+        journal.add([TileOutcomes.of([TileOutcome(0, None)])])
     with Journal.open(path, {"model": "a"}) as journal:
         assert journal.done().tolist() == [0]
 
@@ -169,7 +171,7 @@ def test_a_journal_damaged_in_its_middle_is_named_too(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     many = Detections(np.zeros((200, 4)), np.zeros(200, np.float32), np.zeros(200, np.int64))
     with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(tile, many) for tile in range(40)])
+        journal.add([TileOutcomes.of([TileOutcome(tile, many) for tile in range(40)])])
     content = bytearray(path.read_bytes())
     content[20_000:-20_000] = bytes(len(content) - 40_000)
     path.write_bytes(content)
@@ -183,8 +185,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("journal") / "journal"
     found = Detections(np.arange(24.0).reshape(6, 4), np.linspace(0, 1, 6, dtype=np.float32), np.arange(6))
     with Journal.open(path, {"model": "a"}) as journal:
-        journal.add([TileOutcome(tile, found) for tile in range(9)])
-        journal.add([TileOutcome(9, None), TileOutcome(10, None, unread="the disk is damaged")])
+        journal.add([TileOutcomes.of([TileOutcome(tile, found) for tile in range(9)])])
+        journal.add([TileOutcomes.of([TileOutcome(9, None), TileOutcome(10, None, unread="the disk is damaged")])])
         journal.keep(found)
     return path
 
@@ -203,7 +205,7 @@ def test_a_damaged_journal_is_reported_or_gives_what_was_written(
     path.write_bytes(content)
     with suppress(OutputError, UsageError), Journal.open(path, {"model": "a"}) as journal:
         assert set(journal.done()) <= set(range(10)) and len(journal.unread()) <= 1
-        for outcome in journal.outcomes():
+        for outcome in (outcome for some in journal.outcomes() for outcome in some):
             if outcome.found is not None:
                 assert outcome.found.boxes_xyxy.tolist() == np.arange(24.0).reshape(6, 4).tolist()
         list(journal.objects())
@@ -216,15 +218,29 @@ def test_a_number_that_changed_in_a_journal_is_damage(written: Path, tmp_path: P
     box, content = np.arange(4.0).tobytes(), written.read_bytes()
     assert content.count(box) == 9
     path.write_bytes(content.replace(box, np.array([0.0, 1.0, 2.0, 5.0]).tobytes(), 1))
-    with pytest.raises(OutputError, match=r"damaged \(tile \d is not as it was written\); use --restart"):
+    with pytest.raises(OutputError, match=r"damaged \(batch \d is not as it was written\); use --restart"):
         Journal.open(path, {"model": "a"})
+
+
+def test_a_journal_of_another_format_is_refused_and_restart_replaces_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with sqlite3.connect(path) as old:  # as version 0.1 made it
+        old.execute("CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        old.execute("INSERT INTO identity VALUES ('journal format', '3')")
+        old.execute("CREATE TABLE objects (score REAL, label INTEGER, x1 REAL, y1 REAL, x2 REAL, y2 REAL)")
+    old.close()
+    with pytest.raises(UsageError, match=r"\(journal format 3, now 4\); resume it with that version, or use --restart"):
+        Journal.open(path, {})
+    with Journal.open(path, {}, Earlier.NONE) as journal:
+        journal.add([TileOutcomes.of([TileOutcome(0, Detections.empty())])])
+        assert journal.done().tolist() == [0]
 
 
 def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal.open(path, {"device": "cuda"}).close()
     with Journal.open(path, {"device": "cpu"}) as journal:
-        journal.add([TileOutcome(0, None)])
+        journal.add([TileOutcomes.of([TileOutcome(0, None)])])
     with pytest.raises(UsageError, match='device "cpu", now "cuda"'):
         Journal.open(path, {"device": "cuda"})
 
@@ -232,10 +248,10 @@ def test_settings_may_change_while_nothing_is_done(tmp_path: Path) -> None:
 def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])
+        journal.add([TileOutcomes.of([TileOutcome(0, None), TileOutcome(1, None, unread="the network is down")])])
     with Journal.open(path, {}) as journal:
         assert journal.done().tolist() == [0] and journal.unread() == [(1, "the network is down")]
-        journal.add([TileOutcome(1, None)])
+        journal.add([TileOutcomes.of([TileOutcome(1, None)])])
         assert journal.done().tolist() == [0, 1] and journal.unread() == [] and journal.totals() == (2, 0)
 
 
@@ -243,23 +259,24 @@ def test_a_full_disk_is_an_error_and_the_run_resumes_once_there_is_space(small_d
     path, filler = small_disk / "journal", small_disk / "filler"
     many = Detections(np.zeros((2000, 4)), np.zeros(2000, np.float32), np.zeros(2000, np.int64))
     with Journal.open(path, {}) as journal:
-        journal.add([TileOutcome(0, None)])
+        journal.add([TileOutcomes.of([TileOutcome(0, None)])])
         filler.write_bytes(bytes(150_000))
         with pytest.raises(OutputError, match=r"cannot be written.* make space, then run the same command again"):
             for tile in range(1, 100):
-                journal.add([TileOutcome(tile, many)])
+                journal.add([TileOutcomes.of([TileOutcome(tile, many)])])
     filler.unlink()
     with Journal.open(path, {}) as journal:
         done = journal.done().tolist()
         assert done == list(range(len(done))) and done[0] == 0
-        journal.add([TileOutcome(200, None)])
+        journal.add([TileOutcomes.of([TileOutcome(200, None)])])
 
 
 def test_a_batch_is_recorded_completely_or_not_at_all(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "journal", {}) as journal:
-        journal.add([TileOutcome(5, None)])
-        with pytest.raises(OutputError):
-            journal.add([TileOutcome(4, None), TileOutcome(6, None, impossible=None)])  # type: ignore[arg-type]
+        journal.add([TileOutcomes.of([TileOutcome(5, None)])])
+        no_text = TileOutcome(6, None, unread="\ud800")
+        with pytest.raises(UnicodeEncodeError):
+            journal.add([TileOutcomes.of([TileOutcome(4, None)]), TileOutcomes.of([no_text])])
         assert journal.done().tolist() == [5]
 
 
@@ -271,8 +288,8 @@ def test_a_batch_is_recorded_completely_or_not_at_all(tmp_path: Path) -> None:
 def test_what_is_recorded_is_read_back_to_the_bit(boxes: NDArray[np.float64], impossible: int) -> None:
     found = Detections(boxes, np.linspace(0, 1, len(boxes), dtype=np.float32), np.arange(len(boxes)))
     with Journal.in_memory() as journal:
-        journal.add([TileOutcome(7, found, impossible), TileOutcome(3, None)])
-        first, second = journal.outcomes()
+        journal.add([TileOutcomes.of([TileOutcome(7, found, impossible), TileOutcome(3, None)])])
+        ((second, first),) = journal.outcomes()
         assert journal.totals() == (1, impossible)
     assert first == TileOutcome(3, None) and second.found is not None and second.impossible == impossible
     for name in ("boxes_xyxy", "scores", "labels"):
@@ -283,14 +300,20 @@ def test_the_distance_of_a_scene_is_the_median_of_its_tiles(tmp_path: Path) -> N
     with Journal.open(tmp_path / "journal", {}) as journal:
         assert journal.distance() is None
         distances = [0.5, None, 2.0, 0.75, 9.0]
-        journal.add([TileOutcome(tile, Detections.empty(), distance=one) for tile, one in enumerate(distances)])
+        journal.add(
+            [
+                TileOutcomes.of(
+                    [TileOutcome(tile, Detections.empty(), distance=one) for tile, one in enumerate(distances)]
+                )
+            ]
+        )
     with Journal.open(tmp_path / "journal", {}) as journal:
-        assert [outcome.distance for outcome in journal.outcomes()] == distances
+        assert [outcome.distance for some in journal.outcomes() for outcome in some] == distances
         assert (journal.distance(), journal.distance(0, 4)) == (1.375, 0.75)
 
 
 def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "OBJECTS_AT_ONCE", 7)
+    monkeypatch.setattr(ranked, "AT_ONCE", 7)
     rng = np.random.default_rng(0)
     corners = rng.integers(0, 3, (50, 2)) * 10.0 + 1 / 3
     scores = rng.choice([0.1, 0.2, 0.7], 50).astype(np.float32)
@@ -306,10 +329,10 @@ def test_objects_come_back_in_parts_best_first(monkeypatch: pytest.MonkeyPatch) 
             assert journal.score_counts(1, least) == Counter(ours.tolist())
         journal.forget_objects()
         assert list(journal.objects()) == []
-    together, ranked = Detections.joined(parts), found.selected(ranking(found))
+    together, expected = Detections.joined(parts), found.selected(ranking(found))
     assert max(map(len, parts)) == 7
     for name in ("boxes_xyxy", "scores", "labels"):
-        assert np.array_equal(getattr(together, name), getattr(ranked, name))
+        assert np.array_equal(getattr(together, name), getattr(expected, name))
 
 
 def test_a_scene_that_is_unreachable_at_the_end_loses_no_tile(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

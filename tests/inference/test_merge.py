@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.crowds import as_rows, plain_nms, plain_overlap
 
 from lcageo.config import MergeMetric
 from lcageo.detections import Detections
-from lcageo.inference.merge import Box, Merger, MergeRule
+from lcageo.inference import merge
+from lcageo.inference.merge import Cell, MergedPass, Merger, MergeRule, Merging, Seen, merged_cell
 from lcageo.nms import nms, ranking
+from lcageo.scene.tiles import plan_tiles
+from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 
+Box = tuple[float, float, float, float]
 Tiles = list[tuple[Box, Detections]]
 TILES: list[Box] = [(0, 0, 100, 100), (80, 0, 180, 100), (60, 0, 180, 100)]
 
@@ -27,10 +32,14 @@ def seen(*rows: tuple[int, float, float, float], labels: tuple[int, ...] = ()) -
 
 
 def merged(tiles: Tiles, threshold: float = 0.6) -> Detections:
-    merger = Merger(MergeRule(180, 100, threshold))
+    merger = Merger(rule := MergeRule(180, 100, threshold))
     for bounds, found in tiles:
-        merger.add(found, TILES.index(bounds), bounds)
+        merger.add(seen_by(TILES.index(bounds), bounds, found, rule))
     return merger.final()
+
+
+def seen_by(tile: int, bounds: Box, found: Detections, rule: MergeRule) -> Seen:
+    return Seen.of(found, np.full(len(found), tile), np.tile(np.array(bounds, np.float64), (len(found), 1)), rule)
 
 
 def test_a_cut_box_yields_to_the_neighbour_that_saw_the_whole_though_it_scores_less() -> None:
@@ -122,10 +131,10 @@ def in_bands(tiles: Tiles, rule: MergeRule, asked: int) -> Detections:
     numbers = {bounds: number for number, (bounds, _) in enumerate(tiles)}
     for index, top in enumerate(tops):
         if index and index % asked == 0:
-            parts.append(merger.final(top))
+            parts.append(merger.final(lambda boxes, top=top: boxes[:, 3] <= top))  # type: ignore[misc]
         for bounds, found in tiles:
             if bounds[1] == top:
-                merger.add(found, numbers[bounds], bounds)
+                merger.add(seen_by(numbers[bounds], bounds, found, rule))
     joined = Detections.joined([*parts, merger.final()])
     return joined.selected(ranking(joined))
 
@@ -147,9 +156,81 @@ def test_merging_does_not_depend_on_tile_order_and_is_idempotent(seed: int) -> N
 
 
 def test_a_merger_forgets_what_is_final() -> None:
-    merger = Merger(MergeRule(100, 10_000, 0.6))
+    merger = Merger(rule := MergeRule(100, 10_000, 0.6))
     box = np.array([[10.0, 10.0, 20.0, 20.0]])
     for row in range(100):
-        merger.add(Detections(box + [0, row * 100, 0, row * 100], np.ones(1, np.float32), np.zeros(1, np.int64)), row,
-                   (0, row * 100, 100, row * 100 + 120))  # fmt: skip
-        assert len(merger.final((row + 1) * 100)) == 1 and merger.held == 0
+        found = Detections(box + [0, row * 100, 0, row * 100], np.ones(1, np.float32), np.zeros(1, np.int64))
+        merger.add(seen_by(row, (0, row * 100, 100, row * 100 + 120), found, rule))
+        below = (row + 1) * 100
+        assert len(merger.final(lambda boxes, below=below: boxes[:, 3] <= below)) == 1  # type: ignore[misc]
+        assert len(merger.held.found) == 0
+
+
+def passes_of(seed: int) -> tuple[Merging, dict[int, tuple[Box, Detections]]]:
+    """A scene that one to three passes read, and what each of their tiles saw; some tiles saw nothing."""
+    rng = np.random.default_rng(seed)
+    width, height = rng.integers(10, 130, 2).tolist()
+    centres, sides = rng.uniform(0, (width, height), (int(rng.integers(1, 16)), 2)), rng.uniform(2, 40, 2)
+    overlap, passes, seen, first = int(rng.integers(0, 20)), [], {}, 0
+    for scale in (1.0, 2.0, 0.5)[: int(rng.integers(1, 4))]:
+        grid = plan_tiles(width, height, 32, overlap, (scale, scale))
+        passes.append(MergedPass(grid, first, (0.0, np.inf)))
+        for tile in grid:
+            left, top, right, bottom = tile.bounds
+            middle = centres + rng.normal(0, 1.0, centres.shape).round(int(rng.integers(0, 3)))
+            boxes = np.concatenate([middle - sides / 2, middle + sides / 2], axis=1)
+            limits = [min(right, width), min(bottom, height)]
+            cut = np.clip(boxes, [left, top] * 2, limits * 2)
+            there = (cut[:, 2:] > cut[:, :2]).all(axis=1) & (rng.random(len(cut)) < 0.9)
+            scores = rng.choice([0.3, 0.5, 0.7, 0.9], len(cut)).astype(np.float32)
+            found = Detections(cut, scores, rng.integers(0, 2, len(cut))).selected(there)
+            seen[first + tile.index] = tile.bounds, found
+        first += len(grid)
+    rule = MergeRule(width, height, float(rng.choice([0.0, 0.2, 0.6])), agnostic=bool(rng.integers(2)))
+    return Merging(rule, tuple(passes)), seen
+
+
+def in_cells(merging: Merging, seen: dict[int, tuple[Box, Detections]]) -> tuple[Detections, int]:
+    """The scene merged cell by cell, as `scene.merged` does it, and the number of objects that no seam concerned."""
+    seams, parts, alone, row = Merger(merging.rule), [], 0, 0
+    cells: dict[tuple[int, int], list[int]] = {}
+    for number in seen:
+        one = next(one for one in reversed(merging.passes) if number >= one.first)
+        down, across = divmod(number - one.first, len(one.grid.col_starts))
+        place = int(merging.cells_of(1, one)[down]), int(merging.cells_of(0, one)[across])
+        cells.setdefault(place, []).append(number)
+    for (down, across), numbers in sorted(cells.items()):
+        outcomes = TileOutcomes.of([TileOutcome(number, seen[number][1]) for number in numbers])
+        done = merged_cell(merging, Cell(down, across, outcomes))
+        if done.row != row:
+            row = done.row
+            parts.append(seams.final(merging.above(row)))
+        seams.add(done.open)
+        parts.append(done.final)
+        alone += len(done.final)
+    joined = Detections.joined([*parts, seams.final()])
+    return joined.selected(ranking(joined)), alone
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cell_tiles=st.integers(1, 4))
+def test_cells_give_what_one_pass_in_plain_loops_gives(seed: int, cell_tiles: int) -> None:
+    merging, seen = passes_of(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge, "CELL_TILES", cell_tiles)
+        found, _ = in_cells(merging, seen)
+    assert as_rows(found) == as_rows(plain_merge(list(seen.values()), merging.rule))
+
+
+def test_most_objects_are_final_in_their_cell() -> None:
+    merging, seen = (
+        Merging(MergeRule(2_000, 2_000, 0.6), (MergedPass(plan_tiles(2_000, 2_000, 32, 8), 0, (0, 1e9)),)),
+        {},
+    )
+    rng = np.random.default_rng(0)
+    for tile in merging.passes[0].grid:
+        corners = rng.uniform(0, 28, (5, 2)) + tile.bounds[:2]
+        boxes = np.concatenate([corners, corners + 4], axis=1)
+        seen[tile.index] = tile.bounds, Detections(boxes, rng.random(5).astype(np.float32), np.zeros(5, np.int64))
+    found, alone = in_cells(merging, seen)
+    assert alone > 0.85 * len(found)

@@ -15,12 +15,12 @@ from support.crowds import as_rows
 from support.scenes import damaged_scene, noise, squares, write_scene
 
 from lcageo.config import DetectConfig
-from lcageo.inference.journal import TileOutcome
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
 from lcageo.scene import prefetch
 from lcageo.scene.raster import open_scene
+from lcageo.tile_outcomes import TileOutcome
 
 PLACES = [
     (5, 5, 20, 210),
@@ -43,7 +43,12 @@ def outcomes_of(path: Path, batch: int, tiles: Sequence[int] | None = None) -> t
     with open_scene(path) as scene:
         plan = plan_scene(scene, predictor.card, DetectConfig(overlap="0"))
         todo = np.arange(len(plan.grid)) if tiles is None else np.array(tiles, np.int64)
-        found = [one for some in LocalRunner(predictor, batch).run(plan, todo, lambda line: None) for one in some]
+        found = [
+            one
+            for parts in LocalRunner(predictor, batch).run(plan, todo, lambda line: None)
+            for part in parts
+            for one in part
+        ]
     return predictor, sorted(found, key=lambda one: one.tile)
 
 

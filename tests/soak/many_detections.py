@@ -24,11 +24,12 @@ import rasterio
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.inference.journal import Journal, TileOutcome
+from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.scene import merge
 from lcageo.scene.georef import Georeference
 from lcageo.scene.tiles import Tile, plan_tiles
+from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.vector.features import feature_parts
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
@@ -75,7 +76,7 @@ def main() -> None:
             tiles = [grid[index] for index in range(first, min(first + 64, len(grid)))]
             outcomes = [TileOutcome(tile.index, seen_by(tile, scene_side)) for tile in tiles]
             found += sum(len(one.found) for one in outcomes if one.found is not None)
-            journal.add(outcomes)
+            journal.add([TileOutcomes.of(outcomes)])
         print_step("journalled", found, started)
         started = time.monotonic()
         merge(plan, replace(DetectConfig(), iou=0.5), journal)

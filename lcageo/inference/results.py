@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,19 +14,20 @@ from lcageo.inference.journal import Journal
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.review import Review, review_features
 from lcageo.inference.review_form import review_qml
-from lcageo.inference.runner import Warn
+from lcageo.inference.runner import Map, Warn, map_here
 from lcageo.pictures.quicklook import LONGEST_SIDE, belonging, draw_quicklook, save_quicklook
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import reduced_image
 from lcageo.transform import accuracy_warnings
-from lcageo.vector.features import feature_parts, hole_features
+from lcageo.vector.features import feature_parts, hole_features, numbered
+from lcageo.vector.formats import VectorFormat
 from lcageo.vector.objects import Objects, PixelBoxes, existing_layer, write_objects
 from lcageo.vector.pixel_labels import PixelGrid
 from lcageo.vector.postgis import check_crs
 from lcageo.vector.publish import Publication
-from lcageo.vector.write import write_layer
+from lcageo.vector.write import EncodedPart, Encoding, encoded_objects, write_layer
 
 
 def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journal: Journal, warn: Warn) -> None:
@@ -63,7 +64,12 @@ def check_fit(job: Job, info: SceneInfo, classes: Sequence[str], run: str, journ
 
 
 def write_results(
-    job: Job, scene: Scene, summary: SceneSummary, journal: Journal, review: Review | None = None
+    job: Job,
+    scene: Scene,
+    summary: SceneSummary,
+    journal: Journal,
+    review: Review | None = None,
+    each: Map = map_here,
 ) -> None:
     """Writes all files and tables of a job, which appear together.
 
@@ -76,6 +82,7 @@ def write_results(
         summary: of the run.
         journal: with the objects.
         review: what to label next, if the job asks for it.
+        each: what makes map features of objects, see `TileRunner.map`.
 
     Raises:
         OutputError: if one cannot be written; then none is.
@@ -83,7 +90,7 @@ def write_results(
     """
     georeference, name = summary.info.georeference, summary.info.name
     about = replace(summary.record, thresholds=None)  # objects of the other two layers need not reach them
-    objects = _objects(summary, journal)
+    objects = _objects(summary, journal, each)
     with Publication() as publication:
         for target in job.targets:
             write_objects(objects, target, publication, job.append, resumed=journal.has_begun_publishing())
@@ -100,14 +107,20 @@ def write_results(
         publication.publish()
 
 
-def _objects(summary: SceneSummary, journal: Journal) -> Objects:
+def _objects(summary: SceneSummary, journal: Journal, each: Map) -> Objects:
     """The journal's objects, for any target."""
     info, place = summary.info, summary.info.georeference
+
+    def encoded(form: VectorFormat) -> Iterator[EncodedPart]:
+        encoding = Encoding(summary.classes, place.to_map, place.crs, info.name, form)
+        return each(encoded_objects, encoding, numbered(journal.objects()))
+
     grid = PixelGrid(Path(info.path).name, info.width, info.height)
     return Objects(
         lambda: feature_parts(journal.objects(), summary.classes, place.to_map, place.crs, info.name),
         lambda: PixelBoxes(journal.objects(), summary.classes, grid),
         summary.record,
+        encoded,
     )
 
 

@@ -139,7 +139,7 @@ def _run(job: Job, run: Run) -> SceneSummary:
             from lcageo.inference.review import review_scene
 
             review = None if job.review is None else review_scene(plan, config, card, journal)
-            write_results(job, scene, result, journal, review)
+            write_results(job, scene, result, journal, review, run.runner.map)
             journal.remove()
     return result
 

@@ -56,12 +56,17 @@ def feature_parts(
     parts: Iterable[Detections], classes: Sequence[str], to_map: ToMap, crs: pyproj.CRS | None, scene: str
 ) -> Iterator[geopandas.GeoDataFrame]:
     """Converts a scene's detections part by part, with consecutive ids; yields one empty part if there are none."""
+    return (features(part, classes, to_map, crs, scene, first) for first, part in numbered(parts))
+
+
+def numbered(parts: Iterable[Detections]) -> Iterator[tuple[int, Detections]]:
+    """Parts with the id of the first object of each, from 1; one empty part if there are none."""
     first = 1
     for part in parts:
-        yield features(part, classes, to_map, crs, scene, first)
+        yield first, part
         first += len(part)
     if first == 1:
-        yield features(Detections.empty(), classes, to_map, crs, scene)
+        yield first, Detections.empty()
 
 
 def hole_features(

@@ -10,13 +10,14 @@ import geopandas
 from lcageo.detections import Detections
 from lcageo.vector.database_table import DatabaseTable
 from lcageo.vector.existing_layer import ExistingLayer
+from lcageo.vector.formats import VectorFormat
 from lcageo.vector.geopackage import append_layer, look_at_geopackage
 from lcageo.vector.pixel_labels import PixelGrid, write_labels
 from lcageo.vector.postgis import TableTransaction
 from lcageo.vector.publish import Publication
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import Target
-from lcageo.vector.write import write_layer
+from lcageo.vector.write import EncodedPart, write_encoded, write_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Objects:
     boxes: Callable[[], PixelBoxes]
     """Returns them as boxes in pixels."""
     record: RunRecord
+    encoded: Callable[[VectorFormat], Iterable[EncodedPart]] | None = None
+    """Yields them in the form that a format stores; None: made of the features."""
 
 
 def existing_layer(target: Target) -> ExistingLayer | None:
@@ -76,7 +79,11 @@ def write_objects(
         if not (resumed and look_at_geopackage(target.path).has_run(objects.record.run)):
             append_layer(objects.features(), objects.record, target, publication)
     else:
-        write_layer(objects.features(), objects.record, publication.draft_of(target))
+        draft = publication.draft_of(target)
+        if objects.encoded is None:
+            write_layer(objects.features(), objects.record, draft)
+        else:
+            write_encoded(objects.encoded(target.vector_format), objects.record, draft)
 
 
 def _write_table(objects: Objects, transaction: TableTransaction, append: bool, resumed: bool) -> None:

@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ import pyogrio
 import pyproj
 import shapely
 
+from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.plain_path import plain_draft
-from lcageo.vector.features import to_wgs84
+from lcageo.vector.features import ToMap, features, to_wgs84
 from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
@@ -30,6 +32,55 @@ from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_st
 from lcageo.vector.target import FileTarget
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPart:
+    """Some of a layer's features in the form that a file format stores, which any process can make."""
+
+    table: pyarrow.Table
+    """Attributes, and the geometry as WKB; for GeoParquet with the metadata of these features."""
+    crs: str | None
+    """WKT of the CRS."""
+    geometry_type: str
+    """The geometry type that the layer declares."""
+    classes: dict[str, int] | None
+    """Class names with the number that determines each one's colour; None for layers of something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the objects of a scene become features of a layer: the same for all parts of it; see `features`."""
+
+    classes: tuple[str, ...]
+    to_map: ToMap
+    """Of a kind that can be pickled."""
+    crs: pyproj.CRS | None
+    scene: str
+    form: VectorFormat
+
+
+def encoded_objects(encoding: Encoding, part: tuple[int, Detections]) -> EncodedPart:
+    """Encodes detections, given with the id of the first one."""
+    how = encoding
+    return encoded(features(part[1], how.classes, how.to_map, how.crs, how.scene, part[0]), how.form)
+
+
+def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
+    """Encodes some features for a format.
+
+    Raises:
+        OutputError: if the format requires longitude and latitude, which they cannot be transformed to.
+    """
+    crs, declared = part.crs, _geometry_type(part, form)
+    classes = classes_in(part) if set(part.columns) >= COLUMNS else None
+    if form.driver == "Parquet":
+        return EncodedPart(_parquet_table(part), None, declared, classes)
+    if form.longitude_latitude and crs is not None:
+        part, crs = to_wgs84(part), WGS84
+    if form.positions and crs is not None and to_longitude_latitude(pyproj.CRS(crs)):
+        part = _with_positions(part)
+    return EncodedPart(_table(part), None if crs is None else pyproj.CRS(crs).to_wkt(), declared, classes)
 
 
 def write_layer(
@@ -50,8 +101,16 @@ def write_layer(
     Raises:
         OutputError: if it cannot be written, for instance because the disk is full.
     """
+    form = target.vector_format
+    write_encoded((encoded(part, form) for part in parts), record, target, style)
+
+
+def write_encoded(
+    parts: Iterable[EncodedPart], record: RunRecord, target: FileTarget, style: str | None = None
+) -> None:
+    """Writes a layer whose parts are encoded for the target's format; otherwise as `write_layer`."""
     path, form = target.path, target.vector_format
-    counted = CountedParts(parts)
+    counted = _CountedTables(parts)
     try:
         with plain_draft(path) as draft:
             _write(counted, record, target.at(draft))
@@ -64,6 +123,23 @@ def write_layer(
                 write_style(style, target.at(draft))
     except (OSError, *GDAL_ERRORS) as error:
         raise OutputError(f"output '{path.name}' cannot be written: {error}; is the disk full or read-only?") from error
+
+
+class _CountedTables:
+    """The tables of a layer's parts, which count features and collect classes as they are iterated."""
+
+    def __init__(self, parts: Iterable[EncodedPart]) -> None:
+        self._parts = iter(parts)
+        self.first = next(self._parts)
+        self.features = 0
+        self.classes: dict[str, int] | None = None if self.first.classes is None else {}
+
+    def __iter__(self) -> Iterator[pyarrow.Table]:
+        for part in chain([self.first], self._parts):
+            self.features += len(part.table)
+            if self.classes is not None:
+                self.classes |= part.classes or {}
+            yield part.table
 
 
 class CountedParts:
@@ -83,20 +159,14 @@ class CountedParts:
             yield part
 
 
-def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
-    draft, form = target.path, target.vector_format
-    text, options, crs = json.dumps(record.as_json()), dict(form.options), parts.first.crs
+def _write(tables: _CountedTables, record: RunRecord, target: FileTarget) -> None:
+    draft, form, first = target.path, target.vector_format, tables.first
+    text, options = json.dumps(record.as_json()), dict(form.options)
     if form.driver == "Parquet":
-        _write_parquet(parts, text, draft)
+        _write_parquet(tables, text, draft)
         return
-    written: Iterable[geopandas.GeoDataFrame] = parts
-    if form.longitude_latitude:
-        if crs is not None:
-            written, crs = map(to_wgs84, parts), WGS84
-        elif "RFC7946" in options:  # pixels: RFC 7946 allows only longitude and latitude
-            options["RFC7946"] = "NO"
-    if form.positions and crs is not None and to_longitude_latitude(pyproj.CRS(crs)):
-        written = map(_with_positions, parts)
+    if form.longitude_latitude and first.crs is None and "RFC7946" in options:
+        options["RFC7946"] = "NO"  # pixels: RFC 7946 allows only longitude and latitude
     if form.record is RecordPlace.FOREIGN_MEMBER:
         # The driver puts these members beside "features"; RFC 7946, section 6.1, allows foreign members.
         options |= {"NATIVE_DATA": json.dumps({"type": "FeatureCollection", "lcageo": record.as_json()})}
@@ -106,13 +176,13 @@ def _write(parts: CountedParts, record: RunRecord, target: FileTarget) -> None:
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS; the user has already been warned.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        write_stream(
-            written,
+        _write_tables(
+            tables,
             draft,
             layer=target.layer,
             driver=form.driver,
-            geometry_type=_geometry_type(parts.first, form),
-            crs=None if crs is None else pyproj.CRS(crs).to_wkt(),
+            geometry_type=first.geometry_type,
+            crs=first.crs,
             layer_metadata={"lcageo": text} if form.record is RecordPlace.LAYER_METADATA else None,
             layer_options=options,
             dataset_options=dict(form.file_options),
@@ -136,11 +206,20 @@ def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
 
 def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any) -> None:
     """Writes at least one part as a stream, with `how` as in pyogrio.write_arrow; errors of the parts are passed on."""
+    _write_tables(map(_table, parts), path, **how)
+
+
+def _table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
+    return pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB"))
+
+
+def _write_tables(tables: Iterable[pyarrow.Table], path: Path, **how: Any) -> None:
+    """`write_stream` of tables, each made when GDAL asks for it."""
     failed: list[Exception] = []
 
-    def watched() -> Iterator[geopandas.GeoDataFrame]:
+    def watched() -> Iterator[pyarrow.Table]:
         try:
-            yield from parts
+            yield from tables
         except Exception as error:
             failed.append(error)
             raise
@@ -153,31 +232,34 @@ def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any
         raise
 
 
-def _record_batches(parts: Iterable[geopandas.GeoDataFrame]) -> pyarrow.RecordBatchReader:
-    """The parts as a stream of Arrow batches, created when GDAL requests them."""
-    tables = (pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB")) for part in parts)
+def _record_batches(tables: Iterator[pyarrow.Table]) -> pyarrow.RecordBatchReader:
+    """At least one table as a stream of batches."""
     first = next(tables)
     batches = (batch for table in chain([first], tables) for batch in table.to_batches())
     return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
 
 
-def _write_parquet(parts: CountedParts, record: str, draft: Path) -> None:
-    """Writes GeoParquet: geopandas encodes each part; the metadata of the complete file is written at its end."""
+def _parquet_table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
+    """Features as geopandas encodes them for GeoParquet, whose metadata are those of the table's schema."""
+    buffer = io.BytesIO()
+    part.to_parquet(buffer, index=False)
+    return pyarrow.parquet.read_table(buffer)
+
+
+def _write_parquet(tables: Iterable[pyarrow.Table], record: str, draft: Path) -> None:
+    """Writes GeoParquet; the metadata of the complete file are written at its end."""
     bounds, types = [], set[str]()
     geo: dict[str, Any] = {}
     with ExitStack() as stack:
         writer: pyarrow.parquet.ParquetWriter | None = None
-        for part in parts:
-            buffer = io.BytesIO()
-            part.to_parquet(buffer, index=False)
-            table = pyarrow.parquet.read_table(buffer)
+        for table in tables:
             geo = json.loads(table.schema.metadata[b"geo"])
             types |= set(geo["columns"]["geometry"]["geometry_types"])
+            bounds += [geo["columns"]["geometry"]["bbox"]] if len(table) else []
             table = table.replace_schema_metadata({"lcageo": record})
             if writer is None:
                 writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft.absolute(), table.schema))
             writer.write_table(table)
-            bounds += [part.total_bounds] if len(part) else []
         if bounds:
             bbox = [*np.min(bounds, axis=0)[:2].tolist(), *np.max(bounds, axis=0)[2:].tolist()]
             geo["columns"]["geometry"] |= {"bbox": bbox, "geometry_types": sorted(types)}

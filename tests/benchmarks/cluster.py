@@ -1,133 +1,194 @@
-"""Speed-up by a cluster: measured for one and two workers, predicted from its parts for more.
+"""Speed-up by a cluster: the client's and the workers' time a tile measured, more workers predicted from them.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/cluster.py [--side 6000] [--workers 1 2] [--storage 1000]
+    OMP_NUM_THREADS=1 python tests/benchmarks/cluster.py [--side 6000] [--synthetic 30000] [--format parquet]
 
-Runs the default model on a generated scene (JPEG-compressed, tiled) with --cluster local:N. Then the parts are timed
-alone and combined in a cost model:
+On an otherwise idle machine. Three steps:
 
-    seconds(N) = plan + units / N * work + max(0, units * client - the workers' time) + merge + write
+1. The client: two real workers return random objects in place of the model's, OBJECTS a tile, for a scene of
+   --synthetic x --synthetic pixels. The CPU time of this process, client and scheduler, is measured for running the
+   tiles (submit, gather, journal), merging and writing; and that of merging and encoding, which workers do.
+2. The workers: the default model on a generated scene (JPEG-compressed, tiled) of --side x --side pixels on one worker
+   gives its time a tile; two workers are predicted from that and then measured. The prediction should be within 15 %.
+3. One scene of 100 gigapixels, predicted for 1 to 2,000 workers, each with its own core:
 
-`work` is a worker's time for a unit of tiles, with reading hidden behind inference; `client` is the client's time for a
-unit (submit, gather, journal), in parallel to the workers until they are too many. The client also merges and writes at
-the end. Workers share a storage that delivers at most --storage MB/s in all.
+    seconds(N) = plan + rounds * unit's work + max(0, client - the former)
+                 + max(client's merging, workers' merging / N) + max(client's writing, workers' encoding / N)
+
+`rounds` is the number of units that the busiest worker runs. At most MAPPED workers merge or encode at a time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lcageo.config import DetectConfig
+from lcageo.config import Backend, DetectConfig, Engine, Passes, Precision
 from lcageo.detections import Detections
-from lcageo.inference.cluster import UNIT_BATCHES, cluster_runner
+from lcageo.inference import cluster
+from lcageo.inference.cluster import MAPPED, UNIT_BATCHES, ClusterRunner, cluster_runner
+from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of
 from lcageo.inference.journal import Journal
-from lcageo.inference.plan import plan_scene
-from lcageo.inference.runner import LocalRunner
-from lcageo.inference.scene import merge, run_tiles
+from lcageo.inference.plan import ScenePlan, plan_scene
+from lcageo.inference.runner import Map, map_here
+from lcageo.inference.scene import merge
 from lcageo.runtime.catalog import find_card
-from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene
-from lcageo.scene.tiles import Tile
-from lcageo.vector.features import feature_parts
+from lcageo.scene.tiles import TileGrid, plan_tiles
+from lcageo.tile_outcomes import TileOutcomes
+from lcageo.vector.features import numbered
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
-from lcageo.vector.write import write_layer
+from lcageo.vector.write import Encoding, encoded_objects, write_encoded
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from memory import write_large_scene
 
-PREDICTED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+PREDICTED = (1, 2, 10, 32, 100, 320, 1000, 2000)
 OBJECTS = 40
-"""Number of objects per tile, for timing merging and writing."""
+"""Number of objects per tile, for timing merging and writing; at random places, so that nearly all are kept."""
 LARGE_TILES = 500_000
 """Number of tiles in a scene of 100 gigapixels, with tiles of 576 pixels and an overlap of 25 %."""
+ENGINE = Engine(Backend.AUTO, Precision.AUTO, "cpu")
 
 
-def measured(scene: Path, workers: int) -> float:
-    """Seconds that `detect` reports with this number of workers, without their start."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    options = ["--cluster", f"local:{workers}", "--json", "-q", "--overwrite", "-o", str(scene.with_suffix(".gpkg"))]
-    command = [sys.executable, "-m", "lcageo", "detect", str(scene), *options]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout)[0]["seconds"])
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Seconds a tile, of CPU time but for `work`."""
+
+    running: float
+    """Of the client, for submitting, gathering and recording."""
+    merging: float
+    """Of the client."""
+    writing: float
+    """Of the client."""
+    merging_work: float
+    """Of a worker."""
+    encoding_work: float
+    """Of a worker."""
+    work: float = 0.0
+    """Of a worker that reads and runs the model, by the clock."""
+    work_cpu: float = 0.0
+    """Likewise, its CPU time."""
+    plan: float = 0.0
+    """Seconds in all, by the clock."""
+
+    @property
+    def client(self) -> float:
+        """Of the client in all."""
+        return self.running + self.merging + self.writing
 
 
-def parts(scene: Path) -> dict[str, float]:
-    """Seconds of each part, measured in this process."""
-    card, config = find_card(None), DetectConfig()
-    size = UNIT_BATCHES * 2
-    with open_scene(scene) as opened:
-        started = time.monotonic()
-        plan = plan_scene(opened, card, config)
-        planned = time.monotonic() - started
-        tiles = np.arange(min(size, len(plan.grid)))
-        runner = LocalRunner(load_predictor(card, config, "cpu"))
-        with Journal.in_memory() as journal:
-            plan.wanted[:] = False
-            plan.wanted[tiles] = True
-            started = time.monotonic()
-            run_tiles(plan, runner, journal, print, lambda at: None, None)
-            work = (time.monotonic() - started) / len(tiles)
-        rng, every = np.random.default_rng(0), np.arange(len(plan.grid))
-        plan.wanted[:] = True
-        with tempfile.TemporaryDirectory() as folder, Journal.open(Path(folder) / "journal", {}) as journal:
-            started = time.monotonic()
-            for unit in np.array_split(every, max(1, len(every) // size)):
-                journal.add([_outcome(plan.grid[index], card.tile_size, rng) for index in unit.tolist()])
-            journalled = (time.monotonic() - started) / len(every)
-            started = time.monotonic()
-            merge(plan, config, journal)
-            merged = (time.monotonic() - started) / len(plan.grid)
-            started, info = time.monotonic(), opened.info
-            layer = feature_parts(journal.objects(), card.classes, info.georeference.to_map, info.georeference.crs, "a")
-            write_layer(layer, RunRecord(), FileTarget.of(Path(folder) / "a.gpkg"))
-            objects = sum(journal.counts([0.0] * len(card.classes)))
-            written = (time.monotonic() - started) / len(plan.grid)
-    return {
-        "tiles": len(plan.grid), "plan": planned,
-        "tile's work": work, "tile's merging": merged, "tile's writing": written,
-        "unit's client": round_trip() + journalled * size, "tiles a unit": float(size),
-        "objects a tile": objects / len(plan.grid),
-    }  # fmt: skip
+def random_unit(
+    work: SceneWork, model: ModelWork, batch: int, tiles: NDArray[np.int64]
+) -> tuple[TileOutcomes, list[str]]:
+    """Stands for `cluster_worker.run_unit`: the same, with random objects."""
+    return random_outcomes(work.grid, tiles), []
 
 
-def _outcome(tile: Tile, side: int, rng: np.random.Generator) -> TileOutcome:
-    """A tile with OBJECTS objects at random positions."""
-    corners = rng.uniform(0, side - 30, (OBJECTS, 2))
+def random_outcomes(grid: TileGrid, tiles: NDArray[np.int64]) -> TileOutcomes:
+    """OBJECTS objects of each tile."""
+    rng, count = np.random.default_rng(int(tiles[0])), OBJECTS * len(tiles)
+    corners = rng.uniform(0, grid.tile_width - 30, (count, 2)) * grid.scale[0]
+    corners += np.repeat(grid.bounds(tiles)[:, :2], OBJECTS, axis=0)
     boxes = np.concatenate([corners, corners + 20], axis=1)
-    found = Detections(boxes, rng.random(OBJECTS).astype(np.float32), rng.integers(0, 10, OBJECTS))
-    return TileOutcome(tile.index, tile.to_scene(found))
+    found = Detections(boxes, rng.random(count).astype(np.float32), rng.integers(0, 10, count))
+    none = np.zeros(len(tiles), np.int32)
+    return TileOutcomes(tiles, np.full(len(tiles), OBJECTS, np.int32), none, np.zeros(len(tiles)), found)
 
 
-def round_trip() -> float:
-    """Seconds of client and scheduler per empty task."""
-    with cluster_runner("local:2", find_card(None), DetectConfig(), "cpu", None) as runner:
-        client = runner._client
-        started = time.monotonic()
-        client.gather([client.submit(len, str(number), pure=False) for number in range(1000)])
-        return (time.monotonic() - started) / 1000
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """CPU time of this process, all threads."""
+    started = time.process_time()
+    function()
+    return time.process_time() - started
 
 
-def predicted(
-    tiles: int, workers: int, part: dict[str, float], storage: float, tile_megabytes: float
-) -> dict[str, float]:
-    """Predicted seconds of each part, for a number of tiles and workers."""
-    units = tiles / part["tiles a unit"]
-    working = tiles * part["tile's work"] / workers
+@contextmanager
+def workers_of(count: int, config: DetectConfig) -> Any:
+    """A runner on this number of local workers that have loaded the model."""
+    card = find_card(None)
+    with cluster_runner(f"local:{count}", card, config, ENGINE, None) as runner:
+        runner._client.run(engine_of, ModelWork(card, config, ENGINE))
+        yield runner
+
+
+def run_all(runner: ClusterRunner, plan: ScenePlan, journal: Journal) -> None:
+    """Runs all tiles and records them."""
+    for outcomes in runner.run(plan, np.arange(len(plan.grid)), print):
+        journal.add(outcomes)
+
+
+def write(plan: ScenePlan, journal: Journal, path: Path, each: Map) -> None:
+    """Writes the journal's objects."""
+    place, target = plan.reader.scene.info.georeference, FileTarget.of(path)
+    encoding = Encoding(find_card(None).classes, place.to_map, place.crs, "scene", target.vector_format)
+    write_encoded(each(encoded_objects, encoding, numbered(journal.objects())), RunRecord(), target)
+
+
+def client_parts(plan: ScenePlan, side: int, suffix: str, config: DetectConfig) -> Parts:
+    """Step 1."""
+    size = plan.grid.tile_width
+    grid = plan_tiles(side, side, size, size // 4)
+    plan, tiles = replace(plan, grid=grid, wanted=np.ones(len(grid), np.bool_), further=()), len(grid)
+    cluster.run_unit = random_unit  # type: ignore[assignment]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal.open(Path(folder) / "journal", {}) as journal,
+        workers_of(2, config) as runner,
+    ):
+        running = cpu_seconds(lambda: run_all(runner, plan, journal))
+        merging = cpu_seconds(lambda: merge(plan, config, journal, None, runner.map))
+        writing = cpu_seconds(lambda: write(plan, journal, Path(folder) / f"a.{suffix}", runner.map))
+        alone = cpu_seconds(lambda: merge(plan, config, journal, None, map_here))
+        encoding = cpu_seconds(lambda: write(plan, journal, Path(folder) / f"b.{suffix}", map_here))
+        objects = sum(journal.counts([0.0] * 10))
+    from lcageo.inference.cluster_worker import run_unit
+
+    cluster.run_unit = run_unit
+    print(f"{tiles:,} tiles with {objects / tiles:.1f} objects each, .{suffix}; milliseconds a tile")
+    seconds = running, merging, writing, max(0.0, alone - merging), max(0.0, encoding - writing)
+    return Parts(*(value / tiles for value in seconds))
+
+
+def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) -> tuple[float, float]:
+    """Seconds by the clock of a real run with the model on local workers, and CPU seconds of these."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal.open(Path(folder) / "journal", {}) as journal,
+        workers_of(workers, config) as runner,
+    ):
+        before, started = sum(runner._client.run(time.process_time).values()), time.monotonic()
+        run_all(runner, plan, journal)
+        cpu = sum(runner._client.run(time.process_time).values()) - before
+        merge(plan, config, journal, None, runner.map)
+        write(plan, journal, Path(folder) / f"a.{suffix}", runner.map)
+        return time.monotonic() - started, cpu
+
+
+def predicted(tiles: int, workers: int, part: Parts, unit: int, cores: float = math.inf) -> dict[str, float]:
+    """Predicted seconds of each stage; `cores`: number that the workers and the client share, if they do."""
+    unit = max(1, min(unit, tiles // (cluster.PER_WORKER * workers)))
+    rounds = math.ceil(math.ceil(tiles / unit) / workers)
+    working = max(min(rounds * unit, tiles) * part.work, tiles * (part.work_cpu + part.running) / cores)
+    helpers = min(workers, MAPPED, cores)
     return {
         "workers": working,
-        "client": max(0.0, units * part["unit's client"] - working),
-        "storage": max(0.0, tiles * tile_megabytes / storage - working),
-        "merge and write": tiles * (part["tile's merging"] + part["tile's writing"]),
-        "plan": part["plan"],
+        "client": max(0.0, tiles * part.running - working),
+        "merge": tiles * max(part.merging, part.merging_work / helpers),
+        "write": tiles * max(part.writing, part.encoding_work / helpers),
+        "plan": part.plan,
     }
 
 
@@ -135,29 +196,40 @@ def main() -> None:
     """Prints measured and predicted times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=6000)
-    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
-    parser.add_argument("--storage", type=float, default=1000.0)
+    parser.add_argument("--synthetic", type=int, default=30_000)
+    parser.add_argument("--format", default="parquet")
     arguments = parser.parse_args()
+    config, cores = DetectConfig(passes=Passes.ONE), os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
-        scene = Path(folder) / "scene.tif"
-        write_large_scene(scene, arguments.side, arguments.side)
-        part = parts(scene)
-        tiles = int(part["tiles"])
-        megabytes = scene.stat().st_size / 1e6 / tiles
-        for name, value in part.items():
-            print(f"{name:>18} {value:10.4f}")
-        print(f"{'MB a tile':>18} {megabytes:10.4f}\n\n{'workers':>8} {'seconds':>8} {'predicted':>10}")
-        for workers in arguments.workers:
-            seconds = sum(predicted(tiles, workers, part, arguments.storage, megabytes).values())
-            print(f"{workers:8} {measured(scene, workers):8.1f} {seconds:10.1f}", flush=True)
-    print(f"\n{LARGE_TILES:,} tiles (100 gigapixels), seconds")
-    print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(predicted(1, 1, part, 1, 0)))
-    alone = sum(predicted(LARGE_TILES, 1, part, arguments.storage, megabytes).values())
+        path = Path(folder) / "scene.tif"
+        write_large_scene(path, arguments.side, arguments.side)
+        with open_scene(path) as scene:
+            started = time.monotonic()
+            plan = plan_scene(scene, find_card(None), config)
+            planned, tiles = time.monotonic() - started, len(plan.grid)
+            part = client_parts(plan, arguments.synthetic, arguments.format, config)
+            for name in ("running", "merging", "writing", "client", "merging_work", "encoding_work"):
+                print(f"{name.replace('_work', ' (worker)'):>18} {getattr(part, name) * 1000:8.3f}", flush=True)
+            alone, cpu = timed_run(plan, 1, arguments.format, config)
+            part = replace(part, work=alone / tiles, work_cpu=cpu / tiles, plan=planned)
+            with workers_of(1, config) as runner:
+                unit = UNIT_BATCHES * runner.batch
+            print(
+                f"\nmodel, {tiles} tiles: {part.work:.3f} s a tile, {part.work_cpu:.3f} s of CPU, {unit} tiles a unit"
+            )
+            two = {**predicted(tiles, 2, part, unit, cores), "plan": 0.0}
+            expected, measured = sum(two.values()), timed_run(plan, 2, arguments.format, config)[0]
+            print(
+                f"two workers, seconds: predicted {expected:.1f}, measured {measured:.1f} ({measured / expected:.2f})"
+            )
+    print(f"\n{LARGE_TILES:,} tiles (100 gigapixels), .{arguments.format}, seconds")
+    print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(f"{name:>8}" for name in predicted(1, 1, part, 1)))
+    alone = sum(predicted(LARGE_TILES, 1, part, unit).values())
     for workers in PREDICTED:
-        seconds = predicted(LARGE_TILES, workers, part, arguments.storage, megabytes)
+        seconds = predicted(LARGE_TILES, workers, part, unit)
         whole = sum(seconds.values())
-        shares = "  ".join(f"{value:{len(name)}.0f}" for name, value in seconds.items())
-        print(f"{workers:8,} {whole:10,.0f} {alone / whole:6.1f}  {shares}")
+        shares = "  ".join(f"{value:8.0f}" for value in seconds.values())
+        print(f"{workers:8,} {whole:10,.0f} {alone / whole:6.0f}  {shares}")
 
 
 if __name__ == "__main__":

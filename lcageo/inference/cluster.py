@@ -140,7 +140,8 @@ class ClusterRunner:
             shared = self._client.submit(passed_on, common, pure=False)
             try:
                 while True:
-                    for item in islice(rest, min(PER_WORKER * self.workers, MAPPED) - len(running)):
+                    room = min(PER_WORKER * self.workers, MAPPED) - len(running)
+                    for item in islice(rest, max(0, room)):
                         running.append(self._client.submit(function, shared, item, pure=False))
                     if not running:
                         return

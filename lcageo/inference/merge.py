@@ -24,9 +24,9 @@ FloatArray = NDArray[np.float64]
 
 SEAM_TOLERANCE_PX = 4.0
 """A box that ends this close (scene pixels) to a tile's interior edge may have been cut by it."""
-CELL_TILES = 16
-"""Tiles of the first pass along each side of a cell: together some ten thousand boxes, whose arrays fit in a core's
-cache, and of which a tenth lie at the cell's seams."""
+CELL_SIDE = 12
+"""Side of a cell in those of a tile of the first pass: with the usual overlap of a quarter 16 x 16 tiles, together some
+ten thousand boxes, whose arrays fit in a core's cache, and of which a tenth lie at the cell's seams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,8 @@ class Merging:
     def cells_of(self, axis: int, one: MergedPass) -> Index:
         """(rows or columns,) cell that each row (axis 1) or column (axis 0) of a pass's tiles belongs to, ascending."""
         low, high = _edges(one.grid, axis)
-        own = _edges(self.passes[0].grid, axis)[0]
-        side = CELL_TILES * (own[1] - own[0] if len(own) > 1 else np.inf)
+        first_low, first_high = _edges(self.passes[0].grid, axis)
+        side = CELL_SIDE * (first_high[0] - first_low[0])
         return np.floor((low + high) / 2 / side).astype(np.int64)
 
     def merged(self, cell: Cell) -> MergedCell:

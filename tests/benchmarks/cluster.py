@@ -162,8 +162,8 @@ def client_parts(plan: ScenePlan, side: int, suffix: str, config: DetectConfig) 
     return Parts(*(value / tiles for value in seconds))
 
 
-def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) -> tuple[float, float]:
-    """Seconds by the clock of a real run with the model on local workers, and CPU seconds of these."""
+def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) -> tuple[float, float, float]:
+    """Seconds of a real run with the model on local workers: of all, of its tiles, and of these the CPU time."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Journal.open(Path(folder) / "journal", {}) as journal,
@@ -171,10 +171,11 @@ def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) 
     ):
         before, started = sum(runner._client.run(time.process_time).values()), time.monotonic()
         run_all(runner, plan, journal)
+        running = time.monotonic() - started
         cpu = sum(runner._client.run(time.process_time).values()) - before
         merge(plan, config, journal, None, runner.map)
         write(plan, journal, Path(folder) / f"a.{suffix}", runner.map)
-        return time.monotonic() - started, cpu
+        return time.monotonic() - started, running, cpu
 
 
 def predicted(tiles: int, workers: int, part: Parts, unit: int, cores: float = math.inf) -> dict[str, float]:
@@ -210,7 +211,7 @@ def main() -> None:
             part = client_parts(plan, arguments.synthetic, arguments.format, config)
             for name in ("running", "merging", "writing", "client", "merging_work", "encoding_work"):
                 print(f"{name.replace('_work', ' (worker)'):>18} {getattr(part, name) * 1000:8.3f}", flush=True)
-            alone, cpu = timed_run(plan, 1, arguments.format, config)
+            _, alone, cpu = timed_run(plan, 1, arguments.format, config)
             part = replace(part, work=alone / tiles, work_cpu=cpu / tiles, plan=planned)
             with workers_of(1, config) as runner:
                 unit = UNIT_BATCHES * runner.batch

@@ -11,8 +11,30 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pyogrio
 import pytest
+from numpy.typing import NDArray
+from support.bright import bright_card
 from support.scenes import UTM, noise, write_scene
+
+from lcageo.config import DetectConfig, Passes
+from lcageo.detections import Detections
+from lcageo.errors import DeviceError
+from lcageo.inference import cluster
+from lcageo.inference.cluster import ClusterRunner
+from lcageo.inference.cluster_worker import SceneWork
+from lcageo.inference.journal import Journal
+from lcageo.inference.plan import plan_scene
+from lcageo.inference.runner import map_here
+from lcageo.inference.scene import merge
+from lcageo.runtime.catalog import find_card
+from lcageo.scene.raster import open_scene
+from lcageo.tile_outcomes import TileOutcome, TileOutcomes
+from lcageo.vector.features import numbered
+from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
+from lcageo.vector.write import Encoding, encoded_objects, write_encoded
 
 # The last bits of a convolution depend on the number of threads.
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -153,14 +175,61 @@ def test_a_survey_on_processes_of_this_machine(tmp_path: Path, untrained: Path) 
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_workers_merge_and_encode_what_one_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of this process as workers, and random objects in place of a model's."""
+    import distributed
+
+    from lcageo.inference import merge as merging
+
+    monkeypatch.setattr(cluster, "run_unit", random_unit)
+    monkeypatch.setattr(cluster, "UNIT_BATCHES", 2)
+    monkeypatch.setattr(merging, "CELL_SIDE", 3)
+    config = DetectConfig(passes=Passes.TWO, overlap="24")
+    with (
+        open_scene(write_scene(tmp_path / "scene.tif", noise(300, 500))) as scene,
+        distributed.Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client,
+        Journal.in_memory() as here, Journal.open(tmp_path / "journal", {}) as there,
+    ):  # fmt: skip
+        plan = plan_scene(scene, bright_card(64), config)
+        runner = ClusterRunner.__new__(ClusterRunner)  # without a model
+        runner._client, runner._model, runner._counted, runner._workers, runner.batch = client, None, 1e18, 2, 2
+        for one in plan.passes:
+            tiles, work = np.arange(len(one.grid)), SceneWork.of(one)
+            here.add([random_unit(work, None, 2, tiles)[0].numbered_from(one.first)])
+            parts = [part for some in runner.run(one, tiles, print) for part in some]
+            assert len(parts) > 2 and np.sort(np.concatenate([part.tiles for part in parts])).tolist() == tiles.tolist()
+            there.add([part.numbered_from(one.first) for part in parts])
+        merge(plan, config, here)
+        merge(plan, config, there, None, runner.map)
+        place = scene.info.georeference
+        for suffix in ("gpkg", "parquet", "geojson", "csv"):
+            for journal, each, folder in ((here, map_here, "here"), (there, runner.map, "there")):
+                target = FileTarget.of(tmp_path / folder / f"found.{suffix}")
+                target.path.parent.mkdir(exist_ok=True)
+                encoding = Encoding(bright_card(64).classes, place.to_map, place.crs, "scene", target.vector_format)
+                write_encoded(each(encoded_objects, encoding, numbered(journal.objects())), RunRecord(), target)
+            one, other = ((tmp_path / folder / f"found.{suffix}") for folder in ("here", "there"))
+            assert len(one.read_bytes()) > 10_000
+            if suffix != "gpkg":  # which holds the time
+                assert one.read_bytes() == other.read_bytes()
+            assert pyogrio.read_dataframe(one).equals(pyogrio.read_dataframe(other))
+
+
+def random_unit(work: SceneWork, model: object, batch: int, tiles: NDArray[np.int64]) -> tuple[TileOutcomes, list[str]]:
+    """Objects that only depend on the tile."""
+    outcomes = []
+    for tile in tiles.tolist():
+        rng = np.random.default_rng(tile)
+        corners, sides = rng.uniform(0, 60, (9, 2)), rng.uniform(5, 30, (9, 2))
+        boxes = np.concatenate([corners, corners + sides], axis=1)
+        found = Detections(boxes, rng.random(9).astype(np.float32), rng.integers(0, 2, 9))
+        outcomes.append(TileOutcome(tile, work.grid[tile].to_scene(found)))
+    return TileOutcomes.of(outcomes), []
+
+
 def test_an_address_without_a_scheduler_is_reported(
     tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lcageo.config import DetectConfig
-    from lcageo.errors import DeviceError
-    from lcageo.inference import cluster
-    from lcageo.runtime.catalog import find_card
-
     monkeypatch.setattr(cluster, "ANSWER_S", 1)
     runner = cluster.cluster_runner("tcp://127.0.0.1:9", find_card(str(untrained)), DetectConfig(), "cpu", None)
     with pytest.raises(DeviceError, match=r"no scheduler answers at 'tcp://127.0.0.1:9'"), runner:

@@ -213,11 +213,11 @@ def in_cells(merging: Merging, seen: dict[int, tuple[Box, Detections]]) -> tuple
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), cell_tiles=st.integers(1, 4))
-def test_cells_give_what_one_pass_in_plain_loops_gives(seed: int, cell_tiles: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), cell_side=st.integers(1, 4))
+def test_cells_give_what_one_pass_in_plain_loops_gives(seed: int, cell_side: int) -> None:
     merging, seen = passes_of(seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merge, "CELL_TILES", cell_tiles)
+        patch.setattr(merge, "CELL_SIDE", cell_side)
         found, _ = in_cells(merging, seen)
     assert as_rows(found) == as_rows(plain_merge(list(seen.values()), merging.rule))
 

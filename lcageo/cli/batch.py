@@ -14,6 +14,7 @@ from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
 from lcageo.network_config import OnnxConfig
+from lcageo.plural import plural
 from lcageo.vector import formats
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def batch(
             _watch(survey, find, say, force, overwrite)
         else:
             jobs = survey.look(scenes, force, overwrite)
-            say.note(f"{len(scenes):,} scenes, {len(scenes) - len(jobs):,} of them up to date")
+            say.note(f"{plural(len(scenes), 'scene')}, {len(scenes) - len(jobs):,} of them up to date")
             _run(survey, jobs, say, force)
             survey.finish(say.warn)
         _print_summary(survey, say, as_json)
@@ -223,7 +224,7 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     else:
         for state in dict.fromkeys(record.state for record in records):
             matching = [record for record in records if record.state is state]
-            rows.append(_row(f"{len(matching):,} scenes", state.value, matching))
+            rows.append(_row(plural(len(matching), "scene"), state.value, matching))
     rows.append(_row(f"all {len(records):,}", "", records))
     total = counts(records, joined)
     numbers = [*total["per_class"].items(), ("all", total)]
@@ -233,7 +234,7 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     if joined.probably_right:
         right = {name: _right_text(one, total["per_class"][name]) for name, one in joined.probably_right.items()}
         classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
-    candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
+    candidates = f"\nand {plural(total['candidates'], 'candidate')} below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
 
 
@@ -248,7 +249,7 @@ def _hints(records: Sequence[SceneRecord]) -> list[str]:
     shown, more = told[:MAX_HINTS], len(told) - MAX_HINTS
     names = _short_names([record.scene for record in shown])
     lines = [f"{name}: {hint}" for name, record in zip(names, shown, strict=True) for hint in record.hints]
-    return [*lines, f"{more:,} more scenes with few objects; summary.csv has the hints of all"] if more > 0 else lines
+    return [*lines, f"{plural(more, 'more scene')} with few objects; summary.csv has all hints"] if more > 0 else lines
 
 
 def _unfamiliar_text(unlike: Sequence[str], scenes: int) -> str:
@@ -256,8 +257,9 @@ def _unfamiliar_text(unlike: Sequence[str], scenes: int) -> str:
     names = ", ".join(_short_names(unlike[:MAX_HINTS]))
     more = f" and {len(unlike) - MAX_HINTS:,} more, see summary.csv" if len(unlike) > MAX_HINTS else ""
     return (
-        f"{len(unlike):,} of {scenes:,} scenes look unlike the images that the model was trained on, in brightness, "
-        f"contrast, colour or texture: {names}{more}. How many of their objects are right is not known; check some"
+        f"unlike the images that the model was trained on, in brightness, contrast, colour or texture, are "
+        f"{len(unlike):,} of {plural(scenes, 'scene')}: {names}{more}. How many of their objects are right is not "
+        "known; check some of them"
     )
 
 

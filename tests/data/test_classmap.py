@@ -74,7 +74,7 @@ def test_an_image_labelled_for_part_of_a_joint_class_is_not_labelled_for_it() ->
 def test_images_labelled_for_nothing_wanted_are_left_out() -> None:
     both = joined([roads(0, 1, 2), labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
     assert len(both) == 1
-    assert "sky: 1 images are annotated for none of the wanted classes; left out" in map(str, both.problems)
+    assert "sky: 1 image annotated for none of the wanted classes; left out" in map(str, both.problems)
     with pytest.raises(DataError, match="no image of sky is annotated for any of the classes ship"):
         joined([labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
 

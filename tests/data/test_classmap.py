@@ -59,8 +59,9 @@ def test_unwanted_classes_are_left_out_and_named() -> None:
     both = joined([roads(0, 1, 2)], ["vehicle"], TO_VEHICLE)
     assert both.annotations[0].labels.tolist() == [0] and both.annotations[0].boxes_xyxy.tolist() == [[0, 0, 5, 5]]
     (problem,) = both.problems
-    assert problem.kind == ProblemKind.CLASS_LEFT_OUT and "'ship': is not among the wanted classes; 1 boxes" in str(
-        problem
+    assert (
+        problem.kind == ProblemKind.CLASS_LEFT_OUT
+        and "'ship': is not among the wanted classes; 1 box left out" in str(problem)
     )
 
 

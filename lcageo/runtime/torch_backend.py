@@ -20,7 +20,6 @@ from lcageo.detector.layers import fold_batch_norm
 from lcageo.detector.network import Network
 from lcageo.detector.outputs import Predictions
 from lcageo.errors import DeviceError, DeviceMemoryError, UsageError
-from lcageo.plural import plural
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.cuda_graph import Forward, GraphedForward
@@ -98,7 +97,7 @@ class TorchPredictor:
         except (RuntimeError, MemoryError) as error:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(
-                    f"not enough memory on {self._device} for a batch of {plural(len(images), 'tile')} "
+                    f"not enough memory on {self._device} for a batch of {len(images)} tiles "
                     f"of {self.card.tile_size} pixels"
                 ) from error
             raise

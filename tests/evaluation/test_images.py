@@ -84,7 +84,7 @@ def test_the_batch_and_the_memory_of_the_device_do_not_matter(labelled: Labelled
 
 
 def test_a_device_that_cannot_hold_one_image_is_an_error(labelled: LabelledSet) -> None:
-    with pytest.raises(DeviceMemoryError, match="batch of 1 tile "):
+    with pytest.raises(DeviceMemoryError, match="batch of 1 tiles"):
         find_objects(BrightSquares(bright_card(128), largest_batch=0), labelled)
 
 

@@ -88,7 +88,7 @@ def test_the_batch_size_does_not_matter(scene_path: Path) -> None:
 
 
 def test_a_device_that_cannot_hold_one_tile_is_an_error(scene_path: Path) -> None:
-    with pytest.raises(DeviceMemoryError, match="batch of 1 tile "):
+    with pytest.raises(DeviceMemoryError, match="batch of 1 tiles"):
         run(scene_path, largest_batch=0)
 
 

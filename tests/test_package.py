@@ -21,7 +21,7 @@ from support.untrained import make_untrained_model
 import lcageo
 from lcageo.network_config import BACKBONES
 from lcageo.runtime.catalog import shipped_cards
-from lcageo.runtime.onnx_structure import structure_path
+from lcageo.runtime.onnx_structure import of_every_size, structure_path
 
 
 def test_the_public_names_are_deliberate() -> None:
@@ -136,7 +136,9 @@ def test_a_wheel_carries_the_models_and_works_elsewhere(tmp_path: Path) -> None:
     pages = {f"lcageo/report/assets/{file.name}" for file in (REPOSITORY / "lcageo" / "report" / "assets").iterdir()}
     pages |= {f"lcageo/qgis/plugin/{name}" for name in ("icon.png", "icon.svg", "metadata.txt")}
     shipped = {f"{card.name}.toml" for card in shipped_cards()} | {card.weights.name for card in shipped_cards()}
-    shipped |= {structure_path(card).name for card in shipped_cards() if not card.is_quantised}
+    shipped |= {
+        structure_path(sized).name for card in shipped_cards() if not card.is_quantised for sized in of_every_size(card)
+    }
     models = {f"lcageo/models/{name}" for name in (*shipped, "untrained.toml", "model.safetensors")}
     info = f"lcageo-{lcageo.__version__}.dist-info"
     licences = {

@@ -79,8 +79,9 @@ def quantised(card: ModelCard, images: Images, target: Path) -> ModelCard:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-    return replace(
-        card, name=target.stem, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), precisions=()
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(  # a graph has one size
+        card, name=target.stem, weights=path, sha256=checksum, precisions=(), larger_tile_size=None
     )
 
 

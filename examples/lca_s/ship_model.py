@@ -259,6 +259,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--trained-on", required=True)
     parser.add_argument("--tile", type=int, help="tile size, pixels (default: the run's)")
+    parser.add_argument("--larger-tile", type=int, help="size of larger tiles that find as much (default: none)")
     parser.add_argument("--gsd", help="MIN,MAX metres per pixel (default: the run's)")
     parser.add_argument("--largest", type=int, help="longest side of the expected objects, pixels (default: the run's)")
     parser.add_argument("--lengths", help="MIN,MAX pixels of the objects that one pass serves (default: one pass)")
@@ -266,6 +267,8 @@ def main() -> None:
     card = halved(find_card(arguments.run), arguments.card)
     if arguments.tile:
         card = replace(card, tile_size=arguments.tile)
+    if arguments.larger_tile:
+        card = replace(card, larger_tile_size=arguments.larger_tile)
     if arguments.gsd:
         minimum, maximum = map(float, arguments.gsd.split(","))
         card = replace(card, gsd_m=(minimum, maximum))

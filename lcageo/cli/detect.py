@@ -129,7 +129,7 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
     previews = []
     for path in scenes:
         with open_asked(path, runner.predictor.card, config) as scene:
-            previews.append(preview_scene(scene, runner.predictor, config, runner.batch))
+            previews.append(preview_scene(scene, runner, config))
     if as_json:
         console.json_data("detect-dry-run", [asdict(preview) for preview in previews])
         return

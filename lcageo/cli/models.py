@@ -96,7 +96,7 @@ def graph(
 ) -> None:
     """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
 
-    Shipped models have theirs. The graph stays valid as long as the network is the same, whatever its weights are.
+    Shipped models have theirs, one for each size of their tiles. The graph stays valid as long as the network is the same, whatever its weights are.
 
     Examples:
 
@@ -113,10 +113,11 @@ def graph(
     require("making a graph", "torch", *EXPORTERS, error=DeviceError)
     from lcageo.runtime.onnx_export import export_structure
     from lcageo.runtime.onnx_graph import keep
-    from lcageo.runtime.onnx_structure import structure_path
+    from lcageo.runtime.onnx_structure import of_every_size, structure_path
 
-    keep(export_structure(card).SerializeToString(), structure_path(card))
-    console.data(str(structure_path(card)))
+    for sized in of_every_size(card):
+        keep(export_structure(sized).SerializeToString(), structure_path(sized))
+        console.data(str(structure_path(sized)))
 
 
 def _list_row(card: ModelCard) -> tuple[str, ...]:
@@ -150,6 +151,7 @@ def _entries(card: ModelCard) -> dict[str, Any]:
         "layout": card.layout,
         "classes": list(card.classes),
         "tile_size": card.tile_size,
+        "larger_tile_size": card.larger_tile_size,
         "gsd_m": list(card.gsd_m) if card.has_gsd else None,
         "largest_object_px": card.largest_object_px,
         "lengths_px": None if card.lengths_px is None else list(card.lengths_px),
@@ -176,7 +178,8 @@ def _text(card: ModelCard) -> str:
         "network": f"ONNX graph of another program, outputs of layout {card.layout}"
         if card.network is None
         else f"{card.network.preset}, {_backbone(card.network)}",
-        "tile": f"{card.tile_size} pixels",
+        "tile": f"{card.tile_size:,} pixels"
+        + ("" if card.larger_tile_size is None else f"; {card.larger_tile_size:,} in large scenes"),
         "largest object": "not known" if card.largest_object_px is None else f"{card.largest_object_px} pixels",
         "in one pass": "not known"
         if card.lengths_px is None

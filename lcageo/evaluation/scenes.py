@@ -114,6 +114,7 @@ def plan_image(
     """
     info, tile = scene.info, tiling.side or card.tile_size
     scale = (1 / tiling.enlargement, 1 / tiling.enlargement)
-    grid = tile_grid(info, replace(card, tile_size=tile), config, scale)
+    card = replace(card, tile_size=tile, larger_tile_size=None)
+    grid = tile_grid(info, card, config, scale)
     reader = TileReader(scene, stretch or choose_stretch(scene)[0], None, tile, card.fill)
     return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

@@ -47,8 +47,11 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
         "version": __version__,
         **{f"--{name.replace('_', '-')}": value for name, value in parameters.items()},
         "model card": hashlib.sha256(json.dumps(model_identity(card), sort_keys=True).encode()).hexdigest()[:16],
-        "tile": [card.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
-        "passes": [[one.grid.scale, len(one.grid), *map(str, one.lengths_px), one.near_small] for one in plan.further],
+        "tile": [plan.reader.tile_size, len(grid.col_starts), len(grid.row_starts), grid.scale],
+        "passes": [
+            [one.grid.scale, one.reader.tile_size, len(one.grid), *map(str, one.lengths_px), one.near_small]
+            for one in plan.further
+        ],
         "area": hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16],
         "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
         "collar": None if edge is None else hashlib.sha256(edge.all_cells.tobytes()).hexdigest()[:16],

@@ -53,7 +53,8 @@ def fit_to_memory(predictor: Predictor, batch: int, limit_bytes: int) -> LocalRu
     # A power of two, so that a resumed run gets the same batch although no two measurements of memory agree.
     size = min(batch, 1 << (left // per_tile).bit_length() - 1)
     spare = MIN_CACHE_BYTES + left - size * per_tile
-    return LocalRunner(predictor, size, min(spare, MAX_CACHE_BYTES if spare > 2 * CACHE_BYTES else CACHE_BYTES))
+    cache = min(spare, MAX_CACHE_BYTES if spare > 2 * CACHE_BYTES else CACHE_BYTES)
+    return LocalRunner(predictor, size, cache, own_tiles_only=True)
 
 
 def _peak_bytes(work: Callable[[], object]) -> int:

@@ -33,6 +33,8 @@ NATIVE_TOLERANCE = 0.005
 COARSE, FINE = 0.5, 2.0
 """Tile pixels of the second and the third pass per tile pixel of the first: the second takes a quarter of the first
 one's time, the third four times as much."""
+WORTH_PX = 4_000_000
+"""Tile pixels that larger tiles must save: about as many as the network sees while their graph is compiled."""
 SERVED_PX = (12.0, 240.0)
 """Lengths of the objects that one pass serves, if the card does not say.
 
@@ -107,12 +109,35 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     info = scene.info
     parse_stretch(config.stretch)  # invalid values are reported before anything is read
     scale, notes = choose_scale(info, card, config.gsd)
-    grid = tile_grid(info, card, config, scale)
     aoi = _area(info, config)
-    wanted = _wanted(grid, aoi)
-    reader = open_reader(scene, config.stretch, config.edge_nodata, card.tile_size, card.fill)
+    side, grid, wanted = cheapest_tiles(info, card, config, scale, aoi)
+    reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
     warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
     return with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
+
+
+def cheapest_tiles(
+    info: SceneInfo, card: ModelCard, config: DetectConfig, scale: Scale, aoi: AreaOfInterest | None
+) -> tuple[int, TileGrid, NDArray[np.bool_]]:
+    """The side of the tiles, all tiles, and which of them intersect the area.
+
+    The model's larger tiles, if it has any, are chosen where that saves at least WORTH_PX pixels.
+
+    Raises:
+        ConfigError: if the overlap is not allowed.
+        SceneError: if there would be more than MAX_TILES.
+    """
+
+    def tiles(side: int) -> tuple[int, TileGrid, NDArray[np.bool_]]:
+        grid = tile_grid(info, replace(card, tile_size=side), config, scale)
+        return side, grid, _wanted(grid, aoi)
+
+    own = tiles(card.tile_size)
+    if card.larger_tile_size is None:
+        return own
+    larger = tiles(card.larger_tile_size)
+    pixels_own, pixels_larger = (side**2 * int(wanted.sum()) for side, _, wanted in (own, larger))
+    return larger if pixels_own - pixels_larger >= WORTH_PX else own
 
 
 def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> ScenePlan:
@@ -140,8 +165,11 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
     # Of pixels that are not square, one side is enlarged already: what counts is how much larger their area becomes.
     if count > 2 and math.sqrt(math.prod(plan.grid.scale)) / FINE >= 1 / MAX_ENLARGEMENT:
         own = (low, own[1])
-        fine = _at(plan, card, config, FINE, (0.0, low * SHARED_SMALL))
-        further.append(replace(fine, near_small=config.passes is Passes.AUTO))
+        near_small = config.passes is Passes.AUTO
+        # Around single objects small tiles see less of what need not be seen.
+        sides = replace(card, larger_tile_size=None) if near_small else card
+        fine = _at(plan, sides, config, FINE, (0.0, low * SHARED_SMALL))
+        further.append(replace(fine, near_small=near_small))
     starts = np.cumsum([len(plan.grid), *(len(one.grid) for one in further)]).tolist()
     numbered = tuple(replace(one, first=first) for one, first in zip(further, starts, strict=False))
     return replace(plan, lengths_px=own, further=numbered)
@@ -160,8 +188,9 @@ def _at(
 ) -> ScenePlan:
     """A pass over the same area, enlarged."""
     scale = plan.grid.scale[0] / enlargement, plan.grid.scale[1] / enlargement
-    grid = tile_grid(plan.reader.scene.info, replace(card, tile_size=plan.reader.tile_size), config, scale)
-    return replace(plan, grid=grid, wanted=_wanted(grid, plan.aoi), lengths_px=lengths_px)
+    side, grid, wanted = cheapest_tiles(plan.reader.scene.info, card, config, scale, plan.aoi)
+    reader = replace(plan.reader, tile_size=side)
+    return replace(plan, reader=reader, grid=grid, wanted=wanted, lengths_px=lengths_px)
 
 
 def tile_grid(info: SceneInfo, card: ModelCard, config: DetectConfig, scale: Scale) -> TileGrid:

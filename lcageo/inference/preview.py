@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -12,16 +12,15 @@ import psutil
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError, SceneError
-from lcageo.inference.plan import choose_overlap, choose_scale, plan_scene
-from lcageo.inference.runner import READ_THREADS
+from lcageo.inference.plan import cheapest_tiles, choose_overlap, choose_scale, plan_scene
+from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
-from lcageo.runtime.predictor import Predictor
 from lcageo.scene.edges import edge_note, find_edge, with_data
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.server import is_outage
-from lcageo.scene.tiles import Scale, plan_tiles
+from lcageo.scene.tiles import Scale
 
 MEGABYTE = 1_000_000
 MAX_TRIED = 16
@@ -50,16 +49,18 @@ class Preview:
     warnings: tuple[str, ...]
 
 
-def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batch: int) -> Preview:
+def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Preview:
     """Plans a scene and times one batch of its tiles.
 
     Raises:
         UsageError, SceneError, DeviceMemoryError: as detect_scene would.
     """
-    plan = plan_scene(scene, predictor.card, config)
-    side = predictor.card.tile_size
+    predictor, plan = runner.predictor, plan_scene(scene, runner.card, config)
+    side = plan.reader.tile_size
     tiles = plan.wanted_tiles
-    images = np.zeros((max(1, min(batch, tiles)), 3, side, side), np.uint8)
+    # In tiles of the first pass's size, which one is timed: the others may have another.
+    work = sum(int(one.wanted.sum()) * (one.reader.tile_size / side) ** 2 for one in plan.passes)
+    images = np.zeros((max(1, min(runner.batch_of(side), tiles)), 3, side, side), np.uint8)
     while True:
         try:
             predictor.predict(images)  # the first call includes the set-up, so it is not timed
@@ -92,7 +93,7 @@ def preview_scene(scene: Scene, predictor: Predictor, config: DetectConfig, batc
         passes=tuple((one.grid.scale, int(one.wanted.sum())) for one in plan.passes),
         is_upper_bound=any(one.near_small for one in plan.passes),
         empty_share=1.0 - share,
-        seconds=tiles * max(inference * share, reading),
+        seconds=work * max(inference * share, reading),
         memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,
         warnings=plan.warnings,
     )
@@ -126,13 +127,13 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
     }
     if card is not None:
         scale, notes = choose_scale(info, card, DetectConfig().gsd)
-        overlap = choose_overlap(card, None)
+        side, grid, _ = cheapest_tiles(info, card, DetectConfig(), scale, None)
         described["tiling"] = {
             "model": card.name,
-            "tile_size": card.tile_size,
-            "overlap": overlap,
+            "tile_size": side,
+            "overlap": choose_overlap(replace(card, tile_size=side), None),
             "scene_pixels_per_tile_pixel": list(scale),
-            "tiles": len(plan_tiles(info.width, info.height, card.tile_size, overlap, scale)),
+            "tiles": len(grid),
         }
         described["warnings"] += notes
     return described

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -75,14 +76,17 @@ class LocalRunner:
 
     predictor: Predictor
     batch: int = 2
-    """Tiles run at a time; halved when the device's memory does not hold it."""
+    """Tiles of the model's own size run at a time; halved when the device's memory does not hold it."""
     max_cache_bytes: int = MAX_CACHE_BYTES
     """Maximum size of the cache of decoded blocks."""
+    own_tiles_only: bool = False
+    """Whether tiles never have more than the model's own size, for which the memory was measured."""
 
     @property
     def card(self) -> ModelCard:
         """The predictor's model."""
-        return self.predictor.card
+        card = self.predictor.card
+        return replace(card, larger_tile_size=None) if self.own_tiles_only else card
 
     @property
     def engine(self) -> Engine:
@@ -93,6 +97,10 @@ class LocalRunner:
     def scenes_at_once(self) -> int:
         """One scene, which uses the whole machine."""
         return 1
+
+    def batch_of(self, side: int) -> int:
+        """Number of tiles of this side run at a time: fewer of larger ones, which take as much memory."""
+        return math.ceil(self.batch * min(1.0, (self.predictor.card.tile_size / side) ** 2))
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """See `TileRunner.run`; tiles that are not run come with the next batch."""
@@ -105,9 +113,10 @@ class LocalRunner:
                 f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
                 "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
             )
-        ahead = max(self.batch, READ_THREADS)
+        batch = self.batch_of(plan.reader.tile_size)
+        ahead = max(batch, READ_THREADS)
         with (
-            closing(_Batches(self.predictor, plan, self.batch, warn)) as batches,
+            closing(_Batches(self.predictor, plan, batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,
         ):
             for read in images:

@@ -30,7 +30,8 @@ def refuse_invalid(card: ModelCard) -> None:
             isinstance(table, dict)
             for table in (card.thresholds, card.calibration, card.size_m, card.metrics, card.recipe)
         ),
-        "tile_size and largest_object_px (whole numbers)": isinstance(card.tile_size, int)
+        "tile_size, larger_tile_size and largest_object_px (whole numbers)": isinstance(card.tile_size, int)
+        and isinstance(card.larger_tile_size, int | None)
         and isinstance(card.largest_object_px, int | None),
         "metrics (strings, numbers, and lists and tables of them; figures are numbers)": _is_plain(card.metrics)
         and all(map(_holds_figures, [card.metrics, *card.metrics.values()])),
@@ -40,6 +41,8 @@ def refuse_invalid(card: ModelCard) -> None:
     checks = {
         "tile_size (64 to 4096, a multiple of 32)": 64 <= card.tile_size <= 4096
         and (card.tile_size % 32 == 0 or card.network is None),
+        "larger_tile_size (tile_size to 4096, a multiple of 32, for a network)": card.larger_tile_size is None
+        or (card.tile_size <= card.larger_tile_size <= 4096 and card.larger_tile_size % 32 == 0 and not card.is_graph),
         "gsd_m (two values in metres per pixel, ascending)": 0 < card.gsd_m[0] <= card.gsd_m[1] < math.inf,
         "mean (0 to 255)": all(0 <= value <= 255 for value in card.mean),
         "std (positive)": all(0 < value < math.inf for value in card.std),

@@ -49,6 +49,8 @@ class ModelCard:
     """Data it was trained on; empty for a model that was not trained."""
     restriction: str = ""
     """The only use that the licence allows, as 'research use only'; empty for a model without such a limit."""
+    larger_tile_size: int | None = None
+    """Side of larger tiles with which it was measured to find as much: less is seen twice. None: there are none."""
     largest_object_px: int | None = None
     """Longest side of the objects it expects, tile pixels: neighbouring tiles overlap by as much."""
     lengths_px: tuple[float, float] | None = None

@@ -103,9 +103,7 @@ class CpuPredictor:
             scores, boxes = run(image[None])
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, MemoryError) or "alloc" in str(error):
-                raise DeviceMemoryError(
-                    f"not enough memory on cpu for a tile of {self.card.tile_size} pixels"
-                ) from error
+                raise DeviceMemoryError(f"not enough memory on cpu for a tile of {image.shape[-1]} pixels") from error
             raise
         (found,) = self._selection.detections(scores, boxes, image.shape[-1])
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,14 @@ PREFIX = "network."
 
 
 def structure_path(card: ModelCard) -> Path:
-    """Where a model's structure lies: beside its weights."""
-    return card.weights.parent / f"{card.name}.graph.onnx"
+    """Where a model's structure lies: beside its weights; the one for its larger tiles has their size in its name."""
+    size = f".{card.tile_size}" if card.tile_size == card.larger_tile_size else ""
+    return card.weights.parent / f"{card.name}{size}.graph.onnx"
+
+
+def of_every_size(card: ModelCard) -> tuple[ModelCard, ...]:
+    """The card, and the card as it is for the model's larger tiles, if it has any: each has its own structure."""
+    return (card,) if card.larger_tile_size is None else (card, replace(card, tile_size=card.larger_tile_size))
 
 
 def structure_key(card: ModelCard) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,8 @@ class Selection:
     iou: float
     """Overlap above which two boxes of one class in a tile are one object."""
     max_per_tile: int
+    tile_size: int
+    """Side of the model's own tiles, which the limits are for, pixels."""
     has_levels: bool = True
     """Whether the locations are those of our networks' levels, of which each gives at most CANDIDATES_PER_LEVEL."""
 
@@ -74,7 +77,7 @@ class Selection:
             lower.append(np.array(hints, np.float32))
         for scores in lower:
             thresholds = np.where(thresholds <= 1, np.minimum(thresholds, scores), thresholds)
-        return cls(thresholds, config.merging_iou(card.iou), config.max_per_tile, card.layout is None)
+        return cls(thresholds, config.merging_iou(card.iou), config.max_per_tile, card.tile_size, card.layout is None)
 
     def detections(self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int) -> list[Detections]:
         """Objects of a batch of tiles: the best pairs of location and class of each level, then NMS.
@@ -85,10 +88,14 @@ class Selection:
             side: side of the tiles, pixels.
         """
         starts = level_starts(scores.shape[1], side) if self.has_levels else None
-        return [self._of_tile(*tile, starts) for tile in zip(scores, boxes_xyxy, strict=True)]
+        return [self._of_tile(*tile, side, starts) for tile in zip(scores, boxes_xyxy, strict=True)]
+
+    def limit(self, per_tile: int, side: int) -> int:
+        """A limit for tiles of this side, from the one for the model's own: larger tiles hold more objects."""
+        return per_tile if side <= self.tile_size else math.ceil(per_tile * (side / self.tile_size) ** 2)
 
     def _of_tile(
-        self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], starts: NDArray[np.int64] | None
+        self, scores: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], side: int, starts: NDArray[np.int64] | None
     ) -> Detections:
         places, labels = np.nonzero(scores > self.thresholds)
         boxes = boxes_xyxy[places]
@@ -98,11 +105,11 @@ class Selection:
         places, labels, boxes = places[has_area], labels[has_area], boxes[has_area]
         values = scores[places, labels]
         order = np.argsort(-values, kind="stable")  # equal scores by location, on any machine
-        if starts is not None and len(order) > CANDIDATES_PER_LEVEL:
+        if starts is not None and len(order) > (most := self.limit(CANDIDATES_PER_LEVEL, side)):
             level = np.searchsorted(starts, places[order], side="right")
-            order = np.concatenate([order[level == one][:CANDIDATES_PER_LEVEL] for one in np.unique(level)])
+            order = np.concatenate([order[level == one][:most] for one in np.unique(level)])
         found = Detections(boxes[order], values[order], labels[order].astype(np.int64))
-        return found.selected(nms(found, self.iou)[: self.max_per_tile])
+        return found.selected(nms(found, self.iou)[: self.limit(self.max_per_tile, side)])
 
 
 def level_starts(places: int, side: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -78,6 +79,8 @@ class TorchPredictor:
         if compiled and target.type == "cpu" and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise DeviceError("--backend compiled needs a C++ compiler (g++); install one, or use --backend torch")
         chosen = chosen_precision(precision, card, target)
+        if compiled:  # every size of tiles would take minutes
+            card = replace(card, larger_tile_size=None)
         network = load_network(card)
         try:
             return cls(card, network, selection, target, chosen, compiled)
@@ -98,7 +101,7 @@ class TorchPredictor:
             if _is_out_of_memory(error):
                 raise DeviceMemoryError(
                     f"not enough memory on {self._device} for a batch of {len(images)} tiles "
-                    f"of {self.card.tile_size} pixels"
+                    f"of {images.shape[-1]} pixels"
                 ) from error
             raise
 
@@ -117,12 +120,10 @@ class TorchPredictor:
     def _on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
         with self._enqueueing:  # two batches would compete for the cores
             predictions = self._predict(torch.from_numpy(images))
-        return self._selected_on_host(predictions)
+        return self._selected_on_host(predictions, images.shape[-1])
 
-    def _selected_on_host(self, predictions: Predictions) -> list[Detections]:
-        return self._selection.detections(
-            predictions.scores.cpu().numpy(), predictions.boxes_xyxy.cpu().numpy(), self.card.tile_size
-        )
+    def _selected_on_host(self, predictions: Predictions, side: int) -> list[Detections]:
+        return self._selection.detections(predictions.scores.cpu().numpy(), predictions.boxes_xyxy.cpu().numpy(), side)
 
     def _on_device(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Runs one of several batches that threads may have in flight; each waits only for its own candidates."""
@@ -140,7 +141,8 @@ class TorchPredictor:
                 done.record(torch.cuda.current_stream(self._device))
         if self._device.type == "cuda":
             done.synchronize()
-        found = [self._unpacked(image) for image in packed.cpu().numpy()]
+        limit = self._selection.limit(self._selection.max_per_tile, images.shape[-1])
+        found = [self._unpacked(image, limit) for image in packed.cpu().numpy()]
         if any(one is None for one in found):  # more candidates than the device compares
             exact = self._again_on_host(images)
             return [exact[place] if one is None else one for place, one in enumerate(found)]
@@ -148,7 +150,7 @@ class TorchPredictor:
 
     def _again_on_host(self, images: NDArray[np.uint8]) -> list[Detections]:
         with self._enqueueing:
-            return self._selected_on_host(self._predict(torch.from_numpy(images).to(self._device)))
+            return self._selected_on_host(self._predict(torch.from_numpy(images).to(self._device)), images.shape[-1])
 
     def _uploaded(self, images: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(images)
@@ -159,11 +161,11 @@ class TorchPredictor:
         copied.record_stream(torch.cuda.current_stream(self._device))
         return copied
 
-    def _unpacked(self, image: NDArray[np.float32]) -> Detections | None:
-        """Objects of one image; None if the device left it to the host."""
+    def _unpacked(self, image: NDArray[np.float32], limit: int) -> Detections | None:
+        """The best objects of one image; None if the device left it to the host."""
         if not image[0, 7]:
             return None
-        objects = image[image[:, 6] > 0][: self._selection.max_per_tile]
+        objects = image[image[:, 6] > 0][:limit]
         return Detections(objects[:, :4], objects[:, 4], objects[:, 5].astype(np.int64))
 
 

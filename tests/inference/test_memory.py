@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,11 @@ def test_the_batch_is_never_larger_than_requested() -> None:
 
 def test_a_model_that_runs_single_tiles_only_gets_a_batch_of_one() -> None:
     assert fit_to_memory(BrightSquares(bright_card(64), largest_batch=1), 8, 1 << 40).batch == 1
+
+
+def test_a_limited_run_keeps_to_the_tiles_whose_memory_was_measured() -> None:
+    runner = fit_to_memory(BrightSquares(replace(bright_card(64), larger_tile_size=128)), 2, 1 << 50)
+    assert runner.predictor.card.larger_tile_size == 128 and runner.card.larger_tile_size is None
 
 
 def test_a_limit_that_is_too_small_is_refused_with_one_that_suffices() -> None:

@@ -13,6 +13,7 @@ from support.scenes import UTM, noise, write_scene
 
 from lcageo.config import DetectConfig, Passes
 from lcageo.errors import UsageError
+from lcageo.inference import plan as inference_plan
 from lcageo.inference.plan import SERVED_PX, ScenePlan, choose_overlap, choose_scale, plan_scene
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
@@ -135,6 +136,28 @@ def test_auto_makes_one_pass_with_models_that_do_not_say_what_it_serves(tmp_path
 def test_a_scene_of_one_tile_has_no_second_pass(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", noise(60, 50))
     assert len(planned(path, "2").passes) == 1 and len(planned(path, "3").passes) == 2
+
+
+def test_larger_tiles_are_chosen_where_they_save_enough_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(220, 340))
+    assert planned(path, "1", larger_tile_size=128).reader.tile_size == 64, "a graph is not compiled for a few pixels"
+    monkeypatch.setattr(inference_plan, "WORTH_PX", 1)
+    own, coarse, fine = planned(path, "3", larger_tile_size=128).passes
+    assert [len(planned(path, "1", tile).grid) * tile**2 for tile in (64, 128)] == [7 * 5 * 64**2, 3 * 2 * 128**2]
+    assert own.reader.tile_size == own.grid.tile_width == 128 and len(own.grid) == 3 * 2
+    assert coarse.reader.tile_size == 64 and len(coarse.grid) == 4 * 2  # 2 x 1 of 128 are no fewer pixels
+    assert fine.reader.tile_size == 128 and not fine.near_small
+    assert planned(path, "auto", larger_tile_size=128).passes[2].reader.tile_size == 64  # only around small objects
+    assert planned(path, "1", larger_tile_size=None).reader.tile_size == 64
+
+
+def test_larger_tiles_are_judged_by_those_in_the_area(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference_plan, "WORTH_PX", 1)
+    bbox = (UTM.c, UTM.f - 30, UTM.c + 30, UTM.f)  # 60 x 60 pixels: in the first tile of either size
+    card = replace(bright_card(64, largest_object_px=16), larger_tile_size=128)
+    with open_scene(write_scene(tmp_path / "a.tif", noise(220, 340))) as scene:
+        assert plan_scene(scene, card, DetectConfig(bbox=bbox)).reader.tile_size == 64
+        assert plan_scene(scene, card, DetectConfig()).reader.tile_size == 128
 
 
 @pytest.mark.parametrize(("across", "down"), [(1, 2), (2, 1), (1, 3)])

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.crowds import as_rows
 from support.scenes import damaged_scene, noise, squares, write_scene
 
 from lcageo.config import DetectConfig
+from lcageo.inference import plan as inference_plan
 from lcageo.inference.journal import TileOutcome
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
@@ -52,6 +54,19 @@ def test_exactly_the_tiles_asked_for_are_run_in_batches_of_one_shape(scene_path:
     predictor, outcomes = outcomes_of(scene_path, batch, [0, 1, 7, 11, 20])
     assert [one.tile for one in outcomes] == [0, 1, 7, 11, 20] and set(predictor.batches) == {batch}
     assert len(predictor.batches) == -(-5 // batch)
+
+
+def test_larger_tiles_find_the_same_and_fewer_of_them_run_at_a_time(
+    scene_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_plan, "WORTH_PX", 1)
+    found = []
+    for larger, batches in ((None, [8] * 5), (128, [2] * 4)):
+        predictor = BrightSquares(replace(bright_card(64, largest_object_px=24), larger_tile_size=larger))
+        with open_scene(scene_path) as scene:
+            found.append(detect_scene(scene, predictor, DetectConfig(), batch=8).detections)
+        assert predictor.batches == batches
+    assert sorted(as_rows(found[0])) == sorted(as_rows(found[1])) and len(found[0]) == len(PLACES)
 
 
 def test_no_tiles_give_nothing(scene_path: Path) -> None:

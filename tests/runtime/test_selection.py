@@ -84,7 +84,7 @@ def test_detections_are_each_levels_best_after_suppression(seed: int, per_cell: 
     scores = rng.random((2, count, classes), np.float32) ** 4
     corners = rng.uniform(0, 80, (2, count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(-2, 20, (2, count, 2))], axis=2).astype(np.float32)
-    selection = Selection(np.array([0.3, 0.6, 2.0], np.float32), 0.5, 20)
+    selection = Selection(np.array([0.3, 0.6, 2.0], np.float32), 0.5, 20, side)
     for image, found in enumerate(selection.detections(scores, boxes, side)):
         chosen = []
         for place in range(count):
@@ -108,12 +108,25 @@ def test_a_level_gives_a_thousand_candidates_at_most() -> None:
     scores = np.linspace(1, 0.5, sum(cells), dtype=np.float32)[None, :, None]
     places = np.arange(sum(cells), dtype=np.float32)
     boxes = np.stack([places, 0 * places, places + 1, 0 * places + 1], axis=1)[None]  # none overlaps another
-    (found,) = Selection(np.array([0.1], np.float32), 0.5, 100_000).detections(scores, boxes, 640)
+    (found,) = Selection(np.array([0.1], np.float32), 0.5, 100_000, 640).detections(scores, boxes, 640)
     starts = level_starts(sum(cells), 640)
     assert starts.tolist() == [0, 6400, 8000, 8400, 8500]
     counts = np.bincount(np.searchsorted(starts, found.boxes_xyxy[:, 0], side="right") - 1)
     assert counts.tolist() == [1000, 1000, 400, 100, 25]
     assert found.boxes_xyxy[:1000, 0].tolist() == list(range(1000))
+
+
+def test_limits_grow_with_the_area_of_tiles_larger_than_the_models() -> None:
+    selection = Selection(np.array([0.1], np.float32), 0.5, 300, 320)
+    assert [selection.limit(300, side) for side in (160, 320, 480, 640)] == [300, 300, 675, 1200]
+    cells = [80 * 80, 40 * 40, 20 * 20, 10 * 10, 5 * 5]
+    places = np.arange(sum(cells), dtype=np.float32)
+    boxes = np.stack([places, 0 * places, places + 1, 0 * places + 1], axis=1)[None]  # none overlaps another
+    scores = np.linspace(1, 0.5, sum(cells), dtype=np.float32)[None, :, None]
+    (all_levels,) = Selection(np.array([0.1], np.float32), 0.5, 100_000, 320).detections(scores, boxes, 640)
+    assert len(all_levels) == 4000 + 1600 + 400 + 100 + 25
+    (found,) = selection.detections(scores, boxes, 640)
+    assert found.boxes_xyxy[:, 0].tolist() == list(range(1200))
 
 
 def test_hints_of_small_objects_are_half_of_the_cards_thresholds() -> None:

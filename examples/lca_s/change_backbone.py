@@ -1,0 +1,57 @@
+"""Gives a trained model another pretrained backbone, to train it on from there: lca-m starts from lca-s so.
+
+    python examples/lca_s/change_backbone.py lca-s efficientnet_lite2 runs/lca-m-start
+    lcageo train --from runs/lca-m-start ...
+
+Neck and head keep their weights, except the neck's first convolutions, whose shapes depend on the backbone: these and
+the backbone start as in a new model with --pretrained. The result is a model folder, and is of use only for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lcageo.detector.presets import build_network
+from lcageo.detector.weights import load_backbone_weights, pretrained_weights, read_tensors
+from lcageo.network_config import BACKBONES, DEFAULT_WIDTH
+from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.training.model_folder import publish
+
+
+def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, Tensor]]:
+    """The card and the weights of a model after its backbone is replaced.
+
+    Raises:
+        UsageError, ModelError: if the backbone's weights are not installed, or cannot be read.
+    """
+    config = replace(card.own_network, backbone=backbone, backbone_width=DEFAULT_WIDTH)
+    torch.manual_seed(0)
+    network = build_network(config)
+    load_backbone_weights(network.backbone, pretrained_weights(backbone))
+    weights, kept = dict(network.state_dict()), read_tensors(card.weights)
+    for name, tensor in kept.items():
+        if not name.startswith("backbone.") and name in weights and weights[name].shape == tensor.shape:
+            weights[name] = tensor.to(weights[name].dtype)
+    family = BACKBONES[backbone]
+    plain = {"precisions": (), "larger_tile_size": None, "thresholds": {}, "calibration": {}, "metrics": {}}
+    recipe = {**card.recipe, "pretrained": True}
+    return replace(card, network=config, mean=family.mean, std=family.std, recipe=recipe, **plain), weights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="name, card or folder of the trained model")
+    parser.add_argument("backbone", help="name of the backbone, one with a pretrained checkpoint in a package")
+    parser.add_argument("out", type=Path, help="folder to write")
+    arguments = parser.parse_args()
+    card, weights = with_backbone(find_card(arguments.model), arguments.backbone)
+    publish(replace(card, name=arguments.out.name), weights, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

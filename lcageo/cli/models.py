@@ -96,7 +96,8 @@ def graph(
 ) -> None:
     """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
 
-    Shipped models have theirs, one for each size of their tiles. The graph stays valid as long as the network is the same, whatever its weights are.
+    Shipped models have theirs, one for each size of their tiles. The graph stays valid as long as the network is the
+    same, whatever its weights are.
 
     Examples:
 

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,19 @@ import pytest
 import table1
 import torch
 from conftest import REPOSITORY
+from dense import DenseModel
 from figures import ahead_from, as_json, difference, rows_of
-from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System
+from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System, claimed, evenly_taken
 from safetensors.torch import load_file
 from support.bare import bare_environment
 from support.reference import random_case
 from support.shapes import write_shapes
+from variants import VARIANTS
 
+from lcageo.data.annotations import LabelledSet
+from lcageo.data.formats.coco import read_coco
 from lcageo.detections import Detections
+from lcageo.detector import assign_aligned
 from lcageo.detector.count import count_params
 from lcageo.detector.presets import build_network
 from lcageo.metrics.summary import evaluate_detections
@@ -115,7 +121,7 @@ def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: p
     before, table = state(), (made / "table1.json").read_text()
     (made / "table1.json").unlink()
     monkeypatch.setattr(table1, "perform", None)  # would fail if it were called
-    make(place, made)
+    make(place, made, "--preset", "fcos")  # the table has what other processes made, too
     assert state() == before and (made / "table1.json").read_text() == table
 
 
@@ -203,22 +209,83 @@ def test_no_run_starts_after_the_limit(place: Path, tmp_path: Path, capsys: pyte
 
 
 def test_all_systems_have_a_seed_before_any_has_two(tmp_path: Path) -> None:
-    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, out=tmp_path)
+    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, variants=True, out=tmp_path)
     runs = table1.planned(TrainConfig(), options)
     assert [run.folder.name for run in runs] == [
         "fcos-s0", "lca-s0", "lca+warmup-s0", "fcos-s1", "lca-s1", "lca+warmup-s1",
+        "lca+alpha0.5-s0", "lca+alpha2-s0", "lca+beta4-s0", "lca+beta8-s0", "lca+places9-s0", "lca+places17-s0",
+    ]  # fmt: skip
+    assert [(run.system.metric.alpha, run.system.metric.beta, run.system.metric.places) for run in runs[5:]] == [
+        (1, 6, 13), (0.5, 6, 13), (2, 6, 13), (1, 4, 13), (1, 8, 13), (1, 6, 9), (1, 6, 17),
     ]  # fmt: skip
     assert [run.config.geometric_warmup for run in runs[:3]] == [0.0, 0.0, 0.1]
-    assert [(run.config.preset, run.config.seed) for run in runs[4:]] == [(Preset.LCA, 1), (Preset.LCA, 1)]
+    assert [(run.config.preset, run.config.seed) for run in runs[4:6]] == [(Preset.LCA, 1), (Preset.LCA, 1)]
 
 
 @pytest.mark.parametrize("name", table1.SCHEDULES)
 def test_its_own_recipes_can_be_read(name: str) -> None:
     options = argparse.Namespace(
-        schedule=name, data=["train.json"], val=None, backbone_weights="resnet.pth", preset=list(Preset)
+        schedule=name,
+        data=["train.json"],
+        val=None,
+        backbone_weights=None if name == "pretrained" else "resnet.pth",
+        preset=list(Preset),
     )
     config = table1.recipe(options)
     assert config.data == ("train.json",) and config.batch == 16 and config.minutes is None
+
+
+def test_images_keep_their_resolution_and_variants_only_assign_otherwise(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in pretrained.toml."""
+    settings = 'backbone = "efficientnet_lite0"\npretrained = true\nnorm = "bn"\nnative = true\nimgsz = 256\ncrop = 128'
+    recipe = settings + RECIPE.split("imgsz = 128")[1] + "channels = 16\n"
+    data = f'data = ["{place / "train.json"}"]\nval = ["{place / "val.json"}"]\n'
+    (tmp_path / "recipe.toml").write_text(data + recipe)
+    monkeypatch.setattr(table1, "VARIANTS", {"beta4": VARIANTS["beta4"]})
+    out = tmp_path / "out"
+    command = ["--schedule", str(tmp_path / "recipe.toml"), "--out", str(out), "--device", "cpu", "--workers", "0"]
+    table1.main([*command, "--preset", "lca", "--seeds", "1", "--variants"])
+    found = json.loads((out / "table1.json").read_text())
+    assert list(found["systems"]) == ["lca", "lca+beta4"]
+    assert [(one["first"], one["second"]) for one in found["differences"]] == [("lca", "lca+beta4")]
+    assert assign_aligned.IOU_POWER == 6.0
+    plain, other = (find_card(str(out / f"{name}-s0" / "last")) for name in found["systems"])
+    first, second = load_file(plain.weights), load_file(other.weights)
+    changed = [name for name in first if not torch.equal(first[name], second[name])]
+    assert changed and not any(name.startswith("backbone.stem") for name in changed)
+    # The agreement, too, is of images of 128 pixels, which are not enlarged to 256.
+    labelled = replace(read_coco(place / "val.json"), classes=plain.classes)
+    dense = next(iter(DenseModel(plain, "cpu").run(labelled)))
+    assert dense.objects_xyxy.tolist() == labelled.annotations[0].boxes_xyxy.tolist()
+
+
+def test_a_run_belongs_to_one_process_until_that_ends(tmp_path: Path) -> None:
+    run = Run(System("lca", Preset.LCA), 0, TrainConfig(), tmp_path / "lca-s0")
+    with claimed(run) as is_ours, claimed(run) as is_also_ours:
+        assert is_ours and not is_also_ours
+    code = (
+        "import sys, time; from pathlib import Path; from runs import *\n"
+        "run = Run(System('lca', Preset.LCA), 0, TrainConfig(), Path(sys.argv[1]))\n"
+        "with claimed(run) as is_ours: print(is_ours, flush=True); time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(run.folder)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "True\n"
+        with claimed(run) as is_ours:
+            assert not is_ours
+        other.kill()
+        other.wait()
+        with claimed(run) as is_ours:
+            assert is_ours
+
+
+def test_validation_images_are_evenly_taken(place: Path) -> None:
+    labelled = read_coco(place / "train.json")
+    assert evenly_taken(labelled, 3).annotations == tuple(labelled.annotations[index] for index in (0, 4, 7))
+    assert evenly_taken(labelled, 20) == labelled
 
 
 def noisy(found: list[Detections], seed: int, keep: float) -> list[Detections]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from agreement import measure_agreement
 from dense import DenseModel
+from parts import Measured, measure_parts
 from variants import USUAL, Metric, assigning_by
 
 from lcageo.config import BENCHMARK, Backend, Precision
@@ -140,6 +141,8 @@ class Finished:
     """Content of its result.json."""
     resampled: Resampled
     """Metrics of its detections on resampled images, the same for all runs."""
+    parts: dict[str, Measured]
+    """Metrics of its detections on parts of the set."""
     steps: tuple[int, ...]
     """Training steps of its validations."""
     curves: dict[str, tuple[float, ...]]
@@ -206,10 +209,12 @@ def read_finished(run: Run, val: LabelledSet) -> Finished:
     facts = json.loads((run.folder / RESULT_FILE).read_text("utf-8"))
     found = _read_found(val, run.folder / FOUND_FILE)
     rows = [row for row in read_metrics(run.folder / METRICS_FILE) if row["mAP50"]]
+    evaluation = evaluate_found(val, found)
     return Finished(
         run,
         facts,
-        evaluate_found(val, found).resampled(RESAMPLES),
+        evaluation.resampled(RESAMPLES),
+        measure_parts(evaluation.matches, set_names(val)),
         tuple(int(row["step"]) for row in rows),
         {name: tuple(float(row[name]) for row in rows) for name in METRICS},
     )
@@ -227,6 +232,12 @@ def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
         "paper_flops": paper_flops(network, side, side),
         "true_macs": true_macs(network, side, side),
     }
+
+
+def set_names(val: LabelledSet) -> list[str]:
+    """The set of each image: the name of the folder that holds it, or its `images`."""
+    folders = [annotation.image.parent for annotation in val.annotations]
+    return [folder.parent.name if folder.name == "images" else folder.name for folder in folders]
 
 
 def _names(val: LabelledSet) -> list[str]:

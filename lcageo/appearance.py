@@ -19,6 +19,11 @@ from typing import Any
 NUMBERS = 11
 
 
+def is_unfamiliar(distance: float | None) -> bool:
+    """Whether a scene at this distance looks less like the training images than nearly all of them; None: not known."""
+    return distance is not None and distance > 1
+
+
 @dataclass(frozen=True, slots=True)
 class Appearance:
     """The normal distribution of the numbers of a model's training images; `lcageo.scene.look` measures them."""

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
 GROUND = (
     "errors version config network_config detections extras geodesy palette toml nms stop database paths "
-    "plain_path layer_source remote transform calibration appearance tile_outcomes ranked"
+    "plain_path layer_source remote transform calibration appearance plural tile_outcomes ranked"
 )
 TRADES = """
     vector     ->

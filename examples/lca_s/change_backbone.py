@@ -38,9 +38,19 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
         if not name.startswith("backbone.") and name in weights and weights[name].shape == tensor.shape:
             weights[name] = tensor.to(weights[name].dtype)
     family = BACKBONES[backbone]
-    plain = {"precisions": (), "larger_tile_size": None, "thresholds": {}, "calibration": {}, "metrics": {}}
-    recipe = {**card.recipe, "pretrained": True}
-    return replace(card, network=config, mean=family.mean, std=family.std, recipe=recipe, **plain), weights
+    changed = replace(
+        card,
+        network=config,
+        mean=family.mean,
+        std=family.std,
+        precisions=(),
+        larger_tile_size=None,
+        thresholds={},
+        calibration={},
+        metrics={},
+        recipe={**card.recipe, "pretrained": True},
+    )
+    return changed, weights
 
 
 def main() -> None:

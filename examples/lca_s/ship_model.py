@@ -7,9 +7,10 @@ Every image is run as `detect` runs a scene: in tiles at its own resolution, in 
 Metrics are those of each set on its own. Thresholds are the lowest whose F1, the mean over the sets, is within two per
 cent of the best, since a false object is deleted faster than a missed one is drawn, raised until images without objects
 have at most one false object in ten megapixels. The mean, since a set of many images of one street would decide alone.
-Scores are calibrated on all sets, too: what is printed first is how far the calibration is off, and how often the
-number of right boxes of a set and class, predicted by the other sets, lay in its interval. How the training images look
-is measured on a thousand of --train. Object sizes are those below. The card has no local paths.
+Scores are calibrated on all sets, too, of classes with twenty objects or more in them: what is printed first is how far
+the calibration is off, and how often the number of right boxes of a set and class, predicted by the other sets, lay in
+its interval. Sets of rendered images are named by --rendered: `models list` leaves them out of its mean. How the
+training images look is measured on a thousand of --train. Object sizes are those below. The card has no local paths.
 """
 
 from __future__ import annotations
@@ -100,7 +101,12 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def shipped(
-    card: ModelCard, sets: dict[str, Path], incomplete: dict[str, Path], class_map: ClassMap | None, trained_on: str
+    card: ModelCard,
+    sets: dict[str, Path],
+    incomplete: dict[str, Path],
+    class_map: ClassMap | None,
+    trained_on: str,
+    rendered: Sequence[str] = (),
 ) -> ModelCard:
     """The card with thresholds and metrics, and without local paths.
 
@@ -110,6 +116,7 @@ def shipped(
         incomplete: class whose labels are not complete in a set, by the set's name: it is left out for thresholds.
         class_map: names to merge.
         trained_on: for the card.
+        rendered: names of the sets whose images are rendered.
     """
 
     def read(paths: list[Path]) -> LabelledSet:
@@ -120,7 +127,9 @@ def shipped(
     found = {name: find_objects(predictor, images, tiling=Tiling()) for name, images in labelled.items()}
     evaluations = {name: evaluate_found(images, found[name]) for name, images in labelled.items()}
     metrics = {
-        name: figures(evaluations[name]) for name, images in labelled.items() if any(map(len, images.annotations))
+        name: figures(evaluations[name]) | ({"is_rendered": True} if name in rendered else {})
+        for name, images in labelled.items()
+        if any(map(len, images.annotations))
     }
     complete = {
         name: without(images, str(incomplete[name])) if name in incomplete else images
@@ -240,6 +249,9 @@ def main() -> None:
         "--incomplete", type=named_path, action="append", default=[], metavar="NAME=CLASS",
         help="a set that does not label all objects of a class, which then does not decide the class's threshold",
     )  # fmt: skip
+    parser.add_argument(
+        "--rendered", action="append", default=[], metavar="NAME", help="a set of rendered, not of real images"
+    )
     parser.add_argument("--class-map", type=Path)
     parser.add_argument(
         "--train", type=Path, action="append", default=[], metavar="PATH",
@@ -268,7 +280,10 @@ def main() -> None:
     if arguments.train:
         card = replace(card, appearance=training_look(arguments.train, card))
     class_map = load_class_map(arguments.class_map) if arguments.class_map else None
-    card = shipped(card, dict(arguments.val), dict(arguments.incomplete), class_map, arguments.trained_on)
+    sets = dict(arguments.val)
+    if unknown := set(arguments.rendered) - set(sets):
+        parser.error(f"--rendered names sets that --val does not: {', '.join(sorted(unknown))}")
+    card = shipped(card, sets, dict(arguments.incomplete), class_map, arguments.trained_on, arguments.rendered)
     write_card(card, arguments.card)
     for name, values in card.metrics.items():
         print(f"{name}: mAP50 {values['mAP50']:.3f} {values['mAP50_interval']}, mAP50:95 {values['mAP50_95']:.3f}")

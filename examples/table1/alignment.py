@@ -37,7 +37,7 @@ from peaks import Peaks
 from peaks_picture import Column, Shown, draw
 
 from lcageo.config import BENCHMARK, Backend, Precision
-from lcageo.data.annotations import LabelledSet, SplitName
+from lcageo.data.annotations import Annotation, LabelledSet, SplitName
 from lcageo.data.sets import read_sets
 from lcageo.errors import LcageoError, UsageError
 from lcageo.evaluation.images import find_objects, kept_of_tiles
@@ -68,11 +68,17 @@ def models_of(options: argparse.Namespace) -> Iterator[tuple[ModelCard, Labelled
         print(f"{card.name}: measured", flush=True)
 
 
-def images_to_show(labelled: LabelledSet, count: int, tile: int) -> list[int]:
+def scale_in_tile(card: ModelCard, one: Annotation) -> float:
+    """Tile pixels per pixel of an image that the model sees as a whole."""
+    scale = card.tile_size / max(one.width, one.height)
+    return scale if card.enlarges else min(scale, 1.0)
+
+
+def images_to_show(labelled: LabelledSet, count: int, card: ModelCard) -> list[int]:
     """Indices of images taken evenly from those with few and large objects."""
     fitting = []
     for index, one in enumerate(labelled.annotations):
-        sides = (one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2]) * tile / max(one.width, one.height)
+        sides = (one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2]) * scale_in_tile(card, one)
         if 1 <= len(one) <= MOST_OBJECTS and sides.min() >= LEAST_SIDE_PX:
             fitting.append(index)
     return [fitting[position] for position in _evenly(len(fitting), count)]
@@ -99,9 +105,9 @@ def _evenly(things: int, count: int) -> list[int]:
 class Exhibit:
     """Collects what is drawn of a model while it runs over the images."""
 
-    def __init__(self, labelled: LabelledSet, count: int, tile: int, hides_pixels: bool) -> None:
-        self._labelled, self._hides_pixels = labelled, hides_pixels
-        self._images = images_to_show(labelled, count, tile)
+    def __init__(self, labelled: LabelledSet, count: int, card: ModelCard, hides_pixels: bool) -> None:
+        self._labelled, self._card, self._hides_pixels = labelled, card, hides_pixels
+        self._images = images_to_show(labelled, count, card)
         self._objects = objects_to_show(labelled, count)
         self._dense: dict[int, Dense] = {}
         self._shown: list[Shown] = []
@@ -114,7 +120,7 @@ class Exhibit:
             self._dense[dense.index] = dense
         if dense.index in self._images:
             one = self._labelled.annotations[dense.index]
-            scale = len(dense.pixels) / max(one.width, one.height)
+            scale = scale_in_tile(self._card, one)
             pixels = dense.pixels[: round(one.height * scale), : round(one.width * scale)]
             self._shown.append(Shown(f"{one.image.name}, {peaks.distance.mean():.2f}", pixels, peaks))
 
@@ -133,7 +139,7 @@ def alignment(options: argparse.Namespace) -> None:
     """Measures each model and writes the four files."""
     figures, columns, maps = {}, [], []
     for card, labelled in models_of(options):
-        exhibit = Exhibit(labelled, options.pictures, card.tile_size, options.hide_pixels)
+        exhibit = Exhibit(labelled, options.pictures, card, options.hide_pixels)
         predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
         found = find_objects(predictor, labelled)
         agreement = measure_agreement(DenseModel(card, options.device), labelled, found, exhibit.look)

@@ -64,7 +64,7 @@ class DenseModel:
 
     def run(self, labelled: LabelledSet) -> Iterator[Dense]:
         """Yields the images of a set in order, one at a time, so that any set fits into memory."""
-        images = EvalDataset(labelled, self.card.tile_size, fill=self.card.fill)
+        images = EvalDataset(labelled, self.card.tile_size, enlarge=self.card.enlarges, fill=self.card.fill)
         for index, annotation in enumerate(labelled.annotations):
             yield self._of_image(images[index], annotation)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from parts import WHOLE
 from runs import METRICS, Finished
 
 from lcageo.metrics.bootstrap import Interval
+from lcageo.metrics.match import IOU_75, IOUS
 from lcageo.metrics.truth import Floats
 from lcageo.network_config import Preset
 
@@ -24,8 +26,37 @@ PAPER: dict[str, tuple[float, float, float]] = {
 """mAP50, mAP75 and mAP50:95 on DIOR, per cent, from Table I of the LCA-Det paper."""
 CLASS_METRICS = ("AP50", "AP75", "AP50_95")
 """Metrics reported for each class."""
-ABLATIONS = tuple((str(half), str(Preset.LCA_BASELINE)) for half in (Preset.LCA_H, Preset.LCA_SA))
-"""Pairs of a system with a single change and the system that it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A sum of systems, each with +1 or -1."""
+
+    first: str
+    """What is compared, for the reader; second: with what."""
+    second: str
+    terms: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def of(cls, first: str, second: str) -> Contrast:
+        """The first system minus the second."""
+        return cls(first, second, ((1, first), (-1, second)))
+
+
+ABLATIONS = tuple(Contrast.of(half, str(Preset.LCA_BASELINE)) for half in (str(Preset.LCA_H), str(Preset.LCA_SA)))
+"""What the head, and the assignment, gives alone; `lca` minus the other half says what it gives to the other."""
+INTERACTION = Contrast(
+    f"({Preset.LCA} - {Preset.LCA_H})",
+    f"({Preset.LCA_SA} - {Preset.LCA_BASELINE})",
+    ((1, str(Preset.LCA)), (-1, str(Preset.LCA_H)), (-1, str(Preset.LCA_SA)), (1, str(Preset.LCA_BASELINE))),
+)
+"""What both halves give together beyond the sum of what each gives alone: 0 if they add up."""
+PART_METRICS: dict[str, Callable[[Floats], Floats]] = {
+    "mAP50": lambda precisions: precisions[..., 0],
+    "mAP75": lambda precisions: precisions[..., IOU_75],
+    "mAP50_95": lambda precisions: precisions.mean(axis=-1),
+}
+"""The metrics, from (..., 10) average precisions at COCO's IoUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +95,70 @@ def spread(values: Floats) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def difference(ours: Row, theirs: Row) -> dict[str, Any] | None:
-    """Difference between two systems over the seeds that both have; None without a common seed.
+def contrasts(names: Sequence[str]) -> list[Contrast]:
+    """`lca` minus each other system, the gain of each of its halves alone, and their interaction, as far as named."""
+    every = [Contrast.of(str(Preset.LCA), name) for name in names if name != Preset.LCA]
+    every += [*ABLATIONS, INTERACTION]
+    return [one for one in every if {name for _, name in one.terms} <= set(names)]
 
-    The interval covers the choice of images: resampled images are the same for both systems and all seeds, and each
-    resample's difference is the mean over the seeds. The differences by seed show the effect of the seed.
+
+def difference(contrast: Contrast, rows: Mapping[str, Row]) -> dict[str, Any] | None:
+    """A contrast of systems over the seeds that all of them have; None without a common seed.
+
+    The intervals cover the choice of images and of seeds: see `with_seeds`.
     """
-    seeds = sorted(ours.seeds.keys() & theirs.seeds.keys())
-    pairs = [(ours.seeds[seed], theirs.seeds[seed]) for seed in seeds]
-    if not pairs:
+    signs, some = [sign for sign, _ in contrast.terms], [rows[name] for _, name in contrast.terms]
+    seeds = sorted(set.intersection(*(set(row.seeds) for row in some)))
+    if not seeds:
         return None
-    found: dict[str, Any] = {"seeds": seeds}
-    for metric, name in METRICS.items():
-        by_seed = [one.facts[metric] - other.facts[metric] for one, other in pairs]
-        resampled = [getattr(one.resampled, name) - getattr(other.resampled, name) for one, other in pairs]
-        curves = np.mean([(one.curves[metric], other.curves[metric]) for one, other in pairs], axis=0)  # (2, V)
-        found[metric] = {
-            "mean": float(np.mean(by_seed)),
-            "interval": Interval.of(np.mean(resampled, axis=0)).as_json(),
-            "by_seed": by_seed,
-            "ahead_from_step": ahead_from(pairs[0][0].steps, *curves),
+    runs = [[row.seeds[seed] for seed in seeds] for row in some]
+
+    def combined(value: Callable[[Finished], Any]) -> Floats:
+        """(seeds, ...) the signed sum of a value of the runs, seed by seed."""
+        every = np.array([[value(run) for run in of_row] for of_row in runs], np.float64)
+        return np.asarray(np.tensordot(np.array(signs, np.float64), every, axes=1), np.float64)
+
+    def in_metric(metric: str) -> dict[str, Any]:
+        by_seed = combined(lambda run: run.facts[metric])
+        resampled = combined(lambda run: getattr(run.resampled, METRICS[metric]))
+        curve = combined(lambda run: run.curves[metric]).mean(axis=0)
+        return {
+            "mean": float(by_seed.mean()),
+            "interval": Interval.of(with_seeds(resampled)).as_json(),
+            "by_seed": by_seed.tolist(),
+            "ahead_from_step": ahead_from(runs[0][0].steps, curve, np.zeros(len(curve))),
         }
+
+    def on_part(part: str) -> Floats:
+        return combined(lambda run: run.parts[part].precisions)
+
+    parts = {part: on_part(part) for part in runs[0][0].parts}
+    found: dict[str, Any] = {"first": contrast.first, "second": contrast.second, "seeds": seeds}
+    found |= {metric: in_metric(metric) for metric in METRICS}
+    found["parts"] = {
+        part: {metric: _in_part(of(values)) for metric, of in PART_METRICS.items()} for part, values in parts.items()
+    }
+    found["ious"] = {f"{iou:.2f}": _in_part(parts[WHOLE][..., index]) for index, iou in enumerate(IOUS)}
     return found
+
+
+def _in_part(values: Floats) -> dict[str, Any]:
+    """Mean and interval of (seeds, 1 + B) differences: on all images, then on resampled ones."""
+    return {"mean": _known(float(values[:, 0].mean())), "interval": Interval.of(with_seeds(values[:, 1:])).as_json()}
+
+
+def with_seeds(resampled: Floats) -> Floats:
+    """(B,) means over seeds, drawn with replacement for each resample of the images: both chances in one bootstrap.
+
+    With few seeds this underestimates their part of the variance, by a factor of (seeds - 1) / seeds.
+
+    Args:
+        resampled: (seeds, B) figures on the same resampled images; with a single seed, only images vary.
+    """
+    seeds, resamples = resampled.shape
+    drawn = np.random.default_rng(1).integers(0, seeds, (resamples, seeds))
+    means: Floats = resampled[drawn, np.arange(resamples)[:, None]].mean(axis=1)
+    return means
 
 
 def ahead_from(steps: Sequence[int], ours: Floats, theirs: Floats) -> int | None:
@@ -108,15 +181,16 @@ def last_quarter(row: Row, metric: str) -> float:
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """All results, JSON-ready: the systems, `lca` minus each other one, and the gain of each of its halves alone."""
+    """All results, JSON-ready: the systems, their contrasts, and the parts of the set."""
     by_name = {row.name: row for row in rows}
-    pairs = [(str(Preset.LCA), name) for name in by_name if name != Preset.LCA] + list(ABLATIONS)
-    found = []
-    for first, second in pairs:
-        if first in by_name and second in by_name:
-            one = difference(by_name[first], by_name[second])
-            found += [] if one is None else [{"first": first, "second": second, **one}]
-    return {"systems": {row.name: _system(row) for row in rows}, "differences": found}
+    differences = [difference(one, by_name) for one in contrasts(list(by_name))]
+    return {
+        "systems": {row.name: _system(row) for row in rows},
+        "differences": [one for one in differences if one is not None],
+        "parts": {
+            name: {"objects": one.objects, "classes": one.classes} for name, one in rows[0].runs[0].parts.items()
+        },
+    }
 
 
 def _system(row: Row) -> dict[str, Any]:
@@ -134,6 +208,7 @@ def _system(row: Row) -> dict[str, Any]:
         "true_macs": facts["true_macs"],
         "train_seconds": float(row.values("train_seconds").mean()),
         "last_quarter": {metric: last_quarter(row, metric) for metric in METRICS},
+        "parts": {part: _on_part(row, part) for part in row.runs[0].parts},
         "per_class": _per_class([one.facts["per_class"] for one in row.runs]),
         "agreement": {str(seed): one.facts["agreement"] for seed, one in row.seeds.items()},
         "curves": {"steps": list(row.runs[0].steps), **{metric: row.curve(metric).tolist() for metric in METRICS}},
@@ -150,3 +225,13 @@ def _per_class(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for name, first in seeds[0].items()
         if first["objects"]
     }
+
+
+def _on_part(row: Row, part: str) -> dict[str, float | None]:
+    """Means over the seeds; None where no class has enough objects."""
+    precisions = np.array([one.parts[part].precisions[0] for one in row.runs])
+    return {metric: _known(float(of(precisions).mean())) for metric, of in PART_METRICS.items()}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

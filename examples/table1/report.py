@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import agreement_text
 import numpy as np
+import parts_text
 from figures import PAPER, Row, as_json, rows_of
-from runs import METRICS, RESAMPLES, Finished
+from runs import CURVE_IMAGES, METRICS, RESAMPLES, Finished
 from speed import read_speed
+from variants import VARIANTS
 
 from lcageo.data.annotations import LabelledSet
 from lcageo.training.config import TrainConfig, recipe_entries
@@ -55,7 +57,8 @@ def write_report(out: Path, finished: Sequence[Finished], data: TrainingData, co
     _replace(out / "table1.json", json.dumps(found, indent=1) + "\n")
     _replace(out / "table1.md", markdown(found))
     if curves_available():  # matplotlib may be missing on a GPU node
-        draw(rows, found["differences"], out / "table1.png")
+        plain = [row for row in rows if row.name.partition("+")[2] not in VARIANTS]  # their colours would run out
+        draw(plain, found["differences"], out / "table1.png")
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -79,10 +82,12 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     if found["differences"]:
         lines += [
-            f"Differences over the seeds that both have, with 95 % intervals from {found['resamples']:,} resamples of "
-            "the images, the same for both systems and all seeds; in brackets the minimum and maximum difference of "
-            "a seed, then the step from which the first system's mean curve stays above. The intervals cover the "
-            "choice of images, not of seeds, and are not corrected for multiple comparisons:",
+            "Differences over the seeds that all have, with 95 % intervals of a paired bootstrap over images and "
+            f"seeds: each of {found['resamples']:,} resamples draws images, the same for all systems and seeds, and "
+            "seeds, the same for all systems, and takes the mean difference; with a single seed only images vary. In "
+            "brackets the minimum and maximum difference of a seed, then the step from which the first system's mean "
+            "curve stays above. The intervals are not corrected for multiple comparisons. The row of four systems is "
+            "what head and assignment give together beyond the sum of both alone:",
             "",
             "| first minus second | mAP50 | mAP75 | mAP50:95 |",
             "|---" * 4 + "|",
@@ -96,10 +101,15 @@ def markdown(found: dict[str, Any]) -> str:
             *lines,
             "![validation over the steps](table1.png)",
             "",
+            f"Curves are of {min(CURVE_IMAGES, found['val']['images'])} of the images, evenly taken.",
+            "",
             "AP50 / AP75 of each class, with the number of its objects and of the images that contain them:",
             "",
             *_class_table(found["systems"], found["val"]["images_with"]),
             "",
+            "## Parts of the set",
+            "",
+            parts_text.markdown(found, NAMES),
             "## Agreement of scores and localisation",
             "",
             agreement_text.markdown(agreement),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import numpy as np
 import torch
 from agreement import measure_agreement
 from dense import DenseModel
+from parts import Measured, measure_parts
+from variants import USUAL, Metric, assigning_by
 
 from lcageo.config import BENCHMARK, Backend, Precision
 from lcageo.data.annotations import LabelledSet
@@ -39,6 +43,8 @@ FOUND_FILE = "detections.npz"
 METRICS = {"mAP50": "map50", "mAP75": "map75", "mAP50_95": "map50_95"}
 """Names of the metrics, in files and in Python."""
 RESAMPLES = 1000
+CURVE_IMAGES = 128
+"""Maximum number of images for the validations during training, evenly taken; the results are of all images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class System:
     name: str
     preset: Preset
     geometric_warmup: float = 0.0
+    metric: Metric = USUAL
+    """What LCA-SA assigns by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,43 @@ class Run:
                 )
 
 
+@contextmanager
+def claimed(run: Run) -> Iterator[bool]:
+    """Whether this process may perform a run, which no other may until the end of the context, or of this process."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    # A database's lock, as it ends with the process that holds it, however that dies, on all systems.
+    with closing(sqlite3.connect(run.folder / "lock", timeout=0, isolation_level=None)) as lock:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            yield False
+        else:
+            yield True
+
+
+def runs_in(out: Path, config: TrainConfig) -> list[Run]:
+    """The finished runs in a folder, whichever process made them, in the table's order.
+
+    Args:
+        out: the folder.
+        config: the settings that all runs share.
+    """
+    runs = []
+    for path in out.glob(f"*/{RESULT_FILE}"):
+        facts, kept = json.loads(path.read_text("utf-8")), read_recipe(path.with_name(RECIPE_FILE))
+        own = {"preset": kept.preset, "seed": kept.seed, "geometric_warmup": kept.geometric_warmup}
+        system = System(facts["system"], kept.preset, kept.geometric_warmup)
+        runs.append(Run(system, kept.seed, config.changed(own), path.parent))
+    order = list(Preset)
+
+    def place(run: Run) -> tuple[bool, int, str, int]:
+        """The plain systems first, as in the paper."""
+        name, preset = run.system.name, run.system.preset
+        return name != preset, order.index(preset), name, run.seed
+
+    return sorted(runs, key=place)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finished:
     """A finished run and its results."""
@@ -96,6 +141,8 @@ class Finished:
     """Content of its result.json."""
     resampled: Resampled
     """Metrics of its detections on resampled images, the same for all runs."""
+    parts: dict[str, Measured]
+    """Metrics of its detections on parts of the set."""
     steps: tuple[int, ...]
     """Training steps of its validations."""
     curves: dict[str, tuple[float, ...]]
@@ -116,11 +163,28 @@ def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[st
         say(f"{run.folder.name}: step {validation.step:,}, mAP50 {found.map50:.3f}, mAP75 {found.map75:.3f}")
 
     listener = Listener(note=lambda line: say(f"{run.folder.name}: {line}"), validated=report)
-    train(run.config, data, run.folder, options, resume=True, listener=listener)
+    with assigning_by(run.system.metric):
+        some = replace(data, val=evenly_taken(data.val, CURVE_IMAGES))
+        train(run.config, some, run.folder, options, resume=True, listener=listener)
+        facts, found = _results(run, data.val, options.device)
+    _write_found(data.val, found, run.folder / FOUND_FILE)
+    part = run.folder / f"{RESULT_FILE}.part"
+    part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    part.replace(run.folder / RESULT_FILE)  # last and atomically: it marks the run as finished
+
+
+def evenly_taken(labelled: LabelledSet, count: int) -> LabelledSet:
+    """At most `count` images of a set, evenly over it."""
+    which = np.linspace(0, len(labelled) - 1, min(count, len(labelled))).round().astype(int).tolist()
+    return replace(labelled, annotations=tuple(labelled.annotations[index] for index in which))
+
+
+def _results(run: Run, val: LabelledSet, device: str) -> tuple[dict[str, Any], list[Detections]]:
+    """The content of result.json for a trained run, and its detections in each image."""
     card = find_card(str(run.model))
-    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), options.device, Backend.TORCH, Precision.FP32)
-    found = find_objects(predictor, data.val)
-    evaluation = evaluate_found(data.val, found).as_json()
+    predictor = load_predictor(card, kept_of_tiles(BENCHMARK), device, Backend.TORCH, Precision.FP32)
+    found = find_objects(predictor, val)
+    evaluation = evaluate_found(val, found).as_json()
     state = load_checkpoint(run.folder / CHECKPOINT_FILE)
     facts = {
         "system": run.system.name,
@@ -131,12 +195,9 @@ def perform(run: Run, data: TrainingData, options: RunOptions, say: Callable[[st
         **_counts(run.config, card),
         **{name: evaluation[name] for name in METRICS},
         "per_class": evaluation["per_class"],
-        "agreement": measure_agreement(DenseModel(card, options.device), data.val, found).figures,
+        "agreement": measure_agreement(DenseModel(card, device), val, found).figures,
     }
-    _write_found(data.val, found, run.folder / FOUND_FILE)
-    part = run.folder / f"{RESULT_FILE}.part"
-    part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    part.replace(run.folder / RESULT_FILE)  # last and atomically: it marks the run as finished
+    return facts, found
 
 
 def read_finished(run: Run, val: LabelledSet) -> Finished:
@@ -148,10 +209,12 @@ def read_finished(run: Run, val: LabelledSet) -> Finished:
     facts = json.loads((run.folder / RESULT_FILE).read_text("utf-8"))
     found = _read_found(val, run.folder / FOUND_FILE)
     rows = [row for row in read_metrics(run.folder / METRICS_FILE) if row["mAP50"]]
+    evaluation = evaluate_found(val, found)
     return Finished(
         run,
         facts,
-        evaluate_found(val, found).resampled(RESAMPLES),
+        evaluation.resampled(RESAMPLES),
+        measure_parts(evaluation.matches, set_names(val)),
         tuple(int(row["step"]) for row in rows),
         {name: tuple(float(row[name]) for row in rows) for name in METRICS},
     )
@@ -169,6 +232,12 @@ def _counts(config: TrainConfig, card: ModelCard) -> dict[str, int]:
         "paper_flops": paper_flops(network, side, side),
         "true_macs": true_macs(network, side, side),
     }
+
+
+def set_names(val: LabelledSet) -> list[str]:
+    """The set of each image: the name of the folder that holds it, or its `images`."""
+    folders = [annotation.image.parent for annotation in val.annotations]
+    return [folder.parent.name if folder.name == "images" else folder.name for folder in folders]
 
 
 def _names(val: LabelledSet) -> list[str]:

@@ -44,7 +44,7 @@ def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out
         for name, model in models.items()
     }
     one = next(iter(predictors.values()))
-    images = EvalDataset(val, one.card.tile_size, fill=one.card.fill)
+    images = EvalDataset(val, one.card.tile_size, enlarge=one.card.enlarges, fill=one.card.fill)
     tiles = np.stack([images[index].image.numpy() for index in range(min(TIMED_IMAGES, len(val)))])
     seconds: dict[str, list[float]] = {name: [] for name in predictors}
     for round_ in range(1 + ROUNDS):

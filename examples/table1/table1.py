@@ -1,13 +1,16 @@
 """Reproduces Table I of the LCA-Det paper: all systems with one budget, on the same images, with several seeds.
 
+    python examples/table1/table1.py --schedule pretrained --out runs/table1-pretrained
     python examples/table1/table1.py --data VHR10/train.json --val VHR10/val.json --out runs/table1
     python examples/table1/table1.py --schedule 1x --data DIOR --backbone-weights resnet50.pth --out runs/table1-dior
 
 Trains each system with each seed into OUT/SYSTEM-sSEED, all systems with seed 0 first; data, steps, schedule and
-augmentation are the same for all. After each run, OUT/table1.json, table1.md and table1.png are rewritten. If a run was
-stopped or killed, run the same command again to resume it; finished runs are skipped.
+augmentation are the same for all. After each run, OUT/table1.json, table1.md and table1.png are rewritten from
+all finished runs in OUT. If a run was stopped or killed, run the same command again to resume it; finished runs are
+skipped. A second process with the same command, on another core, takes runs that no other process is at.
 
 `--warm-up 0.1` adds rows for `lca-sa` and `lca` that assign objects by geometry in the first tenth of the run.
+`--variants` adds `lca` with other numbers in its alignment metric, with seed 0.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from report import write_report
-from runs import Run, System, perform, read_finished
+from runs import Finished, Run, System, claimed, perform, read_finished, runs_in
 from speed import measure_speed
+from variants import VARIANTS
 
 from lcageo.errors import InterruptedRunError, LcageoError, UsageError
 from lcageo.network_config import Preset
@@ -31,7 +35,7 @@ from lcageo.training.loop import RunOptions
 SYSTEMS = (Preset.RETINANET, Preset.FCOS, Preset.LCA_BASELINE, Preset.LCA_H, Preset.LCA_SA, Preset.LCA)
 WARMED_UP = (Preset.LCA_SA, Preset.LCA)
 """Systems that a geometric warm-up changes."""
-SCHEDULES = ("cpu", "gpu", "1x")
+SCHEDULES = ("pretrained", "cpu", "gpu", "1x")
 """Names of the recipes beside this file, NAME.toml."""
 
 
@@ -48,7 +52,8 @@ def recipe(options: argparse.Namespace) -> TrainConfig:
     for name in ("minutes", "start_from"):
         if getattr(config, name) is not None:
             raise UsageError(f"recipe '{path}' sets {name}, which makes systems incomparable; remove it")
-    if config.norm is None and config.backbone_weights is None and Preset.FCOS in options.preset:
+    has_weights = config.pretrained or config.backbone_weights is not None
+    if config.norm is None and not has_weights and Preset.FCOS in options.preset:
         raise UsageError(
             f"recipe '{path}' does not set norm, and fcos freezes its norms, which requires pretrained weights; use "
             "--backbone-weights (a torchvision checkpoint), or set norm in the recipe"
@@ -62,11 +67,13 @@ def planned(config: TrainConfig, options: argparse.Namespace) -> list[Run]:
     if options.warm_up:
         warmed = [preset for preset in WARMED_UP if preset in options.preset]
         systems += [System(f"{preset}+warmup", preset, options.warm_up) for preset in warmed]
+    pairs = [(one, seed) for seed in range(options.seeds) for one in systems]
+    if options.variants:
+        pairs += [(System(f"{Preset.LCA}+{name}", Preset.LCA, metric=one), 0) for name, one in VARIANTS.items()]
     runs = []
-    for seed in range(options.seeds):
-        for one in systems:
-            changes = {"preset": one.preset, "seed": seed, "geometric_warmup": one.geometric_warmup}
-            runs.append(Run(one, seed, config.changed(changes), options.out / f"{one.name}-s{seed}"))
+    for one, seed in pairs:
+        changes = {"preset": one.preset, "seed": seed, "geometric_warmup": one.geometric_warmup}
+        runs.append(Run(one, seed, config.changed(changes), options.out / f"{one.name}-s{seed}"))
     return runs
 
 
@@ -75,30 +82,40 @@ def table1(options: argparse.Namespace) -> None:
     started = time.monotonic()
     config = recipe(options)
     runs = planned(config, options)
-    for run in runs:
+    for run in [*runs, *runs_in(options.out, config)]:
         run.refuse_other_settings()
     data = load_training_data(config, strict=False, warn=say)
-    finished = {run: read_finished(run, data.val) for run in runs if run.is_finished}
+    read: dict[Path, Finished] = {}
 
-    def report() -> None:
-        write_report(options.out, [finished[run] for run in runs if run in finished], data, config)
+    def report() -> list[Finished]:
+        """Rewrites the table from all finished runs, which another process may have made."""
+        finished = runs_in(options.out, config)
+        read.update({run.folder: read_finished(run, data.val) for run in finished if run.folder not in read})
+        if finished:
+            write_report(options.out, [read[run.folder] for run in finished], data, config)
+        return [read[run.folder] for run in finished]
 
     if options.time:
         # Any seed that has its weights: their values do not change how long a network takes.
-        models = {run.system.name: run.model for run in runs if run in finished and run.model.exists()}
+        finished = runs_in(options.out, config)
+        models = {run.system.name: run.model for run in finished if run.model.exists()}
         if not models:
             raise UsageError(f"'{options.out}' has no finished run with weights to time")
         measure_speed(models, data.val, options.device, options.out)
-    if finished:
-        report()
-    for run in [one for one in runs if one not in finished]:
+    report()
+    for run in runs:
+        if run.is_finished:
+            continue
         if time.monotonic() - started > 60 * options.minutes_limit:
-            say(f"{len(runs) - len(finished)} of {len(runs)} runs are left; run the same command again to resume")
             break
-        perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
-        finished[run] = read_finished(run, data.val)
-        report()
-        say(f"{run.folder.name}: finished; {len(finished)} of {len(runs)} runs are in {options.out / 'table1.md'}")
+        with claimed(run) as is_ours:
+            if not is_ours or run.is_finished:
+                continue
+            perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
+        say(f"{run.folder.name}: finished; {len(report())} runs are in {options.out / 'table1.md'}")
+    left = [run for run in runs if not run.is_finished]
+    if left:
+        say(f"{len(left)} of {len(runs)} runs are left; run the same command again to resume")
 
 
 def say(line: str) -> None:
@@ -107,8 +124,8 @@ def say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", action="append", required=True, help="COCO file or DIOR folder; may be repeated")
-    parser.add_argument("--val", action="append", help="set to evaluate on (default: DIOR's own split)")
+    parser.add_argument("--data", action="append", help="COCO file or DIOR folder (default: the schedule's)")
+    parser.add_argument("--val", action="append", help="set to evaluate on (default: the schedule's, or DIOR's split)")
     parser.add_argument("--out", type=Path, required=True, help="folder for all runs and the table")
     schedule = f"{', '.join(SCHEDULES)}, or a recipe file (default: %(default)s)"
     parser.add_argument("--schedule", default="cpu", metavar="NAME", help=schedule)
@@ -118,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--warm-up", type=float, metavar="SHARE", help="share of the run, for rows with a geometric warm-up"
     )
+    parser.add_argument("--variants", action="store_true", help="add rows for other alignment metrics, with seed 0")
     limit = "start no further run after this many minutes"
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")

@@ -21,6 +21,7 @@ from lcageo.chips.scene import PlacedScene, place_scene
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of
+from lcageo.plural import plural
 from lcageo.remote import public
 from lcageo.scene.basemap import is_basemap
 from lcageo.scene.raster import open_scene
@@ -262,7 +263,8 @@ def _remarks(chips: ChipSet, placed: Sequence[PlacedScene], config: ChipConfig) 
     yield from accuracy_warnings("positions of the labels", places, finest_m)
     hidden = len(on - chips.shown["train"] - chips.shown["val"])
     if hidden:
-        yield f"{hidden:,} labels are not visible enough in any chip (no data, or cut by a border of the split)"
+        labels = plural(hidden, "label")
+        yield f"left out: {labels} not visible enough in any chip (no data, or cut by a border of the split)"
     for side in SIDES if config.val > 0 else ():
         lacking = [name for name, count in chips.per_class(side).items() if not count]
         if lacking:

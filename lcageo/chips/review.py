@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.inference.review_form import NEW_CLASS, OBJECT, VERDICT, Verdict
+from lcageo.plural import plural
 from lcageo.vector.columns import layer_scores
 from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
 from lcageo.vector.record import RunRecord
@@ -75,7 +76,7 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     warnings = [*found.warnings, *layer.warnings]
     if undecided:
         warnings.append(
-            f"--review '{review}': {undecided:,} objects have no verdict; they stay as the model found them"
+            f"--review '{review}': {plural(undecided, 'object')} without a verdict, left as the model found it"
         )
     result = geopandas.GeoDataFrame({"class": classes}, geometry=geometry, crs=found.crs)
     return replace(found, frame=result, warnings=tuple(warnings))

@@ -14,17 +14,21 @@ from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
 from lcageo.network_config import OnnxConfig
+from lcageo.plural import plural
 from lcageo.vector import formats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from lcageo.calibration import Expected
     from lcageo.inference.jobs import Job
     from lcageo.survey.scenes import SurveyScene
     from lcageo.survey.state import Joined, SceneRecord
     from lcageo.survey.survey import Survey
 
 FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
+MAX_HINTS = 5
+"""Number of scenes whose hints are shown; summary.csv has those of all."""
 MAX_ROWS = 40
 """Number of scenes above which the final table has a row per state; summary.csv lists every scene."""
 
@@ -139,7 +143,7 @@ def batch(
             _watch(survey, find, say, force, overwrite)
         else:
             jobs = survey.look(scenes, force, overwrite)
-            say.note(f"{len(scenes):,} scenes, {len(scenes) - len(jobs):,} of them up to date")
+            say.note(f"{plural(len(scenes), 'scene')}, {len(scenes) - len(jobs):,} of them up to date")
             _run(survey, jobs, say, force)
             survey.finish(say.warn)
         _print_summary(survey, say, as_json)
@@ -189,6 +193,10 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
 
     records = list(survey.records.values())
     say.note(_table(records, survey.joined))
+    for line in _hints(records):
+        say.note(f"hint: {line}")
+    if unlike := [record.scene for record in records if record.is_unfamiliar]:
+        say.warn(_unfamiliar_text(unlike, len(records)))
     if as_json:
         console.json_data("batch", [record_as_json(record) for record in records])
     else:
@@ -216,7 +224,7 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     else:
         for state in dict.fromkeys(record.state for record in records):
             matching = [record for record in records if record.state is state]
-            rows.append(_row(f"{len(matching):,} scenes", state.value, matching))
+            rows.append(_row(plural(len(matching), "scene"), state.value, matching))
     rows.append(_row(f"all {len(records):,}", "", records))
     total = counts(records, joined)
     numbers = [*total["per_class"].items(), ("all", total)]
@@ -224,10 +232,35 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     classes = [("class", *(column.replace("_", " ") for column in shown))]
     classes += [(name, *(f"{count[column]:,}" for column in shown)) for name, count in numbers]
     if joined.probably_right:
-        right = {name: str(one) for name, one in joined.probably_right.items()}
+        right = {name: _right_text(one, total["per_class"][name]) for name, one in joined.probably_right.items()}
         classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
-    candidates = f"\nand {total['candidates']:,} candidates below the thresholds" if total["candidates"] else ""
+    candidates = f"\nand {plural(total['candidates'], 'candidate')} below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"
+
+
+def _right_text(right: Expected, count: Mapping[str, Any]) -> str:
+    """How many objects of a class are probably right; of how many, where that is not known of all."""
+    return f"{right}{f' of {right.found:,}' if right.found < count['unique'] else ''}"
+
+
+def _hints(records: Sequence[SceneRecord]) -> list[str]:
+    """Why few objects may have been found, of the first scenes of which something is said."""
+    told = [record for record in records if record.hints]
+    shown, more = told[:MAX_HINTS], len(told) - MAX_HINTS
+    names = _short_names([record.scene for record in shown])
+    lines = [f"{name}: {hint}" for name, record in zip(names, shown, strict=True) for hint in record.hints]
+    return [*lines, f"{plural(more, 'more scene')} with few objects; summary.csv has all hints"] if more > 0 else lines
+
+
+def _unfamiliar_text(unlike: Sequence[str], scenes: int) -> str:
+    """Which scenes look unlike the model's training images, and what follows from it."""
+    names = ", ".join(_short_names(unlike[:MAX_HINTS]))
+    more = f" and {len(unlike) - MAX_HINTS:,} more, see summary.csv" if len(unlike) > MAX_HINTS else ""
+    return (
+        f"unlike the images that the model was trained on, in brightness, contrast, colour or texture, are "
+        f"{len(unlike):,} of {plural(scenes, 'scene')}: {names}{more}. How many of their objects are right is not "
+        "known; check some of them"
+    )
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:

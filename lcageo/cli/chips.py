@@ -13,6 +13,7 @@ from lcageo.chips.config import ChipConfig
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.errors import PartialResultError
+from lcageo.plural import plural
 
 if TYPE_CHECKING:
     from lcageo.chips.chips import ChipSummary
@@ -186,7 +187,7 @@ def chips(
     say.note(f"to train on them:\n{_training_command(summary, out, size)}")
     if summary.unreadable:
         raise PartialResultError(
-            f"{len(summary.unreadable):,} tiles could not be read; the first: {summary.unreadable[0]}"
+            f"{plural(len(summary.unreadable), 'tile')} could not be read; the first: {summary.unreadable[0]}"
         )
 
 

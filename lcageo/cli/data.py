@@ -17,6 +17,7 @@ from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
 from lcageo.config import FormatName
 from lcageo.errors import DataError, OutputError, UsageError
+from lcageo.plural import plural
 
 if TYPE_CHECKING:
     from lcageo.data.annotations import Problem, SplitName
@@ -68,10 +69,10 @@ def check(
 
     A COCO file is one split, and so is any other set that has no splits of its own. A box's size is the square root of
     its area. Every problem is shown with its file and line or record, and with how training handles it. Remarks are
-    not necessarily errors: a duplicate box, a file name that two splits use for different images, records that are
-    read although they are written otherwise, images without a record, images without any of the classes. Exit code:
+    not necessarily errors: a duplicate box, a file name that two splits use for different images, a record in an
+    unusual notation that can still be read, an image without a record, an image without any of the classes. Exit code:
     0, even with problems that training would skip; 1 if a source cannot be read or a split has no usable image and,
-    with --strict, if there is any problem. Remarks never count.
+    with --strict, if there is any problem. Remarks do not affect it.
 
     Examples:
 
@@ -119,11 +120,11 @@ def convert(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Converts a data set to COCO, YOLO or VOC, without a change of any box; every command reads the result.
+    """Converts a data set to COCO, YOLO or VOC, without changing any box. Every command reads the result.
 
     Images are copied as they are, and numbered where two have one name. Broken records and images are left out, as in
-    training. What the format cannot say is told: YOLO has no boxes to ignore, and only COCO says for which classes an
-    image is annotated, and how many metres a pixel has.
+    training. What the new format cannot express is reported: YOLO has no boxes to ignore, and only COCO stores for
+    which classes an image is annotated, and its resolution.
 
     Examples:
 
@@ -214,7 +215,7 @@ def _split_text(name: str, splits: Splits, summary: CheckSummary) -> str:
     split = splits.by_name[name]
     count, usable = len(split.labelled), summary.usable_images[name]
     unusable = f" ({count - usable:,} unusable)" if usable < count else ""
-    heading = f"{name}: {split.labelled.name}, {count:,} images{unusable}"
+    heading = f"{name}: {split.labelled.name}, {plural(count, 'image')}{unusable}"
     partly = any(entry.labelled_images < count for entry in summary.statistics[name])
     rows = [_row(entry, count) for entry in summary.statistics[name]]
     boxes = sum(entry.boxes for entry in summary.statistics[name])

@@ -14,6 +14,7 @@ from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import PartialResultError, SceneError
 from lcageo.network_config import OnnxConfig
+from lcageo.plural import plural
 from lcageo.vector.formats import FORMATS_HELP
 
 if TYPE_CHECKING:
@@ -138,9 +139,11 @@ def _preview(scenes: list[str], runner: LocalRunner, config: DetectConfig, as_js
         outside = f", {preview.outside_aoi:,} outside the area of interest" if preview.outside_aoi else ""
         several = " + ".join(f"{tiles:,} at scale {1 / scale[0]:.3g}" for scale, tiles in preview.passes)
         passes = f" ({several})" if len(preview.passes) > 1 else ""
+        at_most = "at most " if preview.is_upper_bound else ""
         console.data(
-            f"{preview.scene}: {preview.tiles:,} tiles{passes}{outside}, about {preview.empty_share:.0%} of the scene "
-            f"without data, about {_duration(preview.seconds)}, about {preview.memory_mb:,.0f} MB of memory"
+            f"{preview.scene}: {at_most}{plural(preview.tiles, 'tile')}{passes}{outside}, about "
+            f"{preview.empty_share:.0%} of the scene without data, about {_duration(preview.seconds)}, about "
+            f"{preview.memory_mb:,.0f} MB of memory"
         )
 
 
@@ -163,19 +166,19 @@ def _print_summary(outcome: JobOutcome, say: console.Console, as_json: bool) -> 
         )
     if result.candidates:
         say.note(
-            f"and {result.candidates:,} candidates below the thresholds, which the layer also holds (--keep); 'lcageo "
-            "filter' chooses among them"
+            f"and {plural(result.candidates, 'candidate')} below the thresholds, which the layer also holds (--keep); "
+            "'lcageo filter' chooses among them"
         )
     skipped = tiles.planned - tiles.run
     unread = f", {tiles.unreadable:,} unreadable" if tiles.unreadable else ""
     say.note(
-        f"{outcome.job.name}: {tiles.run:,} tiles run, {skipped:,} skipped "
+        f"{outcome.job.name}: {plural(tiles.run, 'tile')} run, {skipped:,} skipped "
         f"({tiles.without_data:,} without data, {tiles.outside_area_of_interest:,} outside the area of "
         f"interest{unread}), {_duration(result.seconds)}"
     )
     if impossible := result.record.boxes_of_impossible_size:
         say.detail(
-            f"{impossible:,} boxes left out before merging: no object of their class has such a size on the ground"
+            f"{plural(impossible, 'box')} left out before merging: no object of the class has such a size on the ground"
         )
     say.detail(f"values {result.stretch.low} to {result.stretch.high} stretched to 0 to 255")
     if (scale := result.record.scene_pixels_per_tile_pixel) is not None:

@@ -102,9 +102,9 @@ PassesChoice = Annotated[
     Passes,
     typer.Option(
         "--passes",
-        help="Number of searches: 2 also searches at half of the resolution, for large objects (a quarter more time); "
-        "3 also at twice the resolution, for small ones (five times as long). auto: 3 if the model is made for it, the "
-        "last one only around small objects that were found.",
+        help="Passes over the scene at different resolutions: 2 adds one at half of the resolution, for large objects "
+        "(a quarter more time); 3 adds another at twice the resolution, for small ones (five times as long). auto: 3 "
+        "if the model is made for it, the last one only around small objects that the first one finds.",
         rich_help_panel=options.IMAGE,
     ),
 ]
@@ -152,7 +152,7 @@ Edge = Annotated[
     EdgeNodata,
     typer.Option(
         "--edge-nodata",
-        help="Treat an edge of one value without a nodata tag as nodata (auto) or not (none).",
+        help="auto: treat a border of a single value, such as black, as nodata even if no tag says so; none: do not.",
         rich_help_panel=options.IMAGE,
     ),
 ]

@@ -51,5 +51,8 @@ def _text(health: Health) -> str:
         "disk": f"{health.disk_free_mb:,.0f} MB free in the current folder",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
-    lines += [f"{'missing':12} {one.what}: {one.effect}; {one.remedy}" for one in health.missing]
+    if health.chosen is not None:
+        lines.append(f"{'result':12} ready: scenes can be searched here{'; to add more:' if health.missing else ''}")
+    label = "missing" if health.chosen is None else "optional"
+    lines += [f"{label:12} {one.what}: {one.effect}; {one.remedy}" for one in health.missing]
     return "\n".join(lines)

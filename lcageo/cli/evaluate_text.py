@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcageo.cli import console
+from lcageo.plural import plural
 
 if TYPE_CHECKING:
     from lcageo.evaluation.sets import SetFigures
@@ -86,7 +87,7 @@ def _class(one: ClassFigures) -> tuple[str, ...]:
 def _lines(whole: SetFigures, resampled: Resampled | None) -> str:
     evaluation, empty = whole.evaluation, whole.empty
     sizes = "; ".join(
-        f"{name} {_number(size.map50_95)}, AR {_number(size.ar)} ({size.objects:,} objects)"
+        f"{name} {_number(size.map50_95)}, AR {_number(size.ar)} ({plural(size.objects, 'object')})"
         for name, size in evaluation.sizes.items()
     )
     lines = [f"mAP50:95 by size: {sizes}"]
@@ -100,11 +101,12 @@ def _lines(whole: SetFigures, resampled: Resampled | None) -> str:
             lines.append(f"{name} {_number(value)}, {_interval(values)} in 95 % of {count:,} resamples")
     if empty.images:
         lines.append(
-            f"{empty.images:,} images without objects, {empty.megapixels:.1f} megapixels: {empty.false:,} false "
-            f"objects above the model's thresholds, {empty.per_megapixel:.2f} per megapixel"
+            f"{plural(empty.images, 'image')} without objects, {empty.megapixels:.1f} megapixels: "
+            f"{plural(empty.false, 'false object')} above the model's thresholds, {empty.per_megapixel:.2f} per "
+            "megapixel"
         )
     detections = sum(one.detections for one in evaluation.per_class)
-    lines.append(f"{evaluation.images:,} images, {detections:,} detections")
+    lines.append(f"{plural(evaluation.images, 'image')}, {plural(detections, 'detection')}")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, Bands, Crs, with_options
 from lcageo.config import DEFAULT_MODEL
 from lcageo.network_config import OnnxConfig
+from lcageo.plural import plural
 
 
 @with_options(ONNX)
@@ -64,7 +65,7 @@ def _text(described: dict[str, Any]) -> str:
         "with data": f"about {described['valid_share']:.0%}",
         "tiling": "use --model to see it"
         if tiling is None
-        else f"{tiling['tiles']:,} tiles of {tiling['tile_size']} with {tiling['overlap']} pixels overlap, "
+        else f"{plural(tiling['tiles'], 'tile')} of {tiling['tile_size']} with {tiling['overlap']} pixels overlap, "
         f"{_both(tiling['scene_pixels_per_tile_pixel'])} scene pixels per tile pixel (model {tiling['model']})",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]

@@ -10,6 +10,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, with_options
 from lcageo.config import DEFAULT_MODEL
 from lcageo.network_config import BACKBONES, NetworkConfig, OnnxConfig
+from lcageo.plural import plural
 
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
@@ -95,7 +96,8 @@ def graph(
 ) -> None:
     """Writes a model's graph beside its weights, so that `detect` runs the model where PyTorch is not installed.
 
-    Shipped models have theirs, one for each size of their tiles. The graph stays valid as long as the network is the same, whatever its weights are.
+    Shipped models have theirs, one for each size of their tiles. The graph stays valid as long as the network is the
+    same, whatever its weights are.
 
     Examples:
 
@@ -133,12 +135,12 @@ def _list_row(card: ModelCard) -> tuple[str, ...]:
 
 
 def _unseen_text(card: ModelCard) -> str:
-    """The mean over the sets of validation images, which training did not use."""
-    figures = [found["mAP50"] for found in _measured_on(card).values() if "mAP50" in found]
+    """The mean over the sets of real validation images, which training did not use."""
+    measured = _measured_on(card).values()
+    figures = [found["mAP50"] for found in measured if "mAP50" in found and not found.get("is_rendered", False)]
     if not figures:
         return "not measured"
-    sets = f"{len(figures)} sets" if len(figures) > 1 else "1 set"
-    return f"{sum(figures) / len(figures):.3f} ({sets})"
+    return f"{sum(figures) / len(figures):.3f} ({plural(len(figures), 'set')})"
 
 
 def _entries(card: ModelCard) -> dict[str, Any]:
@@ -191,7 +193,8 @@ def _text(card: ModelCard) -> str:
     sets = _measured_on(card)
     for name, found in sets.items():
         figures = (f"{label} {found[key]:.3f}" for key, label in FIGURES.items() if key in found)
-        lines[f"on {name}"] = f"{', '.join(figures)} ({found['images']:,} images)"
+        kind = "rendered image" if found.get("is_rendered", False) else "image"
+        lines[f"on {name}"] = f"{', '.join(figures)} ({plural(found['images'], kind)})"
     width = max(map(len, lines))
     text = "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
     sets = {name: found for name, found in sets.items() if "per_class_AP50" in found}

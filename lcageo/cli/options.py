@@ -151,7 +151,7 @@ ModelClasses = Annotated[
         "--model-classes",
         metavar="NAME,...",
         help="Names of an ONNX detector's classes, in order.",
-        show_default="as it says",
+        show_default="from the model's metadata",
         rich_help_panel=MODEL,
     ),
 ]
@@ -161,7 +161,7 @@ ModelGsd = Annotated[
         "--model-gsd",
         metavar="M|MIN,MAX",
         help="Metres per pixel that an ONNX detector was trained for.",
-        show_default="as it says, else the scene's",
+        show_default="from the model's metadata, else the scene's",
         rich_help_panel=MODEL,
     ),
 ]
@@ -171,7 +171,7 @@ ModelLayout = Annotated[
         "--model-layout",
         metavar="NAME",
         help="Layout of an ONNX detector's outputs, as 'lcageo models info' shows it.",
-        show_default="as it says",
+        show_default="from the model's metadata",
         rich_help_panel=MODEL,
     ),
 ]

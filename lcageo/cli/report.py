@@ -11,6 +11,7 @@ from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import PartialResultError, UsageError
+from lcageo.plural import plural
 
 
 def report(
@@ -83,9 +84,9 @@ def report(
     page = report_scene(source, layer, output, holes, side, overwrite, class_field, crs)
     for line in page.warnings:
         say.warn(line)
-    found = f"{page.objects - page.candidates:,} objects found"
-    candidates = f", {page.candidates:,} candidates" if page.candidates else ""
-    say.note(f"{found}{candidates}, {len(page.counts):,} classes, {output.stat().st_size / 1e6:.1f} MB")
+    found = f"{plural(page.objects - page.candidates, 'object')} found"
+    candidates = f", {plural(page.candidates, 'candidate')}" if page.candidates else ""
+    say.note(f"{found}{candidates}, {plural(len(page.counts), 'class')}, {output.stat().st_size / 1e6:.1f} MB")
     console.data(str(output))
 
 
@@ -97,7 +98,7 @@ def _survey(folder: Path, output: Path, holes: Path | None, side: int, overwrite
     with Bar(say, "pages", "page") as bar:
         result = report_survey(folder, output, side, overwrite, bar.at, bar.warn)
     unique = "" if result.unique is None else f" ({result.unique:,} unique)"
-    say.note(f"{result.objects:,} objects found in scenes{unique}, {result.pages:,} pages")
+    say.note(f"{plural(result.objects, 'object')} found in scenes{unique}, {plural(result.pages, 'page')}")
     console.data(str(output / INDEX))
     if result.missing:
         raise PartialResultError("\n  ".join(["some scenes have no page:", *result.missing]))

@@ -14,6 +14,7 @@ from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
 from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
+from lcageo.plural import plural
 from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
@@ -190,7 +191,8 @@ def _train(
         say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
-    say.note(f"{len(data.train):,} images to train on, {len(data.val):,} to validate on, {len(data.classes)} classes")
+    images, classes = plural(len(data.train), "image"), plural(len(data.classes), "class")
+    say.note(f"{images} to train on, {len(data.val):,} to validate on, {classes}")
     seen = seen_gsd_m(data.train.annotations, config)
     if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
         low, high = seen or TrainConfig.DEFAULT_GSD_M

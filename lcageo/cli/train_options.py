@@ -60,7 +60,7 @@ Split = Annotated[
     str | None,
     typer.Option(
         metavar="train|trainval",
-        help="Split of the data sets to train on; with trainval, test validates.",
+        help="Split of the data sets to train on; with trainval, the test split is used for validation.",
         rich_help_panel=options.DATA,
     ),
 ]
@@ -216,7 +216,8 @@ OptimizerChoice = Annotated[
 Lr = Annotated[
     float | None,
     typer.Option(
-        help="Maximum learning rate. Default: 0.0015 (adamw) or 0.01 (sgd) at batch 16; a third of it with --from.",
+        help="Maximum learning rate. Default: 0.0015 (adamw, muon) or 0.01 (sgd) at batch 16; a third of it with "
+        "--from.",
         rich_help_panel=OPTIMISATION,
     ),
 ]
@@ -229,7 +230,7 @@ BackboneLr = Annotated[
 ]
 WeightDecay = Annotated[
     float | None,
-    typer.Option(help="Weight decay. Default: 0.05 (adamw), 0.0001 (sgd).", rich_help_panel=OPTIMISATION),
+    typer.Option(help="Weight decay. Default: 0.05 (adamw, muon), 0.0001 (sgd).", rich_help_panel=OPTIMISATION),
 ]
 ScheduleChoice = Annotated[
     Schedule | None, typer.Option(help=_text("schedule", "Learning rate schedule."), rich_help_panel=OPTIMISATION)
@@ -272,7 +273,8 @@ GsdM = Annotated[
     typer.Option(
         "--gsd",
         metavar="MIN,MAX",
-        help="Metres per pixel the model is for. Default: the images' (chips have it), else --from's, else 0.1,2.",
+        help="Resolutions that the model is for, metres per pixel. Default: those of the training images if they are "
+        "known (chips have them), else those of --from, else 0.1,2.",
         rich_help_panel=options.RESULT,
     ),
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind
 from lcageo.errors import ConfigError, DataError
+from lcageo.plural import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _on_classes(part: LabelledSet, wanted: tuple[str, ...], class_map: ClassMap)
     problems = [Problem(kind, path, f"class {name!r}", _why(kind, count)) for (kind, name), count in dropped.items()]
     lost = len(part.annotations) - len(annotations)
     if lost:
-        what = f"{lost} images are annotated for none of the wanted classes; left out"
+        what = f"{plural(lost, 'image')} annotated for none of the wanted classes; left out"
         problems.append(Problem(ProblemKind.CLASS_LEFT_OUT, path, "", what))
     return LabelledSet(part.name, wanted, tuple(annotations), (*part.problems, *problems))
 
@@ -126,8 +127,8 @@ def _relabelled(
 
 def _why(kind: ProblemKind, count: int) -> str:
     if kind == ProblemKind.CLASS_LEFT_OUT:
-        return f"is not among the wanted classes; {count} boxes left out"
-    return f"is merged with classes that its images are not annotated for; {count} boxes left out"
+        return f"is not among the wanted classes; {plural(count, 'box')} left out"
+    return f"is merged with classes that its images are not annotated for; {plural(count, 'box')} left out"
 
 
 def _unknown_names(

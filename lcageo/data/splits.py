@@ -11,6 +11,7 @@ from lcageo.data.annotations import LabelledSet, Problem, ProblemKind, SplitName
 from lcageo.data.classmap import ClassMap, joined
 from lcageo.data.sets import Naming, read_source, splits_in
 from lcageo.errors import UsageError
+from lcageo.plural import plural
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +134,7 @@ def _unknown_to_training(splits: Sequence[Split], validation: Sequence[Path]) ->
             counts.update(annotation.labels.tolist())
         for label, name in enumerate(split.labelled.classes):
             if counts[label] and name not in trained:
-                what = f"is not in the training data, which has {', '.join(trained)}; {counts[label]} boxes left out"
+                dropped = f"{plural(counts[label], 'box')} left out"
+                what = f"is not in the training data, which has {', '.join(trained)}; {dropped}"
                 problems.append(Problem(ProblemKind.UNKNOWN_CLASS, split.source, f"class {name!r}", what))
     return problems

@@ -14,6 +14,7 @@ import psutil
 
 from lcageo.config import Backend, DetectConfig
 from lcageo.errors import LcageoError
+from lcageo.plural import plural
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.onnx_graph import cache_folder
@@ -170,7 +171,9 @@ def _version(package: str) -> str | None:
 
 
 def _devices() -> list[Device]:
-    cpu = Device("cpu", f"{platform.processor() or platform.machine()}, {machine.cores()} cores for this process")
+    cpu = Device(
+        "cpu", f"{platform.processor() or platform.machine()}, {plural(machine.cores(), 'core')} for this process"
+    )
     if not machine.may_have_gpu() or not machine.has_package(Backend.TORCH):
         return [cpu]
     from lcageo.runtime.torch_backend import gpu_descriptions

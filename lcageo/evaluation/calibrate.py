@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 
 MIN_SCORE = 0.1
 """Boxes that score less are not calibrated: nobody reads them, and there are so many that they would decide the fit."""
+MIN_OBJECTS = 20
+"""Classes with fewer objects in all sets are not calibrated. With so many, the fit itself is uncertain by about half a
+unit of log-odds, far less than imagery of another origin makes it (`DEFAULT_SPREAD`)."""
 MIN_BOXES = 10
 """Data sets with fewer boxes of a class say nothing about its spread."""
 DEFAULT_SPREAD = 1.5
@@ -68,17 +71,18 @@ class Reliability:
 
 
 def calibrations(sets: Sequence[Evaluation]) -> dict[str, Calibration]:
-    """The calibration of each class that was found in any of the sets.
+    """The calibration of each class that has enough objects (`MIN_OBJECTS`) and was found in any of the sets.
 
     Args:
-        sets: evaluation of each data set on its own.
+        sets: evaluation of each data set on its own; at least one.
     """
     boxes = [judged(one) for one in sets]
-    names = [one.name for one in sets[0].per_class if any(one.name in part for part in boxes)]
     result = {}
-    for name in names:
+    for of_class in zip(*(one.per_class for one in sets), strict=True):
+        name = of_class[0].name
         parts = [part[name] for part in boxes if name in part]
-        result[name] = replace(fit(Judged.joined(parts)), spread=spread(parts))
+        if parts and sum(one.objects for one in of_class) >= MIN_OBJECTS:
+            result[name] = replace(fit(Judged.joined(parts)), spread=spread(parts))
     return result
 
 

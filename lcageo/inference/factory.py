@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import UsageError
+from lcageo.plural import plural
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import Predictor, load_engine, must_prepare
 
@@ -65,7 +66,7 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
     from lcageo.inference.memory import fit_to_memory
 
     runner = fit_to_memory(predictor, batch, asked.max_memory)
-    say.detail(f"{runner.batch} tiles at a time, {runner.max_cache_bytes / 1e6:,.0f} MB of decoded blocks")
+    say.detail(f"{plural(runner.batch, 'tile')} at a time, {runner.max_cache_bytes / 1e6:,.0f} MB of decoded blocks")
     return runner
 
 

@@ -11,6 +11,7 @@ from lcageo.detections import Detections
 from lcageo.inference.journal import Journal
 from lcageo.inference.plan import NATIVE_TOLERANCE, SERVED_PX, ScenePlan
 from lcageo.inference.scene import merged
+from lcageo.plural import plural
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import hint_scores
 from lcageo.scene.georef import pixel_size_m
@@ -62,10 +63,10 @@ def _of_scores(plan: ScenePlan, config: DetectConfig, card: ModelCard, journal: 
     minimum[wanted] = score
     some = Detections.joined(list(merged(plan, config, journal, minimum)))
     between = int((layer_scores(some.scores) < thresholds[some.labels]).sum())
-    above = f"{found or 'none'} above the thresholds"
+    above = f"{plural(found, 'object') if found else 'no object'} above the score thresholds"
     if not between:
-        return f"{above}, and no others near them"
-    return f"{above}; {between:,} between {score:g} and them: --score {score:g}"
+        return f"{above}, and none just below them"
+    return f"{above}; --score {score:g} finds {between:,} more"
 
 
 def _of_range(plan: ScenePlan, card: ModelCard) -> list[str]:
@@ -82,7 +83,7 @@ def _of_range(plan: ScenePlan, card: ModelCard) -> list[str]:
     ends = f"up to {farthest:.3g}" if farthest > coarsest else f"down to {farthest:.3g}"
     return [
         f"{len(outside) / len(sides):.0%} of the scene is outside the model's range of {finest:g} to {coarsest:g} m "
-        f"per pixel: it has {ends} m there"
+        f"per pixel, with {ends} m there"
     ]
 
 
@@ -104,5 +105,5 @@ def _of_resolution(plan: ScenePlan, config: DetectConfig, card: ModelCard) -> li
         return []
     names = (card.classes[one] for one in card.class_ids(config.classes))
     best = {name: math.sqrt(math.prod(card.size_m[name])) / shortest_px for name in names if name in card.size_m}
-    coarse = [f"{name} (at best {metres:.1g} m)" for name, metres in best.items() if gsd_m > metres]
+    coarse = [f"{name} ({metres:.1g} m or finer is better)" for name, metres in best.items() if gsd_m > metres]
     return [f"a resolution of {gsd_m:.2g} m per pixel is coarse for {', '.join(coarse)}"] if coarse else []

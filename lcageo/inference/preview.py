@@ -38,6 +38,8 @@ class Preview:
     """Number of tiles outside the area of interest."""
     passes: tuple[tuple[Scale, int], ...]
     """For each pass, scene pixels per tile pixel along rows and columns, and the number of tiles that would be read."""
+    is_upper_bound: bool
+    """Whether fewer tiles may be run: the last pass is only around small objects that the first one finds."""
     empty_share: float
     """Share of the scene without data, 0 to 1, estimated from a sample; its tiles are skipped."""
     seconds: float
@@ -89,6 +91,7 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
         tiles=tiles,
         outside_aoi=plan.outside_tiles,
         passes=tuple((one.grid.scale, int(one.wanted.sum())) for one in plan.passes),
+        is_upper_bound=any(one.near_small for one in plan.passes),
         empty_share=1.0 - share,
         seconds=work * max(inference * share, reading),
         memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,

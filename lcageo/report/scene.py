@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import OutputError, UsageError
+from lcageo.plural import plural
 from lcageo.report.packed_columns import pack, pack_polygons
 from lcageo.report.page import make_page, picture_address, provenance_rows
 from lcageo.report.pixel_objects import FloatArray, Frame, PlacedLayer, place_areas, place_layer
@@ -259,10 +260,10 @@ def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
             "use 'lcageo filter' to make smaller layers"
         )
     if placed.outside:
-        lines.append(f"{placed.outside:,} features of '{layer.path}' are outside the scene and left out")
+        lines.append(f"left out: {plural(placed.outside, 'feature')} of '{layer.path}' outside the scene")
     if placed.shapeless:
         lines.append(
-            f"{placed.shapeless:,} features of '{layer.path}' have no area or no valid coordinates and are left out"
+            f"left out: {plural(placed.shapeless, 'feature')} of '{layer.path}' without an area or valid coordinates"
         )
     return (*lines, *apart_note(f"'{layer.path}'", placed.apart))
 

@@ -76,9 +76,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def _holds_figures(found: Any) -> bool:
-    """Whether the figures of a data set, if `found` has any, are numbers, as the code that shows them assumes."""
+    """Whether the figures of a data set, if `found` has any, are as the code that shows them assumes."""
     if not isinstance(found, dict):
         return True
     per_class = found.get("per_class_AP50", {})
     figures = [found.get(name, 0) for name in ("images", "mAP50", "mAP75", "mAP50_95")]
-    return isinstance(per_class, dict) and all(isinstance(one, int | float) for one in (*figures, *per_class.values()))
+    are_numbers = isinstance(per_class, dict) and all(isinstance(one, int | float) for one in figures)
+    are_numbers = are_numbers and all(isinstance(one, int | float) for one in per_class.values())
+    return are_numbers and isinstance(found.get("is_rendered", False), bool)

@@ -14,6 +14,7 @@ import shapely
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
+from lcageo.plural import plural
 from lcageo.transform import Transform
 from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.pixel_labels import PixelGrid
@@ -77,7 +78,9 @@ class MapToPixels:
         points, of = shapely.get_coordinates(part.geometry.to_numpy(), return_index=True)
         starts = np.flatnonzero(np.diff(of, prepend=-1))
         if len(starts) != len(part):
-            raise DataError(f"'{self.source}' has {len(part) - len(starts):,} objects without a geometry; remove them")
+            raise DataError(
+                f"'{self.source}' has {plural(len(part) - len(starts), 'object')} without a geometry; remove them"
+            )
         xs, ys = points.T
         a, b, c, d, e, f = self._transform
         if self._crs is not None:
@@ -102,7 +105,7 @@ class MapToPixels:
         outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > [self.grid.width, self.grid.height]).any(axis=1)
         if outside.any():
             raise DataError(
-                f"{outside.sum():,} objects of '{self.source}' are outside its scene; remove them with --aoi"
+                f"'{self.source}' has {plural(int(outside.sum()), 'object')} outside its scene; remove them with --aoi"
             )
         return boxes
 

@@ -16,7 +16,7 @@ objects of a few scenes, and two integers for every pair of objects that are the
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import inf, isfinite, log
 from types import MappingProxyType
@@ -89,25 +89,39 @@ def joint_parts(
 class CountedObjects:
     """Parts of a layer that count the objects found, but no candidates, as they are iterated."""
 
-    def __init__(self, parts: Iterator[GeoDataFrame], least_scores: Mapping[str, float]) -> None:
+    def __init__(
+        self, parts: Iterator[GeoDataFrame], least_scores: Mapping[str, float], unfamiliar: Collection[str] = ()
+    ) -> None:
+        """Counts nothing yet.
+
+        Args:
+            parts: of the layer.
+            least_scores: per class, the score below which an object is a candidate.
+            unfamiliar: names of the scenes that are unlike the model's training images.
+        """
         self._parts = parts
         self._least_scores = least_scores
+        self._unfamiliar = unfamiliar
+        self._all: Counter[str] = Counter()
         self._scores: defaultdict[str, Counter[float]] = defaultdict(Counter)
+        """Of the objects in the other scenes."""
 
     def __iter__(self) -> Iterator[GeoDataFrame]:
         for part in self._parts:
-            for name, score in zip(part["class"], part["score"], strict=True):
+            for name, score, scene in zip(part["class"], part["score"], part["scene"], strict=True):
                 if score >= self._least_scores.get(name, 0.0):
-                    self._scores[name][score] += 1
+                    self._all[name] += 1
+                    if scene not in self._unfamiliar:
+                        self._scores[name][score] += 1
             yield part
 
     @property
     def per_class(self) -> dict[str, int]:
         """Number of objects of each class that was found."""
-        return {name: scores.total() for name, scores in self._scores.items()}
+        return dict(self._all)
 
     def probably_right(self, calibration: Mapping[str, Calibration]) -> dict[str, Expected]:
-        """How many of them probably are right, of each class that `calibration` names."""
+        """How many of those in familiar scenes are probably right, of each class that `calibration` names."""
         return {
             name: expected(calibration[name], scores) for name, scores in self._scores.items() if name in calibration
         }

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lcageo.appearance import is_unfamiliar
 from lcageo.calibration import Expected
 from lcageo.database import Database, delete_database
 from lcageo.errors import DamagedError
@@ -65,6 +66,15 @@ class SceneRecord:
     """Width and height, pixels."""
     candidates: int = 0
     """Number of other objects in the layer, which score less than their class's threshold."""
+    hints: Sequence[str] = ()
+    """Why few objects may have been found, and which option finds more."""
+    distance_from_training: float | None = None
+    """How unlike the model's training images the scene looks; 95 % of them have less than 1."""
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether it looks less like the model's training images than nearly all of these do."""
+        return is_unfamiliar(self.distance_from_training)
 
     @property
     def objects(self) -> int:
@@ -81,7 +91,8 @@ class Joined:
     unique: dict[str, int] | None = None
     """Number of objects found, of each class, that several scenes show only once; None without a joint layer."""
     probably_right: dict[str, Expected] = field(default_factory=dict)
-    """How many of these are probably right, of each class that the model's scores are calibrated for."""
+    """How many of these are probably right, of each class that the model's scores are calibrated for; those in scenes
+    unlike the model's training images do not count."""
 
 
 class SurveyState:

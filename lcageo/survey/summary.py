@@ -47,7 +47,7 @@ def write_summary(
         ) as file:
             table = csv.writer(file)
             head = ["scene", "state", "layer", *(f"tiles_{name}" for name in TILES), "found", *classes, "candidates"]
-            table.writerow([*head, "seconds", "warnings", "error"])
+            table.writerow([*head, "seconds", "warnings", "error", "hints", "distance_from_training"])
             table.writerows(_row(one, classes) for one in records)
         content = {
             **record.as_json(),
@@ -62,7 +62,7 @@ def write_summary(
 def counts(records: Sequence[SceneRecord], joined: Joined) -> dict[str, Any]:
     """Objects found in all scenes, JSON-ready; what several scenes show counts in each, but once in `unique`.
 
-    `probably_right` is of the unique ones.
+    `probably_right` is of the unique ones, without those in scenes unlike the model's training images.
     """
     unique, right = joined.unique, joined.probably_right
     in_scenes: Counter[str] = Counter()
@@ -104,4 +104,6 @@ def _row(record: SceneRecord, classes: Sequence[str]) -> list[Any]:
         record.seconds if ran else "",
         "; ".join(record.warnings),
         record.error or "",
+        "; ".join(record.hints),
+        "" if record.distance_from_training is None else record.distance_from_training,
     ]

@@ -172,7 +172,8 @@ class Survey:
             least = self._record().least_scores()
             with Publication() as publication:
                 parts = joint_parts(layers, self.runner.card.classes, self.detect.agnostic, least)
-                counted = CountedObjects(parts, least)
+                unlike = {layer.name for layer, one in zip(layers, placed, strict=True) if one.is_unfamiliar}
+                counted = CountedObjects(parts, least, unlike)
                 write_layer(counted, self._record(), publication.draft_of(target))
                 publication.publish()
             right = counted.probably_right(self.runner.card.calibration)
@@ -256,6 +257,8 @@ def scene_record(outcome: JobOutcome, out: Path) -> SceneRecord:
         warnings=outcome.warnings,
         error=summary.hole_text() if summary.holes else None,
         files=summary.files,
+        hints=summary.hints,
+        distance_from_training=summary.record.distance_from_training,
         **_location(summary),
     )
 

@@ -17,6 +17,7 @@ from lcageo.data.classmap import ClassMap, load_class_map, without_names_of_one
 from lcageo.data.pixels import Colour
 from lcageo.data.sets import Naming, read_sets, splits_in
 from lcageo.errors import DataError, UsageError
+from lcageo.plural import plural
 from lcageo.training.config import TrainConfig
 
 HELD_OUT_SHARE = 0.1
@@ -90,7 +91,8 @@ def load_training_data(
     train = _checked(train, strict, warn, checked, chosen=bool(config.classes))
     if val is None:
         train, val = held_out(train, config.seed)
-        warn(f"no validation data was given (--val): {len(val)} of {len(train) + len(val)} images are held out for it")
+        images = f"{plural(len(val), 'image')} of {len(train) + len(val):,}"
+        warn(f"no validation data was given (--val): {images} held out for it")
     else:
         val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
     for name, part in (("training", train), ("validation", val)):
@@ -148,7 +150,7 @@ def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet
     """The set without, and with only, a tenth of its images, drawn by `seed`; at least one image each."""
     count = len(labelled)
     if count < 2:
-        raise DataError(f"'{labelled.name}' has {count} usable images, too few to hold one out; use --val")
+        raise DataError(f"'{labelled.name}' has {plural(count, 'usable image')}, too few to hold one out; use --val")
     drawn = np.random.default_rng(seed).permutation(count)[: max(1, round(count * HELD_OUT_SHARE))]
     chosen = set(drawn.tolist())
     kept = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index not in chosen)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lcageo.errors import OutputError
 from lcageo.network_config import BACKBONES, NetworkConfig
+from lcageo.plural import plural
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
 from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
 from lcageo.training.data import TrainingData, largest_object_px, seen_gsd_m
@@ -39,7 +40,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
     start = find_card(config.start_from) if config.start_from else None
     family = BACKBONES[network.backbone]
     boxes = sum(len(annotation) for annotation in data.train.annotations)
-    trained_on = f"{data.train.name}: {len(data.train):,} images, {boxes:,} boxes"
+    trained_on = f"{data.train.name}: {plural(len(data.train), 'image')}, {plural(boxes, 'box')}"
     licence, restriction = config.licence, config.restriction
     origin: dict[str, Any] = {}
     pretrained = family.pretrained if config.pretrained else None

@@ -14,6 +14,7 @@ import torch
 
 from lcageo.detector.presets import build_network
 from lcageo.network_config import NetworkConfig
+from lcageo.plural import plural
 from lcageo.training.config import TrainConfig
 from lcageo.training.precision import computing_in, fastest_precision
 
@@ -55,7 +56,7 @@ class Fit:
     def text(self) -> str:
         """What to tell before the run starts."""
         config = self.config
-        validations = f"{config.validations} validation{'s' if config.validations > 1 else ''}"
+        validations = plural(config.validations, "validation")
         return (
             f"about {self.steps:,} steps of {config.batch} crops of {config.crop_size} x {config.crop_size} pixels fit "
             f"into {config.minutes:g} minutes, with {validations} ({self.validation_share:.0%} of the time)"

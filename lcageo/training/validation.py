@@ -16,6 +16,7 @@ from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_annotated
 from lcageo.detections import Detections
+from lcageo.evaluation.calibrate import calibrations
 from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
 from lcageo.pictures.contact_sheet import SheetImage, draw_sheet
@@ -81,7 +82,12 @@ class Validator:
         found = self._find(card)
         evaluation = evaluate_found(self._val, found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
-        card = replace(card, metrics=metrics, thresholds=evaluation.thresholds(DetectConfig.DEFAULT_SCORE))
+        card = replace(
+            card,
+            metrics=metrics,
+            thresholds=evaluation.thresholds(DetectConfig.DEFAULT_SCORE),
+            calibration=calibrations([evaluation]),
+        )
         update_card(card, self._out / LAST)
         is_best = best < 0 or evaluation.map50_95 > best
         if is_best:

@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.geodesy import WGS84, degrees_per_unit
+from lcageo.plural import plural
 from lcageo.transform import Transform
 
 COLLECTIONS = (shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION)
@@ -64,7 +65,11 @@ def taken_apart(layer: geopandas.GeoDataFrame, points: bool = False) -> tuple[ge
 
 def apart_note(name: str, count: int) -> list[str]:
     """A line for the user about `count` features of a layer that were taken apart."""
-    return [f"{name}: {count:,} features have parts that lie apart; each part is an object of its own"] if count else []
+    return (
+        [f"{name}: {plural(count, 'feature')} with parts that lie apart; each part is an object of its own"]
+        if count
+        else []
+    )
 
 
 def _is_point(parts: NDArray[Any]) -> bool:

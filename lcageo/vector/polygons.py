@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.geodesy import degrees_per_unit
+from lcageo.plural import plural
 from lcageo.vector.columns import first_column
 from lcageo.vector.parts import apart_note, taken_apart
 from lcageo.vector.read import LayerFile, open_layer
@@ -129,10 +130,10 @@ def polygons_of(
     geometry[areas], fixed = valid_polygons(geometry[areas])
     usable[areas] = shapely.area(geometry[areas]) > 0
     warnings = [
-        f"{option} '{path}': {int(count):,} features {what}"
+        f"{option} '{path}': {plural(int(count), 'feature')} {what}"
         for count, what in (
-            (fixed, "cross or touch themselves; made valid"),
-            ((~usable).sum(), "have no geometry or no area; left out"),
+            (fixed, "with edges that cross or touch; made valid"),
+            ((~usable).sum(), "without geometry or area; left out"),
         )
         if count
     ] + apart_note(f"{option} '{path}'", apart)

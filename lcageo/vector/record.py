@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lcageo.appearance import is_unfamiliar
 from lcageo.calibration import Calibration
 from lcageo.remote import public
 from lcageo.vector.columns import SCORE_DIGITS
@@ -80,9 +81,9 @@ class RunRecord:
     run: str | None = None
     """Short name, equal for all runs that must give the same result; None for layers of no single run."""
     scene: str | None = None
+    """Path of the scene."""
     stac_item: str | None = None
     """Identifier of the STAC item that the scene is an asset of."""
-    """Path of the scene."""
     scene_grid: SceneGrid | None = None
     crs: str | None = None
     """CRS of the layer; see `of_pixels` for layers without one."""
@@ -149,7 +150,7 @@ class RunRecord:
     @property
     def is_unfamiliar(self) -> bool:
         """Whether the scene looks less like the model's training images than nearly all of these do."""
-        return self.distance_from_training is not None and self.distance_from_training > 1
+        return is_unfamiliar(self.distance_from_training)
 
     def least_scores(self) -> dict[str, float]:
         """Minimum score of the objects found, per class, rounded as in layers; the lowest one where some were appended.

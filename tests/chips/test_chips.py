@@ -27,7 +27,7 @@ def test_what_cannot_be_seen_is_reported(tmp_path: Path) -> None:
     summary = make(tmp_path / "chips", [scene], labels, messages.append)
     assert summary.labels["train"] == {"car": 1, "ship": 2}
     assert [line for line in messages if "1 of 7 labels" in line and "are on none of the scenes" in line]
-    assert [line for line in messages if line.startswith("3 labels are not visible enough in any chip")]
+    assert [line for line in messages if line.startswith("left out: 3 labels not visible enough in any chip")]
     assert [line for line in messages if "are read from its attribute 'name'" in line]
 
 

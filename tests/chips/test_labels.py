@@ -54,4 +54,4 @@ def test_labels_that_were_dissolved_by_class_are_the_objects_that_they_were(plac
         for name in ("single", "dissolved")
     ]
     assert summaries[0].labels == summaries[1].labels == {"train": {"car": 3, "ship": 3}, "val": {"car": 0, "ship": 0}}
-    assert len([line for line in messages if "2 features have parts that lie apart" in line]) == len(messages) == 1
+    assert len([line for line in messages if "2 features with parts that lie apart" in line]) == len(messages) == 1

@@ -67,7 +67,7 @@ def test_verdicts_correct_what_was_found(found: Path, tmp_path: Path, name: str,
     )
     labels = read_labels(found, None, None, layer)
     assert contents(labels) == [("boat", 5), ("car", 3), ("lorry", 1), ("ship", 2)]
-    assert [line for line in labels.warnings if "1 objects have no verdict; they stay" in line]
+    assert [line for line in labels.warnings if "1 object without a verdict, left as" in line]
 
 
 def test_without_verdicts_the_objects_stay_and_candidates_do_not(found: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -9,13 +10,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from rasterio import Affine
 from support.commands import Run
 from support.readers import read_layer
 from support.scenes import UTM, noise, write_scene
+
+from lcageo.calibration import Calibration
+from lcageo.cli.batch import MAX_HINTS
+from lcageo.runtime.catalog import FOLDER_CARD, find_card, write_card
+from lcageo.scene.look import appearance_of, look
 
 
 @pytest.fixture
@@ -174,3 +183,52 @@ def test_killed_at_any_moment_it_resumes(flight: Path, untrained: Path, tmp_path
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not list((tmp_path / "out").rglob("*journal*"))
     shutil.rmtree(tmp_path / "whole")
+
+
+def test_why_few_objects_were_found_is_told_of_some_scenes_and_stored_of_all(
+    run: Run, untrained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "coarse"
+    folder.mkdir()
+    for number in range(MAX_HINTS + 2):
+        place = Affine(5, 0, 5e5 + 1000 * number, 0, -5, 5.8e6)
+        write_scene(folder / f"{number}.tif", noise(40, 40, seed=number), transform=place)
+    options = ("--model", untrained, "--score", "0.99", "--gsd", "native", "--backend", "torch", "--device", "cpu")
+    first, again = (run("batch", folder, "--out", "out", *options, "--json") for _ in range(2))
+    outside = "100% of the scene is outside the model's range of 0.1 to 2 m per pixel, with up to 5 m there"
+    for outcome in (first, again):
+        assert outcome.code == 0, outcome.err
+        told = [line for line in outcome.err.splitlines() if line.startswith("hint: ")]
+        assert told[:-1] == [f"hint: {number}.tif: {outside}" for number in range(MAX_HINTS)]
+        assert told[-1] == "hint: 2 more scenes with few objects; summary.csv has all hints"
+        scenes = json.loads(outcome.out)
+        assert [scene["hints"] for scene in scenes] == [[outside]] * (MAX_HINTS + 2)
+        assert {scene["distance_from_training"] for scene in scenes} == {None}, "the card does not know how they looked"
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        assert [row["hints"] for row in csv.DictReader(file)] == [outside] * (MAX_HINTS + 2)
+
+
+def test_nothing_is_promised_of_a_scene_unlike_the_training_images(run: Run, untrained: Path, tmp_path: Path) -> None:
+    folder, model = tmp_path / "flight", tmp_path / "model"
+    shutil.copytree(untrained, model)
+    card, rng = find_card(str(model)), np.random.default_rng(0)
+    seen = [look(noise(64, 64, seed=seed) // 2 + int(rng.integers(80)), (0, 0, 0)) for seed in range(200)]
+    even = dict.fromkeys(card.classes, Calibration(1.0, 1.0, 0.0, 0.0))
+    write_card(replace(card, appearance=appearance_of(np.stack(seen)), calibration=even), model / FOLDER_CARD)
+    folder.mkdir()
+    pixels = noise(128, 128, seed=7) // 2 + 40
+    write_scene(folder / "alike.tif", pixels)
+    write_scene(folder / "grey.tif", pixels[[0, 0, 0]], transform=UTM @ UTM.translation(5000, 0))
+    options = ("--model", model, "--score", "0.02", "--backend", "torch", "--device", "cpu")
+    outcome = run("batch", folder, "--out", "out", *options, "--json")
+    assert outcome.code == 0, outcome.err
+    alike, grey = json.loads(outcome.out)
+    assert alike["distance_from_training"] < 1 < grey["distance_from_training"]
+    assert re.search(r"^warning: unlike the images .* are 1 of 2 scenes: grey\.tif\. How many", outcome.err, re.M)
+    counts = json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]["per_class"]
+    for name, count in alike["per_class"].items():
+        right = counts[name]["probably_right"]
+        assert right["found"] == count and counts[name]["unique"] == count + grey["per_class"].get(name, 0)
+        if name in grey["per_class"]:
+            assert re.search(rf"^{name} .* of {count:,}$", outcome.err, re.MULTILINE)
+    assert set(alike["per_class"]) & set(grey["per_class"])

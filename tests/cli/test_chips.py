@@ -38,7 +38,7 @@ def test_unreadable_parts_end_with_3(run: Run, labels: Path, tmp_path: Path, mon
     monkeypatch.setattr(prefetch, "RETRY_AFTER_S", 0.0)
     damaged_scene(tmp_path / "holed.tif", [9], PLACES)
     made = run("chips", "holed.tif", "--labels", labels, "-o", "chips", "--class", "a", "--size", 64, "--overlap", 0)
-    assert made.code == 3 and "1 tiles could not be read; the first: scene 'holed.tif' cannot be read" in made.err
+    assert made.code == 3 and "1 tile could not be read; the first: scene 'holed.tif' cannot be read" in made.err
     assert (tmp_path / "chips" / "train.json").exists()
 
 

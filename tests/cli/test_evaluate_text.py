@@ -53,7 +53,7 @@ def test_classes_have_their_figures_and_those_without_objects_dashes(figures: Se
     assert sizes.splitlines()[-1] == "2 images, 3 detections"
     assert rows(lengths)["ship"] == ["-", "-", "-", "1.000", "(1)", "-", "-"]
     assert rows(lengths)["plane"] == ["-", "-", "-", "-", "0.000", "(1)", "-"]
-    assert "1 images without objects" in sizes and "1 false objects above the model's thresholds" in sizes
+    assert "1 image without objects" in sizes and "1 false object above the model's thresholds" in sizes
 
 
 def test_sets_have_a_row_each_if_there_are_several(figures: SetFigures) -> None:

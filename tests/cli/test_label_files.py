@@ -129,7 +129,7 @@ def test_objects_that_a_user_changed_are_reported(tmp_path: Path, run: Run, untr
     assert run("detect", scene, "--model", untrained, "--score", 0.03, "-o", "found.gpkg").code == 0
     for changes, message in (
         ({"class": "boat"}, "of class 'boat', which its model does not have"),
-        ({"geometry": shapely.box(0, 0, 1, 1)}, "are outside its scene"),
+        ({"geometry": shapely.box(0, 0, 1, 1)}, "outside its scene"),
     ):
         (tmp_path / "edited.gpkg").write_bytes((tmp_path / "found.gpkg").read_bytes())
         rewrite(tmp_path / "edited.gpkg", changes)

@@ -48,6 +48,26 @@ def test_figures_on_unseen_images_are_the_mean_of_the_sets(run: Run, untrained: 
     assert text.index("unseen images") < text.index("SHA-256")
 
 
+def test_rendered_images_do_not_count_as_unseen_imagery(run: Run, untrained: Path, tmp_path: Path) -> None:
+    card = find_card(str(untrained))
+    figures = {"images": 5, "mAP75": 0.1, "mAP50_95": 0.1}
+    sets = {"far": {**figures, "mAP50": 0.5}, "drawn": {**figures, "mAP50": 0.9, "images": 1, "is_rendered": True}}
+    (tmp_path / card.weights.name).write_bytes(card.read_weights())
+    write_card(replace(card, metrics=sets), tmp_path / "other.toml")
+    text = run("models", "info", "other.toml").out
+    assert re.search(r"^mAP50 on unseen images +0\.500 \(1 set\)$", text, re.MULTILINE)
+    assert re.search(r"^on far .*\(5 images\)$", text, re.MULTILINE)
+    assert re.search(r"^on drawn .*\(1 rendered image\)$", text, re.MULTILINE)
+
+
+def test_the_mean_of_a_shipped_model_is_that_of_its_real_sets(run: Run) -> None:
+    card = find_card("lca-s")
+    real = [found["mAP50"] for name, found in card.metrics.items() if name != "rendered"]
+    assert len(real) == len(card.metrics) - 1
+    (row,) = [line for line in run("models", "list").out.splitlines() if re.match("lca-s +yes ", line)]
+    assert row.endswith(f"{sum(real) / len(real):.3f} ({len(real)} sets)")
+
+
 def test_the_default_model_is_first_and_marked(run: Run) -> None:
     rows = run("models", "list").out.splitlines()
     assert re.match(r"lca-s +yes ", rows[1]) and "lca-s finds: airplane, ship" in "\n".join(rows)

@@ -59,8 +59,9 @@ def test_unwanted_classes_are_left_out_and_named() -> None:
     both = joined([roads(0, 1, 2)], ["vehicle"], TO_VEHICLE)
     assert both.annotations[0].labels.tolist() == [0] and both.annotations[0].boxes_xyxy.tolist() == [[0, 0, 5, 5]]
     (problem,) = both.problems
-    assert problem.kind == ProblemKind.CLASS_LEFT_OUT and "'ship': is not among the wanted classes; 1 boxes" in str(
-        problem
+    assert (
+        problem.kind == ProblemKind.CLASS_LEFT_OUT
+        and "'ship': is not among the wanted classes; 1 box left out" in str(problem)
     )
 
 
@@ -74,7 +75,7 @@ def test_an_image_labelled_for_part_of_a_joint_class_is_not_labelled_for_it() ->
 def test_images_labelled_for_nothing_wanted_are_left_out() -> None:
     both = joined([roads(0, 1, 2), labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
     assert len(both) == 1
-    assert "sky: 1 images are annotated for none of the wanted classes; left out" in map(str, both.problems)
+    assert "sky: 1 image annotated for none of the wanted classes; left out" in map(str, both.problems)
     with pytest.raises(DataError, match="no image of sky is annotated for any of the classes ship"):
         joined([labelled_set(annotation(), classes=("plane",), name="sky")], ["ship"])
 

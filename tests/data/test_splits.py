@@ -63,7 +63,7 @@ def test_a_class_that_only_validation_has_is_told(run: Run, tmp_path: Path) -> N
     train = coco(tmp_path / "train", 1)
     val = coco(tmp_path / "val", 2, categories=[{"id": 1, "name": "Ship"}, {"id": 2, "name": "dam"}])
     outcome = run("data", "check", train, "--val", val, "-q")
-    assert f"{val}: class 'Ship': is not in the training data, which has ship; 1 boxes left out" in outcome.out
+    assert f"{val}: class 'Ship': is not in the training data, which has ship; 1 box left out" in outcome.out
     assert "'dam'" not in outcome.out  # without boxes it misses nothing
     assert "unknown class" not in run("data", "check", train, val, "-q").out
 

@@ -11,6 +11,7 @@ import pytest
 from lcageo.calibration import Calibration
 from lcageo.evaluation.calibrate import (
     DEFAULT_SPREAD,
+    MIN_OBJECTS,
     MIN_SCORE,
     PRIOR,
     PRIOR_SETS,
@@ -87,24 +88,43 @@ def test_the_spread_is_that_of_the_sets() -> None:
 
 
 def test_right_boxes_are_those_that_match_an_object() -> None:
-    sets = [
-        evaluate_detections(
-            ["ship", "car"],
-            [truth([(0, 0, 10, 10)], [0], labelled=(0, 1))],
-            [
-                found(
-                    [(0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60), (80, 80, 90, 90)],
-                    [0.9, 0.8, 0.7, MIN_SCORE / 2],
-                    [0, 0, 0, 0],
-                )
-            ],
-        )
-    ]
-    boxes = judged(sets[0])
+    evaluation = evaluate_detections(
+        ["ship", "car"],
+        [truth([(0, 0, 10, 10)], [0], labelled=(0, 1))],
+        [
+            found(
+                [(0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60), (80, 80, 90, 90)],
+                [0.9, 0.8, 0.7, MIN_SCORE / 2],
+                [0, 0, 0, 0],
+            )
+        ],
+    )
+    boxes = judged(evaluation)
     assert set(boxes) == {"ship"}
     assert boxes["ship"].scores == pytest.approx([0.9, 0.8, 0.7])
     assert boxes["ship"].right.tolist() == [True, False, False]
-    assert calibrations(sets)["ship"].spread == DEFAULT_SPREAD
+
+
+def row_of_ships(objects: int) -> Evaluation:
+    """So many objects in a row; every other one is found, with a false box above it."""
+    place = np.arange(objects) * 12.0
+    boxes = np.stack([place, place * 0, place + 10, place * 0 + 10], axis=1)
+    some = np.concatenate([boxes[::2], boxes[::2] + [0, 20, 0, 20]])
+    scores = np.linspace(0.9, 0.2, len(some))
+    truths = [truth(boxes, [0] * objects, labelled=(0, 1))]
+    return evaluate_detections(["ship", "car"], truths, [found(some, scores, [0] * len(some))])
+
+
+@pytest.mark.parametrize("counts", [[MIN_OBJECTS], [MIN_OBJECTS, 0], [MIN_OBJECTS // 2, MIN_OBJECTS // 2]])
+def test_a_class_needs_enough_objects_in_all_sets_together(counts: list[int]) -> None:
+    sets = [row_of_ships(count) for count in counts]
+    fitted = calibrations(sets)
+    assert set(fitted) == {"ship"}, "no car was ever found"
+    assert calibrations([*map(row_of_ships, [MIN_OBJECTS - 1, *counts[2:]])]) == {}
+    trust = reliability(sets, fitted, {"ship": 0.1, "car": 0.1})
+    assert 0 <= trust.error < 0.5
+    if len(counts) == 1:
+        assert fitted["ship"].spread == DEFAULT_SPREAD and trust.predicted == 0
 
 
 def test_intervals_are_judged_by_sets_left_out() -> None:

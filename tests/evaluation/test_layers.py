@@ -292,7 +292,7 @@ def test_what_was_fixed_in_either_layer_is_reported(pair: tuple[Path, Path], tmp
     truth = layer(tmp_path / "truth.gpkg", [bow_tie, shapely.Polygon(), square(50, 0)], **{"class": ["ship"] * 3})
     evaluation = evaluate_layer(pair[0], truth, output=tmp_path / "all.gpkg")
     assert [line.split("': ")[1] for line in evaluation.warnings] == [
-        "1 features cross or touch themselves; made valid", "1 features have no geometry or no area; left out",
+        "1 feature with edges that cross or touch; made valid", "1 feature without geometry or area; left out",
     ]  # fmt: skip
     assert evaluation.overall.truth == 2
     # Without a column of ids the position in the file is the id, counted before anything was left out.
@@ -374,4 +374,4 @@ def test_objects_that_were_dissolved_into_one_feature_are_counted_one_by_one(tmp
     for found, truth, notes in ((single, dissolved, 1), (dissolved, single, 1), (dissolved, dissolved, 2)):
         evaluation = evaluate_layer(found, truth)
         assert (evaluation.overall.truth, evaluation.overall.right) == (12, 12)
-        assert len([line for line in evaluation.warnings if "2 features have parts that lie apart" in line]) == notes
+        assert len([line for line in evaluation.warnings if "2 features with parts that lie apart" in line]) == notes

@@ -55,16 +55,17 @@ def test_the_score_that_a_hint_names_finds_as_many_as_it_says(run: Run, choosy: 
     thresholds = dict.fromkeys(CLASSES, round(best + 0.001, 3))  # that nothing passes, but half of it something does
     write_card(replace(find_card(str(choosy)), thresholds=thresholds), choosy / FOLDER_CARD)
     (line,) = [one for one in hints_of(run, scene, "--model", choosy, *ONE_CLASS) if "thresholds" in one]
-    stated = re.fullmatch(r"none above the thresholds; (\d+) between (\S+) and them: --score (\S+)", line)
-    assert stated and stated[2] == stated[3], line
-    assert found(run, scene, "--model", choosy, *ONE_CLASS, "--score", stated[3]) == int(stated[1])
+    stated = re.fullmatch(r"no object above the score thresholds; --score (\S+) finds (\d+) more", line)
+    assert stated, line
+    assert found(run, scene, "--model", choosy, *ONE_CLASS, "--score", stated[1]) == int(stated[2])
 
 
 def test_a_coarse_scene_and_one_outside_the_range_are_told(run: Run, choosy: Path, tmp_path: Path) -> None:
     coarse = write_scene(tmp_path / "coarse.tif", noise(100, 100), transform=Affine(1.5, 0, 5e5, 0, -1.5, 5.8e6))
     asked = ("--model", choosy, "--score", "0.99")
     told = hints_of(run, coarse, *asked)
-    assert "a resolution of 1.5 m per pixel is coarse for ship (at best 1 m), vehicle (at best 0.2 m)" in told
+    classes = "ship (1 m or finer is better), vehicle (0.2 m or finer is better)"
+    assert f"a resolution of 1.5 m per pixel is coarse for {classes}" in told
     fine = write_scene(tmp_path / "fine.tif", noise(100, 100), transform=Affine(0.15, 0, 5e5, 0, -0.15, 5.8e6))
     assert not any("coarse" in line for line in hints_of(run, fine, *asked, *ONE_CLASS))
 

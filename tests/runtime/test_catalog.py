@@ -112,6 +112,7 @@ def test_every_shipped_card_has_intact_weights() -> None:
         ({"gsd_m": [1.0, float("inf")]}, "gsd_m"),
         ({"metrics": {"made": date(2024, 2, 29)}}, "metrics"),
         ({"metrics": {"images": 3, "mAP50": "good"}}, "figures are numbers"),
+        ({"metrics": {"far": {"images": 3, "is_rendered": "no"}}}, "figures are numbers"),
         ({"recipe": {"made": [date(2024, 2, 29)]}}, "recipe"),
         ({"sha256": "abc"}, "sha256"),
         ({"thresholds": {"dog": 0.5}}, "thresholds"),

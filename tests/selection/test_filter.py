@@ -120,5 +120,5 @@ def test_objects_that_were_dissolved_into_one_feature_are_selected_one_by_one(tm
             target = tmp_path / f"{name}-kept.gpkg"
             counts = filter_layer(tmp_path / f"{name}.gpkg", target, criteria, overwrite=True)
             assert counts.read == {"ship": 10} and counts.kept == {"ship": kept}
-            assert len([line for line in counts.warnings if "1 features have parts that lie apart" in line]) == notes
+            assert len([line for line in counts.warnings if "1 feature with parts that lie apart" in line]) == notes
             assert len(read(target)) == kept

@@ -379,3 +379,16 @@ def test_only_what_was_found_is_counted(tmp_path: Path) -> None:
     assert len(pd.concat(counted)) == 3 and counted.per_class == {"ship": 1, "storage tank": 1}
     right = counted.probably_right({"ship": Calibration(1.0, 1.0, 0.0, 0.0), "car": Calibration(1.0, 1.0, 0.0, 0.0)})
     assert set(right) == {"ship"} and right["ship"].found == 1 and right["ship"].right == pytest.approx(0.9)
+
+
+def test_objects_of_a_scene_unlike_the_training_images_count_but_nothing_is_promised_of_them(tmp_path: Path) -> None:
+    grid = rasterio.Affine(1, 0, 500_000, 0, -1, 5_000_000)
+    scenes = [
+        placed(tmp_path, "clear", grid, [(10, 10, 20, 20, 0.9, 0)]),
+        placed(tmp_path, "foggy", grid @ grid.translation(5_000, 0), [(10, 10, 20, 20, 0.8, 0)]),
+    ]
+    parts = joint_parts([scene.layer for scene in scenes], CLASSES, False, {})
+    counted = CountedObjects(parts, {}, {"foggy"})
+    assert len(pd.concat(counted)) == 2 and counted.per_class == {"ship": 2}
+    (right,) = counted.probably_right({"ship": Calibration(1.0, 1.0, 0.0, 0.0)}).values()
+    assert right.found == 1 and right.right == pytest.approx(0.9)

@@ -33,7 +33,7 @@ def test_records_are_read_back_as_they_were_stored(tmp_path: Path) -> None:
     odd = os.fsdecode(b"/flight/odd \xff.tif")
     record = SceneRecord(
         odd, State.HOLES, 1.5, {"run": 4}, {"ship": 2, "car": 3}, ["scenes/odd.gpkg"], ["slow"], "gone", ["odd.tif"],
-        corners=[[0, 0]], size=[10, 20],
+        corners=[[0, 0]], size=[10, 20], hints=["coarse"], distance_from_training=1.5,
     )  # fmt: skip
     with closing(SurveyState(tmp_path)) as state:
         state.keep_places(state.places([scene(odd)]))
@@ -41,7 +41,7 @@ def test_records_are_read_back_as_they_were_stored(tmp_path: Path) -> None:
         state.keep(odd, "made from", record)
     with closing(SurveyState(tmp_path)) as state:
         assert state.records([scene(odd), scene("/flight/other.tif")]) == {odd: ("made from", record)}
-    assert record.objects == 5
+    assert record.objects == 5 and record.is_unfamiliar
 
 
 def test_files_and_the_joint_layer_are_stored(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lcageo.vector.record import RunRecord
 DONE = SceneRecord(
     "a.tif", State.DONE, 2.5, {"planned": 4, "run": 3}, {"ship": 2}, ["scenes/a.gpkg"], ["slow", "no CRS"],
     files=["a.tif"], crs="local", corners=[(0, 0)] * 4, size=(10, 20), candidates=5,
+    hints=["none above the thresholds", "coarse"], distance_from_training=1.25,
 )  # fmt: skip
 JOINED = Joined("hash", {"ship": 1}, {"ship": Expected(1, 0.8, 0.0, 1.0)})
 FAILED = SceneRecord("odd \udcff.tif", State.FAILED, error="not a raster")
@@ -35,6 +36,8 @@ def test_the_table_has_a_row_per_scene_and_a_column_per_class(tmp_path: Path) ->
         "warnings"
     ] == "slow; no CRS"
     assert failed["scene"] == "odd \\udcff.tif" and failed["error"] == "not a raster"
+    assert (done["hints"], done["distance_from_training"]) == ("none above the thresholds; coarse", "1.25")
+    assert failed["hints"] == failed["distance_from_training"] == ""
     assert failed["layer"] == failed["found"] == failed["ship"] == failed["seconds"] == ""
 
 

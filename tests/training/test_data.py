@@ -41,7 +41,7 @@ def test_images_are_held_out_without_validation_data(tmp_path: Path) -> None:
     assert len(data.train) == 18 and len(data.val) == 2
     names = [{annotation.image.name for annotation in part.annotations} for part in (data.train, data.val)]
     assert not names[0] & names[1] and len(names[0] | names[1]) == 20
-    assert "2 of 20 images are held out" in said and "--val" in said
+    assert "2 images of 20 held out" in said and "--val" in said
 
 
 def test_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
 
 
 def test_a_single_image_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 usable images, too few to hold one out; use --val"):
+    with pytest.raises(DataError, match="1 usable image, too few to hold one out; use --val"):
         load(write_shapes(tmp_path / "a.json", count=1))
 
 

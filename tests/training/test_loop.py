@@ -19,17 +19,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support import tiny_backbone
+from support.learned import learned_shapes
 from support.shapes import write_shapes
 from support.steps import CONFIG, batch_of, shape_crops, state_of
 from torch import Tensor
 
-from lcageo.config import DetectConfig, Precision
+from lcageo.config import BENCHMARK, DetectConfig, Precision
 from lcageo.data.dataset import CropDataset, TrainBatch
 from lcageo.data.images import read_image
 from lcageo.detector.backbone import StrideIn, build_backbone
 from lcageo.detector.resnet import ResNet
 from lcageo.detector.weights import load_backbone_weights, pretrained_weights
 from lcageo.errors import ConfigError, InterruptedRunError, ModelError, OutputError, TrainingError
+from lcageo.evaluation.calibrate import MIN_SCORE
 from lcageo.network_config import BACKBONES, Norm, Preset
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
@@ -83,21 +85,64 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_trained_model_finds_what_it_was_trained_on(shapes: TrainConfig, tmp_path: Path) -> None:
-    config = replace(shapes, optimizer=Optimizer.MUON, batch=4, epochs=90, lr=6e-3, validations=3, colour=0.0)
-    card = run(config, tmp_path / "run")
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, ModelCard]:
+    """A model that finds ships and cars, validated on 30 images with more than twenty of each."""
+    return learned_shapes(tmp_path_factory.mktemp("learned"), validated_on=30)
+
+
+def test_a_trained_model_finds_what_it_was_trained_on(learned: tuple[TrainConfig, ModelCard]) -> None:
+    config, card = learned
     assert card.metrics["mAP50"] > 0.8
     assert card.classes == ("ship", "car") and card.is_trained and card.recipe["epochs"] == 90
     predictor = load_predictor(card, DetectConfig(), "cpu")
-    annotation = data_of(shapes).val.annotations[0]
+    annotation = data_of(config).val.annotations[0]
     image = np.ascontiguousarray(read_image(annotation.image).transpose(2, 0, 1))
     (found,) = predictor.predict(image[None])
     assert sorted(found.labels.tolist()) == sorted(annotation.labels.tolist())
-    left = {path.name for path in (tmp_path / "run").iterdir()}
+    left = {path.name for path in card.weights.parent.iterdir()}
     assert left == {
         "model.toml", card.weights.name, "last", "recipe.toml", "checkpoint.pt", "metrics.csv", "curves.png",
         "validation.png",
     }  # fmt: skip
+
+
+def test_scores_are_calibrated_on_the_validation_objects(learned: tuple[TrainConfig, ModelCard]) -> None:
+    """Of the boxes in the validation images, about as many are right, judged here by their overlap, as it says."""
+    config, card = learned
+    assert set(card.calibration) == {"ship", "car"}
+    predictor = load_predictor(card, replace(BENCHMARK, score=MIN_SCORE), "cpu")
+    predicted, right = dict.fromkeys(card.classes, 0.0), dict.fromkeys(card.classes, 0)
+    for one in data_of(config).val.annotations:
+        (found,) = predictor.predict(np.ascontiguousarray(read_image(one.image).transpose(2, 0, 1))[None])
+        free = list(zip(one.boxes_xyxy.tolist(), one.labels.tolist(), strict=True))
+        for box, label, score in zip(
+            *map(np.ndarray.tolist, (found.boxes_xyxy, found.labels, found.scores)), strict=True
+        ):
+            predicted[card.classes[label]] += card.calibration[card.classes[label]].probability(score)
+            hit = next((pair for pair in free if pair[1] == label and overlap(box, pair[0]) >= 0.5), None)
+            if hit is not None:
+                free.remove(hit)
+                right[card.classes[label]] += 1
+    assert predicted == pytest.approx(right, abs=3), "the fit is drawn a little towards the scores themselves"
+    assert min(right.values()) > 15
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    common = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return common / (sum(areas) - common)
+
+
+def test_a_model_fine_tuned_on_few_objects_does_not_keep_the_calibration_of_its_start(
+    learned: tuple[TrainConfig, ModelCard], shapes: TrainConfig, tmp_path: Path
+) -> None:
+    """Training changes scores: what they meant before says nothing of what they mean now."""
+    _, start = learned
+    card = run(replace(shapes, start_from=str(start.weights.parent), epochs=1, lr=1e-9), tmp_path / "tuned")
+    assert start.calibration and card.metrics["mAP50"] > 0.5 and card.calibration == {}
 
 
 @pytest.mark.parametrize("backbone_lr", [1.0, 0.5])

@@ -65,8 +65,8 @@ def test_what_was_fixed_or_left_out_is_a_warning(tmp_path: Path) -> None:
     area = Area.read(written(tmp_path / "a.gpkg", bow_tie, shapely.Polygon()), "--area")
     assert area.shape.area == pytest.approx(2)
     assert [warning.partition(": ")[2] for warning in area.warnings] == [
-        "1 features cross or touch themselves; made valid",
-        "1 features have no geometry or no area; left out",
+        "1 feature with edges that cross or touch; made valid",
+        "1 feature without geometry or area; left out",
     ]
 
 

@@ -48,8 +48,8 @@ def test_what_has_no_area_is_left_out_and_counted(tmp_path: Path) -> None:
     layer = read_polygons(path, "--truth")
     assert layer.frame.index.tolist() == [3]
     assert layer.warnings == (
-        f"--truth '{path}': 1 features cross or touch themselves; made valid",
-        f"--truth '{path}': 3 features have no geometry or no area; left out",
+        f"--truth '{path}': 1 feature with edges that cross or touch; made valid",
+        f"--truth '{path}': 3 features without geometry or area; left out",
     )
 
 
@@ -57,7 +57,7 @@ def test_rings_that_cross_themselves_become_the_areas_they_enclose(tmp_path: Pat
     bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2), (0, 0)])
     layer = read_polygons(written(tmp_path / "a.gpkg", bow_tie, SQUARE), "--layer")
     assert shapely.is_valid(layer.shapes).all() and shapely.area(layer.shapes).tolist() == [2, 100]
-    assert "1 features cross or touch themselves; made valid" in layer.warnings[0]
+    assert "1 feature with edges that cross or touch; made valid" in layer.warnings[0]
 
 
 def test_collections_count_with_their_polygons_and_heights_are_dropped(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_collections_count_with_their_polygons_and_heights_are_dropped(tmp_path:
     assert sorted(shapely.area(layer.shapes)) == [9, 100, 100] and not shapely.has_z(layer.shapes).any()
     assert layer.frame.index.tolist() == [0, 0, 1]
     assert layer.warnings == (
-        f"--layer '{path}': 1 features have parts that lie apart; each part is an object of its own",
+        f"--layer '{path}': 1 feature with parts that lie apart; each part is an object of its own",
     )
     whole = read_polygons(path, "--aoi", objects=False)
     assert shapely.area(whole.shapes).tolist() == [109, 100] and not whole.warnings
@@ -118,7 +118,7 @@ def test_points_are_read_one_by_one_where_they_are_accepted(tmp_path: Path) -> N
     layer = read_polygons(path, "--labels", points=True)
     assert [shape.wkt for shape in layer.shapes[1:]] == ["POINT (1 2)", "POINT (3 4)", "POINT (5 6)"]
     assert layer.frame["label"].tolist() == ["a", "b", "b", "c"] and layer.frame.index.tolist() == [0, 1, 1, 2]
-    assert layer.warnings == (f"--labels '{path}': 1 features have no geometry or no area; left out",)
+    assert layer.warnings == (f"--labels '{path}': 1 feature without geometry or area; left out",)
     lines = written(tmp_path / "b.gpkg", several, shapely.LineString([(0, 0), (1, 1)]))
     with pytest.raises(DataError, match=r"holds 1 lines \(the first is feature 2, a LineString\); labels must be"):
         read_polygons(lines, "--labels", points=True)

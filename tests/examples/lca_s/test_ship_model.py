@@ -1,13 +1,17 @@
-"""Thresholds leave few enough false objects on images of nothing, and are raised no further than that takes."""
+"""The card of a model to ship: thresholds with few enough false objects, raised no further; calibration and figures."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ship_model import NEARLY_BEST, lenient, raised, without
+from ship_model import NEARLY_BEST, lenient, raised, shipped, without
+from support.learned import learned_shapes
+from support.shapes import write_shapes
 
 from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.detections import Detections
@@ -63,6 +67,25 @@ def test_the_surest_mistake_is_the_one_that_stays() -> None:
 def test_images_with_objects_or_unknown_classes_raise_nothing() -> None:
     labelled = LabelledSet("some", CLASSES, (image(objects=1), image(labelled=(0, 1))))
     assert raised(dict.fromkeys(CLASSES, 0.3), labelled, [found((0.9, 2))] * 2)["bridge"] == 0.3
+
+
+@pytest.mark.slow
+def test_any_list_of_sets_gives_a_calibration_and_the_figures_of_each(tmp_path: Path) -> None:
+    _, card = learned_shapes(tmp_path, validated_on=4)
+    many = write_shapes(tmp_path / "many.json", 30, seed=2)
+    few = write_shapes(tmp_path / "few.json", 2, seed=3)
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text(json.dumps(json.loads(few.read_text()) | {"annotations": []}))
+    lists = {("many",): {"ship", "car"}, ("many", "nothing", "few"): {"ship", "car"}, ("nothing", "few"): set()}
+    paths = {"many": many, "few": few, "nothing": nothing}
+    assert card.calibration == {}
+    for names, calibrated in lists.items():
+        result = shipped(card, {name: paths[name] for name in names}, {}, None, "shapes", rendered=["many"])
+        assert set(result.calibration) == calibrated, names
+        assert set(result.metrics) == set(names) - {"nothing"} and set(result.thresholds) == {"ship", "car"}
+        assert {name: one.get("is_rendered", False) for name, one in result.metrics.items()} == {
+            name: name == "many" for name in result.metrics
+        }
 
 
 def test_a_class_that_a_set_labels_in_part_is_left_out_of_it() -> None:

@@ -9,21 +9,29 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import parts
 import pytest
 import table1
 import torch
+from alignment import scale_in_tile
 from conftest import REPOSITORY
-from figures import ahead_from, as_json, difference, rows_of
-from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System
+from dense import DenseModel
+from figures import INTERACTION, Contrast, ahead_from, as_json, difference, rows_of, with_seeds
+from parts import Measured, measure_parts
+from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System, claimed, evenly_taken
 from safetensors.torch import load_file
 from support.bare import bare_environment
 from support.reference import random_case
 from support.shapes import write_shapes
+from variants import VARIANTS
 
+from lcageo.data.formats.coco import read_coco
 from lcageo.detections import Detections
+from lcageo.detector import assign_aligned
 from lcageo.detector.count import count_params
 from lcageo.detector.presets import build_network
 from lcageo.metrics.summary import evaluate_detections
@@ -86,6 +94,7 @@ def test_the_table_has_all_systems(made: Path, place: Path) -> None:
         *(("lca", name) for name in ("retinanet", "fcos", "lca-baseline", "lca-h", "lca-sa")),
         ("lca-h", "lca-baseline"),
         ("lca-sa", "lca-baseline"),
+        ("(lca - lca-h)", "(lca-sa - lca-baseline)"),
     ]
     text = (made / "table1.md").read_text()
     for preset in table1.SYSTEMS:
@@ -105,6 +114,7 @@ def test_the_table_has_all_systems(made: Path, place: Path) -> None:
     with_ships = len({one["image_id"] for one in truths})
     assert re.search(rf"\| ship \| {len(truths)} \| {with_ships} \|( \d\.\d{{3}} / \d\.\d{{3}} \|){{6}}\n", text)
     assert re.search(r"cosine schedule lowers the rate, mAP50 by [+-]0\.\d{3} to .*, mAP75 by .*, mAP50:95 by ", text)
+    assert f"| all objects | {len(truths)} | 1 |" in text and "| set: " not in text
     assert (made / "table1.png").stat().st_size > 10_000
 
 
@@ -115,7 +125,7 @@ def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: p
     before, table = state(), (made / "table1.json").read_text()
     (made / "table1.json").unlink()
     monkeypatch.setattr(table1, "perform", None)  # would fail if it were called
-    make(place, made)
+    make(place, made, "--preset", "fcos")  # the table has what other processes made, too
     assert state() == before and (made / "table1.json").read_text() == table
 
 
@@ -203,22 +213,85 @@ def test_no_run_starts_after_the_limit(place: Path, tmp_path: Path, capsys: pyte
 
 
 def test_all_systems_have_a_seed_before_any_has_two(tmp_path: Path) -> None:
-    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, out=tmp_path)
+    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, variants=True, out=tmp_path)
     runs = table1.planned(TrainConfig(), options)
     assert [run.folder.name for run in runs] == [
         "fcos-s0", "lca-s0", "lca+warmup-s0", "fcos-s1", "lca-s1", "lca+warmup-s1",
+        "lca+alpha0.5-s0", "lca+alpha2-s0", "lca+beta4-s0", "lca+beta8-s0", "lca+places9-s0", "lca+places17-s0",
+    ]  # fmt: skip
+    assert [(run.system.metric.alpha, run.system.metric.beta, run.system.metric.places) for run in runs[5:]] == [
+        (1, 6, 13), (0.5, 6, 13), (2, 6, 13), (1, 4, 13), (1, 8, 13), (1, 6, 9), (1, 6, 17),
     ]  # fmt: skip
     assert [run.config.geometric_warmup for run in runs[:3]] == [0.0, 0.0, 0.1]
-    assert [(run.config.preset, run.config.seed) for run in runs[4:]] == [(Preset.LCA, 1), (Preset.LCA, 1)]
+    assert [(run.config.preset, run.config.seed) for run in runs[4:6]] == [(Preset.LCA, 1), (Preset.LCA, 1)]
 
 
 @pytest.mark.parametrize("name", table1.SCHEDULES)
 def test_its_own_recipes_can_be_read(name: str) -> None:
     options = argparse.Namespace(
-        schedule=name, data=["train.json"], val=None, backbone_weights="resnet.pth", preset=list(Preset)
+        schedule=name,
+        data=["train.json"],
+        val=None,
+        backbone_weights=None if name == "pretrained" else "resnet.pth",
+        preset=list(Preset),
     )
     config = table1.recipe(options)
     assert config.data == ("train.json",) and config.batch == 16 and config.minutes is None
+
+
+def test_images_keep_their_resolution_and_variants_only_assign_otherwise(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in pretrained.toml."""
+    settings = 'backbone = "efficientnet_lite0"\npretrained = true\nnorm = "bn"\nnative = true\nimgsz = 256\ncrop = 128'
+    recipe = settings + RECIPE.split("imgsz = 128")[1] + "channels = 16\n"
+    data = f'data = ["{place / "train.json"}"]\nval = ["{place / "val.json"}"]\n'
+    (tmp_path / "recipe.toml").write_text(data + recipe)
+    monkeypatch.setattr(table1, "VARIANTS", {"beta4": VARIANTS["beta4"]})
+    out = tmp_path / "out"
+    command = ["--schedule", str(tmp_path / "recipe.toml"), "--out", str(out), "--device", "cpu", "--workers", "0"]
+    table1.main([*command, "--preset", "lca", "--seeds", "1", "--variants"])
+    found = json.loads((out / "table1.json").read_text())
+    assert list(found["systems"]) == ["lca", "lca+beta4"]
+    assert [(one["first"], one["second"]) for one in found["differences"]] == [("lca", "lca+beta4")]
+    assert assign_aligned.IOU_POWER == 6.0
+    plain, other = (find_card(str(out / f"{name}-s0" / "last")) for name in found["systems"])
+    first, second = load_file(plain.weights), load_file(other.weights)
+    changed = [name for name in first if not torch.equal(first[name], second[name])]
+    assert changed and not any(name.startswith("backbone.stem") for name in changed)
+    # The agreement, too, is of images of 128 pixels, which are not enlarged to 256.
+    labelled = replace(read_coco(place / "val.json"), classes=plain.classes)
+    dense = next(iter(DenseModel(plain, "cpu").run(labelled)))
+    assert dense.objects_xyxy.tolist() == labelled.annotations[0].boxes_xyxy.tolist()
+    assert scale_in_tile(plain, labelled.annotations[0]) == 1.0
+    assert scale_in_tile(replace(plain, recipe={}), labelled.annotations[0]) == 2.0
+
+
+def test_a_run_belongs_to_one_process_until_that_ends(tmp_path: Path) -> None:
+    run = Run(System("lca", Preset.LCA), 0, TrainConfig(), tmp_path / "lca-s0")
+    with claimed(run) as is_ours, claimed(run) as is_also_ours:
+        assert is_ours and not is_also_ours
+    code = (
+        "import sys, time; from pathlib import Path; from runs import *\n"
+        "run = Run(System('lca', Preset.LCA), 0, TrainConfig(), Path(sys.argv[1]))\n"
+        "with claimed(run) as is_ours: print(is_ours, flush=True); time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(run.folder)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "True\n"
+        with claimed(run) as is_ours:
+            assert not is_ours
+        other.kill()
+        other.wait()
+        with claimed(run) as is_ours:
+            assert is_ours
+
+
+def test_validation_images_are_evenly_taken(place: Path) -> None:
+    labelled = read_coco(place / "train.json")
+    assert evenly_taken(labelled, 3).annotations == tuple(labelled.annotations[index] for index in (0, 4, 7))
+    assert evenly_taken(labelled, 20) == labelled
 
 
 def noisy(found: list[Detections], seed: int, keep: float) -> list[Detections]:
@@ -228,27 +301,32 @@ def noisy(found: list[Detections], seed: int, keep: float) -> list[Detections]:
     return [Detections(one.boxes_xyxy, rng.random(len(one)).astype(np.float32), one.labels) for one in parts]
 
 
-def test_differences_are_those_of_explicitly_resampled_sets(tmp_path: Path) -> None:
-    case = random_case(3, images=10)
+@pytest.mark.parametrize("contrast", [Contrast.of("lca", "lca-h"), INTERACTION])
+def test_differences_are_those_of_explicitly_resampled_sets_and_seeds(
+    contrast: Contrast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "RESAMPLES", 10)
+    case, seeds = random_case(3, images=10), (0, 1, 4)
     found = {
-        (name, seed): noisy(case.found, 7 * seed + len(name), keep)
-        for name, keep in (("fcos", 0.6), ("lca", 0.9)) for seed in (0, 1)
+        (sign, name, seed): noisy(case.found, 7 * seed + len(name), 0.6 + len(name) / 50)
+        for sign, name in contrast.terms for seed in seeds
     }  # fmt: skip
     finished = []
-    for (name, seed), some in found.items():
+    for (_, name, seed), some in found.items():
         evaluation = evaluate_detections(case.classes, case.truths, some)
         run = Run(System(name, Preset(name)), seed, TrainConfig(), tmp_path)
         facts = {metric: getattr(evaluation, attribute) for metric, attribute in METRICS.items()}
         curves = dict.fromkeys(METRICS, (0.1, 0.2))
-        finished.append(Finished(run, facts, evaluation.resampled(30), (1, 2), curves))
-    theirs, ours = rows_of(finished)
-    ours_minus_theirs = difference(ours, theirs)
-    assert ours_minus_theirs is not None and ours_minus_theirs["seeds"] == [0, 1]
+        of_parts = measure_parts(evaluation.matches, ["one"] * 10)
+        finished.append(Finished(run, facts, evaluation.resampled(10), of_parts, (1, 2), curves))
+    ours = difference(contrast, {row.name: row for row in rows_of(finished)})
+    assert ours is not None and ours["seeds"] == list(seeds)
 
-    times = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), 30)
+    times = np.random.default_rng(0).multinomial(10, np.full(10, 0.1), 10)
+    drawn_seeds = np.random.default_rng(1).integers(0, 3, (10, 3))
     for metric, attribute in METRICS.items():
         slow = []
-        for some in times:
+        for some, which in zip(times, drawn_seeds.tolist(), strict=True):
             drawn = np.repeat(np.arange(10), some).tolist()
             value = {
                 key: getattr(
@@ -259,11 +337,23 @@ def test_differences_are_those_of_explicitly_resampled_sets(tmp_path: Path) -> N
                 )
                 for key, boxes in found.items()
             }
-            slow.append((value["lca", 0] + value["lca", 1] - value["fcos", 0] - value["fcos", 1]) / 2)
-        figure = ours_minus_theirs[metric]
+            sums = [sum(key[0] * one for key, one in value.items() if key[2] == seeds[index]) for index in which]
+            slow.append(sum(sums) / 3)
+        figure, whole = ours[metric], ours["parts"][parts.WHOLE][metric]
         assert figure["interval"] == pytest.approx(np.percentile(slow, [2.5, 97.5]).tolist())
-        assert figure["mean"] == pytest.approx(sum(figure["by_seed"]) / 2)
+        assert figure["mean"] == pytest.approx(sum(figure["by_seed"]) / 3)
         assert figure["ahead_from_step"] is None
+        assert whole["interval"] == pytest.approx(figure["interval"]) and whole["mean"] == pytest.approx(figure["mean"])
+    assert ours["ious"]["0.50"] == ours["parts"][parts.WHOLE]["mAP50"]
+
+
+def test_seeds_vary_with_the_images() -> None:
+    rng = np.random.default_rng(5)
+    few, alike = rng.normal(size=(3, 20_000)), rng.normal(size=20_000)
+    assert with_seeds(np.array([alike])).tolist() == alike.tolist()  # a single seed: only images
+    apart = few * 0 + np.array([[-1.0], [0.0], [1.0]])  # images do not matter: a mean of three draws of -1, 0 and 1
+    assert with_seeds(apart).var() == pytest.approx(2 / 9, rel=0.05)
+    assert with_seeds(alike + apart).var() == pytest.approx(1 + 2 / 9, rel=0.05)
 
 
 def test_seeds_that_only_one_side_has_do_not_count() -> None:
@@ -286,6 +376,7 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
             Run(System(name, Preset(name)), seed, config, folder),
             facts | {"per_class": classes[seed]},
             evaluation.resampled(5),
+            {parts.WHOLE: Measured(3, 1, np.full((6, 10), 0.25))},
             (1, 2, 3),
             curves,
         )
@@ -294,6 +385,9 @@ def test_seeds_that_only_one_side_has_do_not_count() -> None:
     found = as_json(rows_of(finished))
     (one,) = found["differences"]
     assert (one["first"], one["second"], one["seeds"]) == ("lca", "lca-h", [0])
+    assert one["parts"][parts.WHOLE]["mAP75"] == {"mean": 0.0, "interval": [0.0, 0.0]}
+    assert found["systems"]["fcos"]["parts"] == {parts.WHOLE: dict.fromkeys(METRICS, 0.25)}
+    assert found["parts"] == {parts.WHOLE: {"objects": 3, "classes": 1}}
     assert found["systems"]["lca"]["mAP50"] == {"mean": 0.5, "spread": 0.0, "by_seed": [0.5, 0.5]}
     assert found["systems"]["lca"]["per_class"] == {"ship": {"objects": 3, "AP50": 0.25, "AP75": 0.1, "AP50_95": 0.2}}
     assert found["systems"]["lca"]["last_quarter"]["mAP50"] == pytest.approx(0.2 - 0.1 + 0.0)

@@ -1,0 +1,42 @@
+"""The loop of the guide, with the mouse, in QGIS's window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pytest
+from support.qgis_runs import Qgis
+
+from lcageo.runtime.catalog import DEFAULT_MODEL
+
+
+@pytest.fixture(scope="module")
+def looped(qgis: Qgis, rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `qgis_window_loop.py` sees."""
+    folder = tmp_path_factory.mktemp("window")
+    seen = qgis.window("qgis_window_loop.py", folder, rendered / "scene.tif", DEFAULT_MODEL, folder)
+    return {**seen, "folder": folder}
+
+
+def test_run_adds_layers_with_their_style(looped: dict[str, Any]) -> None:
+    assert looped["styles"].items() >= {"Objects": "categorizedSymbol", "Review": "categorizedSymbol"}.items()
+    assert "Algorithm 'Detect objects' finished" in looped["detected"] and " tiles run" in looped["detected"]
+
+
+def test_cancel_stops_a_run_that_run_continues(looped: dict[str, Any]) -> None:
+    assert "run it again with the same files to continue" in looped["stopped"] and not looped["written"]
+    assert "resumes after" in looped["resumed"].removeprefix(looped["stopped"])
+    assert len(geopandas.read_file(looped["folder"] / "again.gpkg")) > 0
+
+
+def test_a_verdict_given_in_the_form_reaches_the_chips(looped: dict[str, Any]) -> None:
+    assert looped["boxes"].keys() >= {"verdict", "new_class"}
+    review = geopandas.read_file(looped["folder"] / "review.gpkg", layer="review")
+    assert dict(zip(review["id"], review["verdict"], strict=True))[looped["judged"]] == "wrong"
+    assert review["verdict"].notna().sum() == 1
+    found = geopandas.read_file(looped["folder"] / "found.gpkg", layer="found")
+    chips = json.loads((looped["folder"] / "chips" / "train.json").read_text())
+    assert chips["annotations"] and "1 wrong" in looped["chips"], found

@@ -88,7 +88,6 @@ class Qgis:
             env=self.environment() | {"PYTHONPATH": path}, capture_output=True, text=True,
         )  # fmt: skip
 
-
     def window(self, job: str, out: Path, *arguments: object) -> dict[str, Any]:
         """Runs a job of this folder in QGIS's window, on a screen of its own; returns what it has seen.
 

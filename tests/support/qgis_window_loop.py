@@ -10,23 +10,24 @@ from typing import Any
 
 from qgis.PyQt.QtWidgets import QComboBox, QDialogButtonBox
 from qgis.utils import iface
-from qgis_window import Job, close, dialog, layers, log, open_dialog, perform, picture, press, run
+from qgis_window import Job, close, layers, log, open_dialog, perform, picture, press, run
 
 
 def job(seen: dict[str, Any], scene: str, model: str, folder: str) -> Job:
     """The loop; writes found.gpkg, review.gpkg, again.gpkg, chips/ and pictures."""
     out = Path(folder)
     iface.addRasterLayer(scene, "scene")
-    yield from open_dialog("Detect objects")
-    yield from detect(seen, dialog(), model, out)
-    yield from stop_and_resume(seen, dialog(), model, out)
-    yield from close(dialog())
+    shown = yield from open_dialog("Detect objects")
+    yield from detect(seen, shown, model, out)
+    objects, review = layers()["Objects"], layers()["Review"]
+    yield from stop_and_resume(seen, shown, model, out)
+    yield from close(shown)
     picture(out / "map.png")
-    yield from judge(seen, out)
-    yield from open_dialog("Cut chips from labels")
-    labels = {"LABELS": layers()["Objects"], "REVIEW": layers()["Review"]}
-    yield from run(dialog(), {"INPUT": [scene], **labels, "SIZE": 320, "VAL": 0, "OUTPUT": str(out / "chips")})
-    seen["chips"] = log(dialog())
+    yield from judge(seen, review, out)
+    shown = yield from open_dialog("Cut chips from labels")
+    labels = {"INPUT": [scene], "LABELS": objects, "REVIEW": review}
+    yield from run(shown, {**labels, "SIZE": 320, "VAL": 0, "OUTPUT": str(out / "chips")})
+    seen["chips"] = log(shown)
 
 
 def detect(seen: dict[str, Any], shown: Any, model: str, out: Path) -> Job:
@@ -40,7 +41,7 @@ def detect(seen: dict[str, Any], shown: Any, model: str, out: Path) -> Job:
 
 def stop_and_resume(seen: dict[str, Any], shown: Any, model: str, out: Path) -> Job:
     """Presses Cancel when the first tiles are done, and Run again."""
-    parameters = {"OUTPUT": str(out / "again.gpkg"), "REVIEW": None, "EXTRA": "--batch 1 --overlap 75%"}
+    parameters = {"OUTPUT": str(out / "again.gpkg"), "REVIEW": None, "EXTRA": "--batch 1 --overlap 50%"}
     before = log(shown).count(" left")
     yield from run(shown, parameters, lambda: log(shown).count(" left") > before)
     seen["stopped"], seen["written"] = log(shown), (out / "again.gpkg").exists()
@@ -48,9 +49,8 @@ def stop_and_resume(seen: dict[str, Any], shown: Any, model: str, out: Path) -> 
     seen["resumed"] = log(shown)
 
 
-def judge(seen: dict[str, Any], out: Path) -> Job:
-    """Opens the form of the first object of the review, calls it wrong, and saves the edits."""
-    layer = layers()["Review"]
+def judge(seen: dict[str, Any], layer: Any, out: Path) -> Job:
+    """Opens the form of the first object of a review, calls it wrong, and saves the edits."""
     iface.setActiveLayer(layer)
     iface.actionToggleEditing().trigger()
     feature = next(one for one in layer.getFeatures() if one["kind"] == "object")

@@ -199,7 +199,7 @@ class _Log:
         elif kind == "error":
             self.error = text
         else:
-            self._feedback.pushInfo(text)
+            self._feedback.pushInfo(text.replace("  ", "\u00a0\u00a0"))  # HTML would close the columns of tables up
 
     def _show_progress(self, event: Values) -> None:
         self._feedback.setProgress(100 * event["done"] / max(event["total"], 1e-9))

@@ -43,7 +43,9 @@ class CutChips(LcageoAlgorithm):
                 "Polygons or points of the objects: drawn by hand, or as Detect objects wrote them.",
             ),
             documented(
-                QgsProcessingParameterVectorLayer("REVIEW", "Review", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True),
+                QgsProcessingParameterVectorLayer(
+                    "REVIEW", "Review", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+                ),
                 "The review layer that was written with the labels. Wrong objects are left out of them, those of "
                 "another class get it, right ones and those that you drew are added.",
             ),

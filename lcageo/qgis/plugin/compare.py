@@ -49,7 +49,9 @@ class Compare(LcageoAlgorithm):
             ),
             extra(),
             documented(
-                QgsProcessingParameterVectorDestination("OUTPUT", "Differences", QgsProcessing.SourceType.TypeVectorPolygon),
+                QgsProcessingParameterVectorDestination(
+                    "OUTPUT", "Differences", QgsProcessing.SourceType.TypeVectorPolygon
+                ),
                 "All objects, found and missed, with what they are.",
             ),
         ]

@@ -59,7 +59,9 @@ class DetectFolder(LcageoAlgorithm):
     def initAlgorithm(self, configuration: Any = None) -> None:
         """Adds the parameters, and the joint layer as an output, whose path follows from the folder."""
         super().initAlgorithm(configuration)
-        self.addOutput(QgsProcessingOutputVectorLayer("LAYER", "Joint layer", QgsProcessing.SourceType.TypeVectorPolygon))
+        self.addOutput(
+            QgsProcessingOutputVectorLayer("LAYER", "Joint layer", QgsProcessing.SourceType.TypeVectorPolygon)
+        )
 
     def arguments(
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback

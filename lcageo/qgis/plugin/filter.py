@@ -48,7 +48,9 @@ class Filter(LcageoAlgorithm):
             number("TOP", "At most", "Keeps so many objects, those with the highest scores."),
             documented(QgsProcessingParameterCrs("CRS", "CRS", optional=True), "Reprojects the objects. Empty: as is."),
             extra(),
-            QgsProcessingParameterVectorDestination("OUTPUT", "Chosen objects", QgsProcessing.SourceType.TypeVectorPolygon),
+            QgsProcessingParameterVectorDestination(
+                "OUTPUT", "Chosen objects", QgsProcessing.SourceType.TypeVectorPolygon
+            ),
         ]
 
     def arguments(

@@ -50,7 +50,9 @@ class SurveyReport(LcageoAlgorithm):
         """The command's arguments."""
         results = self.parameterAsFile(parameters, "INPUT", context)
         if not (Path(results) / SUMMARY).is_file():
-            raise QgsProcessingException(f"'{results}' has no {SUMMARY}; choose the folder that Detect in a folder wrote")
+            raise QgsProcessingException(
+                f"'{results}' has no {SUMMARY}; choose the folder that Detect in a folder wrote"
+            )
         return [
             "report",
             results,

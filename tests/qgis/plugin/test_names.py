@@ -27,7 +27,7 @@ def test_members_of_enumerations_are_named_with_their_enumeration(path: Path) ->
     """`QgsX.Kind.Member`: Qt 6 has no other form, and QGIS keeps the names of 3.22 in it.
 
     Source:
-        QGIS 3.40, python/PyQt6/core/auto_additions/qgis.py: an alias for each former name of an enumeration and its members.
+        QGIS 3.40, python/PyQt6/core/auto_additions/qgis.py: aliases for former names of enumerations and members.
     """
     assert [name for name in used(path) if re.fullmatch(r"Q\w+\.[A-Z]\w*", name)] == []
 

@@ -13,6 +13,7 @@ from support.map_server import MapServer, served
 from support.qgis_runs import Qgis
 
 GSD_M = 0.3
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def test_objects_are_where_those_of_the_file_are(
         bounds = dataset.bounds
     extent = f"{bounds.left},{bounds.right},{bounds.bottom},{bounds.top} [{server.crs}]"
     ended = qgis.run(
-        "detect", INPUT=f"wms://{getattr(server, kind)}", EXTENT=extent, SERVER_GSD=GSD_M, OUTPUT=tmp_path / "found.gpkg",
+        "detect", INPUT=f"wms://{getattr(server, kind)}", EXTENT=extent, SERVER_GSD=GSD_M,
+        OUTPUT=tmp_path / "found.gpkg",
     )  # fmt: skip
     assert ended.code == 0 and "drawing " in ended.text, ended.text
     found = geopandas.read_file(tmp_path / "found.gpkg", layer="found").to_crs(server.crs)

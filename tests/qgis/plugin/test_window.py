@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import pytest
 from support.qgis_runs import Qgis
 
 from lcageo.runtime.catalog import DEFAULT_MODEL
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,9 @@ def test_a_verdict_given_in_the_form_reaches_the_chips(looped: dict[str, Any]) -
     review = geopandas.read_file(looped["folder"] / "review.gpkg", layer="review")
     assert dict(zip(review["id"], review["verdict"], strict=True))[looped["judged"]] == "wrong"
     assert review["verdict"].notna().sum() == 1
-    found = geopandas.read_file(looped["folder"] / "found.gpkg", layer="found")
-    chips = json.loads((looped["folder"] / "chips" / "train.json").read_text())
-    assert chips["annotations"] and "1 wrong" in looped["chips"], found
+    found = geopandas.read_file(looped["folder"] / "found.gpkg", layer="found").set_index("id")["class"]
+    kept = found.drop(looped["judged"]).value_counts()
+    assert [f"labels of {name} {count} " in " ".join(looped["chips"].split()) for name, count in kept.items()] == [
+        True
+    ] * len(kept)
+    assert (looped["folder"] / "chips" / "train.json").is_file()

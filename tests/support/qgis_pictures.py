@@ -26,7 +26,7 @@ def make_pictures(folder: Path, *scene_options: str) -> None:
         scene_options: of examples/make_scene.py.
     """
     # Not in /tmp, where QGIS marks layers as temporary.
-    with tempfile.TemporaryDirectory(prefix=".qgis-", dir=folder) as work:
+    with tempfile.TemporaryDirectory(prefix=".qgis-", dir=folder.resolve()) as work:
         scene = Path(work) / "scene.tif"
         render = [sys.executable, str(REPOSITORY / "examples" / "make_scene.py"), str(scene), *scene_options]
         subprocess.run(render, check=True, stdout=subprocess.DEVNULL)

@@ -19,7 +19,7 @@ def job(seen: dict[str, Any], scene: str, model: str, folder: str) -> Job:
     iface.addRasterLayer(scene, "scene")
     shown = yield from open_dialog("Detect objects")
     yield from detect(seen, shown, model, out)
-    objects, review = layers()["Objects"], layers()["Review"]
+    objects, review = layers()["found"], layers()["review"]
     yield from stop_and_resume(seen, shown, model, out)
     yield from close(shown)
     picture(out / "map.png")

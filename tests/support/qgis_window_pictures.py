@@ -33,7 +33,7 @@ def job(seen: dict[str, Any], scene: str, pictures: str, folder: str) -> Job:
     yield from close(shown)
     iface.mainWindow().findChild(QDockWidget, "ProcessingToolbox").hide()
     iface.messageBar().clearWidgets()
-    objects, review = layers()["Objects"], layers()["Review"]
+    objects, review = layers()["found"], layers()["review"]
     best = sorted(objects.getFeatures(), key=lambda one: one["score"])[-1]
     yield from look_at(best, review.id())
     picture(out / "qgis_objects.jpg")

@@ -24,7 +24,7 @@ def looped(qgis: Qgis, rendered: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_run_adds_layers_with_their_style(looped: dict[str, Any]) -> None:
-    assert looped["styles"].items() >= {"Objects": "categorizedSymbol", "Review": "categorizedSymbol"}.items()
+    assert looped["styles"].items() >= {"found": "categorizedSymbol", "review": "categorizedSymbol"}.items()
     assert "Algorithm 'Detect objects' finished" in looped["detected"] and " tiles run" in looped["detected"]
 
 

@@ -130,5 +130,5 @@ def close(shown: AlgorithmDialog) -> Job:
 
 
 def layers() -> dict[str, Any]:
-    """Layers of the project by the name of their file; their own names depend on whether it is in a temporary folder."""
+    """Layers of the project by the names of their files; their own depend on the folder that these are in."""
     return {Path(layer.source().split("|")[0]).stem: layer for layer in QgsProject.instance().mapLayers().values()}

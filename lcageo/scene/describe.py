@@ -13,7 +13,7 @@ from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
 from lcageo.remote import scene_name, without_secrets
-from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits
+from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits, transparent
 from lcageo.scene.georef import Georeference, parse_crs, pixel_size_m
 from lcageo.scene.located import SceneSource
 
@@ -47,7 +47,7 @@ class SceneInfo:
     """Ground length of a column step and a row step in metres; None if the scene cannot be located."""
     nodata: float | None
     mask: str
-    """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata' or 'none'."""
+    """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata', 'palette' (transparent colours) or 'none'."""
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
@@ -235,4 +235,6 @@ def _mask_kind(dataset: Any, bands: Sequence[int], alpha: int | None) -> str:
         return "nodata"
     if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
         return "mask"
-    return "none" if alpha is None else "alpha"
+    if alpha is not None:
+        return "alpha"
+    return "none" if transparent(dataset, bands[0]) is None else "palette"

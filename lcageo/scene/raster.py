@@ -24,7 +24,7 @@ from rasterio.windows import Window
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.remote import public, without_secrets
-from lcageo.scene.bands import alpha_band, is_picture, palette
+from lcageo.scene.bands import alpha_band, beside_inks, is_picture, palette, transparent
 from lcageo.scene.basemap import clipped
 from lcageo.scene.describe import describe
 from lcageo.scene.located import SceneSource, locate
@@ -61,8 +61,10 @@ class Scene:
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
                 info = describe(source, dataset, bands, _masking_band(source, dataset), crs)
-                self.info = replace(info, missing=self._sources.missing)
+                notes = *info.notes, *beside_inks(self._path, self._address, dataset, open_dataset)
+                self.info = replace(info, missing=self._sources.missing, notes=notes)
                 self._lookup = palette(dataset, self.info.bands[0])
+                self._holes = transparent(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
             if (status := ANSWERS.last(str(error))) is not None:
@@ -220,7 +222,7 @@ class Scene:
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
 
     def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The scene's mask: alpha and mask bands as they are; with nodata, valid where any band has data."""
+        """The scene's mask: alpha and mask bands and palettes as they are; with nodata, valid where any band has data."""
         dataset, alpha, mask = self._dataset(), self.info.alpha, self.info.mask
         bands = sorted(set(self.info.bands)) if mask == "nodata" else [self.info.bands[0]]
         valid = np.ones(shape, np.bool_)
@@ -232,6 +234,8 @@ class Scene:
             valid &= (values != self.info.nodata).any(axis=0)
         elif mask in ("nodata", "mask"):
             valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
+        if self._holes is not None:
+            valid &= ~self._holes[dataset.read(self.info.bands[0], window=window, out_shape=shape)]
         return valid
 
     def _dataset(self) -> Any:

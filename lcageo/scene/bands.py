@@ -136,7 +136,7 @@ def beside_inks(path: str, address: str, dataset: Any, opens: Callable[[str, str
     if count <= INKS:
         return []
     return [
-        f"scene '{path}' has {count} bands, of which GDAL reads only the first {INKS}, cyan, magenta, yellow and black: "
+        f"scene '{path}' has {count} bands, of which GDAL reads only {INKS}, cyan, magenta, yellow and black: "
         "if another one is a mask, it is not used; export the scene as RGB with alpha"
     ]
 

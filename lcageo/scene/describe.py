@@ -130,6 +130,12 @@ class SceneInfo:
             lacks = self.georeference.lacks
             remedy = "give it with --crs EPSG:CODE" if lacks == "CRS" else "assign one with gdal_edit or rio edit-info"
             return [f"scene '{self.path}' has no {lacks}, so results are in pixels; {remedy}"]
+        crs = self.georeference.crs
+        if crs is not None and crs.geodetic_crs is None:
+            return [
+                f"scene '{self.path}' has the local CRS '{crs.name}', which has no place on the Earth; if its "
+                "coordinates are those of another one, name it with --crs EPSG:CODE"
+            ]
         if self.pixel_size_m is None:
             return [
                 f"scene '{self.path}' is outside its CRS's area, so its resolution, lengths and areas are unknown; "

@@ -222,7 +222,7 @@ class Scene:
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
 
     def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The scene's mask: alpha and mask bands and palettes as they are; with nodata, valid where any band has data."""
+        """The scene's mask: alpha, mask bands and palettes as they are; with nodata, valid where any band has data."""
         dataset, alpha, mask = self._dataset(), self.info.alpha, self.info.mask
         bands = sorted(set(self.info.bands)) if mask == "nodata" else [self.info.bands[0]]
         valid = np.ones(shape, np.bool_)

@@ -141,12 +141,13 @@ class Scene:
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except GDAL_ERRORS as error:
-            detail = without_secrets(str(error.__cause__ or error).strip(), [self._address])
+            told_by_gdal = str(error.__cause__ or error).strip()
+            detail = without_secrets(told_by_gdal, [self._address])
             where = (
                 f"scene '{self._path}' cannot be read at column {window.col_off:.0f}, row {window.row_off:.0f} "
                 f"({window.width:.0f} x {window.height:.0f} pixels)"
             )
-            if (status := ANSWERS.last(str(error))) is not None:
+            if (status := ANSWERS.last(told_by_gdal)) is not None:
                 raise ServerError(f"{where}: {told(status)}; {remedy(status)}", status) from error
             raise SceneError(f"{where}: {detail}; the file is damaged or incomplete, download it again") from error
         return pixels, valid

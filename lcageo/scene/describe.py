@@ -178,7 +178,7 @@ def describe(
             f"scene '{path}' is marked as CIELab, from which GDAL converts it to red, green and blue; if it looks "
             "wrong in QGIS as well, the mark is wrong: write it anew with PHOTOMETRIC=RGB"
         )
-    dtype = dataset.dtypes[chosen[0] - 1]
+    dtype = np.result_type(*(dataset.dtypes[band - 1] for band in chosen)).name  # a VRT's bands may differ in it
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
     _check_blocks(path, dataset, chosen[0])

@@ -215,7 +215,7 @@ class Scene:
         if self.info.ignores_alpha and resampling is not Resampling.nearest:
             pixels = _read_unmasked(self._dataset(), wanted, window, finer_shape, resampling)
         else:
-            pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
+            pixels = _read_bands(self._dataset(), wanted, window, finer_shape, resampling)
         if finer > 1:
             pixels = _halved(pixels, mean=self._lookup is None)
         if self._lookup is not None:
@@ -231,7 +231,7 @@ class Scene:
             valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
         if alpha is not None and mask == "nodata":
             # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
-            values = dataset.read(bands, window=window, out_shape=(len(bands), *shape))
+            values = _read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
             valid &= (values != self.info.nodata).any(axis=0)
         elif mask in ("nodata", "mask"):
             valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
@@ -291,6 +291,17 @@ def _masking_band(source: SceneSource, dataset: Any) -> int | None:
         return None if is_picture(fresh, band) else band
 
 
+def _read_bands(
+    dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
+) -> NDArray[Any]:
+    """Bands of a window in one type, which holds the values of all: those of a VRT may differ in theirs."""
+    if len({dataset.dtypes[band - 1] for band in bands}) == 1:
+        return np.asarray(dataset.read(bands, window=window, out_shape=out_shape, resampling=resampling))
+    options = {"window": window, "out_shape": out_shape[1:], "resampling": resampling}
+    read = [dataset.read(band, **options) for band in bands]  # together, rasterio refuses them
+    return np.stack(read).astype(np.result_type(*read))
+
+
 def _read_unmasked(
     dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
 ) -> NDArray[Any]:
@@ -302,7 +313,8 @@ def _read_unmasked(
     width = math.ceil(window.col_off + window.width) - left
     height = math.ceil(window.row_off + window.height) - top
     columns, rows = min(width, SPARE * out_shape[2]), min(height, SPARE * out_shape[1])
-    copied = dataset.read(bands, window=Window(left, top, width, height), out_shape=(len(bands), rows, columns))
+    whole = Window(left, top, width, height)
+    copied = _read_bands(dataset, bands, whole, (len(bands), rows, columns), Resampling.nearest)
     across, down = columns / width, rows / height
     part = Window(
         (window.col_off - left) * across, (window.row_off - top) * down, window.width * across, window.height * down

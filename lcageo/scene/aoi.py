@@ -8,6 +8,7 @@ import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely import affinity
 
 from lcageo.errors import UsageError
 from lcageo.geodesy import degrees_per_unit
@@ -102,7 +103,7 @@ def _in_all_turns(area: shapely.Geometry, crs: pyproj.CRS | None) -> shapely.Geo
     if crs is None or not crs.is_geographic:
         return area
     turn = 360.0 / degrees_per_unit(crs)
-    moved = [shapely.transform(area, lambda points, by=by: points + [by, 0.0]) for by in (-turn, 0.0, turn)]
+    moved = [affinity.translate(area, by) for by in (-turn, 0.0, turn)]
     together: shapely.Geometry = shapely.union_all(shapely.make_valid(moved))
     return together
 
@@ -136,7 +137,8 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     (left, bottom), (right, top) = points.min(axis=0), points.max(axis=0)
     if crs.is_geographic and (right - left) * degrees_per_unit(crs) > 180.0:  # across the antimeridian
         left, right = -180.0 / degrees_per_unit(crs), 180.0 / degrees_per_unit(crs)
-    return shapely.box(left, bottom, right, top)
+    around: shapely.Geometry = shapely.box(left, bottom, right, top)
+    return around
 
 
 def covered_px(bounds_xyxy: NDArray[np.float64]) -> float:

@@ -178,7 +178,7 @@ def _frame(sample: SceneSample) -> NDArray[np.bool_]:
 
 def _rim(sample: SceneSample) -> NDArray[np.bool_]:
     """(h, w) True for the outermost cells with data: on the border, or beside cells without any that reach it."""
-    outside = _connected_to_border(~sample.valid.any(axis=-1))
+    outside = _connected_to_border(np.asarray(~sample.valid.any(axis=-1)))
     return np.asarray((_frame(sample) | _dilated(outside)) & ~outside)
 
 

@@ -20,14 +20,14 @@ from lcageo.runtime.compiled_graph import SUFFIX, compiled_path, keep_compiled, 
 from lcageo.runtime.predictor import load_predictor
 
 pytest.importorskip("openvino")
-IMAGES = np.random.default_rng(0).integers(0, 255, (2, 3, 256, 256), dtype=np.uint8)
 LOOSE = DetectConfig(score=0.02)
 LONG_AGO = (1_000_000_000, 1_000_000_000)
 
 
 @pytest.fixture(scope="module")
-def card(untrained: Path) -> ModelCard:
-    return find_card(str(untrained))
+def card() -> ModelCard:
+    """A shipped model: its graph need not be exported for each test's cache."""
+    return find_card("lca-s-open")
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def found(card: ModelCard, precision: Precision = Precision.FP32, side: int = 256) -> list[Detections]:
-    images = np.random.default_rng(0).integers(0, 255, (2, 3, side, side), dtype=np.uint8)
+def found(card: ModelCard, precision: Precision = Precision.FP32) -> list[Detections]:
+    images = np.random.default_rng(0).integers(0, 255, (2, 3, card.tile_size, card.tile_size), dtype=np.uint8)
     return load_predictor(card, LOOSE, "cpu", Backend.OPENVINO, precision).predict(images)
 
 
@@ -67,9 +67,9 @@ def test_a_graph_from_the_cache_finds_exactly_what_a_compiled_one_does(
 
 def test_so_does_a_quantised_one(own_cache: Path) -> None:
     card = find_card("lca-s-int8")
-    compiled = found(card, Precision.AUTO, card.tile_size)
+    compiled = found(card, Precision.AUTO)
     os.utime(only_file(own_cache), LONG_AGO)
-    assert are_equal(compiled, found(card, Precision.AUTO, card.tile_size))
+    assert are_equal(compiled, found(card, Precision.AUTO))
     assert only_file(own_cache).stat().st_mtime > LONG_AGO[0], "the cached graph was not used"
 
 
@@ -103,14 +103,14 @@ def test_without_a_writable_folder_it_is_compiled_each_time(
     assert are_equal(compiled, found(card))
 
 
-def test_processes_that_compile_at_once_do_not_disturb_each_other(untrained: Path, own_cache: Path) -> None:
+def test_processes_that_compile_at_once_do_not_disturb_each_other(own_cache: Path) -> None:
     program = (
         "import numpy as np\n"
         "from lcageo.config import DetectConfig\n"
         "from lcageo.runtime.catalog import find_card\n"
         "from lcageo.runtime.predictor import load_predictor\n"
-        f"predictor = load_predictor(find_card({str(untrained)!r}), DetectConfig(score=0.02), 'cpu', 'openvino')\n"
-        "images = np.random.default_rng(0).integers(0, 255, (1, 3, 256, 256), dtype=np.uint8)\n"
+        "predictor = load_predictor(find_card('lca-s-open'), DetectConfig(score=0.02), 'cpu', 'openvino')\n"
+        "images = np.random.default_rng(0).integers(0, 255, (1, 3, 576, 576), dtype=np.uint8)\n"
         "print(predictor.predict(images)[0].scores.tolist())\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]

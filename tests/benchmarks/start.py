@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from scenes_to_time import ROOT, write_scene
@@ -42,26 +43,26 @@ settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
 compiled = core.compile_model(graph, "CPU", settings)
 image = numpy.zeros((1, 3, side, side), numpy.uint8)
 compiled.create_infer_request().infer([image], share_inputs=True)
-print('"done": 1,', flush=True)
+print('"done": 1,', file=sys.stderr, flush=True)
 queue = openvino.AsyncInferQueue(compiled, streams)
 for _ in range(tiles - 1):
     queue.start_async([image], share_inputs=True)
 queue.wait_all()
 """
+Times = tuple[float, float]
+"""Seconds to the first tile (NaN if it is not told) and to the end of the process."""
 FIRST_TILE = '"done": 1,'
-"""What both processes print when the first tile is through."""
+"""What both processes print to standard error when the first tile is through."""
 
 
 def timed(command: list[str]) -> tuple[float | None, float, str]:
     """Seconds to the first tile (None if it is not told) and to the end of a process, and its last line."""
     started = time.perf_counter()
     environment = os.environ | {"LCAGEO_CACHE": str(OWN_CACHE)}
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL if "-o" in command else subprocess.PIPE,
-        stderr=subprocess.PIPE if "-o" in command else None, text=True, env=environment,
-    )  # fmt: skip
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, env=environment)
     first, last = None, ""
-    for line in process.stderr or process.stdout or ():
+    for line in process.stderr or ():
         if first is None and FIRST_TILE in line:
             first = time.perf_counter() - started
         last = line if "progress" in line else last
@@ -88,18 +89,16 @@ def tiles_of(scene: Path, model: str) -> int:
     return int(json.loads(timed(detect(scene, model))[2])["done"])
 
 
-def median_times(card: ModelCard, precision: str, scene: Path, rounds: int, warm: bool) -> list[tuple[float, float]]:
-    """Median seconds to the first tile and of the whole process: of `detect`, and of the floor."""
-    tiles = tiles_of(scene, card.name)
-    times: tuple[list[tuple[float, float]], ...] = ([], [])
+def median_times(commands: Sequence[list[str]], rounds: int, warm: bool) -> list[Times]:
+    """Median seconds to the first tile and of the whole process, of each command."""
+    times: list[list[Times]] = [[] for _ in commands]
     for _ in range(rounds):
-        for number, command in enumerate((detect(scene, card.name), floor(card, precision, tiles))):
-            if warm:
-                timed(command)
-            else:
-                shutil.rmtree(BARE_CACHE if number else OWN_CACHE, ignore_errors=True)
+        for some, command in zip(times, commands, strict=True):
+            if not warm:
+                shutil.rmtree(OWN_CACHE, ignore_errors=True)
+                shutil.rmtree(BARE_CACHE, ignore_errors=True)
             first, whole, _ = timed(command)
-            times[number].append((first or float("nan"), whole))
+            some.append((float("nan") if first is None else first, whole))
     return [(statistics.median(one[0] for one in some), statistics.median(one[1] for one in some)) for some in times]
 
 
@@ -117,15 +116,18 @@ def main() -> None:
     GRAPH.write_bytes(onnx_graph(card))
     print(f"{engine}; seconds, medians of {arguments.rounds} rounds")
     print(f"{'cache':>6} {'what':>24} {'detect':>7} {'floor':>7} {'ratio':>6}")
-    for warm in (False, True):
-        for side, what in ((card.tile_size, "first of 1 tile"), (arguments.side, "process")):
-            scene = write_scene(BUILD / f"scene_{side}.tif", side)
-            own, bare = median_times(card, precision, scene, arguments.rounds, warm)
-            shown = [(f"{what}, {side} x {side}", own[what == "process"], bare[what == "process"])]
-            if what != "process":
-                shown.append((f"process, {side} x {side}", own[1], bare[1]))
-            for label, seconds, least in shown:
-                print(f"{'warm' if warm else 'cold':>6} {label:>24} {seconds:7.2f} {least:7.2f} {seconds / least:6.2f}")
+    for side in (card.tile_size, arguments.side):
+        scene = write_scene(BUILD / f"scene_{side}.tif", side)
+        commands = detect(scene, card.name), floor(card, precision, tiles_of(scene, card.name))
+        for cache in ("empty", "filled"):
+            if cache == "filled":
+                for command in commands:
+                    timed(command)
+            own, bare = median_times(commands, arguments.rounds, cache == "filled")
+            what = {"process": 1} if side != card.tile_size else {"first tile": 0, "process": 1}
+            for name, column in what.items():
+                seconds, least = own[column], bare[column]
+                print(f"{cache:>6} {f'{name}, {side} x {side}':>24} {seconds:7.2f} {least:7.2f} {seconds / least:6.2f}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ def group(
 def main() -> None:
     """Runs the command line."""
     console.open_streams()
+    # OpenVINO also imports its converter of other models, which takes longer than the rest and which we never use.
+    sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # Python's own mark of what must not be imported
     if not sys.warnoptions and "--debug" not in sys.argv:
         warnings.simplefilter(
             "ignore"

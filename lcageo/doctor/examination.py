@@ -105,7 +105,7 @@ def examine() -> Health:
         effect = "positions may be off by metres from one datum to another; a warning says so where it matters"
         missing.append(Missing("grids of PROJ", effect, "pyproj sync --file NAME, as the warning says"))
     if not _is_writable(cache):
-        effect = "graphs are made again at every start"
+        effect = "graphs are made and compiled again at every start"
         missing.append(Missing(f"a cache: '{cache}' cannot be written to", effect, "set LCAGEO_CACHE to a folder"))
     if memory.available / MEGABYTE < LITTLE_MEMORY_MB:
         missing.append(Missing("memory", "a run may be slow or fail", "close other programs, or use --max-memory"))

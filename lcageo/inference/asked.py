@@ -10,7 +10,7 @@ from lcageo.config import NATIVE_GSD, DetectConfig
 from lcageo.errors import UsageError
 from lcageo.remote import public
 from lcageo.runtime.catalog import ModelCard
-from lcageo.scene.basemap import is_basemap
+from lcageo.scene.basemap import DRIVERS, is_basemap
 from lcageo.scene.georef import parse_crs
 from lcageo.scene.raster import Scene, open_basemap, open_scene
 
@@ -25,7 +25,13 @@ def open_asked(path: str, card: ModelCard, config: DetectConfig) -> Scene:
         SceneError: if it cannot be opened.
     """
     if not is_basemap(path):
-        return open_scene(path, config.bands, config.crs)
+        scene = open_scene(path, config.bands, config.crs)
+        if scene.info.driver in DRIVERS:
+            scene.close()
+            raise UsageError(
+                f"'{scene.info.path}' is a basemap; put {scene.info.driver}: before its address, and name an area"
+            )
+        return scene
     wanted = math.sqrt(math.prod(card.gsd_m)) if isinstance(config.gsd, str) else config.gsd
     wanted = 0.0 if config.gsd == NATIVE_GSD else wanted
     if config.bbox is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from lcageo.config import DetectConfig, RunnerConfig
@@ -74,7 +76,11 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
 def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Generator[TileRunner, None, None]:
     """A runner in this process, or on the workers of a cluster; errors as in `local_runner` and `cluster_runner`."""
     if asked.cluster is None:
-        yield local_runner(asked, config, say)
+        with ThreadPoolExecutor(1, thread_name_prefix="lcageo-import") as aside:
+            # What writes results needs it, and pandas takes as long to import as the model to load, which mostly waits
+            # for C++. Not pyogrio: it sets environment variables, which C++ may be reading.
+            aside.submit(import_module, "geopandas")
+            yield local_runner(asked, config, say)
         return
     if asked.max_memory is not None:
         raise UsageError("--max-memory is for one process; with --cluster, use --batch and limit the workers' memory")

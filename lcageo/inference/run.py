@@ -121,7 +121,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
 def _run(job: Job, run: Run) -> SceneSummary:
     card, config = run.runner.card, run.config
     with open_asked(job.scene, card, config) as scene:
-        refuse_inputs(job.files, ((file, f"a file of scene '{job.scene}'") for file in scene.files()))
+        refuse_inputs(job.files, ((file, f"a file of scene '{job.name}'") for file in scene.files()))
         check_placeable(scene.info.georeference, job.vectors)
         plan = plan_scene(scene, card, config)
         identity = run_identity(plan, run.runner, config)

@@ -84,7 +84,7 @@ def _key(card: ModelCard) -> str:
 def keep(content: bytes, path: Path) -> None:
     """Writes the complete file or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in path.parent.glob("*.onnx.*.part"):
+    for abandoned in path.parent.glob(f"*{path.suffix}.*.part"):
         if time.time() - abandoned.stat().st_mtime > ABANDONED_S:
             abandoned.unlink()
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lcageo.config import Backend, Engine, Precision
 from lcageo.errors import DeviceError
 from lcageo.extras import require
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.compiled_graph import compiled_path, keep_compiled, read_compiled
 from lcageo.runtime.cpu_backend import CpuPredictor, other_backend, side_by_side
 from lcageo.runtime.selection import Selection
 
@@ -40,7 +42,7 @@ class OpenVinoPredictor(CpuPredictor):
 
         def prepare(graph: bytes) -> _Requests:
             try:
-                return _Requests(core.compile_model(core.read_model(graph, b""), "CPU", settings))
+                return _Requests(_compiled(core, card.name, graph, settings))
             except RuntimeError as error:
                 raise DeviceError(
                     f"OpenVINO cannot run model '{card.name}': {error}; try --backend {other_backend(card)}"
@@ -60,6 +62,24 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def _version() -> str:
+    import openvino
+
+    return str(openvino.get_version())
+
+
+def _compiled(core: Any, name: str, graph: bytes, settings: dict[str, Any]) -> Any:
+    """The compiled graph, from the cache if this processor and this OpenVINO have compiled it before; same results."""
+    processor = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    path = compiled_path(name, graph, (_version(), processor, settings))
+    if (cached := read_compiled(path)) is not None:
+        with suppress(RuntimeError):  # OpenVINO refuses what another instruction set was compiled for
+            return core.import_model(cached, "CPU", settings)
+    compiled = core.compile_model(core.read_model(graph, b""), "CPU", settings)
+    keep_compiled(lambda: compiled.export_model().getvalue(), path)
+    return compiled
 
 
 class _Requests:

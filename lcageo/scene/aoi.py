@@ -8,8 +8,10 @@ import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from shapely import affinity
 
 from lcageo.errors import UsageError
+from lcageo.geodesy import degrees_per_unit
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import parse_crs
 from lcageo.transform import Transform, accuracy_warnings
@@ -74,7 +76,8 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
             f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS"
         )
     if georeference.crs is not None and crs is not None and crs != georeference.crs:
-        area = _in_crs_of_scene(area, crs, info, georeference.crs)
+        area = _in_crs_of_scene(_in_all_turns(area, crs), crs, info, georeference.crs)
+    area = _in_all_turns(area, georeference.crs)
     polygon = shapely.make_valid(
         shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
     )
@@ -90,6 +93,19 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
 def _accuracy(crs: pyproj.CRS | None, info: SceneInfo, option: str) -> tuple[str, ...]:
     """A warning if the area's place in the scene is less accurate than its pixels."""
     return accuracy_warnings(f"the borders of {option}", [(info.georeference.crs, crs, *info.centre())], info.gsd_m)
+
+
+def _in_all_turns(area: shapely.Geometry, crs: pyproj.CRS | None) -> shapely.Geometry:
+    """An area in degrees, and the same a turn to the east and to the west; in another CRS, as it is.
+
+    Beside the antimeridian, a place is written as 179 or -181 degrees, in scenes as in files.
+    """
+    if crs is None or not crs.is_geographic:
+        return area
+    turn = 360.0 / degrees_per_unit(crs)
+    moved = [affinity.translate(area, by) for by in (-turn, 0.0, turn)]
+    together: shapely.Geometry = shapely.union_all(shapely.make_valid(moved))
+    return together
 
 
 def _in_crs_of_scene(
@@ -116,7 +132,13 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     xs, ys = info.georeference.to_map(pixels[:, 0], pixels[:, 1])
     points = np.column_stack(Transform(scene_crs, crs)(xs, ys))
     points = points[np.isfinite(points).all(axis=1)]
-    return shapely.box(*points.min(axis=0), *points.max(axis=0)) if len(points) else shapely.Polygon()
+    if not len(points):
+        return shapely.Polygon()
+    (left, bottom), (right, top) = points.min(axis=0), points.max(axis=0)
+    if crs.is_geographic and (right - left) * degrees_per_unit(crs) > 180.0:  # across the antimeridian
+        left, right = -180.0 / degrees_per_unit(crs), 180.0 / degrees_per_unit(crs)
+    around: shapely.Geometry = shapely.box(left, bottom, right, top)
+    return around
 
 
 def covered_px(bounds_xyxy: NDArray[np.float64]) -> float:

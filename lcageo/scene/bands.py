@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from lcageo.errors import UsageError
+from lcageo.paths import on_disk
 from lcageo.scene.server import ANSWERS
 
 Bands = tuple[int, int, int]
@@ -25,6 +26,8 @@ OTHER_NAMES = {"edge", "near", "nir", "ir", "infra", "infrared", "swir", "mir", 
 """Words of a description beside which 'red' is not the colour: 'near infra red', 'red edge'."""
 WAVELENGTHS_NM = ((660.0, 620.0, 700.0), (555.0, 510.0, 590.0), (475.0, 430.0, 510.0))
 """Centre, minimum and maximum of red, green and blue, as in Landsat, Sentinel-2 and aerial cameras."""
+INKS = 4
+"""Bands of cyan, magenta, yellow and black."""
 ALPHA_PROBES = 4
 """Places per side at which an alpha band is looked at."""
 ALPHA_PROBE_SIDE = 32
@@ -72,6 +75,22 @@ def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
     return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(np.iinfo(dtype).max + 1)], np.uint8)
 
 
+def transparent(dataset: Any, band: int) -> NDArray[np.bool_] | None:
+    """(256,) or (65536,) True for the indices of a paletted band that are holes; None if there are none, or no others.
+
+    Those without any opacity; an index that the palette lacks is none of them.
+    """
+    if palette(dataset, band) is None:
+        return None
+    colours = dataset.colormap(band)
+    holes = [index for index, colour in colours.items() if colour[3] == 0]
+    if not holes or len(holes) == len(colours):
+        return None
+    found = np.zeros(np.iinfo(dataset.dtypes[band - 1]).max + 1, np.bool_)
+    found[holes] = True
+    return found
+
+
 def alpha_band(dataset: Any) -> int | None:
     """Number of the band that is marked as alpha, or None."""
     meaning = meanings(dataset)
@@ -99,6 +118,27 @@ def is_picture(dataset: Any, alpha: int) -> bool:
     values = np.concatenate(seen) if seen else np.zeros(0)
     _, counts = np.unique(values[values > 0], return_counts=True)
     return bool(len(counts) and counts.max() < counts.sum() / 2)
+
+
+def beside_inks(path: str, address: str, dataset: Any, opens: Callable[[str, str], Any]) -> list[str]:
+    """A note about bands of a CMYK file that GDAL drops when it converts the inks to red, green and blue.
+
+    Args:
+        path: of the file, for messages.
+        address: what opens it.
+        dataset: open.
+        opens: opens a raster, given its address and its name for messages.
+    """
+    if dataset.driver != "GTiff" or dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") != "CMYK":
+        return []
+    with opens(f"GTIFF_RAW:{on_disk(address) or address}", path) as stored:
+        count = stored.count
+    if count <= INKS:
+        return []
+    return [
+        f"scene '{path}' has {count} bands, of which GDAL reads only {INKS}, cyan, magenta, yellow and black: "
+        "if another one is a mask, it is not used; export the scene as RGB with alpha"
+    ]
 
 
 def significant_bits(dataset: Any, band: int) -> int:

@@ -1,7 +1,8 @@
 """Basemaps: tiles of the whole world behind one address, of which the part that is asked for becomes a scene.
 
-GDAL's driver WMS reads them by a definition in XML (XYZ, TMS, WMS and others), or by one that is made here for
-'xyz:https://host/{z}/{x}/{y}.png'. A VRT of the area, at one of the basemap's resolutions, is the scene.
+GDAL's drivers WMS and WMTS read them by a definition in XML (XYZ, TMS, WMS and others), by the capabilities of a WMTS,
+or by a definition that is made here for 'xyz:https://host/{z}/{x}/{y}.png'. A VRT of the area, at one of the basemap's
+resolutions, is the scene.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ HALF_WORLD_M = 20037508.342789244
 TILE_PX = 256
 DEGREES = 180.0
 """Coordinates that all stay below it are degrees: in metres of Web Mercator they would be one point in the ocean."""
+DRIVERS = ("WMS", "WMTS")
+"""GDAL's drivers of basemaps."""
 _HEAD = 4096
+_MARKS = (b"<GDAL_WMS", b"<GDAL_WMTS", b"opengis.net/wmts")
+"""What is in the first bytes of a definition of GDAL's, and of the capabilities of a WMTS."""
 _EDGE_POINTS = 21
 Bounds = tuple[float, float, float, float]
 
@@ -37,11 +42,12 @@ def is_basemap(address: str) -> bool:
     """Whether an address is that of a basemap, of which an area must be named."""
     file = on_disk(address)
     if file is None:
-        return address.startswith((XYZ, "<GDAL_WMS", "WMS:"))
-    if file.suffix.lower() not in (".xml", ".wms", ".tms", ".vrt") or not file.is_file():
+        return address.startswith((XYZ, "<GDAL_WM", "WMS:", "WMTS:"))
+    if file.suffix.lower() not in (".xml", ".wms", ".tms", ".vrt", ".wmts") or not file.is_file():
         return False
     with file.open("rb") as content:
-        return b"<GDAL_WMS" in content.read(_HEAD)
+        start = content.read(_HEAD)
+    return any(mark in start for mark in _MARKS)
 
 
 def xyz_definition(address: str, zoom: int = FINEST_ZOOM) -> str:

@@ -13,7 +13,7 @@ from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
 from lcageo.remote import scene_name, without_secrets
-from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits
+from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits, transparent
 from lcageo.scene.georef import Georeference, parse_crs, pixel_size_m
 from lcageo.scene.located import SceneSource
 
@@ -47,7 +47,7 @@ class SceneInfo:
     """Ground length of a column step and a row step in metres; None if the scene cannot be located."""
     nodata: float | None
     mask: str
-    """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata' or 'none'."""
+    """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata', 'palette' (transparent colours) or 'none'."""
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
     compression: str | None
@@ -130,6 +130,12 @@ class SceneInfo:
             lacks = self.georeference.lacks
             remedy = "give it with --crs EPSG:CODE" if lacks == "CRS" else "assign one with gdal_edit or rio edit-info"
             return [f"scene '{self.path}' has no {lacks}, so results are in pixels; {remedy}"]
+        crs = self.georeference.crs
+        if crs is not None and crs.geodetic_crs is None:
+            return [
+                f"scene '{self.path}' has the local CRS '{crs.name}', which has no place on the Earth; if its "
+                "coordinates are those of another one, name it with --crs EPSG:CODE"
+            ]
         if self.pixel_size_m is None:
             return [
                 f"scene '{self.path}' is outside its CRS's area, so its resolution, lengths and areas are unknown; "
@@ -172,7 +178,7 @@ def describe(
             f"scene '{path}' is marked as CIELab, from which GDAL converts it to red, green and blue; if it looks "
             "wrong in QGIS as well, the mark is wrong: write it anew with PHOTOMETRIC=RGB"
         )
-    dtype = dataset.dtypes[chosen[0] - 1]
+    dtype = np.result_type(*(dataset.dtypes[band - 1] for band in chosen)).name  # a VRT's bands may differ in it
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
     _check_blocks(path, dataset, chosen[0])
@@ -235,4 +241,6 @@ def _mask_kind(dataset: Any, bands: Sequence[int], alpha: int | None) -> str:
         return "nodata"
     if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
         return "mask"
-    return "none" if alpha is None else "alpha"
+    if alpha is not None:
+        return "alpha"
+    return "none" if transparent(dataset, bands[0]) is None else "palette"

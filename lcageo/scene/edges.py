@@ -91,23 +91,19 @@ def may_have_edge(scene: Scene) -> bool:
         border = sample_border(scene)
     except SceneError:  # if it is the server's fault, the sample raises it again
         return True
-    if border is None:
+    if border is None or not border.valid[_frame(border)].all():
         return True
-    return _is_unmasked(border, scene.info) and any(
-        _cells_of(border, *value).any() for value in _border_values(border, scene.info)
-    )
+    return any(_cells_of(border, *value).any() for value in _border_values(border, scene.info))
 
 
 def find_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
     """The collar of a scene that no mask marks, or None if it has none.
 
-    Scans inward from the four borders as long as cells have one value, and repeats from what was found until
-    nothing is added, like GDAL's nearblack, but with sweeps in four directions. The values tried are the most frequent
-    ones along the border; of several collars, the largest counts. Where values are stretched, a second one counts too,
-    which would take up most of their range.
+    Scans inward from the four borders, or from where the file's mask ends, as long as cells have one value, and repeats
+    from what was found until nothing is added, like GDAL's nearblack, but with sweeps in four directions. The values
+    tried are the most frequent ones along the border; of several collars, the largest counts. Where values are
+    stretched, a second one counts too, which would take up most of their range.
     """
-    if not _is_unmasked(sample, info):
-        return None
     edge = _largest_edge(sample, info)
     if edge is None or info.dtype == "uint8":
         return edge
@@ -116,12 +112,13 @@ def find_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
 
 def _largest_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
     best: EdgeMask | None = None
+    without = ~sample.valid.any(axis=-1)
     for value, tolerance in _border_values(sample, info):
         cells = _cells_of(sample, value, tolerance)
         if cells.mean() < MIN_EDGE_SHARE:
             continue
-        collar = _connected_to_border(cells)
-        if collar.all() and value not in (BLACK, WHITE):
+        collar = _connected_to_border(cells | without) & cells
+        if (collar | without).all() and value not in (BLACK, WHITE):
             continue  # a scene of one colour, which surrounds nothing
         if collar.mean() >= MIN_EDGE_SHARE and (best is None or _dilated(collar).sum() > best.cells.sum()):
             best = EdgeMask(_dilated(collar), value, tolerance, info.width, info.height)
@@ -146,41 +143,55 @@ def with_data(sample: SceneSample, edge: EdgeMask | None) -> NDArray[np.bool_]:
     return np.asarray(own & with_data(sample, edge.other))
 
 
-def _is_unmasked(sample: SceneSample, info: SceneInfo) -> bool:
-    """Whether no mask of the file marks anything: a nodata tag may name a value that does not occur."""
-    return info.mask == "none" or bool(sample.valid.all())
-
-
 def _border_values(sample: SceneSample, info: SceneInfo) -> list[tuple[Colour, float]]:
     """Values that a collar may have, each with its tolerance: the most frequent ones along the border.
 
     No ground has them: they are the least or greatest of the scene, in each band, or most of the border has them.
-    Of pictures in eight bits, also black and white as lossy compression leaves them.
+    Of pictures in eight bits that nothing masks, also black and white as lossy compression leaves them: where there is
+    a mask, it covers what is nearly black, and dark water may lie beside it.
     """
-    ring = np.zeros(sample.valid.shape[:2], np.bool_)
-    ring[[0, -1], :] = ring[:, [0, -1]] = True
-    pixels = sample.pixels[:, ring]  # (3, cells, n)
-    # Pixels that could not be read are black in the sample, but not valid.
-    uniform = sample.valid[ring].all(axis=-1) & (pixels == pixels[..., :1]).all(axis=(0, 2))
-    colours, counts = np.unique(pixels[:, uniform, 0], axis=1, return_counts=True)
-    likely = counts >= ring.sum() * MIN_BORDER_SHARE
+    rim = _rim(sample)
+    filled, valid = _filled(sample)[:, rim], sample.valid[rim]  # (3, cells, n)
+    uniform = valid.any(axis=-1) & (filled == filled[..., :1]).all(axis=(0, 2))
+    colours, counts = np.unique(filled[:, uniform, 0], axis=1, return_counts=True)
+    likely = counts >= rim.sum() * MIN_BORDER_SHARE
     if len(counts):
         seen = sample.pixels[:, sample.valid]  # (3, N)
         likely |= ((colours <= seen.min(axis=1)[:, None]) | (colours >= seen.max(axis=1)[:, None])).all(axis=0)
     colours, counts = colours[:, likely], counts[likely]
     found: list[tuple[Colour, float]] = []
-    if info.dtype == "uint8" and info.bits == 8:
+    if info.dtype == "uint8" and info.bits == 8 and (info.mask == "none" or sample.valid.all()):
         found += [(BLACK, JPEG_TOLERANCE), (WHITE, JPEG_TOLERANCE)]
-    is_float = np.issubdtype(pixels.dtype, np.floating)
+    is_float = np.issubdtype(filled.dtype, np.floating)
     for red, green, blue in colours.T[np.argsort(-counts, kind="stable")[:MAX_VALUES]].tolist():
         greatest = max(abs(red), abs(green), abs(blue))
         found.append(((float(red), float(green), float(blue)), greatest * FLOAT_TOLERANCE if is_float else 0.0))
     return found
 
 
+def _frame(sample: SceneSample) -> NDArray[np.bool_]:
+    """(h, w) True on the border of the sample."""
+    frame = np.zeros(sample.valid.shape[:2], np.bool_)
+    frame[[0, -1], :] = frame[:, [0, -1]] = True
+    return frame
+
+
+def _rim(sample: SceneSample) -> NDArray[np.bool_]:
+    """(h, w) True for the outermost cells with data: on the border, or beside cells without any that reach it."""
+    outside = _connected_to_border(np.asarray(~sample.valid.any(axis=-1)))
+    return np.asarray((_frame(sample) | _dilated(outside)) & ~outside)
+
+
+def _filled(sample: SceneSample) -> NDArray[Any]:
+    """(3, h, w, n) the pixels, those without data as the first of their cell that has data."""
+    first = sample.valid.argmax(axis=-1)[None, ..., None]
+    return np.where(sample.valid, sample.pixels, np.take_along_axis(sample.pixels, first, axis=-1))
+
+
 def _cells_of(sample: SceneSample, value: Colour, tolerance: float) -> NDArray[np.bool_]:
-    """(h, w) True where all pixels of a cell are valid and have the value."""
-    return np.asarray((_has_value(sample.pixels, value, tolerance) & sample.valid).all(axis=-1))
+    """(h, w) True where a cell has data, and nothing but this value."""
+    same = _has_value(sample.pixels, value, tolerance) | ~sample.valid
+    return np.asarray(same.all(axis=-1) & sample.valid.any(axis=-1))
 
 
 def _has_value(pixels: NDArray[Any], value: Colour, tolerance: float) -> NDArray[np.bool_]:

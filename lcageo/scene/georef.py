@@ -14,8 +14,10 @@ from rasterio.transform import GCPTransformer, RPCTransformer
 
 from lcageo.errors import SceneError, UsageError
 from lcageo.geodesy import ground_steps
+from lcageo.remote import public
 
 FloatArray = NDArray[np.float64]
+_OF_HEIGHTS = "Vertical CRS"
 MIN_GCPS = 3
 """Minimum number of ground control points; fewer do not define a plane."""
 
@@ -40,19 +42,19 @@ class Georeference:
 
         Args:
             dataset: open.
-            crs: CRS of a transform, as in a world file, or of GCPs for which the file has none.
+            crs: CRS of a transform, as in a world file, or of GCPs for which the file has none, or a local one.
         """
         gcps, gcp_crs = dataset.gcps
-        own = _crs(dataset, dataset.crs) if dataset.crs else crs
-        has_transform = dataset.transform != rasterio.Affine.identity()
+        own = _crs(dataset, dataset.crs, crs)
+        has_transform = dataset.transform != rasterio.Affine.identity() and not _is_degenerate(dataset.transform)
         if own is not None and has_transform:
             return cls(own, affine=dataset.transform)
-        of_gcps = _crs(dataset, gcp_crs) if gcp_crs else crs
+        of_gcps = _crs(dataset, gcp_crs, crs)
         if len(gcps) >= MIN_GCPS and of_gcps is not None:
             return cls(of_gcps, gcps=tuple(gcps))
         if dataset.rpcs:
             return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
-        return cls(None, lacks="transform" if own is not None else "CRS")
+        return cls(None, lacks="transform" if own is not None or of_gcps is not None else "CRS")
 
     @property
     def kind(self) -> str:
@@ -102,24 +104,36 @@ def parse_crs(text: str, option: str = "--crs") -> pyproj.CRS:
         crs = pyproj.CRS.from_user_input(text)
     except pyproj.exceptions.CRSError as error:
         raise UsageError(f"{option} '{text}' is not a CRS that PROJ knows; give one like EPSG:4326") from error
-    if crs.is_geocentric or crs.is_vertical:
+    if crs.is_geocentric or crs.geodetic_crs is None:
         raise UsageError(f"{option} '{text}' ({crs.name}) is not a CRS of a map; give one like EPSG:4326")
     return crs
 
 
-def _crs(dataset: rasterio.DatasetReader, crs: rasterio.CRS) -> pyproj.CRS:
+def _crs(dataset: rasterio.DatasetReader, stored: rasterio.CRS | None, given: pyproj.CRS | None) -> pyproj.CRS | None:
+    """The CRS that a file stores; one that is given, if it stores none, or one without a place on the Earth.
+
+    That is the case of local grids, as GDAL writes them where it has no CRS, and of heights, which are none of a map.
+    """
+    if not stored:
+        return given
     try:
-        known = pyproj.CRS.from_wkt(crs.to_wkt())
+        known = pyproj.CRS.from_wkt(stored.to_wkt())
         if known.is_geocentric:
             raise pyproj.exceptions.CRSError("geocentric coordinates are not map coordinates")
-        if known.geodetic_crs is not None:
-            pyproj.Transformer.from_crs(known, known.geodetic_crs)  # EPSG has projections that PROJ cannot calculate
+        if known.geodetic_crs is None:
+            return None if given is None and known.type_name == _OF_HEIGHTS else given or known
+        pyproj.Transformer.from_crs(known, known.geodetic_crs)  # EPSG has projections that PROJ cannot calculate
         return known
     except pyproj.exceptions.ProjError as error:
         raise SceneError(
-            f"scene '{dataset.name}' has a CRS that cannot be used ({error}); "
+            f"scene '{public(dataset.name)}' has a CRS that cannot be used ({error}); "
             "assign the right one with 'rio edit-info --crs EPSG:CODE'"
         ) from error
+
+
+def _is_degenerate(transform: rasterio.Affine) -> bool:
+    """Whether a transform gives all pixels of a row or a column one place, or none."""
+    return not (np.isfinite(tuple(transform)).all() and transform.determinant)
 
 
 CENTRE = (0.5, 0.5)

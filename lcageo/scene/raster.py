@@ -24,7 +24,7 @@ from rasterio.windows import Window
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.remote import public, without_secrets
-from lcageo.scene.bands import alpha_band, is_picture, palette
+from lcageo.scene.bands import alpha_band, beside_inks, is_picture, palette, transparent
 from lcageo.scene.basemap import clipped
 from lcageo.scene.describe import describe
 from lcageo.scene.located import SceneSource, locate
@@ -61,8 +61,10 @@ class Scene:
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
                 info = describe(source, dataset, bands, _masking_band(source, dataset), crs)
-                self.info = replace(info, missing=self._sources.missing)
+                notes = *info.notes, *beside_inks(self._path, self._address, dataset, open_dataset)
+                self.info = replace(info, missing=self._sources.missing, notes=notes)
                 self._lookup = palette(dataset, self.info.bands[0])
+                self._holes = transparent(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
             if (status := ANSWERS.last(str(error))) is not None:
@@ -139,12 +141,13 @@ class Scene:
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
         except GDAL_ERRORS as error:
-            detail = without_secrets(str(error.__cause__ or error).strip(), [self._address])
+            told_by_gdal = str(error.__cause__ or error).strip()
+            detail = without_secrets(told_by_gdal, [self._address])
             where = (
                 f"scene '{self._path}' cannot be read at column {window.col_off:.0f}, row {window.row_off:.0f} "
                 f"({window.width:.0f} x {window.height:.0f} pixels)"
             )
-            if (status := ANSWERS.last(str(error))) is not None:
+            if (status := ANSWERS.last(told_by_gdal)) is not None:
                 raise ServerError(f"{where}: {told(status)}; {remedy(status)}", status) from error
             raise SceneError(f"{where}: {detail}; the file is damaged or incomplete, download it again") from error
         return pixels, valid
@@ -212,7 +215,7 @@ class Scene:
         if self.info.ignores_alpha and resampling is not Resampling.nearest:
             pixels = _read_unmasked(self._dataset(), wanted, window, finer_shape, resampling)
         else:
-            pixels = self._dataset().read(wanted, window=window, out_shape=finer_shape, resampling=resampling)
+            pixels = _read_bands(self._dataset(), wanted, window, finer_shape, resampling)
         if finer > 1:
             pixels = _halved(pixels, mean=self._lookup is None)
         if self._lookup is not None:
@@ -220,7 +223,7 @@ class Scene:
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
 
     def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The scene's mask: alpha and mask bands as they are; with nodata, valid where any band has data."""
+        """The scene's mask: alpha, mask bands and palettes as they are; with nodata, valid where any band has data."""
         dataset, alpha, mask = self._dataset(), self.info.alpha, self.info.mask
         bands = sorted(set(self.info.bands)) if mask == "nodata" else [self.info.bands[0]]
         valid = np.ones(shape, np.bool_)
@@ -228,10 +231,12 @@ class Scene:
             valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
         if alpha is not None and mask == "nodata":
             # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
-            values = dataset.read(bands, window=window, out_shape=(len(bands), *shape))
+            values = _read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
             valid &= (values != self.info.nodata).any(axis=0)
         elif mask in ("nodata", "mask"):
             valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
+        if self._holes is not None:
+            valid &= ~self._holes[dataset.read(self.info.bands[0], window=window, out_shape=shape)]
         return valid
 
     def _dataset(self) -> Any:
@@ -286,6 +291,17 @@ def _masking_band(source: SceneSource, dataset: Any) -> int | None:
         return None if is_picture(fresh, band) else band
 
 
+def _read_bands(
+    dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
+) -> NDArray[Any]:
+    """Bands of a window in one type, which holds the values of all: those of a VRT may differ in theirs."""
+    if len({dataset.dtypes[band - 1] for band in bands}) == 1:
+        return np.asarray(dataset.read(bands, window=window, out_shape=out_shape, resampling=resampling))
+    options = {"window": window, "out_shape": out_shape[1:], "resampling": resampling}
+    read = [dataset.read(band, **options) for band in bands]  # together, rasterio refuses them
+    return np.stack(read).astype(np.result_type(*read))
+
+
 def _read_unmasked(
     dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
 ) -> NDArray[Any]:
@@ -297,7 +313,8 @@ def _read_unmasked(
     width = math.ceil(window.col_off + window.width) - left
     height = math.ceil(window.row_off + window.height) - top
     columns, rows = min(width, SPARE * out_shape[2]), min(height, SPARE * out_shape[1])
-    copied = dataset.read(bands, window=Window(left, top, width, height), out_shape=(len(bands), rows, columns))
+    whole = Window(left, top, width, height)
+    copied = _read_bands(dataset, bands, whole, (len(bands), rows, columns), Resampling.nearest)
     across, down = columns / width, rows / height
     part = Window(
         (window.col_off - left) * across, (window.row_off - top) * down, window.width * across, window.height * down

@@ -19,7 +19,7 @@ PAUSES_S = (1.0, 4.0)
 """Pauses before the second and the third attempt. GDAL itself only repeats what was answered with an error."""
 ENOUGH_S = 30.0
 """An attempt that has taken so long is not repeated: a server that is silent was waited for several times."""
-_STATUS = re.compile(r"response_code=(\d+)|HTTP (?:error|response) code: (\d+)")
+_STATUS = re.compile(r"response_code=(\d+)|HTTP (?:error|response|status) code: (\d+)")
 _SILENCE = re.compile(r"Cannot read \d+ bytes|CURL error", re.IGNORECASE)
 """GDAL's messages when a server stops answering while a small file is opened, and when there is none."""
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)

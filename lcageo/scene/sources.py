@@ -133,15 +133,19 @@ def missing_source(path: str) -> str | None:
 
 def _sources(dataset: Any, whole: Rectangle, files: dict[str, None]) -> Iterator[Source]:
     """The sources of a raster, in its own pixels; none if it is not a mosaic. `files` receives what else it needs."""
-    if dataset.driver == "VRT":
+    if dataset.driver in ("VRT", "STACIT"):  # items of STAC become a VRT
         yield from _listed(dataset.tags(ns=XML)[XML], dataset.name, whole)
     elif dataset.driver == "GTI":
         index = TileIndex.of(dataset.name)
         files[index.layer_path] = None
         to_pixel = ~dataset.transform
-        for path, (left, bottom, right, top) in zip(*index.read(), strict=True):
+        paths, outlines = index.read()
+        if outlines is None:
+            yield from (Source(path, whole, None) for path in paths)
+            return
+        for path, (left, bottom, right, top) in zip(paths, outlines, strict=True):
             (x1, y1), (x2, y2) = to_pixel @ (left, top), to_pixel @ (right, bottom)
-            yield Source(path, (x1, y1, x2 - x1, y2 - y1) if index.is_placed else whole, None)
+            yield Source(path, (x1, y1, x2 - x1, y2 - y1), None)
 
 
 def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:

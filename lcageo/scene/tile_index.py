@@ -6,6 +6,7 @@ GDAL gives zeros for those that it cannot open, without any error, and tells not
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +20,8 @@ from lcageo.plain_path import plain_path
 SUFFIXES = (".gti", ".gti.gpkg", ".gti.fgb", ".gti.parquet")
 """Ends of the names that GDAL takes for tile indexes: a definition in XML, and layers."""
 _PREFIX = "GTI:"
-_LOCATION_FIELD = "location"
+_TOLD = {"LOCATION_FIELD": "LocationField", "FILTER": "Filter", "SRS": "SRS"}
+"""What an index tells: the name in its layer's metadata, and that of the element of a definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,8 @@ class TileIndex:
     """Where relative names start: that of the dataset that GDAL opens, or, empty, the working folder."""
     layer_path: str
     layer: str | None
-    field: str
-    where: str | None
-    """Condition for the features that count, in SQL."""
-    is_placed: bool
-    """Whether the outlines are in the CRS of the dataset."""
+    definition: Mapping[str, str] | None
+    """What a definition in XML says: then GDAL does not read what the layer's own metadata say."""
 
     @classmethod
     def of(cls, path: str) -> TileIndex:
@@ -47,19 +46,16 @@ class TileIndex:
         layer_path = path.removeprefix(_PREFIX)
         folder = os.path.dirname(path) if layer_path == path else ""  # noqa: PTH120  # see `beside`
         if not path.lower().endswith(SUFFIXES[0]):
-            return cls(folder, layer_path, None, _LOCATION_FIELD, None, True)
-        definition = ElementTree.fromstring(Path(layer_path).read_text(encoding="utf-8"))
-        return cls(
-            folder,
-            definition.findtext("IndexDataset", ""),  # relative to the working folder, unlike the names in it
-            definition.findtext("IndexLayer"),
-            definition.findtext("LocationField", _LOCATION_FIELD),
-            definition.findtext("Filter"),
-            definition.find("SRS") is None,
-        )
+            return cls(folder, layer_path, None, None)
+        root = ElementTree.fromstring(Path(layer_path).read_text(encoding="utf-8"))
+        told = {key: text for key, element in _TOLD.items() if (text := root.findtext(element)) is not None}
+        # The dataset is relative to the working folder, unlike the names in it.
+        return cls(folder, root.findtext("IndexDataset", ""), root.findtext("IndexLayer"), told)
 
-    def read(self) -> tuple[list[str], NDArray[np.float64]]:
+    def read(self) -> tuple[list[str], NDArray[np.float64] | None]:
         """The paths of its files, and (N, 4) left, bottom, right, top of their outlines on the map.
+
+        There are no outlines if they are in another CRS than the dataset.
 
         Raises:
             SceneError: if the layer cannot be read, or lacks the field.
@@ -68,27 +64,25 @@ class TileIndex:
 
         try:
             with plain_path(Path(self.layer_path)) as path:
-                options = {"layer": self.layer, "where": self.where}
-                meta, _, _, fields = pyogrio.raw.read(path, read_geometry=False, columns=[self._field(path)], **options)
+                info = pyogrio.read_info(path, layer=self.layer)
+                told = (info["layer_metadata"] or {}) if self.definition is None else self.definition
+                field = told.get("LOCATION_FIELD", "location")
+                columns = [name for name in info["fields"] if name.lower() == field.lower()]  # as GDAL looks for it
+                if not columns:
+                    raise SceneError(
+                        f"the files that tile index '{self.layer_path}' shows cannot be checked: it has no field "
+                        f"'{field}'; make a mosaic of them with gdalbuildvrt"
+                    )
+                options = {"layer": self.layer, "where": told.get("FILTER")}
+                _, _, _, fields = pyogrio.raw.read(path, read_geometry=False, columns=columns, **options)
                 _, bounds = pyogrio.read_bounds(path, **options)
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
             raise SceneError(
                 f"the files that tile index '{self.layer_path}' shows cannot be checked ({error}); check it with "
                 "ogrinfo, or make a mosaic of them with gdalbuildvrt"
             ) from error
-        if not len(meta["fields"]):
-            raise SceneError(
-                f"the files that tile index '{self.layer_path}' shows cannot be checked: it has no field "
-                f"'{self.field}'; make a mosaic of them with gdalbuildvrt"
-            )
-        return [beside(self.folder, name) for name in fields[0].tolist()], np.asarray(bounds.T, np.float64)
-
-    def _field(self, path: str) -> str:
-        """Name of the field of paths, which the layer itself may tell."""
-        import pyogrio
-
-        said = pyogrio.read_info(path, layer=self.layer)["layer_metadata"] or {}
-        return str(said.get("LOCATION_FIELD", self.field))
+        names = [beside(self.folder, name) for name in fields[0].tolist()]
+        return names, None if "SRS" in told else np.asarray(bounds.T, np.float64)
 
 
 def beside(folder: str, name: str) -> str:

@@ -68,7 +68,7 @@ class Publication:
         """Where to write the file that will be at `path`; other files in the same folder are moved with it.
 
         Args:
-            path: final path of the file.
+            path: final path of the file; of a link, the file that it leads to is written.
             belongs: files of an older result; those that are not written again are removed.
             extends: whether the new file extends the existing one, which then must not change in the meantime.
 
@@ -76,6 +76,8 @@ class Publication:
             OutputError: if the folder cannot be written to, or the path is a folder.
             UsageError: if another process is writing the same file.
         """
+        if path.is_symlink():  # a move would replace the link, not its file
+            path = Path(os.path.realpath(path))
         if path.is_dir():  # noticed now, since moving the other files would succeed first
             raise OutputError(f"output '{path}' cannot be written: it is a folder; choose another name")
         try:

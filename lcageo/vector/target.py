@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,9 +39,13 @@ class FileTarget:
     def of(cls, path: Path) -> FileTarget:
         """The target at a path; the suffix becomes lower case, which GDAL's drivers and companion files expect.
 
+        A link is followed, as if its file had been named: to move a draft to its place would replace the link.
+
         Raises:
             UsageError: if no format has its suffix.
         """
+        if path.is_symlink() and not (file := Path(os.path.realpath(path))).is_symlink():  # else it leads in a circle
+            return cls.of(file)
         form = format_of(path)
         if form is None:
             known = ", ".join((*FORMATS, *(label.suffix for label in LABEL_FORMATS)))

@@ -14,6 +14,7 @@ from lcageo.config import DetectConfig
 from lcageo.errors import UsageError
 from lcageo.inference.asked import open_asked
 from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.scene.basemap import xyz_definition
 
 ADDRESS = "xyz:http://127.0.0.1:9/{z}/{x}/{y}.png"
 BOX = (4.0, 52.0, 4.001, 52.001)
@@ -43,6 +44,14 @@ def test_a_basemap_without_an_area_is_refused(card: ModelCard, tmp_path: Path) -
     geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 9, 9)]).to_parquet(tmp_path / "bare.parquet")
     with pytest.raises(UsageError, match="has no CRS, so it has no place on a basemap"):
         open_asked(ADDRESS, card, DetectConfig(aoi=tmp_path / "bare.parquet"))
+
+
+def test_a_basemap_that_its_address_does_not_show_is_named(card: ModelCard, tmp_path: Path) -> None:
+    """It may be the address of a WMTS's capabilities, or a file of any name."""
+    path = tmp_path / "map.txt"
+    path.write_text(xyz_definition(ADDRESS))
+    with pytest.raises(UsageError, match=r"map\.txt' is a basemap; put WMS: before its address, and name an area"):
+        open_asked(str(path), card, DetectConfig())
 
 
 def test_a_photograph_with_a_world_file_gets_the_crs_that_is_given(card: ModelCard, tmp_path: Path) -> None:

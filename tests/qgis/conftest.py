@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import pytest
+from conftest import REPOSITORY
 from support.qgis_runs import Qgis, installed
 from support.scenes import noise, write_scene
 
@@ -30,6 +33,17 @@ def searched(qgis: Qgis, untrained: Path, tmp_path_factory: pytest.TempPathFacto
     assert ended.code == 0, ended.text
     assert ended.results == {"OUTPUT": str(folder / "found.gpkg"), "REVIEW": str(folder / "review.gpkg")}
     (folder / "log.txt").write_text(ended.text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rendered(qgis: Qgis, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a rendered scene, scene.tif, and what the default model finds in it, found.gpkg."""
+    folder = tmp_path_factory.mktemp("rendered")
+    make = [sys.executable, str(REPOSITORY / "examples" / "make_scene.py"), str(folder / "scene.tif")]
+    subprocess.run([*make, "--size", "1000", "--gsd", "0.3"], check=True, capture_output=True)
+    ended = qgis.run("detect", INPUT=folder / "scene.tif", OUTPUT=folder / "found.gpkg")
+    assert ended.code == 0, ended.text
     return folder
 
 

@@ -6,6 +6,7 @@ import geopandas
 import numpy as np
 import pyproj
 import pytest
+import rasterio
 import shapely
 from support.scenes import noise, write_scene
 
@@ -53,6 +54,39 @@ def test_another_crs_is_transformed(tmp_path: Path, info: SceneInfo) -> None:
     for crs in ("EPSG:4326", "EPSG:3857"):
         moved = geopandas.GeoSeries([dense], crs="EPSG:32633").to_crs(crs).iloc[0]
         assert_is_middle(aoi_from_file(layer(tmp_path / f"{crs[5:]}.gpkg", moved, crs), info), 0.01)
+
+
+@pytest.mark.parametrize(("crs", "west"), [("EPSG:4326", 179.9995), ("EPSG:4326", -180.0005), ("EPSG:3832", 179.9995)])
+@pytest.mark.parametrize("form", ["cut", "east of 180", "west of -180"])
+def test_an_area_across_the_antimeridian_is_complete(tmp_path: Path, west: float, crs: str, form: str) -> None:
+    """GeoJSON cuts it into two parts; others write longitudes beyond 180. So do scenes; EPSG:3832 is centred on it."""
+    step = 0.001 / 200
+    transform, grid = rasterio.Affine(step, 0, west, 0, -step, -17), "EPSG:4326"
+    if crs == "EPSG:3832":
+        x, y = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform(179.9995, -17)
+        transform, grid = rasterio.Affine(0.5, 0, x, 0, -0.5, y), crs
+    with open_scene(write_scene(tmp_path / "scene.tif", noise(100, 200), grid, transform)) as scene:
+        info = scene.info
+    middle = scene_degrees(info, 50), scene_degrees(info, 150)
+    east, west_end = middle[0][0] % 360, middle[1][0] % 360  # 179.99975 and 180.00025, about
+    south, north = scene_degrees(info, 50, 80)[1], scene_degrees(info, 50, 20)[1]
+    area = shapely.box(east, south, west_end, north)
+    if form == "cut":
+        area = shapely.union(shapely.box(east, south, 180, north), shapely.box(-180, south, west_end - 360, north))
+    if form == "west of -180":
+        area = shapely.box(east - 360, south, west_end - 360, north)
+    aoi = aoi_from_file(layer(tmp_path / "aoi.gpkg", area, "EPSG:4326"), info)
+    assert shapely.bounds(aoi.polygon).tolist() == pytest.approx([50, 20, 150, 80], abs=0.01)
+    assert shapely.area(aoi.polygon) == pytest.approx(100 * 60, rel=1e-3)
+
+
+def scene_degrees(info: SceneInfo, column: float, row: float = 50) -> tuple[float, float]:
+    """Longitude and latitude of a pixel."""
+    x, y = info.georeference.to_map(np.array([float(column)]), np.array([float(row)]))
+    crs = info.georeference.crs
+    assert crs is not None
+    longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x[0], y[0])
+    return float(longitude), float(latitude)
 
 
 def test_a_rectangle_in_the_scenes_crs_and_in_degrees(info: SceneInfo) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from rasterio.enums import ColorInterp
@@ -14,7 +15,7 @@ from support.rasters import read_all
 from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
-from lcageo.scene.bands import alpha_band, palette
+from lcageo.scene.bands import alpha_band, palette, transparent
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
 from lcageo.scene.stretch import choose_stretch
@@ -244,6 +245,48 @@ def test_colours_of_print_are_seen_as_red_green_and_blue(tmp_path: Path, mode: s
 def test_inks_that_gdal_does_not_convert_are_named(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", noise(20, 20, 4).astype(np.uint16), photometric="cmyk")
     assert "bands 1 (cyan), 2 (magenta), 3 (yellow) are taken" in info_of(path).notes[0]
+
+
+@pytest.mark.parametrize(("bands", "noted"), [(4, False), (5, True)])
+def test_a_mask_beside_inks_is_missed_aloud(tmp_path: Path, bands: int, noted: bool) -> None:
+    """GDAL converts the first four bands, and hides the others."""
+    path = write_scene(tmp_path / "a.tif", noise(20, 20, bands), photometric="cmyk")
+    with rasterio.open(path) as dataset:
+        assert dataset.count == 4
+    notes = [line for line in info_of(path).notes if "has 5 bands, of which GDAL reads only 4" in line]
+    assert bool(notes) is noted
+
+
+@pytest.mark.parametrize("form", ["a.png", "a.vrt"])
+@pytest.mark.parametrize("reduced", [1, 2])
+def test_transparent_colours_of_a_palette_are_holes(tmp_path: Path, form: str, reduced: int) -> None:
+    """Several, as GDAL takes a single one for nodata; Pillow says which pixels they are."""
+    picture = Image.fromarray(np.kron(np.arange(64).reshape(8, 8), np.ones((8, 8))).astype(np.uint8), "P")
+    picture.putpalette(noise(1, 768, 1).ravel().tolist())
+    opacity = [255, 0, 128, 0, *[255] * 60]
+    picture.save(tmp_path / "a.png", transparency=bytes(opacity))
+    if form == "a.vrt":
+        rasterio.shutil.copy(tmp_path / "a.png", tmp_path / "a.vrt", driver="VRT")
+    expected = np.asarray(Image.open(tmp_path / "a.png").convert("RGBA"))[::reduced, ::reduced, 3] > 0
+    with open_scene(tmp_path / form) as scene:
+        _, valid = scene.read(0, 0, 64, 64, 64 // reduced, 64 // reduced)
+        assert scene.info.mask == "palette"
+    assert (valid == expected).all() and not valid.all()
+
+
+def test_a_palette_without_any_opacity_is_a_picture(tmp_path: Path) -> None:
+    """Its writer left the opacity out; and what a palette lacks is no hole."""
+    for name, opacity, holes in (("none.vrt", (0, 0), 0), ("one.vrt", (0, 255), 1)):
+        entries = "".join(f'<Entry c1="9" c2="9" c3="9" c4="{value}"/>' for value in opacity)
+        band = f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>"
+        (tmp_path / name).write_text(
+            '<VRTDataset rasterXSize="4" rasterYSize="4"><GeoTransform>0, 1, 0, 4, 0, -1</GeoTransform>'
+            f'<VRTRasterBand dataType="Byte" band="1">{band}'
+            "</VRTRasterBand></VRTDataset>"
+        )
+        with rasterio.open(tmp_path / name) as dataset:
+            found = transparent(dataset, 1)
+        assert (0 if found is None else found.sum()) == holes
 
 
 def test_a_paletted_scene_is_described_by_its_colours(tmp_path: Path) -> None:

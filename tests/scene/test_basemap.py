@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import pytest
+from rasterio.windows import Window
 from support.servers import served
 from support.tiles import LEFT, MERCATOR, SIDE_M, TOP, ZOOM, bounds_m, gsd_m, picture, write_tiles
 
-from lcageo.errors import UsageError
+from lcageo.errors import ServerError, UsageError
 from lcageo.remote import public, scene_name
 from lcageo.scene.basemap import HALF_WORLD_M, is_basemap, xyz_definition
 from lcageo.scene.raster import open_basemap
@@ -59,6 +60,45 @@ def test_gdals_own_definition_is_read_at_one_of_its_levels(tmp_path: Path) -> No
         asked = set(server.requests())
     assert np.array_equal(read, np.moveaxis(pixels[:256, :256], -1, 0))
     assert asked == {f"/{ZOOM}/{LEFT}/{TOP}.png"}
+
+
+CAPABILITIES = """<Capabilities xmlns="http://www.opengis.net/wmts/1.0" xmlns:ows="http://www.opengis.net/ows/1.1">
+<Contents><Layer><ows:Identifier>a</ows:Identifier><Style isDefault="true"><ows:Identifier>default</ows:Identifier>
+</Style><Format>image/png</Format><TileMatrixSetLink><TileMatrixSet>g</TileMatrixSet></TileMatrixSetLink><ResourceURL
+ format="image/png" resourceType="tile" template="{url}"/></Layer><TileMatrixSet><ows:Identifier>g</ows:Identifier>
+<ows:SupportedCRS>urn:ogc:def:crs:EPSG::3857</ows:SupportedCRS>{levels}</TileMatrixSet></Contents></Capabilities>"""
+LEVEL = """<TileMatrix><ows:Identifier>{zoom}</ows:Identifier><ScaleDenominator>{scale}</ScaleDenominator>
+<TopLeftCorner>-20037508.342789244 20037508.342789244</TopLeftCorner><TileWidth>256</TileWidth>
+<TileHeight>256</TileHeight><MatrixWidth>{across}</MatrixWidth><MatrixHeight>{across}</MatrixHeight></TileMatrix>"""
+
+
+def capabilities(url: str) -> str:
+    """Those of a WMTS, whose scales are those of pixels of 0.28 mm."""
+    scales = [2 * HALF_WORLD_M / 256 / 0.00028 / 2**zoom for zoom in range(ZOOM + 2)]
+    levels = "".join(LEVEL.format(zoom=zoom, scale=scale, across=2**zoom) for zoom, scale in enumerate(scales))
+    return CAPABILITIES.format(url=url, levels=levels)
+
+
+@pytest.mark.parametrize("form", ["file", "WMTS:file", "WMTS:url"])
+def test_a_wmts_is_a_basemap(tmp_path: Path, form: str) -> None:
+    pixels = picture()
+    write_tiles(tmp_path, pixels)
+    with served(tmp_path) as server:
+        (tmp_path / "a.xml").write_text(capabilities(server.url("{TileMatrix}/{TileCol}/{TileRow}.png")))
+        address = form.replace("url", server.url("a.xml")).replace("file", str(tmp_path / "a.xml"))
+        assert is_basemap(address)
+        with open_basemap(address, bounds_m(0, 0, 256, 256), MERCATOR, gsd_m(), "--aoi") as scene:
+            read, valid = scene.read(0, 0, 256, 256, 256, 256)
+        asked = set(server.requests())
+    assert np.array_equal(read, np.moveaxis(pixels[:256, :256], -1, 0)) and valid.all()
+    assert asked - {"/a.xml"} == {f"/{ZOOM}/{LEFT}/{TOP}.png"}
+
+
+def test_a_basemap_without_a_server_is_told_as_that() -> None:
+    definition, area = xyz_definition("xyz:http://127.0.0.1:9/{z}/{x}/{y}.png"), bounds_m(0, 0, 256, 256)
+    what = "the server does not answer in time or cannot be reached"
+    with open_basemap(definition, area, MERCATOR, gsd_m(), "--aoi") as scene, pytest.raises(ServerError, match=what):
+        scene._read(Window(0, 0, 64, 64), (64, 64))  # at once, without pauses and further attempts
 
 
 def test_an_area_in_degrees_is_moved_and_one_without_its_crs_is_refused() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -200,12 +201,59 @@ def test_pixels_that_resampling_mixes_with_the_collar_are_left_out(tmp_path: Pat
     assert reduced[:, valid].min() >= 30 and valid[:, 52:].all()
 
 
-@pytest.mark.parametrize(("nodata", "found"), [(-1, True), (40, False)])
-def test_a_tag_counts_only_if_the_file_has_its_value(tmp_path: Path, nodata: int, found: bool) -> None:
-    pixels = noise(300, 400).astype(np.int16)
-    pixels[:, :, :100] = -9999
-    pixels[:, :, 300:] = 40
-    assert (edge_of(write_scene(tmp_path / "a.tif", pixels, nodata=nodata)) is not None) is found
+@pytest.mark.parametrize(
+    ("mask", "probed"),
+    [("nodata", False), ("nodata", True), ("unused nodata", False), ("alpha", False), ("alpha", True), ("mask", False)],
+)
+@pytest.mark.parametrize(("dtype", "value"), [("uint8", 255), ("float32", -9999)])
+def test_a_collar_inside_of_what_the_file_masks_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: str, dtype: str, value: float, probed: bool
+) -> None:
+    """What gdalwarp leaves of an orthoimage whose own collar no tag marks: a masked corner, and the collar in it."""
+    if probed:
+        monkeypatch.setattr(sample, "WHOLE_READ_LIMIT", 0)
+    rows, columns = np.mgrid[:600, :800]
+    masked = rows + columns < 250
+    collar = (rows + columns < 500) & ~masked
+    pixels = noise(600, 800).astype(dtype)
+    pixels[:, collar], pixels[:, masked] = value, 0
+    path = write_scene(tmp_path / "a.tif", pixels, nodata={"nodata": 0, "unused nodata": 7}.get(mask))
+    if mask == "alpha":
+        alpha = np.where(masked, 0, 255).astype(dtype)[None]
+        write_scene(path, np.concatenate([pixels, alpha]), photometric="rgb", alpha="yes")
+    if mask == "mask":
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as out:
+            out.write_mask(~masked)
+    with open_scene(path) as scene:
+        assert may_have_edge(scene)
+        edge = find_edge(sample_scene(scene), scene.info)
+        valid = scene.read(0, 0, 800, 600, 800, 600)[1]
+    assert edge is not None
+    names = {float(name) for name in edge.name.split(" and of value ")}
+    assert names == ({value, 0.0} if mask == "unused nodata" and dtype != "uint8" else {value})
+    valid &= edge.valid(pixels, 0, 0, 800, 600)
+    assert (valid[~masked] == ~collar[~masked]).all()
+
+
+def test_dark_ground_beside_a_mask_is_no_collar(tmp_path: Path) -> None:
+    """Without a mask, it would be taken for a collar that lossy compression has blurred."""
+    pixels = noise(300, 400)
+    pixels[:, :, :200] = np.random.default_rng(1).integers(1, 8, (3, 300, 200))
+    assert edge_of(write_scene(tmp_path / "a.tif", pixels)) is not None
+    pixels[:, :, :50] = 0
+    assert edge_of(write_scene(tmp_path / "a.tif", pixels, nodata=0)) is None
+
+
+def test_a_collar_may_surround_another(tmp_path: Path) -> None:
+    pixels = (noise(300, 400).astype(np.float64) * 40 + 100).astype(np.uint16)
+    framed = pixels.copy()
+    for width, value in ((40, 65535), (20, 0)):
+        framed[:, :width] = framed[:, -width:] = framed[:, :, :width] = framed[:, :, -width:] = value
+    path = write_scene(tmp_path / "a.tif", framed)
+    with open_scene(path) as scene:
+        stretch, edge = choose_stretch(scene)
+    assert edge is not None and set(edge.name.split(" and of value ")) == {"0", "65535"}
+    assert max(stretch.high) <= pixels.max()
 
 
 def test_a_scene_of_one_colour_is_no_collar(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 from hypothesis import given
@@ -11,8 +13,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from support.scenes import UTM, noise, write_scene
 
-from lcageo.errors import SceneError
-from lcageo.scene.georef import Georeference, north_in_picture, pixel_size_m
+from lcageo.errors import SceneError, UsageError
+from lcageo.scene.georef import Georeference, north_in_picture, parse_crs, pixel_size_m
 from lcageo.scene.raster import open_scene
 
 COORDINATES = st.floats(-10_000, 300_000)
@@ -28,11 +30,22 @@ def reference_of(path: Path) -> Georeference:
         return scene.info.georeference
 
 
+def mosaic(folder: Path, crs: str, transform: rasterio.Affine) -> Path:
+    """A VRT file, which stores any CRS and any transform as they are."""
+    write_scene(folder / "plain.tif", noise(20, 20))
+    path = folder / "a.vrt"
+    path.write_text(
+        f'<VRTDataset rasterXSize="20" rasterYSize="20"><SRS>{escape(crs)}</SRS>'
+        f"<GeoTransform>{', '.join(map(str, transform.to_gdal()))}</GeoTransform>"
+        '<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">plain.tif'
+        "</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    return path
+
+
 @pytest.mark.parametrize("place", PLACES)
 @given(col=COORDINATES, row=COORDINATES)
 def test_pixel_to_map_and_back_returns(place: str, col: float, row: float) -> None:
-    import pyproj
-
     reference = Georeference(pyproj.CRS(32633), PLACES[place])
     xs, ys = reference.to_map(np.array([col]), np.array([row]))
     assert (xs[0], ys[0]) == pytest.approx(PLACES[place] @ (col, row))
@@ -88,6 +101,47 @@ def test_without_crs_or_transform_map_coordinates_are_pixels(
         assert f"has no {'CRS' if crs is None else 'transform'}, so results are in pixels" in scene.info.warnings()[0]
         cols = np.array([3.0])
         assert scene.info.georeference.to_map(cols, cols) == (cols, cols)
+
+
+LOCAL = 'LOCAL_CS["site grid",UNIT["metre",1]]'
+UNDER_HEIGHTS = f'COMPD_CS["site",{LOCAL},VERT_CS["EGM96",VERT_DATUM["EGM96",2005],UNIT["metre",1]]]'
+
+
+@pytest.mark.parametrize("stored", [LOCAL, UNDER_HEIGHTS, "EPSG:5703"])
+def test_a_crs_without_a_place_on_the_earth_gives_way_to_one_that_is_named(tmp_path: Path, stored: str) -> None:
+    """GDAL writes local ones where it has none; and heights have no map."""
+    path = mosaic(tmp_path, stored, UTM)
+    with open_scene(path) as scene:
+        (warning,) = scene.info.warnings()
+    assert "EPSG:CODE" in warning and ("has no CRS, so results are in pixels" in warning) is (stored == "EPSG:5703")
+    with open_scene(path, crs="EPSG:32633") as scene:
+        assert scene.info.warnings() == [] and scene.info.gsd_m == pytest.approx(UTM.a, rel=1e-3)
+        assert scene.info.georeference.crs == pyproj.CRS(32633)
+
+
+@pytest.mark.parametrize("step", [0.0, float("nan")])
+def test_a_transform_without_extent_is_none(tmp_path: Path, step: float) -> None:
+    path = mosaic(tmp_path, "EPSG:32633", rasterio.Affine(step, 0, 5e5, 0, -0.5, 5e6))
+    with open_scene(path) as scene:
+        assert scene.info.georeference.kind == "none"
+        assert "has no transform, so results are in pixels" in scene.info.warnings()[0]
+
+
+def test_too_few_control_points_are_not_told_as_a_missing_crs(tmp_path: Path) -> None:
+    tags = {"gcps": ([GroundControlPoint(0, 0, 5e5, 5e6)], rasterio.CRS.from_epsg(32633))}
+    with open_scene(write_scene(tmp_path / "a.tif", noise(20, 30), None, None, tags)) as scene:
+        assert "has no transform" in scene.info.warnings()[0]
+
+
+@pytest.mark.parametrize("text", ["EPSG:7405", "EPSG:32633+5773", "EPSG:4979"])
+def test_a_named_crs_may_have_heights(text: str) -> None:
+    assert parse_crs(text) == pyproj.CRS(text)
+
+
+@pytest.mark.parametrize("text", ["EPSG:5703", "EPSG:4978", LOCAL])
+def test_a_named_crs_is_one_of_a_map(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a CRS of a map; give one like EPSG:4326"):
+        parse_crs(text)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,28 @@ def test_a_window_equals_what_was_written(tmp_path: Path) -> None:
     assert (window == pixels[:, 20:35, 10:40]).all() and valid.all()
 
 
+def test_bands_of_several_types_are_read_in_one_that_holds_all(tmp_path: Path) -> None:
+    """As in a VRT of files of different sensors."""
+    pixels = noise(20, 30).astype(np.float64) * np.array([1, 400, -0.5])[:, None, None]
+    bands = ""
+    for number, (dtype, name) in enumerate((("uint8", "Byte"), ("uint16", "UInt16"), ("float32", "Float32")), 1):
+        write_scene(tmp_path / f"{number}.tif", pixels[[number - 1]].astype(dtype))
+        source = f'<SourceFilename relativeToVRT="1">{number}.tif</SourceFilename><SourceBand>1</SourceBand>'
+        bands += (
+            f'<VRTRasterBand dataType="{name}" band="{number}"><SimpleSource>{source}</SimpleSource></VRTRasterBand>'
+        )
+    place = ", ".join(map(str, UTM.to_gdal()))
+    (tmp_path / "a.vrt").write_text(
+        f'<VRTDataset rasterXSize="30" rasterYSize="20"><GeoTransform>{place}</GeoTransform>{bands}</VRTDataset>'
+    )
+    with open_scene(tmp_path / "a.vrt") as scene:
+        assert scene.info.dtype == "float32"
+        window, _ = scene.read(10, 5, 20, 10, 20, 10)
+        reduced, _ = scene.read(0, 0, 30, 20, 15, 10)
+    assert window.dtype == np.float32 and (window == pixels[:, 5:15, 10:30]).all()
+    assert reduced[1] == pytest.approx(pixels[1].reshape(10, 2, 15, 2).mean(axis=(1, 3)), abs=0.51)
+
+
 def test_nodata_is_invalid_only_where_all_bands_have_it(tmp_path: Path) -> None:
     pixels = noise(20, 20)
     pixels[:, 5, 5] = 0

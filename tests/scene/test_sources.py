@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.warp import transform_bounds
+from shapely.geometry import box, mapping
 from support.scenes import UTM, noise, write_scene
 from support.servers import served
 
@@ -129,6 +132,42 @@ def test_a_warped_mosaic_without_its_source_is_not_read_at_all(tmp_path: Path) -
     for _ in range(2):
         with pytest.raises(SceneError, match=r"its file '.*a\.tif' does not exist; restore it"):
             open_scene(tmp_path / "w.vrt")
+
+
+def collection_of_items(folder: Path) -> Path:
+    """A collection of STAC items, which GDAL's driver STACIT shows as a mosaic, of three files side by side."""
+    items = []
+    for number in range(3):
+        place = UTM @ UTM.translation(number * SIDE, 0)
+        path = write_scene(folder / f"{number}.tif", PIXELS[:, :SIDE, number * SIDE :][:, :, :SIDE], transform=place)
+        bounds = transform_bounds("EPSG:32633", "OGC:CRS84", *place @ (0, SIDE), *place @ (SIDE, 0))
+        asset = {"href": str(path), "type": "image/tiff", "proj:transform": list(place), "proj:shape": [SIDE, SIDE]}
+        items.append(
+            {
+                "type": "Feature", "stac_version": "1.0.0", "id": str(number), "collection": "tiles", "bbox": bounds,
+                "stac_extensions": ["https://stac-extensions.github.io/projection/v1.0.0/schema.json"],
+                "geometry": mapping(box(*bounds)), "assets": {"visual": asset}, "links": [],
+                "properties": {"datetime": "2020-01-01T00:00:00Z", "proj:epsg": 32633},
+            }
+        )  # fmt: skip
+    found = {"type": "FeatureCollection", "stac_version": "1.0.0", "features": items, "links": []}
+    (folder / "items.json").write_text(json.dumps(found))
+    return folder / "items.json"
+
+
+@pytest.mark.parametrize("form", ["{}", 'STACIT:"{}":asset=visual'])
+def test_items_of_stac_are_a_mosaic(tmp_path: Path, form: str) -> None:
+    address = form.format(collection_of_items(tmp_path))
+    with open_scene(address) as scene:
+        assert (scene.read(0, 0, 3 * SIDE, SIDE, 3 * SIDE, SIDE)[0] == PIXELS[:, :SIDE]).all()
+        assert scene.info.missing == ()
+    gone(tmp_path / "1.tif")
+    with open_scene(address) as scene:
+        assert scene.info.missing == (str(tmp_path / "1.tif"),)
+        for _ in range(2):
+            with pytest.raises(SceneError, match=r"its file '.*1\.tif' does not exist; restore it"):
+                scene.read(SIDE, 0, SIDE, SIDE, SIDE, SIDE)
+        assert (scene.read(0, 0, SIDE, SIDE, SIDE, SIDE)[0] == PIXELS[:, :SIDE, :SIDE]).all()
 
 
 def test_links_to_mosaics_are_followed(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import geopandas
 import pytest
+import rasterio
+import shapely
 from support.scenes import UTM, noise, write_scene
 
 from lcageo.errors import SceneError
@@ -70,6 +73,48 @@ def test_features_that_the_definition_leaves_out_do_not_count(tmp_path: Path) ->
         assert len(scene.info.missing) == 1
 
 
+def described_index(folder: Path, names: dict[str, list[str]], told: dict[str, str]) -> Path:
+    """An index whose layer tells in its metadata what GDAL should read; the files' names are in some fields."""
+    tile_index(folder, "made.gpkg").unlink()
+    outlines = [shapely.box(*(UTM @ (SIDE * at, SIDE)), *(UTM @ (SIDE * (at + 1), 0))) for at in range(3)]
+    frame = geopandas.GeoDataFrame(names, geometry=outlines, crs="EPSG:32633")
+    frame.to_file(folder / "all.gti.gpkg", layer="tiles", layer_metadata=told)
+    return folder / "all.gti.gpkg"
+
+
+TILES, LACKING = ["0.tif", "1.tif", "2.tif"], ["0.tif", "gone.tif", "2.tif"]
+
+
+@pytest.mark.parametrize("field", ["file", "FILE"])
+def test_the_field_that_the_layer_names_is_checked(tmp_path: Path, field: str) -> None:
+    """GDAL ignores case in it."""
+    path = described_index(tmp_path, {"file": LACKING, "location": TILES}, {"LOCATION_FIELD": field})
+    with open_scene(path) as scene:
+        assert [Path(file).name for file in scene.info.missing] == ["gone.tif"]
+        assert (scene.read(0, 0, SIDE, SIDE, SIDE, SIDE)[0] == PIXELS[:, :, :SIDE]).all()
+
+
+def test_features_that_the_layer_leaves_out_do_not_count(tmp_path: Path) -> None:
+    path = described_index(tmp_path, {"location": LACKING}, {"FILTER": "location <> 'gone.tif'"})
+    with open_scene(path) as scene:
+        assert scene.info.missing == ()
+
+
+def test_a_definition_counts_alone(tmp_path: Path) -> None:
+    """GDAL reads no metadata then: the file that it shows as black is the one that the definition names."""
+    described_index(tmp_path, {"file": LACKING, "other": TILES}, {"LOCATION_FIELD": "other"})
+    path = definition(tmp_path, IndexDataset="all.gti.gpkg", LocationField="file")
+    with rasterio.open(path) as plain:
+        assert not plain.read(1, window=((0, SIDE), (SIDE, 2 * SIDE))).any()
+    with open_scene(path) as scene, pytest.raises(SceneError, match=r"gone\.tif' does not exist"):
+        scene.read(SIDE, 0, SIDE, SIDE, SIDE, SIDE)
+
+
+def test_outlines_in_another_crs_place_nothing(tmp_path: Path) -> None:
+    path = described_index(tmp_path, {"location": TILES}, {"SRS": "EPSG:32633"})
+    assert TileIndex.of(str(path)).read()[1] is None
+
+
 def test_in_a_crs_of_its_own_an_index_is_read_only_if_it_is_complete(tmp_path: Path) -> None:
     tile_index(tmp_path)
     path = definition(tmp_path, IndexDataset="all.gti.gpkg", SRS="EPSG:32633")
@@ -88,9 +133,9 @@ def test_an_index_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_an_index_without_the_field_of_paths_is_refused(tmp_path: Path) -> None:
     index = tile_index(tmp_path)
     with pytest.raises(SceneError, match=r"cannot be checked: it has no field 'path'"):
-        TileIndex("", str(index), None, "path", None, True).read()
+        TileIndex("", str(index), None, {"LOCATION_FIELD": "path"}).read()
     with pytest.raises(SceneError, match=r"cannot be checked \(.*other.*\); check it with ogrinfo"):
-        TileIndex("", str(index), "other", "location", None, True).read()
+        TileIndex("", str(index), "other", None).read()
 
 
 def test_names_are_relative_to_the_index_or_to_the_working_folder(

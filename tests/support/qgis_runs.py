@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY
@@ -18,6 +22,9 @@ from lcageo.qgis.installation import install_plugin
 
 # Debian's wrapper passes an option that qgis_process 3.22 does not know.
 PROGRAM = shutil.which("qgis_process.bin") or shutil.which("qgis_process")
+
+ARGUMENTS, RESULT = "LCAGEO_WINDOW_ARGUMENTS", "LCAGEO_WINDOW_RESULT"
+"""Variables that `qgis_window.py` reads: a job's arguments, as JSON, and the file that it writes."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,49 @@ class Qgis:
             ["/usr/bin/python3", str(Path(__file__).with_name(script)), *map(str, arguments)],
             env=self.environment() | {"PYTHONPATH": path}, capture_output=True, text=True,
         )  # fmt: skip
+
+    def window(self, job: str, out: Path, *arguments: object) -> dict[str, Any]:
+        """Runs a job of this folder in QGIS's window, on a screen of its own; returns what it has seen.
+
+        Args:
+            job: file that calls `qgis_window.perform`.
+            out: empty folder for its result, and for a picture of the screen if it fails.
+            arguments: of the job.
+        """
+        if shutil.which("Xvfb") is None or shutil.which("qgis") is None:
+            pytest.skip("SKIPPED FOR LACK OF A TOOL: Xvfb is not installed (Debian package xvfb)")
+        path = os.pathsep.join([str(Path(__file__).parent), "/usr/share/qgis/python/plugins"])
+        result = out / "seen.json"
+        with _screen() as display:
+            done = subprocess.run(
+                ["qgis", "--nologo", "--noversioncheck", "--code", str(Path(__file__).with_name(job))],
+                env=self.environment()
+                | {
+                    "DISPLAY": display,
+                    "QT_QPA_PLATFORM": "xcb",
+                    "PYTHONPATH": path,
+                    ARGUMENTS: json.dumps([str(one) for one in arguments]),
+                    RESULT: str(result),
+                },
+                capture_output=True,
+                text=True,
+            )
+        assert result.exists(), f"QGIS ended with {done.returncode}: {done.stderr[-2000:]}"
+        seen: dict[str, Any] = json.loads(result.read_text())
+        assert "failed" not in seen, f"{seen['failed']}\nsee {result.with_suffix('.png')}"
+        return seen
+
+
+@contextmanager
+def _screen() -> Iterator[str]:
+    """A screen that nobody looks at; yields its name."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield f":{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
 
 
 def _ended(code: int, out: str, err: str) -> Ended:

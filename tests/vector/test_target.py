@@ -51,6 +51,30 @@ def test_a_target_knows_its_files_and_removes_them(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["other.csv"]
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_a_link_leads_to_is_written(tmp_path: Path, suffix: str, exists: bool) -> None:
+    """A new file in the place of the link would leave the old one to all who read it under its own name."""
+    real, link = tmp_path / "store" / f"real{suffix}", tmp_path / f"latest{suffix}"
+    real.parent.mkdir()
+    if exists:
+        write_layer(layer_at("utm")[:1], RECORD, real)
+    link.symlink_to(real)
+    if exists:
+        with pytest.raises(UsageError, match=r"real\.[a-z]+' exists; use --overwrite"):
+            FileTarget.of(link).check()
+    write_layer(layer_at("utm"), RECORD, link)
+    assert link.is_symlink() and len(read_layer(real).rows) == 3
+    assert {path.stem.partition(".")[0] for path in tmp_path.iterdir()} == {"store", "latest"}
+    assert link.name in {path.name for path in tmp_path.iterdir()} and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_link_to_itself_is_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "a.gpkg"
+    link.symlink_to(link)
+    assert FileTarget.of(link).path == link
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_only_geopackages_can_be_appended_to(tmp_path: Path, suffix: str) -> None:
     target = FileTarget.of(tmp_path / f"found{suffix}")

@@ -199,7 +199,7 @@ class _Log:
         elif kind == "error":
             self.error = text
         else:
-            self._feedback.pushInfo(text)
+            self._feedback.pushInfo(text.replace("  ", "\u00a0\u00a0"))  # HTML would close the columns of tables up
 
     def _show_progress(self, event: Values) -> None:
         self._feedback.setProgress(100 * event["done"] / max(event["total"], 1e-9))
@@ -219,21 +219,21 @@ def documented(parameter: Any, text: str, advanced: bool = False) -> Any:
     """The parameter with its help, in the advanced part of the dialog if so."""
     parameter.setHelp(text)
     if advanced:
-        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.FlagAdvanced)
+        parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
     return parameter
 
 
 def number(name: str, title: str, text: str, low: float = 0.0, high: float = 1e9, advanced: bool = False) -> Any:
     """A number that may be left open."""
     parameter = QgsProcessingParameterNumber(
-        name, title, QgsProcessingParameterNumber.Double, None, True, low, high
+        name, title, QgsProcessingParameterNumber.Type.Double, None, True, low, high
     )  # no default, optional
     return documented(parameter, text, advanced)
 
 
 def whole(name: str, title: str, text: str, default: int, advanced: bool = False) -> Any:
     """A positive integer."""
-    kind = QgsProcessingParameterNumber.Integer
+    kind = QgsProcessingParameterNumber.Type.Integer
     return documented(QgsProcessingParameterNumber(name, title, kind, default, False, 1), text, advanced)
 
 
@@ -249,7 +249,7 @@ def tick(name: str, title: str, help_text: str, default: bool = False) -> Any:
 
 def folder(name: str, title: str, help_text: str, optional: bool = False, advanced: bool = False) -> Any:
     """A folder that exists."""
-    parameter = QgsProcessingParameterFile(name, title, QgsProcessingParameterFile.Folder, optional=optional)
+    parameter = QgsProcessingParameterFile(name, title, QgsProcessingParameterFile.Behavior.Folder, optional=optional)
     return documented(parameter, help_text, advanced)
 
 

@@ -35,15 +35,17 @@ class CutChips(LcageoAlgorithm):
         """The parameters, in the order of the dialog."""
         return [
             documented(
-                QgsProcessingParameterMultipleLayers("INPUT", "Imagery", QgsProcessing.TypeRaster),
+                QgsProcessingParameterMultipleLayers("INPUT", "Imagery", QgsProcessing.SourceType.TypeRaster),
                 "Raster layers or files that show the labels.",
             ),
             documented(
-                QgsProcessingParameterVectorLayer("LABELS", "Labels", [QgsProcessing.TypeVectorAnyGeometry]),
+                QgsProcessingParameterVectorLayer("LABELS", "Labels", [QgsProcessing.SourceType.TypeVectorAnyGeometry]),
                 "Polygons or points of the objects: drawn by hand, or as Detect objects wrote them.",
             ),
             documented(
-                QgsProcessingParameterVectorLayer("REVIEW", "Review", [QgsProcessing.TypeVectorPolygon], optional=True),
+                QgsProcessingParameterVectorLayer(
+                    "REVIEW", "Review", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+                ),
                 "The review layer that was written with the labels. Wrong objects are left out of them, those of "
                 "another class get it, right ones and those that you drew are added.",
             ),
@@ -55,14 +57,14 @@ class CutChips(LcageoAlgorithm):
             number("POINT_SIZE", "Size of point labels", "Side of the box around a point, in metres."),
             documented(
                 QgsProcessingParameterVectorLayer(
-                    "AOI", "Completely labelled area", [QgsProcessing.TypeVectorPolygon], optional=True
+                    "AOI", "Completely labelled area", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
                 ),
                 "Polygons in which every object has a label. Empty: all of the imagery.",
             ),
             whole("SIZE", "Side of a chip", "In pixels; train with the same size.", 640),
             documented(
                 QgsProcessingParameterNumber(
-                    "VAL", "Share to validate with", QgsProcessingParameterNumber.Double, 0.2, False, 0.0, 0.9
+                    "VAL", "Share to validate with", QgsProcessingParameterNumber.Type.Double, 0.2, False, 0.0, 0.9
                 ),
                 "Share of the labels that training does not see. 0: none.",
                 advanced=True,

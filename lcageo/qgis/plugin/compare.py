@@ -33,7 +33,7 @@ class Compare(LcageoAlgorithm):
 
     def definitions(self) -> list[Any]:
         """The parameters, in the order of the dialog."""
-        polygons = [QgsProcessing.TypeVectorPolygon]
+        polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
         return [
             documented(QgsProcessingParameterVectorLayer("INPUT", "Objects found", polygons), "As detected."),
             documented(
@@ -43,13 +43,15 @@ class Compare(LcageoAlgorithm):
             number("SCORE", "Minimum score", "0 to 1. Empty: all objects of the layer count.", high=1.0),
             documented(
                 QgsProcessingParameterNumber(
-                    "IOU", "Minimum overlap", QgsProcessingParameterNumber.Double, 0.5, False, 0.01, 1.0
+                    "IOU", "Minimum overlap", QgsProcessingParameterNumber.Type.Double, 0.5, False, 0.01, 1.0
                 ),
                 "Intersection over union from which two objects are the same.",
             ),
             extra(),
             documented(
-                QgsProcessingParameterVectorDestination("OUTPUT", "Differences", QgsProcessing.TypeVectorPolygon),
+                QgsProcessingParameterVectorDestination(
+                    "OUTPUT", "Differences", QgsProcessing.SourceType.TypeVectorPolygon
+                ),
                 "All objects, found and missed, with what they are.",
             ),
         ]

@@ -48,7 +48,7 @@ class Detect(LcageoAlgorithm):
             ),
             documented(
                 QgsProcessingParameterVectorLayer(
-                    "AOI", "Area of interest", [QgsProcessing.TypeVectorPolygon], optional=True
+                    "AOI", "Area of interest", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
                 ),
                 "Only the inside of these polygons is searched.",
             ),
@@ -66,7 +66,7 @@ class Detect(LcageoAlgorithm):
                 QgsProcessingParameterNumber(
                     "SERVER_GSD",
                     "Metres per pixel of a layer from a server",
-                    QgsProcessingParameterNumber.Double,
+                    QgsProcessingParameterNumber.Type.Double,
                     SERVER_GSD_M,
                     False,
                     0.01,
@@ -75,10 +75,10 @@ class Detect(LcageoAlgorithm):
                 advanced=True,
             ),
             extra(),
-            QgsProcessingParameterVectorDestination("OUTPUT", "Objects", QgsProcessing.TypeVectorPolygon),
+            QgsProcessingParameterVectorDestination("OUTPUT", "Objects", QgsProcessing.SourceType.TypeVectorPolygon),
             documented(
                 QgsProcessingParameterVectorDestination(
-                    "REVIEW", "Review", QgsProcessing.TypeVectorPolygon, optional=True, createByDefault=False
+                    "REVIEW", "Review", QgsProcessing.SourceType.TypeVectorPolygon, optional=True, createByDefault=False
                 ),
                 "A layer of the objects that the model is least certain of. Its form asks whether each is right or "
                 "wrong, or of another class; Cut chips takes the answers.",

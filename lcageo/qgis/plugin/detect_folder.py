@@ -39,7 +39,7 @@ class DetectFolder(LcageoAlgorithm):
             *model("Without a choice: lcageo's default."),
             documented(
                 QgsProcessingParameterVectorLayer(
-                    "AOI", "Area of interest", [QgsProcessing.TypeVectorPolygon], optional=True
+                    "AOI", "Area of interest", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
                 ),
                 "Only the inside of these polygons is searched.",
             ),
@@ -59,7 +59,9 @@ class DetectFolder(LcageoAlgorithm):
     def initAlgorithm(self, configuration: Any = None) -> None:
         """Adds the parameters, and the joint layer as an output, whose path follows from the folder."""
         super().initAlgorithm(configuration)
-        self.addOutput(QgsProcessingOutputVectorLayer("LAYER", "Joint layer", QgsProcessing.TypeVectorPolygon))
+        self.addOutput(
+            QgsProcessingOutputVectorLayer("LAYER", "Joint layer", QgsProcessing.SourceType.TypeVectorPolygon)
+        )
 
     def arguments(
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback

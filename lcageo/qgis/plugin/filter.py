@@ -32,7 +32,7 @@ class Filter(LcageoAlgorithm):
         """The parameters, in the order of the dialog."""
         return [
             documented(
-                QgsProcessingParameterVectorLayer("INPUT", "Objects", [QgsProcessing.TypeVectorPolygon]),
+                QgsProcessingParameterVectorLayer("INPUT", "Objects", [QgsProcessing.SourceType.TypeVectorPolygon]),
                 "A layer that Detect objects, Detect in a folder or Filter has written.",
             ),
             number("SCORE", "Minimum score", "0 to 1. Empty: the thresholds that the layer was made with.", high=1.0),
@@ -41,14 +41,16 @@ class Filter(LcageoAlgorithm):
             number("MIN_AREA", "Minimum area", "In square metres on the ground."),
             documented(
                 QgsProcessingParameterVectorLayer(
-                    "AOI", "Area of interest", [QgsProcessing.TypeVectorPolygon], optional=True
+                    "AOI", "Area of interest", [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
                 ),
                 "Keeps objects whose centre is inside these polygons.",
             ),
             number("TOP", "At most", "Keeps so many objects, those with the highest scores."),
             documented(QgsProcessingParameterCrs("CRS", "CRS", optional=True), "Reprojects the objects. Empty: as is."),
             extra(),
-            QgsProcessingParameterVectorDestination("OUTPUT", "Chosen objects", QgsProcessing.TypeVectorPolygon),
+            QgsProcessingParameterVectorDestination(
+                "OUTPUT", "Chosen objects", QgsProcessing.SourceType.TypeVectorPolygon
+            ),
         ]
 
     def arguments(

@@ -34,7 +34,7 @@ class FineTune(LcageoAlgorithm):
             *model("It is the one to start from."),
             documented(
                 QgsProcessingParameterNumber(
-                    "MINUTES", "Minutes", QgsProcessingParameterNumber.Double, 30.0, False, 0.01
+                    "MINUTES", "Minutes", QgsProcessingParameterNumber.Type.Double, 30.0, False, 0.01
                 ),
                 "Length of the training; half an hour is enough for some hundred labels.",
             ),

@@ -35,7 +35,7 @@ _KNOWN_AUTHORITIES = ("EPSG", "ESRI", "OGC")
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     """A CRS as an argument."""
     is_known = crs.authid().partition(":")[0] in _KNOWN_AUTHORITIES
-    return str(crs.authid() if is_known else crs.toWkt(QgsCoordinateReferenceSystem.WKT_PREFERRED))
+    return str(crs.authid() if is_known else crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED))
 
 
 def bbox_arguments(extent: QgsReferencedRectangle | None) -> list[str]:
@@ -95,7 +95,7 @@ def exported_raster(
     for part in (layer.dataProvider(), layer.renderer()):
         pipe.set(part.clone())
     result = writer.writeRaster(pipe, columns, rows, area, crs, context.transformContext())
-    if result != QgsRasterFileWriter.NoError:
+    if result != QgsRasterFileWriter.WriterError.NoError:
         raise QgsProcessingException(f"'{layer.name()}' could not be drawn into {path}; is its server reachable?")
     return str(path)
 
@@ -137,7 +137,7 @@ def vector_path(layer: QgsVectorLayer, context: QgsProcessingContext, feedback: 
     options.driverName = "GPKG"
     exported = QgsProcessingUtils.generateTempFilename("layer.gpkg")
     written = QgsVectorFileWriter.writeAsVectorFormatV3(layer, exported, context.transformContext(), options)
-    if written[0] != QgsVectorFileWriter.NoError:
+    if written[0] != QgsVectorFileWriter.WriterError.NoError:
         raise QgsProcessingException(f"'{layer.name()}' cannot be exported: {written[1]}")
     return str(exported)
 
@@ -147,4 +147,4 @@ def _layers_in(path: str) -> int:
     if not Path(path).is_file():
         return 0
     layers: list[Any] = QgsProviderRegistry.instance().providerMetadata("ogr").querySublayers(path)
-    return len([layer for layer in layers if layer.wkbType() != QgsWkbTypes.NoGeometry])
+    return len([layer for layer in layers if layer.wkbType() != QgsWkbTypes.Type.NoGeometry])

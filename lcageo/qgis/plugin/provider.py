@@ -16,8 +16,9 @@ from .environment import SETTING
 from .filter import Filter
 from .fine_tune import FineTune
 from .report import Report
+from .survey_report import SurveyReport
 
-ALGORITHMS = (Detect, DetectFolder, Filter, CutChips, FineTune, Report, Compare)
+ALGORITHMS = (Detect, DetectFolder, Filter, CutChips, FineTune, Report, SurveyReport, Compare)
 NAME = "lcageo"
 
 

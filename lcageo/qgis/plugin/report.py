@@ -31,7 +31,7 @@ class Report(LcageoAlgorithm):
         return [
             documented(QgsProcessingParameterRasterLayer("INPUT", "Imagery"), "The raster that was searched."),
             documented(
-                QgsProcessingParameterVectorLayer("LAYER", "Objects", [QgsProcessing.TypeVectorPolygon]),
+                QgsProcessingParameterVectorLayer("LAYER", "Objects", [QgsProcessing.SourceType.TypeVectorPolygon]),
                 "The objects that were found in it.",
             ),
             extra(),

@@ -9,6 +9,7 @@ KINDS = {
     "chips": {"INPUT": "multilayer", "LABELS": "vector", "REVIEW": "vector", "CLASS_FIELD": "field"},
     "finetune": {"INPUT": "file", "MODEL": "enum", "MINUTES": "number", "OUTPUT": "folderDestination"},
     "report": {"INPUT": "raster", "LAYER": "vector", "OUTPUT": "fileDestination"},
+    "surveyreport": {"INPUT": "file", "OUTPUT": "folderDestination"},
     "compare": {"INPUT": "vector", "TRUTH": "vector", "OUTPUT": "vectorDestination"},
 }
 

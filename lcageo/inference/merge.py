@@ -191,7 +191,7 @@ class Merging:
         low, high = _edges(one.grid, axis)
         first_low, first_high = _edges(self.passes[0].grid, axis)
         side = CELL_SIDE * (first_high[0] - first_low[0])
-        return np.floor((low + high) / 2 / side).astype(np.int64)
+        return np.asarray(np.floor((low + high) / 2 / side), np.int64)
 
     def merged(self, cell: Cell) -> MergedCell:
         """Merges a cell by itself."""

@@ -27,6 +27,9 @@ from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
+AHEAD_BYTES = 32_000_000
+"""Maximum size of the tiles that are read ahead of the model from a server, so that it does not wait for an answer:
+the model needs longer for some dozens of them than a server for a few requests one after the other."""
 IN_FLIGHT = 2
 """Batches submitted to the model at a time: while one runs, the next is prepared and the last one recorded."""
 RECORD_AFTER_S = 1.0
@@ -78,6 +81,8 @@ class LocalRunner:
     """Tiles run at a time; halved when the device's memory does not hold it."""
     max_cache_bytes: int = MAX_CACHE_BYTES
     """Maximum size of the cache of decoded blocks."""
+    ahead_bytes: int = AHEAD_BYTES
+    """Maximum size of the tiles that are read ahead from a server."""
 
     @property
     def card(self) -> ModelCard:
@@ -106,6 +111,8 @@ class LocalRunner:
                 "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
             )
         ahead = max(self.batch, READ_THREADS)
+        if plan.reader.scene.is_remote:
+            ahead = max(ahead, self.ahead_bytes // (3 * self.card.tile_size**2))
         with (
             closing(_Batches(self.predictor, plan, self.batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,

@@ -17,6 +17,7 @@ from lcageo.inference.runner import READ_THREADS
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.edges import edge_note, find_edge, with_data
+from lcageo.scene.fetching import fetching_note
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
@@ -124,12 +125,13 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
     if card is not None:
         scale, notes = choose_scale(info, card, DetectConfig().gsd)
         overlap = choose_overlap(card, None)
+        grid = plan_tiles(info.width, info.height, card.tile_size, overlap, scale)
         described["tiling"] = {
             "model": card.name,
             "tile_size": card.tile_size,
             "overlap": overlap,
             "scene_pixels_per_tile_pixel": list(scale),
-            "tiles": len(plan_tiles(info.width, info.height, card.tile_size, overlap, scale)),
+            "tiles": len(grid),
         }
-        described["warnings"] += notes
+        described["warnings"] += [*notes, *fetching_note(scene, [(grid, np.ones(len(grid), np.bool_))])]
     return described

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +101,15 @@ def _open_remote(address: str) -> Any:
     A cloud-optimized one has everything in itself, and others are opened again, from what has been fetched.
     """
     if Path(public(address)).suffix.lower() in (".tif", ".tiff", "") and _READDIR not in os.environ:
-        with suppress(*GDAL_ERRORS), rasterio.Env(**{_READDIR: "EMPTY_DIR"}):  # the second attempt tells why it fails
-            dataset = rasterio.open(address)
-            if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
-                return dataset
-            dataset.close()
+        try:
+            with rasterio.Env(**{_READDIR: "EMPTY_DIR"}):
+                dataset = rasterio.open(address)
+                if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+                    return dataset
+                dataset.close()
+        except GDAL_ERRORS as error:  # else the second attempt tells why it fails
+            if ANSWERS.last(error, remote=True) is not None:
+                raise
     return rasterio.open(address)
 
 

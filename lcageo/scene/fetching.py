@@ -70,7 +70,7 @@ def fetching_note(scene: Scene, passes: Sequence[tuple[TileGrid, NDArray[np.bool
         return []
     rows, columns = info.block_shape
     in_strips = columns == info.width > max(grid.tile_width * grid.scale[0] for grid, _ in passes)
-    if not in_strips and cost.fetched_bytes < WASTEFUL * cost.needed_bytes:
+    if not in_strips and cost.fetched_bytes <= WASTEFUL * cost.needed_bytes:
         return []
     kind = "strips" if in_strips else "blocks"
     lacking = "" if info.overviews else ", without overviews"

@@ -43,5 +43,5 @@ def test_a_format_that_is_not_read_is_named_with_the_way_out(tmp_path: Path, too
 def test_of_anything_else_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text("{}")
     assert way_out(tmp_path) == "" and way_out(tmp_path / "nowhere") == ""
-    with pytest.raises(DataError, match="is not a labelled set; give .*; most labelling tools export COCO or YOLO"):
+    with pytest.raises(DataError, match=r"is not a labelled set; give .*; most labelling tools export COCO or YOLO"):
         read_source(tmp_path, SplitName.TRAIN)

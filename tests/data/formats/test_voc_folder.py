@@ -74,7 +74,7 @@ def test_lists_may_have_names_with_spaces_and_images_without_a_record(tmp_path: 
 
 
 def test_labelmes_records_give_the_bounds_of_their_points(tmp_path: Path) -> None:
-    """The XML of LabelMe's web tool, as Datumaro 1.13 (format label_me) writes it: points, and objects kept as deleted."""
+    """Datumaro 1.13 (format label_me), after LabelMe's web tool: points, and objects marked as deleted."""
     images(tmp_path / "Images" / "default", ["a"])
     objects = ""
     for label, (x1, y1, x2, y2) in [*BOXES["a"], ("gone", (1.0, 1.0, 5.0, 5.0))]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcageo.paths import on_disk
-from lcageo.remote import limit_waits, public
+from lcageo.remote import prepare_gdal, public
 
 LAYER_MARK = "|layername="
 """What separates a file from the name of a layer in it, as QGIS writes it (and so copies it to the clipboard)."""
@@ -42,7 +42,7 @@ class LayerSource:
     def gdal_path(self) -> str | None:
         """What GDAL opens if it is not a file on disk: a URL, or one of GDAL's own paths; None for a file."""
         if self.url is not None:
-            limit_waits()
+            prepare_gdal()
             return f"/vsicurl/{self.url}"
         return str(self.path) if str(self.path).startswith("/vsi") and not self.path.exists() else None
 

@@ -25,6 +25,23 @@ LIMITS = {
     "GDAL_HTTP_RETRY_DELAY": "1",  # seconds, doubled each time
 }
 """GDAL's settings for the network: by default it waits for ever, and asks once."""
+FETCHED_BYTES = 128_000_000
+"""Size of GDAL's cache of what was fetched, still compressed, for all scenes and threads together.
+
+It holds what the passes over a scene and the columns of its tiles share: several megabytes a row of blocks.
+"""
+FETCHING = {
+    # All fetching goes through that cache. By default, the ranges of one read are requested in parallel but past it, so
+    # that each thread and each pass fetches them again (GDAL 3.10, VSICurlHandle::ReadMultiRange).
+    "GDAL_HTTP_MULTIRANGE": "SERIAL",
+    # Least size of a request: some neighbouring blocks, or a header with the first ones. GDAL doubles it while a file
+    # is read from front to back. Both sizes are read at the first request of a process.
+    "CPL_VSIL_CURL_CHUNK_SIZE": str(1 << 18),
+    "CPL_VSIL_CURL_CACHE_SIZE": str(FETCHED_BYTES),
+}
+"""GDAL's settings that decide in how many requests a file is fetched: one waits for each of them."""
+SMALL_CACHE = str(16_000_000)
+"""GDAL's own size of that cache, for runs whose memory is limited."""
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
 _HTTP = re.compile(r"https?:/", re.IGNORECASE)
 """A URL in a Path, which makes one slash of its two."""
@@ -40,10 +57,16 @@ _SIGNING_ON_AZURE = {"sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "s
                      "sks", "skv", "saoid", "suoid", "scid"}  # fmt: skip
 
 
-def limit_waits() -> None:
-    """Sets GDAL's limits in this process's environment; what the user has set there takes precedence."""
-    for name, value in LIMITS.items():
+def prepare_gdal() -> None:
+    """Puts these settings of GDAL's into this process's environment; what the user has set there takes precedence."""
+    for name, value in (LIMITS | FETCHING).items():
         os.environ.setdefault(name, value)
+
+
+def save_memory() -> None:
+    """Makes GDAL's cache of what was fetched small, as long as nothing has been fetched."""
+    if os.environ.get("CPL_VSIL_CURL_CACHE_SIZE") == FETCHING["CPL_VSIL_CURL_CACHE_SIZE"]:
+        os.environ["CPL_VSIL_CURL_CACHE_SIZE"] = SMALL_CACHE
 
 
 def is_remote(path: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.remote import LIMITS, key, limit_waits, public, without_secrets
+from lcageo.remote import FETCHING, LIMITS, key, prepare_gdal, public, save_memory, without_secrets
 
 SECRET = "S3cr3t"
 SIGNED = {
@@ -65,9 +65,21 @@ def test_a_files_key_is_its_absolute_path(tmp_path: object, monkeypatch: pytest.
     assert key("a?b=c.tif") == f"{tmp_path}/a?b=c.tif"
 
 
-def test_a_users_own_limits_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in LIMITS:
+def test_a_users_own_settings_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*LIMITS, *FETCHING):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "9")
-    limit_waits()
-    assert {name: os.environ[name] for name in LIMITS} == {**LIMITS, "GDAL_HTTP_MAX_RETRY": "9"}
+    own = {"GDAL_HTTP_MAX_RETRY": "9", "CPL_VSIL_CURL_CACHE_SIZE": "1000000"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    prepare_gdal()
+    save_memory()
+    assert {name: os.environ[name] for name in (*LIMITS, *FETCHING)} == {**LIMITS, **FETCHING, **own}
+
+
+def test_a_run_of_limited_memory_keeps_little_of_what_was_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in FETCHING:
+        monkeypatch.delenv(name, raising=False)
+    prepare_gdal()
+    before = int(os.environ["CPL_VSIL_CURL_CACHE_SIZE"])
+    save_memory()
+    assert int(os.environ["CPL_VSIL_CURL_CACHE_SIZE"]) == before / 8

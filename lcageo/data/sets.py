@@ -17,6 +17,7 @@ from lcageo.data.formats.csv_table import csv_splits, is_csv, read_csv
 from lcageo.data.formats.dior import is_dior, listed_splits, read_dior
 from lcageo.data.formats.dota import dota_splits, is_dota, read_dota
 from lcageo.data.formats.layout import Reading
+from lcageo.data.formats.unread import way_out
 from lcageo.data.formats.voc_folder import is_voc, read_voc_folder, voc_splits
 from lcageo.data.formats.yolo import is_yolo, read_yolo, yolo_splits
 from lcageo.data.pixels import with_stretch
@@ -94,7 +95,8 @@ def read_source(source: Path, split: SplitName, strict: bool = False, naming: Na
     if form is None:
         what = "does not exist" if not source.exists() else "is not a labelled set"
         *others, last = (form.description for form in FORMATS.values())
-        raise DataError(f"data '{source}' {what}; give {', '.join(others)}, or {last}")
+        instead = way_out(source) or f"give {', '.join(others)}, or {last}; most labelling tools export COCO or YOLO"
+        raise DataError(f"data '{source}' {what}; {instead}")
     labelled = form.read(source, split, Reading(naming.images, strict))
     return replace(labelled, annotations=with_stretch(labelled.annotations))
 

@@ -10,6 +10,7 @@ import psutil
 
 from lcageo.errors import DeviceMemoryError, UsageError
 from lcageo.inference.runner import LocalRunner
+from lcageo.remote import save_memory
 from lcageo.runtime.predictor import Predictor
 from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES
 
@@ -53,8 +54,9 @@ def fit_to_memory(predictor: Predictor, batch: int, limit_bytes: int) -> LocalRu
     # A power of two, so that a resumed run gets the same batch although no two measurements of memory agree.
     size = min(batch, 1 << (left // per_tile).bit_length() - 1)
     spare = MIN_CACHE_BYTES + left - size * per_tile
-    cache = min(spare, MAX_CACHE_BYTES if spare > 2 * CACHE_BYTES else CACHE_BYTES)
-    return LocalRunner(predictor, size, cache, own_tiles_only=True)
+    cache_bytes = min(spare, MAX_CACHE_BYTES if spare > 2 * CACHE_BYTES else CACHE_BYTES)
+    save_memory()
+    return LocalRunner(predictor, size, cache_bytes, own_tiles_only=True, ahead_bytes=0)
 
 
 def _peak_bytes(work: Callable[[], object]) -> int:

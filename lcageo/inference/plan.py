@@ -23,6 +23,7 @@ from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
 from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.edges import edge_note
+from lcageo.scene.fetching import fetching_note
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.stretch import parse_stretch
@@ -113,7 +114,9 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     side, grid, wanted = cheapest_tiles(info, card, config, scale, aoi)
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
     warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
-    return with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
+    plan = with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
+    sure = [(one.grid, one.wanted) for one in plan.passes if not one.near_small]
+    return replace(plan, warnings=(*warnings, *fetching_note(scene, sure)))
 
 
 def cheapest_tiles(

@@ -16,6 +16,7 @@ from lcageo.inference.plan import cheapest_tiles, choose_overlap, choose_scale, 
 from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
+from lcageo.scene.fetching import fetching_note
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
@@ -135,5 +136,5 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
             "scene_pixels_per_tile_pixel": list(scale),
             "tiles": len(grid),
         }
-        described["warnings"] += notes
+        described["warnings"] += [*notes, *fetching_note(scene, [(grid, np.ones(len(grid), np.bool_))])]
     return described

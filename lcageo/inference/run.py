@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import islice, zip_longest
 
 import pyproj
 
@@ -16,9 +17,10 @@ from lcageo.inference.hints import hints
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import Job
 from lcageo.inference.journal import Journal
-from lcageo.inference.plan import plan_scene
+from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.scene import Run, detect_planned
+from lcageo.remote import is_remote
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import Georeference
 from lcageo.stop import StopRequest
@@ -61,9 +63,22 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
     with StopRequest() as stop:
         run = replace(run, stop=stop)
         if run.runner.scenes_at_once == 1 or appending:
-            yield from (_attempt(job, run) for job in jobs)
+            yield from _one_by_one(jobs, run)
         else:
             yield from _together(jobs, run, stop)
+
+
+def _one_by_one(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
+    """Runs one scene after the other; the next one, if it is on a server, is opened and planned meanwhile."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="lcageo-open")
+    opened: Future[ScenePlan] | None = None
+    try:
+        for job, following in zip_longest(jobs, jobs[1:]):
+            open_plan = partial(_planned, job, run) if opened is None else opened.result
+            opened = pool.submit(_planned, following, run) if following and is_remote(following.scene) else None
+            yield _attempt(job, run, open_plan)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobOutcome]:
@@ -75,7 +90,10 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
         try:
             while True:
                 if stopped is None:
-                    running |= {pool.submit(_attempt, job, run) for job in islice(rest, at_once - len(running))}
+                    running |= {
+                        pool.submit(_attempt, job, run, partial(_planned, job, run))
+                        for job in islice(rest, at_once - len(running))
+                    }
                 if not running:
                     break
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -94,7 +112,8 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
         raise stopped
 
 
-def _attempt(job: Job, run: Run) -> JobOutcome:
+def _attempt(job: Job, run: Run, open_plan: Callable[[], ScenePlan]) -> JobOutcome:
+    """Runs a job; `open_plan` gives the plan of its scene, which is closed at the end."""
     if run.stop is not None and run.stop.asked:
         raise InterruptedRunError(f"stopped before scene '{job.name}'")
     warnings: list[str] = []
@@ -104,7 +123,7 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
         run.warn(line)
 
     try:
-        result = _run(job, replace(run, warn=warn))
+        result = _run(job, replace(run, warn=warn), open_plan())
     except (DeviceError, InterruptedRunError):
         raise
     except LcageoError as error:
@@ -118,12 +137,22 @@ def _attempt(job: Job, run: Run) -> JobOutcome:
     return JobOutcome(job, result, None, tuple(warnings))
 
 
-def _run(job: Job, run: Run) -> SceneSummary:
+def _planned(job: Job, run: Run) -> ScenePlan:
+    """Opens a job's scene, which the caller closes, and plans what is read of it."""
     card, config = run.runner.card, run.config
-    with open_asked(job.scene, card, config) as scene:
+    scene = open_asked(job.scene, card, config)
+    try:
         refuse_inputs(job.files, ((file, f"a file of scene '{job.name}'") for file in scene.files()))
         check_placeable(scene.info.georeference, job.vectors)
-        plan = plan_scene(scene, card, config)
+        return plan_scene(scene, card, config)
+    except BaseException:
+        scene.close()
+        raise
+
+
+def _run(job: Job, run: Run, plan: ScenePlan) -> SceneSummary:
+    card, config = run.runner.card, run.config
+    with plan.reader.scene as scene:
         identity = run_identity(plan, run.runner, config)
         with Journal.open(job.journal, identity, run.earlier) as journal:
             for line in (*plan.warnings, *accuracy_in_degrees(scene.info, job.vectors)):

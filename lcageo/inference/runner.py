@@ -28,6 +28,11 @@ from lcageo.scene.tiles import Tile
 from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 
 READ_THREADS = 2
+REMOTE_THREADS = 1
+"""Of two, GDAL would let each fetch what the other is fetching at the moment: up to an eighth of a file twice."""
+AHEAD_BYTES = 32_000_000
+"""Maximum size of the tiles that are read ahead of the model from a server, so that it does not wait for an answer:
+the model needs longer for some dozens of them than a server for a few requests one after the other."""
 IN_FLIGHT = 2
 """Batches submitted to the model at a time: while one runs, the next is prepared and the last one recorded."""
 RECORD_AFTER_S = 1.0
@@ -108,6 +113,8 @@ class LocalRunner:
     """Maximum size of the cache of decoded blocks."""
     own_tiles_only: bool = False
     """Whether tiles never have more than the model's own size, for which the memory was measured."""
+    ahead_bytes: int = AHEAD_BYTES
+    """Maximum size of the tiles that are read ahead from a server."""
 
     @property
     def card(self) -> ModelCard:
@@ -143,14 +150,19 @@ class LocalRunner:
         not_run: list[TileOutcome] = []
         yielded = time.monotonic()
         info = plan.reader.scene.info
-        order = reading_order(info, plan.grid, todo, READ_THREADS, self.max_cache_bytes)
+        is_remote = plan.reader.scene.is_remote
+        threads = REMOTE_THREADS if is_remote else READ_THREADS
+        order = reading_order(info, plan.grid, todo, threads, self.max_cache_bytes)
         if not order.fits:
             warn(
                 f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
                 "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
             )
-        batch = self.batch_of(plan.reader.tile_size)
+        side = plan.reader.tile_size
+        batch = self.batch_of(side)
         ahead = max(batch, READ_THREADS)
+        if is_remote:
+            ahead = max(ahead, self.ahead_bytes // (3 * side**2))
         with (
             closing(_Batches(self.predictor, plan, batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,

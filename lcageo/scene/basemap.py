@@ -19,7 +19,7 @@ from rasterio.dtypes import dtype_rev, typename_fwd
 
 from lcageo.errors import UsageError
 from lcageo.paths import on_disk
-from lcageo.remote import XYZ
+from lcageo.remote import XYZ, public
 from lcageo.scene.georef import Georeference, pixel_size_m
 from lcageo.transform import Transform
 
@@ -96,8 +96,18 @@ def clipped(address: str, dataset: Any, bounds: Bounds, crs: pyproj.CRS | None, 
         option: what the user named the area with, for messages.
 
     Raises:
-        UsageError: if the area is not on the basemap, or in degrees without saying so.
+        UsageError: if the area is not on the basemap, or in degrees without saying so, or the basemap is a service of
+            several layers, or has no CRS.
     """
+    if dataset.subdatasets:
+        raise UsageError(
+            f"'{public(address)}' is a service of several layers, not one; name the address of one of them, which 'rio "
+            "info --subdatasets ADDRESS' prints"
+        )
+    if dataset.crs is None:
+        raise UsageError(
+            f"basemap '{public(address)}' has no CRS; add <Projection>EPSG:...</Projection> to its definition"
+        )
     own = pyproj.CRS.from_wkt(dataset.crs.to_wkt())
     if crs is None and not own.is_geographic and max(map(abs, bounds)) <= DEGREES:
         raise UsageError(f"{option} seems to be in degrees, but the basemap is in {own.name}; add --bbox-crs EPSG:4326")

@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.paths import on_disk
-from lcageo.remote import is_remote, limit_waits, public, without_secrets
+from lcageo.remote import is_remote, prepare_gdal, public, without_secrets
 from lcageo.scene.order import CACHE_BYTES
 from lcageo.scene.server import ANSWERS, listen, remedy, told
 from lcageo.scene.sources import missing_source
@@ -22,12 +22,13 @@ from lcageo.scene.sources import missing_source
 # GDAL's default block cache, 5 % of the machine's memory, would make memory use grow with the scene. Set before the
 # first block is read, in megabytes; a user's own setting takes precedence.
 os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_BYTES // 1_000_000))
-limit_waits()
+prepare_gdal()
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, UnicodeDecodeError)
 """UnicodeDecodeError: rasterio decodes GDAL's messages as UTF-8, and they can quote bytes of a damaged file."""
-_OPENING = threading.Lock()
-"""Held while a file is opened, as the warning filters changed then are those of the whole process."""
+_READDIR = "GDAL_DISABLE_READDIR_ON_OPEN"
+"""GDAL's setting with which it does not look for files beside one that it opens."""
+_FILTERS = threading.Lock()
 
 
 def open_dataset(address: str, name: str | None = None) -> Any:
@@ -49,15 +50,14 @@ def open_dataset(address: str, name: str | None = None) -> Any:
     file = on_disk(address)  # rasterio takes a Path as it is
     if file is None and not is_remote(address) and ":" not in address[2:]:
         raise SceneError(f"scene '{path}' does not exist; check the path")
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with _Quiet():
         try:
             listen()
             ANSWERS.clear()
             with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
-                return rasterio.open(file or address)
+                return rasterio.open(file) if file is not None else _open_remote(address)
         except GDAL_ERRORS as error:
-            if (status := ANSWERS.last(str(error))) is not None:
+            if (status := ANSWERS.last(error, is_remote(address))) is not None:
                 what = f"scene '{path}' cannot be opened: {told(status)}; {remedy(status)}"
                 raise ServerError(what, status) from error
             if lacking := missing_source(address):
@@ -68,6 +68,49 @@ def open_dataset(address: str, name: str | None = None) -> Any:
             fix = _remedy(path)
             detail = without_secrets(str(error).strip(), [address])
             raise SceneError(f"scene '{path}' is not a raster that GDAL can open ({detail}); {fix}") from error
+
+
+class _Quiet:
+    """Context in which rasterio does not warn of a file without georeference; any number of threads may be in it.
+
+    Warning filters are those of the whole process, so the first thread sets them and the last one restores them.
+    """
+
+    _inside = 0
+    _before = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with _FILTERS:
+            if _Quiet._inside == 0:
+                _Quiet._before = warnings.catch_warnings()
+                _Quiet._before.__enter__()
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            _Quiet._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with _FILTERS:
+            _Quiet._inside -= 1
+            if _Quiet._inside == 0:
+                _Quiet._before.__exit__(None, None, None)
+
+
+def _open_remote(address: str) -> Any:
+    """A dataset of a URL or one of GDAL's own paths.
+
+    Where a server does not list its folders, GDAL asks for forty files that may lie beside a TIFF, one after the other.
+    A cloud-optimized one has everything in itself, and others are opened again, from what has been fetched.
+    """
+    if Path(public(address)).suffix.lower() in (".tif", ".tiff", "") and _READDIR not in os.environ:
+        try:
+            with rasterio.Env(**{_READDIR: "EMPTY_DIR"}):
+                dataset = rasterio.open(address)
+                if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+                    return dataset
+                dataset.close()
+        except GDAL_ERRORS as error:  # else the second attempt tells why it fails
+            if ANSWERS.last(error, remote=True) is not None:
+                raise
+    return rasterio.open(address)
 
 
 _FORMATS = {

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from lcageo.errors import SceneError, ServerError
-from lcageo.remote import public, without_secrets
+from lcageo.remote import is_remote, public, without_secrets
 from lcageo.scene.bands import alpha_band, beside_inks, is_picture, palette, transparent
 from lcageo.scene.basemap import clipped
 from lcageo.scene.describe import describe
@@ -55,11 +55,14 @@ class Scene:
         self._reads = threading.Condition()
         self._reading = 0
         self._closed = False
+        self.is_remote = is_remote(source.address)
+        """Whether the file, or one of those that belong to it, is on a server."""
         dataset = self._dataset()
         try:
             with rasterio.Env():
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
+                self.is_remote |= any(map(is_remote, self._sources.files))
                 info = describe(source, dataset, bands, _masking_band(source, dataset), crs)
                 notes = *info.notes, *beside_inks(self._path, self._address, dataset, open_dataset)
                 self.info = replace(info, missing=self._sources.missing, notes=notes)
@@ -67,7 +70,7 @@ class Scene:
                 self._holes = transparent(dataset, self.info.bands[0])
         except GDAL_ERRORS as error:
             self.close()
-            if (status := ANSWERS.last(str(error))) is not None:
+            if (status := ANSWERS.last(error, self.is_remote)) is not None:
                 what = f"scene '{self._path}' cannot be opened: {told(status)}; {remedy(status)}"
                 raise ServerError(what, status) from error
             detail = without_secrets(str(error), [self._address])
@@ -126,16 +129,18 @@ class Scene:
             ServerError: if its server does not deliver it, after several attempts.
         """
         window = Window(col_off, row_off, width, height)
-        pixels, valid = retried(lambda: self._read(window, (out_height, out_width)))
+        pixels, valid = retried(lambda settings: self._read(window, (out_height, out_width), settings))
         if np.issubdtype(pixels.dtype, np.floating):
             valid &= (np.abs(pixels) < NODATA_MAGNITUDE).all(axis=0)  # False for NaN as well
         return pixels, valid
 
-    def _read(self, window: Window, shape: tuple[int, int]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def _read(
+        self, window: Window, shape: tuple[int, int], settings: Mapping[str, str]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         left, top, margin = window.col_off, window.row_off, _margin(window, shape)
         right, bottom = left + window.width, top + window.height
         try:
-            with self._under_way(), self._renewed_after_errors(), rasterio.Env():
+            with self._under_way(), self._renewed_after_errors(), rasterio.Env(**settings):
                 self._sources.check(left - margin, top - margin, right + margin, bottom + margin)
                 ANSWERS.clear()
                 valid = self._valid(window, shape)
@@ -147,7 +152,7 @@ class Scene:
                 f"scene '{self._path}' cannot be read at column {window.col_off:.0f}, row {window.row_off:.0f} "
                 f"({window.width:.0f} x {window.height:.0f} pixels)"
             )
-            if (status := ANSWERS.last(told_by_gdal)) is not None:
+            if (status := ANSWERS.last(error, self.is_remote)) is not None:
                 raise ServerError(f"{where}: {told(status)}; {remedy(status)}", status) from error
             raise SceneError(f"{where}: {detail}; the file is damaged or incomplete, download it again") from error
         return pixels, valid

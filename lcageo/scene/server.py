@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TypeVar
@@ -22,6 +22,13 @@ ENOUGH_S = 30.0
 _STATUS = re.compile(r"response_code=(\d+)|HTTP (?:error|response|status) code: (\d+)")
 _SILENCE = re.compile(r"Cannot read \d+ bytes|CURL error", re.IGNORECASE)
 """GDAL's messages when a server stops answering while a small file is opened, and when there is none."""
+_MISSING = re.compile(r"got \d+ bytes, expected \d+")
+"""What GDAL's TIFF driver says of a request that failed, and of a file that ends too early.
+
+GDAL tells why only where it requests several ranges at a time (GDAL 3.10).
+"""
+ASKING_AGAIN = {"GDAL_HTTP_MULTIRANGE": "PARALLEL"}
+"""GDAL's settings for further attempts: it requests several ranges at a time, and tells why that failed."""
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
@@ -42,12 +49,25 @@ class _Answers(logging.Handler):
         """Forgets what this thread was answered."""
         self._status.last = None
 
-    def last(self, message: str) -> int | None:
-        """Status of this thread's last failed request, which an error's message may have as well; None: none failed."""
-        if found := _STATUS.search(message):
+    def last(self, error: BaseException, remote: bool) -> int | None:
+        """Status of this thread's last failed request; None: none failed.
+
+        Args:
+            error: GDAL's, whose message may have the status as well.
+            remote: whether a server could have failed; otherwise, a file of which bytes are missing is damaged.
+        """
+        if found := _STATUS.search(str(error)):
             return int(found[1] or found[2])
         last: int | None = getattr(self._status, "last", None)
-        return 0 if not last and _SILENCE.search(message) else last
+        silent = _SILENCE.search(str(error)) or (remote and _MISSING.search("\n".join(_messages(error))))
+        return 0 if not last and silent else last
+
+
+def _messages(error: BaseException | None) -> Iterator[str]:
+    """What GDAL said, last things first."""
+    while error is not None:
+        yield str(error)
+        error = error.__cause__
 
 
 ANSWERS = _Answers()
@@ -81,18 +101,22 @@ def remedy(status: int) -> str:
     return "check the network and the server"
 
 
-def retried(attempt: Callable[[], Result]) -> Result:
-    """The result of an attempt, which is repeated after growing pauses if a server fails for the moment."""
+def retried(attempt: Callable[[Mapping[str, str]], Result]) -> Result:
+    """The result of an attempt, which is repeated after growing pauses if a server fails for the moment.
+
+    Args:
+        attempt: called with settings of GDAL's.
+    """
     started = time.monotonic()
-    for pause in PAUSES_S:
+    for number, pause in enumerate(PAUSES_S):
         try:
-            return attempt()
+            return attempt(ASKING_AGAIN if number else {})
         except ServerError as error:
             refused = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
             if (refused and error.status not in _PASSING) or time.monotonic() - started > ENOUGH_S:
                 raise
         time.sleep(pause)
-    return attempt()
+    return attempt(ASKING_AGAIN)
 
 
 def is_outage(error: SceneError) -> bool:

@@ -81,8 +81,10 @@ def load_training_data(
         )
     class_map = load_class_map(Path(config.class_map)) if config.class_map else None
     split, naming = SplitName(config.split), _naming(config)
-    train = read_sets(_paths(config.data), split, config.classes or None, class_map, strict, naming)
-    _refuse_unknown(config.classes, train)
+    # The command that chips prints names the labels' own classes, also where a map then merges them.
+    classes = tuple(dict.fromkeys(map(class_map.target, config.classes))) if class_map else config.classes
+    train = read_sets(_paths(config.data), split, classes or None, class_map, strict, naming)
+    _refuse_unknown(classes, train)
     val = _validation(config, train.classes, class_map, strict)
     if val is not None:
         train, val = without_names_of_one([train, val])

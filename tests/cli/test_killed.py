@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
 import shapely
+from geopandas.testing import assert_geodataframe_equal
 from support.commands import Run
 from support.found_layers import found, write
+from support.onnx_detectors import coloured, write_detector
 from support.scenes import UTM, noise, squares, write_scene
+
+from lcageo.runtime.layouts import Layout
 
 DYING = """
 import os, sys
@@ -75,3 +82,33 @@ def test_a_draft_of_another_format_is_removed_as_well(run: Run, untrained: Path,
     assert list(tmp_path.rglob("*.lcageo-draft"))
     assert run(*batch).code == 0
     assert not list(tmp_path.rglob("*.lcageo-draft"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_detector_of_another_program_goes_on_where_it_was_stopped(
+    run: Run, tmp_path: Path, how: signal.Signals
+) -> None:
+    rng = np.random.default_rng(0)
+    cells = {(int(x), int(y)): int(label) for x, y, label in rng.integers((0, 0, 0), (250, 250, 3), (300, 3))}
+    pixels = coloured(2000, 2000, [(x, y, label) for (x, y), label in cells.items()])
+    write_scene(tmp_path / "scene.tif", pixels, tiled=True, compress="deflate")
+    write_detector(tmp_path / "a.onnx", Layout.ULTRALYTICS)
+    words = ("detect", "scene.tif", "--model", "a.onnx", "--batch", "1")
+    whole = run(*words, "-o", "whole.geojson")
+    assert whole.code == 0, whole.err
+    command = [sys.executable, "-m", "lcageo", *words, "-o", "found.geojson", "--progress", "json"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as stopped:
+        assert stopped.stderr is not None
+        for line in stopped.stderr:
+            event = json.loads(line)
+            if event.get("phase") == "tiles" and event["done"]:
+                break
+        stopped.send_signal(how)
+        stopped.communicate(timeout=600)
+    assert stopped.returncode == (130 if how is signal.SIGINT else -how)
+    assert not (tmp_path / "found.geojson").exists()
+    again = run(*words, "-o", "found.geojson")
+    assert again.code == 0 and "resumes after" in again.err, again.err
+    one, other = (geopandas.read_file(tmp_path / f"{name}.geojson") for name in ("whole", "found"))
+    assert len(one) == len(cells)
+    assert_geodataframe_equal(one, other)

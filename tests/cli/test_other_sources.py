@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
 import shapely
 from PIL import Image
 from support.commands import Run
+from support.mapserver import map_service
+from support.onnx_detectors import coloured, write_detector
 from support.scenes import UTM, noise, write_scene
 from support.servers import served
 from support.stac_items import TIFF, write_item
 from support.tiles import LEFT, TOP, ZOOM, bounds_m, gsd_m, picture, write_tiles
+
+from lcageo.runtime.layouts import Layout
 
 
 def _area(path: Path, layer: str | None = None) -> Path:
@@ -62,6 +67,53 @@ def test_a_basemap_needs_an_area_and_then_is_a_scene(run: Run, untrained: Path, 
     assert found.crs.to_epsg() == 3857 and set(found["scene"]) == {"127.0.0.1"}
     page = run("report", address, "found.gpkg", "-o", "page.html")
     assert page.code == 2 and "save the area as a GeoTIFF" in page.err
+
+
+def test_a_web_map_service_shows_the_objects_of_its_scene(run: Run, tmp_path: Path) -> None:
+    """MapServer over a GeoTIFF, read through GDAL's definition: of the area, the same objects as in the file."""
+    cells = [(5, 5, 0), (20, 9, 1), (26, 26, 2), (50, 12, 1), (40, 60, 0)]
+    scene = write_scene(tmp_path / "scene.tif", coloured(512, 512, cells), photometric="rgb")
+    write_detector(tmp_path / "a.onnx", Layout.ULTRALYTICS)
+    area = (UTM.c, UTM.f - 128, UTM.c + 128, UTM.f)  # the upper left quarter: all cells but the last two
+    frame = geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(*area)], crs="EPSG:32633")
+    frame.to_crs(4326).to_file(tmp_path / "area.geojson")
+    with map_service(scene) as service:
+        basemap = service.definition(tmp_path / "service.xml")
+        command = ("detect", basemap, "--model", "a.onnx")
+        refused = run(*command)
+        assert refused.code == 2 and "is a basemap" in refused.err and "--bbox" in refused.err
+        bare = run("detect", f"WMS:{service.url}", "--model", "a.onnx", "--bbox", ",".join(map(repr, area)))
+        assert bare.code == 2 and "several layers, not one" in bare.err and "rio info --subdatasets" in bare.err
+        assert not service.maps()
+        outcomes = [
+            run(*command, "--bbox", ",".join(map(repr, area)), "-o", "bbox.gpkg"),
+            run(*command, "--aoi", "area.geojson", "-o", "aoi.gpkg"),
+        ]
+        maps = np.array(service.maps())
+    done = run("detect", "scene.tif", "--model", "a.onnx", "-o", "file.gpkg")
+    assert [one.code for one in (done, *outcomes)] == [0, 0, 0], [one.err for one in (done, *outcomes)]
+    assert np.allclose((maps[:, 2] - maps[:, 0]) / maps[:, 4], 0.5)  # metres a pixel: the scene's own
+    assert (maps[:, 0] <= area[2]).all() and (maps[:, 3] >= area[1]).all() and len(maps) >= 2
+    of_file = _objects(tmp_path / "file.gpkg")
+    assert len(of_file) == len(cells)
+    inside = {one for one in of_file if shapely.box(*area).contains(shapely.box(*one[1:]))}
+    assert len(inside) == 3 and _objects(tmp_path / "bbox.gpkg") == inside
+    # The area of a polygon in degrees begins at another pixel, and this detector's boxes keep to its cells of 4 m.
+    of_area = _objects(tmp_path / "aoi.gpkg")
+    assert all(any(_is_near(one, other) for other in inside) for one in of_area)
+    assert all(any(_is_near(one, other) for other in of_area) for one in inside)
+
+
+def _is_near(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return one[0] == other[0] and bool(np.allclose(one[1:], other[1:], rtol=0, atol=4))
+
+
+def _objects(path: Path) -> set[tuple[Any, ...]]:
+    """Class and bounds of each object, to a centimetre."""
+    found = geopandas.read_file(path, layer=path.stem)
+    return {
+        (name, *bounds) for name, bounds in zip(found["class"], found.bounds.round(2).to_numpy().tolist(), strict=True)
+    }
 
 
 def test_a_stac_items_id_is_in_the_record(run: Run, untrained: Path, tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
+import numpy as np
 import pyproj
 import pytest
 import rasterio
+from numpy.typing import NDArray
 from support.bright import BrightSquares, Failing, bright_card
 from support.scenes import noise, squares, write_scene
+from support.servers import FileServer, served
 
 from lcageo.config import DetectConfig
+from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError, InterruptedRunError, OutputError, SceneError
 from lcageo.inference.jobs import Job, plan_jobs
 from lcageo.inference.run import JobOutcome, check_placeable, run_jobs
@@ -69,6 +74,35 @@ def test_a_signal_ends_the_run_and_the_next_one_resumes(jobs: tuple[Job, ...]) -
     assert [outcome.result is None for outcome in sorted(rest, key=lambda one: one.job.scene)] == [
         False, True, False, False
     ]  # fmt: skip
+
+
+class Watching(BrightSquares):
+    """Waits in its first batch, for a while, until the server is asked for another file."""
+
+    def __init__(self, server: FileServer, name: str) -> None:
+        super().__init__(bright_card(64))
+        self.server, self.name = server, name
+        self.asked: bool | None = None
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+        until = time.monotonic() + 60
+        while self.asked is None:
+            found = self.name in self.server.heads()
+            self.asked = found if found or time.monotonic() > until else None
+            time.sleep(0.02)
+        return super().predict(images)
+
+
+def test_the_next_scene_on_a_server_is_opened_while_one_runs(tmp_path: Path, jobs: tuple[Job, ...]) -> None:
+    with served(tmp_path) as server:
+        scenes = [server.url(Path(job.scene).name) for job in jobs]
+        runner = LocalRunner(watching := Watching(server, "/1.tif"), 1)
+        outcomes = run_all(plan_jobs(scenes, [tmp_path / "there"], None, overwrite=False), runner)
+        assert watching.asked
+        assert server.heads().count("/3.tif") == 1
+    assert [outcome.job.scene for outcome in outcomes] == scenes
+    assert [isinstance(outcome.error, SceneError) for outcome in outcomes] == [False, True, False, False]
+    assert [outcome.result and outcome.result.objects for outcome in outcomes] == [1, None, 1, 1]
 
 
 def test_warnings_stay_with_their_scene(tmp_path: Path) -> None:

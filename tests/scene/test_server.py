@@ -82,11 +82,12 @@ def test_an_outage_ends_reading_after_some_tiles(folder: Path) -> None:
     with served(folder, "unavailable", good=1) as files, open_scene(files.url("a.tif")) as scene:
         grid = plan_tiles(600, 600, 64, 8)
         reader = TileReader(scene, IDENTITY, None, 64, (0, 0, 0))
-        order = reading_order(scene.info, grid, np.arange(len(grid)), 2)
+        later = np.arange(len(grid) // 2, len(grid))  # the first ones came with the header
+        order = reading_order(scene.info, grid, later, 2)
         read = []
         with pytest.raises(ServerError, match="503"):
             read += filter(None, read_ahead(reader, grid, order, ahead=4))
-        assert len(read) < OUTAGE + 4 < len(grid)
+        assert len(read) < OUTAGE + 4 < len(later)
         assert all(is_outage(image) for _, image in read if isinstance(image, SceneError))
         with pytest.raises(ServerError, match="503"):
             sample_scene(scene)

@@ -44,6 +44,17 @@ def test_images_are_held_out_without_validation_data(tmp_path: Path) -> None:
     assert "2 images of 20 held out" in said and "--val" in said
 
 
+def test_classes_may_be_named_as_the_labels_or_as_the_map_has_them(tmp_path: Path) -> None:
+    labels = write_shapes(tmp_path / "a.json", count=20)
+    first = read_coco(labels).classes[0]
+    (tmp_path / "map.toml").write_text(f'[classes]\nthing = ["{first}"]\n')
+    for classes in ((first,), ("thing",)):
+        config = TrainConfig(data=(str(labels),), classes=classes, class_map=str(tmp_path / "map.toml"))
+        data = load_training_data(config, strict=False, warn=lambda text: None)
+        assert data.train.classes == data.val.classes == ("thing",)
+        assert sum(map(len, data.train.annotations)) > 0
+
+
 def test_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
     labelled = read_coco(write_shapes(tmp_path / "a.json", count=20))
 

@@ -34,6 +34,7 @@ from lcageo.data.formats.coco_fields import (
 from lcageo.data.formats.coco_shapes import box_of_shape
 from lcageo.data.formats.image_files import ImageFinder
 from lcageo.data.formats.json_lines import record_lines
+from lcageo.data.formats.unread import way_out
 from lcageo.data.images import image_size
 from lcageo.errors import DataError
 
@@ -98,7 +99,8 @@ def _load(path: Path) -> tuple[str, dict[str, list[Any]]]:
     if not isinstance(content, dict) or not all(
         isinstance(content.get(key), list) for key in ("images", "categories", "annotations")
     ):
-        raise DataError(f"'{path}' is not a COCO file, which is an object with lists images, categories, annotations")
+        what = way_out(path) or "that is an object with lists images, categories, annotations"
+        raise DataError(f"'{path}' is not a COCO file; {what}")
     return text, content
 
 

@@ -12,7 +12,7 @@ from lcageo.data.formats.layout import Reading, read_parts, split_of, splits_of
 from lcageo.errors import DataError
 
 _LISTS = (b'"images"', b'"annotations"', b'"categories"')
-_OTHERS = ("captions", "person_keypoints", "stuff", "panoptic")
+_OTHERS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 """How COCO names files of other tasks than detection, which have the same lists."""
 
 

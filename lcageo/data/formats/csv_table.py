@@ -11,6 +11,7 @@ from lcageo.data.annotations import Box, LabelledSet, ObjectList, ProblemKind, S
 from lcageo.data.formats.image_files import ImageFinder, is_image
 from lcageo.data.formats.label_text import numbers
 from lcageo.data.formats.layout import Reading, SetBuilder, read_parts, split_of, splits_of
+from lcageo.data.formats.unread import way_out
 from lcageo.errors import DataError
 
 _IMAGE = ("image_path", "image", "filename", "file_name", "file", "image_name", "img", "path", "image_id")
@@ -184,9 +185,8 @@ def _columns(path: Path, rows: Sequence[Sequence[str]]) -> _Columns:
     box = edges if None not in edges else sides
     if image is None or label is None or None in box:
         lacks = ["image"] * (image is None) + ["label"] * (label is None) + ["x1, y1, x2, y2"] * (None in box)
-        raise DataError(
-            f"'{path}' has no column for {', '.join(lacks)} among {', '.join(rows[0])}; name them {_CLASSES_HINT}"
-        )
+        instead = way_out(path) or f"name them {_CLASSES_HINT}"
+        raise DataError(f"'{path}' has no column for {', '.join(lacks)} among {', '.join(rows[0])}; {instead}")
     x1, y1, x2, y2 = (place for place in box if place is not None)
     return _Columns(image, label, (x1, y1, x2, y2), has_sides=None in edges)
 

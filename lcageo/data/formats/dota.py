@@ -23,10 +23,7 @@ _FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annf
 def is_dota(path: Path) -> bool:
     """Whether a folder has labels as DOTA has them."""
     words = _words(first_words(path)) if path.is_dir() else []
-    try:
-        return len(words) in (9, 10) and len(numbers(words[:8])) == 8 and not words[8].isdecimal()
-    except DataError:
-        return False
+    return len(words) >= 9 and all(map(_is_number, words[:8])) and not _is_number(words[8])
 
 
 def dota_splits(path: Path, images: Path | None = None) -> tuple[SplitName, ...]:
@@ -89,22 +86,32 @@ def _add_lines(builder: SetBuilder, objects: ObjectList, text: Path) -> bool:
             continue
         words = _words(line.words)
         try:
-            if len(words) not in (9, 10):
+            if len(words) < 9:
                 raise DataError(f"has {len(words)} values, not four corners, a class name and a mark of difficulty")
             values = numbers(words[:8])
-            difficult = len(words) == 10 and numbers(words[9:])[0] != 0
+            has_mark = len(words) > 9 and _is_number(words[-1])
+            name = " ".join(words[8:-1] if has_mark else words[8:])  # some tools write names with spaces
+            difficult = has_mark and float(words[-1]) != 0
         except DataError as error:
             builder.unread(objects, ProblemKind.BROKEN_RECORD, text, f"line {line.number}", str(error))
             continue
         xs, ys = values[::2], values[1::2]
         box = min(xs), min(ys), max(xs), max(ys)
-        builder.add_object(objects, words[8], box, text, f"line {line.number}", difficult)
+        builder.add_object(objects, name, box, text, f"line {line.number}", difficult)
     return True
 
 
 def _words(words: Sequence[str]) -> list[str]:
     """The words of a line, which some tools separate by commas."""
     return [word for part in words for word in part.split(",") if word]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        numbers([word])
+    except DataError:
+        return False
+    return True
 
 
 def _gsd_m(text: str) -> float | None:

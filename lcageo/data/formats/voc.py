@@ -131,14 +131,18 @@ def voc_object(node: Node) -> VocObject:
 
 
 def _bounds(shape: Node) -> Box:
-    """The bounds of a polygon (x1, y1, x2 ...), of four corners (DIOR-R), or of a turned box (roLabelImg)."""
+    """The bounds of a polygon (x1, y1, x2 ..., LabelMe's points), of corners (DIOR-R) or a turned box (roLabelImg)."""
     tags = {child.tag for child in shape.children}
     if "cx" in tags:
         x, y, width, height, angle = (shape.number(tag) for tag in ("cx", "cy", "w", "h", "angle"))
         across = (abs(width * math.cos(angle)) + abs(height * math.sin(angle))) / 2
         down = (abs(width * math.sin(angle)) + abs(height * math.cos(angle))) / 2
         return x - across, y - down, x + across, y + down
-    xs, ys = ([shape.number(child.tag) for child in shape.children if child.tag.startswith(axis)] for axis in "xy")
+    points = [child for child in shape.children if child.tag == "pt"] or [shape]
+    xs, ys = (
+        [point.number(one.tag) for point in points for one in point.children if one.tag.startswith(axis)]
+        for axis in "xy"
+    )
     if not xs or len(xs) != len(ys):
         raise DataError(f"<{shape.tag}> has no pairs of coordinates")
     return min(xs), min(ys), max(xs), max(ys)

@@ -11,9 +11,12 @@ from lcageo.data.annotations import Box, LabelledSet, ProblemKind, SplitName
 from lcageo.data.formats.image_files import ImageFinder
 from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
 from lcageo.data.formats.voc import Node, VocObject, read_voc, voc_object, voc_size
+from lcageo.data.images import is_file
 from lcageo.errors import DataError
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs")
+_LISTED = re.compile(r"(.+?)(?:\s+-?[01])?")
+"""A line of a list: the image's name, which may have spaces, and in lists of one class whether it occurs."""
 _SNIFFED = 50
 """Number of XML files that are looked into to recognise the format."""
 
@@ -42,22 +45,39 @@ def read_voc_folder(path: Path, split: SplitName, reading: Reading) -> LabelledS
         DataError: if strict and a record is broken.
         UsageError: if defusedxml is not installed.
     """
-    return read_parts(
-        path, _parts(path), split, lambda files, name: _read(path, files, name, reading), shares_classes=True
-    )
+    parts = _parts(path)
+    records = {file: _record(file) for files in parts.values() for file in files}
+    # One answer for all splits: a split without an object at the border cannot tell.
+    shift = _first_pixel(root for root in records.values() if isinstance(root, Node))
+
+    def read(files: Sequence[Path], name: str) -> LabelledSet:
+        return _read(path, {file: records[file] for file in files}, name, reading, shift)
+
+    return read_parts(path, parts, split, read, shares_classes=True)
 
 
-def _read(path: Path, files: Sequence[Path], name: str, reading: Reading) -> LabelledSet:
+def _record(file: Path) -> Node | DataError:
+    """The record in a file, or why it cannot be read."""
+    try:
+        return read_voc(file)
+    except DataError as error:
+        return error
+
+
+def _read(
+    path: Path, records: Mapping[Path, Node | DataError], name: str, reading: Reading, shift: float
+) -> LabelledSet:
     builder = SetBuilder(name)
     finder = ImageFinder(_image_folders(path) if reading.images is None else [reading.images])
     roots: dict[Path, Node] = {}
-    for file in files:
-        try:
-            roots[file] = read_voc(file)
-        except DataError as error:
-            builder.problem(ProblemKind.BROKEN_RECORD, file, "", f"{error}; image skipped")
-    objects = {file: _objects(root) for file, root in roots.items()}
-    shift = _first_pixel(one for found in objects.values() for one in found.values())
+    without = []
+    for file, record in records.items():
+        if isinstance(record, Node):
+            roots[file] = record
+        elif not is_file(file) and (image := finder.of_stem(file.stem, ())) is not None:
+            without.append(image)  # some tools write no record for an image without objects
+        else:
+            builder.problem(ProblemKind.BROKEN_RECORD, file, "", f"{record}; image skipped")
     named = set()
     for file, root in roots.items():
         image = _image(file, root, finder)
@@ -68,25 +88,19 @@ def _read(path: Path, files: Sequence[Path], name: str, reading: Reading) -> Lab
             builder.problem(ProblemKind.DUPLICATE_IMAGE, file, "", f"'{image}' has another record; this one skipped")
         else:
             named.add(image)
-            _add(builder, file, root, image, objects[file], shift)
+            _add(builder, file, root, image, shift)
     if shift:
         builder.saved["records that count pixels from 0, not from 1 as VOC does"] = len(roots)
-    unlabelled = [one for one in finder.all() if one not in named] if reading.images is None else []
-    if unlabelled and len(_parts(path)) == 1:
-        what = f"images without a record that can be read: {len(unlabelled):,}, such as '{unlabelled[0]}'; left out"
+    if reading.images is None and len(_parts(path)) == 1:
+        without = [one for one in finder.all() if one not in named]
+    if without:
+        what = f"images without a record that can be read: {len(without):,}, such as '{without[0]}'; left out"
         builder.problem(ProblemKind.NO_RECORD, path, "", what)
     return builder.built(path, reading.strict)
 
 
-def _add(
-    builder: SetBuilder,
-    file: Path,
-    root: Node,
-    image: Path,
-    found: Mapping[int, VocObject | DataError],
-    shift: float,
-) -> None:
-    """Adds the image of one record; `found` holds its objects, or why they cannot be read, by their position."""
+def _add(builder: SetBuilder, file: Path, root: Node, image: Path, shift: float) -> None:
+    """Adds the image of one record."""
     size = None
     try:
         size = voc_size(root)
@@ -95,11 +109,12 @@ def _add(
     objects = builder.open(image, file, size)
     if objects is None:
         return
-    nodes = [node for node in root.children if node.tag == "object"]
-    for number, one in found.items():
-        where = f"line {nodes[number].line}, object {number + 1}"
-        if isinstance(one, DataError):
-            builder.unread(objects, ProblemKind.BROKEN_RECORD, file, where, str(one))
+    for number, node in enumerate(_object_nodes(root), 1):
+        where = f"line {node.line}, object {number}"
+        try:
+            one = voc_object(node)
+        except DataError as error:
+            builder.unread(objects, ProblemKind.BROKEN_RECORD, file, where, str(error))
             continue
         if one.shape:
             builder.saved["boxes from the bounds of polygons or turned boxes"] += 1
@@ -107,20 +122,24 @@ def _add(
     builder.add(image, objects)
 
 
-def _objects(root: Node) -> dict[int, VocObject | DataError]:
-    found: dict[int, VocObject | DataError] = {}
-    for number, node in enumerate(node for node in root.children if node.tag == "object"):
-        try:
-            found[number] = voc_object(node)
-        except DataError as error:
-            found[number] = error
-    return found
+def _object_nodes(root: Node) -> list[Node]:
+    """The objects, without those that LabelMe keeps as deleted."""
+    nodes = [node for node in root.children if node.tag == "object"]
+    return [
+        node for node in nodes if not any(one.tag == "deleted" and node.text("deleted") == "1" for one in node.children)
+    ]
 
 
-def _first_pixel(objects: Iterable[VocObject | DataError]) -> float:
+def _first_pixel(roots: Iterable[Node]) -> float:
     """How far boxes have to be shifted: by a pixel if one begins at 0, which a count from 1 does not have."""
-    starts = (min(one.box[:2]) for one in objects if isinstance(one, VocObject) and not one.shape)
-    return 1.0 if any(-1.0 <= start < -0.5 for start in starts) else 0.0
+    for node in (node for root in roots for node in _object_nodes(root)):
+        try:
+            one = voc_object(node)
+        except DataError:
+            continue  # reported where its image is added
+        if not one.shape and -1.0 <= min(one.box[:2]) < -0.5:
+            return 1.0
+    return 0.0
 
 
 def _shifted(one: VocObject, shift: float) -> Box:
@@ -156,7 +175,8 @@ def _parts(path: Path) -> dict[SplitName | None, list[Path]]:
     by_stem = {file.stem: file for file in files}
     parts: dict[SplitName | None, list[Path]] = {}
     for split, file in existing.items():
-        stems = dict.fromkeys(line.split()[0] for line in file.read_text("utf-8").splitlines() if line.strip())
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        stems = dict.fromkeys(_LISTED.fullmatch(line)[1] for line in lines)  # type: ignore[index]  # matches any line
         parts[split] = [by_stem.get(Path(stem).name, path / "Annotations" / f"{stem}.xml") for stem in stems]
     return parts
 

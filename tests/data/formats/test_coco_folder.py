@@ -51,7 +51,8 @@ def test_annotations_beside_folders_of_images_as_coco_has_them(tmp_path: Path) -
         images(tmp_path / part, [name])
         (tmp_path / part / f"{name}.png").rename(tmp_path / part / "same.png")
         write(tmp_path / "annotations" / f"instances_{part}.json", [name], "same.png")
-        write(tmp_path / "annotations" / f"person_keypoints_{part}.json", [name])
+        for other in ("person_keypoints", "image_info", "stuff"):  # Datumaro 1.13 (format coco) writes these, too
+            write(tmp_path / "annotations" / f"{other}_{part}.json", [name])
         (tmp_path / "annotations" / f"captions_{part}.json").write_text('{"images": [], "annotations": []}')
     assert coco_splits(tmp_path) == (TRAIN, VAL)
     for split, name, part in ((TRAIN, "a", "train2017"), (VAL, "b", "val2017")):

@@ -44,6 +44,20 @@ def test_splits_are_folders_and_share_their_classes(tmp_path: Path, folder: str)
     assert seen(val) == {"b": BOXES["b"]} and val.classes == ("car", "ship")
 
 
+def test_class_names_may_have_spaces_as_datumaro_writes_them(tmp_path: Path) -> None:
+    """Datumaro 1.13 (format dota): train/images, train/labelTxt, two decimals, names as they are."""
+    images(tmp_path / "train" / "images")
+    (tmp_path / "train" / "labelTxt").mkdir()
+    for name, lines in LINES.items():
+        text = lines.replace("ship", "Schiff ü 2").replace("car", "storage tank")
+        (tmp_path / "train" / "labelTxt" / f"{name}.txt").write_text(text, "utf-8")
+    assert is_dota(tmp_path)
+    read = read_dota(tmp_path, TRAIN, Reading(strict=True))
+    names = {"ship": "Schiff ü 2", "car": "storage tank"}
+    assert seen(read) == {image: [(names[label], box) for label, box in boxes] for image, boxes in BOXES.items()}
+    assert read.annotations[0].difficult.tolist() == [False, True]
+
+
 def test_broken_lines_are_named_and_unlabelled_images_left_out(tmp_path: Path) -> None:
     images(tmp_path / "images", ["a", "b", "c"])
     (tmp_path / "labelTxt").mkdir()

@@ -57,6 +57,38 @@ def test_lists_of_names_are_splits_that_share_their_classes(tmp_path: Path) -> N
     assert val.classes == ("car", "ship") and val.annotations[0].labelled_classes == (0, 1)
 
 
+def test_lists_may_have_names_with_spaces_and_images_without_a_record(tmp_path: Path) -> None:
+    """Datumaro 1.13 (format voc): names in lists as they are, and no record for an image without objects."""
+    images(tmp_path / "JPEGImages", ["a", "b", "c"])
+    records(tmp_path / "Annotations")
+    for file in [*tmp_path.rglob("b.png"), *tmp_path.rglob("b.xml")]:
+        file.rename(file.with_name(f"with space ü 2{file.suffix}"))
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nc\n")
+    (lists / "val.txt").write_text("with space ü 2\n", "utf-8")
+    train = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    val = read_voc_folder(tmp_path, VAL, Reading(strict=True))
+    assert seen(train) == {"a": BOXES["a"]} and seen(val) == {"with space ü 2": BOXES["b"]}
+    assert [problem.kind for problem in train.problems] == [ProblemKind.NO_RECORD]
+
+
+def test_labelmes_records_give_the_bounds_of_their_points(tmp_path: Path) -> None:
+    """Datumaro 1.13 (format label_me), after LabelMe's web tool: points, and objects marked as deleted."""
+    images(tmp_path / "Images" / "default", ["a"])
+    objects = ""
+    for label, (x1, y1, x2, y2) in [*BOXES["a"], ("gone", (1.0, 1.0, 5.0, 5.0))]:
+        corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+        points = "".join(f"<pt><x>{x:.2f}</x><y>{y:.2f}</y></pt>" for x, y in corners)
+        deleted = int(label == "gone")
+        objects += f"<object><name>{label}</name><deleted>{deleted}</deleted><polygon>{points}</polygon></object>"
+    (tmp_path / "Annotations" / "default").mkdir(parents=True)
+    size = "<imagesize><nrows>30</nrows><ncols>40</ncols></imagesize>"
+    text = f"<annotation><filename>a.png</filename>{size}{objects}</annotation>"
+    (tmp_path / "Annotations" / "default" / "a.xml").write_text(text)
+    assert seen(read_voc_folder(tmp_path, TRAIN, Reading(strict=True))) == {"a": BOXES["a"]}
+
+
 def test_folders_of_roboflow_are_splits_even_with_equal_names(tmp_path: Path) -> None:
     for split, name in (("train", "a"), ("valid", "b")):
         images(tmp_path / split, [name])
@@ -76,6 +108,16 @@ def test_records_that_count_from_zero_are_recognised_for_the_whole_set(tmp_path:
     read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
     assert seen(read) == {"a": BOXES["a"], "b": [("ship", (0.0, 6.0, 15.0, 16.0))]}
     assert "records that count pixels from 0, not from 1 as VOC does: 2" in str(read.problems[0])
+
+
+def test_all_splits_count_from_the_pixel_that_one_of_them_shows(tmp_path: Path) -> None:
+    """Only b has an object at the border, after the shift of its box; a is of another split."""
+    for split, name in (("train", "b"), ("valid", "a")):
+        images(tmp_path / split, [name])
+        records(tmp_path / split, [name], first=0)
+    edge = voc_xml("<filename>b.png</filename>", voc_object("ship", (0, 6, 15, 16)))
+    (tmp_path / "train" / "b.xml").write_text(edge)
+    assert seen(read_voc_folder(tmp_path, VAL, Reading(strict=True))) == {"a": BOXES["a"]}
 
 
 def test_what_can_be_read_otherwise_is_counted(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Detection in scenes behind HTTP, with a delay for each request, compared with the same files on the disk.
+
+    python tests/benchmarks/object_store.py [--side 4096] [--delays 0 30 100] [--runs 3] [--survey 50] [-- OPTIONS]
+
+Whole processes: `lcageo detect` of a cloud-optimized GeoTIFF, or, with --survey, `lcageo batch` of so many small ones.
+The server is a process of this machine, so bandwidth is not the limit. Requests and bytes are counted by the server;
+`rounds` is how often a request was waited for if those under way at the same time count as one. The runs of all places
+take turns, and the shortest time of each counts. What follows `--` is given to the command, such as `--model NAME`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import rasterio.shutil
+from scenes_to_time import ROOT, write_scene
+
+sys.path.insert(0, str(ROOT / "tests"))
+from support.servers import FileServer, served
+
+BUILD = ROOT / "build" / "benchmarks"
+SMALL_SIDE = 1000
+
+
+def write_cog(side: int) -> Path:
+    """A cloud-optimized scene, alone in a folder; an existing one is kept."""
+    path = BUILD / f"object_store_{side}" / "scene.tif"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        options = {"COMPRESS": "JPEG", "QUALITY": 88, "BIGTIFF": "IF_SAFER"}
+        rasterio.shutil.copy(write_scene(BUILD / f"scene_{side}.tif", side), part, driver="COG", **options)
+        part.replace(path)
+    return path
+
+
+def write_survey(count: int) -> Path:
+    """A folder of so many copies of a small cloud-optimized scene."""
+    folder = BUILD / f"object_store_survey_{count}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        shutil.copyfile(write_cog(SMALL_SIDE), folder / f"{number:04}.tif")
+    return folder
+
+
+def command(scenes: Sequence[str], survey: bool, options: Sequence[str]) -> list[str]:
+    """What is timed: one scene to a layer, or a list of scenes to a folder, which is made anew."""
+    own = [sys.executable, "-m", "lcageo"]
+    if not survey:
+        output = BUILD / "object_store.gpkg"
+        return [*own, "detect", *scenes, "-o", str(output), "--overwrite", "-q", *options]
+    out, listed = BUILD / "object_store_results", BUILD / "object_store.txt"
+    shutil.rmtree(out, ignore_errors=True)
+    listed.write_text("\n".join(scenes))
+    return [*own, "batch", str(listed), "--out", str(out), "-q", *options]
+
+
+def counted(server: FileServer, delay_s: float, runs: int) -> str:
+    """Requests for headers and content, rounds, megabytes and repeated bytes, for each run."""
+    heads, ranges = len(server.heads()), server.ranges()
+    repeated = 0
+    for path in {path for path, _, _ in ranges}:
+        edges = np.array([(first, end) for other, first, end in ranges if other == path])
+        times = np.zeros(edges.max() + 1, np.int32)
+        np.add.at(times, edges[:, 0], 1)
+        np.add.at(times, edges[:, 1], -1)
+        repeated += int(np.maximum(times.cumsum() - runs, 0).sum())
+    fetched = sum(end - first for _, first, end in ranges)
+    rounds = f"{server.waited_s() / delay_s / runs:.0f}" if delay_s else ""
+    return f"{heads / runs:>7.0f}{len(ranges) / runs:>7.0f}{rounds:>8}{fetched / runs / 1e6:>9.2f}{repeated:>10,}"
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=4096, help="of the scene, pixels")
+    parser.add_argument("--delays", type=int, nargs="+", default=[0, 30, 100], help="milliseconds a request")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--survey", type=int, metavar="COUNT", help=f"scenes of {SMALL_SIDE} x {SMALL_SIDE} pixels")
+    parser.add_argument("options", nargs="*", help="of the command, after --")
+    arguments = parser.parse_args()
+    is_survey = arguments.survey is not None
+    folder = write_survey(arguments.survey) if is_survey else write_cog(arguments.side).parent
+    files = sorted(folder.glob("*.tif"))
+    print(f"{len(files)} scene(s), {sum(file.stat().st_size for file in files) / 1e6:.2f} MB in all")
+    with ExitStack() as stack:
+        servers = [stack.enter_context(served(folder, delay_s=delay / 1000)) for delay in arguments.delays]
+        places = [[str(file) for file in files], *([one.url(file.name) for file in files] for one in servers)]
+        seconds = [float("inf")] * len(places)
+        for _ in range(arguments.runs):
+            for number, scenes in enumerate(places):
+                asked = command(scenes, is_survey, arguments.options)
+                started = time.perf_counter()
+                subprocess.run(asked, check=True, stdout=subprocess.DEVNULL)
+                seconds[number] = min(seconds[number], time.perf_counter() - started)
+        print(f"{'':<14}{'s':>8}{'of local':>10}{'HEAD':>7}{'GET':>7}{'rounds':>8}{'MB':>9}{'repeated':>10}")
+        print(f"{'local':<14}{seconds[0]:>8.2f}{1.0:>10.2f}")
+        for server, delay, time_s in zip(servers, arguments.delays, seconds[1:], strict=True):
+            row = counted(server, delay / 1000, arguments.runs)
+            print(f"{f'HTTP, {delay} ms':<14}{time_s:>8.2f}{time_s / seconds[0]:>10.2f}{row}")
+        for log in folder.glob("requests-*"):
+            log.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -18,8 +17,6 @@ import pyproj
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from lcageo.errors import SceneError, ServerError
@@ -29,7 +26,8 @@ from lcageo.scene.basemap import clipped
 from lcageo.scene.describe import describe
 from lcageo.scene.located import SceneSource, locate
 from lcageo.scene.opening import GDAL_ERRORS, open_dataset
-from lcageo.scene.server import ANSWERS, remedy, retried, told
+from lcageo.scene.resampling import halved, is_fractional, margin, read_bands, read_unmasked
+from lcageo.scene.server import ANSWERS, in_time, remedy, retried, told
 from lcageo.scene.sources import Sources
 
 NODATA_MAGNITUDE = 1e37
@@ -38,8 +36,6 @@ CLOSING_S = 10.0
 """How long closing a scene waits for a read that is under way: a server may be waited for much longer."""
 _BUSY: list[Any] = []
 """Handles that were read from when their scenes were closed: never closed, as GDAL would crash."""
-SPARE = 8
-"""Pixels per side that are copied for one of the result, at most, where GDAL must not resample itself."""
 
 
 class Scene:
@@ -137,11 +133,11 @@ class Scene:
     def _read(
         self, window: Window, shape: tuple[int, int], settings: Mapping[str, str]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        left, top, margin = window.col_off, window.row_off, _margin(window, shape)
+        left, top, around = window.col_off, window.row_off, margin(window, shape)
         right, bottom = left + window.width, top + window.height
         try:
             with self._under_way(), self._renewed_after_errors(), rasterio.Env(**settings):
-                self._sources.check(left - margin, top - margin, right + margin, bottom + margin)
+                self._sources.check(left - around, top - around, right + around, bottom + around)
                 ANSWERS.clear()
                 valid = self._valid(window, shape)
                 pixels = self._pixels(window, shape) if valid.any() else np.zeros((3, *shape), self.info.dtype)
@@ -215,14 +211,14 @@ class Scene:
             resampling = Resampling.nearest  # palette indices have no mean
         # If the integer part of a fractional window has the size of the result, GDAL reads that part and does not
         # resample; at twice the resolution it does.
-        finer = 2 if _is_fractional(window) and (int(window.height), int(window.width)) == shape else 1
+        finer = 2 if is_fractional(window) and (int(window.height), int(window.width)) == shape else 1
         finer_shape = (len(wanted), shape[0] * finer, shape[1] * finer)
         if self.info.ignores_alpha and resampling is not Resampling.nearest:
-            pixels = _read_unmasked(self._dataset(), wanted, window, finer_shape, resampling)
+            pixels = read_unmasked(self._dataset(), wanted, window, finer_shape, resampling)
         else:
-            pixels = _read_bands(self._dataset(), wanted, window, finer_shape, resampling)
+            pixels = read_bands(self._dataset(), wanted, window, finer_shape, resampling)
         if finer > 1:
-            pixels = _halved(pixels, mean=self._lookup is None)
+            pixels = halved(pixels, mean=self._lookup is None)
         if self._lookup is not None:
             return np.moveaxis(self._lookup[pixels[0]], -1, 0)  # (3, h, w)
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
@@ -236,13 +232,17 @@ class Scene:
             valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
         if alpha is not None and mask == "nodata":
             # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
-            values = _read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
+            values = read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
             valid &= (values != self.info.nodata).any(axis=0)
         elif mask in ("nodata", "mask"):
             valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
         if self._holes is not None:
             valid &= ~self._holes[dataset.read(self.info.bands[0], window=window, out_shape=shape)]
         return valid
+
+    def take_handle(self) -> None:
+        """Makes the handle that the scene was opened with this thread's, after the thread that opened it has ended."""
+        self._local.dataset, self._local.process = self._handles[0], os.getpid()
 
     def _dataset(self) -> Any:
         if getattr(self._local, "process", None) != os.getpid() or not hasattr(self._local, "dataset"):
@@ -262,9 +262,15 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None, crs: str | 
 
     Raises:
         SceneError: if it is missing, not a raster, or has no bands.
+        ServerError: if its server does not deliver it, or not in time.
         UsageError: if `bands` names a band that it does not have, or the CRS is unknown.
     """
-    return Scene(locate(str(path)), bands, crs)
+    source = locate(str(path))
+    if not is_remote(source.address):
+        return Scene(source, bands, crs)
+    scene = in_time(lambda: Scene(source, bands, crs), f"scene '{source.name}'")
+    scene.take_handle()
+    return scene
 
 
 def open_basemap(
@@ -294,61 +300,3 @@ def _masking_band(source: SceneSource, dataset: Any) -> int | None:
     # A handle of its own: errors that GDAL reports only once are left to the dataset that is used.
     with open_dataset(source.address, source.name) as fresh:
         return None if is_picture(fresh, band) else band
-
-
-def _read_bands(
-    dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
-) -> NDArray[Any]:
-    """Bands of a window in one type, which holds the values of all: those of a VRT may differ in theirs."""
-    if len({dataset.dtypes[band - 1] for band in bands}) == 1:
-        return np.asarray(dataset.read(bands, window=window, out_shape=out_shape, resampling=resampling))
-    options = {"window": window, "out_shape": out_shape[1:], "resampling": resampling}
-    read = [dataset.read(band, **options) for band in bands]  # together, rasterio refuses them
-    return np.stack(read).astype(np.result_type(*read))
-
-
-def _read_unmasked(
-    dataset: Any, bands: list[int], window: Window, out_shape: tuple[int, int, int], resampling: Resampling
-) -> NDArray[Any]:
-    """What `dataset.read` would give if the file had no alpha band: GDAL leaves pixels out of means where that is 0.
-
-    The window is copied, at up to SPARE times the size of the result, into a dataset in memory and resampled there.
-    """
-    left, top = math.floor(window.col_off), math.floor(window.row_off)
-    width = math.ceil(window.col_off + window.width) - left
-    height = math.ceil(window.row_off + window.height) - top
-    columns, rows = min(width, SPARE * out_shape[2]), min(height, SPARE * out_shape[1])
-    whole = Window(left, top, width, height)
-    copied = _read_bands(dataset, bands, whole, (len(bands), rows, columns), Resampling.nearest)
-    across, down = columns / width, rows / height
-    part = Window(
-        (window.col_off - left) * across, (window.row_off - top) * down, window.width * across, window.height * down
-    )
-    profile = {"driver": "GTiff", "width": columns, "height": rows, "count": len(bands), "photometric": "minisblack"}
-    with warnings.catch_warnings(), MemoryFile() as memory:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with memory.open(**profile, dtype=copied.dtype, alpha="unspecified") as plain:
-            plain.write(copied)
-        with memory.open() as plain:
-            return np.asarray(plain.read(window=part, out_shape=out_shape, resampling=resampling))
-
-
-def _is_fractional(window: Window) -> bool:
-    return any(float(value) != int(value) for value in (window.col_off, window.row_off, window.width, window.height))
-
-
-def _margin(window: Window, shape: tuple[int, int]) -> float:
-    """Pixels around a window that its interpolated or averaged pixels may depend on."""
-    if not _is_fractional(window) and (window.height, window.width) == shape:
-        return 0.0
-    return 2.0 * max(1.0, float(window.width) / shape[1], float(window.height) / shape[0])
-
-
-def _halved(pixels: NDArray[Any], mean: bool) -> NDArray[Any]:
-    """(n, 2h, 2w) to (n, h, w): means of 2 x 2 pixels in the same dtype; for palette indices, the first of each."""
-    if not mean:
-        return pixels[:, ::2, ::2]
-    bands, height, width = pixels.shape
-    means = pixels.reshape(bands, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float64)
-    rounded = np.rint(means) if np.issubdtype(pixels.dtype, np.integer) else means
-    return np.asarray(rounded).astype(pixels.dtype)

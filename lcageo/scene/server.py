@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TypeVar
@@ -19,6 +20,8 @@ PAUSES_S = (1.0, 4.0)
 """Pauses before the second and the third attempt. GDAL itself only repeats what was answered with an error."""
 ENOUGH_S = 30.0
 """An attempt that has taken so long is not repeated: a server that is silent was waited for several times."""
+OPENING_S = 120.0
+"""Time in which a server must have delivered what opens a scene: GDAL may wait for each of forty files beside it."""
 _STATUS = re.compile(r"response_code=(\d+)|HTTP (?:error|response|status) code: (\d+)")
 _SILENCE = re.compile(r"Cannot read \d+ bytes|CURL error", re.IGNORECASE)
 """GDAL's messages when a server stops answering while a small file is opened, and when there is none."""
@@ -117,6 +120,30 @@ def retried(attempt: Callable[[Mapping[str, str]], Result]) -> Result:
                 raise
         time.sleep(pause)
     return attempt(ASKING_AGAIN)
+
+
+def in_time(work: Callable[[], Result], what: str) -> Result:
+    """The result of opening something with GDAL, which nothing can interrupt; after OPENING_S it is left to itself.
+
+    Args:
+        work: runs in a thread of its own.
+        what: is opened, as the error says.
+
+    Raises:
+        ServerError: if the time is over.
+    """
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # raised again by the one who waits
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="lcageo-open", daemon=True).start()  # a pool's threads would keep the process
+    if not wait([done], OPENING_S).done:
+        raise ServerError(f"{what} cannot be opened: {told(0)}; {remedy(0)}", 0)
+    return done.result()
 
 
 def is_outage(error: SceneError) -> bool:

@@ -12,6 +12,7 @@ from support.servers import FAULTS, served
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.scene import raster, server
+from lcageo.scene.opening import open_dataset
 from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import OUTAGE, TileReader, read_ahead
 from lcageo.scene.raster import open_scene
@@ -67,6 +68,28 @@ def test_so_is_what_fails_from_the_start(folder: Path, fault: str) -> None:
     ):
         open_scene(files.url("a.tif?sig=S3cr3t"))
     assert TOLD[fault] in str(told.value) and "S3cr3t" not in str(told.value)
+
+
+def test_opening_ends_however_many_files_a_server_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_TIME", "30")
+    monkeypatch.setattr(server, "OPENING_S", 1.0)
+    started = time.monotonic()
+    with (
+        served(folder, "stall", good=0) as files,
+        pytest.raises(ServerError, match=r"cannot be opened: the server does"),
+    ):
+        open_scene(files.url("a.tif"))
+    assert time.monotonic() - started < 15
+
+
+def test_a_scene_on_a_server_is_opened_once_by_the_thread_that_uses_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(raster, "open_dataset", lambda *a: opened.append(a) or open_dataset(*a))
+    with served(folder) as files, open_scene(files.url("a.tif")) as scene:
+        scene.read(*WINDOW)
+    assert len(opened) == 1
 
 
 def test_a_server_that_is_not_there_cannot_be_reached(folder: Path) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lcageo"
 
 GROUND = (
     "errors version config network_config detections extras geodesy palette toml nms stop database paths "
-    "plain_path layer_source remote transform calibration appearance plural tile_outcomes ranked"
+    "plain_path layer_source remote transform calibration appearance plural"
 )
 TRADES = """
     vector     ->
@@ -27,8 +27,9 @@ TRADES = """
     metrics    ->
 """
 TASKS = """
-    inference  ->
-    survey     -> inference
+    journal    ->
+    inference  -> journal
+    survey     -> inference journal
     selection  -> inference
     report     -> survey
     chips      -> inference

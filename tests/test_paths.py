@@ -15,7 +15,7 @@ from support.names import NAMES
 from support.scenes import noise, write_scene
 
 from lcageo.database import Database
-from lcageo.inference.journal import journal_path
+from lcageo.journal.journal import journal_path
 from lcageo.paths import LONGEST_NAME, is_possible, on_disk
 from lcageo.scene.raster import open_scene
 from lcageo.vector.read import open_layer

@@ -98,9 +98,9 @@ def detect(
         open_runner,
     )  # slow to import: after the options have been checked
     from lcageo.inference.jobs import plan_jobs
-    from lcageo.inference.journal import Earlier
     from lcageo.inference.run import run_jobs
     from lcageo.inference.scene import Run
+    from lcageo.journal.journal import Earlier
     from lcageo.vector.target import parse_output
 
     outputs = [parse_output(text) for text in output or []]

@@ -15,6 +15,7 @@ from lcageo.errors import DeviceError, ModelError
 from lcageo.inference.identity import absolute
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.runner import LocalRunner
+from lcageo.journal.tile_outcomes import TileOutcomes
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import Predictor, load_engine
 from lcageo.scene.edges import EdgeMask
@@ -22,7 +23,6 @@ from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import open_scene
 from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import TileGrid
-from lcageo.tile_outcomes import TileOutcomes
 from lcageo.version import __version__
 
 

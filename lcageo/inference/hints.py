@@ -8,9 +8,9 @@ import numpy as np
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import NATIVE_TOLERANCE, SERVED_PX, ScenePlan
 from lcageo.inference.scene import merged
+from lcageo.journal.journal import Journal
 from lcageo.plural import plural
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import hint_scores

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcageo.errors import UsageError
-from lcageo.inference.journal import broke_off_publishing, journal_path
+from lcageo.journal.journal import broke_off_publishing, journal_path
 from lcageo.remote import is_remote, key, public, scene_name
 from lcageo.runtime.onnx_graph import cache_folder
 from lcageo.vector.database_table import DatabaseTable, is_database

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from lcageo.config import MergeMetric
 from lcageo.detections import Detections
+from lcageo.journal.tile_outcomes import TileOutcomes
 from lcageo.nms import decided, overlap, touching_pairs
 from lcageo.scene.tiles import TileGrid
-from lcageo.tile_outcomes import TileOutcomes
 
 Index = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

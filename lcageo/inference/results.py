@@ -10,11 +10,11 @@ from PIL.Image import Image
 
 from lcageo.errors import UsageError
 from lcageo.inference.jobs import Job
-from lcageo.inference.journal import Journal
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.review import Review, review_features
 from lcageo.inference.review_form import review_qml
 from lcageo.inference.runner import Map, Warn, map_here
+from lcageo.journal.journal import Journal
 from lcageo.pictures.quicklook import LONGEST_SIDE, belonging, draw_quicklook, save_quicklook
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import north_in_picture

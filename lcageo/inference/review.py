@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.review_form import NEW_CLASS, OBJECT, TILE, VERDICT
 from lcageo.inference.scene import merged
+from lcageo.journal.journal import Journal
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import REVIEWED_SHARE
 from lcageo.scene.tiles import TileGrid

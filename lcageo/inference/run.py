@@ -16,10 +16,10 @@ from lcageo.inference.asked import open_asked
 from lcageo.inference.hints import hints
 from lcageo.inference.identity import run_identity, run_name
 from lcageo.inference.jobs import Job
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import SceneSummary
 from lcageo.inference.scene import Run, detect_planned
+from lcageo.journal.journal import Journal
 from lcageo.remote import is_remote
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import Georeference

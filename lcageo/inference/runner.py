@@ -18,6 +18,7 @@ from lcageo.config import Engine
 from lcageo.detections import Detections
 from lcageo.errors import DeviceMemoryError
 from lcageo.inference.plan import ScenePlan
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
@@ -25,7 +26,6 @@ from lcageo.scene.look import look
 from lcageo.scene.order import MAX_CACHE_BYTES, reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 
 READ_THREADS = 2
 REMOTE_THREADS = 1

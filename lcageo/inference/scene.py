@@ -16,7 +16,6 @@ from lcageo.config import DetectConfig
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, SceneError
 from lcageo.inference.identity import run_identity, run_name
-from lcageo.inference.journal import Earlier, Journal
 from lcageo.inference.merge import (
     SEAM_TOLERANCE_PX,
     Cell,
@@ -30,12 +29,13 @@ from lcageo.inference.merge import (
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, Map, TileRunner, Warn, map_here
+from lcageo.journal.journal import Earlier, Journal
+from lcageo.journal.tile_outcomes import TileOutcomes
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import hint_scores, written_scores
 from lcageo.scene.raster import Scene
 from lcageo.stop import StopRequest
-from lcageo.tile_outcomes import TileOutcomes
 from lcageo.vector.record import TileCounts
 
 

@@ -24,11 +24,11 @@ from lcageo.errors import OutputError, SceneError
 from lcageo.geodesy import WGS84
 from lcageo.inference.identity import absolute, file_identity, model_identity
 from lcageo.inference.jobs import Job, inputs_of
-from lcageo.inference.journal import Earlier
 from lcageo.inference.record import SceneSummary, model_record
 from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, Run
+from lcageo.journal.journal import Earlier
 from lcageo.remote import public
 from lcageo.scene.server import is_outage
 from lcageo.survey.joint import CountedObjects, joint_parts

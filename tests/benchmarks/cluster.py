@@ -39,14 +39,14 @@ from lcageo.detections import Detections
 from lcageo.inference import cluster
 from lcageo.inference.cluster import MAPPED, UNIT_BATCHES, ClusterRunner, cluster_runner
 from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.runner import Map, map_here
 from lcageo.inference.scene import merge
+from lcageo.journal.journal import Journal
+from lcageo.journal.tile_outcomes import TileOutcomes
 from lcageo.runtime.catalog import find_card
 from lcageo.scene.raster import open_scene
 from lcageo.scene.tiles import TileGrid, plan_tiles
-from lcageo.tile_outcomes import TileOutcomes
 from lcageo.vector.features import numbered
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget

@@ -14,7 +14,7 @@ from support.bright import PowerCutError
 from support.commands import Run
 from support.scenes import noise, write_scene
 
-from lcageo.inference.journal import journal_path
+from lcageo.journal.journal import journal_path
 from lcageo.vector.publish import Publication
 from lcageo.vector.read import open_layer
 

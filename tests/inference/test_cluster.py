@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -24,13 +25,13 @@ from lcageo.errors import DeviceError
 from lcageo.inference import cluster
 from lcageo.inference.cluster import ClusterRunner
 from lcageo.inference.cluster_worker import SceneWork
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import map_here
 from lcageo.inference.scene import merge
+from lcageo.journal.journal import Journal
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.runtime.catalog import find_card
 from lcageo.scene.raster import open_scene
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.vector.features import numbered
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
@@ -80,8 +81,6 @@ def worker(start: Start, tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
 
 
 def address(tmp_path: Path) -> str:
-    import json
-
     where = tmp_path / "scheduler.json"
     until = time.monotonic() + 60
     while not where.exists() or not where.read_text():
@@ -105,13 +104,14 @@ def one_machine(command: Callable[..., list[str]], output: Path) -> bytes:
     return output.read_bytes()
 
 
-def wait_for_tiles(output: Path, process: subprocess.Popen[str]) -> None:
-    """Waits until the journal, which its owner has locked, holds some tiles: its log grows with every batch."""
-    log = output.with_name(f".{output.name}.lcageo-journal-wal")
-    until = time.monotonic() + 120
-    while not log.exists() or log.stat().st_size < 60_000:
-        assert process.poll() is None and time.monotonic() < until, process.communicate()
-        time.sleep(0.02)
+def wait_for_tiles(process: subprocess.Popen[str]) -> None:
+    """Waits until a client with --progress json has recorded some tiles."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["done"] > 0:
+            return
+    raise AssertionError("the client ended before any tile was done")
 
 
 @pytest.mark.slow
@@ -120,8 +120,9 @@ def test_a_worker_killed_in_the_middle_only_causes_a_retry(
 ) -> None:
     whole = one_machine(command, tmp_path / "whole" / "found.geojson")
     workers = [worker(), worker()]
-    client = start(*command(tmp_path / "out" / "found.geojson", "--cluster", address(tmp_path)))
-    wait_for_tiles(tmp_path / "out" / "found.geojson", client)
+    more = ("--cluster", address(tmp_path), "--progress", "json")
+    client = start(*command(tmp_path / "out" / "found.geojson", *more))
+    wait_for_tiles(client)
     workers[0].send_signal(signal.SIGKILL)
     _, messages = client.communicate(timeout=300)
     assert client.returncode == 0, messages
@@ -134,8 +135,8 @@ def test_a_client_that_is_killed_can_be_resumed(
 ) -> None:
     whole, out = one_machine(command, tmp_path / "whole" / "found.geojson"), tmp_path / "out" / "found.geojson"
     worker()
-    client = start(*command(out, "--cluster", address(tmp_path)))
-    wait_for_tiles(out, client)
+    client = start(*command(out, "--cluster", address(tmp_path), "--progress", "json"))
+    wait_for_tiles(client)
     client.send_signal(signal.SIGKILL)
     client.wait()
     with sqlite3.connect(out.with_name(f".{out.name}.lcageo-journal")) as journal:

@@ -8,7 +8,7 @@ import pytest
 
 from lcageo.errors import UsageError
 from lcageo.inference.jobs import Job, plan_jobs
-from lcageo.inference.journal import journal_path
+from lcageo.journal.journal import journal_path
 from lcageo.vector.target import parse_output
 
 

@@ -12,9 +12,9 @@ from lcageo.config import MergeMetric
 from lcageo.detections import Detections
 from lcageo.inference import merge
 from lcageo.inference.merge import Cell, MergedPass, Merger, MergeRule, Merging, Seen, merged_cell
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.nms import nms, ranking
 from lcageo.scene.tiles import plan_tiles
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 
 Box = tuple[float, float, float, float]
 Tiles = list[tuple[Box, Detections]]

@@ -14,10 +14,10 @@ from support.scenes import squares, write_scene
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError, UsageError
 from lcageo.inference.jobs import Job, plan_jobs
-from lcageo.inference.journal import journal_path
 from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
+from lcageo.journal.journal import journal_path
 from lcageo.vector.target import FileTarget
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]

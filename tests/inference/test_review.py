@@ -16,11 +16,11 @@ from support.scenes import noise, write_scene
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.review import Review, nearest_tiles, review_features, review_scene, uncertainty
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run, detect_planned, detect_scene
+from lcageo.journal.journal import Journal
 from lcageo.runtime.catalog import find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.scene.raster import open_scene

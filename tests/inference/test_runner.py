@@ -20,9 +20,9 @@ from lcageo.inference import plan as inference_plan
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
+from lcageo.journal.tile_outcomes import TileOutcome
 from lcageo.scene import prefetch
 from lcageo.scene.raster import open_scene
-from lcageo.tile_outcomes import TileOutcome
 
 PLACES = [
     (5, 5, 20, 210),

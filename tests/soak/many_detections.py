@@ -24,12 +24,12 @@ import rasterio
 
 from lcageo.config import DetectConfig
 from lcageo.detections import Detections
-from lcageo.inference.journal import Journal
 from lcageo.inference.plan import ScenePlan
 from lcageo.inference.scene import merge
+from lcageo.journal.journal import Journal
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.scene.georef import Georeference
 from lcageo.scene.tiles import Tile, plan_tiles
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.vector.features import feature_parts
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget

@@ -15,10 +15,10 @@ from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, LcageoError
 from lcageo.inference.jobs import plan_jobs
-from lcageo.inference.journal import Earlier
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Progress, Run
+from lcageo.journal.journal import Earlier
 
 
 class BrightPart:

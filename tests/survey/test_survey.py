@@ -285,6 +285,6 @@ def test_a_failure_to_write_leaves_the_older_layer(
 
     run(flight, tmp_path / "out")
     before = files(tmp_path / "out" / "scenes")
-    monkeypatch.setattr("lcageo.vector.objects.write_layer", full)
+    monkeypatch.setattr("lcageo.vector.objects.write_encoded", full)
     assert {record.state for record in run(flight, tmp_path / "out", force=True)[1]} == {State.FAILED}
     assert files(tmp_path / "out" / "scenes") == before

@@ -14,7 +14,7 @@ from support.qgis_runs import Qgis
 from support.readers import qgis_opens, read_layer
 from support.scenes import UTM, noise, write_scene
 
-from lcageo.inference.journal import journal_path
+from lcageo.journal.journal import journal_path
 
 
 def test_it_writes_layers_that_open_with_their_style(searched: Path, qgis: Qgis) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lcageo import ranked
 from lcageo.database import Database
 from lcageo.detections import Detections
 from lcageo.errors import DamagedError
+from lcageo.journal import ranked
+from lcageo.journal.ranked import RankedObjects
 from lcageo.nms import ranking
-from lcageo.ranked import RankedObjects
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcageo.detections import Detections
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 
 
 def some_tiles(seed: int) -> list[TileOutcome]:

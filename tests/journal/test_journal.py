@@ -22,19 +22,19 @@ from numpy.typing import NDArray
 from support.bright import BrightSquares, Failing, PowerCutError
 from support.scenes import squares, write_scene
 
-from lcageo import ranked
 from lcageo.config import DetectConfig, Passes
 from lcageo.database import delete_database
 from lcageo.detections import Detections
 from lcageo.errors import InterruptedRunError, OutputError, SceneError, UsageError
 from lcageo.inference import results, runner
 from lcageo.inference.jobs import Job
-from lcageo.inference.journal import Earlier, Journal, journal_path
 from lcageo.inference.run import run_jobs
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import Run
+from lcageo.journal import ranked
+from lcageo.journal.journal import Earlier, Journal, journal_path
+from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.nms import ranking
-from lcageo.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.vector.target import FileTarget
 
 PLACES = [(x, y, 8 + (x + y) % 17, 205 + (x * y) % 50) for x in range(5, 330, 37) for y in range(5, 210, 41)]
@@ -149,7 +149,7 @@ def test_another_scene_in_the_same_place_is_refused(job: Job) -> None:
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with Journal.open(path, {"model": "a"}) as journal:
-        code = f"from lcageo.inference.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
+        code = f"from lcageo.journal.journal import *; Journal.open(Path({str(path)!r}), {{'model': 'a'}})"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "another process is writing the same result" in second.stderr
         journal.add([TileOutcomes.of([TileOutcome(0, None)])])

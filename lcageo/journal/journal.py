@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from lcageo.database import Database, delete_database
 from lcageo.detections import Detections
 from lcageo.errors import DamagedError, LcageoError, UsageError
-from lcageo.ranked import RankedObjects, packed_boxes, unpacked_boxes
-from lcageo.tile_outcomes import NO_DATA, TileOutcomes
+from lcageo.journal.ranked import RankedObjects, packed_boxes, unpacked_boxes
+from lcageo.journal.tile_outcomes import NO_DATA, TileOutcomes
 from lcageo.vector.columns import SCORE_DIGITS
 
 FORMAT = 4

@@ -59,10 +59,11 @@ class _Answers(logging.Handler):
             error: GDAL's, whose message may have the status as well.
             remote: whether a server could have failed; otherwise, a file of which bytes are missing is damaged.
         """
-        if found := _STATUS.search(str(error)):
+        told_by_gdal = "\n".join(_messages(error))
+        if found := _STATUS.search(told_by_gdal):
             return int(found[1] or found[2])
         last: int | None = getattr(self._status, "last", None)
-        silent = _SILENCE.search(str(error)) or (remote and _MISSING.search("\n".join(_messages(error))))
+        silent = _SILENCE.search(told_by_gdal) or (remote and _MISSING.search(told_by_gdal))
         return 0 if not last and silent else last
 
 

@@ -110,7 +110,7 @@ def test_processes_that_compile_at_once_do_not_disturb_each_other(own_cache: Pat
         "from lcageo.runtime.catalog import find_card\n"
         "from lcageo.runtime.predictor import load_predictor\n"
         "predictor = load_predictor(find_card('lca-s-open'), DetectConfig(score=0.02), 'cpu', 'openvino')\n"
-        "images = np.random.default_rng(0).integers(0, 255, (1, 3, 576, 576), dtype=np.uint8)\n"
+        "images = np.random.default_rng(0).integers(0, 255, (1, 3, 608, 608), dtype=np.uint8)\n"
         "print(predictor.predict(images)[0].scores.tolist())\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -98,7 +98,7 @@ def test_a_basemap_without_a_server_is_told_as_that() -> None:
     definition, area = xyz_definition("xyz:http://127.0.0.1:9/{z}/{x}/{y}.png"), bounds_m(0, 0, 256, 256)
     what = "the server does not answer in time or cannot be reached"
     with open_basemap(definition, area, MERCATOR, gsd_m(), "--aoi") as scene, pytest.raises(ServerError, match=what):
-        scene._read(Window(0, 0, 64, 64), (64, 64))  # at once, without pauses and further attempts
+        scene._read(Window(0, 0, 64, 64), (64, 64), {})  # at once, without pauses and further attempts
 
 
 def test_an_area_in_degrees_is_moved_and_one_without_its_crs_is_refused() -> None:

@@ -99,8 +99,10 @@ def _load(path: Path) -> tuple[str, dict[str, list[Any]]]:
     if not isinstance(content, dict) or not all(
         isinstance(content.get(key), list) for key in ("images", "categories", "annotations")
     ):
-        what = way_out(path) or "that is an object with lists images, categories, annotations"
-        raise DataError(f"'{path}' is not a COCO file; {what}")
+        what = (
+            f"; {out}" if (out := way_out(path)) else ", which is an object with lists images, categories, annotations"
+        )
+        raise DataError(f"'{path}' is not a COCO file{what}")
     return text, content
 
 

@@ -37,6 +37,8 @@ class OpenVinoPredictor(CpuPredictor):
         settings = {
             "NUM_STREAMS": tiles,
             "INFERENCE_NUM_THREADS": tiles * threads,
+            # By default, every process pins its threads to the first cores: two processes would share one core.
+            "ENABLE_CPU_PINNING": False,
             "INFERENCE_PRECISION_HINT": "bf16" if chosen is Precision.BF16 else "f32",
         }
 

@@ -81,3 +81,9 @@ def test_a_file_that_is_no_graph_is_refused_with_a_remedy(card: ModelCard, tmp_p
     broken = replace(card, weights=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     with pytest.raises(DeviceError, match="OpenVINO cannot run model 'untrained'"):
         load_predictor(broken, LOOSE, "cpu", Backend.OPENVINO)
+
+
+def test_threads_are_not_pinned_so_that_processes_use_different_cores(card: ModelCard) -> None:
+    predictor = load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
+    (run,) = predictor._runs.values()  # type: ignore[attr-defined]
+    assert run._compiled.get_property("ENABLE_CPU_PINNING") is False

@@ -188,7 +188,7 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
         lacks, has = ("scene", "layer") if crs is not None else ("layer", "scene")
         raise DataError(
             f"'{layer.path}' cannot be placed in the scene: the {lacks} has no CRS, but the {has} has one; "
-            f"assign it with '{'rio edit-info --crs' if lacks == 'scene' else 'ogr2ogr -a_srs'} EPSG:CODE'"
+            + ("give it with --crs EPSG:CODE" if lacks == "scene" else "assign it with 'ogr2ogr -a_srs EPSG:CODE'")
         )
     if crs is None or frame.crs is None:
         return shapely.force_2d

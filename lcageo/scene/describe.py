@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
+from lcageo.paths import on_disk
 from lcageo.remote import scene_name, without_secrets
 from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits, transparent
 from lcageo.scene.georef import Georeference, parse_crs, pixel_size_m
@@ -181,7 +181,7 @@ def describe(
     dtype = np.result_type(*(dataset.dtypes[band - 1] for band in chosen)).name  # a VRT's bands may differ in it
     if dtype.startswith("complex"):
         raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
-    _check_blocks(path, dataset, chosen[0])
+    _check_blocks(source, dataset, chosen[0])
     georeference = Georeference.of_dataset(dataset, None if crs is None else parse_crs(crs))
     if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
         notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
@@ -214,8 +214,9 @@ def describe(
     )
 
 
-def _check_blocks(path: str, dataset: Any, band: int) -> None:
+def _check_blocks(source: SceneSource, dataset: Any, band: int) -> None:
     """Rejects sizes that only a damaged header gives, or that do not fit in memory."""
+    path, file = source.name, on_disk(source.address)  # of a STAC item, the asset's
     rows, columns = dataset.block_shapes[band - 1]
     together = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
     block_bytes = rows * columns * together * np.dtype(dataset.dtypes[band - 1]).itemsize
@@ -226,8 +227,8 @@ def _check_blocks(path: str, dataset: Any, band: int) -> None:
             "make a copy with gdal_translate -co TILED=YES"
         )
     blocks = math.ceil(dataset.width / columns) * math.ceil(dataset.height / rows)
-    if dataset.driver == "GTiff" and Path(path).is_file():
-        file_bytes = Path(path).stat().st_size
+    if dataset.driver == "GTiff" and file is not None and file.is_file():
+        file_bytes = file.stat().st_size
         if blocks * BLOCK_ENTRY_BYTES > file_bytes:
             raise SceneError(
                 f"scene '{path}' claims to have {dataset.width:,} x {dataset.height:,} pixels in {blocks:,} blocks, "

@@ -132,7 +132,7 @@ def test_a_layer_of_another_scene_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", PLACES["turned"], found())
     with pytest.raises(DataError, match=r"none of the 40 features of .* is inside the scene"):
         placed(path, Georeference(pyproj.CRS(32633), rasterio.Affine.translation(7e5, 6e6)))
-    with pytest.raises(DataError, match="the scene has no CRS, but the layer has one"):
+    with pytest.raises(DataError, match="the scene has no CRS, but the layer has one; give it with --crs"):
         placed(path, PLACES["pixels"])
     with pytest.raises(DataError, match="the layer has no CRS, but the scene has one"):
         placed(write(tmp_path / "pixels.gpkg", PLACES["pixels"], found()), PLACES["turned"])

@@ -59,3 +59,10 @@ def test_other_json_is_left_to_gdal(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         path = str(tmp_path / name)
         assert locate(path) == SceneSource(path, path)
+
+
+def test_an_item_is_smaller_than_its_scene(tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.tif", noise(512, 512), tiled=True, blockxsize=16, blockysize=16)  # 1,024 blocks
+    item = write_item(tmp_path / "item.json", {"visual": {"href": "a.tif", "type": TIFF, "roles": ["visual"]}})
+    with open_scene(item) as scene:
+        assert (scene.info.width, scene.info.path) == (512, str(item))

@@ -20,16 +20,18 @@ SIDE = 64
 PIXELS = noise(SIDE, 3 * SIDE)
 
 
-def tile_index(folder: Path, name: str = "all.gti.gpkg", field: str = "location") -> Path:
-    """An index of three files side by side, with names relative to its folder."""
+def tile_index(folder: Path, name: str = "all.gti.gpkg", field: str = "location", stem: str = "") -> Path:
+    """An index of three files side by side, with names relative to its folder, that begin with `stem`."""
     if shutil.which("gdaltindex") is None:
         pytest.skip("SKIPPED FOR LACK OF gdal-bin")
     folder.mkdir(exist_ok=True)
     for number in range(3):
         part = PIXELS[:, :, number * SIDE : (number + 1) * SIDE]
-        write_scene(folder / f"{number}.tif", part, transform=UTM @ UTM.translation(number * SIDE, 0))
+        write_scene(folder / f"{stem}{number}.tif", part, transform=UTM @ UTM.translation(number * SIDE, 0))
     command = ["gdaltindex", "-f", "GPKG", "-lyr_name", "tiles", "-tileindex", field, "made.gpkg"]
-    subprocess.run([*command, *(f"{number}.tif" for number in range(3))], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        [*command, *(f"{stem}{number}.tif" for number in range(3))], cwd=folder, check=True, capture_output=True
+    )
     return (folder / "made.gpkg").rename(folder / name)
 
 
@@ -46,16 +48,17 @@ def test_what_a_missing_file_shows_is_not_read_as_black(
     tmp_path: Path, form: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # with the prefix, names are relative to the working folder
-    index = tile_index(tmp_path, name)
+    stem = f"{tmp_path.name}-"  # GDAL shares files of one relative name that are open, whatever the working folder
+    index = tile_index(tmp_path, name, stem=stem)
     address = str(index) if form == "layer" else f"GTI:{index}"
     if form == "definition":
         address = str(definition(tmp_path, IndexDataset=name, IndexLayer="tiles"))
     with open_scene(address) as scene:
         assert scene.info.missing == () and (scene.read(0, 0, 3 * SIDE, SIDE, 3 * SIDE, SIDE)[0] == PIXELS).all()
-        assert {Path(file).name for file in scene.files()} >= {name, "0.tif", "2.tif"}
-    (tmp_path / "1.tif").unlink()
+        assert {Path(file).name for file in scene.files()} >= {name, f"{stem}0.tif", f"{stem}2.tif"}
+    (tmp_path / f"{stem}1.tif").unlink()
     with open_scene(address) as scene:
-        assert [Path(file).name for file in scene.info.missing] == ["1.tif"]
+        assert [Path(file).name for file in scene.info.missing] == [f"{stem}1.tif"]
         for x in (0, 2 * SIDE):
             assert (scene.read(x, 0, SIDE, SIDE, SIDE, SIDE)[0] == PIXELS[:, :, x : x + SIDE]).all()
         for x in (SIDE, SIDE // 2):

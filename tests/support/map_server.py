@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import rasterio
+from support.mapserver import answer
 
 MAP_FILE = """
 MAP
@@ -87,8 +87,6 @@ def served(scene: Path, folder: Path) -> Iterator[MapServer]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers each request with a run of the program, as CGI does (RFC 3875)."""
-
     def log_message(self, *arguments: object) -> None:
         pass
 
@@ -101,12 +99,4 @@ class _Handler(BaseHTTPRequestHandler):
             "MAPSERVER_CONFIG_FILE": str(folder / "mapserver.conf"),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GDAL", "PROJ"))}
-        answer = subprocess.run(["mapserv"], env=kept | variables, capture_output=True).stdout
-        head, _, body = answer.partition(b"\r\n\r\n")
-        self.send_response(200)
-        for line in head.decode().splitlines():
-            name, _, value = line.partition(":")
-            self.send_header(name, value.strip())
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        answer(self, kept | variables)

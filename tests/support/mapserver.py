@@ -124,6 +124,19 @@ def map_service(scene: Path) -> Iterator[MapService]:
             process.kill()
 
 
+def answer(handler: BaseHTTPRequestHandler, environment: dict[str, str]) -> None:
+    """Answers a request with a run of MapServer's program, as CGI does (RFC 3875)."""
+    said = subprocess.run(["mapserv"], env=environment, stdout=subprocess.PIPE, check=False).stdout
+    head, _, body = said.partition(b"\r\n\r\n")
+    handler.send_response(200)
+    for line in head.decode().splitlines():
+        name, _, value = line.partition(":")
+        handler.send_header(name, value.strip())
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -137,16 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = {"REQUEST_METHOD": "GET", "QUERY_STRING": query, "SCRIPT_NAME": "/wms", "SERVER_NAME": "127.0.0.1"}
         settings = {"MS_MAPFILE": str(FOLDER / "service.map"), "MAPSERVER_CONFIG_FILE": str(FOLDER / "mapserver.conf")}
         port = {"SERVER_PORT": str(self.server.server_port)}  # type: ignore[attr-defined]
-        environment = {**os.environ, **request, **settings, **port}
-        answer = subprocess.run(["mapserv"], env=environment, stdout=subprocess.PIPE, check=False).stdout
-        head, _, body = answer.partition(b"\r\n\r\n")
-        self.send_response(200)
-        for line in head.decode().splitlines():
-            name, _, value = line.partition(":")
-            self.send_header(name, value.strip())
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        answer(self, {**os.environ, **request, **settings, **port})
 
 
 if __name__ == "__main__":

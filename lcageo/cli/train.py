@@ -125,8 +125,16 @@ def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: b
         raise UsageError(f"'{out}' holds a run; resume it (--resume), replace it (--overwrite) or choose another --out")
     if "epochs" in changes and "minutes" in changes:
         raise UsageError("--epochs and --minutes cannot be combined; give one")
-    config = (read_recipe(recipe) if recipe else DEFAULTS).changed(changes)
+    config = read_recipe(recipe) if recipe else DEFAULTS
+    if "start_from" in changes:
+        changes = _other_start(config) | changes
+    config = config.changed(changes)
     return config if config.start_from is None else _fine_tuned(config, config.start_from, changes, out)
+
+
+def _other_start(config: TrainConfig) -> dict[str, Any]:
+    """What --from changes in a recipe that starts from a pretrained backbone: not the stages that it freezes."""
+    return {"pretrained": False, "backbone_weights": None, "freeze": config.frozen_stages}
 
 
 def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], out: Path) -> TrainConfig:

@@ -81,7 +81,12 @@ Recipe = Annotated[
 ]
 StartFrom = Annotated[
     str | None,
-    typer.Option("--from", metavar="MODEL", help="Model to fine-tune: name, card or folder.", rich_help_panel=START),
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help="Model to fine-tune: name, card or folder; replaces the initial weights of a recipe.",
+        rich_help_panel=START,
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume the run in --out with its own settings.", rich_help_panel=START)

@@ -73,12 +73,13 @@ def test_a_recipe_that_starts_from_a_package_also_fine_tunes(run: Run, shapes: P
     common = ("train", "--recipe", "recipe.toml", "--data", shapes, "--val", shapes, "--epochs", "1", "-q", *LITE)
     assert run(*common, "--out", "a").code == 0
     tuning = ("train", "--recipe", "recipe.toml", "--data", shapes, "--val", shapes, "--from", "a", "--out", "b", "-q")
-    refused = run(*tuning)
+    refused = run(*tuning, "--pretrained")
     assert refused.code == 2 and "pretrained = True must be false with" in refused.err
-    tuned = run(*tuning, "--no-pretrained", "--no-native", "--epochs", "1", *QUICK)
+    tuned = run(*tuning, "--no-native", "--epochs", "1", *QUICK)
     assert tuned.code == 0, tuned.err
     kept = tomllib.loads((tmp_path / "b/recipe.toml").read_text())
     assert (kept["backbone"], kept["pretrained"], kept["native"]) == ("efficientnet_lite0", False, False)
+    assert kept["freeze"] == 2, "what the recipe froze of its backbone stays frozen"
 
 
 def test_a_package_of_weights_that_is_missing_or_altered_is_named_before_images_are_read(

@@ -120,6 +120,18 @@ def test_every_length_is_reported_by_a_pass_and_those_between_by_two(tmp_path: P
     assert fine.lengths_px == (0, pytest.approx(8 * 4 / 3))
 
 
+def test_tiles_of_the_third_pass_share_twice_its_largest_object(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(220, 340))
+    own, coarse, fine = planned(path, "3", largest_object_px=40, lengths_px=(2.0, 100.0)).passes
+    assert [one.grid.col_starts[1] for one in (own, coarse)] == [64 - 40] * 2
+    assert fine.lengths_px[1] * 2 == pytest.approx(16 / 3)  # pixels of its tiles, so six
+    assert fine.grid.col_starts[1] == fine.grid.row_starts[1] == 64 - 2 * 6
+    few = planned(path, "3", largest_object_px=8, lengths_px=(2.0, 100.0)).passes[2]
+    assert few.grid.col_starts[1] == 64 - 8, "no more than the other passes"
+    unknown = planned(path, "3", largest_object_px=None, lengths_px=(2.0, 100.0)).passes
+    assert [one.grid.col_starts[1] for one in unknown] == [48, 48, 52]
+
+
 def test_passes_start_from_the_resolution_that_is_chosen(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", noise(220, 340))  # 0.5 m
     own, coarse = planned(path, "2", gsd_m=(1.0, 2.0)).passes

@@ -58,8 +58,8 @@ from memory import write_large_scene
 PREDICTED = (1, 2, 10, 32, 100, 320, 1000, 2000)
 OBJECTS = 40
 """Number of objects per tile, for timing merging and writing; at random places, so that nearly all are kept."""
-LARGE_TILES = 500_000
-"""Number of tiles in a scene of 100 gigapixels, with tiles of 576 pixels and an overlap of 25 %."""
+LARGE_SIDE = 316_228
+"""Side of a scene of 100 gigapixels."""
 ENGINE = Engine(Backend.AUTO, Precision.AUTO, "cpu")
 
 
@@ -223,11 +223,13 @@ def main() -> None:
             print(
                 f"two workers, seconds: predicted {expected:.1f}, measured {measured:.1f} ({measured / expected:.2f})"
             )
-    print(f"\n{LARGE_TILES:,} tiles (100 gigapixels), .{arguments.format}, seconds")
+    overlap = plan.grid.tile_width - plan.grid.col_starts[1]
+    large_tiles = len(plan_tiles(LARGE_SIDE, LARGE_SIDE, plan.grid.tile_width, overlap))
+    print(f"\n{large_tiles:,} tiles of {plan.grid.tile_width} pixels (100 gigapixels), .{arguments.format}, seconds")
     print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(f"{name:>8}" for name in predicted(1, 1, part, 1)))
-    alone = sum(predicted(LARGE_TILES, 1, part, unit).values())
+    alone = sum(predicted(large_tiles, 1, part, unit).values())
     for workers in PREDICTED:
-        seconds = predicted(LARGE_TILES, workers, part, unit)
+        seconds = predicted(large_tiles, workers, part, unit)
         whole = sum(seconds.values())
         shares = "  ".join(f"{value:8.0f}" for value in seconds.values())
         print(f"{workers:8,} {whole:10,.0f} {alone / whole:6.0f}  {shares}")

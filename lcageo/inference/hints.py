@@ -11,7 +11,7 @@ from lcageo.detections import Detections
 from lcageo.inference.plan import NATIVE_TOLERANCE, SERVED_PX, ScenePlan
 from lcageo.inference.scene import merged
 from lcageo.journal.journal import Journal
-from lcageo.plural import plural
+from lcageo.plural import plural, rounded
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.selection import hint_scores
 from lcageo.scene.georef import pixel_size_m
@@ -80,7 +80,7 @@ def _of_range(plan: ScenePlan, card: ModelCard) -> list[str]:
     if not sides or len(outside) < SHARE * len(sides):
         return []
     farthest = max(outside, key=lambda side: max(side / coarsest, finest / side))
-    ends = f"up to {farthest:.3g}" if farthest > coarsest else f"down to {farthest:.3g}"
+    ends = f"up to {rounded(farthest)}" if farthest > coarsest else f"down to {rounded(farthest)}"
     return [
         f"{len(outside) / len(sides):.0%} of the scene is outside the model's range of {finest:g} to {coarsest:g} m "
         f"per pixel, with {ends} m there"
@@ -106,4 +106,4 @@ def _of_resolution(plan: ScenePlan, config: DetectConfig, card: ModelCard) -> li
     names = (card.classes[one] for one in card.class_ids(config.classes))
     best = {name: math.sqrt(math.prod(card.size_m[name])) / shortest_px for name in names if name in card.size_m}
     coarse = [f"{name} ({metres:.1g} m or finer is better)" for name, metres in best.items() if gsd_m > metres]
-    return [f"a resolution of {gsd_m:.2g} m per pixel is coarse for {', '.join(coarse)}"] if coarse else []
+    return [f"a resolution of {rounded(gsd_m, 2)} m per pixel is coarse for {', '.join(coarse)}"] if coarse else []

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import MAX_OVERLAP, NATIVE_GSD, DetectConfig, Passes, overlap_pixels
 from lcageo.errors import UsageError
+from lcageo.plural import rounded
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
 from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
@@ -235,8 +236,9 @@ def choose_scale(info: SceneInfo, card: ModelCard, gsd: float | str) -> tuple[Sc
         scale = target / info.square_gsd_m
         return (scale, scale), notes
     width_m, height_m = info.pixel_size_m
-    oblong = f"scene '{info.path}' has pixels of {width_m:.3g} x {height_m:.3g} m on the ground: read as squares of"
-    return (target / width_m, target / height_m), [f"{oblong} {target:.3g} m", *notes]
+    sides = f"{rounded(width_m)} x {rounded(height_m)} m on the ground"
+    oblong = f"scene '{info.path}' has pixels of {sides}: read as squares of {rounded(target)} m"
+    return (target / width_m, target / height_m), [oblong, *notes]
 
 
 def _target_gsd(info: SceneInfo, own: float, card: ModelCard, gsd: float | str) -> tuple[float, list[str]]:
@@ -245,15 +247,15 @@ def _target_gsd(info: SceneInfo, own: float, card: ModelCard, gsd: float | str) 
     if not isinstance(gsd, str):
         if own / gsd > MAX_ENLARGEMENT:
             raise UsageError(
-                f"--gsd {gsd:g} would enlarge scene '{info.path}' ({own:.3g} m per pixel) {own / gsd:,.0f} times; "
-                f"give at least {own / MAX_ENLARGEMENT:.3g}"
+                f"--gsd {gsd:g} would enlarge scene '{info.path}' ({rounded(own)} m per pixel) {own / gsd:,.0f} times; "
+                f"give at least {rounded(own / MAX_ENLARGEMENT)}"
             )
         outside = not finest * (1 - NATIVE_TOLERANCE) <= gsd <= coarsest * (1 + NATIVE_TOLERANCE)
         note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {card.gsd_text} m per pixel"
         return (own if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd), [note] if outside else []
     if gsd == NATIVE_GSD or finest <= own <= coarsest:
         return own, []
-    what = f"scene '{info.path}' has {own:.3g} m per pixel, model '{card.name}' works at {card.gsd_text} m"
+    what = f"scene '{info.path}' has {rounded(own)} m per pixel, model '{card.name}' works at {card.gsd_text} m"
     if own > coarsest * MAX_ENLARGEMENT:
         return own, [f"{what}: its objects are too small to be seen in it; the scene is not resampled"]
     target = finest if own < finest else coarsest

@@ -33,14 +33,7 @@ class OpenVinoPredictor(CpuPredictor):
         require("--backend openvino", None, "openvino", error=DeviceError)
         core = _core()
         chosen = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        tiles, threads = side_by_side()
-        settings = {
-            "NUM_STREAMS": tiles,
-            "INFERENCE_NUM_THREADS": tiles * threads,
-            # By default, every process pins its threads to the first cores: two processes would share one core.
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "bf16" if chosen is Precision.BF16 else "f32",
-        }
+        settings = _settings(chosen, *side_by_side())
 
         def prepare(graph: bytes) -> _Requests:
             try:
@@ -64,6 +57,17 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def _settings(precision: Precision, tiles: int, threads: int) -> dict[str, Any]:
+    """OpenVINO's settings for running some tiles in parallel, each on some threads."""
+    return {
+        "NUM_STREAMS": tiles,
+        "INFERENCE_NUM_THREADS": tiles * threads,
+        # By default, every process pins its threads to the first cores: two processes would share one core.
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
+    }
 
 
 def _version() -> str:

@@ -52,9 +52,21 @@ class TaskDecomposition(nn.Module):
         """
         attention = self.excite(functional.relu(self.squeeze(pooled))).sigmoid()  # (B, convs, 1, 1)
         weight = self.weight * attention.transpose(1, 2)  # (B, channels, convs, channels)
-        mixed = torch.bmm(weight.flatten(2), stacked.flatten(2))  # (B, channels, H * W)
-        result: Tensor = self.relu(self.norm(mixed.reshape(-1, self.weight.shape[0], *stacked.shape[-2:])))
+        result: Tensor = self.relu(self.norm(self.mix(weight.flatten(2), stacked)))
         return result
+
+    def mix(self, weight: Tensor, stacked: Tensor) -> Tensor:
+        """The features of each image, mixed by its own weights.
+
+        Args:
+            weight: (B, channels, convs * channels).
+            stacked: (B, convs * channels, H, W).
+
+        Returns:
+            (B, channels, H, W).
+        """
+        mixed = torch.bmm(weight, stacked.flatten(2))  # (B, channels, H * W)
+        return mixed.reshape(*mixed.shape[:2], *stacked.shape[-2:])
 
 
 class SpatialMap(nn.Module):
@@ -118,12 +130,17 @@ class LcaHead(Head):
             features.append(x)
         stacked = torch.cat(features, dim=1)
         pooled = stacked.mean(dim=(2, 3), keepdim=True)
+        gate_logits, offsets = self.maps(stacked)
         return LevelOutput(
             class_logits=widen(self.class_logits(self.class_task(stacked, pooled))),
             regression=scaled_exp(self.log_distances(self.box_task(stacked, pooled)), scale),
-            gate_logits=self.probability(stacked),
-            offsets=self.offsets(stacked),
+            gate_logits=gate_logits,
+            offsets=offsets,
         )
+
+    def maps(self, stacked: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of P (B, 1, H, W) and O (B, 8, H, W) from the stacked features (B, convs * channels, H, W)."""
+        return self.probability(stacked), self.offsets(stacked)
 
     def decode(self, output: LevelOutput, stride: int) -> tuple[Tensor, Tensor]:
         """S* and B*."""

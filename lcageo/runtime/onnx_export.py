@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lcageo.config import DetectConfig
 from lcageo.runtime.catalog import ModelCard
+from lcageo.runtime.onnx_layers import use_graph_layers
 from lcageo.runtime.onnx_structure import PREFIX, without_weights
 from lcageo.runtime.weights import load_network
 
@@ -49,7 +50,9 @@ def export_structure(card: ModelCard) -> onnx.ModelProto:
         ModelError: if the weights are missing, altered, or do not fit the network.
     """
     images = torch.zeros((1, 3, card.tile_size, card.tile_size), dtype=torch.uint8)
-    graph = exported(Detector(card), images, "images", ("scores", "boxes"), optimize=False)
+    detector = Detector(card)
+    use_graph_layers(detector.network)
+    graph = exported(detector, images, "images", ("scores", "boxes"), optimize=False)
     return without_weights(_optimized(graph), card)
 
 

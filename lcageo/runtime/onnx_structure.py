@@ -20,7 +20,7 @@ from lcageo.runtime.catalog import ModelCard
 if TYPE_CHECKING:
     import onnx
 
-STRUCTURE_VERSION = 2
+STRUCTURE_VERSION = 3
 """To be incremented when the same card gives another graph."""
 KEY = "lcageo_structure"
 """Metadata entry that says what a structure was made from."""

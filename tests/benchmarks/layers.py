@@ -14,7 +14,7 @@ import math
 import re
 import statistics
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,13 +27,14 @@ import torch
 from lcageo.config import Precision
 from lcageo.detector.count import true_macs
 from lcageo.detector.presets import build_network
-from lcageo.network_config import STRIDES
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.onnx_graph import onnx_graph
 from lcageo.runtime.openvino_backend import _core, _settings
 
-SIDE = 2048
-"""Rows, columns and depth of the matrix product that gives the peak."""
+PRODUCT_SIDES = (1024, 2048)
+"""Rows, columns and depth of the matrix products of which the faster one gives the peak."""
+IN_A_ROW = 4
+PRODUCT_RUNS = 9
 RUNS = 6
 """Timed runs of one compiled graph. OpenVINO gives means over all runs in whole microseconds, so the difference of two
 of them is wrong by up to as many microseconds."""
@@ -62,29 +63,27 @@ class Node:
     @property
     def ms(self) -> float:
         """Milliseconds, lower quartile of the runs."""
-        return statistics.quantiles(self.times, n=4)[0]
+        return _quartile(self.times)
 
 
 def parts_of(graph: onnx.GraphProto) -> dict[str, str]:
     """The part of the network that each node of an ONNX graph belongs to.
 
-    A layer with weights is named by them, in the head with its level: levels share their weights and come one after
-    the other. Other nodes belong to what they follow; behind the last layer with weights they decode.
+    A layer with weights is named by them, in the head with the level that it works on, as levels share their weights.
+    Other nodes belong to what they follow; behind the last layer with weights they decode.
     """
     makers = {output: node for node in graph.node for output in node.output}
     reaching: set[str] = set()  # outputs that a layer with weights depends on
     for node in reversed(graph.node):
         if _weights(node) or reaching.intersection(node.output):
             reaching.update(node.input)
-    uses: Counter[str] = Counter()
     parts: dict[str, str] = {}
     for node in graph.node:
         weights = _weights(node)
         before = [parts[makers[name].name] for name in node.input if name in makers and makers[name].name in parts]
         before = [part for part in before if part]
         if weights:
-            parts[node.name] = _part(weights, uses[weights])
-            uses[weights] += 1
+            parts[node.name] = _part(weights, before[0] if before else "")
         elif reaching.intersection(node.output):
             parts[node.name] = before[0] if before else ""
         elif before:
@@ -99,11 +98,15 @@ def _weights(node: onnx.NodeProto) -> str:
     return next((found[1] for found in named if found and node.op_type in WEIGHTED), "")
 
 
-def _part(weights: str, use: int) -> str:
+def _part(weights: str, before: str) -> str:
+    """The part of a layer, from the name of its weights and the part that it follows."""
     room, name, *rest = weights.split(".")
     if room == "head":
-        return f"head P{3 + use % len(STRIDES)} {name}"
-    if room == "backbone" and name == "stages":
+        level = re.search(r"P\d", before)
+        return f"head {level[0] if level else ''} {name}"
+    if room == "neck":
+        return f"neck P{3 + int(rest[0])} {name}" if rest else f"neck {name.upper()}"
+    if name == "stages":
         return f"backbone stage {rest[0]} {'depthwise' if 'depthwise' in rest[-1] else 'pointwise'}"
     return f"{room} {name}"
 
@@ -112,7 +115,9 @@ def nodes_of(compiled: Any, parts: dict[str, str]) -> dict[str, Node]:
     """The nodes of a compiled graph by name, in the order in which they run."""
     nodes: dict[str, Node] = {}
     for one in compiled.get_runtime_model().get_ordered_ops():
-        about = {key: one.get_rt_info()[key].astype(str) for key in ("originalLayersNames", "layerType", "primitiveType")}
+        about = {
+            key: one.get_rt_info()[key].astype(str) for key in ("originalLayersNames", "layerType", "primitiveType")
+        }
         inputs = [list(each.get_shape()) for each in one.inputs()]
         outputs = [list(each.get_shape()) for each in one.outputs()]
         names = [name.removesuffix("/WithoutBiases") for name in about["originalLayersNames"].split(",")]
@@ -138,18 +143,16 @@ def macs_of(inputs: Sequence[Sequence[int]], output: Sequence[int]) -> int:
 
 
 def timed(nodes: dict[str, Node], compiled: Any, inputs: Sequence[Any]) -> list[float]:
-    """Adds the times of some runs to the nodes; returns the processor's milliseconds of each run, all nodes together."""
-    request, before, seconds = compiled.create_infer_request(), dict[str, float](), []
+    """Adds the times of some runs to the nodes; returns the milliseconds that the processor spent on each run."""
+    request, before, spent = compiled.create_infer_request(), dict[str, float](), list[float]()
     for run in range(1, RUNS + 2):
-        started = time.process_time()
-        request.infer(inputs, share_inputs=True)
-        seconds.append((time.process_time() - started) * 1e3)
+        spent.append(_processor_ms(request, inputs))
         for entry in request.get_profiling_info():
             total = entry.real_time.total_seconds() * 1e3 * run
             if run > 1 and entry.node_name in nodes:
                 nodes[entry.node_name].times.append(total - before[entry.node_name])
             before[entry.node_name] = total
-    return seconds[1:]
+    return spent[1:]
 
 
 def profile(
@@ -169,25 +172,44 @@ def profile(
         for node, same in zip(found, some, strict=True):  # names differ from one compilation to the next
             assert (node.kind, node.shapes) == (same.kind, same.shapes), "the graph was compiled in another way"
             node.times += same.times
-    return [node for node in found if node.ms > 0], statistics.quantiles(whole, n=4)[0]
+    return [node for node in found if node.ms > 0], _quartile(whole)
 
 
-def peak(precision: Precision, threads: int, rounds: int) -> float:
-    """GMAC/s of a matrix product of SIDE rows, columns and depth."""
+def peak(precision: Precision, threads: int) -> float:
+    """GMAC/s of large matrix products, by the processor's time: a few in a row, so that their input hardly counts."""
+    rates = {side: _product_rate(precision, threads, side) for side in PRODUCT_SIDES}
+    print("; ".join(f"matrix product of {side} x {side} x {side}: {rate:.0f} GMAC/s" for side, rate in rates.items()))
+    return max(rates.values())
+
+
+def _product_rate(precision: Precision, threads: int, side: int) -> float:
     from openvino import opset13 as ops
 
-    values = np.random.default_rng(0).uniform(-1, 1, (SIDE, SIDE)).astype(np.float32)
-    left = ops.parameter([SIDE, SIDE], np.float32)
-    factors: list[Any] = [left, ops.constant(values)]
-    if precision is Precision.INT8:
-        low, high = np.float32(-1), np.float32(1)
-        factors[0] = ops.fake_quantize(left, low, high, low, high, 256)
-        factors[1] = ops.fake_quantize(factors[1], low, high, low, high, 255)
-    model = openvino.Model([ops.matmul(*factors, False, True)], [left])
-    nodes, _ = profile(model, _settings(precision, 1, threads), [values], {}, rounds)
-    (product,) = (node for node in nodes if node.kind in PRODUCTS)
-    print(f"matrix product of {SIDE} x {SIDE} x {SIDE}: {product.primitive}, {product.macs / product.ms / 1e6:.0f} GMAC/s")
-    return product.macs / product.ms / 1e6
+    image = ops.parameter([side, side], np.float32)
+    result: Any = image
+    numbers = np.random.default_rng(0)
+    low, high = np.float32(-1), np.float32(1)
+    for _ in range(IN_A_ROW):
+        factor: Any = ops.constant((numbers.uniform(-1, 1, (side, side)) / side**0.5).astype(np.float32))
+        if precision is Precision.INT8:
+            result = ops.fake_quantize(result, low, high, low, high, 256)
+            factor = ops.fake_quantize(factor, low, high, low, high, 255)
+        result = ops.matmul(result, factor, False, True)
+    model = openvino.Model([result], [image])
+    request = _core().compile_model(model, "CPU", _settings(precision, 1, threads)).create_infer_request()
+    values = numbers.uniform(-1, 1, (side, side)).astype(np.float32)
+    milliseconds = [_processor_ms(request, [values]) for _ in range(PRODUCT_RUNS)]
+    return IN_A_ROW * side**3 * threads / _quartile(milliseconds[1:]) / 1e6
+
+
+def _processor_ms(request: Any, inputs: Sequence[Any]) -> float:
+    started = time.process_time()
+    request.infer(inputs, share_inputs=True)
+    return (time.process_time() - started) * 1e3
+
+
+def _quartile(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=4)[0]
 
 
 def main() -> None:
@@ -202,7 +224,7 @@ def main() -> None:
     card = find_card(arguments.model)
     card = replace(card, tile_size=arguments.tile or card.tile_size)
     precision = Precision.INT8 if card.is_quantised else arguments.precision
-    most = peak(precision, arguments.threads, arguments.rounds)
+    most = peak(precision, arguments.threads)
     graph = onnx_graph(card)
     parts = parts_of(onnx.load_from_string(graph).graph)
     image = np.random.default_rng(0).integers(0, 256, (1, 3, card.tile_size, card.tile_size), np.uint8)

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime.quantization as quantization
 from numpy.typing import NDArray
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -78,11 +79,18 @@ def quantised(card: ModelCard, images: Images, target: Path) -> ModelCard:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=with_computed_weights(onnx.load(prepared)),
         )
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     return replace(  # a graph has one size
         card, name=target.stem, weights=path, sha256=checksum, precisions=(), larger_tile_size=None
     )
+
+
+def with_computed_weights(model: onnx.ModelProto) -> list[str]:
+    """Convolutions whose weights depend on the image: those would be quantised for all images alike, and slowly."""
+    stored = {one.name for one in model.graph.initializer}
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[1] not in stored]
 
 
 def main(arguments_given: Sequence[str] | None = None) -> None:

@@ -32,8 +32,9 @@ class OpenVinoPredictor(CpuPredictor):
         """
         require("--backend openvino", None, "openvino", error=DeviceError)
         core = _core()
-        chosen = _chosen(precision, card, "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        settings = _settings(chosen, *side_by_side())
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        chosen = _chosen(precision, card, has_bf16)
+        settings = _settings(chosen, has_bf16, *side_by_side())
 
         def prepare(graph: bytes) -> _Requests:
             try:
@@ -59,14 +60,16 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _settings(precision: Precision, tiles: int, threads: int) -> dict[str, Any]:
+def _settings(precision: Precision, has_bf16: bool, tiles: int, threads: int) -> dict[str, Any]:
     """OpenVINO's settings for running some tiles in parallel, each on some threads."""
+    # In a quantised graph, that is for the layers that are not quantised, such as group normalisation.
+    in_bf16 = has_bf16 and precision in (Precision.BF16, Precision.INT8)
     return {
         "NUM_STREAMS": tiles,
         "INFERENCE_NUM_THREADS": tiles * threads,
         # By default, every process pins its threads to the first cores: two processes would share one core.
         "ENABLE_CPU_PINNING": False,
-        "INFERENCE_PRECISION_HINT": "bf16" if precision is Precision.BF16 else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if in_bf16 else "f32",
     }
 
 

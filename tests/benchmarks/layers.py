@@ -40,6 +40,7 @@ RUNS = 6
 of them is wrong by up to as many microseconds."""
 WEIGHTED = ("Conv", "MatMul", "Mul")
 """Operators of layers with weights; Mul multiplies a task's attention into its weights."""
+HAS_BF16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 LAYOUT = ("Reorder", "Transpose", "Convert")
 """Types of nodes that only bring values into another order or type."""
 PRODUCTS = ("Convolution", "MatMul", "FullyConnected")
@@ -196,7 +197,7 @@ def _product_rate(precision: Precision, threads: int, side: int) -> float:
             factor = ops.fake_quantize(factor, low, high, low, high, 255)
         result = ops.matmul(result, factor, False, True)
     model = openvino.Model([result], [image])
-    request = _core().compile_model(model, "CPU", _settings(precision, 1, threads)).create_infer_request()
+    request = _core().compile_model(model, "CPU", _settings(precision, HAS_BF16, 1, threads)).create_infer_request()
     values = numbers.uniform(-1, 1, (side, side)).astype(np.float32)
     milliseconds = [_processor_ms(request, [values]) for _ in range(PRODUCT_RUNS)]
     return IN_A_ROW * side**3 * threads / _quartile(milliseconds[1:]) / 1e6
@@ -228,7 +229,7 @@ def main() -> None:
     graph = onnx_graph(card)
     parts = parts_of(onnx.load_from_string(graph).graph)
     image = np.random.default_rng(0).integers(0, 256, (1, 3, card.tile_size, card.tile_size), np.uint8)
-    settings = _settings(precision, 1, arguments.threads)
+    settings = _settings(precision, HAS_BF16, 1, arguments.threads)
     nodes, whole = profile(_core().read_model(graph, b""), settings, [image], parts, arguments.rounds)
     print(f"{card.name}, {precision}, tile of {card.tile_size} pixels, {arguments.threads} thread(s) a tile")
     print_parts(nodes, most)

@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import openvino
 import pytest
 
 from lcageo.config import Backend, DetectConfig, Precision
@@ -87,3 +89,27 @@ def test_threads_are_not_pinned_so_that_processes_use_different_cores(card: Mode
     predictor = load_predictor(card, LOOSE, "cpu", Backend.OPENVINO)
     (run,) = predictor._runs.values()  # type: ignore[attr-defined]
     assert run._compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
+@pytest.mark.parametrize(
+    ("precision", "has_bf16", "numbers"),
+    [
+        (Precision.FP32, True, "f32"),
+        (Precision.BF16, True, "bf16"),
+        (Precision.INT8, True, "bf16"),
+        (Precision.INT8, False, "f32"),
+    ],
+)
+def test_layers_that_are_not_quantised_run_in_bfloat16_where_the_processor_has_it(
+    precision: Precision, has_bf16: bool, numbers: str
+) -> None:
+    settings = openvino_backend._settings(precision, has_bf16, 1, 1)
+    compiled = openvino_backend._core().compile_model(_sum_of_two(), "CPU", settings)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == numbers
+
+
+def _sum_of_two() -> openvino.Model:
+    from openvino import opset13
+
+    values = opset13.parameter([2], np.float32)
+    return openvino.Model([opset13.add(values, values)], [values])

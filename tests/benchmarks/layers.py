@@ -15,7 +15,7 @@ import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,8 +38,8 @@ PRODUCT_RUNS = 9
 RUNS = 6
 """Timed runs of one compiled graph. OpenVINO gives means over all runs in whole microseconds, so the difference of two
 of them is wrong by up to as many microseconds."""
-WEIGHTED = ("Conv", "MatMul", "Mul")
-"""Operators of layers with weights; Mul multiplies a task's attention into its weights."""
+BETWEEN = ("Concat", "DequantizeLinear", "Gather", "Mul", "Reshape", "Unsqueeze")
+"""Operators between stored weights and the layer that takes them; Mul multiplies a task's attention into them."""
 HAS_BF16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 LAYOUT = ("Reorder", "Transpose", "Convert")
 """Types of nodes that only bring values into another order or type."""
@@ -76,11 +76,11 @@ def parts_of(graph: onnx.GraphProto) -> dict[str, str]:
     makers = {output: node for node in graph.node for output in node.output}
     reaching: set[str] = set()  # outputs that a layer with weights depends on
     for node in reversed(graph.node):
-        if _weights(node) or reaching.intersection(node.output):
+        if _weights(node, makers) or reaching.intersection(node.output):
             reaching.update(node.input)
     parts: dict[str, str] = {}
     for node in graph.node:
-        weights = _weights(node)
+        weights = _weights(node, makers)
         before = [parts[makers[name].name] for name in node.input if name in makers and makers[name].name in parts]
         before = [part for part in before if part]
         if weights:
@@ -93,10 +93,20 @@ def parts_of(graph: onnx.GraphProto) -> dict[str, str]:
     return {name: part or "input" for name, part in parts.items()}
 
 
-def _weights(node: onnx.NodeProto) -> str:
-    """Name of a layer's weights; empty if it has none."""
-    named = (re.search(r"network\.(\w[\w.]*)\.weight", name) for name in node.input)
-    return next((found[1] for found in named if found and node.op_type in WEIGHTED), "")
+def _weights(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """Name of a convolution's or matrix product's weights; empty if it has none, and for other nodes."""
+    factors = {"Conv": node.input[1:2], "MatMul": node.input}.get(node.op_type, ())
+    return next((name for factor in factors if (name := _stored(factor, makers))), "")
+
+
+def _stored(value: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """Name of the stored weights that a value is made of, the first of several; empty for other values."""
+    if found := re.search(r"network\.(\w[\w.]*)\.weight", value):
+        return found[1]
+    maker = makers.get(value)
+    if maker is None or maker.op_type not in BETWEEN:
+        return ""
+    return next((name for one in maker.input if (name := _stored(one, makers))), "")
 
 
 def _part(weights: str, before: str) -> str:
@@ -279,7 +289,9 @@ def print_whole(nodes: Sequence[Node], whole: float, most: float, card: ModelCar
         with torch.device("meta"):
             counted = true_macs(build_network(card.own_network), card.tile_size, card.tile_size)
         print(f"counted from the network: {counted / 1e9:.3f} GMAC")
-    print(f"rate: {macs / ms / 1e6:.0f} GMAC/s, {macs / ms / 1e6 / most:.1%} of the peak")
+    print(
+        f"rate, by the processor's time: {macs / whole / 1e6:.0f} GMAC/s, {macs / whole / 1e6 / most:.1%} of the peak"
+    )
     for kinds in (("Reorder",), ("Transpose",), ("Convert",), PRODUCTS, ("Subgraph",), ("MVN",)):
         some = [node for node in nodes if node.kind in kinds]
         print(f"{' '.join(kinds):34}{len(some):4} nodes {sum(node.ms for node in some):7.2f} ms")

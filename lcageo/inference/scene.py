@@ -210,7 +210,7 @@ def run_tiles(plan: ScenePlan, run: Run, journal: Journal) -> ScenePlan:
 
 
 def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journal: Journal) -> ScenePlan:
-    """A pass with the tiles in which the first pass, which is complete, has a hint of an object that this one reports.
+    """A pass with the tiles nearest to the objects that the first pass, which is complete, has a hint of.
 
     Args:
         one: the pass.
@@ -225,7 +225,7 @@ def _near_small(one: ScenePlan, first: ScenePlan, hints: Sequence[float], journa
         small = lengths(boxes, first.grid.scale) < one.lengths_px[1]
         small &= outcome.found.scores > minimum[outcome.found.labels]
         centres.append((boxes[small, :2] + boxes[small, 2:]) / 2)
-    return replace(one, wanted=one.wanted & one.grid.holding(*np.concatenate(centres).T))
+    return replace(one, wanted=one.wanted & one.grid.nearest(*np.concatenate(centres).T))
 
 
 def merge(

@@ -84,25 +84,23 @@ class TileGrid(Sequence[Tile]):
         corners = np.stack([left, top, left + self.tile_width, top + self.tile_height], axis=-1)
         return np.asarray(corners * np.array([*self.scale, *self.scale]), np.float64)
 
-    def holding(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(len,) True for tiles that hold any of some points, scene pixels; takes no more time with more tiles."""
+    def nearest(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(len,) True for tiles whose middle is the nearest to any of some points, scene pixels.
+
+        Tiles overlap; of those that hold a point, this one shows most of what lies around it.
+        """
         found = np.zeros((len(self.row_starts), len(self.col_starts)), np.bool_)
-        first_column, last_column = _spans_at(self.col_starts, self.tile_width, xs / self.scale[0])
-        first_row, last_row = _spans_at(self.row_starts, self.tile_height, ys / self.scale[1])
-        for down in range(int((last_row - first_row).max(initial=0))):
-            for across in range(int((last_column - first_column).max(initial=0))):
-                row, column = first_row + down, first_column + across
-                inside = (row < last_row) & (column < last_column)
-                found[row[inside], column[inside]] = True
+        found[
+            _nearest(self.row_starts, ys / self.scale[1], self.tile_height),
+            _nearest(self.col_starts, xs / self.scale[0], self.tile_width),
+        ] = True
         return found.ravel()
 
 
-def _spans_at(
-    starts: Sequence[int], length: int, places: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the first span that holds each place, and of the first one after those that do."""
-    first = np.array(starts, np.float64)
-    return np.searchsorted(first + length, places, side="right"), np.searchsorted(first, places, side="right")
+def _nearest(starts: Sequence[int], places: NDArray[np.float64], length: int) -> NDArray[np.intp]:
+    """Index of the span of this length whose middle is the nearest to each place; of two, the first."""
+    middles = np.array(starts, np.float64) + length / 2
+    return np.searchsorted((middles[1:] + middles[:-1]) / 2, places)
 
 
 def plan_tiles(width: int, height: int, tile_size: int, overlap: int, scale: Scale = (1.0, 1.0)) -> TileGrid:

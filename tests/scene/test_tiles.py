@@ -73,12 +73,19 @@ def test_there_is_no_tile_beyond_the_last() -> None:
 @given(
     st.integers(1, 700), st.integers(1, 700), st.integers(0, 47), st.sampled_from([0.5, 1.0, 1.7]), st.integers(0, 999)
 )
-def test_tiles_that_hold_a_point_are_those_whose_bounds_do(
+def test_the_tile_nearest_to_a_point_shows_most_around_it(
     width: int, height: int, overlap: int, scale: float, seed: int
 ) -> None:
     grid = plan_tiles(width, height, 64, overlap, (scale, 2 * scale))
+    bounds = grid.bounds()
+    expected = np.zeros(len(grid), np.bool_)
+    for x, y in np.random.default_rng(seed).uniform(0, (width, height), (8, 2)):
+        (chosen,) = np.flatnonzero(grid.nearest(np.array([x]), np.array([y])))
+        x1, y1, x2, y2 = bounds.T
+        assert x1[chosen] <= x <= x2[chosen] and y1[chosen] <= y <= y2[chosen]
+        margins = np.minimum(x - x1, x2 - x), np.minimum(y - y1, y2 - y)  # (tiles,), negative outside
+        assert all(margin[chosen] == pytest.approx(margin.max()) for margin in margins)
+        expected[chosen] = True
     xs, ys = np.random.default_rng(seed).uniform(0, (width, height), (8, 2)).T
-    x1, y1, x2, y2 = grid.bounds().T[:, :, None]
-    expected = ((x1 <= xs) & (xs < x2) & (y1 <= ys) & (ys < y2)).any(axis=1)
-    assert grid.holding(xs, ys).tolist() == expected.tolist()
-    assert not grid.holding(xs[:0], ys[:0]).any()
+    assert grid.nearest(xs, ys).tolist() == expected.tolist()
+    assert not grid.nearest(xs[:0], ys[:0]).any()

@@ -86,7 +86,8 @@ def test_models_shows_it(run: Run, restricted: Path, untrained: Path) -> None:
     assert "use of the weights" in rows["model"] and "research use only" in rows["lca-s"]
     assert "see its licence" in rows["lca-s-open"]
     assert {one["name"]: one["restriction"] for one in json.loads(run("models", "list", "--json").out)} == {
-        "lca-s": "research use only", "lca-s-int8": "research use only", "lca-s-open": None,
+        "lca-m": "research use only", "lca-s": "research use only", "lca-s-int8": "research use only",
+        "lca-s-open": None,
     }  # fmt: skip
     for model, words in ((restricted, "research use only"), (untrained, "see its licence")):
         assert re.search(rf"^use of the weights +{words}$", run("models", "info", model).out, re.MULTILINE)

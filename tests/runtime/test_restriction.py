@@ -70,7 +70,7 @@ def test_a_read_only_cache_means_every_time(card: ModelCard, monkeypatch: pytest
 def test_the_shipped_cards_say_it_where_their_data_do() -> None:
     restricted = {card.name for card in shipped_cards() if card.restriction}
     assert restricted == {card.name for card in shipped_cards() if "research purposes only" in card.licence}
-    assert restricted == {"lca-s", "lca-s-int8"}
+    assert restricted == {"lca-m", "lca-s", "lca-s-int8"}
 
 
 def test_from_python_it_is_logged_once(card: ModelCard, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

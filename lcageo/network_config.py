@@ -64,6 +64,11 @@ class PretrainedFile:
     trained_on: str
     """Data that the checkpoint was trained on."""
 
+    @property
+    def credit(self) -> str:
+        """What the licence of a model with this backbone says of it."""
+        return f"backbone from {self.package} ({self.licence})"
+
 
 @dataclass(frozen=True, slots=True)
 class BackboneFamily:

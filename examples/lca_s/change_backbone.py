@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lcageo.detector.presets import build_network
 from lcageo.detector.weights import load_backbone_weights, pretrained_weights, read_tensors
-from lcageo.network_config import BACKBONES, DEFAULT_WIDTH, PretrainedFile
+from lcageo.network_config import BACKBONES, DEFAULT_WIDTH
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.training.model_folder import publish
 
@@ -38,10 +38,13 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
         if not name.startswith("backbone.") and name in weights and weights[name].shape == tensor.shape:
             weights[name] = tensor.to(weights[name].dtype)
     family = BACKBONES[backbone]
+    file = family.pretrained
+    assert file is not None, "pretrained_weights requires it"
+    other_parts = (part for part in card.licence.split("; ") if not part.startswith("backbone from "))
     changed = replace(
         card,
         network=config,
-        licence=with_backbone_licence(card, backbone),
+        licence="; ".join([*other_parts, file.credit]),
         mean=family.mean,
         std=family.std,
         precisions=(),
@@ -49,23 +52,9 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
         thresholds={},
         calibration={},
         metrics={},
-        recipe={**card.recipe, "pretrained": True, "backbone_sha256": packed(backbone).sha256},
+        recipe={**card.recipe, "pretrained": True, "backbone_sha256": file.sha256},
     )
     return changed, weights
-
-
-def with_backbone_licence(card: ModelCard, backbone: str) -> str:
-    """The card's licence with the package of the new backbone instead of that of the old one, if it named any."""
-    new = f"backbone from {packed(backbone).package} ({packed(backbone).licence})"
-    parts = [part for part in card.licence.split("; ") if not part.startswith("backbone from ")]
-    return "; ".join([*parts, new])
-
-
-def packed(backbone: str) -> PretrainedFile:
-    """The package of a backbone's weights, which `pretrained_weights` requires."""
-    file = BACKBONES[backbone].pretrained
-    assert file is not None
-    return file
 
 
 def main() -> None:

@@ -175,10 +175,11 @@ def with_passes(plan: ScenePlan, card: ModelCard, config: DetectConfig) -> Scene
         near_small = config.passes is Passes.AUTO
         lengths_px = (0.0, low * SHARED_SMALL)
         overlap = FINE_OVERLAP * math.ceil(lengths_px[1] * FINE)
-        sides = replace(card, largest_object_px=min(card.largest_object_px or overlap, overlap))
         # Around single objects small tiles see less of what need not be seen.
-        sides = replace(sides, larger_tile_size=None) if near_small else sides
-        fine = _at(plan, sides, config, FINE, lengths_px)
+        larger = None if near_small else card.larger_tile_size
+        largest = min(card.largest_object_px or overlap, overlap)
+        fine_card = replace(card, largest_object_px=largest, larger_tile_size=larger)
+        fine = _at(plan, fine_card, config, FINE, lengths_px)
         further.append(replace(fine, near_small=near_small))
     starts = np.cumsum([len(plan.grid), *(len(one.grid) for one in further)]).tolist()
     numbered = tuple(replace(one, first=first) for one, first in zip(further, starts, strict=False))

@@ -46,7 +46,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
     pretrained = family.pretrained if config.pretrained else None
     if pretrained is not None:
         trained_on += f"; backbone pretrained on {pretrained.trained_on}"
-        licence += f"; backbone from {pretrained.package} ({pretrained.licence})"
+        licence += f"; {pretrained.credit}"
         origin["backbone_sha256"] = pretrained.sha256
     if start is not None:
         trained_on += f"; started from {start.name} ({start.trained_on})"

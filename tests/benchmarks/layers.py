@@ -289,9 +289,8 @@ def print_whole(nodes: Sequence[Node], whole: float, most: float, card: ModelCar
         with torch.device("meta"):
             counted = true_macs(build_network(card.own_network), card.tile_size, card.tile_size)
         print(f"counted from the network: {counted / 1e9:.3f} GMAC")
-    print(
-        f"rate, by the processor's time: {macs / whole / 1e6:.0f} GMAC/s, {macs / whole / 1e6 / most:.1%} of the peak"
-    )
+    rate = macs / whole / 1e6
+    print(f"rate, by the processor's time: {rate:.0f} GMAC/s, {rate / most:.1%} of the peak")
     for kinds in (("Reorder",), ("Transpose",), ("Convert",), PRODUCTS, ("Subgraph",), ("MVN",)):
         some = [node for node in nodes if node.kind in kinds]
         print(f"{' '.join(kinds):34}{len(some):4} nodes {sum(node.ms for node in some):7.2f} ms")

@@ -79,13 +79,14 @@ def test_the_tile_nearest_to_a_point_shows_most_around_it(
     grid = plan_tiles(width, height, 64, overlap, (scale, 2 * scale))
     bounds = grid.bounds()
     expected = np.zeros(len(grid), np.bool_)
-    for x, y in np.random.default_rng(seed).uniform(0, (width, height), (8, 2)):
+    points = np.random.default_rng(seed).uniform(0, (width, height), (8, 2))
+    for x, y in points:
         (chosen,) = np.flatnonzero(grid.nearest(np.array([x]), np.array([y])))
         x1, y1, x2, y2 = bounds.T
         assert x1[chosen] <= x <= x2[chosen] and y1[chosen] <= y <= y2[chosen]
         margins = np.minimum(x - x1, x2 - x), np.minimum(y - y1, y2 - y)  # (tiles,), negative outside
         assert all(margin[chosen] == pytest.approx(margin.max()) for margin in margins)
         expected[chosen] = True
-    xs, ys = np.random.default_rng(seed).uniform(0, (width, height), (8, 2)).T
+    xs, ys = points.T
     assert grid.nearest(xs, ys).tolist() == expected.tolist()
     assert not grid.nearest(xs[:0], ys[:0]).any()

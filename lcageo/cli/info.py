@@ -69,8 +69,17 @@ def _text(described: dict[str, Any]) -> str:
         f"{_both(tiling['scene_pixels_per_tile_pixel'])} scene pixels per tile pixel (model {tiling['model']})",
     }
     lines = [f"{name:12} {value}" for name, value in rows.items()]
+    lines += [f"{'':12} {_further_pass(one)}" for one in (tiling or {}).get("further_passes", [])]
     lines += [f"{'missing':12} {name}" for name in described["missing_files"]]
     return "\n".join(lines + [f"warning: {line}" for line in described["warnings"]])
+
+
+def _further_pass(one: dict[str, Any]) -> str:
+    size = f"{plural(one['tiles'], 'tile')} of {one['tile_size']}"
+    scale = f"{_both(one['scene_pixels_per_tile_pixel'])} scene pixels per tile pixel"
+    if one["only_around_small_objects"]:
+        return f"at most {size}, {scale}, around small objects that the tiles above find"
+    return f"{size}, {scale}, for large objects"
 
 
 def _both(sides: Sequence[float]) -> str:

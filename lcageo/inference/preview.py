@@ -12,11 +12,10 @@ import psutil
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError, SceneError
-from lcageo.inference.plan import cheapest_tiles, choose_overlap, choose_scale, plan_scene
+from lcageo.inference.plan import choose_overlap, plan_scene
 from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
-from lcageo.scene.fetching import fetching_note
 from lcageo.scene.order import reading_order
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
@@ -127,14 +126,22 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "warnings": [*info.warnings(), *edge_note(info, edge)],
     }
     if card is not None:
-        scale, notes = choose_scale(info, card, DetectConfig().gsd)
-        side, grid, _ = cheapest_tiles(info, card, DetectConfig(), scale, None)
+        plan = plan_scene(scene, card, DetectConfig())
         described["tiling"] = {
             "model": card.name,
-            "tile_size": side,
-            "overlap": choose_overlap(replace(card, tile_size=side), None),
-            "scene_pixels_per_tile_pixel": list(scale),
-            "tiles": len(grid),
+            "tile_size": plan.reader.tile_size,
+            "overlap": choose_overlap(replace(card, tile_size=plan.reader.tile_size), None),
+            "scene_pixels_per_tile_pixel": list(plan.grid.scale),
+            "tiles": len(plan.grid),
+            "further_passes": [
+                {
+                    "tile_size": one.reader.tile_size,
+                    "scene_pixels_per_tile_pixel": list(one.grid.scale),
+                    "tiles": len(one.grid),
+                    "only_around_small_objects": one.near_small,
+                }
+                for one in plan.further
+            ],
         }
-        described["warnings"] += [*notes, *fetching_note(scene, [(grid, np.ones(len(grid), np.bool_))])]
+        described["warnings"] = list(plan.warnings)
     return described

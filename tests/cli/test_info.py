@@ -27,3 +27,13 @@ def test_info_warns_and_needs_no_model(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path / "a.tif", noise(50, 50), None, None)
     outcome = run("info", "a.tif")
     assert outcome.code == 0 and "warning: scene 'a.tif' has no CRS, so results are in pixels" in outcome.out
+
+
+def test_info_counts_the_tiles_of_every_pass(run: Run, scene: Path) -> None:
+    assert "for large objects" not in run("info", scene, "--model", "lca-s").out, "one tile holds the scene"
+    large = write_scene(scene.with_name("large.tif"), noise(700, 700))
+    tiling = json.loads(run("info", large, "--model", "lca-s", "--json").out)["tiling"]
+    counts = [one["tiles"] for one in tiling["further_passes"]]
+    dry_run = run("detect", large, "--dry-run").out
+    assert f"{tiling['tiles']} at scale 1 + {counts[0]} at scale 0.5 + {counts[1]} at scale 2" in dry_run
+    assert f"at most {counts[1]} tiles of 608, 0.5 scene pixels per tile pixel, around small" in run("info", large).out

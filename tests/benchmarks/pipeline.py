@@ -2,8 +2,8 @@
 
     python tests/benchmarks/pipeline.py [--sides 1000 2000 4000 8000 16000] [--backend openvino] [--model MODEL]
 
-Each size runs in its own process on a generated, JPEG-compressed, tiled scene: `lcageo detect` as users run it, without
-the start of the interpreter. The lower bound is a bare loop of the network over the same number of batches.
+Each size runs in its own process on a generated, JPEG-compressed, tiled scene: `lcageo detect --passes 1` as users run
+it, without the start of the interpreter. The lower bound is a bare loop of the network over as many tiles of that size.
 """
 
 from __future__ import annotations
@@ -26,19 +26,24 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     """Runs a scene in this process; prints megapixels, tiles, seconds, seconds of the bare loop, peak MB, objects."""
     import resource
 
-    from lcageo.config import Backend, DetectConfig
+    from lcageo.config import Backend, DetectConfig, Passes
     from lcageo.inference.jobs import Job
+    from lcageo.inference.plan import plan_scene
     from lcageo.inference.run import run_jobs
     from lcageo.inference.runner import LocalRunner
     from lcageo.inference.scene import Run
     from lcageo.runtime.catalog import find_card
     from lcageo.runtime.predictor import load_predictor
+    from lcageo.scene.raster import open_scene
     from lcageo.vector.target import FileTarget
 
-    config = DetectConfig(overlap="25%")
+    config = DetectConfig(passes=Passes.ONE)
     predictor = load_predictor(find_card(model), config, "cpu", Backend(backend))
-    side = predictor.card.tile_size
-    batch = np.random.default_rng(0).integers(0, 256, (predictor.batch, 3, side, side), dtype=np.uint8)
+    runner = LocalRunner(predictor, predictor.batch)
+    with open_scene(str(path)) as scene:
+        plan = plan_scene(scene, predictor.card, config)
+    side = plan.reader.tile_size
+    batch = np.random.default_rng(0).integers(0, 256, (runner.batch_of(side), 3, side, side), dtype=np.uint8)
     predictor.predict(batch)
 
     def bare(batches: int) -> float:
@@ -47,17 +52,16 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
             predictor.forward(batch)
         return time.perf_counter() - started
 
-    stride = side - side // 4
-    guess = max(4, round(_megapixels(path) * 1e6 / stride**2 / predictor.batch / SHARE))
+    guess = max(4, round(len(plan.grid) / len(batch) / SHARE))
     before = bare(guess)
     job = Job(str(path), (FileTarget.of(path.with_suffix(".gpkg")),), None)
     started = time.perf_counter()
-    (outcome,) = run_jobs([job], Run(LocalRunner(predictor, predictor.batch), config, print))
+    (outcome,) = run_jobs([job], Run(runner, config, print))
     seconds = time.perf_counter() - started
     after = bare(guess)
     assert outcome.result is not None, outcome.error
     tiles = outcome.result.tiles.run
-    floor = (before + after) / (2 * guess * predictor.batch) * tiles
+    floor = (before + after) / (2 * guess * len(batch)) * tiles
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     print(_megapixels(path), tiles, seconds, floor, peak, outcome.result.objects)
 

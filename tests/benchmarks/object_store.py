@@ -1,6 +1,7 @@
 """Detection in scenes behind HTTP, with a delay for each request, compared with the same files on the disk.
 
-    python tests/benchmarks/object_store.py [--side 4096] [--delays 0 30 100] [--runs 3] [--survey 50] [-- OPTIONS]
+    python tests/benchmarks/object_store.py [--side 4096] [--compress JPEG] [--delays 0 30 100] [--runs 3] [--survey 50]
+        [-- OPTIONS]
 
 Whole processes: `lcageo detect` of a cloud-optimized GeoTIFF, or, with --survey, `lcageo batch` of so many small ones.
 The server is a process of this machine, so bandwidth is not the limit. Requests and bytes are counted by the server;
@@ -30,13 +31,13 @@ BUILD = ROOT / "build" / "benchmarks"
 SMALL_SIDE = 1000
 
 
-def write_cog(side: int) -> Path:
-    """A cloud-optimized scene, alone in a folder; an existing one is kept."""
-    path = BUILD / f"object_store_{side}" / "scene.tif"
+def write_cog(side: int, compress: str = "JPEG") -> Path:
+    """A cloud-optimized scene, alone in a folder; an existing one is kept. `compress`: see GDAL's driver COG."""
+    path = BUILD / f"object_store_{side}_{compress}" / "scene.tif"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        options = {"COMPRESS": "JPEG", "QUALITY": 88, "BIGTIFF": "IF_SAFER"}
+        options = {"COMPRESS": compress, "BIGTIFF": "IF_SAFER"} | ({"QUALITY": 88} if compress == "JPEG" else {})
         rasterio.shutil.copy(write_scene(BUILD / f"scene_{side}.tif", side), part, driver="COG", **options)
         part.replace(path)
     return path
@@ -82,13 +83,14 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=4096, help="of the scene, pixels")
+    parser.add_argument("--compress", default="JPEG", help="NONE makes the largest files (default: %(default)s)")
     parser.add_argument("--delays", type=int, nargs="+", default=[0, 30, 100], help="milliseconds a request")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--survey", type=int, metavar="COUNT", help=f"scenes of {SMALL_SIDE} x {SMALL_SIDE} pixels")
     parser.add_argument("options", nargs="*", help="of the command, after --")
     arguments = parser.parse_args()
     is_survey = arguments.survey is not None
-    folder = write_survey(arguments.survey) if is_survey else write_cog(arguments.side).parent
+    folder = write_survey(arguments.survey) if is_survey else write_cog(arguments.side, arguments.compress).parent
     files = sorted(folder.glob("*.tif"))
     print(f"{len(files)} scene(s), {sum(file.stat().st_size for file in files) / 1e6:.2f} MB in all")
     with ExitStack() as stack:

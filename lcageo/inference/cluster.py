@@ -33,6 +33,7 @@ from lcageo.inference.cluster_worker import (
     ignore_interrupts,
     passed_on,
     run_unit,
+    tapered,
     units,
 )
 from lcageo.inference.plan import ScenePlan
@@ -107,7 +108,8 @@ class ClusterRunner:
         running: set[Any] = set()
         ended: SimpleQueue[Any] = SimpleQueue()
         with _translated_errors(info.path):
-            waiting = deque(units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips))
+            pieces = units(plan.grid, todo, PER_WORKER * self.workers, UNIT_BATCHES * self.batch, in_strips)
+            waiting = deque(tapered(pieces, self.workers, self.batch))
             work = self._client.submit(passed_on, scene, pure=False)
             try:
                 while waiting or running:

@@ -25,6 +25,9 @@ from lcageo.scene.stretch import Stretch
 from lcageo.scene.tiles import TileGrid
 from lcageo.version import __version__
 
+LAST_PARTS = 4
+"""Parts of a unit of work at the end of a scene: workers then wait for each other a quarter as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class SceneWork:
@@ -138,3 +141,20 @@ def units(
     order = np.argsort(unit, kind="stable")
     cuts = np.flatnonzero(np.diff(unit[order])) + 1
     return np.split(todo[order], cuts) if len(todo) else []
+
+
+def tapered(pieces: list[NDArray[np.int64]], count: int, least: int) -> list[NDArray[np.int64]]:
+    """Divides the last units into LAST_PARTS, so that all workers end at about the same time.
+
+    Args:
+        pieces: units of work, in the order in which they are submitted.
+        count: number of units to divide.
+        least: minimum number of tiles in a part.
+
+    Source:
+        Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers, 1987: the less work is
+        left, the smaller are its pieces.
+    """
+    cut = max(0, len(pieces) - count)
+    last = (np.array_split(piece, max(1, min(LAST_PARTS, len(piece) // least))) for piece in pieces[cut:])
+    return [*pieces[:cut], *(part for parts in last for part in parts)]

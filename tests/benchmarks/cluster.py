@@ -5,40 +5,45 @@
 On an otherwise idle machine. Three steps:
 
 1. The client: two real workers return random objects in place of the model's, OBJECTS a tile, for a scene of
-   --synthetic x --synthetic pixels. The CPU time of this process, client and scheduler, is measured for running the
-   tiles (submit, gather, journal), merging and writing; and that of merging and encoding, which workers do.
+   --synthetic x --synthetic pixels. The CPU time of this process, the client, is measured for running the tiles
+   (submit, gather, journal), merging and writing; that of the scheduler's process, which works beside it; and that of
+   merging and encoding, which workers do.
 2. The workers: the default model on a generated scene (JPEG-compressed, tiled) of --side x --side pixels on one worker
    gives its time a tile; two workers are predicted from that and then measured. The prediction should be within 15 %.
 3. One scene of 100 gigapixels, predicted for 1 to 2,000 workers, each with its own core:
 
-    seconds(N) = plan + rounds * unit's work + max(0, client - the former)
+    seconds(N) = plan + busiest worker's tiles * work + max(0, max(client, scheduler) - the former)
                  + max(client's merging, workers' merging / N) + max(client's writing, workers' encoding / N)
 
-`rounds` is the number of units that the busiest worker runs. At most MAPPED workers merge or encode at a time.
+The tiles of the busiest worker follow from the units of work, each of which goes to the first idle worker. At most
+MAPPED workers merge or encode at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
+import logging
 import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import psutil
+from distributed.deploy.subprocess import SubprocessCluster
 from numpy.typing import NDArray
 
 from lcageo.config import Backend, DetectConfig, Engine, Passes, Precision
 from lcageo.detections import Detections
 from lcageo.inference import cluster
 from lcageo.inference.cluster import MAPPED, UNIT_BATCHES, ClusterRunner, cluster_runner
-from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of
+from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of, tapered, units
 from lcageo.inference.plan import ScenePlan, plan_scene
 from lcageo.inference.runner import Map, map_here
 from lcageo.inference.scene import merge
@@ -77,6 +82,8 @@ class Parts:
     """Of a worker."""
     encoding_work: float
     """Of a worker."""
+    scheduler: float
+    """Of the scheduler, for all of these."""
     work: float = 0.0
     """Of a worker that reads and runs the model, by the clock."""
     work_cpu: float = 0.0
@@ -116,12 +123,17 @@ def cpu_seconds(function: Callable[[], object]) -> float:
 
 
 @contextmanager
-def workers_of(count: int, config: DetectConfig) -> Any:
-    """A runner on this number of local workers that have loaded the model."""
+def workers_of(count: int, config: DetectConfig) -> Iterator[tuple[ClusterRunner, psutil.Process]]:
+    """A runner on this number of workers that have loaded the model, and the process of their scheduler."""
     card = find_card(None)
-    with cluster_runner(f"local:{count}", card, config, ENGINE, None) as runner:
+    processes = {"n_workers": count, "threads_per_worker": 1, "worker_class": "distributed.Worker"}
+    with (
+        SubprocessCluster(**processes, silence_logs=logging.CRITICAL) as workers,
+        cluster_runner(workers.scheduler_address, card, config, ENGINE, None) as runner,
+    ):
+        runner._client.wait_for_workers(count)
         runner._client.run(engine_of, ModelWork(card, config, ENGINE))
-        yield runner
+        yield runner, psutil.Process(workers.scheduler.process.pid)
 
 
 def run_all(runner: ClusterRunner, plan: ScenePlan, journal: Journal) -> None:
@@ -146,11 +158,13 @@ def client_parts(plan: ScenePlan, side: int, suffix: str, config: DetectConfig) 
     with (
         tempfile.TemporaryDirectory() as folder,
         Journal.open(Path(folder) / "journal", {}) as journal,
-        workers_of(2, config) as runner,
+        workers_of(2, config) as (runner, scheduler),
     ):
+        before = sum(scheduler.cpu_times()[:2])
         running = cpu_seconds(lambda: run_all(runner, plan, journal))
         merging = cpu_seconds(lambda: merge(plan, config, journal, None, runner.map))
         writing = cpu_seconds(lambda: write(plan, journal, Path(folder) / f"a.{suffix}", runner.map))
+        scheduling = sum(scheduler.cpu_times()[:2]) - before
         alone = cpu_seconds(lambda: merge(plan, config, journal, None, map_here))
         encoding = cpu_seconds(lambda: write(plan, journal, Path(folder) / f"b.{suffix}", map_here))
         objects = sum(journal.counts([0.0] * 10))
@@ -158,7 +172,7 @@ def client_parts(plan: ScenePlan, side: int, suffix: str, config: DetectConfig) 
 
     cluster.run_unit = run_unit
     print(f"{tiles:,} tiles with {objects / tiles:.1f} objects each, .{suffix}; milliseconds a tile")
-    seconds = running, merging, writing, max(0.0, alone - merging), max(0.0, encoding - writing)
+    seconds = running, merging, writing, max(0.0, alone - merging), max(0.0, encoding - writing), scheduling
     return Parts(*(value / tiles for value in seconds))
 
 
@@ -167,7 +181,7 @@ def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) 
     with (
         tempfile.TemporaryDirectory() as folder,
         Journal.open(Path(folder) / "journal", {}) as journal,
-        workers_of(workers, config) as runner,
+        workers_of(workers, config) as (runner, _),
     ):
         before, started = sum(runner._client.run(time.process_time).values()), time.monotonic()
         run_all(runner, plan, journal)
@@ -178,15 +192,18 @@ def timed_run(plan: ScenePlan, workers: int, suffix: str, config: DetectConfig) 
         return time.monotonic() - started, running, cpu
 
 
-def predicted(tiles: int, workers: int, part: Parts, unit: int, cores: float = math.inf) -> dict[str, float]:
+def predicted(grid: TileGrid, workers: int, part: Parts, batch: int, cores: float = math.inf) -> dict[str, float]:
     """Predicted seconds of each stage; `cores`: number that the workers and the client share, if they do."""
-    unit = max(1, min(unit, tiles // (cluster.PER_WORKER * workers)))
-    rounds = math.ceil(math.ceil(tiles / unit) / workers)
-    working = max(min(rounds * unit, tiles) * part.work, tiles * (part.work_cpu + part.running) / cores)
+    tiles = len(grid)
+    pieces = units(grid, np.arange(tiles), cluster.PER_WORKER * workers, UNIT_BATCHES * batch, whole_rows=False)
+    loads = [0] * workers
+    for piece in tapered(pieces, workers, batch):
+        heapq.heapreplace(loads, loads[0] + len(piece))
+    working = max(max(loads) * part.work, tiles * (part.work_cpu + part.running) / cores)
     helpers = min(workers, MAPPED, cores)
     return {
         "workers": working,
-        "client": max(0.0, tiles * part.running - working),
+        "client": max(0.0, tiles * max(part.running, part.scheduler) - working),
         "merge": tiles * max(part.merging, part.merging_work / helpers),
         "write": tiles * max(part.writing, part.encoding_work / helpers),
         "plan": part.plan,
@@ -209,27 +226,25 @@ def main() -> None:
             plan = plan_scene(scene, find_card(None), config)
             planned, tiles = time.monotonic() - started, len(plan.grid)
             part = client_parts(plan, arguments.synthetic, arguments.format, config)
-            for name in ("running", "merging", "writing", "client", "merging_work", "encoding_work"):
+            for name in ("running", "merging", "writing", "client", "scheduler", "merging_work", "encoding_work"):
                 print(f"{name.replace('_work', ' (worker)'):>18} {getattr(part, name) * 1000:8.3f}", flush=True)
             _, alone, cpu = timed_run(plan, 1, arguments.format, config)
             part = replace(part, work=alone / tiles, work_cpu=cpu / tiles, plan=planned)
-            with workers_of(1, config) as runner:
-                unit = UNIT_BATCHES * runner.batch
-            print(
-                f"\nmodel, {tiles} tiles: {part.work:.3f} s a tile, {part.work_cpu:.3f} s of CPU, {unit} tiles a unit"
-            )
-            two = {**predicted(tiles, 2, part, unit, cores), "plan": 0.0}
+            with workers_of(1, config) as (runner, _):
+                batch = runner.batch
+            print(f"\nmodel, {tiles} tiles: {part.work:.3f} s a tile, {part.work_cpu:.3f} s of CPU, {batch} a batch")
+            two = {**predicted(plan.grid, 2, part, batch, cores), "plan": 0.0}
             expected, measured = sum(two.values()), timed_run(plan, 2, arguments.format, config)[0]
             print(
                 f"two workers, seconds: predicted {expected:.1f}, measured {measured:.1f} ({measured / expected:.2f})"
             )
     overlap = plan.grid.tile_width - plan.grid.col_starts[1]
-    large_tiles = len(plan_tiles(LARGE_SIDE, LARGE_SIDE, plan.grid.tile_width, overlap))
-    print(f"\n{large_tiles:,} tiles of {plan.grid.tile_width} pixels (100 gigapixels), .{arguments.format}, seconds")
-    print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(f"{name:>8}" for name in predicted(1, 1, part, 1)))
-    alone = sum(predicted(large_tiles, 1, part, unit).values())
+    large = plan_tiles(LARGE_SIDE, LARGE_SIDE, plan.grid.tile_width, overlap)
+    print(f"\n{len(large):,} tiles of {plan.grid.tile_width} pixels (100 gigapixels), .{arguments.format}, seconds")
+    print(f"{'workers':>8} {'all':>10} {'gain':>6}  " + "  ".join(f"{name:>8}" for name in two))
+    alone = sum(predicted(large, 1, part, batch).values())
     for workers in PREDICTED:
-        seconds = predicted(large_tiles, workers, part, unit)
+        seconds = predicted(large, workers, part, batch)
         whole = sum(seconds.values())
         shares = "  ".join(f"{value:8.0f}" for value in seconds.values())
         print(f"{workers:8,} {whole:10,.0f} {alone / whole:6.0f}  {shares}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.config import Backend, DetectConfig, Engine, Precision
 from lcageo.errors import DeviceError, ModelError
-from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of, predictor_of, run_unit, units
+from lcageo.inference.cluster_worker import ModelWork, SceneWork, engine_of, predictor_of, run_unit, tapered, units
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.runtime.catalog import find_card
@@ -40,6 +41,18 @@ def test_every_tile_is_in_one_unit_of_work(
         for piece in pieces:
             row, column = np.divmod(piece, across)
             assert max(np.ptp(row), np.ptp(column)) + 1 <= max(max_tiles, 1)
+
+
+@given(sizes=st.lists(st.integers(1, 99), min_size=1, max_size=60), workers=st.integers(1, 20), batch=st.integers(1, 9))
+def test_the_last_units_are_smaller_and_end_sooner(sizes: list[int], workers: int, batch: int) -> None:
+    pieces = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    parts = tapered(pieces, workers, batch)
+    assert np.concatenate(parts).tolist() == list(range(sum(sizes))), "each tile once, in order"
+    assert all(len(part) >= min(batch, *sizes) for part in parts)
+    whole, last = parts[: max(0, len(sizes) - workers)], parts[max(0, len(sizes) - workers) :]
+    assert list(map(len, whole)) == sizes[: len(whole)]
+    # Where each unit goes to the first idle worker, none waits longer than the largest of the last ones takes.
+    assert max(map(len, last)) <= max(math.ceil(max(sizes) / 4), 2 * batch)
 
 
 def test_a_unit_gives_what_the_local_runner_gives(untrained: Path, tmp_path: Path) -> None:

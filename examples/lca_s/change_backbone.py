@@ -1,6 +1,6 @@
-"""Gives a trained model another pretrained backbone, to train it on from there: lca-m starts from lca-s so.
+"""Gives a trained model another pretrained backbone, to train it on from there: lca-m started so.
 
-    python examples/lca_s/change_backbone.py lca-s efficientnet_lite2 runs/lca-m-start
+    python examples/lca_s/change_backbone.py runs/wide efficientnet_lite2 runs/lca-m-start
     lcageo train --from runs/lca-m-start ...
 
 Neck and head keep their weights, except the neck's first convolutions, whose shapes depend on the backbone: these and

@@ -22,7 +22,7 @@ geodeep = pytest.importorskip("geodeep", reason="SKIPPED FOR LACK OF A TOOL: geo
 
 MODEL = "lca-s"
 SCENE = "nl_canal_rdnew_0.25m"
-SCORE = 0.1
+SCORE = 0.05
 MARGIN = 4.0
 """Pixels from a tile's edge within which the programs differ: we look there for objects that the edge has cut."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,20 +42,20 @@ def with_backbone(card: ModelCard, backbone: str) -> tuple[ModelCard, dict[str, 
     file = family.pretrained
     assert file is not None, "pretrained_weights requires it"
     other_parts = (part for part in card.licence.split("; ") if not part.startswith("backbone from "))
-    changed = replace(
+    changed = as_start(
         card,
         network=config,
         licence="; ".join([*other_parts, file.credit]),
         mean=family.mean,
         std=family.std,
-        precisions=(),
-        larger_tile_size=None,
-        thresholds={},
-        calibration={},
-        metrics={},
         recipe={**card.recipe, "pretrained": True, "backbone_sha256": file.sha256},
     )
     return changed, weights
+
+
+def as_start(card: ModelCard, **changes: Any) -> ModelCard:
+    """The card of another network that is still to be trained, without what was measured with the old one."""
+    return replace(card, precisions=(), larger_tile_size=None, thresholds={}, calibration={}, metrics={}, **changes)
 
 
 def main() -> None:

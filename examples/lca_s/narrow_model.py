@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from change_backbone import as_start
 from torch import Tensor
 
 from lcageo.detector.presets import build_network
@@ -79,10 +80,7 @@ def narrowed(card: ModelCard, channels: int) -> tuple[ModelCard, dict[str, Tenso
         if uses is not None and tensor.ndim > 1:
             tensor = tensor[:, kept[uses]]
         weights[name] = tensor.reshape(shapes[name]).contiguous()
-    changed = replace(
-        card, network=config, precisions=(), larger_tile_size=None, thresholds={}, calibration={}, metrics={}
-    )
-    return changed, weights
+    return as_start(card, network=config), weights
 
 
 def _as_matrix(name: str, tensor: Tensor) -> Tensor:

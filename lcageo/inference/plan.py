@@ -119,8 +119,12 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
     warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
     plan = with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
-    sure = [(one.grid, one.wanted) for one in plan.passes if not one.near_small]
-    return replace(plan, warnings=(*warnings, *fetching_note(scene, sure)))
+    return replace(plan, warnings=(*warnings, *fetching_note(scene, sure_tiles(plan))))
+
+
+def sure_tiles(plan: ScenePlan) -> list[tuple[TileGrid, NDArray[np.bool_]]]:
+    """The tiles of the passes that do not depend on what another one finds, and which of them are wanted."""
+    return [(one.grid, one.wanted) for one in plan.passes if not one.near_small]
 
 
 def cheapest_tiles(

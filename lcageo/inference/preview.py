@@ -12,14 +12,25 @@ import psutil
 
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError, SceneError
-from lcageo.inference.plan import choose_overlap, plan_scene
+from lcageo.inference.plan import (
+    ScenePlan,
+    cheapest_tiles,
+    choose_overlap,
+    choose_scale,
+    plan_scene,
+    sure_tiles,
+    with_passes,
+)
 from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
+from lcageo.scene.fetching import fetching_note
 from lcageo.scene.order import reading_order
+from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.server import is_outage
+from lcageo.scene.stretch import IDENTITY
 from lcageo.scene.tiles import Scale
 
 MEGABYTE = 1_000_000
@@ -126,13 +137,17 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
         "warnings": [*info.warnings(), *edge_note(info, edge)],
     }
     if card is not None:
-        plan = plan_scene(scene, card, DetectConfig())
+        config = DetectConfig()
+        scale, notes = choose_scale(info, card, config.gsd)
+        side, grid, wanted = cheapest_tiles(info, card, config, scale, None)
+        reader = TileReader(scene, IDENTITY, edge, side, card.fill)  # nothing is read, so no stretch is estimated
+        plan = with_passes(ScenePlan(reader, grid, wanted, None, ()), card, config)
         described["tiling"] = {
             "model": card.name,
-            "tile_size": plan.reader.tile_size,
-            "overlap": choose_overlap(replace(card, tile_size=plan.reader.tile_size), None),
-            "scene_pixels_per_tile_pixel": list(plan.grid.scale),
-            "tiles": len(plan.grid),
+            "tile_size": side,
+            "overlap": choose_overlap(replace(card, tile_size=side), None),
+            "scene_pixels_per_tile_pixel": list(scale),
+            "tiles": len(grid),
             "further_passes": [
                 {
                     "tile_size": one.reader.tile_size,
@@ -143,5 +158,5 @@ def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:
                 for one in plan.further
             ],
         }
-        described["warnings"] = list(plan.warnings)
+        described["warnings"] += [*notes, *fetching_note(scene, sure_tiles(plan))]
     return described

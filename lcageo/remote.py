@@ -30,14 +30,16 @@ FETCHED_BYTES = 128_000_000
 
 It holds what the passes over a scene and the columns of its tiles share: several megabytes a row of blocks.
 """
+CHUNK_SIZE, CACHE_SIZE = "CPL_VSIL_CURL_CHUNK_SIZE", "CPL_VSIL_CURL_CACHE_SIZE"
+"""Names of GDAL's settings: size of the pieces of a file in that cache, and of the cache, bytes."""
 FETCHING = {
     # All fetching goes through that cache. By default, the ranges of one read are requested in parallel but past it, so
     # that each thread and each pass fetches them again (GDAL 3.10, VSICurlHandle::ReadMultiRange).
     "GDAL_HTTP_MULTIRANGE": "SERIAL",
     # Least size of a request: some neighbouring blocks, or a header with the first ones. GDAL doubles it while a file
     # is read from front to back. Both sizes are read at the first request of a process.
-    "CPL_VSIL_CURL_CHUNK_SIZE": str(1 << 18),
-    "CPL_VSIL_CURL_CACHE_SIZE": str(FETCHED_BYTES),
+    CHUNK_SIZE: str(1 << 18),
+    CACHE_SIZE: str(FETCHED_BYTES),
 }
 """GDAL's settings that decide in how many requests a file is fetched: one waits for each of them."""
 SMALL_CACHE = str(16_000_000)
@@ -65,8 +67,8 @@ def prepare_gdal() -> None:
 
 def save_memory() -> None:
     """Makes GDAL's cache of what was fetched small, as long as nothing has been fetched."""
-    if os.environ.get("CPL_VSIL_CURL_CACHE_SIZE") == FETCHING["CPL_VSIL_CURL_CACHE_SIZE"]:
-        os.environ["CPL_VSIL_CURL_CACHE_SIZE"] = SMALL_CACHE
+    if os.environ.get(CACHE_SIZE) == FETCHING[CACHE_SIZE]:
+        os.environ[CACHE_SIZE] = SMALL_CACHE
 
 
 def is_remote(path: str) -> bool:

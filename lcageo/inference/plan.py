@@ -24,9 +24,9 @@ from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.aoi import AreaOfInterest, aoi_from_bbox, aoi_in_pixels
 from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.edges import edge_note
-from lcageo.scene.fetching import fetching_note
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
+from lcageo.scene.servers.cost import fetching_note
 from lcageo.scene.stretch import parse_stretch
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
 

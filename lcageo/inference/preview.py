@@ -24,12 +24,12 @@ from lcageo.inference.plan import (
 from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
-from lcageo.scene.fetching import fetching_note
 from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.server import is_outage
+from lcageo.scene.servers.cost import fetching_note
+from lcageo.scene.servers.faults import is_outage
 from lcageo.scene.stretch import IDENTITY
 from lcageo.scene.tiles import Scale
 

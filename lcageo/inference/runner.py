@@ -22,17 +22,18 @@ from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
+from lcageo.scene.blocks import level_at
 from lcageo.scene.look import look
-from lcageo.scene.order import MAX_CACHE_BYTES, reading_order
+from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES, REMOTE_CACHE_BYTES, reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
 
 READ_THREADS = 2
 REMOTE_THREADS = 1
-"""Of two, GDAL would let each fetch what the other is fetching at the moment: up to an eighth of a file twice."""
+"""Two would read different parts of a scene, and more blocks would be fetched for both: what is fetched in parallel are
+the blocks of the tiles that this one reads next."""
 AHEAD_BYTES = 32_000_000
-"""Maximum size of the tiles that are read ahead of the model from a server, so that it does not wait for an answer:
-the model needs longer for some dozens of them than a server for a few requests one after the other."""
+"""Maximum size of what is read ahead of the model from a server: tiles, or as many stored pixels as they show."""
 IN_FLIGHT = 2
 """Batches submitted to the model at a time: while one runs, the next is prepared and the last one recorded."""
 RECORD_AFTER_S = 1.0
@@ -152,7 +153,8 @@ class LocalRunner:
         info = plan.reader.scene.info
         is_remote = plan.reader.scene.is_remote
         threads = REMOTE_THREADS if is_remote else READ_THREADS
-        order = reading_order(info, plan.grid, todo, threads, self.max_cache_bytes)
+        usual = REMOTE_CACHE_BYTES if is_remote else CACHE_BYTES
+        order = reading_order(info, plan.grid, todo, threads, self.max_cache_bytes, usual)
         if not order.fits:
             warn(
                 f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
@@ -162,7 +164,7 @@ class LocalRunner:
         batch = self.batch_of(side)
         ahead = max(batch, READ_THREADS)
         if is_remote:
-            ahead = max(ahead, self.ahead_bytes // (3 * side**2))
+            ahead = max(ahead, self.ahead_bytes // _bytes_of_tile(plan))
         with (
             closing(_Batches(self.predictor, plan, batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,
@@ -186,6 +188,14 @@ class LocalRunner:
                 not_run = []
         if not_run:
             yield not_run
+
+
+def _bytes_of_tile(plan: ScenePlan) -> int:
+    """Size of a tile's image, or of the stored pixels that it shows, whichever is larger."""
+    info, grid = plan.reader.scene.info, plan.grid
+    level = level_at(info, min(grid.scale))
+    shown = grid.tile_width * grid.tile_height * grid.scale[0] * grid.scale[1] / level**2
+    return max(3 * plan.reader.tile_size**2, round(shown * info.count * np.dtype(info.dtype).itemsize))
 
 
 class _Batches:

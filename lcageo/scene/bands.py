@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from lcageo.errors import UsageError
 from lcageo.paths import on_disk
 from lcageo.remote import is_remote
-from lcageo.scene.server import ANSWERS
+from lcageo.scene.servers.faults import ANSWERS
 
 Bands = tuple[int, int, int]
 """1-based numbers of the bands that are seen as red, green and blue."""

@@ -16,7 +16,7 @@ from lcageo.errors import SceneError, ServerError
 from lcageo.paths import on_disk
 from lcageo.remote import is_remote, prepare_gdal, public, without_secrets
 from lcageo.scene.order import CACHE_BYTES
-from lcageo.scene.server import ANSWERS, listen, remedy, told
+from lcageo.scene.servers.faults import ANSWERS, listen, remedy, told
 from lcageo.scene.sources import missing_source
 
 # GDAL's default block cache, 5 % of the machine's memory, would make memory use grow with the scene. Set before the

@@ -20,8 +20,10 @@ Index = NDArray[np.int64]
 
 CACHE_BYTES = 64_000_000
 """Size of GDAL's block cache, for all threads together."""
+REMOTE_CACHE_BYTES = 128_000_000
+"""The same for a scene on a server: columns of tiles are then wider, and fewer blocks are fetched for two of them."""
 MAX_CACHE_BYTES = 512_000_000
-"""Maximum cache size, used if 64 MB do not hold a single tile's blocks, as with the strips of a wide scene."""
+"""Maximum cache size, used if the usual one does not hold a single tile's blocks, as with strips of a wide scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,12 @@ class ReadingOrder:
 
 
 def reading_order(
-    info: SceneInfo, grid: TileGrid, todo: Index, threads: int, max_cache_bytes: int = MAX_CACHE_BYTES
+    info: SceneInfo,
+    grid: TileGrid,
+    todo: Index,
+    threads: int,
+    max_cache_bytes: int = MAX_CACHE_BYTES,
+    usual_cache_bytes: int = CACHE_BYTES,
 ) -> ReadingOrder:
     """The order for some tiles of a scene.
 
@@ -47,10 +54,11 @@ def reading_order(
         todo: (N,) indices of the tiles to read.
         threads: number of reading threads, at least 1; fewer are used if the cache is too small for them.
         max_cache_bytes: maximum size of the block cache.
+        usual_cache_bytes: its size if a tile's blocks do not need more.
     """
     one_tile = _row_bytes(info, grid, 1)
     threads = max(1, min(threads, len(todo), max_cache_bytes // max(one_tile, 1)))
-    cache_bytes = min(max(CACHE_BYTES, one_tile * threads), max_cache_bytes)
+    cache_bytes = min(max(usual_cache_bytes, one_tile * threads), max_cache_bytes)
     across = len(grid.col_starts)
     columns = _max_columns(info, grid, cache_bytes // threads)
     row, column = np.divmod(todo, across)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from lcageo.errors import SceneError, ServerError
 from lcageo.scene.edges import EdgeMask, without_specks
 from lcageo.scene.order import ReadingOrder
 from lcageo.scene.raster import Scene
-from lcageo.scene.server import is_outage
+from lcageo.scene.servers.block_fetcher import BlockFetcher
+from lcageo.scene.servers.faults import is_outage
 from lcageo.scene.stretch import Stretch, choose_stretch
 from lcageo.scene.tiles import Tile, TileGrid
 
@@ -92,14 +93,14 @@ def open_reader(
 def _spans(start: float, pixels: int, scale: float, side: int) -> list[tuple[float, float, slice]]:
     """One axis of a tile as (start, length) in scene pixels and the tile pixels they become.
 
-    There are two spans if the tile's last pixel extends partly beyond the scene's border: the part inside is read on
-    its own, so that all other pixels keep the exact scale.
+    There are two spans if the tile's last pixel extends partly beyond the scene's border: it is read on its own, from
+    as many scene pixels as the others but inside the border, so that these keep the exact scale. From fewer scene
+    pixels, GDAL would take it from a finer overview, whose blocks are then fetched and decoded for it alone.
     """
     whole = min(pixels, int((side - start) / scale + 1e-9))
     spans = [(start, min(whole * scale, side - start), slice(0, whole))] if whole else []
     if whole < pixels:
-        # At least one scene pixel, the minimum that GDAL reads.
-        length = min(float(side), max(1.0, side - start - whole * scale))
+        length = min(float(side), max(1.0, scale))  # one scene pixel is the minimum that GDAL reads
         spans.append((side - length, length, slice(whole, whole + 1)))
     return spans
 
@@ -140,9 +141,11 @@ def read_ahead(
         pools = [ThreadPoolExecutor(1, thread_name_prefix="lcageo-read") for _ in order.runs]
         for pool in pools:
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        fetcher = stack.enter_context(BlockFetcher(reader.scene, grid))
         for number, index in _in_turn(order):
             tile = grid[index]
-            waiting.append((tile, pools[number].submit(_attempted, reader, tile, failures)))
+            requests = fetcher.start(tile)
+            waiting.append((tile, pools[number].submit(_attempted, reader, tile, requests, failures)))
             if len(waiting) > ahead:
                 yield from _awaited(*waiting.popleft(), failures)
         while waiting:
@@ -164,8 +167,16 @@ def _in_turn(order: ReadingOrder) -> Iterator[tuple[int, int]]:
         yield from ((number, index) for number, index in enumerate(together) if index is not None)
 
 
-def _attempted(reader: TileReader, tile: Tile, failures: deque[Tile]) -> Image:
-    """One tile, read at the first or second attempt; `failures` are the tiles that failed since the last success."""
+def _attempted(reader: TileReader, tile: Tile, requests: Set[Future[None]], failures: deque[Tile]) -> Image:
+    """One tile, read at the first or second attempt.
+
+    Args:
+        reader: reads it.
+        tile: to read.
+        requests: what must have been fetched before.
+        failures: the tiles that failed since the last success.
+    """
+    wait(requests)
     try:
         image = reader.read(tile)
     except ServerError as error:  # after several attempts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +22,12 @@ from lcageo.errors import SceneError, ServerError
 from lcageo.remote import is_remote, public, without_secrets
 from lcageo.scene.bands import alpha_band, beside_inks, is_picture, palette, transparent
 from lcageo.scene.basemap import clipped
+from lcageo.scene.blocks import Bounds, byte_ranges, is_stored
 from lcageo.scene.describe import describe
 from lcageo.scene.located import SceneSource, locate
 from lcageo.scene.opening import GDAL_ERRORS, open_dataset
 from lcageo.scene.resampling import halved, is_fractional, margin, read_bands, read_unmasked
-from lcageo.scene.server import ANSWERS, in_time, remedy, retried, told
+from lcageo.scene.servers.faults import ANSWERS, in_time, remedy, retried, told
 from lcageo.scene.sources import Sources
 
 NODATA_MAGNITUDE = 1e37
@@ -96,6 +96,11 @@ class Scene:
         while self._handles:
             self._handles.pop().close()
 
+    @property
+    def gdal_path(self) -> str:
+        """Path by which GDAL reads its file, with the secrets of a URL; empty if there is no file."""
+        return next(iter(self._sources.files), "")
+
     def files(self) -> tuple[str, ...]:
         """Paths of the file and of those that belong to it: masks, overviews, world files, the sources of mosaics.
 
@@ -158,22 +163,16 @@ class Scene:
         return rasterio.Env(GDAL_CACHEMAX=cache_bytes)  # type: ignore[no-any-return]  # bytes, unlike the variable
 
     def is_stored(self, left: float, top: float, right: float, bottom: float) -> bool:
-        """Whether any block of a window is in the file: sparse GeoTIFFs leave out those without data.
-
-        Args:
-            left: scene pixels, as top, right and bottom.
-        """
+        """Whether any block of a window (scene pixels) is in the file; True for others than GeoTIFFs."""
         if self.info.driver != "GTiff":
             return True
-        dataset, (rows, columns) = self._dataset(), self.info.block_shape
-        right, bottom = min(right, self.info.width), min(bottom, self.info.height)
         with self._under_way(), rasterio.Env():
-            return any(  # in most files the first one is stored
-                dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", band)
-                for row in range(int(top // rows), math.ceil(bottom / rows))
-                for column in range(int(left // columns), math.ceil(right / columns))
-                for band in set(self.info.bands)
-            )
+            return is_stored(self._dataset(), self.info, (left, top, right, bottom))
+
+    def byte_ranges(self, bounds: Bounds, level: int) -> list[tuple[int, int]]:
+        """See `lcageo.scene.blocks.byte_ranges`; of a GeoTIFF."""
+        with self._under_way(), rasterio.Env():
+            return byte_ranges(self._dataset(), self.info, bounds, level)
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

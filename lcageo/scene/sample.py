@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import SceneError
 from lcageo.scene.raster import Scene
-from lcageo.scene.server import is_outage
+from lcageo.scene.servers.faults import is_outage
 
 SAMPLE_SIDE = 1024
 """Longest side of a decimated view, pixels."""

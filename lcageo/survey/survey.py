@@ -30,7 +30,7 @@ from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, Run
 from lcageo.journal.journal import Earlier
 from lcageo.remote import public
-from lcageo.scene.server import is_outage
+from lcageo.scene.servers.faults import is_outage
 from lcageo.survey.joint import CountedObjects, joint_parts
 from lcageo.survey.scene_layer import SceneLayer, common_crs
 from lcageo.survey.scenes import SurveyScene

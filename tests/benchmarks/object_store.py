@@ -70,10 +70,9 @@ def counted(server: FileServer, delay_s: float, runs: int) -> str:
     repeated = 0
     for path in {path for path, _, _ in ranges}:
         edges = np.array([(first, end) for other, first, end in ranges if other == path])
-        times = np.zeros(edges.max() + 1, np.int32)
-        np.add.at(times, edges[:, 0], 1)
-        np.add.at(times, edges[:, 1], -1)
-        repeated += int(np.maximum(times.cumsum() - runs, 0).sum())
+        places, where = np.unique(edges, return_inverse=True)
+        changes = np.bincount(where.ravel(), np.tile([1, -1], len(edges)))  # of the number of requests, at each place
+        repeated += int(np.maximum(changes.cumsum()[:-1] - runs, 0) @ np.diff(places))
     fetched = sum(end - first for _, first, end in ranges)
     rounds = f"{server.waited_s() / delay_s / runs:.0f}" if delay_s else ""
     return f"{heads / runs:>7.0f}{len(ranges) / runs:>7.0f}{rounds:>8}{fetched / runs / 1e6:>9.2f}{repeated:>10,}"

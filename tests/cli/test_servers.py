@@ -16,7 +16,7 @@ from support.commands import Run
 from support.scenes import noise, write_scene
 from support.servers import served
 
-from lcageo.scene import server
+from lcageo.scene.servers import faults
 
 SECRET = "S3cr3tS1gnature"
 UNSAMPLED = ("--edge-nodata", "none")
@@ -27,7 +27,7 @@ FORMATS = ("gpkg", "geojson", "shp", "fgb", "parquet", "csv", "coco.json", "yolo
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a server, apart from the current one."""
-    monkeypatch.setattr(server, "PAUSES_S", (0.05, 0.1))
+    monkeypatch.setattr(faults, "PAUSES_S", (0.05, 0.1))
     monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     shared = tmp_path / "shared"
     shared.mkdir()

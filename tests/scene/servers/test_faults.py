@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from support.scenes import noise, write_scene
 from support.servers import FAULTS, served
 
 from lcageo.errors import SceneError, ServerError
-from lcageo.scene import raster, server
+from lcageo.scene import raster
 from lcageo.scene.opening import open_dataset
 from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import OUTAGE, TileReader, read_ahead
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.server import is_outage, told
+from lcageo.scene.servers import faults
+from lcageo.scene.servers.faults import is_outage, told
 from lcageo.scene.stretch import IDENTITY
 from lcageo.scene.tiles import plan_tiles
 
@@ -35,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a scene; pauses and limits are short."""
     for name, value in {"LOW_SPEED_TIME": "1", "MAX_RETRY": "1", "RETRY_DELAY": "0.05"}.items():
         monkeypatch.setenv(f"GDAL_HTTP_{name}", value)
-    monkeypatch.setattr(server, "PAUSES_S", (0.05, 0.1))
+    monkeypatch.setattr(faults, "PAUSES_S", (0.05, 0.1))
     # More than the 16 kB that GDAL asks for first.
     write_scene(tmp_path / "a.tif", noise(600, 600), tiled=True, blockxsize=64, blockysize=64)
     return tmp_path
@@ -72,7 +74,7 @@ def test_so_is_what_fails_from_the_start(folder: Path, fault: str) -> None:
 
 def test_opening_ends_however_many_files_a_server_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_TIME", "30")
-    monkeypatch.setattr(server, "OPENING_S", 1.0)
+    monkeypatch.setattr(faults, "OPENING_S", 1.0)
     started = time.monotonic()
     with (
         served(folder, "stall", good=0) as files,
@@ -151,4 +153,23 @@ def test_waiting_for_tiles_is_reported_and_closing_does_not_wait_for_ever(
             images = read_ahead(reader, grid, reading_order(scene.info, grid, middle, 2), ahead=4)
             assert next(images) is None
             images.close()
-        assert time.monotonic() - started < 10 and len(raster._BUSY) == 3
+        assert time.monotonic() - started < 10
+
+
+def test_closing_leaves_a_handle_that_is_read_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raster, "CLOSING_S", 0.2)
+    monkeypatch.setattr(raster, "_BUSY", [])
+    with served(folder, "stall", good=1) as files:
+        scene = open_scene(files.url("a.tif"))
+
+        def read() -> None:
+            with pytest.raises(SceneError):
+                scene.read(*WINDOW)
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        while len(files.requests()) < 2:
+            time.sleep(0.02)
+        scene.close()
+        assert len(raster._BUSY) == 2  # the main thread's, too
+    reading.join()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.remote import FETCHED_BYTES
+from lcageo.scene.blocks import level_at
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.opening import open_dataset
 from lcageo.scene.raster import Scene
@@ -50,7 +51,7 @@ def fetched(scene: Scene, passes: Sequence[tuple[TileGrid, NDArray[np.bool_]]]) 
     for grid, wanted in passes:
         bounds = np.minimum(grid.bounds()[wanted], [info.width, info.height] * 2)
         scale = min(grid.scale)
-        level = max((factor for factor in info.overviews if factor <= scale), default=1)
+        level = level_at(info, scale)
         needed += _area(bounds) / max(1.0, scale) ** 2
         pixels = _area(_of_blocks(bounds, info, level)) / level**2
         if level == 1 and kept:

@@ -1,5 +1,5 @@
 """python -m lcageo."""
 
-from lcageo.cli.app import main
+from lcageo.cli.app import program
 
-main()
+program()

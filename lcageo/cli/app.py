@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -9,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -84,8 +87,25 @@ def group(
     """Finds objects in large georeferenced imagery and writes them as map features."""
 
 
+def program() -> None:
+    """Runs the command line as a whole process.
+
+    It ends without freeing what libraries hold, which takes 0.2 seconds: all files have been closed by then.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        atexit._run_exitfuncs()  # as Python does at the end: multiprocessing, for instance, ends its processes
+        with suppress(OSError, ValueError):  # the reader of our output has exited
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+
+
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line; raises SystemExit."""
+    # At Python's 700, collecting garbage takes 0.1 seconds of the start, since imports make objects that stay.
+    gc.set_threshold(20_000)
     console.open_streams()
     # OpenVINO also imports its converter of other models, which takes longer than the rest and which we never use.
     sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]  # Python's own mark of what must not be imported

@@ -327,10 +327,17 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
         if is_saved_style(place):
             continue
         if place.exists():
+            _flush(draft.folder / name)
             _set_aside(place, older, undo)
         else:
             undo.callback(place.unlink, missing_ok=True)
         (draft.folder / name).replace(place)
+
+
+def _flush(file: Path) -> None:
+    """Waits until a file is on the disk, so that a failure of the machine cannot cost what it replaces."""
+    with file.open("rb+") as content:
+        os.fsync(content.fileno())
 
 
 def _set_aside(file: Path, folder: Path, undo: ExitStack) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # evaluation of whole images runs where there is no rasterio
     from lcageo.inference.runner import LocalRunner, TileRunner
 
 
+_KEPT: list[LocalRunner] = []
+"""What lasts until the process ends, soon after: freeing a compiled graph takes a tenth of a second."""
+
+
 class Messages(Protocol):
     """Shows messages to the user, as verbosely as requested."""
 
@@ -80,7 +84,9 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
             # What writes results needs it, and pandas takes as long to import as the model to load, which mostly waits
             # for C++. Not pyogrio: it sets environment variables, which C++ may be reading.
             aside.submit(import_module, "geopandas")
-            yield local_runner(asked, config, say)
+            here = local_runner(asked, config, say)
+            _KEPT.append(here)
+            yield here
         return
     if asked.max_memory is not None:
         raise UsageError("--max-memory is for one process; with --cluster, use --batch and limit the workers' memory")

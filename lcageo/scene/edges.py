@@ -113,7 +113,10 @@ def find_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
 def _largest_edge(sample: SceneSample, info: SceneInfo) -> EdgeMask | None:
     best: EdgeMask | None = None
     without = ~sample.valid.any(axis=-1)
+    rim = _part(sample, _rim(sample))
     for value, tolerance in _border_values(sample, info):
+        if not _cells_of(rim, value, tolerance).any():
+            continue  # which needs no look at the whole sample
         cells = _cells_of(sample, value, tolerance)
         if cells.mean() < MIN_EDGE_SHARE:
             continue
@@ -150,13 +153,14 @@ def _border_values(sample: SceneSample, info: SceneInfo) -> list[tuple[Colour, f
     Of pictures in eight bits that nothing masks, also black and white as lossy compression leaves them: where there is
     a mask, it covers what is nearly black, and dark water may lie beside it.
     """
-    rim = _rim(sample)
-    filled, valid = _filled(sample)[:, rim], sample.valid[rim]  # (3, cells, n)
+    rim = _part(sample, _rim(sample))
+    filled, valid = _filled(rim)[:, 0], rim.valid[0]  # (3, cells, n)
     uniform = valid.any(axis=-1) & (filled == filled[..., :1]).all(axis=(0, 2))
     colours, counts = np.unique(filled[:, uniform, 0], axis=1, return_counts=True)
-    likely = counts >= rim.sum() * MIN_BORDER_SHARE
+    likely = counts >= valid.shape[0] * MIN_BORDER_SHARE
     if len(counts):
-        seen = sample.pixels[:, sample.valid]  # (3, N)
+        whole = sample.valid.all()
+        seen = sample.pixels.reshape(3, -1) if whole else sample.pixels[:, sample.valid]  # (3, N)
         likely |= ((colours <= seen.min(axis=1)[:, None]) | (colours >= seen.max(axis=1)[:, None])).all(axis=0)
     colours, counts = colours[:, likely], counts[likely]
     found: list[tuple[Colour, float]] = []
@@ -178,8 +182,16 @@ def _frame(sample: SceneSample) -> NDArray[np.bool_]:
 
 def _rim(sample: SceneSample) -> NDArray[np.bool_]:
     """(h, w) True for the outermost cells with data: on the border, or beside cells without any that reach it."""
-    outside = _connected_to_border(np.asarray(~sample.valid.any(axis=-1)))
+    without = np.asarray(~sample.valid.any(axis=-1))
+    if not without.any():
+        return _frame(sample)
+    outside = _connected_to_border(without)
     return np.asarray((_frame(sample) | _dilated(outside)) & ~outside)
+
+
+def _part(sample: SceneSample, cells: NDArray[np.bool_]) -> SceneSample:
+    """The sample of some cells (h, w), as a single row."""
+    return SceneSample(sample.pixels[:, cells][:, None], sample.valid[cells][None])
 
 
 def _filled(sample: SceneSample) -> NDArray[Any]:

@@ -45,12 +45,15 @@ def look(image: NDArray[np.uint8], fill: tuple[int, int, int]) -> Floats:
     """
     rows = image[:, ::STEP]
     valid = (rows[0] != fill[0]) | (rows[1] != fill[1]) | (rows[2] != fill[2])
-    seen = rows[:, :, ::STEP][:, valid[:, ::STEP]].astype(np.float64) / 255
+    columns = rows[:, :, ::STEP]
+    colours = columns.reshape(3, -1) if valid.all() else columns[:, valid[:, ::STEP]]  # the second takes far longer
+    seen = colours.astype(np.float64) / 255
     if valid.mean() < MIN_VALID or seen.shape[1] < 2:
         return np.full(NUMBERS, np.nan)
     mean = seen.mean(axis=1)
     centred = seen - mean[:, None]
-    covariance = centred @ centred.T / seen.shape[1]
+    # Not `@`, whose threads would take the processor from the network, for longer than this takes.
+    covariance = np.einsum("in,jn->ij", centred, centred) / seen.shape[1]
     deviation = np.sqrt(covariance.diagonal()) + _LEAST
     pairs = [covariance[one, other] / (deviation[one] * deviation[other]) for one, other in ((0, 1), (1, 2), (0, 2))]
     correlation = np.arctanh(np.clip(pairs, -1 + _LEAST, 1 - _LEAST))
@@ -61,6 +64,9 @@ def look(image: NDArray[np.uint8], fill: tuple[int, int, int]) -> Floats:
 
 def _texture(brightness: NDArray[np.int16], valid: NDArray[np.bool_], step: int) -> float:
     """Mean difference of brightness, 0 to 1, between pixels with data that lie `step` columns apart."""
-    both = valid[:, step:] & valid[:, :-step]
     differences = np.abs(brightness[:, step:] - brightness[:, :-step])
-    return float(differences.sum(where=both, dtype=np.int64)) / (3 * 255 * max(int(both.sum()), 1))
+    both = valid[:, step:] & valid[:, :-step]
+    count = int(np.count_nonzero(both))
+    if count < both.size:
+        differences[~both] = 0
+    return float(differences.sum(dtype=np.int64)) / (3 * 255 * max(count, 1))

@@ -203,10 +203,8 @@ class Journal:
 
     def remove(self) -> None:
         """Closes and deletes the file, once the result is in place."""
-        self.close()
-        if self._database.path is not None:
-            with suppress(OSError):  # open in a virus scanner, say; the result is in place nevertheless
-                delete_database(self._database.path)
+        with suppress(OSError):  # open in a virus scanner, say; the result is in place nevertheless
+            self._database.delete()
 
     def done(self) -> NDArray[np.int64]:
         """Indices of the finished tiles, sorted; without those that could not be read, which are tried again."""

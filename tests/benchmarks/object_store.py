@@ -12,6 +12,7 @@ take turns, and the shortest time of each counts. What follows `--` is given to 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio.shutil
+from rasterio.io import MemoryFile
 from scenes_to_time import ROOT, write_scene
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -44,11 +46,21 @@ def write_cog(side: int, compress: str = "JPEG") -> Path:
 
 
 def write_survey(count: int) -> Path:
-    """A folder of so many copies of a small cloud-optimized scene."""
-    folder = BUILD / f"object_store_survey_{count}"
+    """A folder of so many small cloud-optimized scenes with the same content, side by side on the ground."""
+    folder, across = BUILD / f"object_store_survey_{count}", math.isqrt(count - 1) + 1
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        shutil.copyfile(write_cog(SMALL_SIDE), folder / f"{number:04}.tif")
+    with rasterio.open(write_cog(SMALL_SIDE)) as source:
+        pixels, shape = source.read(), {"width": source.width, "height": source.height, "count": 3, "dtype": "uint8"}
+        for path in (folder / f"{number:04}.tif" for number in range(count)):
+            if path.exists():
+                continue
+            row, column = divmod(int(path.stem), across)
+            place = source.transform * source.transform.translation(column * SMALL_SIDE, row * SMALL_SIDE)
+            with MemoryFile() as memory:
+                with memory.open(driver="GTiff", crs=source.crs, transform=place, **shape) as dataset:
+                    dataset.write(pixels)
+                rasterio.shutil.copy(memory.name, path.with_suffix(".part"), driver="COG", COMPRESS="JPEG", QUALITY=88)
+            path.with_suffix(".part").replace(path)
     return folder
 
 

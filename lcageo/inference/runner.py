@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lcageo.config import Engine
 from lcageo.detections import Detections
-from lcageo.errors import DeviceMemoryError
+from lcageo.errors import DeviceMemoryError, ServerError
 from lcageo.inference.plan import ScenePlan
 from lcageo.journal.tile_outcomes import TileOutcome, TileOutcomes
 from lcageo.runtime.catalog import ModelCard
@@ -24,7 +24,7 @@ from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import of_possible_size
 from lcageo.scene.blocks import level_at
 from lcageo.scene.look import look
-from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES, REMOTE_CACHE_BYTES, reading_order
+from lcageo.scene.order import CACHE_BYTES, MAX_CACHE_BYTES, REMOTE_CACHE_BYTES, ReadingOrder, reading_order
 from lcageo.scene.prefetch import read_ahead
 from lcageo.scene.tiles import Tile
 
@@ -147,11 +147,9 @@ class LocalRunner:
             for outcomes in batches:
                 yield [TileOutcomes.of(outcomes)] if outcomes else []
 
-    def _run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Generator[list[TileOutcome], None, None]:
-        not_run: list[TileOutcome] = []
-        yielded = time.monotonic()
-        info = plan.reader.scene.info
-        is_remote = plan.reader.scene.is_remote
+    def _order(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> ReadingOrder:
+        """The order in which tiles are read; warns if blocks are decoded again for every tile."""
+        info, is_remote = plan.reader.scene.info, plan.reader.scene.is_remote
         threads = REMOTE_THREADS if is_remote else READ_THREADS
         usual = REMOTE_CACHE_BYTES if is_remote else CACHE_BYTES
         order = reading_order(info, plan.grid, todo, threads, self.max_cache_bytes, usual)
@@ -160,32 +158,43 @@ class LocalRunner:
                 f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
                 "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
             )
-        side = plan.reader.tile_size
-        batch = self.batch_of(side)
+        return order
+
+    def _run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Generator[list[TileOutcome], None, None]:
+        not_run: list[TileOutcome] = []
+        yielded = time.monotonic()
+        batch = self.batch_of(plan.reader.tile_size)
+        order = self._order(plan, todo, warn)
         ahead = max(batch, READ_THREADS)
-        if is_remote:
+        if plan.reader.scene.is_remote:
             ahead = max(ahead, self.ahead_bytes // _bytes_of_tile(plan))
         with (
             closing(_Batches(self.predictor, plan, batch, warn)) as batches,
             closing(read_ahead(plan.reader, plan.grid, order, ahead)) as images,
         ):
-            for read in images:
-                if read is None:  # so that a run that waits for a server can be stopped
-                    yield not_run
-                    not_run, yielded = [], time.monotonic()
-                    continue
-                tile, image = read
-                if isinstance(image, np.ndarray):
-                    batches.add(tile, image)
-                else:
-                    not_run.append(TileOutcome(tile.index, None, unread="" if image is None else str(image)))
-                while batches.full or (not_run and time.monotonic() - yielded > RECORD_AFTER_S):
-                    yield not_run + (batches.next_done() if batches.full else [])
-                    not_run, yielded = [], time.monotonic()
+            outage: ServerError | None = None
+            try:
+                for read in images:
+                    if read is None:  # so that a run that waits for a server can be stopped
+                        yield not_run
+                        not_run, yielded = [], time.monotonic()
+                        continue
+                    tile, image = read
+                    if isinstance(image, np.ndarray):
+                        batches.add(tile, image)
+                    else:
+                        not_run.append(TileOutcome(tile.index, None, unread="" if image is None else str(image)))
+                    while batches.full or (not_run and time.monotonic() - yielded > RECORD_AFTER_S):
+                        yield not_run + (batches.next_done() if batches.full else [])
+                        not_run, yielded = [], time.monotonic()
+            except ServerError as error:  # what was read before is still run and recorded
+                outage = error
             while batches.any:
                 batches.start(at_least=1)
                 yield not_run + batches.next_done()
                 not_run = []
+            if outage is not None:
+                raise outage
         if not_run:
             yield not_run
 

@@ -65,6 +65,12 @@ def prepare_gdal() -> None:
         os.environ.setdefault(name, value)
 
 
+def setting_bytes(name: str) -> int:
+    """One of GDAL's sizes in this process's environment; 0 if it is not a plain number of bytes."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else 0
+
+
 def save_memory() -> None:
     """Makes GDAL's cache of what was fetched small, as long as nothing has been fetched."""
     if os.environ.get(CACHE_SIZE) == FETCHING[CACHE_SIZE]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.remote import FETCHING, LIMITS, key, prepare_gdal, public, save_memory, without_secrets
+from lcageo.remote import FETCHING, LIMITS, key, prepare_gdal, public, save_memory, setting_bytes, without_secrets
 
 SECRET = "S3cr3t"
 SIGNED = {
@@ -83,3 +83,14 @@ def test_a_run_of_limited_memory_keeps_little_of_what_was_fetched(monkeypatch: p
     before = int(os.environ["CPL_VSIL_CURL_CACHE_SIZE"])
     save_memory()
     assert int(os.environ["CPL_VSIL_CURL_CACHE_SIZE"]) == before / 8
+
+
+@pytest.mark.parametrize(("text", "size"), [("16384", 16384), ("128 MB", 0), ("", 0), (None, 0)])
+def test_sizes_that_are_no_plain_numbers_are_not_guessed(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, size: int
+) -> None:
+    if text is None:
+        monkeypatch.delenv("CPL_VSIL_CURL_CHUNK_SIZE", raising=False)
+    else:
+        monkeypatch.setenv("CPL_VSIL_CURL_CHUNK_SIZE", text)
+    assert setting_bytes("CPL_VSIL_CURL_CHUNK_SIZE") == size

@@ -8,7 +8,6 @@ as a failed request, is requested by the reader itself, which tells what went wr
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from xml.sax.saxutils import escape
 
 import rasterio
 
-from lcageo.remote import CACHE_SIZE, CHUNK_SIZE
+from lcageo.remote import CACHE_SIZE, CHUNK_SIZE, setting_bytes
 from lcageo.scene.blocks import level_at
 from lcageo.scene.opening import GDAL_ERRORS
 from lcageo.scene.raster import Scene
@@ -51,11 +50,12 @@ class BlockFetcher:
         """
         self._scene, self._file = scene, scene.gdal_path
         self._level = level_at(scene.info, min(grid.scale))
-        self._fetches = scene.info.driver == "GTiff" and self._file.startswith(_SERVERS)
-        self._chunk_bytes = int(os.environ[CHUNK_SIZE])
+        self._chunk_bytes, cache_bytes = setting_bytes(CHUNK_SIZE), setting_bytes(CACHE_SIZE)
+        is_fetched = scene.info.driver == "GTiff" and self._file.startswith(_SERVERS)
+        self._fetches = is_fetched and 0 < self._chunk_bytes <= cache_bytes
         self._kept = OrderedDict[int, Future[None]]()
         """Requests of the chunks that should be in GDAL's cache, which forgets those that were used the longest ago."""
-        self._capacity = int(os.environ[CACHE_SIZE]) // self._chunk_bytes
+        self._capacity = cache_bytes // max(1, self._chunk_bytes)
         self._pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="lcageo-fetch")
 
     def __enter__(self) -> BlockFetcher:

@@ -13,6 +13,7 @@ from support.scenes import write_scene
 from support.servers import FileServer, served
 
 from lcageo.errors import SceneError
+from lcageo.remote import CACHE_SIZE
 from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import TileReader, read_ahead
 from lcageo.scene.raster import Scene, open_scene
@@ -99,3 +100,14 @@ def test_what_nobody_can_fetch_is_told(folder: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(SceneError, match="the server answers 403 Forbidden"):
             read(scene, grid_of(scene, 304))
         assert len(files.requests()) < 40
+
+
+@pytest.mark.parametrize("size", ["128 MB", "1000"])
+def test_without_a_known_cache_the_reader_fetches_itself(
+    folder: Path, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_scene(folder / "cog.tif") as scene:
+        expected = read(scene, grid_of(scene, 304))
+    monkeypatch.setenv(CACHE_SIZE, size)
+    with served(folder) as files, open_scene(files.url("cog.tif")) as scene:
+        assert read(scene, grid_of(scene, 304)) == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from lcageo.errors import DamagedError, OutputError, UsageError
 class Database:
     """A connection whose errors say what to do. `what` names the file in messages: 'journal', for instance.
 
-    A change survives the end of the process. If the machine fails, the last ones may be lost, but none up to a
-    `change_durably`: waiting for the disk takes some ten milliseconds a change, and more while a file is new.
+    A change survives the end of the process. If the machine fails, those of the last half a minute may be lost: to
+    wait for the disk takes some ten milliseconds a change, and more while a file is new.
     """
 
     def __init__(self, what: str, path: Path | None = None) -> None:
@@ -33,11 +33,11 @@ class Database:
             try:
                 with self._errors_explained():
                     # Exclusive before WAL: the lock is then held until the connection or the process ends.
-                    self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-                    with self._syncing("OFF"):
-                        self._connection.execute("PRAGMA journal_mode = WAL")
-                        with self.transaction():
-                            pass  # acquires the lock now, not with the first change
+                    for pragma in ("locking_mode = EXCLUSIVE", "synchronous = OFF", "journal_mode = WAL"):
+                        self._connection.execute(f"PRAGMA {pragma}")
+                    with self.transaction():
+                        pass  # acquires the lock now, not with the first change
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
             except BaseException:
                 self.close()
                 raise
@@ -52,25 +52,23 @@ class Database:
         Raises:
             OSError: if it cannot be deleted.
         """
-        self._connection.execute("PRAGMA synchronous = OFF")  # or closing would first make it safe on the disk
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA synchronous = OFF")  # or closing would first make it safe on the disk
         self.close()
         if self.path is not None:
             delete_database(self.path)
 
     def script(self, statements: str) -> None:
         """Runs statements without values, which create tables; raises errors as in `change`."""
-        with self._errors_explained(), self._syncing("OFF"):
+        with self._errors_explained():
+            self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.executescript(statements)
+            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def change(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Runs one statement for every row: all of them or, if anything fails, none; errors as in `changes`."""
         with self.changes() as change:
             change(statement, rows)
-
-    def change_durably(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """As `change`; it and all changes before it survive a failure of the machine."""
-        with self._errors_explained(), self._syncing("FULL"):
-            self.change(statement, rows)
 
     @contextmanager
     def changes(self) -> Generator[Callable[[str, Sequence[tuple[Any, ...]]], object], None, None]:
@@ -98,15 +96,6 @@ class Database:
             if self._connection.in_transaction:  # a full disk has already ended it
                 self._connection.execute("ROLLBACK")
             raise
-
-    @contextmanager
-    def _syncing(self, level: str) -> Generator[None, None, None]:
-        """Context in which SQLite waits for the disk as much as this level says, instead of NORMAL."""
-        self._connection.execute(f"PRAGMA synchronous = {level}")
-        try:
-            yield
-        finally:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _errors_explained(self) -> Generator[None, None, None]:

@@ -96,9 +96,9 @@ def program() -> None:
         main()
     except SystemExit as ended:
         atexit._run_exitfuncs()  # as Python does at the end: multiprocessing, for instance, ends its processes
-        with suppress(OSError, ValueError):  # the reader of our output has exited
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the reader of our output has exited
+                stream.flush()
         os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # evaluation of whole images runs where there is no rasterio
 
 
 _KEPT: list[LocalRunner] = []
-"""What lasts until the process ends, soon after: freeing a compiled graph takes a tenth of a second."""
+"""The last runner, which is never freed: a command ends soon after, and freeing a graph takes a tenth of a second."""
 
 
 class Messages(Protocol):
@@ -85,7 +85,7 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
             # for C++. Not pyogrio: it sets environment variables, which C++ may be reading.
             aside.submit(import_module, "geopandas")
             here = local_runner(asked, config, say)
-            _KEPT.append(here)
+            _KEPT[:] = [here]
             yield here
         return
     if asked.max_memory is not None:

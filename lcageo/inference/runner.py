@@ -115,7 +115,7 @@ class LocalRunner:
     own_tiles_only: bool = False
     """Whether tiles never have more than the model's own size, for which the memory was measured."""
     ahead_bytes: int = AHEAD_BYTES
-    """Maximum size of the tiles that are read ahead from a server."""
+    """See AHEAD_BYTES."""
 
     @property
     def card(self) -> ModelCard:
@@ -193,10 +193,10 @@ class LocalRunner:
                 batches.start(at_least=1)
                 yield not_run + batches.next_done()
                 not_run = []
+            if not_run:
+                yield not_run
             if outage is not None:
                 raise outage
-        if not_run:
-            yield not_run
 
 
 def _bytes_of_tile(plan: ScenePlan) -> int:

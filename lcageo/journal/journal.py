@@ -298,7 +298,7 @@ class Journal:
 
     def begin_publishing(self) -> None:
         """Records that the files of the result are moved into place from now on, replacing existing ones."""
-        self._database.change_durably("INSERT INTO publishing VALUES (1)", [()])
+        self._database.change("INSERT INTO publishing VALUES (1)", [()])
 
     def has_begun_publishing(self) -> bool:
         """Whether parts of the result may be in place."""

@@ -21,7 +21,7 @@ Index = NDArray[np.int64]
 CACHE_BYTES = 64_000_000
 """Size of GDAL's block cache, for all threads together."""
 REMOTE_CACHE_BYTES = 128_000_000
-"""The same for a scene on a server: columns of tiles are then wider, and fewer blocks are fetched for two of them."""
+"""The same for a scene on a server: columns of tiles are then wider, and fewer blocks are fetched for two columns."""
 MAX_CACHE_BYTES = 512_000_000
 """Maximum cache size, used if the usual one does not hold a single tile's blocks, as with strips of a wide scene."""
 

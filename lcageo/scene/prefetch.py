@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Set
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -176,7 +176,11 @@ def _attempted(reader: TileReader, tile: Tile, requests: Set[Future[None]], fail
         requests: what must have been fetched before.
         failures: the tiles that failed since the last success.
     """
-    wait(requests)
+    try:
+        for request in requests:
+            request.result()  # never fails; unlike `wait`, it ends when the request is cancelled
+    except CancelledError:
+        return None  # nobody waits for the tile any more
     try:
         image = reader.read(tile)
     except ServerError as error:  # after several attempts

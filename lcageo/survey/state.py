@@ -147,7 +147,7 @@ class SurveyState:
     def keep_places(self, places: Mapping[str, PurePosixPath]) -> None:
         """Stores the locations of results."""
         rows = [(_key(path), str(place), str(place).casefold()) for path, place in places.items()]
-        self._database.change_durably("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
+        self._database.change("INSERT OR IGNORE INTO scenes (scene, place, folded) VALUES (?, ?, ?)", rows)
 
     def _places(self) -> dict[str, str]:
         return dict(self._database.rows("SELECT scene, place FROM scenes"))
@@ -164,7 +164,7 @@ class SurveyState:
 
     def keep_made(self, paths: Iterable[str]) -> None:
         """Records that files belong to this survey, before they are written."""
-        self._database.change_durably("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
+        self._database.change("INSERT OR IGNORE INTO made VALUES (?)", [(_text(path),) for path in paths])
 
     def keep(self, path: str, identity: str, record: SceneRecord) -> None:
         """Stores the result of the scene at a path, and the identity of what it was made from."""

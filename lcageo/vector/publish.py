@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -315,6 +316,8 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
     """Moves a draft's files into place, and removes those of the older result; `undo` takes that back."""
     written = {file.name for file in draft.folder.iterdir() if not file.name.startswith(_LOCK)}
     shared = shared_companions(draft.path, draft.belongs) if draft.belongs else []
+    for name in written:
+        _flush(draft.folder / name)
     older = draft.folder / OLDER
     older.mkdir()
     for file in dict.fromkeys((*draft.belongs, *shared)):
@@ -327,7 +330,6 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
         if is_saved_style(place):
             continue
         if place.exists():
-            _flush(draft.folder / name)
             _set_aside(place, older, undo)
         else:
             undo.callback(place.unlink, missing_ok=True)
@@ -335,9 +337,13 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
 
 
 def _flush(file: Path) -> None:
-    """Waits until a file is on the disk, so that a failure of the machine cannot cost what it replaces."""
+    """Waits until a file is on the disk: with it in place, what it replaces and the journal of its run are deleted."""
     with file.open("rb+") as content:
-        os.fsync(content.fileno())
+        try:
+            os.fsync(content.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot say
+                raise
 
 
 def _set_aside(file: Path, folder: Path, undo: ExitStack) -> None:

@@ -31,7 +31,8 @@ from lcageo.vector.reproject import moved
 from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_style
 from lcageo.vector.target import FileTarget
 
-# All layers are written as drafts: SQLite need not wait for the disk, which takes some ninety milliseconds a layer.
+# All layers are written as drafts, which are made safe on the disk once, before they are moved into place: when SQLite
+# waits for the disk at each step, that takes some ninety milliseconds a layer.
 pyogrio.set_gdal_config_options({"OGR_SQLITE_SYNCHRONOUS": "OFF"})
 
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)

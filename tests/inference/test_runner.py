@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +16,18 @@ from support.crowds import as_rows
 from support.scenes import damaged_scene, noise, squares, write_scene
 
 from lcageo.config import DetectConfig
+from lcageo.errors import ServerError
 from lcageo.inference import plan as inference_plan
+from lcageo.inference import runner
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.inference.scene import detect_scene
 from lcageo.journal.tile_outcomes import TileOutcome
 from lcageo.scene import prefetch
+from lcageo.scene.order import ReadingOrder
+from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import open_scene
+from lcageo.scene.tiles import TileGrid
 
 PLACES = [
     (5, 5, 20, 210),
@@ -106,7 +111,10 @@ from support.bright import BrightSquares, bright_card
 from lcageo.config import DetectConfig
 from lcageo.errors import DeviceMemoryError
 from lcageo.inference.scene import detect_scene
+from lcageo.scene.order import ReadingOrder
+from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import open_scene
+from lcageo.scene.tiles import TileGrid
 for round in range(20):
     try:
         with open_scene(sys.argv[1]) as scene:
@@ -128,3 +136,22 @@ print("survived")
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run([sys.executable, "-c", program, path], env=here, capture_output=True, text=True)
     assert done.stdout == "survived\n", done.stderr
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_was_read_before_an_outage_is_returned(
+    scene_path: Path, empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_tiles(reader: TileReader, grid: TileGrid, order: ReadingOrder, ahead: int) -> Iterator[object]:
+        for index in (0, 1):
+            yield grid[index], None if empty else reader.read(grid[index])
+        raise ServerError("503", 503)
+
+    monkeypatch.setattr(runner, "read_ahead", two_tiles)
+    with open_scene(scene_path) as scene:
+        plan = plan_scene(scene, bright_card(64), DetectConfig(overlap="0"))
+        done = []
+        with pytest.raises(ServerError, match="503"):
+            for parts in LocalRunner(BrightSquares(bright_card(64)), 4).run(plan, np.arange(9), lambda line: None):
+                done += [one.tile for part in parts for one in part]
+    assert sorted(done) == [0, 1]

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 import rasterio
 
+from lcageo.errors import SceneError
 from lcageo.remote import CACHE_SIZE, CHUNK_SIZE, setting_bytes
 from lcageo.scene.blocks import level_at
 from lcageo.scene.opening import GDAL_ERRORS
@@ -26,6 +27,8 @@ REQUESTS = 8
 """Requests that are under way at a time."""
 MARGIN_PX = 2.0
 """Pixels around a tile that its resampled pixels may depend on, at the tile's scale."""
+CHUNKS = range(1 << 10, (10 << 20) + 1)
+"""Sizes of its pieces of a file that GDAL accepts; of others, it takes its own."""
 _SERVERS = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/", "/vsiadls/", "/vsioss/", "/vsiswift/")
 """GDAL's file systems that keep what they fetched in one cache."""
 _BYTES = """<VRTDataset rasterXSize="{count}" rasterYSize="1"><GeoTransform>0, 1, 0, 1, 0, -1</GeoTransform>
@@ -52,7 +55,7 @@ class BlockFetcher:
         self._level = level_at(scene.info, min(grid.scale))
         self._chunk_bytes, cache_bytes = setting_bytes(CHUNK_SIZE), setting_bytes(CACHE_SIZE)
         is_fetched = scene.info.driver == "GTiff" and self._file.startswith(_SERVERS)
-        self._fetches = is_fetched and 0 < self._chunk_bytes <= cache_bytes
+        self._fetches = is_fetched and self._chunk_bytes in CHUNKS and self._chunk_bytes <= cache_bytes
         self._kept = OrderedDict[int, Future[None]]()
         """Requests of the chunks that should be in GDAL's cache, which forgets those that were used the longest ago."""
         self._capacity = cache_bytes // max(1, self._chunk_bytes)
@@ -73,7 +76,11 @@ class BlockFetcher:
             return set()
         left, top, right, bottom = tile.bounds
         across, down = (0.0 if scale == 1.0 else MARGIN_PX * scale for scale in tile.scale)
-        ranges = self._scene.byte_ranges((left - across, top - down, right + across, bottom + down), self._level)
+        try:
+            ranges = self._scene.byte_ranges((left - across, top - down, right + across, bottom + down), self._level)
+        except (SceneError, *GDAL_ERRORS):  # this thread's handle cannot be opened
+            self._fetches = False
+            return set()
         ends: dict[int, int] = {}
         for first, end in ranges:
             for chunk in range(first // self._chunk_bytes, -(-end // self._chunk_bytes)):
@@ -90,6 +97,8 @@ class BlockFetcher:
 
     def _fetch(self, first: int, end: int) -> None:
         """Reads a range of the file's bytes, which leaves it in GDAL's cache."""
+        if not self._fetches:
+            return
         raster = _BYTES.format(file=escape(self._file), first=first, count=end - first)
         try:
             with rasterio.Env(**_READING_BYTES), rasterio.open(raster) as dataset:

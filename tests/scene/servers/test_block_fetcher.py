@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from support.scenes import write_scene
 from support.servers import FileServer, served
 
-from lcageo.errors import SceneError
+from lcageo.errors import SceneError, ServerError
 from lcageo.remote import CACHE_SIZE
 from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import TileReader, read_ahead
@@ -110,4 +112,31 @@ def test_without_a_known_cache_the_reader_fetches_itself(
         expected = read(scene, grid_of(scene, 304))
     monkeypatch.setenv(CACHE_SIZE, size)
     with served(folder) as files, open_scene(files.url("cog.tif")) as scene:
+        assert read(scene, grid_of(scene, 304)) == expected
+
+
+def test_readers_end_when_the_tiles_are_not_wanted_any_more(folder: Path) -> None:
+    with served(folder, delay_s=0.3) as files, open_scene(files.url("bands.tif")) as scene:
+        grid = grid_of(scene, 304)
+        order = reading_order(scene.info, grid, np.arange(len(grid)), 1)
+        images = read_ahead(TileReader(scene, IDENTITY, None, 304, (0, 0, 0)), grid, order, 12)
+        next(images)
+        images.close()
+        until = time.monotonic() + 10
+        while any(thread.name.startswith("lcageo-read") for thread in threading.enumerate()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_a_handle_that_cannot_be_opened_leaves_fetching_to_the_reader(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_scene(folder / "cog.tif") as scene:
+        expected = read(scene, grid_of(scene, 304))
+
+    def fails(*arguments: object) -> None:
+        raise ServerError("503", 503)
+
+    with served(folder) as files, open_scene(files.url("cog.tif")) as scene:
+        monkeypatch.setattr(scene, "byte_ranges", fails)
         assert read(scene, grid_of(scene, 304)) == expected

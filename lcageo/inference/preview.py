@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -21,21 +22,22 @@ from lcageo.inference.plan import (
     sure_tiles,
     with_passes,
 )
-from lcageo.inference.runner import READ_THREADS, LocalRunner
+from lcageo.inference.runner import READ_THREADS, REMOTE_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
 from lcageo.scene.order import reading_order
-from lcageo.scene.prefetch import TileReader
+from lcageo.scene.prefetch import TileReader, read_ahead
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
 from lcageo.scene.servers.cost import fetching_note
-from lcageo.scene.servers.faults import is_outage
 from lcageo.scene.stretch import IDENTITY
 from lcageo.scene.tiles import Scale
 
 MEGABYTE = 1_000_000
 MAX_TRIED = 16
 """Maximum number of tiles of a damaged scene that are tried until one can be read and timed."""
+REMOTE_TIMED = 6
+"""Number of tiles of a scene on a server that are timed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,7 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
             images = images[: len(images) // 2]
     sample = sample_scene(scene)
     share = float(with_data(sample, plan.reader.edge).mean())
-    started = time.monotonic()
-    for tile in islice(plan.tiles(), MAX_TRIED):
-        try:
-            plan.reader.read(tile)
-            break
-        except SceneError as error:  # a damaged scene: time a tile that can be read
-            if is_outage(error):
-                raise
-            started = time.monotonic()
-    reading = (time.monotonic() - started) / READ_THREADS
+    reading = _reading_s(plan)
     started = time.monotonic()
     predictor.predict(images)
     inference = (time.monotonic() - started) / len(images)
@@ -108,6 +101,25 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
         memory_mb=psutil.Process().memory_info().rss / MEGABYTE + (cache + waiting) / MEGABYTE,
         warnings=plan.warnings,
     )
+
+
+def _reading_s(plan: ScenePlan) -> float:
+    """Seconds that a run reads for each tile, from the first tile that can be read; on a server, from some of them."""
+    started = time.monotonic()
+    if plan.reader.scene.is_remote:  # which is waited for once for many tiles
+        some = np.flatnonzero(plan.wanted)[:REMOTE_TIMED]
+        order = reading_order(plan.reader.scene.info, plan.grid, some, REMOTE_THREADS)
+        with closing(read_ahead(plan.reader, plan.grid, order, len(some))) as tiles:
+            for _ in tiles:
+                pass
+        return (time.monotonic() - started) / max(1, len(some))
+    for tile in islice(plan.tiles(), MAX_TRIED):
+        try:
+            plan.reader.read(tile)
+            break
+        except SceneError:  # a damaged scene: time a tile that can be read
+            started = time.monotonic()
+    return (time.monotonic() - started) / READ_THREADS
 
 
 def describe_scene(scene: Scene, card: ModelCard | None) -> dict[str, Any]:

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from support.bright import BrightSquares, bright_card
 from support.scenes import UTM, damaged_scene, noise, write_scene
+from support.servers import served
 
-from lcageo.config import DetectConfig, Passes
+from lcageo.config import DetectConfig, EdgeNodata, Passes
 from lcageo.errors import DeviceMemoryError
+from lcageo.inference import preview
 from lcageo.inference.preview import describe_scene, preview_scene
 from lcageo.inference.runner import LocalRunner
 from lcageo.scene import prefetch
 from lcageo.scene.raster import open_scene
+from lcageo.scene.sample import sample_scene
 
 
 def test_the_tiles_are_those_of_the_area_and_only_one_batch_is_run_twice(tmp_path: Path) -> None:
@@ -58,6 +61,17 @@ def test_a_damaged_scene_is_timed_by_what_can_be_read(tmp_path: Path, monkeypatc
         assert (
             preview_scene(scene, LocalRunner(BrightSquares(bright_card(64)), 2), DetectConfig(overlap="0")).tiles == 64
         )
+
+
+def test_a_server_is_not_waited_for_once_for_each_tile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(1024, 1024), tiled=True, blockxsize=64, blockysize=64)
+    with open_scene(path) as scene:
+        sample = sample_scene(scene)
+    monkeypatch.setattr(preview, "sample_scene", lambda scene: sample)  # a small scene would be fetched for it
+    with served(tmp_path, delay_s=0.3) as files, open_scene(files.url("a.tif")) as scene:
+        runner = LocalRunner(BrightSquares(bright_card(256)), 2)
+        told = preview_scene(scene, runner, DetectConfig(overlap="0", edge_nodata=EdgeNodata.NONE))
+    assert told.tiles == 16 and told.seconds < 16 * 0.3 / 3
 
 
 def test_a_scene_is_described_in_json(tmp_path: Path) -> None:

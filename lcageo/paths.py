@@ -1,7 +1,8 @@
-"""Names of files on disk, which may look like URLs, or like names that only GDAL understands."""
+"""Files on disk: their names, which may look like URLs or like names that only GDAL understands, and their safety."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -24,3 +25,13 @@ def on_disk(name: str) -> Path | None:
 def is_possible(path: Path) -> bool:
     """Whether a file may have this name, which is longer if it is made from another's."""
     return len(os.fsencode(path.name)) <= LONGEST_NAME
+
+
+def make_durable(file: Path) -> None:
+    """Waits until a file is on the disk, so that a failure of the machine cannot cost what it replaces."""
+    with file.open("rb+") as content:
+        try:
+            os.fsync(content.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot say
+                raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
@@ -16,7 +18,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.database import Database
 from lcageo.journal.journal import journal_path
-from lcageo.paths import LONGEST_NAME, is_possible, on_disk
+from lcageo.paths import LONGEST_NAME, is_possible, make_durable, on_disk
 from lcageo.scene.raster import open_scene
 from lcageo.vector.read import open_layer
 
@@ -86,3 +88,20 @@ def test_a_name_may_be_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
             with pytest.raises(OSError, match="too long"):
                 path.touch()
     assert not is_possible(tmp_path / ("\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 128))
+
+
+def test_a_file_is_on_the_disk_or_why_not_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    make_durable(tmp_path / "a")
+
+    def fails(number: int) -> Callable[[int], None]:
+        def fsync(descriptor: int) -> None:
+            raise OSError(number, "no")
+
+        return fsync
+
+    monkeypatch.setattr(os, "fsync", fails(errno.EINVAL))  # a file system that cannot say
+    make_durable(tmp_path / "a")
+    monkeypatch.setattr(os, "fsync", fails(errno.ENOSPC))
+    with pytest.raises(OSError, match="no"):
+        make_durable(tmp_path / "a")

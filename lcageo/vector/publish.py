@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lcageo.database import settle
 from lcageo.errors import OutputError, UsageError
-from lcageo.paths import is_possible
+from lcageo.paths import is_possible, make_durable
 from lcageo.vector.formats import SHARED, STYLE_SUFFIX, is_saved_style
 
 if TYPE_CHECKING:
@@ -317,7 +316,7 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
     written = {file.name for file in draft.folder.iterdir() if not file.name.startswith(_LOCK)}
     shared = shared_companions(draft.path, draft.belongs) if draft.belongs else []
     for name in written:
-        _flush(draft.folder / name)
+        make_durable(draft.folder / name)
     older = draft.folder / OLDER
     older.mkdir()
     for file in dict.fromkeys((*draft.belongs, *shared)):
@@ -334,16 +333,6 @@ def _publish(draft: _Draft, undo: ExitStack) -> None:
         else:
             undo.callback(place.unlink, missing_ok=True)
         (draft.folder / name).replace(place)
-
-
-def _flush(file: Path) -> None:
-    """Waits until a file is on the disk: with it in place, what it replaces and the journal of its run are deleted."""
-    with file.open("rb+") as content:
-        try:
-            os.fsync(content.fileno())
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot say
-                raise
 
 
 def _set_aside(file: Path, folder: Path, undo: ExitStack) -> None:

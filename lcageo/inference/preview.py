@@ -22,10 +22,9 @@ from lcageo.inference.plan import (
     sure_tiles,
     with_passes,
 )
-from lcageo.inference.runner import READ_THREADS, REMOTE_THREADS, LocalRunner
+from lcageo.inference.runner import READ_THREADS, LocalRunner
 from lcageo.runtime.catalog import ModelCard
 from lcageo.scene.edges import edge_note, find_edge, with_data
-from lcageo.scene.order import reading_order
 from lcageo.scene.prefetch import TileReader, read_ahead
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import sample_scene
@@ -84,12 +83,12 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
             images = images[: len(images) // 2]
     sample = sample_scene(scene)
     share = float(with_data(sample, plan.reader.edge).mean())
-    reading = _reading_s(plan)
+    reading = _reading_s(plan, runner)
     started = time.monotonic()
     predictor.predict(images)
     inference = (time.monotonic() - started) / len(images)
     waiting = (2 * len(images) + READ_THREADS) * images[0].nbytes  # read ahead and in the batch
-    cache = reading_order(scene.info, plan.grid, np.flatnonzero(plan.wanted), READ_THREADS).cache_bytes
+    cache = runner.order(plan, np.flatnonzero(plan.wanted)).cache_bytes
     return Preview(
         scene=scene.info.path,
         tiles=tiles,
@@ -103,13 +102,12 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
     )
 
 
-def _reading_s(plan: ScenePlan) -> float:
+def _reading_s(plan: ScenePlan, runner: LocalRunner) -> float:
     """Seconds that a run reads for each tile, from the first tile that can be read; on a server, from some of them."""
     started = time.monotonic()
     if plan.reader.scene.is_remote:  # which is waited for once for many tiles
         some = np.flatnonzero(plan.wanted)[:REMOTE_TIMED]
-        order = reading_order(plan.reader.scene.info, plan.grid, some, REMOTE_THREADS)
-        with closing(read_ahead(plan.reader, plan.grid, order, len(some))) as tiles:
+        with closing(read_ahead(plan.reader, plan.grid, runner.order(plan, some), len(some))) as tiles:
             for _ in tiles:
                 pass
         return (time.monotonic() - started) / max(1, len(some))

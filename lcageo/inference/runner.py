@@ -147,24 +147,23 @@ class LocalRunner:
             for outcomes in batches:
                 yield [TileOutcomes.of(outcomes)] if outcomes else []
 
-    def _order(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> ReadingOrder:
-        """The order in which tiles are read; warns if blocks are decoded again for every tile."""
+    def order(self, plan: ScenePlan, todo: NDArray[np.int64]) -> ReadingOrder:
+        """The order in which some tiles of a scene are read, and the cache that this takes."""
         info, is_remote = plan.reader.scene.info, plan.reader.scene.is_remote
         threads = REMOTE_THREADS if is_remote else READ_THREADS
         usual = REMOTE_CACHE_BYTES if is_remote else CACHE_BYTES
-        order = reading_order(info, plan.grid, todo, threads, self.max_cache_bytes, usual)
-        if not order.fits:
-            warn(
-                f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
-                "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
-            )
-        return order
+        return reading_order(info, plan.grid, todo, threads, self.max_cache_bytes, usual)
 
     def _run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Generator[list[TileOutcome], None, None]:
         not_run: list[TileOutcome] = []
         yielded = time.monotonic()
         batch = self.batch_of(plan.reader.tile_size)
-        order = self._order(plan, todo, warn)
+        info, order = plan.reader.scene.info, self.order(plan, todo)
+        if not order.fits:
+            warn(
+                f"scene '{info.path}' is stored in blocks of {info.block_shape[1]:,} x {info.block_shape[0]:,} pixels, "
+                "too large for the cache, so reading is slow; make a tiled copy with gdal_translate -co TILED=YES"
+            )
         ahead = max(batch, READ_THREADS)
         if plan.reader.scene.is_remote:
             ahead = max(ahead, self.ahead_bytes // _bytes_of_tile(plan))

@@ -15,18 +15,18 @@ from types import TracebackType
 from xml.sax.saxutils import escape
 
 import rasterio
+from rasterio.windows import Window
 
 from lcageo.errors import SceneError
 from lcageo.remote import CACHE_SIZE, CHUNK_SIZE, setting_bytes
 from lcageo.scene.blocks import level_at
 from lcageo.scene.opening import GDAL_ERRORS
 from lcageo.scene.raster import Scene
+from lcageo.scene.resampling import margin
 from lcageo.scene.tiles import Tile, TileGrid
 
 REQUESTS = 8
 """Requests that are under way at a time."""
-MARGIN_PX = 2.0
-"""Pixels around a tile that its resampled pixels may depend on, at the tile's scale."""
 CHUNKS = range(1 << 10, (10 << 20) + 1)
 """Sizes of its pieces of a file that GDAL accepts; of others, it takes its own."""
 _SERVERS = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/", "/vsiadls/", "/vsioss/", "/vsiswift/")
@@ -75,9 +75,10 @@ class BlockFetcher:
         if not self._fetches:
             return set()
         left, top, right, bottom = tile.bounds
-        across, down = (0.0 if scale == 1.0 else MARGIN_PX * scale for scale in tile.scale)
+        around = margin(Window(left, top, right - left, bottom - top), (tile.height, tile.width))
+        seen = (left - around, top - around, right + around, bottom + around)
         try:
-            ranges = self._scene.byte_ranges((left - across, top - down, right + across, bottom + down), self._level)
+            ranges = self._scene.byte_ranges(seen, self._level)
         except (SceneError, *GDAL_ERRORS):  # this thread's handle cannot be opened
             self._fetches = False
             return set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from lcageo.errors import ModelError, OutputError
+from lcageo.paths import make_durable
 
 
 def save_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -22,8 +22,7 @@ def save_checkpoint(content: dict[str, Any], path: Path) -> None:
     try:
         with written.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        make_durable(written)
         written.replace(path)
     except (OSError, RuntimeError) as error:  # torch's zip writer raises RuntimeError if a write fails
         if written.is_file():

@@ -1,9 +1,11 @@
 """Wall time of a run over a scene, compared with the network alone on the same batches, by size of the scene.
 
     python tests/benchmarks/pipeline.py [--sides 1000 2000 4000 8000 16000] [--backend openvino] [--model MODEL]
+        [--compress none]
 
-Each size runs in its own process on a generated, JPEG-compressed, tiled scene: `lcageo detect --passes 1` as users run
-it, without the start of the interpreter. The lower bound is a bare loop of the network over as many tiles of that size.
+Each size runs in its own process on a generated, tiled scene, compressed as JPEG unless --compress says otherwise:
+`lcageo detect --passes 1` as users run it, without the start of the interpreter. The lower bound is a bare loop of the
+network over as many tiles of that size.
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[1000, 2000, 4000, 8000, 16_000])
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--model")
+    parser.add_argument("--compress", default="jpeg")
     parser.add_argument("--plot", type=Path, default=BUILD / "cost_by_size.png")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -88,7 +91,8 @@ def main() -> None:
     print(f"{'Mpx':>7} {'tiles':>6} {'s':>8} {'s/Mpx':>7} {'network s':>10} {'ratio':>6} {'peak MB':>8} {'objects':>8}")
     rows = []
     for side in arguments.sides:
-        scene = write_scene(BUILD / f"scene_{side}.tif", side)
+        name = f"scene_{side}.tif" if arguments.compress == "jpeg" else f"scene_{side}_{arguments.compress}.tif"
+        scene = write_scene(BUILD / name, side, arguments.compress)
         command = [sys.executable, __file__, "--run", str(scene), "--backend", arguments.backend]
         command += ["--model", arguments.model] if arguments.model else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()

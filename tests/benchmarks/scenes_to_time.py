@@ -1,4 +1,4 @@
-"""Generated scenes for timing: the demo's picture, repeated, as a JPEG-compressed tiled GeoTIFF."""
+"""Generated scenes for timing: the demo's picture, repeated, as a tiled GeoTIFF."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ PATCH = 2048
 BLOCK = 512
 
 
-def write_scene(path: Path, side: int) -> Path:
-    """A scene of side x side pixels of 0.5 m with objects of all classes; an existing file is kept."""
+def write_scene(path: Path, side: int, compress: str = "jpeg") -> Path:
+    """A scene of side x side pixels of 0.5 m with objects of all classes; an existing file is kept.
+
+    Args:
+        path: the file.
+        side: in pixels.
+        compress: how GDAL compresses it: jpeg, none, deflate, ...
+    """
     if path.exists():
         return path
     sys.path.insert(0, str(ROOT / "examples"))
@@ -25,7 +31,8 @@ def write_scene(path: Path, side: int) -> Path:
     profile = {
         "driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "uint8", "crs": "EPSG:32633",
         "transform": rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), "tiled": True, "blockxsize": BLOCK,
-        "blockysize": BLOCK, "compress": "jpeg", "photometric": "YCBCR", "bigtiff": "if_safer",
+        "blockysize": BLOCK, "compress": compress, "bigtiff": "if_safer",
+        "photometric": "YCBCR" if compress == "jpeg" else "RGB",
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.tif")

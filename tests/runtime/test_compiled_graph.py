@@ -86,8 +86,8 @@ def test_a_damaged_file_is_replaced(card: ModelCard, own_cache: Path) -> None:
     ):
         only_file(own_cache).write_bytes(content)
         assert are_equal(compiled, found(card))
-        assert only_file(own_cache).stat().st_size == len(whole)
-        assert read_compiled(only_file(own_cache)) is not None
+        assert read_compiled(only_file(own_cache)) is not None  # two exports may differ in size
+        assert only_file(own_cache).read_bytes() != content
 
 
 def test_without_a_writable_folder_it_is_compiled_each_time(

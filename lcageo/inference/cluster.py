@@ -100,6 +100,9 @@ class ClusterRunner:
         """Two scenes per worker, so that none waits while the client plans and writes."""
         return min(SCENES_AT_ONCE, 2 * self.workers)
 
+    def prepare(self, side: int) -> None:
+        """See `TileRunner.prepare`; each worker loads the model with its first tiles."""
+
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """See `TileRunner.run`; yields an empty list for every second without results."""
         info, warned = plan.reader.scene.info, set[str]()

@@ -12,7 +12,8 @@ from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.errors import UsageError
 from lcageo.plural import plural
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import Predictor, load_engine, must_prepare
+from lcageo.runtime.deferred import DeferredPredictor
+from lcageo.runtime.predictor import Predictor, check_asked, is_for_cpu, load_engine, must_prepare
 
 if TYPE_CHECKING:  # evaluation of whole images runs where there is no rasterio
     from lcageo.inference.runner import LocalRunner, TileRunner
@@ -38,40 +39,52 @@ class Messages(Protocol):
         """Shows what the model's licence restricts it to, if anything."""
 
 
-def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Predictor:
+def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages, deferred: bool = False) -> Predictor:
     """Loads a model for a device, backend and precision.
+
+    Args:
+        asked: the model and what runs it.
+        config: which boxes to return.
+        say: shows messages.
+        deferred: whether it may be loaded later, in the background, where that takes less than a second.
 
     Raises:
         ModelError: if there is no such model, or it is damaged.
         DeviceError: if the device or the backend is not available.
         UsageError: if the model cannot do what the config asks for.
     """
-    card = _find_card(asked, say)
-    if must_prepare(card, asked.engine):
+    card, engine = _find_card(asked, say), asked.engine
+
+    def load(side: int) -> Predictor:
+        predictor = load_engine(card, config, engine, side)
+        say.detail(f"runs with {predictor.engine}")
+        precision = predictor.engine.precision
+        if not card.agrees_in(precision):
+            say.warn(f"model '{card.name}' has not been checked to find the same objects in {precision} as in fp32")
+        return predictor
+
+    if must_prepare(card, engine):
         say.note(f"preparing model '{card.name}' for this machine, once: about twenty seconds")
-    predictor = load_engine(card, config, asked.engine)
-    say.detail(f"runs with {predictor.engine}")
-    precision = predictor.engine.precision
-    if not card.agrees_in(precision):
-        say.warn(f"model '{card.name}' has not been checked to find the same objects in {precision} as in fp32")
-    return predictor
+    elif deferred and is_for_cpu(engine):
+        check_asked(card, config, engine)
+        return DeferredPredictor(card, load)
+    return load(card.tile_size)
 
 
 def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> LocalRunner:
-    """A runner in this process; errors as in `open_predictor`.
+    """A runner in this process, whose model may still be loading; errors as in `open_predictor`.
 
     Raises:
         UsageError: if the memory limit is too small for a single tile.
     """
     from lcageo.inference.runner import LocalRunner
 
-    predictor = open_predictor(asked, config, say)
-    batch = asked.batch or predictor.batch
+    predictor = open_predictor(asked, config, say, deferred=asked.max_memory is None)
     if asked.max_memory is None:
-        return LocalRunner(predictor, batch)
+        return LocalRunner(predictor, asked.batch)
     from lcageo.inference.memory import fit_to_memory
 
-    runner = fit_to_memory(predictor, batch, asked.max_memory)
+    runner = fit_to_memory(predictor, asked.batch or predictor.batch, asked.max_memory)
     say.detail(f"{plural(runner.batch, 'tile')} at a time, {runner.max_cache_bytes / 1e6:,.0f} MB of decoded blocks")
     return runner
 

@@ -9,7 +9,7 @@ between them; what both report is merged as the boxes of two tiles are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -39,7 +39,8 @@ FINE_OVERLAP = 2
 """Overlap of the third pass's tiles in lengths of its largest objects, so that most are seen whole and with what lies
 around them. Measured with lca-s, see models/README.md: more finds no more, 1.5 costs 0.004 of mAP50 on DIOR."""
 WORTH_PX = 4_000_000
-"""Tile pixels that larger tiles must save: about as many as the network sees while their graph is compiled."""
+"""Tile pixels that larger tiles must save: about as many as the network sees while the graph of the other size, which
+another pass may need, is loaded."""
 SERVED_PX = (12.0, 240.0)
 """Lengths of the objects that one pass serves, if the card does not say.
 
@@ -104,8 +105,16 @@ class ScenePlan:
         return (self.grid[int(index)] for index in np.flatnonzero(self.wanted))
 
 
-def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan:
+def plan_scene(
+    scene: Scene, card: ModelCard, config: DetectConfig, prepare: Callable[[int], object] = lambda side: None
+) -> ScenePlan:
     """Decides resolution, tiles, stretch and area before any tile is read.
+
+    Args:
+        scene: an open scene.
+        card: of the model.
+        config: what to find and how.
+        prepare: called with the side of the first pass's tiles as soon as it is decided, before the scene is sampled.
 
     Raises:
         UsageError: if the area of interest misses the scene, or an option does not fit it.
@@ -116,6 +125,7 @@ def plan_scene(scene: Scene, card: ModelCard, config: DetectConfig) -> ScenePlan
     scale, notes = choose_scale(info, card, config.gsd)
     aoi = _area(info, config)
     side, grid, wanted = cheapest_tiles(info, card, config, scale, aoi)
+    prepare(side)
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
     warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
     plan = with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)

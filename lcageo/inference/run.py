@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 
 import pyproj
 
-from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, OutputError, unexpected
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, ModelError, OutputError, unexpected
 from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.inference.asked import open_asked
 from lcageo.inference.hints import hints
@@ -54,6 +54,7 @@ def run_jobs(jobs: Sequence[Job], run: Run) -> Iterator[JobOutcome]:
 
     Raises:
         DeviceError: if the device cannot run the model.
+        ModelError: if the model is missing or damaged, here or on a cluster's worker.
         InterruptedRunError: when stopped by a signal.
     """
     for folder in {path.parent for job in jobs for path in (*job.outputs, job.journal)}:
@@ -100,7 +101,7 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
                 for future in ended:
                     try:
                         outcome = future.result()
-                    except (DeviceError, InterruptedRunError, MemoryError) as error:
+                    except (DeviceError, ModelError, InterruptedRunError, MemoryError) as error:
                         # The others stop at their next batch; those that have finished still count.
                         stopped, stop.asked = stopped or error, True
                     else:
@@ -124,7 +125,7 @@ def _attempt(job: Job, run: Run, open_plan: Callable[[], ScenePlan]) -> JobOutco
 
     try:
         result = _run(job, replace(run, warn=warn), open_plan())
-    except (DeviceError, InterruptedRunError):
+    except (DeviceError, ModelError, InterruptedRunError):
         raise
     except LcageoError as error:
         return JobOutcome(job, None, error, tuple(warnings))
@@ -144,7 +145,7 @@ def _planned(job: Job, run: Run) -> ScenePlan:
     try:
         refuse_inputs(job.files, ((file, f"a file of scene '{job.name}'") for file in scene.files()))
         check_placeable(scene.info.georeference, job.vectors)
-        return plan_scene(scene, card, config)
+        return plan_scene(scene, card, config, run.runner.prepare)
     except BaseException:
         scene.close()
         raise

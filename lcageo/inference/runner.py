@@ -67,6 +67,9 @@ class TileRunner(Protocol):
     def scenes_at_once(self) -> int:
         """Number of scenes that keep it busy."""
 
+    def prepare(self, side: int) -> None:
+        """Starts to make the model ready for tiles of a side, if that can begin before the tiles are there."""
+
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """Yields the outcomes of tiles in any order, as parts that ended at the same time; a list may be empty.
 
@@ -108,8 +111,8 @@ class LocalRunner:
     """Runs tiles in this process, and reads ahead on threads."""
 
     predictor: Predictor
-    batch: int = 2
-    """Tiles of the model's own size run at a time; halved when the device's memory does not hold it."""
+    own_batch: int | None = None
+    """See `batch`; None: the predictor's."""
     max_cache_bytes: int = MAX_CACHE_BYTES
     """Maximum size of the cache of decoded blocks."""
     own_tiles_only: bool = False
@@ -129,9 +132,18 @@ class LocalRunner:
         return self.predictor.engine
 
     @property
+    def batch(self) -> int:
+        """Tiles of the model's own size run at a time; halved when the device's memory does not hold it."""
+        return self.predictor.batch if self.own_batch is None else self.own_batch
+
+    @property
     def scenes_at_once(self) -> int:
         """One scene, which uses the whole machine."""
         return 1
+
+    def prepare(self, side: int) -> None:
+        """See `TileRunner.prepare`."""
+        self.predictor.prepare(side)
 
     def map(self, function: Callable[[Common, Item], Result], common: Common, items: Iterable[Item]) -> Results[Result]:
         """See `TileRunner.map`."""

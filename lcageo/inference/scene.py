@@ -105,7 +105,7 @@ def detect_scene(
     plan = plan_scene(scene, predictor.card, config)
     for line in plan.warnings:
         warn(line)
-    runner = LocalRunner(predictor, predictor.batch if batch is None else batch)
+    runner = LocalRunner(predictor, batch)
     return detect_in_memory(plan, Run(runner, config, warn, lambda scene, progress: on_progress(progress)))
 
 

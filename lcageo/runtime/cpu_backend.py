@@ -45,7 +45,7 @@ class CpuPredictor:
     tile_by_tile = True
 
     def __init__(self, card: ModelCard, engine: Engine, selection: Selection, prepare: Callable[[bytes], Run]) -> None:
-        """Prepares a model's graph.
+        """Loads nothing yet; see `prepare`.
 
         Args:
             card: the model.
@@ -59,8 +59,12 @@ class CpuPredictor:
         self._selection = selection
         self._threads = ThreadPoolExecutor(tiles, thread_name_prefix="lcageo-model")
         self._prepare = prepare
-        self._runs = {card.tile_size: self._ready(card)}
+        self._runs: dict[int, Run] = {}
         self._preparing = threading.Lock()
+
+    def prepare(self, side: int) -> None:
+        """See Predictor.prepare."""
+        self._run_for(side)
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""
@@ -78,7 +82,7 @@ class CpuPredictor:
         """Function that runs tiles of this side: a graph has one size, and `evaluate --as-scene` uses smaller tiles."""
         with self._preparing:
             if side not in self._runs:
-                if self.card.is_graph:
+                if self.card.is_graph and side != self.card.tile_size:
                     raise DeviceError(
                         f"model '{self.card.name}' is an ONNX graph and takes only tiles of {self.card.tile_size} "
                         "pixels; choose another model"

@@ -37,6 +37,9 @@ class Predictor(Protocol):
     def tile_by_tile(self) -> bool:
         """Whether it runs each tile on its own: then the result of a tile does not depend on the batch's shape."""
 
+    def prepare(self, side: int) -> None:
+        """Makes it ready for tiles of a side, now or in the background; without this, the first tile waits for it."""
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Objects in each tile of a batch. May be called from several threads.
 
@@ -82,27 +85,50 @@ def load_predictor(
     return load_engine(card, config, Engine(backend, precision, device))
 
 
-def load_engine(card: ModelCard, config: DetectConfig, asked: Engine) -> Predictor:
-    """The same as `load_predictor`, with device, backend and precision as one Engine."""
+def load_engine(card: ModelCard, config: DetectConfig, asked: Engine, side: int | None = None) -> Predictor:
+    """The same as `load_predictor`, with device, backend and precision as one Engine.
+
+    Args:
+        card: the model.
+        config: which boxes to return.
+        asked: what runs it.
+        side: of the first tiles; None: the card's.
+    """
     machine.refuse_fork()
+    selection = check_asked(card, config, asked)
+    side = card.tile_size if side is None else side
+    if asked.backend is Backend.AUTO:
+        on_gpu = not machine.stays_on_cpu(asked.device) and not card.is_graph and _gpu_named(asked.device)
+        if not on_gpu:
+            return _fastest_on_cpu(card, selection, asked.precision, side)
+    backend = Backend.TORCH if asked.backend is Backend.AUTO else asked.backend
+    predictor = _LOADERS[backend](card, selection, "cpu" if backend in CPU_ONLY else asked.device, asked.precision)
+    predictor.prepare(side)
+    return predictor
+
+
+def check_asked(card: ModelCard, config: DetectConfig, asked: Engine) -> Selection:
+    """Which boxes a predictor returns; checks what can be checked before it is loaded.
+
+    Raises:
+        UsageError: see `load_predictor`.
+    """
     selection = Selection.of(card, config)
     if not card.has_numbers(asked.precision):
         kind = "is int8" if card.is_quantised else "is not quantised"
         raise UsageError(
             f"model '{card.name}' {kind}; leave out --precision {asked.precision}, or choose another model"
         )
-    on_cpu = machine.stays_on_cpu(asked.device)
-    if asked.backend is Backend.AUTO:
-        if not on_cpu and not card.is_graph and _gpu_named(asked.device):
-            return _LOADERS[Backend.TORCH](card, selection, asked.device, asked.precision)
-        return _fastest_on_cpu(card, selection, asked.precision)
-    if asked.backend not in CPU_ONLY:
-        return _LOADERS[asked.backend](card, selection, asked.device, asked.precision)
-    if asked.device not in ("auto", "cpu"):
+    if asked.backend in CPU_ONLY and asked.device not in ("auto", "cpu"):
         raise UsageError(
             f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave out --backend or --device"
         )
-    return _LOADERS[asked.backend](card, selection, "cpu", asked.precision)
+    return selection
+
+
+def is_for_cpu(asked: Engine) -> bool:
+    """Whether this surely runs on the CPU, as the model's card describes it."""
+    return asked.backend in (Backend.AUTO, *CPU_ONLY) and machine.stays_on_cpu(asked.device)
 
 
 def must_prepare(card: ModelCard, asked: Engine) -> bool:
@@ -116,12 +142,14 @@ CPU_ONLY = (Backend.OPENVINO, Backend.ONNX)
 """Fastest first, as measured by `lcageo bench` on the machines that examples/speed.md names."""
 
 
-def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision) -> Predictor:
+def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision, side: int) -> Predictor:
     failure: DeviceError | None = None
     for backend in CPU_ONLY:
         if machine.has_package(backend):
             try:
-                return _LOADERS[backend](card, selection, "cpu", precision)
+                predictor = _LOADERS[backend](card, selection, "cpu", precision)
+                predictor.prepare(side)
+                return predictor
             except DeviceError as error:  # installed, but not for this processor, network or precision
                 failure = failure or error
     if machine.has_package(Backend.TORCH) and not card.is_graph:

@@ -91,6 +91,9 @@ class TorchPredictor:
                 ) from error
             raise
 
+    def prepare(self, side: int) -> None:
+        """See Predictor.prepare; the network takes tiles of any side."""
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""
         machine.refuse_fork()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from support.scenes import write_scene
 
-from lcageo.config import Backend, DetectConfig, Precision, RunnerConfig
+from lcageo.config import Backend, DetectConfig, Passes, Precision, RunnerConfig
 from lcageo.errors import ModelError, UsageError
 from lcageo.inference.factory import local_runner, open_predictor, open_runner
-from lcageo.runtime.catalog import ModelCard
+from lcageo.inference.jobs import plan_jobs
+from lcageo.inference.run import run_jobs
+from lcageo.inference.scene import Run
+from lcageo.runtime.catalog import ModelCard, find_card
 
 
 class Heard:
@@ -70,3 +77,46 @@ def test_settings_that_cannot_be_are_refused(asked: RunnerConfig) -> None:
         pass
     with pytest.raises(ModelError, match="no-such-model"):
         open_predictor(replace(asked, model="no-such-model"), DetectConfig(), Heard())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """Large enough for larger tiles."""
+    return write_scene(tmp_path / "scene.tif", np.full((3, 4000, 4000), 90, np.uint8))
+
+
+def test_a_run_on_a_cpu_loads_the_graph_of_its_own_tiles_only(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path / "cache"))
+    config = DetectConfig(passes=Passes.ONE)
+    with open_runner(RunnerConfig(device="cpu", backend=Backend.OPENVINO), config, heard := Heard()) as runner:
+        assert not any(line.startswith("runs with") for line in heard.details), "loaded before the scene is known"
+        jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
+        (outcome,) = run_jobs(jobs, Run(runner, config, heard.warn))
+    assert outcome.error is None and heard.details[-1].startswith("runs with openvino")
+    larger = runner.card.larger_tile_size
+    assert larger is not None
+    (graph,) = (tmp_path / "cache").glob("*.onnx")
+    (image,) = onnx.load(graph).graph.input
+    assert [axis.dim_value for axis in image.type.tensor_type.shape.dim[2:]] == [larger, larger]
+    assert len(list((tmp_path / "cache" / "compiled").iterdir())) == 1
+
+
+def test_a_model_that_turns_out_to_be_damaged_ends_the_run_and_leaves_nothing(scene: Path, tmp_path: Path) -> None:
+    whole = find_card(None).weights
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for path in whole.parent.glob(f"{whole.stem}.*"):
+        shutil.copy(path, folder / path.name.replace(f"{whole.stem}.toml", "model.toml"))
+    with (folder / whole.name).open("ab") as weights:
+        weights.write(b"!")
+    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
+    before = sorted(tmp_path.rglob("*"))
+    config = DetectConfig()
+    with (
+        open_runner(RunnerConfig(str(folder), "cpu"), config, Heard()) as runner,
+        pytest.raises(ModelError, match="SHA-256"),
+    ):
+        list(run_jobs(jobs, Run(runner, config, print)))
+    assert sorted(tmp_path.rglob("*")) == before

@@ -31,6 +31,9 @@ class BrightPart:
     def __init__(self) -> None:
         self.card = bright_card(128)
 
+    def prepare(self, side: int) -> None:
+        """Is always ready."""
+
     def forward(self, images: NDArray[np.uint8]) -> None:
         self.predict(images)
 

@@ -51,6 +51,9 @@ class BrightSquares:
         self.largest_batch = largest_batch
         self.batches: list[int] = []
 
+    def prepare(self, side: int) -> None:
+        """Is always ready."""
+
     def forward(self, images: NDArray[np.uint8]) -> None:
         self.predict(images)
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from lcageo.config import DetectConfig, RunnerConfig
+from lcageo.config import Backend, DetectConfig, RunnerConfig
 from lcageo.errors import UsageError
 from lcageo.plural import plural
+from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.deferred import DeferredPredictor
-from lcageo.runtime.predictor import Predictor, check_asked, is_for_cpu, load_engine, must_prepare
+from lcageo.runtime.predictor import CPU_ONLY, Predictor, check_asked, is_for_cpu, load_engine, must_prepare
 
 if TYPE_CHECKING:  # evaluation of whole images runs where there is no rasterio
     from lcageo.inference.runner import LocalRunner, TileRunner
@@ -94,6 +95,9 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
     """A runner in this process, or on the workers of a cluster; errors as in `local_runner` and `cluster_runner`."""
     if asked.cluster is None:
         with ThreadPoolExecutor(1, thread_name_prefix="lcageo-import") as aside:
+            if is_for_cpu(asked.engine):
+                backend = CPU_ONLY[0] if asked.backend is Backend.AUTO else asked.backend
+                aside.submit(import_module, machine.PACKAGE[backend])  # first: the model then loads in C++
             # What writes results needs it, and pandas takes as long to import as the model to load, which mostly waits
             # for C++. Not pyogrio: it sets environment variables, which C++ may be reading.
             aside.submit(import_module, "geopandas")

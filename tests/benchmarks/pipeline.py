@@ -28,23 +28,23 @@ def run_once(path: Path, model: str | None, backend: str) -> None:
     """Runs a scene in this process; prints megapixels, tiles, seconds, seconds of the bare loop, peak MB, objects."""
     import resource
 
-    from lcageo.config import Backend, DetectConfig, Passes
+    from lcageo.config import Backend, DetectConfig, Engine, Passes, Precision
     from lcageo.inference.jobs import Job
     from lcageo.inference.plan import plan_scene
     from lcageo.inference.run import run_jobs
     from lcageo.inference.runner import LocalRunner
     from lcageo.inference.scene import Run
     from lcageo.runtime.catalog import find_card
-    from lcageo.runtime.predictor import load_predictor
+    from lcageo.runtime.predictor import load_engine
     from lcageo.scene.raster import open_scene
     from lcageo.vector.target import FileTarget
 
-    config = DetectConfig(passes=Passes.ONE)
-    predictor = load_predictor(find_card(model), config, "cpu", Backend(backend))
-    runner = LocalRunner(predictor, predictor.batch)
+    config, card = DetectConfig(passes=Passes.ONE), find_card(model)
     with open_scene(str(path)) as scene:
-        plan = plan_scene(scene, predictor.card, config)
+        plan = plan_scene(scene, card, config)
     side = plan.reader.tile_size
+    predictor = load_engine(card, config, Engine(Backend(backend), Precision.AUTO, "cpu"), side)
+    runner = LocalRunner(predictor)
     batch = np.random.default_rng(0).integers(0, 256, (runner.batch_of(side), 3, side, side), dtype=np.uint8)
     predictor.predict(batch)
 

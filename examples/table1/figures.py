@@ -43,8 +43,13 @@ class Contrast:
         return cls(first, second, ((1, first), (-1, second)))
 
 
-ABLATIONS = tuple(Contrast.of(half, str(Preset.LCA_BASELINE)) for half in (str(Preset.LCA_H), str(Preset.LCA_SA)))
-"""What the head, and the assignment, gives alone; `lca` minus the other half says what it gives to the other."""
+ABLATIONS = (
+    Contrast.of(str(Preset.LCA_H), str(Preset.LCA_BASELINE)),
+    Contrast.of(str(Preset.LCA_SA), str(Preset.LCA_BASELINE)),
+    Contrast.of(str(Preset.LCA_H), str(Preset.LCA_BASELINE_4X4)),
+)
+"""What the head, and the assignment, gives alone, and the head over the usual one of 4 + 4 convolutions; `lca` minus
+the other half says what it gives to that."""
 INTERACTION = Contrast(
     f"({Preset.LCA} - {Preset.LCA_H})",
     f"({Preset.LCA_SA} - {Preset.LCA_BASELINE})",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from lcageo.config import Backend, DetectConfig, RunnerConfig
@@ -94,16 +94,11 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
 def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Generator[TileRunner, None, None]:
     """A runner in this process, or on the workers of a cluster; errors as in `local_runner` and `cluster_runner`."""
     if asked.cluster is None:
-        with ThreadPoolExecutor(1, thread_name_prefix="lcageo-import") as aside:
-            if is_for_cpu(asked.engine):
-                backend = CPU_ONLY[0] if asked.backend is Backend.AUTO else asked.backend
-                aside.submit(import_module, machine.PACKAGE[backend])  # first: the model then loads in C++
-            # What writes results needs it, and pandas takes as long to import as the model to load, which mostly waits
-            # for C++. Not pyogrio: it sets environment variables, which C++ may be reading.
-            aside.submit(import_module, "geopandas")
-            here = local_runner(asked, config, say)
-            _KEPT[:] = [here]
-            yield here
+        # Not waited for at the end: an interruption can leave an import that the main thread was in locked for ever.
+        Thread(target=_import_aside, args=(asked,), name="lcageo-import", daemon=True).start()
+        here = local_runner(asked, config, say)
+        _KEPT[:] = [here]
+        yield here
         return
     if asked.max_memory is not None:
         raise UsageError("--max-memory is for one process; with --cluster, use --batch and limit the workers' memory")
@@ -113,6 +108,18 @@ def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Gen
     with cluster_runner(asked.cluster, card, config, asked.engine, asked.batch) as runner:
         say.note(f"{runner.workers} worker(s) at {asked.cluster}, the first one with {runner.engine}")
         yield runner
+
+
+def _import_aside(asked: RunnerConfig) -> None:
+    """Imports what will be needed: the backend, whose model then loads in C++, and what writes results.
+
+    pandas, which geopandas imports, takes as long as the model to load. Not pyogrio: it sets environment variables,
+    which C++ may be reading.
+    """
+    backend = CPU_ONLY[0] if asked.backend is Backend.AUTO else asked.backend
+    for package in (*([machine.PACKAGE[backend]] if is_for_cpu(asked.engine) else []), "geopandas"):
+        with suppress(Exception):  # who needs it imports it again, and reports the error
+            import_module(package)
 
 
 def _find_card(asked: RunnerConfig, say: Messages) -> ModelCard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.scenes import write_scene
 
 from lcageo.config import Backend, DetectConfig, Passes, Precision, RunnerConfig
 from lcageo.errors import ModelError, UsageError
+from lcageo.inference import factory
 from lcageo.inference.factory import local_runner, open_predictor, open_runner
 from lcageo.inference.jobs import plan_jobs
 from lcageo.inference.run import run_jobs
@@ -120,3 +122,19 @@ def test_a_model_that_turns_out_to_be_damaged_ends_the_run_and_leaves_nothing(sc
     ):
         list(run_jobs(jobs, Run(runner, config, print)))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_interruption_does_not_wait_for_imports_of_other_threads(
+    asked: RunnerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported, may_end = list[str](), threading.Event()
+
+    def locked_for_ever(name: str) -> None:
+        imported.append(name)
+        may_end.wait(60)
+
+    monkeypatch.setattr(factory, "import_module", locked_for_ever)
+    with pytest.raises(KeyboardInterrupt), open_runner(asked, DetectConfig(), Heard()):
+        raise KeyboardInterrupt
+    assert imported == ["geopandas"]  # it still waits
+    may_end.set()

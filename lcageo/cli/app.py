@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import gc
 import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable
@@ -36,6 +38,9 @@ from lcageo.cli.train import train
 from lcageo.errors import InterruptedRunError, LcageoError, unexpected
 from lcageo.stop import at_second_signal
 from lcageo.version import __version__
+
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+_POSTPONED_S = 0.002
 
 
 class PlainErrors(TyperGroup):
@@ -148,4 +153,12 @@ def _end_at_once() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises InterruptedRunError in the main thread, a moment later where that is importing.
+
+    Python's import system takes locks that an exception at the wrong place leaves locked for ever, for all threads
+    (CPython 3.11, `_get_module_lock` in importlib/_bootstrap.py); in a callback it even loses the exception.
+    """
+    if frame is not None and frame.f_code.co_filename == _IMPORT_SYSTEM:
+        threading.Timer(_POSTPONED_S, _thread.interrupt_main, (number,)).start()
+        return
     raise InterruptedRunError(f"stopped by {signal.Signals(number).name}; the output in progress was not written")

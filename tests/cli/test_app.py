@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.commands import Run
 from support.scenes import noise, write_scene
+
+from lcageo.errors import InterruptedRunError
 
 
 @pytest.fixture
@@ -67,3 +72,23 @@ def test_an_unexpected_error_is_still_one_line(
     assert outcome.code == 1 and "unexpected ZeroDivisionError" in outcome.err
     monkeypatch.setattr(files, "detect_planned", lambda *arguments: np.empty(2**50))
     assert "out of memory" in run("detect", scene, "--model", untrained, "-q").err
+
+
+def test_a_signal_is_postponed_while_python_holds_locks_of_its_imports() -> None:
+    from lcageo.cli import app
+
+    space: dict[str, Any] = {}
+    source = "import sys\ndef importing(handle):\n    handle(2, sys._getframe())"
+    exec(compile(source, "<frozen importlib._bootstrap>", "exec"), space)
+    heard = list[int]()
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        space["importing"](app._interrupt)  # raises nothing
+        until = time.monotonic() + 60
+        while not heard and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+    with pytest.raises(InterruptedRunError, match="stopped by SIGINT"):
+        app._interrupt(signal.SIGINT, sys._getframe())

@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 MIN_SHOWN = 0.5
 """Minimum share of a chip without objects that must show the scene: there is little to learn from less."""
+MIN_PART_PX = 0.5
+"""Ignored parts of labels thinner than this, chip pixels, are left out: a file's rounding would leave them no area."""
 NEAR_BORDER = 0.02
 """Share of a block: a tile crosses no border if a lattice of its positions stays further than this from all."""
 _LATTICE = np.linspace(0.0, 1.0, 9)
@@ -190,12 +192,12 @@ class ChipCutter:
     ) -> Chip:
         parts = [visible_part(visible, box) for box in boxes]
         shares = np.array([share for share, _ in parts])
-        some = shares > 0
         shapes = np.array([part for _, part in parts], np.float64).reshape(-1, 4)
         fill = np.array(self.reader.fill, np.uint8)[:, None, None]
         pixels = np.where(visible, image, fill)
-        ignored = np.asarray(shares[some] < self.min_visible, np.bool_)
-        return Chip(tile, side, pixels, self.placed.index[own[some]], shapes[some], ignored)
+        ignored = np.asarray(shares < self.min_visible, np.bool_)
+        some = (shares > 0) & ~(ignored & ((shapes[:, 2:] - shapes[:, :2]).min(axis=1, initial=np.inf) < MIN_PART_PX))
+        return Chip(tile, side, pixels, self.placed.index[own[some]], shapes[some], ignored[some])
 
     def validating(self, tile: Tile) -> Mask:
         """(size, size) True for pixels in validation blocks; (1, 1) if all pixels agree."""

@@ -71,7 +71,7 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         restriction=restriction,
         trained_on=trained_on,
         largest_object_px=largest_object_px(data.train.annotations, config),
-        lengths_px=start.lengths_px if start and config.native else None,
+        lengths_px=start.lengths_px if start else None,
         recipe={**recipe_entries(config), **origin, "version": __version__, **_commit()},
     )
 

@@ -132,3 +132,14 @@ def test_chips_are_square_on_the_ground(tmp_path: Path, gsd: float | None) -> No
     boxes = [one["bbox"] for _, annotations in coco(tmp_path / "chips" / "train.json") for one in annotations]
     whole = [(w, h) for x, y, w, h in boxes if min(x, y) > 1 and max(x + w, y + h) < 127]
     assert whole and np.abs(np.array(whole) - side).max() < 0.05
+
+
+def test_a_label_that_a_chip_cuts_to_a_sliver_is_not_in_it(tmp_path: Path) -> None:
+    """128 is the first chip's edge: what shows of the first and the third label there rounds to no width."""
+    scene = write_scene(tmp_path / "a.tif", noise(256, 256))
+    boxes = [(127.9997, 40, 150, 60), (127.4, 80, 150, 99), (90, 100, 128.0002, 120), (20, 20, 30, 40)]
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map(box) for box in boxes])
+    make(tmp_path / "chips", [scene], labels, class_name="a", overlap="0", val=0.0)
+    shown = {tuple(image["scene_xyxy"][:2]): records for image, records in coco(tmp_path / "chips" / "train.json")}
+    sides = {place: sorted(one["bbox"][2] for one in records) for place, records in shown.items()}
+    assert sides[0, 0] == pytest.approx([0.6, 10, 38], abs=0.01) and sides[128, 0] == pytest.approx([22, 22], abs=0.01)

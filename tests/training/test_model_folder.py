@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.shapes import write_shapes
 
 from lcageo.config import DetectConfig
 from lcageo.errors import OutputError
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
-from lcageo.training.model_folder import holds_run, prepare_folder, publish
+from lcageo.training.config import TrainConfig
+from lcageo.training.data import load_training_data
+from lcageo.training.model_folder import holds_run, network_config, new_card, prepare_folder, publish
 
 
 @pytest.fixture
@@ -74,3 +77,15 @@ def test_clearing_removes_a_runs_files_and_no_others(
     assert not holds_run(tmp_path) and not holds_run(tmp_path / "last")
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"notes.txt", "last/mine.safetensors"}
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_fine_tuned_model_is_for_the_lengths_and_passes_of_its_start(tmp_path: Path, native: bool) -> None:
+    start = find_card("lca-s")
+    config = TrainConfig(
+        data=(str(write_shapes(tmp_path / "train.json")),), imgsz=128, start_from="lca-s", native=native
+    )
+    data = load_training_data(config, strict=True, warn=lambda line: None)
+    card = new_card(config, network_config(config, len(data.classes)), data, "own")
+    assert start.lengths_px is not None and card.lengths_px == start.lengths_px
+    assert card.classes == ("ship", "car") and card.tile_size == 128

@@ -203,14 +203,12 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
         for path in (survey.config.joint_layer.path, survey.config.out / SUMMARY):
             if path.exists():
                 console.data(str(path))
-    bad = [record for record in records if record.state in (State.FAILED, State.HOLES)]
-    failed = sum(record.state is State.FAILED for record in bad)
-    lines = [f"{record.scene}: {record.error}" for record in bad]
-    if failed and failed == len(records):
-        raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
-    if lines:
-        what = f"{failed:,} of {len(records):,} scenes failed" if failed else "parts are missing from the result"
-        raise PartialResultError("\n  ".join([f"{what}:", *lines]))
+    failed = [f"{record.scene}: {record.error}" for record in records if record.state is State.FAILED]
+    partly = [f"{record.scene}: {record.error}" for record in records if record.state is State.HOLES]
+    if failed and len(failed) == len(records):
+        raise SceneError("\n  ".join(["no scene succeeded:", *failed]))
+    if failed or partly:
+        raise PartialResultError(console.incomplete(len(records), failed, partly))
 
 
 def _table(records: Sequence[SceneRecord], joined: Joined) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcageo.errors import OutputError
+from lcageo.plural import plural
 
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
@@ -160,3 +161,18 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def incomplete(scenes: int, failed: Sequence[str], partly: Sequence[str]) -> str:
+    """The error of a run over several scenes of which some failed, or have parts that could not be read.
+
+    Args:
+        scenes: number of all scenes.
+        failed: a line for each scene that failed.
+        partly: a line for each scene with missing parts.
+    """
+    what = [f"{len(failed):,} of {plural(scenes, 'scene')} failed"] if failed else []
+    if partly:
+        some = f"of {plural(len(partly), 'scene')} " if scenes > 1 else ""
+        what.append(f"parts {some}are missing from the result")
+    return "\n  ".join([" and ".join(what) + ":", *failed, *partly])

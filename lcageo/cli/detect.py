@@ -214,12 +214,11 @@ def _raise_failures(outcomes: list[JobOutcome]) -> None:
     if len(outcomes) == 1 and failed and failed[0].error is not None:
         raise failed[0].error
     lines = [f"{outcome.job.name}: {outcome.error}" for outcome in failed]
-    lines += [f"{one.job.name}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
+    partly = [f"{one.job.name}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
     if failed and len(failed) == len(outcomes):
         raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
-    if lines:
-        what = f"{len(failed)} of {len(outcomes)} scenes failed" if failed else "parts are missing from the result"
-        raise PartialResultError("\n  ".join([f"{what}:", *lines]))
+    if failed or partly:
+        raise PartialResultError(console.incomplete(len(outcomes), lines, partly))
 
 
 def _duration(seconds: float) -> str:

@@ -100,3 +100,14 @@ def test_a_python_process_without_streams_detects(untrained: Path, tmp_path: Pat
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     assert int((tmp_path / "count").read_text()) > 0
+
+
+def test_the_error_of_several_scenes_counts_what_failed_and_what_has_holes() -> None:
+    from lcageo.cli.console import incomplete
+
+    assert incomplete(3, ["a: bad"], ["b: hole"]) == (
+        "1 of 3 scenes failed and parts of 1 scene are missing from the result:\n  a: bad\n  b: hole"
+    )
+    assert incomplete(3, ["a: bad"], []) == "1 of 3 scenes failed:\n  a: bad"
+    assert incomplete(3, [], ["b", "c"]) == "parts of 2 scenes are missing from the result:\n  b\n  c"
+    assert incomplete(1, [], ["b: hole"]) == "parts are missing from the result:\n  b: hole"

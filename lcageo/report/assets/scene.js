@@ -80,7 +80,7 @@ function refresh() {
   element("least").textContent = choice.minimum === null ? "each class's own" : (choice.minimum / 10000).toFixed(2);
   page.classes.forEach((one, label) => {
     const [, number, , sum, probable, histogram] = one.row.cells;
-    probable.textContent = probablyRight(right[label], label, counts[label]);
+    probable.replaceChildren(...probablyRight(right[label], label, counts[label]));
     one.row.className = choice.off.has(label) ? "off" : "";
     number.textContent = grouped(counts[label]);
     sum.textContent = area(counts[label] > 0 ? areas[label] : NaN);
@@ -113,13 +113,14 @@ function addChances(sums, label, score) {
   sums[3] += chance.high[score];
 }
 
-/** "78 (70 to 84)", or nothing for a class whose scores are not calibrated. */
+/** "78 (70 to 84)" as text and element, or nothing for a class whose scores are not calibrated. */
 function probablyRight([likely, variance, low, high], label, count) {
-  if (page.classes[label].chances === null || count === 0) return "";
+  if (page.classes[label].chances === null || count === 0) return [];
   const chance = variance * NORMAL_90 ** 2;
   const least = Math.max(0, likely - Math.sqrt(chance + (likely - low) ** 2));
   const most = Math.min(count, likely + Math.sqrt(chance + (high - likely) ** 2));
-  return `${grouped(Math.round(likely))} (${grouped(Math.floor(least))} to ${grouped(Math.ceil(most))})`;
+  const interval = `(${grouped(Math.floor(least))} to ${grouped(Math.ceil(most))})`;
+  return [`${grouped(Math.round(likely))} `, node("span", "interval", interval)];
 }
 
 /** Sorts `shown`, which starts in descending order of score. */

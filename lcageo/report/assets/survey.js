@@ -47,7 +47,7 @@ function refresh() {
   const sum = shown.reduce((all, scene) => all + count(scene), 0);
   const unique = page.unique === null ? "" : `; ${grouped(page.unique)} unique in the survey`;
   element("shown").textContent =
-    `${grouped(sum)} found in ${grouped(shown.length)} of ${grouped(page.scenes.length)} scenes${unique}`;
+    `${grouped(sum)} found; ${grouped(shown.length)} of ${grouped(page.scenes.length)} scenes listed${unique}`;
   list.update(shown.length, shown.indexOf(choice.selected));
   view.redraw();
 }

@@ -9,6 +9,7 @@ import typer
 
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, with_options
+from lcageo.config import Backend
 from lcageo.network_config import OnnxConfig
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def bench(
     """Measures how fast each backend runs a model: tiles per second, the network's share of the time, startup time.
 
     Each backend starts from scratch. The network's share is the time of the network alone for the same tiles; the rest
-    of the 100 % is reading, selecting objects and waiting. Takes some seconds per backend.
+    of the 100 % is reading, selecting objects and waiting. Takes some seconds per backend, and minutes for `compiled`.
 
     Examples:
 
@@ -58,7 +59,9 @@ def bench(
     measured = []
     card = find_card(model, about)
     say.restriction(card)
-    for one in measure_each(candidates(device, card), card, scene, tiles, batch):
+    for engine in candidates(device, card):
+        say.note(f"{engine}: measuring{', compiling takes minutes' if engine.backend is Backend.COMPILED else ''}")
+        (one,) = measure_each([engine], card, scene, tiles, batch)
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
         measured.append(one)
     if as_json:

@@ -12,7 +12,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
-from lcageo.errors import DeviceError, InterruptedRunError, PartialResultError, SceneError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, ModelError, PartialResultError, SceneError, UsageError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
 from lcageo.vector import formats
@@ -159,7 +159,7 @@ def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool 
                     if record.error is not None:
                         say.note(f"{record.scene}: {record.state.value}: {record.error}")
                 done.append(record)
-    except (InterruptedRunError, DeviceError):
+    except (InterruptedRunError, DeviceError, ModelError):
         survey.summarize()
         raise
     return done

@@ -109,7 +109,7 @@ def detect(
         _preview(scenes, local_runner(runner, config, say), config, as_json, say)
         return
     outcomes = []
-    with open_runner(runner, config, say) as tile_runner, SceneBars(say, len(jobs)) as bars:
+    with open_runner(runner, config, say, deferred=True) as tile_runner, SceneBars(say, len(jobs)) as bars:
         run = Run(tile_runner, config, bars.warn, bars.update, Earlier.NONE if restart else Earlier.SAME)
         for outcome in run_jobs(jobs, run):
             outcomes.append(outcome)

@@ -101,7 +101,7 @@ class ClusterRunner:
         return min(SCENES_AT_ONCE, 2 * self.workers)
 
     def prepare(self, side: int) -> None:
-        """See `TileRunner.prepare`; each worker loads the model with its first tiles."""
+        """See `TileRunner.prepare`; workers load the model by themselves."""
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """See `TileRunner.run`; yields an empty list for every second without results."""

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from lcageo.config import Backend, DetectConfig, RunnerConfig
-from lcageo.errors import UsageError
+from lcageo.errors import DeviceError, LcageoError, UsageError, unexpected
 from lcageo.plural import plural
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import ModelCard, find_card
@@ -47,7 +47,7 @@ def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages, def
         asked: the model and what runs it.
         config: which boxes to return.
         say: shows messages.
-        deferred: whether it may be loaded later, in the background, where that takes less than a second.
+        deferred: whether it may be loaded later, in the background, unless its graph has to be exported first.
 
     Raises:
         ModelError: if there is no such model, or it is damaged.
@@ -57,7 +57,12 @@ def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages, def
     card, engine = _find_card(asked, say), asked.engine
 
     def load(side: int) -> Predictor:
-        predictor = load_engine(card, config, engine, side)
+        try:
+            predictor = load_engine(card, config, engine, side)
+        except (LcageoError, MemoryError):
+            raise
+        except Exception as error:  # of a broken package, for instance: it ends the run, not one scene after the other
+            raise DeviceError(unexpected(error)) from error
         say.detail(f"runs with {predictor.engine}")
         precision = predictor.engine.precision
         if not card.agrees_in(precision):
@@ -72,15 +77,15 @@ def open_predictor(asked: RunnerConfig, config: DetectConfig, say: Messages, def
     return load(card.tile_size)
 
 
-def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> LocalRunner:
-    """A runner in this process, whose model may still be loading; errors as in `open_predictor`.
+def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages, deferred: bool = False) -> LocalRunner:
+    """A runner in this process; arguments and errors as in `open_predictor`.
 
     Raises:
         UsageError: if the memory limit is too small for a single tile.
     """
     from lcageo.inference.runner import LocalRunner
 
-    predictor = open_predictor(asked, config, say, deferred=asked.max_memory is None)
+    predictor = open_predictor(asked, config, say, deferred and asked.max_memory is None)
     if asked.max_memory is None:
         return LocalRunner(predictor, asked.batch)
     from lcageo.inference.memory import fit_to_memory
@@ -91,12 +96,14 @@ def local_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Lo
 
 
 @contextmanager
-def open_runner(asked: RunnerConfig, config: DetectConfig, say: Messages) -> Generator[TileRunner, None, None]:
+def open_runner(
+    asked: RunnerConfig, config: DetectConfig, say: Messages, deferred: bool = False
+) -> Generator[TileRunner, None, None]:
     """A runner in this process, or on the workers of a cluster; errors as in `local_runner` and `cluster_runner`."""
     if asked.cluster is None:
         # Not waited for at the end: an interruption can leave an import that the main thread was in locked for ever.
         Thread(target=_import_aside, args=(asked,), name="lcageo-import", daemon=True).start()
-        here = local_runner(asked, config, say)
+        here = local_runner(asked, config, say, deferred)
         _KEPT[:] = [here]
         yield here
         return

@@ -39,8 +39,8 @@ FINE_OVERLAP = 2
 """Overlap of the third pass's tiles in lengths of its largest objects, so that most are seen whole and with what lies
 around them. Measured with lca-s, see models/README.md: more finds no more, 1.5 costs 0.004 of mAP50 on DIOR."""
 WORTH_PX = 4_000_000
-"""Tile pixels that larger tiles must save: about as many as the network sees while the graph of the other size, which
-another pass may need, is loaded."""
+"""Tile pixels that larger tiles must save: about as many as the network sees while a graph is loaded. Each size has its
+own, and another pass may need that of the other size, too."""
 SERVED_PX = (12.0, 240.0)
 """Lengths of the objects that one pass serves, if the card does not say.
 

@@ -154,7 +154,9 @@ def _planned(job: Job, run: Run) -> ScenePlan:
 def _run(job: Job, run: Run, plan: ScenePlan) -> SceneSummary:
     card, config = run.runner.card, run.config
     with plan.reader.scene as scene:
-        identity = run_identity(plan, run.runner, config)
+        identity = run_identity(plan, run.runner, config)  # waits for the model
+        if run.stop is not None and run.stop.asked:
+            raise InterruptedRunError(f"stopped before scene '{job.name}'")
         with Journal.open(job.journal, identity, run.earlier) as journal:
             for line in (*plan.warnings, *accuracy_in_degrees(scene.info, job.vectors)):
                 run.warn(line)

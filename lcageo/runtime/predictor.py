@@ -38,7 +38,7 @@ class Predictor(Protocol):
         """Whether it runs each tile on its own: then the result of a tile does not depend on the batch's shape."""
 
     def prepare(self, side: int) -> None:
-        """Makes it ready for tiles of a side, now or in the background; without this, the first tile waits for it."""
+        """Makes it ready for its first tiles, of this side, now or in the background; otherwise they wait for that."""
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Objects in each tile of a batch. May be called from several threads.
@@ -127,8 +127,8 @@ def check_asked(card: ModelCard, config: DetectConfig, asked: Engine) -> Selecti
 
 
 def is_for_cpu(asked: Engine) -> bool:
-    """Whether this surely runs on the CPU, as the model's card describes it."""
-    return asked.backend in (Backend.AUTO, *CPU_ONLY) and machine.stays_on_cpu(asked.device)
+    """Whether a backend that only runs on CPUs will be used, or torch in its place where none is installed."""
+    return asked.backend in CPU_ONLY or (asked.backend is Backend.AUTO and machine.stays_on_cpu(asked.device))
 
 
 def must_prepare(card: ModelCard, asked: Engine) -> bool:

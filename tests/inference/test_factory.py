@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,13 +16,14 @@ import pytest
 from support.scenes import write_scene
 
 from lcageo.config import Backend, DetectConfig, Passes, Precision, RunnerConfig
-from lcageo.errors import ModelError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, ModelError, UsageError
 from lcageo.inference import factory
 from lcageo.inference.factory import local_runner, open_predictor, open_runner
 from lcageo.inference.jobs import plan_jobs
 from lcageo.inference.run import run_jobs
 from lcageo.inference.scene import Run
 from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.predictor import Predictor
 
 
 class Heard:
@@ -92,7 +96,8 @@ def test_a_run_on_a_cpu_loads_the_graph_of_its_own_tiles_only(
 ) -> None:
     monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path / "cache"))
     config = DetectConfig(passes=Passes.ONE)
-    with open_runner(RunnerConfig(device="cpu", backend=Backend.OPENVINO), config, heard := Heard()) as runner:
+    asked = RunnerConfig(device="cpu", backend=Backend.OPENVINO)
+    with open_runner(asked, config, heard := Heard(), deferred=True) as runner:
         assert not any(line.startswith("runs with") for line in heard.details), "loaded before the scene is known"
         jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
         (outcome,) = run_jobs(jobs, Run(runner, config, heard.warn))
@@ -117,7 +122,7 @@ def test_a_model_that_turns_out_to_be_damaged_ends_the_run_and_leaves_nothing(sc
     before = sorted(tmp_path.rglob("*"))
     config = DetectConfig()
     with (
-        open_runner(RunnerConfig(str(folder), "cpu"), config, Heard()) as runner,
+        open_runner(RunnerConfig(str(folder), "cpu"), config, Heard(), deferred=True) as runner,
         pytest.raises(ModelError, match="SHA-256"),
     ):
         list(run_jobs(jobs, Run(runner, config, print)))
@@ -138,3 +143,39 @@ def test_an_interruption_does_not_wait_for_imports_of_other_threads(
         raise KeyboardInterrupt
     assert imported == ["geopandas"]  # it still waits
     may_end.set()
+
+
+def test_a_broken_backend_ends_the_run_instead_of_failing_each_scene(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("a symbol is missing")
+
+    monkeypatch.setattr(factory, "load_engine", broken)
+    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
+    config = DetectConfig()
+    with (
+        open_runner(RunnerConfig(device="cpu"), config, Heard(), deferred=True) as runner,
+        pytest.raises(DeviceError, match="a symbol is missing"),
+    ):
+        list(run_jobs(jobs, Run(runner, config, print)))
+
+
+def test_a_signal_while_the_model_loads_ends_the_run_before_the_first_tile(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = factory.load_engine
+
+    def interrupted(*arguments: Any) -> Predictor:
+        os.kill(os.getpid(), signal.SIGINT)
+        return load(*arguments)
+
+    monkeypatch.setattr(factory, "load_engine", interrupted)
+    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
+    config = DetectConfig()
+    with (
+        open_runner(RunnerConfig(device="cpu"), config, Heard(), deferred=True) as runner,
+        pytest.raises(InterruptedRunError, match="stopped before scene"),
+    ):
+        list(run_jobs(jobs, Run(runner, config, print)))
+    assert sorted(tmp_path.iterdir()) == [scene]

@@ -12,7 +12,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
-from lcageo.errors import DeviceError, InterruptedRunError, ModelError, PartialResultError, SceneError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, ModelError, UsageError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
 from lcageo.vector import formats
@@ -205,10 +205,7 @@ def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
                 console.data(str(path))
     failed = [f"{record.scene}: {record.error}" for record in records if record.state is State.FAILED]
     partly = [f"{record.scene}: {record.error}" for record in records if record.state is State.HOLES]
-    if failed and len(failed) == len(records):
-        raise SceneError("\n  ".join(["no scene succeeded:", *failed]))
-    if failed or partly:
-        raise PartialResultError(console.incomplete(len(records), failed, partly))
+    console.raise_incomplete(len(records), failed, partly)
 
 
 def _table(records: Sequence[SceneRecord], joined: Joined) -> str:

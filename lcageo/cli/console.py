@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcageo.errors import OutputError
+from lcageo.errors import OutputError, PartialResultError, SceneError
 from lcageo.plural import plural
 
 if TYPE_CHECKING:
@@ -163,16 +163,23 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def incomplete(scenes: int, failed: Sequence[str], partly: Sequence[str]) -> str:
-    """The error of a run over several scenes of which some failed, or have parts that could not be read.
+def raise_incomplete(scenes: int, failed: Sequence[str], partly: Sequence[str]) -> None:
+    """Raises the error that a run over scenes ends with, if some failed or have parts that could not be read.
 
     Args:
         scenes: number of all scenes.
         failed: a line for each scene that failed.
         partly: a line for each scene with missing parts.
+
+    Raises:
+        SceneError: if all failed.
+        PartialResultError: if some failed, or parts are missing.
     """
+    if failed and len(failed) == scenes:
+        raise SceneError("\n  ".join(["no scene succeeded:", *failed]))
     what = [f"{len(failed):,} of {plural(scenes, 'scene')} failed"] if failed else []
     if partly:
         some = f"of {plural(len(partly), 'scene')} " if scenes > 1 else ""
         what.append(f"parts {some}are missing from the result")
-    return "\n  ".join([" and ".join(what) + ":", *failed, *partly])
+    if what:
+        raise PartialResultError("\n  ".join([" and ".join(what) + ":", *failed, *partly]))

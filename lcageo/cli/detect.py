@@ -12,7 +12,6 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
-from lcageo.errors import PartialResultError, SceneError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
 from lcageo.vector.formats import FORMATS_HELP
@@ -215,10 +214,7 @@ def _raise_failures(outcomes: list[JobOutcome]) -> None:
         raise failed[0].error
     lines = [f"{outcome.job.name}: {outcome.error}" for outcome in failed]
     partly = [f"{one.job.name}: {one.result.hole_text()}" for one in outcomes if one.result and one.result.holes]
-    if failed and len(failed) == len(outcomes):
-        raise SceneError("\n  ".join(["no scene succeeded:", *lines]))
-    if failed or partly:
-        raise PartialResultError(console.incomplete(len(outcomes), lines, partly))
+    console.raise_incomplete(len(outcomes), lines, partly)
 
 
 def _duration(seconds: float) -> str:

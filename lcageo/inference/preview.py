@@ -67,7 +67,7 @@ def preview_scene(scene: Scene, runner: LocalRunner, config: DetectConfig) -> Pr
     Raises:
         UsageError, SceneError, DeviceMemoryError: as detect_scene would.
     """
-    predictor, plan = runner.predictor, plan_scene(scene, runner.card, config, runner.prepare)
+    predictor, plan = runner.predictor, plan_scene(scene, runner.card, config)
     side = plan.reader.tile_size
     tiles = plan.wanted_tiles
     # In tiles of the first pass's size, which one is timed: the others may have another.

@@ -68,7 +68,7 @@ class TileRunner(Protocol):
         """Number of scenes that keep it busy."""
 
     def prepare(self, side: int) -> None:
-        """Starts to make the model ready for tiles of a side, if that can begin before the tiles are there."""
+        """Starts to make the model ready for its first tiles, of this side, if that can begin before they are there."""
 
     def run(self, plan: ScenePlan, todo: NDArray[np.int64], warn: Warn) -> Outcomes:
         """Yields the outcomes of tiles in any order, as parts that ended at the same time; a list may be empty.

@@ -64,7 +64,8 @@ class CpuPredictor:
 
     def prepare(self, side: int) -> None:
         """See Predictor.prepare."""
-        self._run_for(side)
+        if not self._runs:
+            self._run_for(side)
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """See Predictor.predict."""

@@ -38,7 +38,7 @@ class Predictor(Protocol):
         """Whether it runs each tile on its own: then the result of a tile does not depend on the batch's shape."""
 
     def prepare(self, side: int) -> None:
-        """Makes it ready for its first tiles, of this side, now or in the background; otherwise they wait for that."""
+        """Makes it ready for its first tiles, of this side, now or in the background; later calls do nothing."""
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Objects in each tile of a batch. May be called from several threads.

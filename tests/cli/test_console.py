@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.scenes import noise, write_scene
 
 from lcageo.cli import console
-from lcageo.cli.console import Console
+from lcageo.cli.console import Console, raise_incomplete
+from lcageo.errors import PartialResultError, SceneError
 from lcageo.runtime.catalog import find_card
 
 
@@ -102,12 +103,26 @@ def test_a_python_process_without_streams_detects(untrained: Path, tmp_path: Pat
     assert int((tmp_path / "count").read_text()) > 0
 
 
-def test_the_error_of_several_scenes_counts_what_failed_and_what_has_holes() -> None:
-    from lcageo.cli.console import incomplete
-
-    assert incomplete(3, ["a: bad"], ["b: hole"]) == (
-        "1 of 3 scenes failed and parts of 1 scene are missing from the result:\n  a: bad\n  b: hole"
-    )
-    assert incomplete(3, ["a: bad"], []) == "1 of 3 scenes failed:\n  a: bad"
-    assert incomplete(3, [], ["b", "c"]) == "parts of 2 scenes are missing from the result:\n  b\n  c"
-    assert incomplete(1, [], ["b: hole"]) == "parts are missing from the result:\n  b: hole"
+@pytest.mark.parametrize(
+    ("scenes", "failed", "partly", "message"),
+    [
+        (
+            3,
+            ["a: bad"],
+            ["b: hole"],
+            "1 of 3 scenes failed and parts of 1 scene are missing from the result:\n  a: bad\n  b: hole",
+        ),
+        (3, ["a: bad"], [], "1 of 3 scenes failed:\n  a: bad"),
+        (3, [], ["b", "c"], "parts of 2 scenes are missing from the result:\n  b\n  c"),
+        (1, [], ["b: hole"], "parts are missing from the result:\n  b: hole"),
+    ],
+)
+def test_the_error_of_several_scenes_counts_what_failed_and_what_has_holes(
+    scenes: int, failed: list[str], partly: list[str], message: str
+) -> None:
+    with pytest.raises(PartialResultError) as raised:
+        raise_incomplete(scenes, failed, partly)
+    assert str(raised.value) == message
+    raise_incomplete(scenes, [], [])  # nothing is missing
+    with pytest.raises(SceneError, match="no scene succeeded:\n  a\n  b"):
+        raise_incomplete(2, ["a", "b"], [])

@@ -91,6 +91,14 @@ def scene(tmp_path: Path) -> Path:
     return write_scene(tmp_path / "scene.tif", np.full((3, 4000, 4000), 90, np.uint8))
 
 
+def run_deferred(model: str | None, scene: Path) -> None:
+    """Runs a scene with a model that loads meanwhile."""
+    jobs = plan_jobs([str(scene)], [scene.with_name("found.gpkg")], None, overwrite=False)
+    config = DetectConfig()
+    with open_runner(RunnerConfig(model, "cpu"), config, Heard(), deferred=True) as runner:
+        list(run_jobs(jobs, Run(runner, config, print)))
+
+
 def test_a_run_on_a_cpu_loads_the_graph_of_its_own_tiles_only(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,14 +126,9 @@ def test_a_model_that_turns_out_to_be_damaged_ends_the_run_and_leaves_nothing(sc
         shutil.copy(path, folder / path.name.replace(f"{whole.stem}.toml", "model.toml"))
     with (folder / whole.name).open("ab") as weights:
         weights.write(b"!")
-    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
     before = sorted(tmp_path.rglob("*"))
-    config = DetectConfig()
-    with (
-        open_runner(RunnerConfig(str(folder), "cpu"), config, Heard(), deferred=True) as runner,
-        pytest.raises(ModelError, match="SHA-256"),
-    ):
-        list(run_jobs(jobs, Run(runner, config, print)))
+    with pytest.raises(ModelError, match="SHA-256"):
+        run_deferred(str(folder), scene)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -146,19 +149,14 @@ def test_an_interruption_does_not_wait_for_imports_of_other_threads(
 
 
 def test_a_broken_backend_ends_the_run_instead_of_failing_each_scene(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: object) -> None:
         raise RuntimeError("a symbol is missing")
 
     monkeypatch.setattr(factory, "load_engine", broken)
-    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
-    config = DetectConfig()
-    with (
-        open_runner(RunnerConfig(device="cpu"), config, Heard(), deferred=True) as runner,
-        pytest.raises(DeviceError, match="a symbol is missing"),
-    ):
-        list(run_jobs(jobs, Run(runner, config, print)))
+    with pytest.raises(DeviceError, match="a symbol is missing"):
+        run_deferred(None, scene)
 
 
 def test_a_signal_while_the_model_loads_ends_the_run_before_the_first_tile(
@@ -171,11 +169,6 @@ def test_a_signal_while_the_model_loads_ends_the_run_before_the_first_tile(
         return load(*arguments)
 
     monkeypatch.setattr(factory, "load_engine", interrupted)
-    jobs = plan_jobs([str(scene)], [tmp_path / "found.gpkg"], None, overwrite=False)
-    config = DetectConfig()
-    with (
-        open_runner(RunnerConfig(device="cpu"), config, Heard(), deferred=True) as runner,
-        pytest.raises(InterruptedRunError, match="stopped before scene"),
-    ):
-        list(run_jobs(jobs, Run(runner, config, print)))
+    with pytest.raises(InterruptedRunError, match="stopped before scene"):
+        run_deferred(None, scene)
     assert sorted(tmp_path.iterdir()) == [scene]

@@ -9,10 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from lcageo.data.annotations import LabelledSet
+from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.network_config import BACKBONES, NetworkConfig
 from lcageo.plural import plural
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, write_card
+from lcageo.runtime.selection import of_possible_size
 from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, recipe_entries
 from lcageo.training.data import TrainingData, largest_object_px, seen_gsd_m
 from lcageo.training.log import EVENTS_FOLDER, METRICS_FILE
@@ -72,8 +77,30 @@ def new_card(config: TrainConfig, network: NetworkConfig, data: TrainingData, na
         trained_on=trained_on,
         largest_object_px=largest_object_px(data.train.annotations, config),
         lengths_px=start.lengths_px if start else None,
+        size_m=_possible_sizes(start, data.train) if start else {},
         recipe={**recipe_entries(config), **origin, "version": __version__, **_commit()},
     )
+
+
+def _possible_sizes(start: ModelCard, labelled: LabelledSet) -> dict[str, tuple[float, float]]:
+    """The lengths that the model to start from expects, of classes whose labels all agree with them.
+
+    A class without a label of known size has no limits: under the same name it may mean other objects.
+    """
+    own = np.array([start.classes.index(name) if name in start.size_m else -1 for name in labelled.classes])
+    agreeing, refuted = set[int](), set[int]()
+    for annotation in labelled.annotations:
+        if annotation.gsd_m is None:
+            continue
+        labels = own[annotation.labels]
+        every = Detections(annotation.boxes_xyxy, np.ones(len(labels), np.float32), labels)
+        whole = every.selected((labels >= 0) & ~annotation.difficult)  # most of a difficult one is cut off
+        pixel_m = (annotation.gsd_m, annotation.gsd_m)
+        possible = of_possible_size(whole, start, pixel_m, annotation.width, annotation.height)
+        agreeing.update(possible.labels.tolist())
+        counts = [np.bincount(one.labels, minlength=len(start.classes)) for one in (whole, possible)]
+        refuted.update(np.flatnonzero(counts[0] > counts[1]).tolist())
+    return {start.classes[label]: start.size_m[start.classes[label]] for label in sorted(agreeing - refuted)}
 
 
 def publish(card: ModelCard, weights: Mapping[str, Tensor], folder: Path) -> ModelCard:

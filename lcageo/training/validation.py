@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lcageo.config import BENCHMARK, Backend, DetectConfig
+from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_annotated
@@ -21,7 +21,7 @@ from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.metrics.summary import Evaluation
 from lcageo.pictures.contact_sheet import SheetImage, draw_sheet
 from lcageo.runtime.catalog import ModelCard, find_card
-from lcageo.runtime.predictor import load_predictor
+from lcageo.runtime.predictor import Predictor, load_predictor
 from lcageo.training.curves import curves_available, draw_curves
 from lcageo.training.log import METRICS_FILE, TrainingLog
 from lcageo.training.model_folder import CURVES_FILE, LAST, SHEET_FILE, publish, update_card
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SHEET_IMAGES = 16
 LOGGED_IMAGES = 8
 """Number of images on the picture for TensorBoard."""
+AGREEMENT = 0.002
+"""Maximum difference in mAP50 at which `ModelCard.precisions` lists a precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Validator:
             log: the run's log, which gets figures and a picture.
         """
         card = publish(self._card, weights, self._out / LAST)
-        found = self._find(card)
+        found = self._find(self._predictor(card))
         evaluation = evaluate_found(self._val, found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
         card = replace(
@@ -99,16 +101,30 @@ class Validator:
         return Validation(step, epoch, evaluation, is_best)
 
     def finish(self) -> ModelCard:
-        """Draws curves, and a picture of what the best model finds; returns its card."""
-        card = find_card(str(self._out))
-        self._sheet(card, self._chosen(SHEET_IMAGES), self._find(card)).save(self._out / SHEET_FILE)
+        """Draws curves, and a picture of what the best model finds; returns its card.
+
+        On a device that is fast in bfloat16, the model is run in it, and its card says whether the results agree.
+        """
+        card = replace(find_card(str(self._out)), precisions=(Precision.BF16,))
+        predictor = self._predictor(card)
+        found = self._find(predictor)
+        if predictor.engine.precision is not Precision.BF16 or not self._agrees(found, card):
+            card = replace(card, precisions=())
+        update_card(card, self._out)
+        self._sheet(card, self._chosen(SHEET_IMAGES), found).save(self._out / SHEET_FILE)
         if curves_available():
             draw_curves(self._out / METRICS_FILE, self._out / CURVES_FILE)
         return card
 
-    def _find(self, card: ModelCard) -> list[Detections]:
-        config = kept_of_tiles(BENCHMARK)
-        predictor = load_predictor(card, config, self._device, Backend.TORCH)  # not worth a graph for one use
+    def _agrees(self, found: list[Detections], card: ModelCard) -> bool:
+        """Whether the mAP50 of these detections is that of the card; False where there are no objects to tell by."""
+        difference = evaluate_found(self._val, found).map50 - card.metrics.get("mAP50", math.nan)
+        return bool(abs(difference) <= AGREEMENT)
+
+    def _predictor(self, card: ModelCard) -> Predictor:
+        return load_predictor(card, kept_of_tiles(BENCHMARK), self._device, Backend.TORCH)  # a graph takes too long
+
+    def _find(self, predictor: Predictor) -> list[Detections]:
         return find_objects(predictor, self._val, batch=self._batch, images=self._images)
 
     def _chosen(self, count: int) -> list[int]:

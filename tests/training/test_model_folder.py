@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from support.shapes import write_shapes
 
 from lcageo.config import DetectConfig
+from lcageo.data.annotations import Annotation, LabelledSet
 from lcageo.errors import OutputError
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.training.config import TrainConfig
-from lcageo.training.data import load_training_data
+from lcageo.training.data import TrainingData, load_training_data
 from lcageo.training.model_folder import holds_run, network_config, new_card, prepare_folder, publish
 
 
@@ -89,3 +91,45 @@ def test_a_fine_tuned_model_is_for_the_lengths_and_passes_of_its_start(tmp_path:
     card = new_card(config, network_config(config, len(data.classes)), data, "own")
     assert start.lengths_px is not None and card.lengths_px == start.lengths_px
     assert card.classes == ("ship", "car") and card.tile_size == 128
+
+
+def _labelled(tmp_path: Path, lengths_m: dict[str, list[float]], gsd_m: float | None) -> LabelledSet:
+    """An image for each length, with one object of it in its middle."""
+    classes = tuple(lengths_m)
+    annotations = []
+    for label, name in enumerate(classes):
+        for length in lengths_m[name]:
+            sides = np.array([length, length / 2], np.float32) / (gsd_m or 0.5)
+            box = np.concatenate([128 - sides / 2, 128 + sides / 2])[None].astype(np.float32)
+            labels, all_of_them = np.array([label]), tuple(range(len(classes)))
+            annotations.append(
+                Annotation(tmp_path / "no.png", 256, 256, box, labels, all_of_them, np.array([False]), gsd_m)
+            )
+    return LabelledSet("own", classes, tuple(annotations))
+
+
+@pytest.mark.parametrize(
+    ("lengths_m", "gsd_m", "kept"),
+    [
+        ({"vehicle": [4.0, 12.0], "airplane": [30.0]}, 0.5, {"vehicle", "airplane"}),
+        ({"vehicle": [4.0, 60.0], "airplane": [30.0]}, 0.5, {"airplane"}),  # trains, perhaps
+        ({"vehicle": [4.0, 1.0], "airplane": [30.0]}, 0.5, {"airplane"}),  # and motorcycles
+        ({"vehicle": [4.0], "airplane": [], "crane": [40.0]}, 0.5, {"vehicle"}),
+        ({"vehicle": [4.0]}, None, set()),
+    ],
+)
+def test_a_fine_tuned_model_keeps_the_possible_sizes_that_its_labels_agree_with(
+    lengths_m: dict[str, list[float]], gsd_m: float | None, kept: set[str], tmp_path: Path
+) -> None:
+    labelled = _labelled(tmp_path, lengths_m, gsd_m)
+    config = TrainConfig(data=("no.json",), start_from="lca-s")
+    card = new_card(config, network_config(config, len(labelled.classes)), TrainingData(labelled, labelled), "own")
+    assert card.size_m == {name: find_card("lca-s").size_m[name] for name in kept}
+
+
+def test_an_object_that_its_image_cuts_refutes_no_size(tmp_path: Path) -> None:
+    (one,) = _labelled(tmp_path, {"vehicle": [1.0]}, 0.5).annotations
+    at_the_edge = replace(one, boxes_xyxy=one.boxes_xyxy - one.boxes_xyxy[:, [0, 1, 0, 1]])
+    labelled = LabelledSet("own", ("vehicle",), (at_the_edge,))
+    config = TrainConfig(data=("no.json",), start_from="lca-s")
+    assert new_card(config, network_config(config, 1), TrainingData(labelled, labelled), "own").size_m

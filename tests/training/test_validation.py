@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from support.shapes import write_shapes
 
-from lcageo.config import BENCHMARK, Backend, DetectConfig
+from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision
 from lcageo.data.annotations import LabelledSet
 from lcageo.data.dataset import EvalDataset
 from lcageo.data.formats.coco import read_coco
@@ -21,7 +21,7 @@ from lcageo.evaluation.images import evaluate_found, find_objects, kept_of_tiles
 from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.predictor import load_predictor
 from lcageo.training.log import METRICS_FILE, TrainingLog, read_metrics
-from lcageo.training.model_folder import CURVES_FILE, LAST, SHEET_FILE
+from lcageo.training.model_folder import CURVES_FILE, LAST, SHEET_FILE, update_card
 from lcageo.training.validation import Validator
 
 
@@ -73,7 +73,7 @@ def test_small_images_are_enlarged_as_the_card_says(
     predictor = load_predictor(published, kept_of_tiles(BENCHMARK), "cpu", Backend.TORCH)
     images = EvalDataset(labelled, card.tile_size, enlarge=not native, fill=card.fill)
     expected = find_objects(predictor, labelled, batch=2, images=images)
-    for one, other in zip(validator._find(published), expected, strict=True):
+    for one, other in zip(validator._find(validator._predictor(published)), expected, strict=True):
         assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy) and np.array_equal(one.scores, other.scores)
 
 
@@ -104,6 +104,25 @@ def test_the_log_gets_the_figures_and_the_end_a_picture_and_curves(
         assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 1, name
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.003])
+def test_the_card_lists_bfloat16_where_the_device_is_fast_in_it_and_the_results_agree(
+    shift: float, card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
+) -> None:
+    validator = Validator(card, labelled, tmp_path, "cpu", 2, cache=False)
+    made = validator.validate(weights, 1, 0, -1.0, None)
+    best = find_card(str(tmp_path))
+    assert best.precisions == ()
+    lower = load_predictor(best, kept_of_tiles(BENCHMARK), "cpu", Backend.TORCH, Precision.BF16)
+    difference = evaluate_found(labelled, find_objects(lower, labelled, batch=2)).map50 - made.evaluation.map50
+    assert abs(difference) <= 0.002  # of an untrained model that finds next to nothing
+    update_card(replace(best, metrics={**best.metrics, "mAP50": made.evaluation.map50 + shift}), tmp_path)
+    finished = validator.finish()
+    is_fast = torch.cpu._is_avx512_bf16_supported()
+    assert finished.precisions == (("bf16",) if is_fast and shift == 0 else ())
+    detecting = load_predictor(finished, kept_of_tiles(BENCHMARK), "cpu", Backend.TORCH)
+    assert detecting.engine.precision is (Precision.BF16 if finished.precisions else Precision.FP32)
+
+
 def test_without_objects_no_figure_is_written(
     card: ModelCard, weights: dict[str, torch.Tensor], labelled: LabelledSet, tmp_path: Path
 ) -> None:
@@ -112,6 +131,8 @@ def test_without_objects_no_figure_is_written(
         for one in labelled.annotations
     ]
     empty = LabelledSet("bare", card.classes, tuple(bare))
-    made = Validator(card, empty, tmp_path, "cpu", 2, cache=False).validate(weights, 1, 0, -1.0, None)
+    validator = Validator(card, empty, tmp_path, "cpu", 2, cache=False)
+    made = validator.validate(weights, 1, 0, -1.0, None)
     assert math.isnan(made.evaluation.map50_95) and made.is_best
     assert set(find_card(str(tmp_path)).metrics) == {"data", "images", "step"}
+    assert validator.finish().precisions == ()

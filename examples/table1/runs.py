@@ -251,7 +251,7 @@ def _write_found(val: LabelledSet, found: list[Detections], path: Path) -> None:
             file,
             images=np.array(_names(val)),
             counts=np.array([len(one) for one in found]),
-            boxes_xyxy=every.boxes_xyxy,
+            boxes_xyxy=every.boxes_xyxy.astype(np.float32),  # rounds by less than 0.0001 pixels
             scores=every.scores,
             labels=every.labels,
         )
@@ -263,6 +263,6 @@ def _read_found(val: LabelledSet, path: Path) -> list[Detections]:
             raise DataError(
                 f"'{path}' was made from other images than '{val.name}'; restore those or choose another --out"
             )
-        every = Detections(kept["boxes_xyxy"], kept["scores"], kept["labels"])
+        every = Detections(kept["boxes_xyxy"].astype(np.float64), kept["scores"], kept["labels"])
         ends = kept["counts"].cumsum().tolist()
     return [every.selected(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -15,7 +15,7 @@ from lcageo.plural import plural
 if TYPE_CHECKING:
     from lcageo.runtime.catalog import ModelCard
 
-LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on unseen images")
+LIST = ("model", "default", "classes", "m per pixel", "MB", "use of the weights", "mAP50 on validation images")
 FIGURES = {"mAP50": "mAP50", "mAP75": "mAP75", "mAP50_95": "mAP50:95"}
 
 models = typer.Typer(no_args_is_help=True, help="Lists, describes and verifies models.", rich_markup_mode="markdown")
@@ -130,11 +130,11 @@ def _list_row(card: ModelCard) -> tuple[str, ...]:
         f"{card.gsd_m[0]:g}-{card.gsd_m[1]:g}",
         f"{size:.1f}",
         card.restriction or "see its licence",
-        _unseen_text(card),
+        _validation_text(card),
     )
 
 
-def _unseen_text(card: ModelCard) -> str:
+def _validation_text(card: ModelCard) -> str:
     """The mean over the sets of real validation images, which training did not use."""
     measured = _measured_on(card).values()
     figures = [found["mAP50"] for found in measured if "mAP50" in found and not found.get("is_rendered", False)]
@@ -175,7 +175,7 @@ def _text(card: ModelCard) -> str:
         "classes": ", ".join(card.classes),
         "resolution": f"{card.gsd_text} m per pixel" if card.has_gsd else "not known (--model-gsd)",
         "use of the weights": card.restriction or "see its licence",
-        "mAP50 on unseen images": _unseen_text(card),
+        "mAP50 on validation images": _validation_text(card),
         "network": f"ONNX graph of another program, outputs of layout {card.layout}"
         if card.network is None
         else f"{card.network.preset}, {_backbone(card.network)}",

@@ -37,25 +37,25 @@ def test_models_list_shows_what_is_shipped(run: Run, untrained: Path, monkeypatc
     assert "intact" in run("models", "verify").out
 
 
-def test_figures_on_unseen_images_are_the_mean_of_the_sets(run: Run, untrained: Path, tmp_path: Path) -> None:
+def test_figures_on_validation_images_are_the_mean_of_the_sets(run: Run, untrained: Path, tmp_path: Path) -> None:
     card = find_card(str(untrained))
     figures = {"images": 5, "mAP75": 0.1, "mAP50_95": 0.1}
     sets = {name: {**figures, "mAP50": mean} for name, mean in (("far", 0.5), ("away", 0.7))}
     (tmp_path / card.weights.name).write_bytes(card.read_weights())
     write_card(replace(card, metrics=sets), tmp_path / "other.toml")
     text = run("models", "info", "other.toml").out
-    assert re.search(r"^mAP50 on unseen images +0\.600 \(2 sets\)$", text, re.MULTILINE)
-    assert text.index("unseen images") < text.index("SHA-256")
+    assert re.search(r"^mAP50 on validation images +0\.600 \(2 sets\)$", text, re.MULTILINE)
+    assert text.index("validation images") < text.index("SHA-256")
 
 
-def test_rendered_images_do_not_count_as_unseen_imagery(run: Run, untrained: Path, tmp_path: Path) -> None:
+def test_rendered_images_do_not_count_as_validation_imagery(run: Run, untrained: Path, tmp_path: Path) -> None:
     card = find_card(str(untrained))
     figures = {"images": 5, "mAP75": 0.1, "mAP50_95": 0.1}
     sets = {"far": {**figures, "mAP50": 0.5}, "drawn": {**figures, "mAP50": 0.9, "images": 1, "is_rendered": True}}
     (tmp_path / card.weights.name).write_bytes(card.read_weights())
     write_card(replace(card, metrics=sets), tmp_path / "other.toml")
     text = run("models", "info", "other.toml").out
-    assert re.search(r"^mAP50 on unseen images +0\.500 \(1 set\)$", text, re.MULTILINE)
+    assert re.search(r"^mAP50 on validation images +0\.500 \(1 set\)$", text, re.MULTILINE)
     assert re.search(r"^on far .*\(5 images\)$", text, re.MULTILINE)
     assert re.search(r"^on drawn .*\(1 rendered image\)$", text, re.MULTILINE)
 

@@ -126,12 +126,10 @@ def difference(contrast: Contrast, rows: Mapping[str, Row]) -> dict[str, Any] | 
     def in_metric(metric: str) -> dict[str, Any]:
         by_seed = combined(lambda run: run.facts[metric])
         resampled = combined(lambda run: getattr(run.resampled, METRICS[metric]))
-        curve = combined(lambda run: run.curves[metric]).mean(axis=0)
         return {
             "mean": float(by_seed.mean()),
             "interval": Interval.of(with_seeds(resampled)).as_json(),
             "by_seed": by_seed.tolist(),
-            "ahead_from_step": ahead_from(runs[0][0].steps, curve, np.zeros(len(curve))),
         }
 
     def on_part(part: str) -> Floats:
@@ -166,23 +164,12 @@ def with_seeds(resampled: Floats) -> Floats:
     return means
 
 
-def ahead_from(steps: Sequence[int], ours: Floats, theirs: Floats) -> int | None:
-    """The step of the first validation from which one curve stays above another; None if it ends below.
-
-    Args:
-        steps: (V,) steps of the validations.
-        ours: (V,) the curve that may be ahead.
-        theirs: (V,) the other curve.
-    """
-    not_ahead = np.flatnonzero(ours <= theirs)
-    first = int(not_ahead[-1]) + 1 if len(not_ahead) else 0
-    return steps[first] if first < len(steps) else None
-
-
-def last_quarter(row: Row, metric: str) -> float:
-    """Rise of the mean curve in the last quarter of the run, near 0 where it has flattened."""
-    mean = row.curve(metric).mean(axis=0)
-    return float(mean[-1] - mean[(len(mean) - 1) * 3 // 4])
+def late_rise(row: Row) -> dict[str, float]:
+    """Rise of the mean curves over about the last quarter of the run, and the step that it is measured from."""
+    steps = row.runs[0].steps
+    late = (len(steps) - 1) * 3 // 4
+    means = {metric: row.curve(metric).mean(axis=0) for metric in METRICS}
+    return {"from_step": steps[late], **{metric: float(mean[-1] - mean[late]) for metric, mean in means.items()}}
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
@@ -211,8 +198,7 @@ def _system(row: Row) -> dict[str, Any]:
         "params": facts["params"],
         "paper_flops": facts["paper_flops"],
         "true_macs": facts["true_macs"],
-        "train_seconds": float(row.values("train_seconds").mean()),
-        "last_quarter": {metric: last_quarter(row, metric) for metric in METRICS},
+        "late_rise": late_rise(row),
         "parts": {part: _on_part(row, part) for part in row.runs[0].parts},
         "per_class": _per_class([one.facts["per_class"] for one in row.runs]),
         "agreement": {str(seed): one.facts["agreement"] for seed, one in row.seeds.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,12 @@ def markdown(found: dict[str, Any]) -> str:
         f"Trained on {found['train']['images']:,} images with {found['train']['objects']:,} objects, evaluated on "
         f"{found['val']['images']:,} with {found['val']['objects']:,}: {found['steps']:,} steps of "
         f"{settings['batch']} crops of {crop} pixels in {settings['precision']}, evaluation at {settings['imgsz']} "
-        f"pixels with the last weights. Metrics are means over the seeds, ± their standard deviation.",
+        "pixels with the moving average of the weights at the end. Metrics are means over the seeds, ± their standard "
+        "deviation.",
         "",
         "| system | seeds | mAP50 | mAP75 | mAP50:95 | the paper's, on DIOR | Params (M) | FLOPs (G), the paper's rule "
-        "| true GMAC | images/s | training, min |",
-        "|---" * 11 + "|",
+        "| true GMAC | images/s |",
+        "|---" * 10 + "|",
         *[_row(name, one, speed["images_per_second"].get(name)) for name, one in found["systems"].items()],
         "",
         *([f"Images per second, network only, on {speed['machine']}.", ""] if speed["machine"] else []),
@@ -84,17 +86,17 @@ def markdown(found: dict[str, Any]) -> str:
         lines += [
             "Differences over the seeds that all have, with 95 % intervals of a paired bootstrap over images and "
             f"seeds: each of {found['resamples']:,} resamples draws images, the same for all systems and seeds, and "
-            "seeds, the same for all systems, and takes the mean difference; with a single seed only images vary. In "
-            "brackets the minimum and maximum difference of a seed, then the step from which the first system's mean "
-            "curve stays above. The intervals are not corrected for multiple comparisons. The row of four systems is "
-            "what head and assignment give together beyond the sum of both alone:",
+            "seeds, the same for all systems, and takes the mean difference. With n seeds this underestimates their "
+            "part of the variance by (n - 1) / n; with a single one only images vary. In brackets the minimum and "
+            "maximum difference of a seed. The intervals are not corrected for multiple comparisons. The row of four "
+            "systems is what head and assignment give together beyond the sum of both alone:",
             "",
-            "| first minus second | mAP50 | mAP75 | mAP50:95 |",
-            "|---" * 4 + "|",
+            "| first minus second | seeds | mAP50 | mAP75 | mAP50:95 |",
+            "|---" * 5 + "|",
             *[_difference(one) for one in found["differences"]],
             "",
         ]
-    lines += [_flattening(found["systems"], settings["schedule"]), ""]
+    lines += [_flattening(found["systems"], found["steps"], settings["schedule"]), ""]
     agreement = {name: list(one["agreement"].values()) for name, one in found["systems"].items()}
     return "\n".join(
         [
@@ -117,15 +119,16 @@ def markdown(found: dict[str, Any]) -> str:
     )
 
 
-def _flattening(systems: dict[str, Any], schedule: str) -> str:
+def _flattening(systems: dict[str, Any], steps: int, schedule: str) -> str:
     """States how much the curves still rise."""
+    late = [one["late_rise"] for one in systems.values()]
     changes = []
     for metric, name in NAMES.items():
-        rises = [one["last_quarter"][metric] for one in systems.values()]
+        rises = [one[metric] for one in late]
         changes.append(f"{name} by {min(rises):+.3f} to {max(rises):+.3f}")
     return (
-        f"Over the last quarter of the run, in which the {schedule} schedule lowers the rate, {', '.join(changes)}: "
-        "the minimum and maximum change of a system's mean."
+        f"From step {late[0]['from_step']:,} to {steps:,}, in which the {schedule} schedule lowers the rate, "
+        f"{', '.join(changes)}: the minimum and maximum change of a system's mean."
     )
 
 
@@ -153,7 +156,6 @@ def _row(name: str, one: dict[str, Any], images_per_second: float | None) -> str
         f"{one['paper_flops'] / 1e9:.3f}",
         f"{one['true_macs'] / 1e9:.3f}",
         "-" if images_per_second is None else f"{images_per_second:.1f}",
-        f"{one['train_seconds'] / 60:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -168,9 +170,8 @@ def _difference(one: dict[str, Any]) -> str:
         figure = one[metric]
         low, high = figure["interval"]
         seeds = f"{min(figure['by_seed']):+.3f} to {max(figure['by_seed']):+.3f}"
-        ahead = "never" if figure["ahead_from_step"] is None else f"{figure['ahead_from_step']:,}"
-        cells.append(f"{figure['mean']:+.3f} ({low:+.3f} to {high:+.3f}) [{seeds}], {ahead}")
-    return f"| `{one['first']}` - `{one['second']}` | {' | '.join(cells)} |"
+        cells.append(f"{figure['mean']:+.3f} ({low:+.3f} to {high:+.3f}) [{seeds}]")
+    return f"| `{one['first']}` - `{one['second']}` | {len(one['seeds'])} | {' | '.join(cells)} |"
 
 
 def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Path) -> None:
@@ -201,7 +202,7 @@ def draw(rows: Sequence[Row], differences: Sequence[dict[str, Any]], picture: Pa
 
 def _draw_curves(axes: Axes, rows: Sequence[Row], metric: str) -> None:
     """Draws the mean of each system's seeds, and the range between minimum and maximum."""
-    for row, colour in zip(rows, COLOURS, strict=False):
+    for row, colour in zip(rows, cycle(COLOURS), strict=False):
         steps, curves = row.runs[0].steps, row.curve(metric)
         axes.plot(steps, curves.mean(axis=0), color=colour, linewidth=1.8, marker=".", label=row.name)
         axes.fill_between(steps, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, linewidth=0)

@@ -34,6 +34,9 @@ CENTRE_RADIUS = 1.5
 ATSS_CANDIDATES = 9
 """Nearest points of each level. Source: Zhang et al., "Bridging the Gap (ATSS)", section 4.1 (k = 9)."""
 
+_TIE = 1e-6
+"""Per pixel of distance: decides where IoUs are equal, and nowhere else, but for the rounding of their last digits."""
+
 _LEAST_SIDE = 1e-3
 """Pixels: keeps the logarithm of an empty box finite."""
 
@@ -43,7 +46,8 @@ def assign_anchors(places: Places, truth: Truth) -> Assignment:
     """RetinaNet: an anchor goes to the object that it overlaps by half or more; an object without one gets its best.
 
     In the paper, objects without such an anchor are left out. The public code gives them their best anchor, as done
-    here, but with one anchor each, and never another object's only one.
+    here, but with one anchor each, and never another object's only one. A small object lies inside many anchors, which
+    all overlap it alike: the one around its centre is its best.
 
     Args:
         places: RetinaNet's anchors.
@@ -56,7 +60,8 @@ def assign_anchors(places: Places, truth: Truth) -> Assignment:
     objects = settle(iou >= FOREGROUND_IOU, iou)
     near = (iou >= BACKGROUND_IOU).any(dim=0)
     objects = torch.where((objects == BACKGROUND) & near, IGNORED, objects)
-    objects, _ = rescue(objects, -iou)
+    distance = squared_distance(places.points_xy, truth.boxes_xyxy).sqrt()
+    objects, _ = rescue(objects, distance * _TIE - iou)
     return Assignment(objects, (objects >= 0).to(iou.dtype))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lcageo.detector.align import aligned_score
 from lcageo.detector.boxes import (
@@ -17,7 +18,7 @@ from lcageo.detector.boxes import (
     decode_distances,
     flatten_map,
 )
-from lcageo.detector.layers import conv_gn_relu, conv_relu, init_normal, init_prior, widen
+from lcageo.detector.layers import CHANNELS_PER_GROUP, conv_gn_relu, conv_relu, init_normal, init_prior, widen
 from lcageo.detector.outputs import LevelOutput
 from lcageo.network_config import STRIDES
 
@@ -43,7 +44,7 @@ class Head(nn.Module, ABC):
 
 
 class Branch(nn.Module):
-    """A tower of 3x3 convolutions; `fused` adds a 1x1 convolution over its input and all its features."""
+    """A tower of 3x3 convolutions; `fused` adds a 1x1 convolution over its normalised input and all its features."""
 
     def __init__(self, channels: int, convs: int, *, norm: bool, fused: bool = False) -> None:
         super().__init__()
@@ -56,7 +57,12 @@ class Branch(nn.Module):
         features = [x]
         for conv in self.convs:
             features.append(conv(features[-1]))
-        return features[-1] if self.fuse is None else self.fuse(torch.cat(features, dim=1))
+        if self.fuse is None:
+            return features[-1]
+        # A pyramid has no norms: its values are ten to thirty times a feature's, which would count for nothing.
+        features[0] = functional.group_norm(x, x.shape[1] // CHANNELS_PER_GROUP)
+        fused: Tensor = self.fuse(torch.cat(features, dim=1))
+        return fused
 
 
 class RetinaHead(Head):
@@ -147,8 +153,9 @@ class BaselineHead(Head):
         channels: width of the pyramid and of the towers.
         num_classes: K.
         convs: 3x3 convolutions in each tower.
-        fused: each tower's input and features go through a 1x1 convolution, and the predictors are 1x1. This is the
-            baseline whose size matches the paper's Table I; without it (3x3 predictors) it is the usual head.
+        fused: each tower's input, normalised without weights, and features go through a 1x1 convolution, and the
+            predictors are 1x1. This is the baseline whose size matches the paper's Table I; without it (3x3
+            predictors) it is the usual head.
     """
 
     def __init__(self, channels: int, num_classes: int, convs: int, *, fused: bool) -> None:

@@ -18,7 +18,7 @@ PRIOR_LOGIT = -math.log((1 - 0.01) / 0.01)
 Source: Lin et al., "Focal Loss for Dense Object Detection", section 4.1.
 """
 
-_CHANNELS_PER_GROUP = 8
+CHANNELS_PER_GROUP = 8
 """32 groups at 256 channels, and any width that is a multiple of 8 divides evenly.
 
 Source: Wu and He, "Group Normalization", table 3: a fixed number of channels per group is about as good as 32 groups.
@@ -47,7 +47,7 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """Group normalisation with eight channels per group; channels must be a multiple of 8."""
-    return nn.GroupNorm(channels // _CHANNELS_PER_GROUP, channels)
+    return nn.GroupNorm(channels // CHANNELS_PER_GROUP, channels)
 
 
 def norm_layer(norm: Norm, channels: int, eps: float = _EPS) -> nn.Module:

@@ -106,6 +106,17 @@ def test_anchors_between_the_two_limits_are_ignored_unless_an_object_has_no_othe
     assert (tiny.objects == 0).sum() == 1  # no anchor overlaps it by 0.4
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_small_object_inside_many_anchors_gets_one_around_its_centre(dtype):
+    places = anchor_places(level_maps(128, 128, dtype))
+    for x, y in ((61.3, 44.9), (20.2, 84.1), (92.0, 92.0)):
+        found = assign_anchors(places, truth_of([x - 3.1, y - 2.7, x + 3.1, y + 2.7], dtype=dtype))
+        (place,) = (found.objects == 0).nonzero()[:, 0].tolist()
+        centre = torch.tensor([x // 8 * 8 + 4, y // 8 * 8 + 4], dtype=dtype)
+        torch.testing.assert_close(places.points_xy[place], centre)
+        assert places.levels[place] == 0
+
+
 def test_fcos_gives_a_point_in_two_objects_to_the_smaller():
     places = point_places(level_maps(128, 128))
     found = assign_fcos(places, truth_of([0, 0, 100, 100], [30, 30, 70, 70]))

@@ -28,9 +28,16 @@ def test_a_tower_applies_its_convolutions_in_turn_and_may_fuse_all_of_them(fused
     branch, (x,) = Branch(16, 2, norm=True, fused=fused), levels(5)
     first = branch.convs[0](x)
     second = branch.convs[1](first)
-    expected = branch.fuse(torch.cat([x, first, second], dim=1)) if fused else second
+    even = torch.nn.GroupNorm(2, 16, affine=False)(x)
+    expected = branch.fuse(torch.cat([even, first, second], dim=1)) if fused else second
     torch.testing.assert_close(branch(x), expected)
     assert branch(x).shape == x.shape
+
+
+@torch.inference_mode()
+def test_a_fused_tower_weighs_its_features_like_its_input_however_large_that_is():
+    branch, (x,) = Branch(16, 2, norm=True, fused=True), levels(5)
+    torch.testing.assert_close(branch(20 * x), branch(x), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)

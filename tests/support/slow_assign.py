@@ -106,7 +106,11 @@ def slow_anchors(places: Places, boxes: list[Box]) -> list[int]:
     for n in range(number):
         if objects[n] == BACKGROUND and any(row[n] >= 0.4 for row in iou):
             objects[n] = IGNORED
-    return slow_rescue(objects, [[-value for value in row] for row in iou])[0]
+    cost = []
+    for (x1, y1, x2, y2), row in zip(boxes, iou, strict=True):
+        apart = [math.hypot(px - (x1 + x2) / 2, py - (y1 + y2) / 2) for px, py in places.points_xy.tolist()]
+        cost.append([distance * 1e-6 - value for distance, value in zip(apart, row, strict=True)])
+    return slow_rescue(objects, cost)[0]
 
 
 def slow_by_centerness(objects: list[int], places: Places, boxes: list[Box]) -> tuple[list[int], list[float]]:

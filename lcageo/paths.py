@@ -16,7 +16,7 @@ def on_disk(name: str) -> Path | None:
     GDAL and SQLite take an absolute path as it is, but 'GPKG:a.gpkg' or 'file:a.gpkg' as something else.
     """
     try:
-        found = not name.startswith("/vsi") and Path(name).exists()
+        found = name != "" and not name.startswith("/vsi") and Path(name).exists()  # Path("") is the current folder
     except (OSError, ValueError):  # too long, or with a null byte: no file system has it
         return None
     return Path(name).absolute() if found else None

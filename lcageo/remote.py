@@ -47,6 +47,8 @@ SMALL_CACHE = str(16_000_000)
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
 _HTTP = re.compile(r"https?:/", re.IGNORECASE)
 """A URL in a Path, which makes one slash of its two."""
+_ARCHIVES = re.compile(r"(/vsi(zip|tar|gzip|7z|rar)/\{?)+")
+"""GDAL's prefixes of files inside others."""
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
 _DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SIGNING = re.compile(
@@ -80,6 +82,14 @@ def save_memory() -> None:
 def is_remote(path: str) -> bool:
     """Whether a path is a URL or one of GDAL's own, such as /vsis3/ or <VRTDataset>, and no file has that name."""
     return (path.startswith(("/vsi", "<")) or "://" in path or _HTTP.match(path) is not None) and on_disk(path) is None
+
+
+def is_on_server(path: str) -> bool:
+    """Whether a path is that of a file on a server: not of one in a local archive, such as /vsizip/a.zip/b.tif."""
+    if not is_remote(path):
+        return False
+    inside = _ARCHIVES.match(path)
+    return inside is None or is_remote(path[inside.end() :])
 
 
 def public(path: str) -> str:

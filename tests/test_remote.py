@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcageo.remote import FETCHING, LIMITS, key, prepare_gdal, public, save_memory, setting_bytes, without_secrets
+from lcageo.remote import (
+    FETCHING,
+    LIMITS,
+    is_on_server,
+    key,
+    prepare_gdal,
+    public,
+    save_memory,
+    setting_bytes,
+    without_secrets,
+)
 
 SECRET = "S3cr3t"
 SIGNED = {
@@ -37,6 +47,24 @@ def test_the_last_part_of_an_address_is_told_without_its_query() -> None:
 @pytest.mark.parametrize("path", ["scene.tif", "a?b=c.tif", "/data/me:you@here/a.tif", "C:\\a.tif", "/vsizip/a.zip/b"])
 def test_files_on_a_disk_keep_their_names(path: str) -> None:
     assert public(path) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/data/a.tif", False),
+        ("/vsizip//data/a.zip/b.tif", False),
+        ("/vsizip/a.zip/b.tif", False),
+        ("/vsitar/{/vsigzip//data/a.tar.gz}/b.tif", False),
+        ("/vsizip/{/vsicurl/https://host/a.zip}/b.tif", True),
+        ("/vsizip//vsis3/bucket/a.zip/b.tif", True),
+        ("/vsis3/bucket/a.tif", True),
+        ("https://host/a.tif", True),
+        ("<GDAL_WMS>", True),
+    ],
+)
+def test_files_in_local_archives_are_on_no_server(path: str, expected: bool) -> None:
+    assert is_on_server(path) is expected
 
 
 @pytest.mark.parametrize("text", ["postgresql://me@host/db?table=a", "use a.gpkg?", "really? yes=1"])

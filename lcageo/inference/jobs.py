@@ -107,12 +107,12 @@ def plan_jobs(
     for option, path in (("--quicklook", quicklook), ("--holes", holes), ("--review", review)):
         if is_database(str(path)):
             raise UsageError(f"{option} takes a file or folder; only objects go into a table, with -o")
-    if dry_run:
-        return tuple(Job(scene, (), None) for scene in scenes)
-    if folders := [scene for scene in scenes if not is_remote(scene) and _is_folder_of_scenes(Path(scene))]:
+    if folders := [scene for scene in scenes if scene and not is_remote(scene) and _is_folder_of_scenes(Path(scene))]:
         raise UsageError(
             f"'{folders[0]}' is a folder; for all its scenes, use 'lcageo batch {folders[0]} --out RESULTS'"
         )
+    if dry_run:
+        return tuple(Job(scene, (), None) for scene in scenes)
     paths = [path for path in outputs if isinstance(path, Path)]
     tables = tuple(dict.fromkeys(table for table in outputs if isinstance(table, DatabaseTable)))
     jobs = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from lcageo.errors import UsageError
+from lcageo.errors import SceneError, UsageError
 from lcageo.paths import on_disk
 from lcageo.remote import is_remote
 from lcageo.scene.servers.faults import ANSWERS
@@ -23,12 +24,15 @@ Bands = tuple[int, int, int]
 """1-based numbers of the bands that are seen as red, green and blue."""
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 NAMES = ("red", "green", "blue")
-OTHER_NAMES = {"edge", "near", "nir", "ir", "infra", "infrared", "swir", "mir", "tir"}
-"""Words of a description beside which 'red' is not the colour: 'near infra red', 'red edge'."""
+OTHER_NAMES = {
+    "edge", "near", "nir", "ir", "infra", "infrared", "swir", "mir", "tir", "coastal", "deep", "aerosol", "yellow",
+}  # fmt: skip
+"""Words of a description beside which 'red' is not the colour: 'near infra red', 'red edge', 'coastal blue'."""
 WAVELENGTHS_NM = ((660.0, 620.0, 700.0), (555.0, 510.0, 590.0), (475.0, 430.0, 510.0))
 """Centre, minimum and maximum of red, green and blue, as in Landsat, Sentinel-2 and aerial cameras."""
 INKS = 4
 """Bands of cyan, magenta, yellow and black."""
+INK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 ALPHA_PROBES = 4
 """Places per side at which an alpha band is looked at."""
 ALPHA_PROBE_SIDE = 32
@@ -48,10 +52,16 @@ def choose_bands(path: str, dataset: Any, asked: Sequence[int] | None) -> tuple[
 
     Raises:
         UsageError: if `asked` names a band that the file does not have.
+        SceneError: if its bands are inks that GDAL does not convert, as those of 16 bits: they would be seen inverted.
     """
     if asked:
         return _as_asked(path, dataset, asked), []
     meaning = meanings(dataset)
+    if all(ink in meaning for ink in INK):
+        raise SceneError(
+            f"scene '{path}' is a CMYK file of type {dataset.dtypes[0]}, whose inks GDAL does not convert to red, "
+            "green and blue; export it as RGB"
+        )
     names = [_name(*band) for band in zip(dataset.descriptions, meaning, strict=True)]
     named = _by_name(names) or _by_wavelength(dataset)
     if named is not None:
@@ -142,8 +152,21 @@ def beside_inks(path: str, address: str, dataset: Any, opens: Callable[[str, str
     ]
 
 
+def nodata_values(dataset: Any, bands: Sequence[int]) -> list[float]:
+    """The nodata value of each of these bands, NaN where there is none: its own, or of GDAL's NODATA_VALUES."""
+    together = dataset.tags().get("NODATA_VALUES", "").split()
+    own = [dataset.nodatavals[band - 1] for band in bands]
+    if len(together) >= max(bands):
+        own = [float(together[band - 1]) for band in bands]
+    return [math.nan if value is None else value for value in own]
+
+
 def significant_bits(dataset: Any, band: int) -> int:
-    """Bits of an integer band that its values use: fewer than its type has where the file says so (NBITS)."""
+    """Bits of an integer band that its values use: fewer than its type has where the file says so (NBITS).
+
+    Of a file with fewer bands, those of its last one.
+    """
+    band = min(band, dataset.count)
     stored = int(np.dtype(dataset.dtypes[band - 1]).itemsize * 8)
     bits = dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", "")
     return min(int(bits), stored) if bits.isdecimal() and int(bits) else stored
@@ -152,7 +175,7 @@ def significant_bits(dataset: Any, band: int) -> int:
 def min_is_white(dataset: Any, band: int) -> bool:
     """Whether a grey band has white at its least value; a palette already says so itself."""
     inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-    return inverted and palette(dataset, band) is None
+    return inverted and palette(dataset, min(band, dataset.count)) is None
 
 
 def meanings(dataset: Any) -> list[ColorInterp]:
@@ -176,12 +199,16 @@ def _as_asked(path: str, dataset: Any, asked: Sequence[int]) -> Bands:
 
 
 def _by_name(names: Sequence[str]) -> Bands | None:
-    """The first bands that are described as red, green and blue, or by their initials."""
-    words = [_words(name) for name in names]
-    found = [
-        next((band for band, of in enumerate(words, 1) if (name in of and not of & OTHER_NAMES) or of == {name[0]}), 0)
-        for name in NAMES
-    ]
+    """The bands that are described best as red, green and blue, or by their initials; of equals the first."""
+    found = []
+    for name, (centre, _, _) in zip(NAMES, WAVELENGTHS_NM, strict=True):
+        fits = []
+        for band, description in enumerate(names, 1):
+            words = _words(description)
+            if words == {name[0]} or (name in words and not words & (OTHER_NAMES | {*NAMES} - {name})):
+                number = re.search(r"(?<!\d)[3-9]\d\d(?!\d)", description)  # as in 'Green-560'
+                fits.append((len(words), abs(int(number[0]) - centre) if number else 0.0, band))
+        found.append(min(fits)[-1] if fits else 0)
     return (found[0], found[1], found[2]) if all(found) else None
 
 

@@ -12,6 +12,7 @@ from rasterio.enums import MaskFlags
 
 from lcageo.errors import SceneError
 from lcageo.paths import on_disk
+from lcageo.plural import plural
 from lcageo.remote import scene_name, without_secrets
 from lcageo.scene.bands import Bands, alpha_band, choose_bands, min_is_white, palette, significant_bits, transparent
 from lcageo.scene.georef import Georeference, parse_crs, pixel_size_m
@@ -25,6 +26,8 @@ MAX_ENLARGEMENT = 4.0
 """Maximum factor by which a scene is enlarged: beyond it, there is no detail for the model to see."""
 FEW_BITS = 6
 """Bits per value below which steps of brightness look like edges."""
+LISTED = 4
+"""Rasters of a container that a message names."""
 BLOCK_ENTRY_BYTES = 4
 """Minimum size of a GeoTIFF's entry per block, even for blocks that it leaves out: an offset and a length."""
 
@@ -147,13 +150,19 @@ class SceneInfo:
 
 
 def describe(
-    source: SceneSource, dataset: Any, bands: Sequence[int] | None, alpha: int | None, crs: str | None = None
+    source: SceneSource,
+    dataset: Any,
+    stored: Any,
+    bands: Sequence[int] | None,
+    alpha: int | None,
+    crs: str | None = None,
 ) -> SceneInfo:
     """The description of a dataset that was opened.
 
     Args:
         source: of the scene.
         dataset: open.
+        stored: the dataset that stores its values: of a mosaic, which may not say what they mean, one of its files.
         bands: as in `open_scene`, as is crs.
         alpha: number of the band that masks; None if there is none, or what is marked as alpha is a picture.
 
@@ -163,10 +172,14 @@ def describe(
     """
     path = source.name
     if dataset.count == 0:
-        names = [without_secrets(name) for name in dataset.subdatasets]
-        inside = f"; it contains several rasters, choose one: {names[0]}" if names else ""
-        raise SceneError(f"scene '{path}' has no bands{inside}")
+        inside = f"; it contains several rasters, choose one: {_listed(dataset.subdatasets)}"
+        raise SceneError(f"scene '{path}' has no bands{inside if dataset.subdatasets else ''}")
     chosen, notes = choose_bands(path, dataset, bands)
+    if others := dataset.subdatasets[1:]:
+        notes.append(
+            f"scene '{path}' contains {plural(len(others) + 1, 'raster')}, of which the first is used; the others: "
+            f"{_listed(others)}"
+        )
     alpha, marked = None if alpha in chosen else alpha, alpha_band(dataset)
     if alpha is None and marked is not None and marked not in chosen:
         notes.append(
@@ -186,7 +199,8 @@ def describe(
     if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
         notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
     is_paletted = palette(dataset, chosen[0]) is not None
-    bits = 8 if is_paletted else significant_bits(dataset, chosen[0])  # colours have eight, however few there are
+    # Colours have eight bits, however few there are.
+    bits = 8 if is_paletted else min(significant_bits(one, chosen[0]) for one in (dataset, stored))
     if bits < FEW_BITS:
         notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
     return SceneInfo(
@@ -203,15 +217,23 @@ def describe(
         mask=_mask_kind(dataset, chosen, alpha),
         block_shape=dataset.block_shapes[chosen[0] - 1],
         overviews=tuple(dataset.overviews(chosen[0])),
-        compression=dataset.compression.value if dataset.compression else None,
+        # Text where rasterio has no name for it, as for MRF's PNG.
+        compression=str(getattr(dataset.compression, "value", dataset.compression)) if dataset.compression else None,
         address=source.address,
         item=source.item,
         alpha=alpha,
         ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
         bits=bits,
-        min_is_white=min_is_white(dataset, chosen[0]),
+        min_is_white=not is_paletted and (min_is_white(dataset, chosen[0]) or min_is_white(stored, chosen[0])),
         notes=tuple(notes),
     )
+
+
+def _listed(subdatasets: Sequence[str]) -> str:
+    """Names of the first few rasters in a container."""
+    names = [without_secrets(name) for name in subdatasets]
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _check_blocks(source: SceneSource, dataset: Any, band: int) -> None:
@@ -240,7 +262,7 @@ def _mask_kind(dataset: Any, bands: Sequence[int], alpha: int | None) -> str:
     flags = dataset.mask_flag_enums[bands[0] - 1]
     if MaskFlags.nodata in flags:
         return "nodata"
-    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+    if MaskFlags.all_valid not in flags and MaskFlags.alpha not in flags:  # no flag: each band has a mask of its own
         return "mask"
     if alpha is not None:
         return "alpha"

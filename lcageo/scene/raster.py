@@ -15,12 +15,12 @@ import numpy as np
 import pyproj
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.windows import Window
 
 from lcageo.errors import SceneError, ServerError
-from lcageo.remote import is_remote, public, without_secrets
-from lcageo.scene.bands import alpha_band, beside_inks, is_picture, palette, transparent
+from lcageo.remote import is_on_server, public, without_secrets
+from lcageo.scene.bands import alpha_band, beside_inks, is_picture, nodata_values, palette, transparent
 from lcageo.scene.basemap import clipped
 from lcageo.scene.blocks import Bounds, byte_ranges, is_stored
 from lcageo.scene.describe import describe
@@ -51,15 +51,16 @@ class Scene:
         self._reads = threading.Condition()
         self._reading = 0
         self._closed = False
-        self.is_remote = is_remote(source.address)
+        self.is_remote = is_on_server(source.address)
         """Whether the file, or one of those that belong to it, is on a server."""
         dataset = self._dataset()
         try:
             with rasterio.Env():
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
-                self.is_remote |= any(map(is_remote, self._sources.files))
-                info = describe(source, dataset, bands, _masking_band(source, dataset), crs)
+                self.is_remote |= any(map(is_on_server, self._sources.files))
+                with self._sources.storing(dataset) as stored:
+                    info = describe(source, dataset, stored, bands, _masking_band(source, dataset), crs)
                 notes = *info.notes, *beside_inks(self._path, self._address, dataset, open_dataset)
                 self.info = replace(info, missing=self._sources.missing, notes=notes)
                 self._lookup = palette(dataset, self.info.bands[0])
@@ -155,7 +156,7 @@ class Scene:
             )
             if (status := ANSWERS.last(error, self.is_remote)) is not None:
                 raise ServerError(f"{where}: {told(status)}; {remedy(status)}", status) from error
-            raise SceneError(f"{where}: {detail}; the file is damaged or incomplete, download it again") from error
+            raise SceneError(f"{where}: {detail}; {self._sources.remedy}") from error
         return pixels, valid
 
     def caching(self, cache_bytes: int) -> AbstractContextManager[Any]:
@@ -223,17 +224,23 @@ class Scene:
         return np.asarray(pixels[[wanted.index(band) for band in bands]])
 
     def _valid(self, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """The scene's mask: alpha, mask bands and palettes as they are; with nodata, valid where any band has data."""
-        dataset, alpha, mask = self._dataset(), self.info.alpha, self.info.mask
-        bands = sorted(set(self.info.bands)) if mask == "nodata" else [self.info.bands[0]]
+        """The scene's mask: alpha, a mask and palettes as they are; of masks and nodata per band, where any has data.
+
+        Where there are alpha and nodata, a pixel must be valid in both.
+        """
+        dataset, alpha = self._dataset(), self.info.alpha
         valid = np.ones(shape, np.bool_)
         if alpha is not None:  # GDAL takes it for a mask only if it is the last of two or four bands
             valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
-        if alpha is not None and mask == "nodata":
-            # GDAL lets nodata override the alpha band (and warns); a pixel must be valid in both.
+        if alpha is not None and self.info.mask == "nodata":
+            # GDAL lets nodata override the alpha band, and rasterio warns of it.
+            bands = sorted(set(self.info.bands))
             values = read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
-            valid &= (values != self.info.nodata).any(axis=0)
-        elif mask in ("nodata", "mask"):
+            nodata = np.array(nodata_values(dataset, bands), np.float64)
+            valid &= (values != nodata[:, None, None]).any(axis=0)
+        elif self.info.mask in ("nodata", "mask"):
+            of_all = MaskFlags.per_dataset in dataset.mask_flag_enums[self.info.bands[0] - 1]
+            bands = [self.info.bands[0]] if of_all else sorted(set(self.info.bands))
             valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
         if self._holes is not None:
             valid &= ~self._holes[dataset.read(self.info.bands[0], window=window, out_shape=shape)]
@@ -265,7 +272,7 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None, crs: str | 
         UsageError: if `bands` names a band that it does not have, or the CRS is unknown.
     """
     source = locate(str(path))
-    if not is_remote(source.address):
+    if not is_on_server(source.address):
         return Scene(source, bands, crs)
     scene = in_time(lambda: Scene(source, bands, crs), f"scene '{source.name}'")
     scene.take_handle()

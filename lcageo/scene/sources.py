@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,6 +24,10 @@ from lcageo.scene.tile_index import SUFFIXES, TileIndex
 
 _MOSAICS = (".vrt", *SUFFIXES)
 """Ends of the names of files that show others."""
+_DRIVERS = ("VRT", "GTI", "STACIT")
+"""GDAL's drivers of them."""
+_CHANGES = ("ScaleRatio", "ScaleOffset", "LUT", "Exponent", "ColorTableComponent", "Kernel", "PixelFunctionType")
+"""Elements of a mosaic's definition with which it shows other values than its files store."""
 XML = "xml:VRT"
 """The metadata domain in which GDAL gives a mosaic's definition."""
 Open = Callable[[str], Any]
@@ -40,6 +45,8 @@ class Source:
     """Where it is shown, scene pixels."""
     part: Rectangle | None
     """Its part that is shown there, in its own pixels; None: all of it."""
+    is_changed: bool = False
+    """Whether the mosaic shows other values than the file stores."""
 
 
 class Sources:
@@ -65,6 +72,23 @@ class Sources:
         """
         self.missing: tuple[str, ...] = tuple(name for name in self.files if _is_missing(name))
         """Those that do not exist."""
+        self.remedy = (
+            "the mosaic's definition or one of its files is wrong; build the mosaic again"
+            if dataset.driver in _DRIVERS
+            else "the file is damaged or incomplete, download it again"
+        )
+        """What to do about a part that cannot be read."""
+
+    def storing(self, dataset: Any) -> AbstractContextManager[Any]:
+        """The dataset that stores the values of a raster: of a mosaic, its first file, unless that changes them.
+
+        GDAL's tools do not copy into a mosaic how many bits its files use, and whether their least value is white.
+        """
+        first = next(iter(self._sources), None)
+        if first is None or first.is_changed or _is_missing(first.path):
+            return nullcontext(dataset)
+        opened: AbstractContextManager[Any] = self._open(first.path)
+        return opened
 
     def check(self, left: float, top: float, right: float, bottom: float) -> None:
         """Checks that the files that a window (scene pixels) shows can be opened.
@@ -84,8 +108,17 @@ class Sources:
                         f"scene '{self._path}' cannot be read at column {left:.0f}, row {top:.0f}: its file "
                         f"'{source.path}' does not exist; restore it, or build the mosaic again"
                     )
-                self._open(source.path).close()
-                self._untried[[other.path == source.path for other in self._sources]] = False
+                with self._open(source.path) as opened:
+                    size = opened.width, opened.height
+                if source.part is not None and _exceeds(source.part, size):
+                    raise SceneError(
+                        f"scene '{self._path}' cannot be read at column {left:.0f}, row {top:.0f}: its file "
+                        f"'{source.path}' has {size[0]:,} x {size[1]:,} pixels, fewer than the mosaic shows of it; "
+                        "build the mosaic again"
+                    )
+                for other, one in enumerate(self._sources):
+                    if one.path == source.path and not (one.part is not None and _exceeds(one.part, size)):
+                        self._untried[other] = False
 
     def _expanded(
         self, dataset: Any, shown: Rectangle, files: dict[str, None], within: tuple[str, ...]
@@ -101,7 +134,7 @@ class Sources:
         whole = (0.0, 0.0, float(dataset.width), float(dataset.height))
         for source in dict.fromkeys(_sources(dataset, whole, files)):
             files[source.path] = None
-            placed = Source(source.path, _moved(source.shown, whole, shown), source.part)
+            placed = replace(source, shown=_moved(source.shown, whole, shown))
             inner = None
             if source.path.lower().endswith(_MOSAICS) and source.path not in within and not _is_missing(source.path):
                 inner = self._open(source.path)
@@ -113,7 +146,8 @@ class Sources:
                 part = source.part or (0.0, 0.0, float(inner.width), float(inner.height))
                 all_of_it = _moved((0.0, 0.0, float(inner.width), float(inner.height)), part, placed.shown)
                 for one in self._expanded(inner, all_of_it, files, (*within, source.path)):
-                    yield Source(one.path, _common(one.shown, placed.shown), one.part)
+                    is_changed = one.is_changed or source.is_changed
+                    yield replace(one, shown=_common(one.shown, placed.shown), is_changed=is_changed)
 
 
 def missing_source(path: str) -> str | None:
@@ -165,7 +199,8 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
                 continue  # a definition inside the definition
             if source.get("relativeToVRT", source.get("relativetoVRT")) == "1":
                 name = os.path.join(folder, name)  # noqa: PTH118  # likewise
-            yield Source(name, _rectangle(element.find("DstRect")) or whole, _rectangle(element.find("SrcRect")))
+            shown, part = _rectangle(element.find("DstRect")), _rectangle(element.find("SrcRect"))
+            yield Source(name, shown or whole, part, any(element.find(change) is not None for change in _CHANGES))
 
 
 def _rectangle(element: ElementTree.Element | None) -> Rectangle | None:
@@ -173,6 +208,11 @@ def _rectangle(element: ElementTree.Element | None) -> Rectangle | None:
         return None
     x, y, width, height = (float(element.get(name, "nan")) for name in ("xOff", "yOff", "xSize", "ySize"))
     return (x, y, width, height) if np.isfinite([x, y, width, height]).all() and width > 0 and height > 0 else None
+
+
+def _exceeds(part: Rectangle, size: tuple[int, int]) -> bool:
+    """Whether a part reaches beyond a file of this size, by a pixel or more: there, GDAL silently shows nothing."""
+    return part[0] + part[2] >= size[0] + 1 or part[1] + part[3] >= size[1] + 1
 
 
 def _moved(rectangle: Rectangle, start: Rectangle, end: Rectangle) -> Rectangle:

@@ -21,6 +21,8 @@ from lcageo.vector.reproject import moved
 FloatArray = NDArray[np.float64]
 ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 """Function from columns and rows (continuous scene pixels) to map x and y; all arrays have the same shape."""
+MAX_LONGITUDE, MAX_LATITUDE = 540.0, 91.0
+"""Degrees beyond which coordinates are no longitudes and latitudes: some rasters go on beyond 360 or the poles."""
 
 
 def features(
@@ -128,15 +130,29 @@ def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
         unwrapped = shapely.make_valid(shapely.transform(geometry[crossing], _to_0_360))
         eastern = _part(unwrapped, 0.0, 180.0)
         western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
-        geometry[crossing] = shapely.union(eastern, western)
+        cut = shapely.union(eastern, western)
+        around = shapely.is_empty(cut)  # a pole: its corners lie on all sides of it
+        cut[around] = [_cap(one) for one in geometry[crossing][around]]
+        geometry[crossing] = cut
     return geopandas.GeoSeries(shapely.orient_polygons(geometry), index=geometries.index, crs=geometries.crs)
+
+
+def _cap(polygon: shapely.Polygon) -> shapely.Polygon:
+    """All around the nearer pole, down to the polygon's lowest latitude."""
+    _, south, _, north = polygon.bounds
+    return shapely.box(-180.0, south, 180.0, 90.0) if north > 0 else shapely.box(-180.0, -90.0, 180.0, north)
 
 
 def _within_poles(points: FloatArray) -> FloatArray:
     """Clips latitudes to the poles: some global rasters have a row of pixels beyond them."""
-    if not np.isfinite(points).all():
+    if not is_on_the_globe(points[:, 0], points[:, 1]).all():
         raise shapely.errors.GEOSException("coordinates outside the CRS")
     return np.column_stack([points[:, 0], np.clip(points[:, 1], -90.0, 90.0)])
+
+
+def is_on_the_globe(longitudes: FloatArray, latitudes: FloatArray) -> NDArray[np.bool_]:
+    """Whether degrees are those of a place, though perhaps beyond the antimeridian or a pole by a pixel or so."""
+    return (np.abs(longitudes) <= MAX_LONGITUDE) & (np.abs(latitudes) <= MAX_LATITUDE)  # False for NaN
 
 
 def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:

@@ -24,7 +24,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.plain_path import plain_draft
-from lcageo.vector.features import ToMap, features, to_wgs84
+from lcageo.vector.features import ToMap, features, is_on_the_globe, to_wgs84
 from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
@@ -194,12 +194,17 @@ def _write(tables: _CountedTables, record: RunRecord, target: FileTarget) -> Non
 
 
 def _with_positions(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """The features with the longitude and latitude of their centres, the middle of their bounds, in degrees."""
+    """The features with the longitude and latitude of their centres, the middle of their bounds, in degrees.
+
+    Both are NaN where the coordinates are those of no place.
+    """
     west, south, east, north = shapely.bounds(part.geometry.to_numpy()).reshape(-1, 4).T
     centres = shapely.points((west + east) / 2, (south + north) / 2)
     there = moved(geopandas.GeoDataFrame(geometry=centres, crs=part.crs), pyproj.CRS(WGS84)).geometry
-    longitude = (there.x + 180) % 360 - 180  # a box across the antimeridian lies beyond 180
-    return part.assign(longitude=longitude.round(GEOJSON_DIGITS), latitude=there.y.round(GEOJSON_DIGITS))
+    is_place = is_on_the_globe(there.x.to_numpy(), there.y.to_numpy())
+    longitude = ((there.x + 180) % 360 - 180).where(is_place)  # a box across the antimeridian lies beyond 180
+    latitude = there.y.where(is_place)
+    return part.assign(longitude=longitude.round(GEOJSON_DIGITS), latitude=latitude.round(GEOJSON_DIGITS))
 
 
 def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:

@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp
 from support.rasters import read_all
 from support.scenes import noise, write_scene
 
-from lcageo.errors import UsageError
+from lcageo.errors import SceneError, UsageError
 from lcageo.scene.bands import alpha_band, palette, transparent
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.raster import open_scene
@@ -79,6 +79,11 @@ def test_bands_that_do_not_fit_are_refused(tmp_path: Path, bands: list[int]) -> 
         (("Near infra red", "Blue", "Green", "Red"), (4, 3, 2), False),
         (("B8 - NIR", "Red Edge", "red (B04)", "green", "B02_blue"), (3, 4, 5), False),
         (("N", "R", "G", "B"), (2, 3, 4), False),
+        (("coastal_blue", "blue", "green_i", "green", "yellow", "red", "rededge", "nir"), (6, 4, 2), False),
+        (("Coastal aerosol blue", "Deep blue", "Blue", "Green", "Yellow", "Red"), (6, 4, 3), False),
+        (("Blue-444", "Blue-475", "Green-531", "Green-560", "Red-650", "Red-668"), (6, 4, 2), False),
+        (("panchromatic (blue green red)", "red", "green", "blue"), (2, 3, 4), False),
+        (("blue 2", "green 2", "red 2", "blue 3", "green 3", "red 3"), (3, 2, 1), False),
         (("nir", "red", "green"), (1, 2, 3), True),
         (("Band 1", "Band 2", "Band 3", "Band 4"), (1, 2, 3), False),  # written as RGB
         (("temperature", "slope", "aspect"), (1, 2, 3), False),
@@ -242,9 +247,12 @@ def test_colours_of_print_are_seen_as_red_green_and_blue(tmp_path: Path, mode: s
     assert bool([line for line in info_of(path).notes if "CIELab" in line]) is (mode == "LAB")
 
 
-def test_inks_that_gdal_does_not_convert_are_named(tmp_path: Path) -> None:
+def test_inks_that_gdal_does_not_convert_are_refused(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", noise(20, 20, 4).astype(np.uint16), photometric="cmyk")
-    assert "bands 1 (cyan), 2 (magenta), 3 (yellow) are taken" in info_of(path).notes[0]
+    with pytest.raises(SceneError, match=r"CMYK file of type uint16.* export it as RGB"):
+        open_scene(path)
+    with open_scene(path, [4]) as scene:  # as asked
+        assert scene.info.bands == (4, 4, 4)
 
 
 @pytest.mark.parametrize(("bands", "noted"), [(4, False), (5, True)])

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
+from PIL import Image
 from rasterio.control import GroundControlPoint
 from support.rasters import read_all
 from support.scenes import noise, write_scene
@@ -43,8 +45,23 @@ def test_a_container_without_bands_names_what_it_holds(tmp_path: Path) -> None:
             ) as target,
         ):
             target.write(source.read())
-    with pytest.raises(SceneError, match=r"no bands; it contains several rasters, choose one: GPKG:"):
+    names = r"GPKG:\S+:first, GPKG:\S+:second$"
+    with pytest.raises(SceneError, match=rf"no bands; it contains several rasters, choose one: {names}"):
         open_scene(container)
+
+
+def test_further_pages_are_named(tmp_path: Path) -> None:
+    pages = [Image.fromarray(noise(size, size).transpose(1, 2, 0)) for size in (20, 40, 40, 40, 40, 40)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    (note,) = [line for line in info_of(tmp_path / "a.tif").notes if "contains 6 rasters" in line]
+    assert note.endswith(f"GTIFF_DIR:5:{tmp_path / 'a.tif'} and 1 more") and "GTIFF_DIR:2:" in note
+
+
+def test_a_compression_that_rasterio_does_not_know_is_no_obstacle(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(20, 20))
+    rasterio.shutil.copy(path, tmp_path / "a.mrf", driver="MRF", compress="PNG")
+    assert info_of(tmp_path / "a.mrf").compression
+    assert (read_all(tmp_path / "a.mrf")[0] == read_all(path)[0]).all()
 
 
 def info_of(path: Path) -> SceneInfo:

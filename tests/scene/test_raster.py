@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from support.rasters import read_all
 from support.scenes import UTM, noise, write_scene
 
@@ -84,6 +85,45 @@ def test_alpha_and_nodata_must_both_hold(tmp_path: Path) -> None:
     path = write_scene(tmp_path / "a.tif", np.concatenate([pixels, alpha]), nodata=7, photometric="RGB", alpha="YES")
     _, valid = read_all(path)
     assert not valid[1, 1] and not valid[0, 0] and valid.sum() == 398
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("form", ["NODATA_VALUES", "vrt"])
+def test_each_band_has_its_own_nodata_value(tmp_path: Path, alpha: bool, form: str) -> None:
+    pixels = noise(20, 20, 4 if alpha else 3) // 2 + 64
+    pixels[3:] = 255
+    pixels[:3, :, :5] = np.array([0, 255, 32])[:, None, None]
+    pixels[0, :, 5] = 0  # in one band only
+    path = write_scene(tmp_path / "a.tif", pixels, photometric="rgb", **({"alpha": "yes"} if alpha else {}))
+    if form == "vrt":
+        rasterio.shutil.copy(path, tmp_path / "a.vrt", driver="VRT")
+        text = (tmp_path / "a.vrt").read_text()
+        for band, value in enumerate((0, 255, 32), 1):
+            start = text.index(">", text.index(f'band="{band}"')) + 1
+            text = f"{text[:start]}<NoDataValue>{value}</NoDataValue>{text[start:]}"
+        path = tmp_path / "a.vrt"
+        path.write_text(text)
+    else:
+        with rasterio.open(path, "r+") as dataset:
+            dataset.update_tags(NODATA_VALUES="0 255 32" + (" 255" if alpha else ""))
+    _, valid = read_all(path)
+    assert not valid[:, :5].any() and valid[:, 5:].all()
+
+
+def test_masks_of_single_bands_are_holes_where_all_have_them(tmp_path: Path) -> None:
+    masks = np.full((3, 20, 20), 255, np.uint8)
+    masks[:, :, :5] = 0
+    masks[1, :, 5:9] = 0
+    path = write_scene(tmp_path / "a.tif", noise(20, 20))
+    with rasterio.open(write_scene(tmp_path / "mask.tif", masks), "r+") as dataset:
+        dataset.update_tags(**{f"INTERNAL_MASK_FLAGS_{band}": "0" for band in (1, 2, 3)})
+    (tmp_path / "mask.tif").rename(tmp_path / "a.tif.msk")
+    with rasterio.open(path) as dataset:
+        expected = dataset.read_masks().any(axis=0)
+    with open_scene(path) as scene:
+        assert scene.info.mask == "mask"
+    _, valid = read_all(path)
+    assert (valid == expected).all() and not valid[:, :5].any() and valid[:, 5:].all()
 
 
 def test_values_that_are_not_numbers_are_invalid(tmp_path: Path) -> None:

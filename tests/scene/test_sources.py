@@ -89,6 +89,57 @@ def test_no_read_gives_pixels_of_a_file_that_cannot_be_opened(tmp_path: Path, ne
         scene.read(2 * SIDE, SIDE, 8, 8, 8, 8)
 
 
+def test_no_read_gives_pixels_of_a_file_that_has_become_smaller(tmp_path: Path) -> None:
+    path = mosaic(tmp_path)
+    small = write_scene(tmp_path / "12.tif", PIXELS[:, : SIDE // 2, : SIDE // 2])
+    with open_scene(path) as scene:
+        for x, y in places(scene, SIDE):
+            if (x, y) == (2 * SIDE, SIDE):
+                for _ in range(2):
+                    with pytest.raises(SceneError, match=r"12\.tif' has 32 x 32 pixels, fewer than the mosaic shows"):
+                        scene.read(x, y, SIDE, SIDE, SIDE, SIDE)
+            else:
+                assert (scene.read(x, y, SIDE, SIDE, SIDE, SIDE)[0] == PIXELS[:, y : y + SIDE, x : x + SIDE]).all()
+    assert small.exists()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("profile", [{"nbits": 4}, {"photometric": "miniswhite"}])
+def test_a_mosaic_has_the_bits_and_the_white_of_its_files(
+    tmp_path: Path, profile: dict[str, object], nested: bool
+) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(SIDE, SIDE, 1) // 16, **profile)
+    gdal("gdalbuildvrt", tmp_path / "all.vrt", path)
+    if nested:
+        gdal("gdalbuildvrt", tmp_path / "more.vrt", tmp_path / "all.vrt")
+    with open_scene(path) as one, open_scene(tmp_path / ("more.vrt" if nested else "all.vrt")) as whole:
+        assert (whole.info.bits, whole.info.min_is_white) == (one.info.bits, one.info.min_is_white)
+        assert (one.info.bits, one.info.min_is_white) == (4, False) if "nbits" in profile else (8, True)
+
+
+def test_a_mosaic_that_scales_values_has_all_bits(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(SIDE, SIDE, 1) // 16, nbits=4)
+    gdal("gdal_translate", "-of", "VRT", "-scale", 0, 15, 0, 255, path, tmp_path / "a.vrt")
+    text = (tmp_path / "a.vrt").read_text().replace('<MDI key="NBITS">4</MDI>', "")
+    (tmp_path / "a.vrt").write_text(text)
+    with open_scene(tmp_path / "a.vrt") as scene:
+        assert scene.info.bits == 8
+
+
+@pytest.mark.parametrize("fault", ["<PixelFunctionType>none</PixelFunctionType>", "<SourceBand>9</SourceBand>"])
+def test_a_fault_of_the_definition_is_not_called_an_incomplete_download(tmp_path: Path, fault: str) -> None:
+    path = mosaic(tmp_path)
+    text = path.read_text()
+    if "SourceBand" in fault:
+        text = text.replace("<SourceBand>2</SourceBand>", fault)
+    else:
+        text = text.replace('band="1">', f'band="1" subClass="VRTDerivedRasterBand">{fault}')
+    path.write_text(text)
+    with pytest.raises(SceneError) as told, open_scene(path) as scene:
+        scene.read(0, 0, SIDE, SIDE, SIDE, SIDE)
+    assert "download" not in str(told.value) and "mosaic" in str(told.value)
+
+
 def test_the_view_of_a_whole_mosaic_is_not_valid_where_a_file_is_missing(tmp_path: Path) -> None:
     path = mosaic(tmp_path)
     (tmp_path / "00.tif").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyproj
 import pytest
@@ -11,6 +12,7 @@ import rasterio
 from support.layers import BOXES, CLASSES, FOUND, LOCAL_WKT, PLACES, RECORD, layer_at, write_layer
 from support.readers import read_layer
 
+from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import to_longitude_latitude
 from lcageo.scene.georef import Georeference
@@ -58,6 +60,32 @@ def test_coordinates_outside_their_crs_are_an_error_not_empty_shapes(tmp_path: P
     off = Georeference(pyproj.CRS(32633), rasterio.Affine(1e7, 0, 1e9, 0, -1e7, 1e9))
     with pytest.raises(OutputError, match="cannot be transformed to longitude and latitude"):
         write_layer(features(FOUND, CLASSES, off.to_map, off.crs, "s"), RECORD, tmp_path / "found.geojson")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 6_000_000), rasterio.Affine(1e-5, 0, 52.5, 0, -1e-5, 104.9)],
+    ids=["metres", "latitude first"],
+)
+def test_numbers_that_are_no_longitudes_and_latitudes_are_not_written_as_such(
+    tmp_path: Path, transform: rasterio.Affine
+) -> None:
+    wrong = Georeference(pyproj.CRS(4326), transform)
+    layer = features(FOUND, CLASSES, wrong.to_map, wrong.crs, "s")
+    with pytest.raises(OutputError, match=r"coordinates outside the CRS.* such as \.gpkg"):
+        write_layer(layer, RECORD, tmp_path / "found.geojson")
+    write_layer(layer, RECORD, tmp_path / "found.csv")
+    rows = read_layer(tmp_path / "found.csv").rows
+    assert len(rows) == 3 and not any(row["longitude"] or row["latitude"] for row in rows)
+
+
+def test_a_box_around_a_pole_is_all_around_it(tmp_path: Path) -> None:
+    polar = Georeference(pyproj.CRS(3413), rasterio.Affine(1, 0, -50, 0, -1, 50))
+    around = Detections(np.array([[40.0, 30.0, 60.0, 70.0]]), np.array([0.9], np.float32), np.array([0]))
+    write_layer(features(around, CLASSES, polar.to_map, polar.crs, "s"), RECORD, tmp_path / "found.geojson")
+    west, south, east, north = geopandas.read_file(tmp_path / "found.geojson").total_bounds
+    reach = np.hypot(10, 20) / 111_000
+    assert (west, east, north) == (-180, 180, 90) and 90 - south == pytest.approx(reach, rel=0.05)
 
 
 def test_boxes_around_and_beyond_a_pole_are_written(tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from lcageo.data.formats.walking import files_below
 from lcageo.data.images import is_file
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".gif", ".vrt", ".img", ".jfif"}
 )
+_SELDOM_SUFFIXES = frozenset(
+    {".avif", ".heic", ".heif", ".jxl", ".dng", ".psd", ".j2k", ".jpe", ".mpo", ".pgm", ".ppm", ".tga", ".ecw", ".sid"}
+)
+"""Suffixes of images that may not be read, which is then a problem, or whose name a usual one has as well."""
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 """Label Studio puts eight digits before the name of a file that was uploaded."""
 
@@ -85,16 +89,15 @@ class ImageFinder:
 
 def images_below(folder: Path) -> list[Path]:
     """The images in a folder and in the folders in it, sorted; hidden ones are passed over."""
-    found = []
-    for place, inner, names in os.walk(folder):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        found += [Path(place, name) for name in names if is_image(name)]
-    return sorted(found)
+    found = [path for path in files_below(folder) if is_image(path.name)]
+    usual = {path.with_suffix("") for path in found if path.suffix.lower() in IMAGE_SUFFIXES}
+    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES or path.with_suffix("") not in usual)
 
 
 def is_image(name: str) -> bool:
     """Whether a file is an image by its name."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+    suffix = PurePosixPath(name).suffix.lower()
+    return (suffix in IMAGE_SUFFIXES or suffix in _SELDOM_SUFFIXES) and not name.startswith(".")
 
 
 def _readings(name: str) -> Iterator[tuple[str, ...]]:

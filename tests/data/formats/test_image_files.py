@@ -26,6 +26,13 @@ def test_hidden_folders_and_other_files_are_passed_over(tmp_path: Path) -> None:
     assert images_below(tmp_path) == [found] and not is_image(".a.png") and is_image("A.TIFF")
 
 
+def test_images_that_may_not_be_read_count_unless_a_usual_one_has_their_name(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.AVIF", "b.jxl"):
+        (tmp_path / name).write_bytes(b"")
+    (usual,) = images(tmp_path, ["a"], ".jpg")
+    assert images_below(tmp_path) == [usual, tmp_path / "b.AVIF", tmp_path / "b.jxl"]
+
+
 def test_the_first_folder_that_has_the_name_counts(tmp_path: Path) -> None:
     (one,), (other,) = images(tmp_path / "x", ["a"]), images(tmp_path / "y", ["a"])
     assert ImageFinder([tmp_path / "y", tmp_path / "x"]).find("a.png") == other

@@ -133,8 +133,8 @@ def convert(
     """
     say = console.Console(quiet)
     requested = [_split(name) for name in split or []]
-    from lcageo.data.annotations import refuse
-    from lcageo.data.check import REMARKS, image_problems, without_images
+    from lcageo.data.annotations import REMARKS, refuse
+    from lcageo.data.check import image_problems, without_images
     from lcageo.data.classmap import load_class_map
     from lcageo.data.convert import convert_sets
     from lcageo.data.sets import Naming
@@ -238,8 +238,7 @@ def _row(entry: ClassStatistics, images: int) -> tuple[str, ...]:
 
 def _problem_texts(summary: CheckSummary, shown: int | None) -> list[str]:
     """One paragraph for each kind of problem, then for each kind of remark."""
-    from lcageo.data.annotations import ProblemKind
-    from lcageo.data.check import REMARKS
+    from lcageo.data.annotations import REMARKS, ProblemKind
 
     grouped: dict[ProblemKind, list[Problem]] = {kind: [] for kind in ProblemKind}
     for problem in summary.problems:
@@ -270,7 +269,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _as_json(splits: Splits, summary: CheckSummary) -> dict[str, Any]:
-    from lcageo.data.check import REMARKS
+    from lcageo.data.annotations import REMARKS
 
     return {
         "splits": [

@@ -296,8 +296,7 @@ def _read(
     say: console.Console,
 ) -> list[LabelledSet]:
     """The images of each set with the model's classes; shows the problems they have."""
-    from lcageo.data.annotations import ProblemKind, SplitName
-    from lcageo.data.check import REMARKS
+    from lcageo.data.annotations import REMARKS, ProblemKind, SplitName
     from lcageo.data.classmap import without_names_of_one
     from lcageo.data.sets import read_sets
 

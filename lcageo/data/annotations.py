@@ -55,7 +55,22 @@ class ProblemKind(StrEnum):
     SAME_NAME = "same file name in two splits, other content"
     CLASS_LEFT_OUT = "class left out by the class list or map"
     SAVED = "records read otherwise than written"
+    UNCLEAR = "image whose labels are unclear"
     NO_RECORD = "images without a file of labels"
+    UNUSED = "files that are not used"
+
+
+REMARKS = frozenset(
+    {
+        ProblemKind.REPEATED_BOX,
+        ProblemKind.SAME_NAME,
+        ProblemKind.CLASS_LEFT_OUT,
+        ProblemKind.SAVED,
+        ProblemKind.NO_RECORD,
+        ProblemKind.UNUSED,
+    }
+)
+"""Problems that may be intended: worth knowing, but not a reason to refuse a set."""
 
 
 @dataclass(frozen=True, slots=True)

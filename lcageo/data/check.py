@@ -13,22 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind
+from lcageo.data.annotations import REMARKS, Annotation, LabelledSet, Problem, ProblemKind
 from lcageo.data.images import image_size, is_file, read_image, wrong_size
 from lcageo.errors import DataError
 
 SMALL_SIDE_PX = 32
 """COCO calls objects small whose area is under 32 x 32 pixels."""
-REMARKS = frozenset(
-    {
-        ProblemKind.REPEATED_BOX,
-        ProblemKind.SAME_NAME,
-        ProblemKind.CLASS_LEFT_OUT,
-        ProblemKind.SAVED,
-        ProblemKind.NO_RECORD,
-    }
-)
-"""Problems that may be intended: worth knowing, but not a reason to refuse a set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lcageo.data.annotations import Annotation, LabelledSet, Problem, ProblemKind, SplitName, refuse
+from lcageo.data.annotations import REMARKS, Annotation, LabelledSet, Problem, ProblemKind, SplitName, refuse
 from lcageo.data.augment import AugmentConfig
-from lcageo.data.check import REMARKS, image_problems, without_images
+from lcageo.data.check import image_problems, without_images
 from lcageo.data.classmap import ClassMap, load_class_map, without_names_of_one
 from lcageo.data.pixels import Colour
 from lcageo.data.sets import Naming, read_sets, splits_in

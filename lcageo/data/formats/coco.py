@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lcageo.data.annotations import (
+    REMARKS,
     Box,
     LabelledSet,
     ObjectList,
@@ -67,7 +68,7 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
         if (why := entry.objects.unusable) is not None
     ]
     if strict:
-        refuse([one for one in problems if one.kind not in (ProblemKind.CLASS_LEFT_OUT, ProblemKind.SAVED)])
+        refuse([one for one in problems if one.kind not in REMARKS])
     usable = [entry for entry in reader.images.values() if entry.objects.unusable is None]
     annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in usable]
     return LabelledSet(str(path), reader.classes, tuple(annotations), tuple(problems))

@@ -12,17 +12,21 @@ from pathlib import Path
 
 from lcageo.data.annotations import LabelledSet, ObjectList, ProblemKind, SplitName
 from lcageo.data.formats.image_files import images_below
-from lcageo.data.formats.label_text import first_words, label_file, labels_by_stem, numbers, read_lines
+from lcageo.data.formats.label_files import LabelFiles, first_words, label_file, match_labels, texts_below
+from lcageo.data.formats.label_text import numbers, read_lines
 from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.pairing import LABEL_FOLDERS, key_of
 from lcageo.errors import DataError
-
-_FOLDERS = ("labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles", "labels")
-"""What the folder of labels beside `images` is called."""
 
 
 def is_dota(path: Path) -> bool:
     """Whether a folder has labels as DOTA has them."""
-    words = _words(first_words(path)) if path.is_dir() else []
+    return path.is_dir() and _is_label(first_words(path))
+
+
+def _is_label(line: Sequence[str]) -> bool:
+    """Whether the words of a line are four corners and a class name."""
+    words = _words(line)
     return len(words) >= 9 and all(map(_is_number, words[:8])) and not _is_number(words[8])
 
 
@@ -45,7 +49,12 @@ def read_dota(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
         DataError: if there are no images, or if strict and a record is broken.
     """
     parts = _parts(path, reading.images)
-    return read_parts(path, parts, split, lambda images, name: _read(path, images, name, reading), shares_classes=True)
+    labels = _labels(path, [image for part in parts.values() for image in part], reading.images or path)
+
+    def read(images: Sequence[Path], name: str) -> LabelledSet:
+        return _read(path, labels, images, name, reading.strict)
+
+    return read_parts(path, parts, split, read, shares_classes=True)
 
 
 def _parts(path: Path, images: Path | None) -> dict[SplitName | None, list[Path]]:
@@ -56,12 +65,21 @@ def _parts(path: Path, images: Path | None) -> dict[SplitName | None, list[Path]
     return parts
 
 
-def _read(path: Path, images: Sequence[Path], name: str, reading: Reading) -> LabelledSet:
+def _labels(path: Path, images: Sequence[Path], root: Path) -> LabelFiles:
+    """The files of labels of all images: beside them, in the folder beside 'images', or elsewhere in the set."""
+    known = {image: text for image in images if (text := label_file(image, LABEL_FOLDERS)) is not None}
+    texts = {text: key_of(text, path) for text in texts_below(path)}
+    return match_labels({image: key_of(image, root) for image in images}, texts, known, _is_label)
+
+
+def _read(path: Path, labels: LabelFiles, images: Sequence[Path], name: str, strict: bool) -> LabelledSet:
     builder = SetBuilder(name)
-    elsewhere = labels_by_stem(path)
+    labels.report(builder, images, path)
     without = []
     for image in images:
-        text = label_file(image, _FOLDERS) or elsewhere.get(image.stem.casefold())
+        if image in labels.unclear:
+            continue
+        text = labels.of_image.get(image)
         if text is None:
             without.append(image)
         elif (objects := builder.open(image, image)) is not None and _add_lines(builder, objects, text):
@@ -69,7 +87,7 @@ def _read(path: Path, images: Sequence[Path], name: str, reading: Reading) -> La
     if without:
         what = f"images without a file of labels: {len(without):,} of {len(images):,}, such as '{without[0]}'; left out"
         builder.problem(ProblemKind.NO_RECORD, path, "", what)
-    return builder.built(path, reading.strict)
+    return builder.built(path, strict)
 
 
 def _add_lines(builder: SetBuilder, objects: ObjectList, text: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from lcageo.data.annotations import (
+    REMARKS,
     Annotation,
     Box,
     LabelledSet,
@@ -191,8 +192,7 @@ class SetBuilder:
             DataError: if strict, and there is a problem that is no remark.
         """
         if strict:
-            remarks = (ProblemKind.SAVED, ProblemKind.NO_RECORD)
-            refuse([problem for problem in self.problems if problem.kind not in remarks])
+            refuse([problem for problem in self.problems if problem.kind not in REMARKS])
         classes = _in_order(self.classes) if self.grows else self.classes
         new = {old: classes.index(name) for old, name in enumerate(self.classes)}
         for _, objects in self._images:

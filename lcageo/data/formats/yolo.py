@@ -13,16 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from lcageo.data.annotations import Box, LabelledSet, ObjectList, ProblemKind, SplitName
-from lcageo.data.formats.image_files import images_below, is_image
-from lcageo.data.formats.label_text import Line, first_words, label_file, labels_by_stem, numbers, read_lines
-from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, split_of, splits_of
+from lcageo.data.formats.image_files import images_below
+from lcageo.data.formats.label_files import (
+    IMAGE_FOLDERS,
+    LabelFiles,
+    first_words,
+    folders_of,
+    label_file,
+    match_labels,
+    texts_below,
+)
+from lcageo.data.formats.label_text import Line, numbers, read_lines
+from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.pairing import key_of
+from lcageo.data.formats.yolo_yaml import images_of_yaml, names_images, read_yaml
 from lcageo.data.images import is_file
 from lcageo.errors import DataError
-from lcageo.extras import require
 
 YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _CLASS_FILES = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names")
-_KEYS = {SplitName.TRAIN: ("train",), SplitName.VAL: ("val", "valid", "validation"), SplitName.TEST: ("test",)}
 DIGITS = 9
 """Decimal places of edges in pixels that shares leave certain: an edge at 0 is to be 0, not 1e-15."""
 FARTHEST = 2.0
@@ -37,8 +46,10 @@ class _YoloSet:
     """Images of each split."""
     names: Sequence[str] | None
     """None: the set does not say."""
-    labels: Mapping[str, Path] | None = None
-    """Files of labels by stem, where the images lie elsewhere; None: beside the images."""
+    folder: Path
+    """The set's own folder."""
+    lists_images: bool = False
+    """Whether data.yaml says where the images are; else they are all in one folder."""
     has_keypoints: bool = False
 
 
@@ -48,12 +59,8 @@ def is_yolo(path: Path) -> bool:
         return path.suffix.lower() in (".yaml", ".yml")
     if _yaml_in(path) is not None or any((path / name).is_file() for name in ("obj.names", "data/obj.names")):
         return True
-    words = first_words(path)
     lists_classes = any((path / name).is_file() for name in _CLASS_FILES)
-    try:
-        return len(numbers(words)) >= (1 if lists_classes else 5) and words[0].isdecimal()
-    except DataError:
-        return False
+    return _is_label(first_words(path), least=1 if lists_classes else 5)
 
 
 def yolo_splits(path: Path, images: Path | None = None) -> tuple[SplitName, ...]:
@@ -77,18 +84,48 @@ def read_yolo(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
         UsageError: if PyYAML is required and not installed.
     """
     found = _open(path, reading.images)
+    labels = _labels(found, reading.images)
 
     def read(images: Sequence[Path], name: str) -> LabelledSet:
-        return _read(path, found, images, name, reading)
+        return _read(path, found, labels, images, name, reading.strict)
 
     return read_parts(path, found.parts, split, read, shares_classes=found.names is None)
 
 
-def _read(path: Path, found: _YoloSet, images: Sequence[Path], name: str, reading: Reading) -> LabelledSet:
+def _labels(found: _YoloSet, images: Path | None) -> LabelFiles:
+    """The files of labels of all images: beside them or in 'labels'; below the set's folder if they lie elsewhere."""
+    listed = [image for part in found.parts.values() for image in part]
+    if images is not None:
+        texts = {text: key_of(text, found.folder) for text in texts_below(found.folder)}
+        return match_labels({image: key_of(image, images) for image in listed}, texts, {}, _is_label)
+    known = {image: text for image in listed if (text := label_file(image)) is not None}
+    places = [found.folder]
+    if found.lists_images:
+        places = folders_of(known.values(), ("labels",))
+        # Images that no split has are no reason to call their labels superfluous.
+        listed += [image for folder in folders_of(listed, IMAGE_FOLDERS) for image in images_below(folder)]
+    keys = {text: key_of(text) for place in places for text in texts_below(place)}
+    return match_labels({image: key_of(image) for image in listed}, keys, known, _is_label, pairs=False)
+
+
+def _is_label(words: Sequence[str], least: int = 5) -> bool:
+    """Whether the words of a line are a class number and a box, `least` numbers or more."""
+    try:
+        return len(numbers(words)) >= least and words[0].isdecimal()
+    except DataError:
+        return False
+
+
+def _read(
+    path: Path, found: _YoloSet, labels: LabelFiles, images: Sequence[Path], name: str, strict: bool
+) -> LabelledSet:
     builder = SetBuilder(name, list(found.names or ()), grows=found.names is None)
+    labels.report(builder, images, path)
     without, example = 0, None
     for image in images:
-        text = label_file(image) if found.labels is None else found.labels.get(image.stem.casefold())
+        if image in labels.unclear:
+            continue
+        text = labels.of_image.get(image)
         without += text is None
         objects = builder.open(image, image)
         if objects is None:
@@ -110,7 +147,7 @@ def _read(path: Path, found: _YoloSet, images: Sequence[Path], name: str, readin
     if found.names is None:
         what = "the set names no classes (classes.txt, or names in data.yaml), which are called by their numbers"
         builder.problem(ProblemKind.SAVED, path, "", what)
-    return builder.built(path, reading.strict)
+    return builder.built(path, strict)
 
 
 def _add_lines(builder: SetBuilder, objects: ObjectList, text: Path, found: _YoloSet) -> bool:
@@ -164,17 +201,17 @@ def _parsed(line: Line, has_keypoints: bool) -> tuple[int, Box, str]:
 def _open(path: Path, images: Path | None) -> _YoloSet:
     """What a set consists of."""
     file = _yaml_in(path) if path.is_dir() else path
-    content = {} if file is None else _load(file)
+    content = {} if file is None else read_yaml(file)
     folder = path if path.is_dir() else path.parent
     names = _names(content, file) if file is not None else _listed_names(folder)
     has_keypoints = "kpt_shape" in content
-    if images is not None:
-        parts = by_split(images_below(images), images)
-        return _YoloSet(_some(parts, images), names, labels_by_stem(folder), has_keypoints)
-    if any(key in content for keys in _KEYS.values() for key in keys):
+    if images is None and names_images(content):
         assert file is not None, "content comes from a file"
-        return _YoloSet(_some(_parts_of_yaml(content, file), path), names, None, has_keypoints)
-    return _YoloSet(_some(by_split(images_below(folder), folder), folder), names, None, has_keypoints)
+        parts = _some(images_of_yaml(content, file), path)
+        return _YoloSet(parts, names, folder, lists_images=True, has_keypoints=has_keypoints)
+    place = images or folder
+    parts = _some(by_split(images_below(place), place), place)
+    return _YoloSet(parts, names, folder, has_keypoints=has_keypoints)
 
 
 def _some(parts: Mapping[SplitName | None, Sequence[Path]], place: Path) -> Mapping[SplitName | None, Sequence[Path]]:
@@ -187,21 +224,6 @@ def _yaml_in(folder: Path) -> Path | None:
     known = next((folder / name for name in YAML_NAMES if is_file(folder / name)), None)
     others = sorted(path for path in folder.glob("*.y*ml") if path.suffix.lower() in (".yaml", ".yml"))
     return known or (others[0] if len(others) == 1 and (folder / "images").is_dir() else None)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    require("reading YOLO's data.yaml", "train", "yaml")
-    import yaml
-
-    try:
-        content = yaml.safe_load(file.read_bytes())
-    except OSError as error:
-        raise DataError(f"'{file}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"'{file}' is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{file}' is not a YOLO data set, which is a table with train, val and names")
-    return {str(key): value for key, value in content.items()}
 
 
 def _names(content: Mapping[str, Any], file: Path) -> Sequence[str] | None:
@@ -233,75 +255,6 @@ def _unique(names: Sequence[str], file: Path) -> Sequence[str]:
     if twice:
         raise DataError(f"'{file}' names a class twice: {', '.join(twice)}; give each number a name of its own")
     return names
-
-
-def _parts_of_yaml(content: Mapping[str, Any], file: Path) -> dict[SplitName | None, list[Path]]:
-    """The images of each split that data.yaml names and that exists."""
-    roots = [file.parent]
-    if isinstance(content.get("path"), str):
-        roots = [*_places(content["path"], [file.parent]), file.parent]
-    parts: dict[SplitName | None, list[Path]] = {}
-    missing: dict[SplitName, str] = {}
-    for split, keys in _KEYS.items():
-        value = next((content[key] for key in keys if content.get(key)), None)
-        for entry in value if isinstance(value, list) else [value] if value is not None else []:
-            found = _images_of(str(entry), roots)
-            if found is None:
-                missing[split] = str(entry)
-            else:
-                parts.setdefault(split, []).extend(found)
-    if not parts or missing.keys() - {SplitName.TEST}:  # exporters name test whether or not there is one
-        paths = ", ".join(f"{split}: {entry}" for split, entry in missing.items())
-        raise DataError(f"'{file}' names images that do not exist ({paths}); correct its paths, or use --images")
-    return {split: list(dict.fromkeys(images)) for split, images in parts.items()}
-
-
-def _images_of(entry: str, roots: Sequence[Path]) -> list[Path] | None:
-    """The images that an entry of data.yaml means: a folder, a list of images, or a pattern; None if none exists."""
-    if any(letter in entry for letter in "*?["):
-        places = sorted(path for root in roots for path in _globbed(root, entry))
-        images = [path for place in places for path in (images_below(place) if place.is_dir() else [place])]
-        return [path for path in images if is_image(path.name)] or None
-    for place in _places(entry, roots):
-        if place.is_dir():
-            return images_below(place)
-        if place.suffix.lower() == ".txt":
-            return _listed_images(place, roots)
-        return [place]
-    return None
-
-
-def _globbed(root: Path, pattern: str) -> list[Path]:
-    try:
-        absolute = Path(pattern).is_absolute()
-        return list(Path("/").glob(pattern.lstrip("/")) if absolute else root.glob(pattern.removeprefix("./")))
-    except (ValueError, NotImplementedError, OSError):
-        return []
-
-
-def _listed_images(file: Path, roots: Sequence[Path]) -> list[Path]:
-    """The images in a list of one path per line, relative to the list, to the set, or on another machine."""
-    names = file.read_text("utf-8-sig", errors="replace").splitlines()
-    listed = [name.strip() for name in names if name.strip()]
-    return [(_places(name, [file.parent, *roots]) or [file.parent / name])[0] for name in listed]
-
-
-def _places(entry: str, roots: Sequence[Path]) -> list[Path]:
-    """Where a path may lie: as written, else with fewer and fewer of its first parts, as on another machine."""
-    parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".")]
-    written = [root / entry for root in roots]
-    tails = [root.joinpath(*parts[first:]) for first in range(len(parts)) for root in roots]
-    # A last part such as 'images' alone would be the images of all splits.
-    vague = {root.joinpath(*parts[-1:]) for root in roots if parts[-1:] and not split_of(parts[-1]) and parts[1:]}
-    found = [path for path in (*written, *tails) if _exists(path) and not (path in vague and path.is_dir())]
-    return list(dict.fromkeys(found))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _expected(image: Path) -> Path:

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.makers import write_coco, write_image
 
-from lcageo.data.annotations import ProblemKind
-from lcageo.data.check import REMARKS
+from lcageo.data.annotations import REMARKS, ProblemKind
 from lcageo.data.formats.coco import read_coco
 from lcageo.errors import DataError
 

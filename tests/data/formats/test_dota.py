@@ -81,3 +81,34 @@ def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="name their folder with --images"):
         read_dota(tmp_path / "set", TRAIN, Reading())
     assert seen(read_dota(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures"))) == BOXES
+
+
+def test_an_image_does_not_take_the_labels_of_its_namesake_in_another_split(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "images", ["a"])
+    images(tmp_path / "val" / "images", ["a", "b"])
+    for split, name in (("train", "a"), ("val", "b")):
+        (tmp_path / split / "labelTxt").mkdir()
+        (tmp_path / split / "labelTxt" / f"{name}.txt").write_text(LINES[name])
+    val = read_dota(tmp_path, VAL, Reading(strict=True))
+    assert seen(val) == {"b": BOXES["b"]}
+    (remark,) = val.problems
+    assert remark.kind is ProblemKind.NO_RECORD and f"'{tmp_path / 'val' / 'images' / 'a.png'}'" in remark.what
+
+
+def test_labels_without_an_image_are_a_problem(tmp_path: Path) -> None:
+    images(tmp_path / "images", ["a"])
+    (tmp_path / "labelTxt").mkdir()
+    for name in LINES:
+        (tmp_path / "labelTxt" / f"{name}.txt").write_text(HEAD + LINES[name])
+    read = read_dota(tmp_path, TRAIN, Reading())
+    assert seen(read) == {"a": BOXES["a"]}
+    assert str(read.problems[0]) == f"{tmp_path / 'labelTxt' / 'b.txt'}: no image 'b'; its labels skipped"
+
+
+def test_labels_elsewhere_that_several_images_may_have_are_not_guessed(tmp_path: Path) -> None:
+    for folder in "xy":
+        images(tmp_path / "pictures" / folder, ["a"])
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.txt").write_text(LINES["a"])
+    read = read_dota(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures"))
+    assert not read.annotations and [one.kind for one in read.problems] == [ProblemKind.UNCLEAR] * 2

@@ -195,3 +195,66 @@ def test_a_folder_of_other_texts_is_none(tmp_path: Path) -> None:
     images(tmp_path / "images")
     (tmp_path / "notes.txt").write_text("1 2 3 go\n")
     assert not is_yolo(tmp_path) and not is_yolo(tmp_path / "nowhere")
+
+
+def test_images_of_one_name_elsewhere_have_the_labels_of_their_folder(tmp_path: Path) -> None:
+    for folder, name in (("A", "a"), ("B", "b")):
+        for file in (*images(tmp_path / "pictures" / folder, [name]), tmp_path / "set" / folder / f"{name}.txt"):
+            if file.suffix == ".txt":
+                yolo_labels(file.parent, [name])
+            file.rename(file.with_stem("1"))
+    (tmp_path / "set" / "classes.txt").write_text("car\nship\n")
+    read = read_yolo(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures", strict=True))
+    boxes = {one.image.parent.name: one.boxes_xyxy.round().tolist() for one in read.annotations}
+    assert boxes == {folder: [list(box) for _, box in BOXES[name]] for folder, name in (("A", "a"), ("B", "b"))}
+
+
+def test_labels_that_two_images_may_have_are_not_guessed(tmp_path: Path) -> None:
+    for folder in "AB":
+        images(tmp_path / "pictures" / folder, ["a"])
+    images(tmp_path / "pictures", ["b"])
+    yolo_labels(tmp_path / "set")
+    (tmp_path / "set" / "classes.txt").write_text("car\nship\n")
+    read = read_yolo(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures"))
+    assert seen(read) == {"b": BOXES["b"]}
+    assert [problem.kind for problem in read.problems] == [ProblemKind.UNCLEAR] * 2
+    with pytest.raises(DataError, match=r"a\.txt' may be its labels, or another image's"):
+        read_yolo(tmp_path / "set", TRAIN, Reading(tmp_path / "pictures", strict=True))
+
+
+@pytest.mark.parametrize("yaml", [None, "train: images\nnames: [car, ship]\n"])
+def test_labels_without_an_image_are_a_problem(tmp_path: Path, yaml: str | None) -> None:
+    root = plain(tmp_path / "set")
+    yolo_labels(root / "labels" / "deep", ["a"])
+    (root / "labels" / "a.txt").rename(root / "labels" / "lost.txt")
+    images(root / "images" / "deep", ["a"])
+    if yaml is not None:
+        (root / "data.yaml").write_text(yaml)
+    read = read_yolo(root, TRAIN, Reading())
+    lost, without = read.problems
+    assert str(lost) == f"{root / 'labels' / 'lost.txt'}: no image 'lost'; its labels skipped"
+    assert lost.kind is ProblemKind.MISSING_IMAGE and without.kind is ProblemKind.NO_RECORD
+
+
+def test_images_that_data_yaml_does_not_name_leave_no_superfluous_labels(tmp_path: Path) -> None:
+    root = ultralytics(tmp_path / "set", "train: images/train\nnames: [car, ship]\n")
+    assert not read_yolo(root, TRAIN, Reading(strict=True)).problems
+
+
+def test_an_image_of_a_kind_that_is_not_read_is_a_problem_not_missing(tmp_path: Path) -> None:
+    root = plain(tmp_path / "set")
+    (root / "images" / "a.png").unlink()
+    (root / "images" / "a.heic").write_bytes(b"no picture")
+    (root / "images" / "b.heic").write_bytes(b"as the telephone took it")
+    read = read_yolo(root, TRAIN, Reading())
+    assert seen(read) == {"b": BOXES["b"]}
+    (problem,) = read.problems
+    assert problem.kind is ProblemKind.UNREADABLE_IMAGE and "a.heic' cannot be opened" in problem.what
+
+
+def test_folders_may_be_links(tmp_path: Path) -> None:
+    root = plain(tmp_path / "set")
+    for name in ("images", "labels"):
+        (root / name).rename(tmp_path / f"disk-{name}")
+        (root / name).symlink_to(tmp_path / f"disk-{name}")
+    assert is_yolo(root) and seen(read_yolo(root, TRAIN, Reading(strict=True))) == BOXES

@@ -64,12 +64,12 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
     problems = reader.problems(text)
     problems += [
         Problem(ProblemKind.OBJECTS_LOST, entry.image, "", why)
-        for entry in reader.images.values()
+        for entry in reader.entries.values()
         if (why := entry.objects.unusable) is not None
     ]
     if strict:
         refuse([one for one in problems if one.kind not in REMARKS])
-    usable = [entry for entry in reader.images.values() if entry.objects.unusable is None]
+    usable = [entry for entry in reader.entries.values() if entry.objects.unusable is None]
     annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in usable]
     return LabelledSet(str(path), reader.classes, tuple(annotations), tuple(problems))
 
@@ -132,6 +132,9 @@ class _Reader:
         self.classes: tuple[str, ...] = ()
         """Class names, in the order of their ids."""
         self.images: dict[Id, _ImageEntry] = {}
+        """By the ids of their records, of which an image may have several."""
+        self.entries: dict[Path, _ImageEntry] = {}
+        """By their files."""
         self._path = path
         self._faults: list[_Fault] = []
         self._saved: Counter[str] = Counter()
@@ -166,6 +169,8 @@ class _Reader:
 
     def take_images(self, records: Sequence[Any]) -> None:
         """Reads the images; broken records become problems."""
+        names = (record.get("file_name") for record in records if isinstance(record, dict))
+        files = self._finder.find(name for name in names if isinstance(name, str))
         for position, record in enumerate(records):
             try:
                 number = self._id(record, "id")
@@ -174,18 +179,32 @@ class _Reader:
                 self._left_out.add(number)  # until its record turns out to be valid
                 name = text_of(record, "file_name")
                 labelled = self._labelled(position, record)
-                image = self._finder.find(name)
-                if image is None:
-                    what = f"no file {name!r} in {' or '.join(map(str, self._finder.folders))}; image skipped"
+                if (image := files.get(name)) is None:
+                    what = f"{self._finder.missing(name)}; image skipped"
                     self._add_fault(ProblemKind.MISSING_IMAGE, "images", position, record, what)
                     continue
-                objects = ObjectList(*self._size(record, image), gsd_m_of(record))
+                entry = self._entry(record, image, labelled)
             except DataError as error:
                 self._add_fault(ProblemKind.BROKEN_RECORD, "images", position, record, f"{error}; image skipped")
                 continue
-            self.images[number] = _ImageEntry(image, labelled, objects)
+            self.images[number] = entry
             self._left_out.remove(number)
         self._saved["images found by a part of their path"] += self._finder.renamed
+
+    def _entry(self, record: Record, image: Path, labelled: tuple[int, ...]) -> _ImageEntry:
+        """What an image's objects are collected in, which all records of its file share."""
+        size = self._size(record, image)
+        if (entry := self.entries.get(image)) is None:
+            entry = self.entries[image] = _ImageEntry(image, labelled, ObjectList(*size, gsd_m_of(record)))
+            return entry
+        objects = entry.objects
+        if size != (objects.width, objects.height):
+            objects.skip_unread()  # the boxes of this record cannot be placed, and would be missing
+            had = f"{objects.width} x {objects.height}"
+            raise DataError(f"size is {size[0]} x {size[1]}, but {had} in another record of '{image}'")
+        entry.labelled = tuple(sorted({*entry.labelled, *labelled}))
+        self._saved["records joined with another one of their image"] += 1
+        return entry
 
     def _size(self, record: Record, image: Path) -> tuple[int, int]:
         """Width and height by the record, else by the image."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from lcageo.data.annotations import Box, LabelledSet, ObjectList, ProblemKind, SplitName
 from lcageo.data.formats.image_files import ImageFinder, is_image
 from lcageo.data.formats.label_text import numbers
-from lcageo.data.formats.layout import Reading, SetBuilder, read_parts, split_of, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, files_by_split, one_each, read_parts, splits_of
 from lcageo.data.formats.unread import way_out
 from lcageo.errors import DataError
 
@@ -66,26 +66,17 @@ def read_csv(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
     Raises:
         DataError: if there is no column of images, labels or boxes, or if strict and a row is broken.
     """
-    return read_parts(path, _parts(path), split, lambda file, name: _read(file, name, reading), shares_classes=True)
+    parts = _parts(path)
+    return read_parts(path, parts, split, lambda files, name: _read(files[0], name, reading), shares_classes=True)
 
 
-def _parts(path: Path) -> dict[SplitName | None, Path]:
-    if not path.is_dir():
-        return {None: path}
-    parts: dict[SplitName | None, list[Path]] = {}
-    for file in _files(path):
-        parts.setdefault(split_of(file.stem) or split_of(file.parent.name), []).append(file)
-    if len(parts) > 1:
-        parts.pop(None, None)
-    for files in parts.values():
-        if len(files) > 1:
-            raise DataError(f"'{path}' has several tables of boxes: {', '.join(map(str, files))}; name one of them")
-    return {split: files[0] for split, files in parts.items()}
+def _parts(path: Path) -> Parts:
+    """The table of each split; errors as in `one_each`."""
+    return one_each(_files(path), path, "tables of boxes") if path.is_dir() else {None: [path]}
 
 
-def _files(folder: Path) -> list[Path]:
-    inner = [one for one in sorted(folder.iterdir()) if one.is_dir() and split_of(one.name)] if folder.is_dir() else []
-    return [file for place in (folder, *inner) for file in sorted(place.glob("*.csv")) if _is_table(file)]
+def _files(folder: Path) -> Parts:
+    return files_by_split(folder, (), ".csv", _is_table)
 
 
 def _is_table(file: Path) -> bool:
@@ -95,22 +86,28 @@ def _is_table(file: Path) -> bool:
         return False
 
 
-def _read(path: Path, name: str, reading: Reading) -> LabelledSet:
+def _read(path: Path, title: str, reading: Reading) -> LabelledSet:
     rows = _rows(path)
     columns = _columns(path, rows)
-    builder = SetBuilder(name)
+    builder = SetBuilder(title)
     folder = path.parent
     finder = ImageFinder([folder, folder / "images"] if reading.images is None else [reading.images])
-    images: dict[str, Path | None] = {}
-    opened: dict[Path, ObjectList | None] = {}
     first = 0 if is_image(rows[0][columns.image]) else 1  # without a head, the first row has an image, too
-    for number, row in enumerate(rows[first:], first + 1):
-        if not any(cell.strip() for cell in row):
-            continue
-        listed = row[columns.image].strip() if len(row) > columns.image else ""
-        if listed not in images:
-            images[listed] = _found(builder, finder, listed, path, number)
-        if (image := images[listed]) is None:
+    named = [
+        (number, row, row[columns.image].strip() if len(row) > columns.image else "")
+        for number, row in enumerate(rows[first:], first + 1)
+        if any(cell.strip() for cell in row)
+    ]
+    images = finder.find(name for _, _, name in named)
+    missing: set[str] = set()
+    opened: dict[Path, ObjectList | None] = {}
+    for number, row, name in named:
+        if (image := images.get(name)) is None:
+            if name not in missing:
+                missing.add(name)
+                builder.problem(
+                    ProblemKind.MISSING_IMAGE, path, f"line {number}", f"{finder.missing(name)}; image skipped"
+                )
             continue
         if image not in opened:
             opened[image] = builder.open(image, path)
@@ -122,14 +119,6 @@ def _read(path: Path, name: str, reading: Reading) -> LabelledSet:
         if objects is not None:
             builder.add(image, objects)
     return builder.built(path, reading.strict)
-
-
-def _found(builder: SetBuilder, finder: ImageFinder, listed: str, path: Path, number: int) -> Path | None:
-    image = finder.find(listed) if listed else None
-    if image is None:
-        what = f"no file {listed!r} in {' or '.join(map(str, finder.folders))}; image skipped"
-        builder.problem(ProblemKind.MISSING_IMAGE, path, f"line {number}", what)
-    return image
 
 
 def _add_row(
@@ -162,7 +151,7 @@ def _rows(path: Path) -> list[list[str]]:
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     try:
-        rows = list(csv.reader(text.splitlines(), delimiter=separator))
+        rows = list(csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise DataError(f"'{path}' is not a CSV table: {error}") from error
     if not rows or not rows[0]:

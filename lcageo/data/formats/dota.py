@@ -14,7 +14,7 @@ from lcageo.data.annotations import LabelledSet, ObjectList, ProblemKind, SplitN
 from lcageo.data.formats.image_files import images_below
 from lcageo.data.formats.label_files import LabelFiles, first_words, label_file, match_labels, texts_below
 from lcageo.data.formats.label_text import numbers, read_lines
-from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
 from lcageo.data.formats.pairing import LABEL_FOLDERS, key_of
 from lcageo.errors import DataError
 
@@ -57,7 +57,7 @@ def read_dota(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
     return read_parts(path, parts, split, read, shares_classes=True)
 
 
-def _parts(path: Path, images: Path | None) -> dict[SplitName | None, list[Path]]:
+def _parts(path: Path, images: Path | None) -> Parts:
     place = path if images is None else images
     parts = by_split(images_below(place), place)
     if not parts:

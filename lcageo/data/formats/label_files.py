@@ -9,9 +9,9 @@ from pathlib import Path
 from lcageo.data.annotations import ProblemKind
 from lcageo.data.formats.label_text import read_lines
 from lcageo.data.formats.layout import SetBuilder
-from lcageo.data.formats.pairing import LABEL_FOLDERS, Key, paired
-from lcageo.data.formats.walking import files_below
+from lcageo.data.formats.pairing import LABEL_FOLDERS, Key, folded, paired
 from lcageo.data.images import is_file
+from lcageo.data.walking import files_below
 from lcageo.errors import DataError
 
 SNIFFED = 200
@@ -67,6 +67,7 @@ def match_labels(
     """
     found, unclear = paired(images, _preferred(texts), known) if pairs else (dict(known), {})
     used = {*found.values(), *(text for candidates in unclear.values() for text in candidates)}
+    images, texts = ({file: folded(key) for file, key in keys.items()} for keys in (images, texts))
     keys, stems = set(images.values()), {key[-1] for key in images.values()}
     left = [text for text, key in texts.items() if text not in used and key not in keys and _reads(text, is_label)]
     alone = [text for text in left if texts[text][-1] not in stems]

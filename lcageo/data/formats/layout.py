@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -26,7 +25,8 @@ from lcageo.data.classmap import joined
 from lcageo.data.images import image_size
 from lcageo.errors import DataError
 
-Part = TypeVar("Part")
+Parts = Mapping[SplitName | None, Sequence[Path]]
+"""Files of each split; None: of no split, which are all of the set or, beside a split, left out."""
 
 _WORDS = {
     "train": SplitName.TRAIN, "training": SplitName.TRAIN, "val": SplitName.VAL, "valid": SplitName.VAL,
@@ -61,31 +61,75 @@ def split_of_folders(path: Path, root: Path) -> SplitName | None:
     return None
 
 
-def by_split(paths: Iterable[Path], root: Path) -> dict[SplitName | None, list[Path]]:
-    """Files below a folder by the split that their folders are named for; without those of none, if others have one."""
+def by_split(paths: Iterable[Path], root: Path) -> Parts:
+    """Files below a folder by the split that their folders are named for."""
+    return _parted({path: split_of_folders(path, root) for path in paths})
+
+
+def files_by_split(folder: Path, places: Iterable[Path], suffix: str, fits: Callable[[Path], bool]) -> Parts:
+    """Files that hold a whole split each, by the split that they or, as with Roboflow, their folders are named for.
+
+    Args:
+        folder: the set.
+        places: folders in which it may have files, besides those that are named for splits.
+        suffix: of the files, such as '.json'.
+        fits: whether a file is of the format.
+    """
+
+    def files_in(places: Iterable[Path]) -> list[Path]:
+        return [file for place in places for file in sorted(place.glob(f"*{suffix}")) if fits(file)]
+
+    inner = [one for one in sorted(folder.iterdir()) if one.is_dir()] if folder.is_dir() else []
+    named = files_in(one for one in inner if split_of(one.name) is not None)
+    # Beside 'test' there may be 'berlin' and 'hamburg'.
+    others = files_in(one for one in inner if named and split_of(one.name) is None)
+    files = dict.fromkeys([*files_in([folder, *places]), *named, *others])
+    own = {file: split_of(file.parent.name) if file.parent != folder else None for file in files}
+    return _parted({file: split_of(file.stem) or own[file] for file in files})
+
+
+def _parted(splits: Mapping[Path, SplitName | None]) -> Parts:
+    """Files by their splits; a lone name of a split beside others that are none, such as a site's, is none either."""
+    found = set(splits.values())
+    if None in found and len(found) == 2:
+        return {None: list(splits)}
     parts: dict[SplitName | None, list[Path]] = {}
-    for path in paths:
-        parts.setdefault(split_of_folders(path, root), []).append(path)
-    return {split: part for split, part in parts.items() if split is not None or len(parts) == 1}
+    for path, split in splits.items():
+        parts.setdefault(split, []).append(path)
+    return parts
 
 
-def splits_of(parts: Mapping[SplitName | None, Part]) -> tuple[SplitName, ...]:
-    """The splits of a set, in the usual order; empty if it has no more than one part, which is then all of it."""
-    return tuple(split for split in SplitName if split in parts) if len(parts) > 1 else ()
+def one_each(parts: Parts, source: Path, what: str) -> Parts:
+    """The parts, of which each is one file.
+
+    Raises:
+        DataError: if several may be meant; `what` says what they are.
+    """
+    for split, files in parts.items():
+        if len(files) > 1 and (split is not None or len(parts) == 1):
+            names = ", ".join(f"'{file}'" for file in files)
+            raise DataError(f"'{source}' has several {what} for {split or 'its images'}: {names}; name one of them")
+    return parts
+
+
+def splits_of(parts: Parts) -> tuple[SplitName, ...]:
+    """The splits of a set, in the usual order; empty if it has no more than one, which is then all of it."""
+    named = tuple(split for split in SplitName if split in parts)
+    return named if len(named) > 1 else ()
 
 
 def read_parts(
     source: Path,
-    parts: Mapping[SplitName | None, Part],
+    parts: Parts,
     split: SplitName,
-    read: Callable[[Part, str], LabelledSet],
+    read: Callable[[Sequence[Path], str], LabelledSet],
     shares_classes: bool = False,
 ) -> LabelledSet:
-    """Reads one split of a set.
+    """Reads one split of a set; files of no split beside it become a problem that is a remark.
 
     Args:
         source: the set, for messages.
-        parts: what holds each split; a single part is all of the set.
+        parts: what holds each split; a single one is all of the set.
         split: the wanted one; trainval joins train and val.
         read: reads a part, which it is to call by this name.
         shares_classes: whether the set's classes are those that occur in any of its parts. An image of a split without
@@ -96,19 +140,43 @@ def read_parts(
     """
     if not parts:
         raise DataError(f"'{source}' holds nothing in this format; check the path, or name another with --format")
-    if len(parts) == 1:
-        (part,) = parts.values()
-        return read(part, str(source))
-    wanted = [SplitName.TRAIN, SplitName.VAL] if split is SplitName.TRAINVAL else [split]
-    missing = [name for name in wanted if name not in parts]
+    found = _read_split(source, parts, split, read, shares_classes)
+    problems = [*dict.fromkeys(found.problems), *_left_out(source, parts)]
+    return replace(found, problems=tuple(problems))
+
+
+def _read_split(
+    source: Path,
+    parts: Parts,
+    split: SplitName,
+    read: Callable[[Sequence[Path], str], LabelledSet],
+    shares_classes: bool,
+) -> LabelledSet:
+    splits = splits_of(parts)
+    if not splits:
+        alone = next((part for name, part in parts.items() if name is not None), None)
+        return read(alone or parts[None], str(source))
+    halves = split is SplitName.TRAINVAL and split not in parts
+    wanted = [SplitName.TRAIN, SplitName.VAL] if halves else [split]
+    missing = [name for name in wanted if name not in splits]
     if missing:
-        has = ", ".join(splits_of(parts))
+        has = ", ".join(splits)
         raise DataError(f"'{source}' has no split {missing[0]}, but {has}; choose one of these with --split")
-    sets = {name: read(parts[name], f"{source}, {name}") for name in (splits_of(parts) if shares_classes else wanted)}
+    sets = {name: read(parts[name], f"{source}, {name}") for name in (splits if shares_classes else wanted)}
     if shares_classes:
         classes = _in_order({name for one in sets.values() for name in one.classes})
         sets = {name: _widened(sets[name], classes) for name in wanted}
     return sets[wanted[0]] if len(wanted) == 1 else joined(list(sets.values()))
+
+
+def _left_out(source: Path, parts: Parts) -> list[Problem]:
+    """The remark that files are in none of the splits."""
+    left = parts.get(None, ())
+    if not left or len(parts) == 1:
+        return []
+    splits = ", ".join(name for name in SplitName if name in parts)
+    what = f"files in none of the splits ({splits}): {len(left):,}, such as '{left[0]}'; left out"
+    return [Problem(ProblemKind.UNUSED, source, "", what)]
 
 
 def _widened(labelled: LabelledSet, classes: Sequence[str]) -> LabelledSet:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 Key = tuple[str, ...]
-"""What the paths of an image and of its labels have in common: folders and stem, in lower case."""
+"""What the paths of an image and of its labels have in common: folders and stem."""
 
 LABEL_FOLDERS = (
     "labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles", "labels", "Annotations"
@@ -24,7 +24,12 @@ def key_of(path: Path, root: Path | None = None) -> Key:
         root: folder above it, which is no part of the key; None: the key is that of the whole path.
     """
     parts = (path if root is None else path.relative_to(root)).parts
-    return (*(part for part in map(str.lower, parts[:-1]) if part not in _NEUTRAL), path.stem.casefold())
+    return (*(part for part in parts[:-1] if part.lower() not in _NEUTRAL), path.stem)
+
+
+def folded(key: Key) -> Key:
+    """The key as it is compared where none is the same to the letter."""
+    return tuple(part.casefold() for part in key)
 
 
 def paired(
@@ -45,10 +50,9 @@ def paired(
         not in a pair either: one of them may be the right one, but nobody can tell.
     """
     pairs = dict(known or {})
-    same = _by_end(offered, None)
-    for file, key in wanted.items():
-        if file not in pairs and len(found := same.get(key, [])) == 1:
-            pairs[file] = found[0]
+    pairs |= _equal(wanted, offered, pairs)
+    wanted, offered = ({file: folded(key) for file, key in keys.items()} for keys in (wanted, offered))
+    pairs |= _equal(wanted, offered, pairs)
     taken = set(pairs.values())
     longest = max(map(len, wanted.values()), default=0)
     for length in range(longest, 0, -1):
@@ -61,6 +65,14 @@ def paired(
     named = _by_end({file: key for file, key in offered.items() if file not in taken}, 1)
     unclear = {file: named[key[-1:]] for file, key in wanted.items() if file not in pairs and key[-1:] in named}
     return pairs, unclear
+
+
+def _equal(wanted: Mapping[Path, Key], offered: Mapping[Path, Key], pairs: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Further pairs of files with equal keys."""
+    taken = set(pairs.values())
+    same = _by_end({file: key for file, key in offered.items() if file not in taken}, None)
+    found = {file: same.get(key, []) for file, key in wanted.items() if file not in pairs}
+    return {file: others[0] for file, others in found.items() if len(others) == 1}
 
 
 def _by_end(keys: Mapping[Path, Key], length: int | None) -> dict[Key, list[Path]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lcageo.data.annotations import Box, LabelledSet, ProblemKind, SplitName
-from lcageo.data.formats.image_files import ImageFinder
-from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.image_files import ImageFinder, is_image
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.pairing import key_of, paired
 from lcageo.data.formats.voc import Node, VocObject, read_voc, voc_object, voc_size
 from lcageo.data.images import is_file
+from lcageo.data.walking import files_below
 from lcageo.errors import DataError
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs")
@@ -19,6 +21,24 @@ _LISTED = re.compile(r"(.+?)(?:\s+-?[01])?")
 """A line of a list: the image's name, which may have spaces, and in lists of one class whether it occurs."""
 _SNIFFED = 50
 """Number of XML files that are looked into to recognise the format."""
+
+
+@dataclass(frozen=True, slots=True)
+class _VocSet:
+    """What a folder of records holds."""
+
+    path: Path
+    parts: Parts
+    """Records of each split."""
+    records: Mapping[Path, Node | DataError]
+    """What is in the records of the splits, or why they cannot be read."""
+    finder: ImageFinder
+    images: Mapping[Path, Path]
+    """The image of each record that has one; of several records of an image the first is the rightful one."""
+    shift: float
+    """By how much boxes are shifted, one answer for all splits: one without an object at the border cannot tell."""
+    lists_images: bool
+    """Whether all images of the folder should have a record of the set."""
 
 
 def is_voc(path: Path) -> bool:
@@ -45,15 +65,24 @@ def read_voc_folder(path: Path, split: SplitName, reading: Reading) -> LabelledS
         DataError: if strict and a record is broken.
         UsageError: if defusedxml is not installed.
     """
-    parts = _parts(path)
-    records = {file: _record(file) for files in parts.values() for file in files}
-    # One answer for all splits: a split without an object at the border cannot tell.
-    shift = _first_pixel(root for root in records.values() if isinstance(root, Node))
+    found = _open(path, reading.images)
 
     def read(files: Sequence[Path], name: str) -> LabelledSet:
-        return _read(path, {file: records[file] for file in files}, name, reading, shift)
+        return _read(found, {file: found.records[file] for file in files}, name, reading.strict)
 
-    return read_parts(path, parts, split, read, shares_classes=True)
+    return read_parts(path, found.parts, split, read, shares_classes=True)
+
+
+def _open(path: Path, images: Path | None) -> _VocSet:
+    """What a set consists of."""
+    parts = _parts(path)
+    read = [files for split, files in parts.items() if split is not None] or list(parts.values())
+    records = {file: _record(file) for files in read for file in files}
+    finder = ImageFinder(_image_folders(path) if images is None else [images])
+    every = [file for files in parts.values() for file in files]
+    shift = _first_pixel(root for root in records.values() if isinstance(root, Node))
+    lists_images = images is None and len(parts) == 1
+    return _VocSet(path, parts, records, finder, _images(path, every, records, finder), shift, lists_images)
 
 
 def _record(file: Path) -> Node | DataError:
@@ -64,39 +93,42 @@ def _record(file: Path) -> Node | DataError:
         return error
 
 
-def _read(
-    path: Path, records: Mapping[Path, Node | DataError], name: str, reading: Reading, shift: float
-) -> LabelledSet:
+def _read(found: _VocSet, records: Mapping[Path, Node | DataError], name: str, strict: bool) -> LabelledSet:
     builder = SetBuilder(name)
-    finder = ImageFinder(_image_folders(path) if reading.images is None else [reading.images])
-    roots: dict[Path, Node] = {}
-    without = []
+    owners = {image: file for file, image in reversed(list(found.images.items()))}
+    without, used, whole = [], set(), 0
     for file, record in records.items():
-        if isinstance(record, Node):
-            roots[file] = record
-        elif not is_file(file) and (image := finder.of_stem(file.stem, ())) is not None:
-            without.append(image)  # some tools write no record for an image without objects
-        else:
-            builder.problem(ProblemKind.BROKEN_RECORD, file, "", f"{record}; image skipped")
-    named = set()
-    for file, root in roots.items():
-        image = _image(file, root, finder)
+        image = found.images.get(file)
+        if isinstance(record, DataError):
+            if image is not None and not is_file(file):
+                without.append(image)  # some tools write no record for an image without objects
+            else:
+                builder.problem(ProblemKind.BROKEN_RECORD, file, "", f"{record}; image skipped")
+            continue
+        whole += 1
         if image is None:
-            what = f"no image '{file.stem}' in {' or '.join(map(str, finder.folders))}; image skipped"
-            builder.problem(ProblemKind.MISSING_IMAGE, file, "", what)
-        elif image in named:
+            builder.problem(ProblemKind.MISSING_IMAGE, file, "", f"{_missing(file, record, found)}; image skipped")
+        elif owners[image] != file:
             builder.problem(ProblemKind.DUPLICATE_IMAGE, file, "", f"'{image}' has another record; this one skipped")
         else:
-            named.add(image)
-            _add(builder, file, root, image, shift)
-    if shift:
-        builder.saved["records that count pixels from 0, not from 1 as VOC does"] = len(roots)
-    if reading.images is None and len(_parts(path)) == 1:
-        without = [one for one in finder.all() if one not in named]
+            used.add(image)
+            _add(builder, file, record, image, found.shift)
+    if found.shift:
+        builder.saved["records that count pixels from 0, not from 1 as VOC does"] = whole
+    if found.lists_images:
+        without = [one for one in found.finder.all() if one not in used]
     if without:
         what = f"images without a record that can be read: {len(without):,}, such as '{without[0]}'; left out"
-        builder.problem(ProblemKind.NO_RECORD, path, "", what)
-    return builder.built(path, reading.strict)
+        builder.problem(ProblemKind.NO_RECORD, found.path, "", what)
+    return builder.built(found.path, strict)
+
+
+def _missing(file: Path, record: Node, found: _VocSet) -> str:
+    """Why a record has no image."""
+    refused = [name for name in _names(record) if name in found.finder.refused]
+    if refused:
+        return found.finder.missing(refused[0])
+    return f"no image '{file.stem}' in {' or '.join(map(str, found.finder.folders))}"
 
 
 def _add(builder: SetBuilder, file: Path, root: Node, image: Path, shift: float) -> None:
@@ -148,14 +180,24 @@ def _shifted(one: VocObject, shift: float) -> Box:
     return one.box[0] + shift, one.box[1] + shift, one.box[2], one.box[3]
 
 
-def _image(file: Path, root: Node, finder: ImageFinder) -> Path | None:
-    """The image of a record: beside it or under its own stem, else the one that it names."""
-    places = [Path(*(name if part == "Annotations" else part for part in file.parent.parts)) for name in _IMAGE_FOLDERS]
-    found = finder.of_stem(file.stem, (file.parent, *places))
-    if found is None:
-        names = [root.text(tag) for tag in ("filename", "path") if any(child.tag == tag for child in root.children)]
-        found = next((image for name in names if name and (image := finder.find(name)) is not None), None)
-    return found
+def _images(
+    path: Path, files: Sequence[Path], records: Mapping[Path, Node | DataError], finder: ImageFinder
+) -> dict[Path, Path]:
+    """The image of each record: under its own name in the folder that goes with its own, else the one that it names."""
+    offered = {image: key_of(image, folder) for image, folder in finder.all().items()}
+    pairs, _ = paired({file: key_of(file, path) for file in files}, offered)
+    names = {file: _names(record) for file, record in records.items() if file not in pairs and isinstance(record, Node)}
+    named = finder.find([name for those in names.values() for name in those], pairs.values())
+    for file, those in names.items():
+        if image := next((named[name] for name in those if name in named), None):
+            pairs[file] = image
+    return pairs
+
+
+def _names(record: Node) -> list[str]:
+    """What a record calls its image."""
+    tags = [tag for tag in ("filename", "path") if any(child.tag == tag for child in record.children)]
+    return [name for tag in tags if (name := record.text(tag))]
 
 
 def _image_folders(path: Path) -> list[Path]:
@@ -163,7 +205,7 @@ def _image_folders(path: Path) -> list[Path]:
     return known or [path]
 
 
-def _parts(path: Path) -> dict[SplitName | None, list[Path]]:
+def _parts(path: Path) -> Parts:
     """The records of each split: by lists of names in ImageSets/Main, else by folders."""
     files = sorted(_records(path))
     lists = {split: path / "ImageSets" / "Main" / f"{split}.txt" for split in SplitName}
@@ -172,19 +214,38 @@ def _parts(path: Path) -> dict[SplitName | None, list[Path]]:
         existing.pop(SplitName.TRAINVAL, None)
     if not existing:
         return by_split(files, path)
-    by_stem = {file.stem: file for file in files}
-    parts: dict[SplitName | None, list[Path]] = {}
-    for split, file in existing.items():
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
-        stems = dict.fromkeys(_LISTED.fullmatch(line)[1] for line in lines)  # type: ignore[index]  # matches any line
-        parts[split] = [by_stem.get(Path(stem).name, path / "Annotations" / f"{stem}.xml") for stem in stems]
-    return parts
+    names = {
+        split: [_LISTED.fullmatch(line.strip())[1] for line in file.read_text("utf-8").splitlines() if line.strip()]  # type: ignore[index]  # matches any line
+        for split, file in existing.items()
+    }
+    found = _listed(path, [name for listed in names.values() for name in listed], files)
+    parts: dict[SplitName | None, list[Path]] = {
+        split: list(dict.fromkeys(found[name] for name in listed)) for split, listed in names.items()
+    }
+    used = {file for part in parts.values() for file in part}
+    left = [file for file in files if file not in used]
+    return {**parts, None: left} if left else parts
+
+
+def _listed(path: Path, names: Iterable[str], files: Iterable[Path]) -> dict[str, Path]:
+    """The record of each name in a list, which may have folders; a file that does not exist where there is none."""
+    records = {}
+    for name in names:
+        plain = Path(name.replace("\\", "/"))
+        has_suffix = is_image(plain.name) or plain.suffix.lower() == ".xml"
+        records[name] = Path(f"{plain.with_suffix('') if has_suffix else plain}.xml")
+    pairs, _ = paired(
+        {record: key_of(record) for record in records.values()}, {file: key_of(file, path) for file in files}
+    )
+    place = path / "Annotations"
+    return {
+        name: pairs.get(record, place / (record.name if record.is_absolute() else record))
+        for name, record in records.items()
+    }
 
 
 def _records(path: Path) -> Iterable[Path]:
-    for place, inner, names in os.walk(path):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if name.lower().endswith(".xml"))
+    return (file for file in files_below(path) if file.suffix.lower() == ".xml")
 
 
 def _is_record(file: Path) -> bool:

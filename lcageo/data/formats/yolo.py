@@ -24,7 +24,7 @@ from lcageo.data.formats.label_files import (
     texts_below,
 )
 from lcageo.data.formats.label_text import Line, numbers, read_lines
-from lcageo.data.formats.layout import Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
 from lcageo.data.formats.pairing import key_of
 from lcageo.data.formats.yolo_yaml import images_of_yaml, names_images, read_yaml
 from lcageo.data.images import is_file
@@ -42,7 +42,7 @@ FARTHEST = 2.0
 class _YoloSet:
     """Where a set's images are, and the names of its classes."""
 
-    parts: Mapping[SplitName | None, Sequence[Path]]
+    parts: Parts
     """Images of each split."""
     names: Sequence[str] | None
     """None: the set does not say."""
@@ -214,7 +214,7 @@ def _open(path: Path, images: Path | None) -> _YoloSet:
     return _YoloSet(parts, names, folder, has_keypoints=has_keypoints)
 
 
-def _some(parts: Mapping[SplitName | None, Sequence[Path]], place: Path) -> Mapping[SplitName | None, Sequence[Path]]:
+def _some(parts: Parts, place: Path) -> Parts:
     if not any(parts.values()):
         raise DataError(f"'{place}' has no images for its labels; name their folder with --images")
     return parts

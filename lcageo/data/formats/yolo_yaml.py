@@ -8,7 +8,7 @@ from typing import Any
 
 from lcageo.data.annotations import SplitName
 from lcageo.data.formats.image_files import images_below, is_image
-from lcageo.data.formats.layout import split_of
+from lcageo.data.formats.layout import Parts, split_of
 from lcageo.errors import DataError
 from lcageo.extras import require
 
@@ -41,7 +41,7 @@ def names_images(content: Mapping[str, Any]) -> bool:
     return any(key in content for keys in _KEYS.values() for key in keys)
 
 
-def images_of_yaml(content: Mapping[str, Any], file: Path) -> dict[SplitName | None, list[Path]]:
+def images_of_yaml(content: Mapping[str, Any], file: Path) -> Parts:
     """The images of each split that data.yaml names and that exists.
 
     Raises:

@@ -50,7 +50,7 @@ def test_images_are_in_images_or_beside_the_file_or_in_a_given_folder(tmp_path: 
 
 
 def test_an_image_is_labelled_for_the_categories_it_lists(tmp_path: Path) -> None:
-    images = [image(labelled_categories=["ship"]), image(id=2, labelled_categories=[])]
+    images = [image(labelled_categories=["ship"]), image(id=2, file_name="b.png", labelled_categories=[])]
     path = write_coco(
         tmp_path / "a.json", categories=CATEGORIES, images=images, annotations=[box(category_id=3), box()]
     )

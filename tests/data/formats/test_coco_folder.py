@@ -151,3 +151,56 @@ def test_other_json_is_no_set(tmp_path: Path) -> None:
     (tmp_path / "tasks.json").write_text('[{"images": 1, "annotations": [], "categories": []}]')
     (tmp_path / "empty.json").write_text("")
     assert not is_coco(tmp_path) and not is_coco(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["test_site.json", "test/_annotations.coco.json"])
+def test_a_file_with_the_name_of_a_split_hides_no_others(tmp_path: Path, name: str) -> None:
+    images(tmp_path / "images")
+    write(tmp_path / name, ["a"])
+    other = write((tmp_path / name).parent.parent / "berlin" / "1.json" if "/" in name else tmp_path / "berlin.json")
+    with pytest.raises(DataError, match="has several COCO files for its images"):
+        coco_splits(tmp_path)
+    write(tmp_path / "train.json", ["b"])
+    assert coco_splits(tmp_path) == (TRAIN, SplitName.TEST)
+    read = read_coco_set(tmp_path, TRAIN, Reading(strict=True))
+    assert f"files in none of the splits (train, test): 1, such as '{other}'; left out" in str(read.problems[-1])
+
+
+def test_records_of_one_file_are_joined(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    boxes = [(20, 15, 20, 15), (2, 3, 10, 6)]
+    records: dict[str, Any] = {
+        "images": [
+            {"id": 1, "file_name": "a.png", "labelled_categories": ["car"], "width": WIDTH, "height": HEIGHT},
+            {"id": 2, "file_name": "./a.png", "labelled_categories": ["ship"]},
+        ],
+        "annotations": [
+            {"id": number, "image_id": number + 1, "category_id": number, "bbox": box}
+            for number, box in enumerate(boxes)
+        ],
+    }
+    read = read_coco_set(write(tmp_path / "a.json", **records), TRAIN, Reading(strict=True))
+    assert seen(read) == {"a": BOXES["a"][::-1]} and read.annotations[0].labelled_classes == (0, 1)
+    assert "records joined with another one of their image: 1" in [problem.what for problem in read.problems]
+
+
+def test_records_of_one_file_with_other_sizes_are_a_problem(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    records = [{"id": "a", "file_name": "a.png"}, {"id": 2, "file_name": "a.png", "width": 9, "height": 9}]
+    read = read_coco_set(write(tmp_path / "a.json", ["a"], images=records), TRAIN, Reading())
+    broken, lost = (problem for problem in read.problems if problem.kind is not ProblemKind.SAVED)
+    assert not read.annotations and lost.kind is ProblemKind.OBJECTS_LOST
+    other = f"{WIDTH} x {HEIGHT} in another record of '{tmp_path / 'images' / 'a.png'}'"
+    assert broken.what == f"size is 9 x 9, but {other}; image skipped"
+
+
+def test_an_image_is_not_given_to_the_record_of_a_missing_one(tmp_path: Path) -> None:
+    (image,) = images(tmp_path / "images" / "b", ["b"])
+    image.rename(image.with_stem("1"))
+    path = write(tmp_path / "a.json")
+    path.write_text(path.read_text().replace("a.png", "a/1.png").replace("b.png", "b/1.png"))
+    read = read_coco_set(path, TRAIN, Reading())
+    assert seen(read) == {"1": BOXES["b"]}
+    (missing,) = read.problems
+    assert missing.kind is ProblemKind.MISSING_IMAGE and missing.where == "line 1, images[0] (id 'a')"
+    assert f"no file 'a/1.png', and '{image.with_stem('1')}' may be that of another record" in missing.what

@@ -108,3 +108,27 @@ def test_images_may_lie_elsewhere_and_several_tables_are_refused(tmp_path: Path)
     (tmp_path / "set" / "more.csv").write_text(path.read_text())
     with pytest.raises(DataError, match="has several tables of boxes"):
         read_csv(tmp_path / "set", TRAIN, Reading())
+
+
+def test_a_table_with_the_name_of_a_split_hides_no_others(tmp_path: Path) -> None:
+    table(tmp_path / "test", STYLES["DeepForest"], "test_site.csv")  # in a folder of that name as well
+    table(tmp_path / "test", STYLES["DeepForest"], "berlin.csv")
+    with pytest.raises(DataError, match=r"has several tables of boxes for its images: .*berlin.csv.*test_site.csv"):
+        csv_splits(tmp_path / "test")
+
+
+def test_an_image_is_not_given_to_two_names_that_it_fits(tmp_path: Path) -> None:
+    path = table(tmp_path, [STYLES["DeepForest"][0], "A/a.png,2,3,12,9,ship", "B/a.png,1,2,9,9,ship", "b.png,,,,,"])
+    read = read_csv(path, TRAIN, Reading())
+    assert seen(read) == {"b": []}
+    told = [f"{path}: line {line}: no file '{name}/a.png', and " for line, name in ((2, "A"), (3, "B"))]
+    assert [str(problem).startswith(start) for problem, start in zip(read.problems, told, strict=True)] == [True] * 2
+
+
+@pytest.mark.parametrize("separator", [", ", ";  ", ","])
+def test_quotes_after_blanks_are_none_of_the_name(tmp_path: Path, separator: str) -> None:
+    lines = [separator.join(['"image"', "x1", "y1", "x2", "y2", '"label"'])]
+    lines += [separator.join([f'"{i}"', *map(str, box), f'"{name}, big"']) for i, name, *box in ROWS]
+    read = read_csv(table(tmp_path, lines), TRAIN, Reading(strict=True))
+    named = {image: [(f"{name}, big", box) for name, box in boxes] for image, boxes in BOXES.items()}
+    assert seen(read) == named

@@ -19,7 +19,7 @@ def pair(
 
 def test_keys_are_paths_without_the_words_for_images_and_labels() -> None:
     root = Path("/data/images")
-    assert key_of(root / "Train" / "JPEGImages" / "A.b.PNG", root) == ("train", "a.b")
+    assert key_of(root / "Train" / "JPEGImages" / "A.b.PNG", root) == ("Train", "A.b")
     assert key_of(Path("labels/train/a.b.txt")) == key_of(Path("images/train/a.b.jpg")) == ("train", "a.b")
     assert key_of(Path("val/labelTxt-v1.5/a.txt")) == ("val", "a")
 
@@ -35,6 +35,7 @@ PAIRS: Mapping[str, tuple[Sequence[str], Sequence[str], dict[str, str], Sequence
     "what is taken is not given again": (["a/1", "b/1"], ["a/1"], {"a/1": "a/1"}, []),
     "taken by a longer end": (["x/a/1", "x/b/1"], ["a/1"], {"x/a/1": "a/1"}, []),
     "equal keys of two": (["1"], ["labels/1", "annfiles/1"], {}, ["1"]),
+    "capitals": (["A/1", "a/1", "B/2"], ["A/1", "a/1", "b/2"], {"A/1": "A/1", "a/1": "a/1", "B/2": "b/2"}, []),
     "nothing": (["1"], ["2"], {}, []),
 }
 

@@ -145,13 +145,13 @@ def test_what_cannot_be_used_is_named_and_its_image_left_out(tmp_path: Path) -> 
     assert list(seen(read)) == ["a"]
     told = [str(problem) for problem in read.problems]
     assert told == [
-        f"{tmp_path / 'c.xml'}: line 1 is not XML: unclosed token; image skipped",
         f"{tmp_path / 'b.xml'}: line 4, object 2: <object> lacks <bndbox>; box skipped",
         f"{tmp_path / 'b.png'}: 1 of its 2 objects cannot be read and would be background; image skipped",
+        f"{tmp_path / 'c.xml'}: line 1 is not XML: unclosed token; image skipped",
         f"{tmp_path / 'e.xml'}: no image 'e' in {tmp_path}; image skipped",
         f"{tmp_path}: images without a record that can be read: 2, such as '{tmp_path / 'c.png'}'; left out",
     ]
-    with pytest.raises(DataError, match="is not XML"):
+    with pytest.raises(DataError, match="object 2: <object> lacks <bndbox>"):
         read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
 
 
@@ -174,3 +174,73 @@ def test_other_xml_is_no_record(tmp_path: Path) -> None:
     (tmp_path / "a.png.aux.xml").write_text("<PAMDataset></PAMDataset>")
     (tmp_path / "cvat.xml").write_text("<annotations><version>1.1</version></annotations>")
     assert not is_voc(tmp_path)
+
+
+def in_folders(root: Path, place: str = "JPEGImages") -> None:
+    """Records A/1 and B/1, of the boxes of a and b, with images of these paths."""
+    for folder, name in (("A", "a"), ("B", "b")):
+        (image,) = images(root / place / folder, [name])
+        records(root / "Annotations" / folder, [name])
+        image.rename(image.with_stem("1"))
+        record = root / "Annotations" / folder / f"{name}.xml"
+        record.write_text(record.read_text().replace(f"{name}.png", "1.png"))
+        record.rename(record.with_stem("1"))
+
+
+def placed(root: Path, split: SplitName = TRAIN) -> dict[str, int]:
+    """Number of boxes by the folder of their image."""
+    return {one.image.parent.name: len(one) for one in read_voc_folder(root, split, Reading()).annotations}
+
+
+@pytest.mark.parametrize("lines", ["A/1\nB/1\n", "A\\1\nB\\1\n", "/x/JPEGImages/A/1.png\nB/1.xml\n"])
+def test_lists_may_have_folders(tmp_path: Path, lines: str) -> None:
+    in_folders(tmp_path)
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text(lines)
+    assert placed(tmp_path) == {"A": 2, "B": 1}
+    (lists / "val.txt").write_text(lines.splitlines()[0])
+    assert placed(tmp_path, VAL) == {"A": 2}
+
+
+def test_a_list_that_does_not_say_the_folder_is_not_guessed(tmp_path: Path) -> None:
+    in_folders(tmp_path)
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("1\n")
+    read = read_voc_folder(tmp_path, TRAIN, Reading())
+    assert not read.annotations and read.problems[0].path == tmp_path / "Annotations" / "1.xml"
+    assert "files in none of the splits (train): 2, such as" in read.problems[-1].what
+
+
+def test_an_image_is_not_given_to_the_record_of_a_missing_one(tmp_path: Path) -> None:
+    in_folders(tmp_path)
+    (tmp_path / "JPEGImages" / "A" / "1.png").unlink()
+    assert placed(tmp_path) == {"B": 1}
+    (problem,) = read_voc_folder(tmp_path, TRAIN, Reading()).problems
+    assert problem.kind is ProblemKind.MISSING_IMAGE and problem.path == tmp_path / "Annotations" / "A" / "1.xml"
+
+
+def test_the_record_of_the_name_of_an_image_precedes_another_that_names_it(tmp_path: Path) -> None:
+    images(tmp_path, ["b"])
+    records(tmp_path, ["a", "b"])
+    (tmp_path / "a.xml").write_text((tmp_path / "a.xml").read_text().replace("a.png", "b.png"))
+    read = read_voc_folder(tmp_path, TRAIN, Reading())
+    assert seen(read) == {"b": BOXES["b"]} and [one.kind for one in read.problems] == [ProblemKind.DUPLICATE_IMAGE]
+
+
+def test_a_folder_with_the_name_of_a_split_hides_no_others(tmp_path: Path) -> None:
+    for folder, name in (("test", "a"), ("berlin", "b")):
+        images(tmp_path / folder, [name])
+        records(tmp_path / folder, [name])
+    assert voc_splits(tmp_path) == ()
+    read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    assert read.problems == () and seen(read) == {"b": BOXES["b"], "a": BOXES["a"]}
+
+
+def test_folders_may_be_links(tmp_path: Path) -> None:
+    images(tmp_path / "set" / "JPEGImages")
+    records(tmp_path / "disk")
+    (tmp_path / "set" / "Annotations").symlink_to(tmp_path / "disk")
+    assert is_voc(tmp_path / "set")
+    assert seen(read_voc_folder(tmp_path / "set", TRAIN, Reading(strict=True))) == BOXES

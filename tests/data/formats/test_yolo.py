@@ -258,3 +258,18 @@ def test_folders_may_be_links(tmp_path: Path) -> None:
         (root / name).rename(tmp_path / f"disk-{name}")
         (root / name).symlink_to(tmp_path / f"disk-{name}")
     assert is_yolo(root) and seen(read_yolo(root, TRAIN, Reading(strict=True))) == BOXES
+
+
+def test_a_folder_with_the_name_of_a_split_hides_no_others(tmp_path: Path) -> None:
+    for folder, name in (("test", "a"), ("berlin", "b")):
+        images(tmp_path / "images" / folder, [name])
+        yolo_labels(tmp_path / "labels" / folder, [name])
+    (tmp_path / "classes.txt").write_text("car\nship\n")
+    assert yolo_splits(tmp_path) == () and seen(read_yolo(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+    images(tmp_path / "images" / "train", ["c"])
+    yolo_labels(tmp_path / "labels" / "train", [])
+    (tmp_path / "labels" / "train" / "c.txt").write_text("")
+    assert yolo_splits(tmp_path) == (TRAIN, SplitName.TEST)
+    read = read_yolo(tmp_path, SplitName.TEST, Reading(strict=True))
+    left = f"files in none of the splits (train, test): 1, such as '{tmp_path / 'images' / 'berlin' / 'b.png'}'"
+    assert seen(read) == {"a": BOXES["a"]} and left in str(read.problems[0])

@@ -27,5 +27,5 @@ def test_the_images_of_a_split_are_found_and_test_may_be_missing(tmp_path: Path)
     content = {"train": "images/train", "test": "images/test"}
     assert names_images(content) and not names_images({"names": ["car"]})
     assert images_of_yaml(content, tmp_path / "data.yaml") == {TRAIN: found}
-    with pytest.raises(DataError, match=r"names images that do not exist \(val: images/val, test: images/test\); correct"):
-        images_of_yaml({**content, "val": "images/val"}, tmp_path / "data.yaml")
+    with pytest.raises(DataError, match=r"names images that do not exist \(val: images/val, test: "):
+        images_of_yaml(content | {"val": "images/val"}, tmp_path / "data.yaml")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lcageo.data.formats.walking import files_below
+from lcageo.data.walking import files_below
 
 
 def write(path: Path) -> Path:

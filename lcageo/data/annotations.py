@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -236,6 +237,15 @@ def clip_to_image(box: Box, width: int, height: int) -> tuple[Box | None, tuple[
     if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > OUTSIDE_TOLERANCE_PX:
         return clipped, (ProblemKind.BOX_OUTSIDE, f"{shown} extends beyond the {width} x {height} image; clipped")
     return clipped, None
+
+
+def turned_bounds(box: Box, angle: float) -> Box:
+    """The bounds of a box that is turned around its centre by an angle, radians, in either direction."""
+    x1, y1, x2, y2 = box
+    across = (abs((x2 - x1) * math.cos(angle)) + abs((y2 - y1) * math.sin(angle))) / 2
+    down = (abs((x2 - x1) * math.sin(angle)) + abs((y2 - y1) * math.cos(angle))) / 2
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    return x - across, y - down, x + across, y + down
 
 
 def refuse(problems: Sequence[Problem]) -> None:

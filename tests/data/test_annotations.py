@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely import affinity, geometry
 from support.makers import annotation, labelled_set
 
-from lcageo.data.annotations import ObjectList, Problem, ProblemKind, clip_to_image, refuse
+from lcageo.data.annotations import ObjectList, Problem, ProblemKind, clip_to_image, refuse, turned_bounds
 from lcageo.errors import DataError
 
 EDGES = st.floats(-100, 200)
@@ -81,3 +83,9 @@ def test_refusing_names_the_first_problem_and_counts_the_others() -> None:
     problem = Problem(ProblemKind.EMPTY_BOX, Path("a.xml"), "line 4, object 1", "box is empty")
     with pytest.raises(DataError, match=r"a\.xml: line 4, object 1: box is empty \(and 1 more problems\); .*--strict"):
         refuse([problem, problem])
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 30, -45, 400])
+def test_turned_boxes_have_the_bounds_that_shapely_gives(degrees: float) -> None:
+    expected = affinity.rotate(geometry.box(50, 45, 150, 55), degrees, "centroid").bounds
+    assert turned_bounds((50, 45, 150, 55), math.radians(degrees)) == pytest.approx(expected)

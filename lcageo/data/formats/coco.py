@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +18,19 @@ from lcageo.data.annotations import (
     Problem,
     ProblemKind,
     refuse,
+    turned_bounds,
 )
 from lcageo.data.formats.coco_fields import (
     Id,
     Record,
     box_of,
     gsd_m_of,
+    is_ignored,
     known_id,
     members,
     plain_id,
     record_id,
+    rotation_of,
     short,
     side_of,
     text_of,
@@ -254,6 +258,7 @@ class _Reader:
         try:
             category = known_id(self._id(record, "category_id"), self._labels)
             box = self._box(record)
+            difficult = is_ignored(record)
         except DataError:
             entry.objects.skip_unread()
             raise
@@ -265,7 +270,7 @@ class _Reader:
         if label not in entry.labelled:
             name = self.classes[label]
             return ProblemKind.UNLABELLED_CLASS, f"{name!r} is not in the labelled_categories of its image; box skipped"
-        return entry.objects.add(box, label, difficult=record.get("iscrowd") in (1, True))
+        return entry.objects.add(box, label, difficult)
 
     def _box(self, record: Record) -> Box:
         """The record's box, else the bounds of its shape."""
@@ -274,6 +279,9 @@ class _Reader:
             if box is None:
                 return box_of(record)  # raises, or is empty
             self._saved["boxes from the bounds of polygons or masks"] += 1
+        elif (degrees := rotation_of(record)) and not record.get("segmentation"):  # else the box is that of the shape
+            box = turned_bounds(box, math.radians(degrees))
+            self._saved["boxes from the bounds of turned boxes"] += 1
         return box
 
     def _add_fault(self, kind: ProblemKind, table: str, position: int, record: Any, what: str) -> None:

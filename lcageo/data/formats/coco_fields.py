@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -54,6 +55,45 @@ def known_id(number: Id, known: Collection[Id]) -> Id:
     except (ValueError, OverflowError):
         return number
     return other if other in known else number
+
+
+def is_ignored(record: Record) -> bool:
+    """Whether an object is to be ignored: a crowd, or marked with `ignore`.
+
+    Raises:
+        DataError: if a mark is neither yes nor no.
+    """
+    is_crowd, is_marked = _is_set(record, "iscrowd"), _is_set(record, "ignore")
+    return is_crowd or is_marked
+
+
+def _is_set(record: Record, key: str) -> bool:
+    value = record.get(key)
+    text = value.strip().lower() if isinstance(value, str) else value
+    if text in (None, 0, "", "0", "0.0", "false"):
+        return False
+    if text in (1, "1", "1.0", "true"):
+        return True
+    raise DataError(f"{key} is {short(value)}, neither 0 nor 1")
+
+
+def rotation_of(record: Record) -> float:
+    """Degrees by which CVAT turned the box clockwise around its centre; 0 if it did not.
+
+    Raises:
+        DataError: if the rotation is no number.
+    """
+    attributes = record.get("attributes")
+    value = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if value is None:
+        return 0.0
+    try:
+        degrees = float(value)
+    except (TypeError, ValueError, OverflowError):
+        degrees = math.nan
+    if not math.isfinite(degrees):
+        raise DataError(f"rotation is {short(value)}, not a number of degrees")
+    return degrees
 
 
 def gsd_m_of(record: Record) -> float | None:

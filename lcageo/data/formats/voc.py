@@ -13,7 +13,7 @@ from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl, Locator
 
-from lcageo.data.annotations import MAX_SIDE_PX, Box
+from lcageo.data.annotations import MAX_SIDE_PX, Box, turned_bounds
 from lcageo.errors import DataError
 from lcageo.extras import require
 
@@ -29,6 +29,8 @@ class VocObject:
     box: Box
     """Continuous pixels; not yet checked against the image."""
     difficult: bool
+    turn: float = 0.0
+    """Angle by which the box is turned around its centre, radians."""
     shape: str = ""
     """What its box is the bounds of, if it has no box of its own: 'polygon' or 'robndbox'."""
 
@@ -127,7 +129,18 @@ def voc_object(node: Node) -> VocObject:
     else:
         bounds = node.child("bndbox")
         box = voc_box(*(bounds.number(tag) for tag in ("xmin", "ymin", "xmax", "ymax")))
-    return VocObject(node.text("name"), box, "difficult" in tags and node.number("difficult") != 0, shape)
+    difficult = "difficult" in tags and node.number("difficult") != 0
+    return VocObject(node.text("name"), box, difficult, 0.0 if shape else _turn(node), shape)
+
+
+def _turn(node: Node) -> float:
+    """The angle of a turned box, which CVAT writes as an attribute, in degrees; 0 if there is none."""
+    lists = [child for child in node.children if child.tag == "attributes"]
+    for one in (attribute for attributes in lists for attribute in attributes.children):
+        tags = {child.tag for child in one.children}
+        if tags >= {"name", "value"} and one.text("name") == "rotation":
+            return math.radians(one.number("value"))
+    return 0.0
 
 
 def _bounds(shape: Node) -> Box:
@@ -135,9 +148,7 @@ def _bounds(shape: Node) -> Box:
     tags = {child.tag for child in shape.children}
     if "cx" in tags:
         x, y, width, height, angle = (shape.number(tag) for tag in ("cx", "cy", "w", "h", "angle"))
-        across = (abs(width * math.cos(angle)) + abs(height * math.sin(angle))) / 2
-        down = (abs(width * math.sin(angle)) + abs(height * math.cos(angle))) / 2
-        return x - across, y - down, x + across, y + down
+        return turned_bounds((x - width / 2, y - height / 2, x + width / 2, y + height / 2), angle)
     points = [child for child in shape.children if child.tag == "pt"] or [shape]
     xs, ys = (
         [point.number(one.tag) for point in points for one in point.children if one.tag.startswith(axis)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcageo.data.annotations import Box, LabelledSet, ProblemKind, SplitName
+from lcageo.data.annotations import Box, LabelledSet, ProblemKind, SplitName, turned_bounds
 from lcageo.data.formats.image_files import ImageFinder, is_image
 from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
 from lcageo.data.formats.pairing import key_of, paired
@@ -148,7 +148,7 @@ def _add(builder: SetBuilder, file: Path, root: Node, image: Path, shift: float)
         except DataError as error:
             builder.unread(objects, ProblemKind.BROKEN_RECORD, file, where, str(error))
             continue
-        if one.shape:
+        if one.shape or one.turn:
             builder.saved["boxes from the bounds of polygons or turned boxes"] += 1
         builder.add_object(objects, one.name, _shifted(one, shift), file, where, one.difficult)
     builder.add(image, objects)
@@ -175,9 +175,11 @@ def _first_pixel(roots: Iterable[Node]) -> float:
 
 
 def _shifted(one: VocObject, shift: float) -> Box:
+    """The box, by a pixel smaller if the set counts from 0, or its bounds if it is turned."""
     if one.shape:
         return one.box
-    return one.box[0] + shift, one.box[1] + shift, one.box[2], one.box[3]
+    box = one.box[0] + shift, one.box[1] + shift, one.box[2], one.box[3]
+    return turned_bounds(box, one.turn) if one.turn else box
 
 
 def _images(

@@ -10,6 +10,7 @@ import pytest
 from conftest import DATA
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely import affinity, geometry
 from support.makers import write_coco, write_image
 
 from lcageo.data.annotations import REMARKS, ProblemKind
@@ -38,6 +39,29 @@ def test_boxes_become_corners_and_classes_follow_their_ids(tmp_path: Path) -> No
     assert first.difficult.tolist() == [True, False] and len(second) == 0
     assert first.image == tmp_path / "images" / "a.png" and (first.width, first.height) == (40, 30)
     assert first.labelled_classes == (0, 1)
+
+
+def test_boxes_that_cvat_turned_become_their_bounds(tmp_path: Path) -> None:
+    """CVAT's rectangles lie before they are turned, clockwise around their centres; a polygon is as it is drawn."""
+    turned = [
+        box(bbox=[5, 12, 20, 6], attributes={"occluded": False, "rotation": degrees}) for degrees in (90, 270.0, 30)
+    ]
+    polygon = box(attributes={"rotation": 30.0}, segmentation=[[1, 2, 4, 6, 1, 6]])
+    path = write_coco(tmp_path / "a.json", annotations=[*turned, polygon, box(attributes={"rotation": 0.0})])
+    read = read_coco(path, strict=True)
+    upright, again, slanted, *plain = read.annotations[0].boxes_xyxy.tolist()
+    assert upright == again == pytest.approx([12, 5, 18, 25])
+    turned_by_shapely = affinity.rotate(geometry.box(5, 12, 25, 18), 30, "centroid")
+    assert slanted == pytest.approx(turned_by_shapely.bounds, rel=1e-6)
+    assert plain == [[1, 2, 4, 6]] * 2
+    (remark,) = read.problems
+    assert remark.what == "boxes from the bounds of turned boxes: 3" and remark.kind in REMARKS
+
+
+def test_objects_to_be_ignored_are_marked_in_two_ways(tmp_path: Path) -> None:
+    marks = [{"iscrowd": "1"}, {"ignore": 1}, {"iscrowd": 0, "ignore": "0"}, {"iscrowd": 0, "ignore": True}]
+    path = write_coco(tmp_path / "a.json", annotations=[box(**mark) for mark in marks])
+    assert read_coco(path, strict=True).annotations[0].difficult.tolist() == [True, True, False, True]
 
 
 def test_images_are_in_images_or_beside_the_file_or_in_a_given_folder(tmp_path: Path) -> None:
@@ -70,6 +94,7 @@ BROKEN = [
     ({"annotations": [box(image_id=9)]}, "BROKEN_RECORD", "image_id 9 is not an image"),
     ({"annotations": [box(bbox=[1, 2, float("nan"), 4])]}, "BROKEN_RECORD", r"bbox is \[1, 2, nan, 4\]"),
     ({"annotations": [box(bbox=[1, 2, 3])]}, "BROKEN_RECORD", "not four numbers"),
+    ({"annotations": [box(ignore="perhaps")]}, "BROKEN_RECORD", "ignore is 'perhaps', neither 0 nor 1"),
     ({"annotations": [box(bbox=[1, 2, 10**400, 4])]}, "BROKEN_RECORD", "not four numbers"),
     ({"annotations": [box(bbox=[1, 2, -3, 4])]}, "EMPTY_BOX", "is empty or inverted; box skipped"),
     ({"annotations": [box(bbox=[30, 2, 30, 4])]}, "BOX_OUTSIDE", "extends beyond the 40 x 30 image; clipped"),

@@ -7,10 +7,12 @@ import pytest
 from lcageo.data.formats.coco_fields import (
     box_of,
     gsd_m_of,
+    is_ignored,
     known_id,
     members,
     plain_id,
     record_id,
+    rotation_of,
     short,
     side_of,
     text_of,
@@ -55,3 +57,22 @@ def test_sizes_resolutions_texts_and_groups() -> None:
     categories = [{"name": "vessels"}, {"name": "ship", "supercategory": "vessels"}, None]
     assert members("vessels", categories) == ["'ship'"] and members("ship", categories) == []
     assert len(short("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_objects_are_ignored_where_a_mark_says_so_also_as_text(key: str) -> None:
+    marks = {True: [1, True, 1.0, "1", " True "], False: [0, False, None, "0", "", "false"]}
+    for expected, values in marks.items():
+        assert [is_ignored({key: value}) for value in values] == [expected] * len(values)
+    assert not is_ignored({})
+    for value in (2, "maybe", [], {}, float("nan")):
+        with pytest.raises(DataError, match=f"{key} is .*, neither 0 nor 1"):
+            is_ignored({"iscrowd": 1, key: value})
+
+
+def test_rotations_are_numbers_of_degrees() -> None:
+    attributes = [None, "x", {}, {"rotation": None}, {"rotation": 0.0}, {"rotation": "30.5"}]
+    assert [rotation_of({"attributes": one}) for one in attributes] == [0, 0, 0, 0, 0, 30.5]
+    for value in ("left", [], float("nan"), 10**400):
+        with pytest.raises(DataError, match=r"rotation is .*, not a number of degrees"):
+            rotation_of({"attributes": {"rotation": value}})

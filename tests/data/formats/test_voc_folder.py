@@ -244,3 +244,15 @@ def test_folders_may_be_links(tmp_path: Path) -> None:
     (tmp_path / "set" / "Annotations").symlink_to(tmp_path / "disk")
     assert is_voc(tmp_path / "set")
     assert seen(read_voc_folder(tmp_path / "set", TRAIN, Reading(strict=True))) == BOXES
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_boxes_that_cvat_turned_become_their_bounds(tmp_path: Path, first: int) -> None:
+    """A quarter turn around (15, 15); a box that begins at 0 shows whether the set counts from 0."""
+    images(tmp_path, ["a"])
+    turn = "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
+    boxes = [("ship", (5 + first, 12 + first, 25, 18), turn), ("car", (first, first, 9, 9), "")]
+    (tmp_path / "a.xml").write_text(voc_xml(*(voc_object(*one) for one in boxes)))
+    read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    assert seen(read) == {"a": [("ship", (12, 5, 18, 25)), ("car", (0, 0, 9, 9))]}
+    assert read.problems[0].what == "boxes from the bounds of polygons or turned boxes: 1"

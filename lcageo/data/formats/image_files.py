@@ -71,7 +71,7 @@ class ImageFinder:
     def missing(self, name: str) -> str:
         """Why `find` has no file for a name."""
         if (file := self.refused.get(name)) is not None:
-            return f"no file {name!r}, and '{file}' may be that of another record"
+            return f"no file {name!r}; '{file}' may be meant, but another record fits it, too"
         return f"no file {name!r} in {' or '.join(map(str, self.folders))}"
 
     def all(self) -> dict[Path, Path]:

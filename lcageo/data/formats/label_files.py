@@ -69,7 +69,9 @@ def match_labels(
     used = {*found.values(), *(text for candidates in unclear.values() for text in candidates)}
     images, texts = ({file: folded(key) for file, key in keys.items()} for keys in (images, texts))
     keys, stems = set(images.values()), {key[-1] for key in images.values()}
-    left = [text for text, key in texts.items() if text not in used and key not in keys and _reads(text, is_label)]
+    places = {text.parent for text in used}
+    others = [text for text, key in texts.items() if text not in used and key not in keys]
+    left = [text for text in others if _reads(text, is_label, text.parent in places)]
     alone = [text for text in left if texts[text][-1] not in stems]
     return LabelFiles(found, unclear, alone, [text for text in left if texts[text][-1] in stems])
 
@@ -84,13 +86,13 @@ def _preferred(texts: Mapping[Path, Key]) -> dict[Path, Key]:
     return {text: key for key, ranked in ranks.items() for rank, text in ranked if rank == min(ranked)[0]}
 
 
-def _reads(text: Path, is_label: Callable[[tuple[str, ...]], bool]) -> bool:
-    """Whether a text is empty, as labels of images without objects are, or begins with a label."""
+def _reads(text: Path, is_label: Callable[[tuple[str, ...]], bool], if_empty: bool) -> bool:
+    """Whether a text begins with a label; `if_empty` if it says nothing, as labels of images without objects."""
     try:
         lines = [line for line in read_lines(text) if not _is_head(line.words)]
     except DataError:
         return False
-    return not lines or is_label(lines[0].words)
+    return is_label(lines[0].words) if lines else if_empty
 
 
 def _is_head(words: Sequence[str]) -> bool:

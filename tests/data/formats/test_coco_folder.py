@@ -203,4 +203,4 @@ def test_an_image_is_not_given_to_the_record_of_a_missing_one(tmp_path: Path) ->
     assert seen(read) == {"1": BOXES["b"]}
     (missing,) = read.problems
     assert missing.kind is ProblemKind.MISSING_IMAGE and missing.where == "line 1, images[0] (id 'a')"
-    assert f"no file 'a/1.png', and '{image.with_stem('1')}' may be that of another record" in missing.what
+    assert f"no file 'a/1.png'; '{image.with_stem('1')}' may be meant, but another record fits it" in missing.what

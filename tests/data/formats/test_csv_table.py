@@ -121,7 +121,7 @@ def test_an_image_is_not_given_to_two_names_that_it_fits(tmp_path: Path) -> None
     path = table(tmp_path, [STYLES["DeepForest"][0], "A/a.png,2,3,12,9,ship", "B/a.png,1,2,9,9,ship", "b.png,,,,,"])
     read = read_csv(path, TRAIN, Reading())
     assert seen(read) == {"b": []}
-    told = [f"{path}: line {line}: no file '{name}/a.png', and " for line, name in ((2, "A"), (3, "B"))]
+    told = [f"{path}: line {line}: no file '{name}/a.png'; " for line, name in ((2, "A"), (3, "B"))]
     assert [str(problem).startswith(start) for problem, start in zip(read.problems, told, strict=True)] == [True] * 2
 
 

@@ -56,7 +56,7 @@ def test_a_file_is_not_given_to_two_names(tmp_path: Path, names: Sequence[str], 
         expected = {name: tmp_path / file for name, file in found.items()}
         assert {name: file.resolve() for name, file in finder.find(order).items()} == expected
         for name in set(names) - found.keys():
-            assert finder.missing(name) == f"no file {name!r}, and '{image}' may be that of another record"
+            assert finder.missing(name) == f"no file {name!r}; '{image}' may be meant, but another record fits it, too"
     assert not ImageFinder([tmp_path]).find(["x/1.png"], [image])
 
 

@@ -44,7 +44,8 @@ def test_labels_without_an_image_are_told_from_those_of_another_folder_and_from_
     write(tmp_path, texts)
     (tmp_path / texts[3]).write_text("")
     write(tmp_path, ["notes.txt"], "bought in May\n")
-    found = matched(tmp_path, ["images/a/1.jpg"], [*texts, "notes.txt"])
+    write(tmp_path, ["log.txt"], "")
+    found = matched(tmp_path, ["images/a/1.jpg"], [*texts, "notes.txt", "log.txt"])
     assert found.of_image == {tmp_path / "images/a/1.jpg": tmp_path / texts[0]}
     assert found.alone == [tmp_path / texts[2], tmp_path / texts[3]] and found.unused == [tmp_path / texts[1]]
 

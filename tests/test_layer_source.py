@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import geopandas
@@ -9,10 +10,11 @@ import pytest
 import shapely
 from support.servers import served
 
-from lcageo.errors import DataError
+from lcageo.errors import DataError, UsageError
 from lcageo.layer_source import LayerSource
 from lcageo.remote import is_remote, public
 from lcageo.vector.area import Area
+from lcageo.vector.polygons import read_polygons
 from lcageo.vector.read import open_layer
 from lcageo.vector.target import layer_files
 
@@ -51,8 +53,60 @@ def test_a_file_may_itself_have_such_a_name(tmp_path: Path) -> None:
     assert len(open_layer(path, "").read()) == 2
 
 
-def test_what_qgis_appends_behind_the_name_is_left_out() -> None:
-    assert LayerSource.of(Path("a.gpkg|layername=cars|geometrytype=Polygon")).layer == "cars"
+@pytest.mark.parametrize(
+    ("source", "layer", "subset"),
+    [
+        ("a.gpkg|layername=cars|geometrytype=Polygon", "cars", None),
+        ("a.gpkg|layername=cars|subset=\"a\" = '|layername='", "cars", "\"a\" = '|layername='"),
+        ("a.gpkg|layername=cars|subset=a > 1|geometrytype=Polygon|uniqueGeometryType=yes", "cars", "a > 1"),
+        ("a.gpkg|geometrytype=Polygon|layername=cars|subset=a > 1\nAND a < 3", "cars", "a > 1\nAND a < 3"),
+        ("a.gpkg|subset=a > 1", None, "a > 1"),
+        ("a.gpkg|option:LIST_ALL_TABLES=YES|layername=cars|subset=", "cars", None),
+    ],
+)
+def test_a_source_is_read_as_qgis_writes_it(source: str, layer: str | None, subset: str | None) -> None:
+    found = LayerSource.of(Path(source))
+    assert (str(found.path), found.layer, found.subset) == ("a.gpkg", layer, subset)
+
+
+def test_what_is_not_understood_of_a_source_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'a.gpkg\|layerid=1': name the layer, with '\|layername=NAME'"):
+        LayerSource.of(Path("a.gpkg|layerid=1"))
+    with pytest.raises(UsageError, match="the filter of 'a.gpkg' is a query, not a condition .* save the selection"):
+        LayerSource.of(Path("a.gpkg|layername=cars|subset=SELECT * FROM cars"))
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "shp", "geojson", "fgb", "csv"])
+def test_a_filter_applies_wherever_the_layer_is_read(tmp_path: Path, suffix: str) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["car", "tree"]}, geometry=BOXES, crs=4326)
+    if suffix == "csv":
+        frame.assign(WKT=frame.geometry.to_wkt()).drop(columns="geometry").to_csv(tmp_path / "a.csv", index=False)
+    else:
+        frame.to_file(tmp_path / f"a.{suffix}")
+    source = Path(f"{tmp_path}/a.{suffix}|layername=a|subset=\"class\" = 'tree'")
+    layer, _ = open_layer(source, "").as_objects()
+    assert layer.read()["class"].tolist() == ["tree"]
+    assert [shape.equals(BOXES[1]) for shape in read_polygons(source, "--labels").shapes] == [True]
+    assert Area.read(source).shape.equals(BOXES[1])
+    with pytest.raises(DataError, match="kind"):
+        open_layer(Path(f"{tmp_path}/a.{suffix}|layername=a|subset=kind = 1"), "").read()
+
+
+def test_an_archive_is_named_by_its_absolute_path_or_its_relative_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pathlib makes one slash of the two in /vsizip//home/a.zip."""
+    geopandas.GeoDataFrame(geometry=BOXES, crs=4326).to_file(tmp_path / "a.geojson")
+    (tmp_path / "sub").mkdir()
+    with zipfile.ZipFile(tmp_path / "sub" / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.geojson", "inside/a.geojson")
+    monkeypatch.chdir(tmp_path)
+    for name in (f"/vsizip/{tmp_path}/sub/a.zip", "/vsizip/sub/a.zip", f"/vsizip/{{{tmp_path}/sub/a.zip}}"):
+        assert len(open_layer(Path(f"{name}/inside/a.geojson"), "").read()) == 2, name
+    with served(tmp_path) as server:
+        assert len(open_layer(Path(f"/vsizip//vsicurl/{server.url('sub/a.zip')}/inside/a.geojson"), "").read()) == 2
+    with pytest.raises(DataError, match="is not a vector layer that can be opened"):
+        open_layer(Path("/vsizip/none.zip/a.geojson"), "")
 
 
 def test_layers_are_read_from_servers(tmp_path: Path) -> None:

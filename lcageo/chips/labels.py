@@ -15,8 +15,9 @@ from lcageo.chips.review import corrected
 from lcageo.errors import DataError
 from lcageo.inference.review_form import VERDICT
 from lcageo.vector.columns import CLASS_COLUMNS
-from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
+from lcageo.vector.polygons import PolygonLayer, read_polygons
 from lcageo.vector.read import open_layer
+from lcageo.vector.values import class_texts
 
 FloatArray = NDArray[np.float64]
 Move = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -87,7 +88,7 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
     warnings = list(layer.warnings)
     if class_name is not None:
         return Labels(layer, layer.crs, (class_name,), np.zeros(len(layer), np.int64), tuple(warnings))
-    column = layer.column(CLASS_COLUMNS if class_field is None else (class_field.lower(),))
+    column = layer.column(CLASS_COLUMNS if class_field is None else (class_field,))
     if column is None:
         wanted = f"attribute '{class_field}'" if class_field else f"attribute {', '.join(CLASS_COLUMNS)}"
         existing = ", ".join(str(name) for name in layer.frame.columns if name != layer.frame.geometry.name) or "none"
@@ -97,7 +98,7 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
         )
     if class_field is None and column.lower() != CLASS_COLUMNS[0]:
         warnings.append(f"classes of '{path}' are read from its attribute '{column}' (--class-field chooses another)")
-    names = np.array([class_text(value) for value in layer.frame[column]], object)
+    names = class_texts(layer.frame[column])
     missing = np.flatnonzero(names == "")
     if len(missing):
         raise DataError(

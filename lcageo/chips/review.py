@@ -19,8 +19,9 @@ from lcageo.errors import DataError
 from lcageo.inference.review_form import NEW_CLASS, OBJECT, VERDICT, Verdict
 from lcageo.plural import plural
 from lcageo.vector.columns import layer_scores
-from lcageo.vector.polygons import PolygonLayer, class_text, read_polygons
+from lcageo.vector.polygons import PolygonLayer, read_polygons
 from lcageo.vector.record import RunRecord
+from lcageo.vector.values import class_texts
 
 SAME_IOU = 0.9
 """Minimum IoU of one object in both layers: they are equal but for the rounding of their formats and CRSs."""
@@ -37,6 +38,8 @@ class _Answers:
     """Classes that the model gave them; empty for what was drawn by hand."""
     new: tuple[str, ...]
     """Classes that they get."""
+    scores: NDArray[np.float64]
+    """(N,) NaN for what was drawn by hand."""
 
 
 def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLayer:
@@ -61,10 +64,11 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
         layer = layer.reprojected(found.crs)
     answers, undecided = _answers(layer)
     frame = found.frame[_is_found(found.frame, record)]
-    names = [class_text(value) for value in frame["class"]]
+    names = class_texts(frame["class"]).tolist()
     shapes = frame.geometry.to_numpy()
     kept, added = np.ones(len(frame), np.bool_), []
-    for number, match in enumerate(_matches(answers, shapes, names).tolist()):
+    matches = _matches(answers, shapes, names)
+    for number, match in enumerate(matches.tolist()):
         verdict, name = answers.verdicts[number], answers.new[number]
         if match < 0 and verdict is not Verdict.WRONG:
             added.append(number)
@@ -74,6 +78,15 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     classes = [name for name, is_kept in zip(names, kept, strict=True) if is_kept] + [answers.new[one] for one in added]
     geometry = np.concatenate([shapes[kept], answers.shapes[added]])
     warnings = [*found.warnings, *layer.warnings]
+    least = record.least_scores()
+    is_found = layer_scores(answers.scores) >= np.array([least.get(name, 0.0) for name in answers.old], np.float64)
+    strange = int((is_found & (matches < 0)).sum())
+    if strange:
+        warnings.append(
+            f"--review '{review}': {strange:,} of {plural(len(matches), 'verdict')} are about objects that "
+            f"'{found.path}' does not have; if that is another run's layer, name the review's own: what is right was "
+            "added, and may be there twice"
+        )
     if undecided:
         warnings.append(
             f"--review '{review}': {plural(undecided, 'object')} without a verdict, left as the model found it"
@@ -111,11 +124,15 @@ def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
         if not new[-1] and verdicts[-1] is not Verdict.WRONG:
             raise DataError(f"{where} is '{verdict}' but has no class; choose {NEW_CLASS}")
     shapes = np.array(judged.geometry.to_numpy(), object)
-    return _Answers(shapes, tuple(verdicts), tuple(_texts(judged, "class")), tuple(new)), int((~given).sum())
+    scores = (
+        judged["score"].to_numpy(np.float64, na_value=np.nan) if "score" in judged else np.full(len(judged), np.nan)
+    )
+    answers = _Answers(shapes, tuple(verdicts), tuple(_texts(judged, "class")), tuple(new), scores)
+    return answers, int((~given).sum())
 
 
 def _texts(frame: geopandas.GeoDataFrame, column: str) -> list[str]:
-    return [class_text(value) for value in frame[column]] if column in frame else [""] * len(frame)
+    return class_texts(frame[column]).tolist() if column in frame else [""] * len(frame)
 
 
 def _matches(answers: _Answers, shapes: NDArray[np.object_], names: list[str]) -> NDArray[np.int64]:

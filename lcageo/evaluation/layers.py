@@ -8,7 +8,6 @@ from math import nan
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
@@ -21,11 +20,12 @@ from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.transform import accuracy_warnings
 from lcageo.vector.columns import CLASS_COLUMNS, first_column
-from lcageo.vector.polygons import Geometries, PolygonLayer, class_text, polygons_of, valid_polygons
+from lcageo.vector.polygons import Geometries, PolygonLayer, polygons_of, valid_polygons
 from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget, layer_files
+from lcageo.vector.values import class_texts
 from lcageo.vector.write import write_layer
 from lcageo.version import __version__
 
@@ -248,7 +248,7 @@ def _classes(
         if column is None and len(layer):
             missing = f"{', '.join(CLASS_COLUMNS[:-1])} or {CLASS_COLUMNS[-1]}"
             notes.append(f"'{layer.path}' has no column {missing}; objects are matched regardless of class")
-        names.append([] if column is None else [class_text(value) or NO_CLASS for value in layer.frame[column]])
+        names.append([] if column is None else [name or NO_CLASS for name in class_texts(layer.frame[column])])
     known = set(names[0]) | set(names[1])
     notes += [f"class map: no object has the class '{name}'" for name in class_map.targets if name not in known]
     if any(len(own) < len(layer) for own, layer in zip(names, (found, truth), strict=True)):
@@ -284,13 +284,10 @@ def _scores(found: PolygonLayer) -> Floats | None:
     column = found.column(("score",))
     if column is None:
         return None if len(found) else np.zeros(0)
-    scores = pd.to_numeric(found.frame[column], errors="coerce")
+    scores = found.frame[column]
     if scores.isna().any():
         first = scores.index[scores.isna()][0]
-        raise DataError(
-            f"--layer '{found.path}': feature {first + 1} has the score {found.frame[column][first]!r}, not a number; "
-            "fix it, or remove the column"
-        )
+        raise DataError(f"--layer '{found.path}': feature {first + 1} has no score; fill it in, or remove the column")
     return np.asarray(scores, np.float64)
 
 

@@ -111,6 +111,6 @@ COLUMNS = (
 
 
 def first_column(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """The column with the first of some names (in small letters) that exists, ignoring case."""
+    """The column with the first of some names that exists: with exactly this name, else ignoring case."""
     own = {name.lower(): name for name in reversed(columns)}
-    return next((own[name.lower()] for name in names if name.lower() in own), None)
+    return next((name if name in columns else own[name.lower()] for name in names if name.lower() in own), None)

@@ -9,7 +9,6 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import pandas as pd
 import pyproj
 import shapely
 from numpy.typing import NDArray
@@ -143,13 +142,6 @@ def polygons_of(
         frame = frame.set_crs(None, allow_override=True)
         warnings.append(f"{option} '{path}': its coordinates are not longitudes and latitudes; its CRS is ignored")
     return PolygonLayer(path, frame[usable], tuple(warnings))
-
-
-def class_text(value: Any) -> str:
-    """A class as text, empty if missing; integers that missing values turned into floats become integers again."""
-    if pd.isna(value):
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value).strip()
 
 
 def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:

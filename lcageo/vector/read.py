@@ -9,21 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pyogrio
 import pyproj
 import shapely
+from numpy.typing import NDArray
 
 from lcageo.errors import DataError
-from lcageo.geodesy import WGS84
 from lcageo.layer_source import LAYER_MARK, LayerSource
 from lcageo.plain_path import plain_path
 from lcageo.remote import public
 from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
 from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
+from lcageo.vector.geoparquet import SUFFIXES, about_geometry, crs_of, shapes_of
 from lcageo.vector.record import RunRecord
+from lcageo.vector.values import class_texts, score_numbers
+
+FloatArray = NDArray[np.float64]
 
 PER_CENT = 100.0
 PART = 50_000
@@ -39,6 +44,8 @@ _HEAD = 1 << 20
 """Bytes of a GeoJSON file that are searched for foreign members: GDAL writes them first."""
 _NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in COLUMNS if column.is_number}
 """Types that allow missing values, for files with text only."""
+_MEASURES = _NUMBERS.keys() - {"id", "score"}
+"""Columns that hold numbers wherever they are used; of another program, they may be text with a meaning of its own."""
 _NULLABLE = {
     pyarrow.int16(): pd.Int16Dtype(),
     pyarrow.int32(): pd.Int32Dtype(),
@@ -59,25 +66,27 @@ class LayerFile:
     record: RunRecord
     """Record of the run; empty for a layer that lcageo did not write."""
     taken_for: Mapping[str, str] = field(default_factory=dict)
-    """Columns that a column of the file is repeated as: `class`, `score`; see `as_objects`."""
+    """The columns of the file that become `class` and `score`, by these names; see `as_objects`."""
     score_unit: float = 1.0
     """What a score of 1 is in the file."""
+    subset: str | None = None
+    """Condition in SQL that the features meet; None: all of the file's."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the file's attributes."""
         if self.layer is None:
-            about = pyarrow.parquet.read_metadata(self.path.absolute())
-            geometry = json.loads(about.metadata[b"geo"])["primary_column"]
-            return tuple(name for name in about.schema.to_arrow_schema().names if name != geometry)
+            geometry, _, _ = about_geometry(self.path, f"'{self.path}'")
+            names = pyarrow.parquet.read_schema(self.path.absolute()).names
+            return tuple(name for name in names if name != geometry)
         with plain_path(self.path) as path:
             return tuple(map(str, pyogrio.read_info(path, layer=self.layer)["fields"]))
 
     def as_objects(self, class_field: str | None = None) -> tuple[LayerFile, tuple[str, ...]]:
-        """The layer with its classes in `class` and its scores, 0 to 1, in `score`, and messages about that.
+        """The layer with its classes, as text, in `class` and its scores, 0 to 1, in `score`, and messages about that.
 
         Args:
-            class_field: attribute of the classes, ignoring case; None: the first of CLASS_COLUMNS that exists.
+            class_field: attribute of the classes; None: the first of CLASS_COLUMNS that exists.
 
         Raises:
             DataError: if there is no such attribute, or the scores cannot be read.
@@ -91,19 +100,25 @@ class LayerFile:
         scores = first_column(columns, SCORE_COLUMNS)
         taken_for: dict[str, str] = {}
         for own, name in ((classes, "class"), (scores, "score")):
-            if own is not None and own != name:
-                taken_for[own] = name
+            if own is None:
+                continue
+            taken_for[name] = own
+            if own != name:
                 what = "classes" if name == "class" else "scores"
                 how = " (--class-field chooses another)" if class_field is None and name == "class" else ""
                 notes.append(f"{what} of '{self.path}' are read from its column '{own}'{how}")
         layer = replace(self, taken_for=taken_for)
         if scores is None or self.record.model is not None:
             return layer, tuple(notes)
-        parts = (pd.to_numeric(part["score"], errors="coerce").max() for part in layer.parts(columns=[scores]))
-        highest = max((float(one) for one in parts if pd.notna(one)), default=0.0)
+        highest = max((float(part["score"].max()) for part in layer.parts(columns=[scores]) if len(part)), default=0.0)
         if 1 < highest <= PER_CENT:
             notes.append(f"scores of '{self.path}' go up to {highest:g}: they are taken for per cent")
             layer = replace(layer, score_unit=PER_CENT)
+        elif highest > PER_CENT:
+            notes.append(
+                f"scores of '{self.path}' go up to {highest:g}: they are neither from 0 to 1 nor per cent, so a "
+                "minimum score does not select among them; divide them first"
+            )
         return layer, tuple(notes)
 
     def parts(self, count: int = PART, columns: Sequence[str] | None = None) -> Iterator[geopandas.GeoDataFrame]:
@@ -117,24 +132,33 @@ class LayerFile:
             DataError: if they cannot be read.
         """
         try:
-            if self.layer is None:
-                with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
-                    geometry = json.loads(file.metadata.metadata[b"geo"])["primary_column"]
-                    wanted = None if columns is None else [*columns, geometry]
-                    for batch in file.iter_batches(count, columns=wanted):
-                        yield self._frame(batch, geometry)
-            else:
-                with (
-                    plain_path(self.path) as path,
-                    pyogrio.open_arrow(
-                        path, layer=self.layer, columns=columns, batch_size=count, use_pyarrow=True
-                    ) as opened,
-                ):
-                    about, rows = opened
-                    for batch in rows:
-                        yield self._frame(batch, about["geometry_name"] or "wkb_geometry")
+            yield from self._parquet_parts(count, columns) if self.layer is None else self._gdal_parts(count, columns)
         except READ_ERRORS as error:
             raise DataError(f"'{self.path}' cannot be read to its end ({error})") from error
+
+    def _parquet_parts(self, count: int, columns: Sequence[str] | None) -> Iterator[geopandas.GeoDataFrame]:
+        geometry, about, _ = about_geometry(self.path, f"'{self.path}'")
+        wanted, first = None if columns is None else [*columns, geometry], 0
+        with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
+            for batch in file.iter_batches(count, columns=wanted):
+                yield self._frame(batch, geometry, shapes_of(batch.column(geometry), about), first)
+                first += len(batch)
+
+    def _gdal_parts(self, count: int, columns: Sequence[str] | None) -> Iterator[geopandas.GeoDataFrame]:
+        how, first = {"layer": self.layer, "where": self.subset}, 0
+        with (
+            plain_path(self.path) as path,
+            pyogrio.open_arrow(path, columns=columns, batch_size=count, use_pyarrow=True, **how) as opened,
+        ):
+            about, rows = opened
+            geometry = about["geometry_name"] or "wkb_geometry"
+            for batch in rows:
+                try:
+                    shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
+                except (NotImplementedError, shapely.errors.GEOSException):
+                    shapes = _linear(path, first, len(batch), how, f"'{self.path}'")
+                yield self._frame(batch, geometry, shapes, first)
+                first += len(batch)
 
     def read(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
         """Reads all features; arguments and errors as in `parts`."""
@@ -143,20 +167,63 @@ class LayerFile:
             return geopandas.GeoDataFrame(geometry=[], crs=self.crs)
         return pd.concat(parts, ignore_index=True)
 
-    def _frame(self, batch: pyarrow.RecordBatch, geometry: str) -> geopandas.GeoDataFrame:
-        table = batch.to_pandas(types_mapper=_NULLABLE.get)
-        shapes = shapely.from_wkb(table.pop(geometry).to_numpy())
+    def _frame(self, batch: pyarrow.RecordBatch, geometry: str, shapes: Any, first: int) -> geopandas.GeoDataFrame:
+        """A batch of features, the first of which has this position in the file, as a frame."""
+        self._check_encoding(batch)
+        table = batch.drop_columns([geometry]).to_pandas(types_mapper=_NULLABLE.get)
         form = _vector_format(self.path)
-        if form is not None and form.text_only:
+        is_text = form is not None and form.text_only
+        if is_text:
             table = table.drop(columns=["WKT", *POSITIONS], errors="ignore")  # the geometry as text, and made of it
-        for own in self.taken_for.keys() & set(table.columns):
-            table = _taken_for(table, own, self.taken_for[own])
-        if form is not None and form.text_only:
-            for name in _NUMBERS.keys() & set(table.columns):
+        for name, own in self.taken_for.items():
+            if own in table:
+                table = _taken_for(table, own, name)
+        if is_text:
+            for name in _NUMBERS.keys() & set(table.columns) - self.taken_for.keys():
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
-        if self.score_unit != 1:
-            table["score"] = pd.to_numeric(table["score"], errors="coerce").astype("Float64") / self.score_unit
+        if "class" in table and "class" in self.taken_for:
+            table["class"] = pd.Series(class_texts(table["class"]), table.index, "str").replace("", None)
+        if "score" in table and "score" in self.taken_for:
+            table["score"] = self._scores(table["score"], first)
+        others = [name for name in _MEASURES & set(table.columns) if not pd.api.types.is_numeric_dtype(table[name])]
+        table = table.rename(columns={name: f"{name}_own" for name in others} | {"geometry": "geometry_own"})
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
+
+    def _scores(self, column: pd.Series, first: int) -> FloatArray:
+        """Scores from 0 to 1."""
+        scores, wrong = score_numbers(column)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"'{self.path}': feature {first + row + 1} has the score '{column.iloc[row]}', not a number; fix it, "
+                "or remove the column"
+            )
+        return scores / self.score_unit
+
+    def _check_encoding(self, batch: pyarrow.RecordBatch) -> None:
+        """Refuses text that is not UTF-8: GDAL passes on what no file of the layer names the encoding of."""
+        try:
+            batch.validate(full=True)
+        except pyarrow.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise
+            if self.path.suffix.lower() == ".shp":
+                remedy = f"name its encoding in '{self.path.with_suffix('.cpg')}', such as 1252 for that of Windows"
+            else:
+                remedy = "save it in UTF-8, for instance with 'iconv -f WINDOWS-1252 -t UTF-8 IN > OUT'"
+            raise DataError(f"'{self.path}' has text in an unknown encoding, not UTF-8; {remedy}") from error
+
+
+def _linear(path: str, first: int, count: int, how: Mapping[str, Any], name: str) -> Any:
+    """(N,) geometries of a layer with curves, as polygons and lines: GDAL makes them unless it writes Arrow."""
+    _, _, content, _ = pyogrio.raw.read(path, columns=[], skip_features=first, max_features=count, **how)
+    try:
+        return shapely.from_wkb(content)
+    except (NotImplementedError, shapely.errors.GEOSException) as error:
+        raise DataError(
+            f"{name} has geometries of a kind that cannot be read ({error}); make polygons of them, for instance with "
+            "'ogr2ogr -nlt MULTIPOLYGON OUT.gpkg IN'"
+        ) from error
 
 
 def _taken_for(table: pd.DataFrame, own: str, name: str) -> pd.DataFrame:
@@ -183,15 +250,16 @@ def open_layer(path: Path, option: str) -> LayerFile:
     form = _vector_format(path)
     try:
         if form is not None and form.driver == "Parquet":
-            if source.gdal_path is not None:
-                raise DataError(f"{name} is GeoParquet, which is only read from a disk; download it first")
-            return _open_parquet(path)
+            return _open_parquet(source, name)
         layer = geometry_layer(path, name, source.layer)
         with plain_path(path) as plain:
             info = pyogrio.read_info(plain, layer=layer)
         record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
-        crs = record.crs if form is not None and form.text_only else info["crs"]
-        return LayerFile(path, layer, None if crs is None else pyproj.CRS.from_user_input(crs), record)
+        crs = info["crs"]
+        if form is not None and form.text_only:
+            crs = record.crs or crs  # GDAL knows what a .prj beside it says
+        known = None if crs is None else pyproj.CRS.from_user_input(crs)
+        return LayerFile(path, layer, known, record, subset=source.subset)
     except (*READ_ERRORS, LookupError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 
@@ -219,16 +287,18 @@ def geometry_layer(path: Path, name: str, wanted: str | None = None) -> str:
 
 
 def _vector_format(path: Path) -> VectorFormat | None:
-    form = format_of(path)
+    form = format_of(path.with_suffix(SUFFIXES[0]) if path.suffix.lower() in SUFFIXES else path)
     return form if isinstance(form, VectorFormat) else None
 
 
-def _open_parquet(path: Path) -> LayerFile:
-    metadata = pyarrow.parquet.read_metadata(path.absolute()).metadata or {}
-    geo = json.loads(metadata[b"geo"])
-    about = geo["columns"][geo["primary_column"]].get("crs", WGS84)  # GeoParquet 1.1: a missing CRS means OGC:CRS84
-    crs = None if about is None else pyproj.CRS.from_user_input(about)
-    return LayerFile(path, None, crs, RunRecord.from_json(json.loads(metadata.get(b"lcageo", b"{}"))))
+def _open_parquet(source: LayerSource, name: str) -> LayerFile:
+    if source.gdal_path is not None:
+        raise DataError(f"{name} is GeoParquet, which is only read from a disk; download it first")
+    if source.subset is not None:
+        raise DataError(f"{name} is GeoParquet, which is read without a filter; save the selection as a layer first")
+    _, about, metadata = about_geometry(source.path, name)
+    record = RunRecord.from_json(json.loads(metadata.get(b"lcageo", b"{}")))
+    return LayerFile(source.path, None, crs_of(about), record)
 
 
 def _record_json(path: Path, metadata: dict[str, str]) -> Any:

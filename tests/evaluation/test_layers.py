@@ -339,6 +339,14 @@ def test_scores_that_are_not_numbers_are_named(pair: tuple[Path, Path], tmp_path
     found = layer(tmp_path / "f.gpkg", [square(0, 0), square(50, 0)], **{"class": ["a"] * 2, "score": ["0.5", "high"]})
     with pytest.raises(DataError, match=r"feature 2 has the score 'high', not a number; fix it"):
         evaluate_layer(found, pair[1])
+    for score, words in (
+        (math.inf, "feature 2 has the score 'inf', not a number"),
+        (None, "feature 2 has no score; fill"),
+    ):
+        columns = {"class": ["a"] * 2, "score": [0.5, score]}
+        found = layer(tmp_path / f"{score}.gpkg", [square(0, 0), square(50, 0)], **columns)
+        with pytest.raises(DataError, match=words):
+            evaluate_layer(found, pair[1])
 
 
 def test_points_are_refused_with_a_remedy(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 from support.layers import BOXES, CLASSES, FOUND, layer_at
 
 from lcageo.detections import Detections
-from lcageo.vector.columns import COLUMNS, Column, FoundObjects
+from lcageo.vector.columns import COLUMNS, Column, FoundObjects, first_column
 
 PAGE = REPOSITORY / "examples" / "formats.md"
 TEXT = "".join(f"{line.strip()}\n" for line in PAGE.read_text("utf-8").splitlines())
@@ -25,6 +25,13 @@ def markdown_table() -> str:
 
 def test_the_page_s_table_is_this_one() -> None:
     assert markdown_table() in TEXT, f"{PAGE} should have this table:\n\n{markdown_table()}"
+
+
+def test_an_exact_name_is_found_before_one_in_another_case() -> None:
+    assert first_column(["CLASS", "class", "Name"], ["class", "name"]) == "class"
+    assert first_column(["CLASS", "Class", "class"], ["Class"]) == "Class"
+    assert first_column(["CLASS", "Class"], ["class"]) == "CLASS"
+    assert first_column(["name", "Class"], ["class", "name"]) == "Class" and first_column(["a"], ["class"]) is None
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -18,7 +20,8 @@ from lcageo.detections import Detections
 from lcageo.errors import DataError
 from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS
-from lcageo.vector.read import open_layer
+from lcageo.vector.read import LayerFile, open_layer
+from lcageo.vector.record import RunRecord
 
 SQUARE = shapely.box(500_000, 5_000_000, 500_010, 5_000_010)
 IN_UTM = RECORD | {"crs": "EPSG:32633"}
@@ -139,7 +142,7 @@ def test_what_is_not_one_layer_is_refused(tmp_path: Path) -> None:
         "two.gpkg": r"has several layers \(first, second\); name one, in quotes",
         "table.csv": "has no layer with geometry; save the layer with its geometry",
         "text.gpkg": "is not a vector layer that can be opened",
-        "table.parquet": "is not a vector layer that can be opened",
+        "table.parquet": "is plain Parquet, whose geometry nothing describes",
         "text.parquet": "is not a vector layer that can be opened",
     }
     for name, words in cases.items():
@@ -153,3 +156,129 @@ def test_a_truncated_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "found.fgb").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"found\.fgb'.* \("):
         open_layer(tmp_path / "found.fgb", "").read()
+
+
+def written(path: Path, crs: int | None = 32633, **columns: Any) -> LayerFile:
+    count = len(next(iter(columns.values())))
+    shapes = [shapely.transform(SQUARE, lambda points, at=at: points + 20 * at) for at in range(count)]
+    frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs=crs)
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_file(path)
+    return open_layer(path, "")
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson", ".parquet", ".fgb"])
+@pytest.mark.parametrize(
+    "values",
+    [[1000001.0, 1000002.0], [1000001, 1000002], ["1000001 ", " 1000002"], np.array([1000001, 1000002], np.float32)],
+    ids=["real", "integer", "text", "float32"],
+)
+def test_classes_are_text_whatever_the_type_of_their_column(tmp_path: Path, suffix: str, values: Any) -> None:
+    layer, _ = written(tmp_path / f"a{suffix}", **{"class": values}).as_objects()
+    read = layer.read()["class"]
+    assert sorted(read) == ["1000001", "1000002"] and read.dtype == "str"
+
+
+def test_a_missing_class_stays_missing(tmp_path: Path) -> None:
+    layer, _ = written(tmp_path / "a.gpkg", label=pd.array([1, None], "Int64")).as_objects()
+    read = layer.read()["class"]
+    assert read[0] == "1" and read.isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".parquet"])
+@pytest.mark.parametrize(("field", "name"), [(None, "a"), ("class", "a"), ("Class", "b"), ("CLASS", "a")])
+def test_of_names_that_differ_in_case_the_exact_one_is_meant(
+    tmp_path: Path, suffix: str, field: str | None, name: str
+) -> None:
+    for order in (("class", "Class"), ("Class", "class")):
+        columns = {key: [{"class": "a", "Class": "b"}[key]] for key in order}
+        layer, _ = written(tmp_path / f"{order[0]}{suffix}", **columns).as_objects(field)
+        expected = "b" if field == "CLASS" and order[0] == "Class" else name  # neither is exact: the first
+        assert layer.read()["class"].tolist() == [expected]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+def test_columns_of_other_programs_with_our_names_are_kept_under_another(tmp_path: Path, suffix: str) -> None:
+    layer = written(tmp_path / f"a{suffix}", class_id=["q"], area_m2=["large"], id=["x"], score=[0.5], width_m=[2])
+    read = layer.read().drop(columns="geometry").iloc[0].to_dict()
+    assert read == {"class_id_own": "q", "area_m2_own": "large", "id": "x", "score": 0.5, "width_m": 2}
+
+
+def test_an_attribute_called_geometry_is_kept(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"geometry": ["curved"], "WKT": [SQUARE.wkt]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    read = open_layer(tmp_path / "a.csv", "").read()
+    assert read["geometry_own"].tolist() == ["curved"] and read.geometry.tolist() == [SQUARE]
+
+
+def test_scores_are_from_0_to_1_or_it_is_told(tmp_path: Path) -> None:
+    for name, scores, expected, words in (
+        ("share", [0.9, 0.5], [0.9, 0.5], None),
+        ("cent", [90, 50], [0.9, 0.5], "they are taken for per cent"),
+        ("byte", [230, 50], [230, 50], "go up to 230: they are neither from 0 to 1 nor per cent"),
+        ("comma", ["0,9", "0,5"], [0.9, 0.5], None),
+        ("sign", ["90%", "50 %"], [0.9, 0.5], None),
+        ("text", ["90", "50"], [0.9, 0.5], "they are taken for per cent"),
+    ):
+        layer, notes = written(tmp_path / f"{name}.gpkg", score=scores).as_objects()
+        assert layer.read()["score"].tolist() == pytest.approx(expected), name
+        assert [line for line in notes if words is not None and words in line] == list(notes), name
+        assert bool(notes) == (words is not None), name
+
+
+@pytest.mark.parametrize("scores", [[0.5, 0.5, float("inf")], ["0.5", "0.5", "high"]])
+def test_a_score_that_is_no_number_is_refused_with_its_place(tmp_path: Path, scores: list[Any]) -> None:
+    layer = written(tmp_path / "a.gpkg", score=scores)
+    with pytest.raises(DataError, match=r"a\.gpkg': feature 3 has the score '(inf|high)', not a number; fix it, or"):
+        layer.as_objects()
+    marked = replace(layer, record=RunRecord.from_json(RECORD))  # of lcageo: not looked at before it is read
+    with pytest.raises(DataError, match="feature 3 has the score"):
+        list(marked.as_objects()[0].parts(2))
+
+
+def test_text_in_an_unknown_encoding_is_refused_with_a_remedy_that_works(tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["Bäume"]}, geometry=[SQUARE], crs=32633)
+    frame.to_file(tmp_path / "a.shp", encoding="cp1252")
+    (tmp_path / "a.cpg").unlink()
+    table = bytearray((tmp_path / "a.dbf").read_bytes())
+    table[29] = 0  # where a dBase table may name its code page
+    (tmp_path / "a.dbf").write_bytes(table)
+    text = frame.to_crs(4326).to_json(ensure_ascii=False)
+    (tmp_path / "a.geojson").write_bytes(text.encode("cp1252"))
+    for name, words in (("a.shp", r"name its encoding in '.*a\.cpg'"), ("a.geojson", "save it in UTF-8")):
+        layer = open_layer(tmp_path / name, "")
+        for read in (layer.read, lambda layer=layer: layer.as_objects()[0].read()):
+            with pytest.raises(DataError, match=f"has text in an unknown encoding, not UTF-8; {words}"):
+                read()
+    (tmp_path / "a.cpg").write_text("1252")
+    assert open_layer(tmp_path / "a.shp", "").read()["class"].tolist() == ["Bäume"]
+
+
+@pytest.mark.parametrize("kind", ["CURVEPOLYGON({})", "MULTISURFACE(CURVEPOLYGON({}))"])
+def test_curves_become_polygons(tmp_path: Path, kind: str) -> None:
+    """GDAL reads them from text; a circle of radius 5 is compared with shapely's."""
+    circles = [f"CIRCULARSTRING({x} 0,{x + 5} 5,{x + 10} 0,{x + 5} -5,{x} 0)" for x in (0, 100, 200)]
+    shapes = [kind.format(circle) for circle in circles] + ["POLYGON((0 50,9 50,9 59,0 50))"]
+    frame = pd.DataFrame({"class": ["a", "b", "c", "d"], "WKT": shapes})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for count in (2, 50):
+        read = pd.concat(list(open_layer(tmp_path / "a.csv", "").parts(count)), ignore_index=True)
+        assert read["class"].tolist() == ["a", "b", "c", "d"]
+        for place, shape in zip((5, 105, 205), read.geometry, strict=False):
+            circle = shapely.Point(place, 0).buffer(5, quad_segs=64)
+            assert shapely.area(shapely.symmetric_difference(shape, circle)) < 0.1
+        assert read.geometry[3].equals(shapely.Polygon([(0, 50), (9, 50), (9, 59)]))
+
+
+def test_geometries_that_are_neither_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    surface = "POLYHEDRALSURFACE Z (((0 0 0,0 1 0,1 1 0,0 0 0)),((0 0 0,0 1 0,0 0 1,0 0 0)))"
+    pd.DataFrame({"WKT": [surface]}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(DataError, match=r"geometries of a kind that cannot be read .*'ogr2ogr -nlt MULTIPOLYGON"):
+        open_layer(tmp_path / "a.csv", "").read()
+
+
+def test_the_crs_of_a_csv_file_is_that_of_the_prj_beside_it(tmp_path: Path) -> None:
+    pd.DataFrame({"class": ["a"], "WKT": [SQUARE.wkt]}).to_csv(tmp_path / "a.csv", index=False)
+    assert open_layer(tmp_path / "a.csv", "").crs is None
+    (tmp_path / "a.prj").write_text(pyproj.CRS(32633).to_wkt("WKT1_ESRI"))
+    crs = open_layer(tmp_path / "a.csv", "").crs
+    assert crs is not None and crs.to_epsg(20) == 32633

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ FloatArray = NDArray[np.float64]
 
 WGS84 = "OGC:CRS84"
 """Longitude and latitude, in that order."""
+_MERCATOR_RADIUS_M = 6_378_137.0
 
 
 def ground_steps(
@@ -44,6 +47,13 @@ def ground_steps(
 def degrees_per_unit(crs: pyproj.CRS) -> float:
     """Degrees in one unit of a geographic CRS: 0.9 where its coordinates are grads."""
     return float(np.degrees(crs.axis_info[0].unit_conversion_factor))
+
+
+def full_turn(crs: pyproj.CRS | None) -> float | None:
+    """What a turn around the globe adds to x in a CRS that goes around it, such as 360 degrees; None in others."""
+    if crs is not None and crs.is_geographic:
+        return 360.0 / degrees_per_unit(crs)
+    return 2 * math.pi * _MERCATOR_RADIUS_M if crs == pyproj.CRS(3857) else None
 
 
 def longitude_latitude(crs: pyproj.CRS, x: float, y: float) -> tuple[float, float]:

@@ -65,6 +65,14 @@ class Transform:
         return self._at_hand
 
 
+def no_way(what: str, crs: pyproj.CRS, other: pyproj.CRS) -> str:
+    """The message where PROJ has no transformation, as from a local grid, which has no place on the Earth."""
+    return (
+        f"{what} is in {crs.name!r}, from which no transformation leads to {other.name!r}; assign the right CRS, for "
+        "instance with 'ogr2ogr -a_srs EPSG:CODE OUT IN'"
+    )
+
+
 def accuracy_warnings(
     what: str, pairs: Iterable[tuple[pyproj.CRS | None, pyproj.CRS | None, float, float]], pixel_m: float | None
 ) -> tuple[str, ...]:

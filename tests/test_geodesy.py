@@ -6,7 +6,7 @@ import pytest
 from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 
-from lcageo.geodesy import ground_steps, longitude_latitude
+from lcageo.geodesy import full_turn, ground_steps, longitude_latitude
 
 EQUATOR_DEGREE_M = 6_378_137.0 * np.pi / 180
 GRAD = 0.9
@@ -78,3 +78,11 @@ def test_a_place_is_told_in_degrees_from_greenwich() -> None:
 
 def test_positions_off_the_ellipsoid_have_no_length() -> None:
     assert np.isnan(step("EPSG:4326", 0, np.inf, 1, np.inf)[0])
+
+
+def test_a_turn_around_the_globe_is_what_pyproj_says() -> None:
+    for name, turn in (("EPSG:4326", 360.0), ("EPSG:4807", 400.0), ("EPSG:3857", 2 * 20_037_508.342789244)):
+        assert full_turn(pyproj.CRS(name)) == pytest.approx(turn, rel=1e-12)
+    east, _ = pyproj.Transformer.from_crs(4326, 3857, always_xy=True).transform(180, 0)
+    assert full_turn(pyproj.CRS(3857)) == pytest.approx(2 * east, rel=1e-12)
+    assert full_turn(pyproj.CRS(32633)) is None and full_turn(None) is None

@@ -72,7 +72,7 @@ def test_a_source_is_read_as_qgis_writes_it(source: str, layer: str | None, subs
 def test_what_is_not_understood_of_a_source_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'a.gpkg\|layerid=1': name the layer, with '\|layername=NAME'"):
         LayerSource.of(Path("a.gpkg|layerid=1"))
-    with pytest.raises(UsageError, match="the filter of 'a.gpkg' is a query, not a condition .* save the selection"):
+    with pytest.raises(UsageError, match=r"the filter of 'a\.gpkg' is a query, not a condition .* save the selection"):
         LayerSource.of(Path("a.gpkg|layername=cars|subset=SELECT * FROM cars"))
 
 

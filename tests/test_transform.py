@@ -10,7 +10,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from lcageo.transform import Transform, accuracy_warnings
+from lcageo.transform import Transform, accuracy_warnings, no_way
 
 CRS84 = "OGC:CRS84"
 PLACES = {
@@ -86,3 +86,11 @@ def test_a_grid_that_cannot_be_fetched_is_told_and_done_without() -> None:
     expected = pyproj.Transformer.from_crs(31467, CRS84, always_xy=True).transform(3.5e6, 5.4e6)
     assert [float(value) for value in place.split()] == list(expected)
     assert "about 3 m: PROJ could not fetch the grid 'de_adv_BETA2007.tif'" in line
+
+
+def test_a_crs_that_leads_nowhere_is_named_with_a_remedy() -> None:
+    local = pyproj.CRS('LOCAL_CS["site grid",UNIT["metre",1]]')
+    with pytest.raises(pyproj.exceptions.ProjError):
+        Transform(local, pyproj.CRS(32633))
+    words = "--aoi 'a.shp' is in 'site grid', from which no transformation leads to 'WGS 84 / UTM zone 33N'; assign "
+    assert no_way("--aoi 'a.shp'", local, pyproj.CRS(32633)).startswith(words)

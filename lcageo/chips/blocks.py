@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lcageo.geodesy import WGS84
 from lcageo.scene.describe import SceneInfo
 from lcageo.transform import Transform
+from lcageo.vector.reproject import near
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,6 +34,8 @@ class BlockPlane:
     crs: pyproj.CRS
     unit_m: float
     """Metres on the ground per unit, at the first scene."""
+    middle_x: float = 0.0
+    """X of the first scene's centre: a plane that goes around the globe continues beyond the antimeridian there."""
 
     @classmethod
     def around(cls, info: SceneInfo, pixel_size_m: tuple[float, float], crs: pyproj.CRS) -> BlockPlane:
@@ -40,15 +43,19 @@ class BlockPlane:
         columns, rows = np.array([0.0, 1.0]) + info.width / 2, np.full(2, info.height / 2)
         xs, ys = info.georeference.to_map(columns, rows)
         if not crs.is_geographic:
-            return cls(crs, pixel_size_m[0] / float(np.hypot(xs[1] - xs[0], ys[1] - ys[0])))
+            return cls(crs, pixel_size_m[0] / float(np.hypot(xs[1] - xs[0], ys[1] - ys[0])), float(xs[0]))
         (longitude, _), (latitude, _) = Transform(crs, pyproj.CRS(WGS84))(xs, ys)
         return cls(pyproj.CRS(f"+proj=laea +lon_0={longitude:.6f} +lat_0={latitude:.6f} +datum=WGS84 +units=m"), 1.0)
 
     def mover(self, crs: pyproj.CRS) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
         """A function that converts positions in a CRS to the plane."""
-        if crs == self.crs:
-            return lambda xs, ys: (xs, ys)
-        return Transform(crs, self.crs)
+        to_plane = None if crs == self.crs else Transform(crs, self.crs)
+
+        def move(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+            xs, ys = (xs, ys) if to_plane is None else to_plane(xs, ys)
+            return near(xs, self.middle_x, self.crs), ys
+
+        return move
 
 
 @dataclass(frozen=True, slots=True)

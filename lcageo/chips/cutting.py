@@ -140,7 +140,7 @@ def _map(scene: Scene, cutter: ChipCutter, drawn: Sequence[tuple[Tile, bool]], l
     columns, rows = np.meshgrid(
         (np.arange(image.shape[2]) + 0.5) * shrink[0], (np.arange(image.shape[1]) + 0.5) * shrink[1]
     )
-    validates = cutter.split.validates(*placed.to_crs(cutter.split.plane.crs)(columns, rows))
+    validates = cutter.split.validates(*placed.to_plane(cutter.split.plane)(columns, rows))
     shown = labels.labels[placed.index]
     validating = sum(val for _, val in drawn)
     return draw_split(

@@ -10,20 +10,21 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from lcageo.chips.blocks import BlockSplit
+from lcageo.chips.blocks import BlockPlane, BlockSplit
 from lcageo.chips.config import ChipConfig
 from lcageo.chips.labels import Labels, Move
 from lcageo.config import overlap_pixels
 from lcageo.data.augment import AugmentConfig
-from lcageo.errors import SceneError, UsageError
+from lcageo.errors import DataError, SceneError, UsageError
 from lcageo.inference.plan import aoi_from_file
 from lcageo.plural import rounded
-from lcageo.scene.aoi import AreaOfInterest, surroundings
+from lcageo.scene.aoi import AreaOfInterest, in_all_turns, surroundings
 from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
-from lcageo.transform import Transform
+from lcageo.transform import Transform, no_way
+from lcageo.vector.reproject import near
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -78,13 +79,10 @@ class PlacedScene:
         boxes = np.stack([columns, rows, columns, rows], axis=-1).reshape(-1, 4)
         return self.aoi.holds_centre(boxes).reshape(columns.shape)
 
-    def to_crs(self, crs: pyproj.CRS) -> Move:
-        """A function that converts scene pixels to a CRS."""
-        to_map = self.info.georeference.to_map
-        if crs == self.crs:
-            return to_map
-        transform = Transform(self.crs, crs)
-        return lambda columns, rows: transform(*to_map(columns, rows))
+    def to_plane(self, plane: BlockPlane) -> Move:
+        """A function that converts scene pixels to the plane of the blocks."""
+        to_map, move = self.info.georeference.to_map, plane.mover(self.crs)
+        return lambda columns, rows: move(*to_map(columns, rows))
 
 
 def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene:
@@ -93,6 +91,7 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
     Raises:
         SceneError: if the scene is not georeferenced, or has too many tiles.
         UsageError: if it would be enlarged too much, or the area of interest does not overlap it.
+        DataError: if the labels cannot be transformed to its CRS.
     """
     info, crs = scene.info, scene.info.georeference.crs
     if crs is None or info.pixel_size_m is None or info.square_gsd_m is None:
@@ -100,13 +99,11 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
     scale = _scale(info, info.pixel_size_m, info.square_gsd_m, config)
     overlap = overlap_pixels(config.overlap, config.size)
     check_tiles(info, config.size - overlap, scale)
-    to_pixel = info.georeference.to_pixel
-    if labels.crs == crs:
-        move = to_pixel
-    else:
-        to_map = Transform(labels.crs, crs)
-        move = lambda xs, ys: to_pixel(*to_map(xs, ys))  # noqa: E731  # one of two
-    index, boxes = labels.boxes(surroundings(info, crs, labels.crs), move)
+    try:
+        around = in_all_turns(surroundings(info, crs, labels.crs), labels.crs)
+        index, boxes = labels.boxes(around, _to_pixels(info, labels.crs, crs))
+    except pyproj.exceptions.ProjError as error:
+        raise DataError(no_way(f"--labels '{labels.layer.path}'", labels.crs, crs)) from error
     is_point = (boxes[:, 2:] == boxes[:, :2]).all(axis=1)  # polygons have an area
     half = (config.point_size_m or 0.0) / 2 / np.array(info.pixel_size_m * 2) * np.array([-1, -1, 1, 1])
     boxes[is_point] += half
@@ -114,6 +111,18 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
     grid = plan_tiles(info.width, info.height, config.size, overlap, scale)
     aoi = None if config.aoi is None else aoi_from_file(config.aoi, info)
     return PlacedScene(info, crs, info.pixel_size_m, grid, aoi, index[inside], boxes[inside])
+
+
+def _to_pixels(info: SceneInfo, labels_crs: pyproj.CRS, crs: pyproj.CRS) -> Move:
+    """A function that converts positions of labels to pixels of a scene, in this CRS."""
+    to_map = None if labels_crs == crs else Transform(labels_crs, crs)
+    middle_x, _ = info.centre()
+
+    def move(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+        xs, ys = (xs, ys) if to_map is None else to_map(xs, ys)
+        return info.georeference.to_pixel(near(xs, middle_x, crs), ys)
+
+    return move
 
 
 def _scale(info: SceneInfo, pixel_size_m: tuple[float, float], own: float, config: ChipConfig) -> Scale:
@@ -201,7 +210,7 @@ class ChipCutter:
 
     def validating(self, tile: Tile) -> Mask:
         """(size, size) True for pixels in validation blocks; (1, 1) if all pixels agree."""
-        to_plane = self.placed.to_crs(self.split.plane.crs)
+        to_plane = self.placed.to_plane(self.split.plane)
         x1, y1, x2, y2 = tile.bounds
         xs, ys = to_plane(*np.meshgrid(x1 + (x2 - x1) * _LATTICE, y1 + (y2 - y1) * _LATTICE))
         positions = self.split.positions(xs, ys)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from shapely import affinity
 
 from lcageo.errors import UsageError
-from lcageo.geodesy import degrees_per_unit
+from lcageo.geodesy import degrees_per_unit, full_turn
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import parse_crs
-from lcageo.transform import Transform, accuracy_warnings
+from lcageo.transform import Transform, accuracy_warnings, no_way
 
 SEGMENTS_PER_SIDE = 64
 """Minimum number of segments along a polygon before reprojection: straight lines in one CRS are curves in another."""
@@ -66,7 +66,7 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
         option: what the user named it with, for messages.
 
     Raises:
-        UsageError: if it has no polygons, lies off the scene, or only the area has a CRS.
+        UsageError: if it has no polygons, lies off the scene, only the area has a CRS, or it cannot be transformed.
     """
     if shapely.get_dimensions(area) != 2:
         raise UsageError(f"{option} has no polygons, only lines or points; buffer them first")
@@ -76,8 +76,11 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
             f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS"
         )
     if georeference.crs is not None and crs is not None and crs != georeference.crs:
-        area = _in_crs_of_scene(_in_all_turns(area, crs), crs, info, georeference.crs)
-    area = _in_all_turns(area, georeference.crs)
+        try:
+            area = _in_crs_of_scene(in_all_turns(area, crs), crs, info, georeference.crs)
+        except pyproj.exceptions.ProjError as error:
+            raise UsageError(no_way(option, crs, georeference.crs)) from error
+    area = in_all_turns(area, georeference.crs)
     polygon = shapely.make_valid(
         shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
     )
@@ -95,14 +98,14 @@ def _accuracy(crs: pyproj.CRS | None, info: SceneInfo, option: str) -> tuple[str
     return accuracy_warnings(f"the borders of {option}", [(info.georeference.crs, crs, *info.centre())], info.gsd_m)
 
 
-def _in_all_turns(area: shapely.Geometry, crs: pyproj.CRS | None) -> shapely.Geometry:
-    """An area in degrees, and the same a turn to the east and to the west; in another CRS, as it is.
+def in_all_turns(area: shapely.Geometry, crs: pyproj.CRS | None) -> shapely.Geometry:
+    """An area, and the same a turn to the east and to the west; as it is in a CRS that does not go around the globe.
 
     Beside the antimeridian, a place is written as 179 or -181 degrees, in scenes as in files.
     """
-    if crs is None or not crs.is_geographic:
+    turn = full_turn(crs)
+    if turn is None:
         return area
-    turn = 360.0 / degrees_per_unit(crs)
     moved = [affinity.translate(area, by) for by in (-turn, 0.0, turn)]
     together: shapely.Geometry = shapely.union_all(shapely.make_valid(moved))
     return together
@@ -125,7 +128,11 @@ def _in_crs_of_scene(
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
-    """Bounding rectangle of the scene in `crs`, with a margin of a tenth of its size."""
+    """Bounding rectangle of the scene in `crs`, with a margin of a tenth of its size.
+
+    Raises:
+        ProjError: if there is no transformation.
+    """
     margin = max(info.width, info.height) / 10
     frame = shapely.box(-margin, -margin, info.width + margin, info.height + margin)
     pixels = shapely.get_coordinates(shapely.segmentize(frame, (info.width + info.height) / SEGMENTS_PER_SIDE))
@@ -135,10 +142,22 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     if not len(points):
         return shapely.Polygon()
     (left, bottom), (right, top) = points.min(axis=0), points.max(axis=0)
-    if crs.is_geographic and (right - left) * degrees_per_unit(crs) > 180.0:  # across the antimeridian
-        left, right = -180.0 / degrees_per_unit(crs), 180.0 / degrees_per_unit(crs)
+    turn = full_turn(crs)
+    if turn is not None and right - left > turn / 2:  # across the antimeridian
+        left, right = -turn / 2, turn / 2
+    for pole in (-90.0, 90.0) if crs.is_geographic else ():
+        if _is_inside(frame, Transform(crs, scene_crs)(np.zeros(1), np.array([pole / degrees_per_unit(crs)])), info):
+            left, right = -180.0 / degrees_per_unit(crs), 180.0 / degrees_per_unit(crs)
+            bottom, top = min(bottom, pole / degrees_per_unit(crs)), max(top, pole / degrees_per_unit(crs))
     around: shapely.Geometry = shapely.box(left, bottom, right, top)
     return around
+
+
+def _is_inside(
+    frame: shapely.Geometry, place: tuple[NDArray[np.float64], NDArray[np.float64]], info: SceneInfo
+) -> bool:
+    """Whether a place on the map, (1,) x and y, is inside a polygon of scene pixels."""
+    return bool(np.isfinite(place).all() and shapely.intersects_xy(frame, *info.georeference.to_pixel(*place))[0])
 
 
 def covered_px(bounds_xyxy: NDArray[np.float64]) -> float:

@@ -12,8 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError, UsageError
-from lcageo.transform import Transform
+from lcageo.transform import Transform, no_way
 from lcageo.vector.polygons import read_polygons
+from lcageo.vector.reproject import near
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +57,34 @@ class Area:
         """(N,) True where the centre of a shape is inside the area.
 
         Args:
-            shapes: (N,) geometries.
+            shapes: (N,) geometries, each in one piece; see `taken_apart`.
             crs: CRS of the shapes. They are transformed, not the area, which may extend beyond the bounds of their CRS.
 
         Raises:
-            UsageError: if only one of the two has a CRS.
+            UsageError: as `check_crs`.
         """
         self.check_crs(crs)
         centres = shapely.centroid(shapes)
         x, y = shapely.get_x(centres), shapely.get_y(centres)
         if self.crs is not None and crs is not None and self.crs != crs:
             x, y = Transform(crs, self.crs)(x, y)
+        if self.crs is not None:  # beside the antimeridian, a place may be written as 179 or -181 degrees
+            left, _, right, _ = self.bounds
+            x = near(x, (left + right) / 2, self.crs)
         return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:
         """Checks that shapes can be compared with the area.
 
         Raises:
-            UsageError: if only one of the two has a CRS.
+            UsageError: if only one of the two has a CRS, or there is no transformation between them.
         """
         if (self.crs is None) != (crs is None):
             lacks, has = (self.name, "the layer") if self.crs is None else ("the layer", self.name)
             raise UsageError(f"{lacks} has no CRS, but {has} has one; save it with its CRS")
+        if self.crs is None or crs is None or self.crs == crs:
+            return
+        try:
+            Transform(crs, self.crs)
+        except pyproj.exceptions.ProjError as error:
+            raise UsageError(no_way(self.name, self.crs, crs)) from error

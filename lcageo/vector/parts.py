@@ -10,13 +10,16 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from lcageo.geodesy import WGS84, degrees_per_unit
+from lcageo.geodesy import WGS84, full_turn, to_longitude_latitude
 from lcageo.plural import plural
 from lcageo.transform import Transform
+from lcageo.vector.reproject import near
 
 COLLECTIONS = (shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION)
-ANTIMERIDIAN_DEG = 180.0 - 1e-6
-"""Longitude beyond which an object may go on at the other end of the map."""
+_END = 1 - 1e-8
+"""Share of half a turn beyond which an object may go on at the other end of the map."""
+_GRID = 1e-12
+"""Share of a turn to which the corners of an object that is put together are rounded, 0.04 mm."""
 MEASURES = ("width_m", "height_m")
 """Columns that are no longer known of a part."""
 
@@ -24,7 +27,8 @@ MEASURES = ("width_m", "height_m")
 def taken_apart(layer: geopandas.GeoDataFrame, points: bool = False) -> tuple[geopandas.GeoDataFrame, int]:
     """A feature per object: parts of a feature that lie apart are objects of their own.
 
-    Parts that share a border are one object, and so are the two parts of a feature that the antimeridian cuts.
+    Parts that share a border are one object, and so are the two parts of a feature that the antimeridian cuts: they
+    become one piece, which extends beyond 180 degrees, so that its centre is in it.
 
     Args:
         layer: any features.
@@ -36,7 +40,13 @@ def taken_apart(layer: geopandas.GeoDataFrame, points: bool = False) -> tuple[ge
     """
     shapes: NDArray[Any] = layer.geometry.to_numpy()
     kinds = shapely.get_type_id(shapes)
-    several = np.isin(kinds, COLLECTIONS) & ~_meets_antimeridian(shapes, layer.crs)
+    several = np.isin(kinds, COLLECTIONS)
+    cut = several & _meets_antimeridian(shapes, layer.crs)
+    if cut.any():
+        shapes = shapes.copy()
+        shapes[cut] = [_in_one_piece(shape, pyproj.CRS(layer.crs)) for shape in shapes[cut]]
+        layer = layer.set_geometry(geopandas.GeoSeries(shapes, index=layer.index, crs=layer.crs))
+        several &= ~cut
     objects = {row: _apart(shapes[row], points) for row in np.flatnonzero(several).tolist()}
     if points:
         many = np.flatnonzero(kinds == shapely.GeometryType.MULTIPOINT).tolist()
@@ -82,22 +92,40 @@ def _apart(shape: Any, points: bool) -> NDArray[Any]:
     parts = shapely.get_parts(shapely.get_parts(shape))  # of the collections in a collection, too
     kinds = shapely.get_type_id(parts)
     areas = shapely.union_all(shapely.make_valid(parts[kinds == shapely.GeometryType.POLYGON]))
-    polygons = shapely.get_parts(areas)
+    polygons: NDArray[Any] = shapely.get_parts(areas)
     polygons = polygons[shapely.get_dimensions(polygons) == 2]
-    return np.concatenate([polygons, parts[kinds == shapely.GeometryType.POINT]]) if points else polygons
+    if not points:
+        return polygons
+    single = parts[kinds == shapely.GeometryType.POINT]
+    outside = single[~shapely.intersects(single, areas)]  # a point inside is where the polygon's label stands
+    return np.concatenate([polygons, outside])
 
 
 def _meets_antimeridian(shapes: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.bool_]:
     """(N,) True where a shape reaches both ends of a map of longitudes."""
-    if crs is None or not pyproj.CRS(crs).is_geographic:
+    turn = full_turn(None if crs is None else pyproj.CRS(crs))
+    if turn is None:
         return np.zeros(len(shapes), np.bool_)
-    west, _, east, _ = shapely.bounds(shapes).T * degrees_per_unit(pyproj.CRS(crs))
-    return np.asarray((west <= -ANTIMERIDIAN_DEG) & (east >= ANTIMERIDIAN_DEG))
+    west, _, east, _ = shapely.bounds(shapes).T / (turn / 2)
+    return np.asarray((west <= -_END) & (east >= _END))
+
+
+def _in_one_piece(shape: Any, crs: pyproj.CRS) -> Any:
+    """The polygons of a shape with those at the western end of the map joined to those at the eastern end."""
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    parts = shapely.force_2d(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+    east = shapely.bounds(parts)[:, 2].max()
+    moved = [
+        shapely.transform(part, lambda points: np.column_stack([near(points[:, 0], east, crs), points[:, 1]]))
+        for part in parts
+    ]
+    # Without a grid, rounding could leave a gap between them: turns of grads are not exact.
+    return shapely.union_all(shapely.make_valid(np.array(moved, object)), grid_size=_GRID * (full_turn(crs) or 1.0))
 
 
 def _areas_m2(polygons: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.float64]:
-    """Areas on the ground; NaN without a CRS."""
-    if crs is None:
+    """Areas on the ground; NaN without a CRS that has a place there."""
+    if crs is None or not to_longitude_latitude(pyproj.CRS(crs)):
         return np.full(len(polygons), np.nan)
     geod = pyproj.Geod(ellps="WGS84")
     to_globe = Transform(pyproj.CRS(crs), pyproj.CRS(WGS84))

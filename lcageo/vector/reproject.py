@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import pi
-
 import geopandas
 import numpy as np
 import pyproj
@@ -11,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import OutputError
-from lcageo.geodesy import degrees_per_unit
+from lcageo.geodesy import full_turn
 from lcageo.transform import Transform
 
 Floats = NDArray[np.float64]
@@ -48,10 +46,5 @@ def moved(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFra
 
 def near(xs: Floats, at_x: float | Floats, crs: pyproj.CRS) -> Floats:
     """Shifts x by full turns to within half a turn of `at_x`, if the CRS wraps around the globe."""
-    if crs.is_geographic:
-        turn = 360 / degrees_per_unit(crs)
-    elif crs == pyproj.CRS(3857):
-        turn = 2 * pi * 6_378_137  # metres
-    else:
-        return xs
-    return np.asarray(xs - np.round((xs - at_x) / turn) * turn)
+    turn = full_turn(crs)
+    return xs if turn is None else np.asarray(xs - np.round((xs - at_x) / turn) * turn)

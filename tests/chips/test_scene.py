@@ -10,14 +10,21 @@ import pyproj
 import pytest
 import rasterio
 import shapely
+import shapely.affinity
 from PIL import Image
 from rasterio.transform import rowcol, xy
 from rasterio.windows import Window
 from support.labelled_scenes import CRS, FILL, PIXELS, TURNED, TYPES, coco, make, on_map, write_labels
+from support.layers import LOCAL_WKT
 from support.scenes import UTM, damaged_scene, noise, write_scene
 
+from lcageo.chips.config import ChipConfig
+from lcageo.chips.labels import read_labels
+from lcageo.chips.scene import place_scene
+from lcageo.errors import DataError
 from lcageo.geodesy import WGS84
 from lcageo.scene import prefetch
+from lcageo.scene.raster import open_scene
 
 
 @pytest.mark.parametrize("gsd", [None, 1.0])
@@ -143,3 +150,71 @@ def test_a_label_that_a_chip_cuts_to_a_sliver_is_not_in_it(tmp_path: Path) -> No
     shown = {tuple(image["scene_xyxy"][:2]): records for image, records in coco(tmp_path / "chips" / "train.json")}
     sides = {place: sorted(one["bbox"][2] for one in records) for place, records in shown.items()}
     assert sides[0, 0] == pytest.approx([0.6, 10, 38], abs=0.01) and sides[128, 0] == pytest.approx([22, 22], abs=0.01)
+
+
+AMONG = [(20, 20, 40, 40), (180, 100, 220, 140), (300, 300, 330, 340)]
+"""Boxes of pixels west of, on and east of the middle of a scene of 400 pixels."""
+
+
+def at_the_antimeridian(crs: str) -> rasterio.Affine:
+    """The transform of a scene of 400 x 400 pixels of half a metre with the antimeridian in its middle."""
+    if crs == "EPSG:4326":
+        return rasterio.Affine(5e-6, 0, 180 - 200 * 5e-6, 0, -5e-6, -17)
+    x, y = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform(180, -17)
+    return rasterio.Affine(0.5, 0, abs(x) - 100, 0, -0.5, y)
+
+
+def in_form(shape: shapely.Polygon, form: str) -> shapely.Geometry:
+    """A polygon of longitudes around 180 as programs write it."""
+    if form == "cut":  # GeoJSON
+        west, east = shapely.box(0, -90, 180, 90), shapely.box(180, -90, 360, 90)
+        parts = [shape.intersection(west), shapely.affinity.translate(shape.intersection(east), -360)]
+        return shapely.union_all(parts)
+    return shapely.affinity.translate(shape, 0 if form == "east" else -360)
+
+
+@pytest.mark.parametrize("form", ["cut", "east", "west"])
+@pytest.mark.parametrize("crs", ["EPSG:32660", "EPSG:4326", "EPSG:3857"])
+def test_labels_across_the_antimeridian_are_all_on_the_scene(tmp_path: Path, crs: str, form: str) -> None:
+    transform = at_the_antimeridian(crs)
+    scene = write_scene(tmp_path / "a.tif", noise(400, 400), crs, transform)
+    to_degrees = pyproj.Transformer.from_crs(crs, 4326, always_xy=True)
+    shapes = []
+    for box in AMONG:
+        corners = np.array(on_map(box, transform).exterior.coords)
+        longitudes, latitudes = to_degrees.transform(*corners.T) if crs != "EPSG:4326" else corners.T
+        shapes.append(in_form(shapely.Polygon(np.column_stack([np.mod(longitudes, 360), latitudes])), form))
+    labels = write_labels(tmp_path / "labels.gpkg", shapes, "EPSG:4326")
+    with open_scene(scene) as opened:
+        placed = place_scene(opened, read_labels(labels, None, "a"), ChipConfig())
+    assert placed.index.tolist() == [0, 1, 2]
+    assert placed.boxes_xyxy == pytest.approx(np.array(AMONG, np.float64), abs=0.1)
+    lines: list[str] = []
+    made = make(tmp_path / "chips", [scene], labels, lines.append, class_name="a", val=0.3, block_m=60.0)
+    assert made.labels["train"]["a"] + made.labels["val"]["a"] >= 3 and not [line for line in lines if "scenes" in line]
+
+
+def test_labels_in_degrees_around_a_pole_are_on_the_scene(tmp_path: Path) -> None:
+    transform = rasterio.Affine(0.5, 0, -100, 0, -0.5, 100)
+    scene = write_scene(tmp_path / "a.tif", noise(400, 400), "EPSG:3413", transform)
+    shapes = [on_map(box, transform) for box in ((20, 20, 40, 40), (205, 205, 225, 235), (300, 150, 330, 190))]
+    labels = write_labels(tmp_path / "labels.gpkg", shapes, "EPSG:3413", "EPSG:4326")
+    with open_scene(scene) as opened:
+        placed = place_scene(opened, read_labels(labels, None, "a"), ChipConfig())
+    assert placed.index.tolist() == [0, 1, 2]
+    assert placed.boxes_xyxy[1] == pytest.approx([205, 205, 225, 235], abs=0.5)
+
+
+def test_labels_in_a_local_grid_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "a.tif", noise(400, 400))
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map(PIXELS[0])], LOCAL_WKT)
+    with pytest.raises(DataError, match=r"--labels '.*' is in 'site grid', from which no transformation leads to 'WGS"):
+        make(tmp_path / "chips", [scene], labels, class_name="a")
+
+
+def test_labels_on_none_of_the_scenes_are_counted(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "a.tif", noise(400, 400))
+    labels = write_labels(tmp_path / "labels.gpkg", [on_map(PIXELS[0]), on_map(PIXELS[1]), on_map((900, 0, 920, 20))])
+    lines: list[str] = []
+    make(tmp_path / "chips", [scene], labels, lines.append, class_name="a")
+    assert len([line for line in lines if "1 of 3 labels" in line and "on none of the scenes" in line]) == 1

@@ -144,6 +144,9 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
         "of polygons: buffer": layer(
             tmp_path / "line.gpkg", shapely.LineString([(WEST, NORTH), (WEST + 9, NORTH - 9)])
         ),
+        "is in 'site grid', from which no transformation leads to 'WGS 84 / UTM zone 33N'": layer(
+            tmp_path / "local.gpkg", middle(), 'LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+        ),
         "does not overlap scene": layer(tmp_path / "far.gpkg", shapely.box(0, 0, 1, 1)),
     }
     for words, path in cases.items():
@@ -155,3 +158,15 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, info: SceneInfo) -> None:
         aoi_from_bbox((-np.inf, 0, 1, 1), None, info)
     with pytest.raises(UsageError, match="not a CRS"):
         aoi_from_bbox((0, 0, 1, 1), "EPSG:nonsense", info)
+
+
+@pytest.mark.parametrize(("crs", "pole"), [("EPSG:3413", 90.0), ("EPSG:3031", -90.0)])
+def test_an_area_in_degrees_holds_the_pole_of_a_scene(tmp_path: Path, crs: str, pole: float) -> None:
+    transform = rasterio.Affine(10, 0, -500, 0, -10, 500)
+    with open_scene(write_scene(tmp_path / "pole.tif", noise(100, 100), crs, transform)) as scene:
+        south, north = sorted((pole, pole * (1 - 2e-5)))  # 200 m around it
+        cap = shapely.box(-180, south, 180, north)
+        aoi = aoi_from_file(layer(tmp_path / "cap.gpkg", cap, "EPSG:4326"), scene.info)
+    assert aoi.holds_centre(np.array([[49.0, 49, 51, 51], [60, 49, 62, 51], [10, 10, 12, 12]])).tolist() == [
+        True, True, False,
+    ]  # fmt: skip

@@ -60,6 +60,29 @@ def test_shapes_are_compared_in_the_areas_crs(tmp_path: Path) -> None:
     assert world.holds(boxes.to_numpy(), UTM).all()
 
 
+BESIDE = {"cut": [(179.99, 180), (-180, -179.99)], "plus": [(179.99, 180.01)], "minus": [(-180.01, -179.99)]}
+"""Longitudes of one area across the antimeridian, as programs write it."""
+
+
+@pytest.mark.parametrize("area_crs", [4326, 3857])
+@pytest.mark.parametrize("form", BESIDE)
+@pytest.mark.parametrize("crs", [32660, 4326, 3857])
+def test_an_area_across_the_antimeridian_holds_what_lies_on_both_sides(
+    tmp_path: Path, crs: int, form: str, area_crs: int
+) -> None:
+    boxes = [shapely.box(west, 9.99, east, 10.01) for west, east in BESIDE[form]]
+    turn = 2 * 20_037_508.342789244 / 360 if area_crs == 3857 else 1.0  # by hand: PROJ would wrap
+    north = pyproj.Transformer.from_crs(4326, 3857, always_xy=True).transform([0, 0], [9.99, 10.01])[1]
+    rows = north if area_crs == 3857 else [9.99, 10.01]
+    boxes = [shapely.box(west * turn, rows[0], east * turn, rows[1]) for west, _, east, _ in shapely.bounds(boxes)]
+    path = written(tmp_path / "a.gpkg", shapely.MultiPolygon(boxes), crs=pyproj.CRS(area_crs))
+    to_crs = pyproj.Transformer.from_crs(4326, crs, always_xy=True)
+    for start in (0, 360) if crs == 4326 else (0,):
+        places = np.array([179.995, -179.995, 179.98, -179.98]) + start
+        x, y = to_crs.transform(places, np.full(4, 10.0)) if crs != 4326 else (places, np.full(4, 10.0))
+        assert Area.read(path).holds(shapely.points(x, y), pyproj.CRS(crs)).tolist() == [True, True, False, False]
+
+
 def test_what_was_fixed_or_left_out_is_a_warning(tmp_path: Path) -> None:
     bow_tie = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])
     area = Area.read(written(tmp_path / "a.gpkg", bow_tie, shapely.Polygon()), "--area")
@@ -92,4 +115,7 @@ def test_a_crs_must_be_on_both_sides(tmp_path: Path) -> None:
         plain = Area.read(written(tmp_path / "b.gpkg", SQUARE, crs=None))
     with pytest.raises(UsageError, match=r"--aoi '.*' has no CRS, but the layer has one"):
         plain.check_crs(UTM)
+    local = pyproj.CRS('LOCAL_CS["site grid",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]')
+    with pytest.raises(UsageError, match=r"--aoi '.*' is in 'WGS 84 .*no transformation leads to 'site grid'; assign"):
+        area.check_crs(local)
     assert plain.holds(np.array([SQUARE, HOLE, shapely.Point(0, 0)]), None).tolist() == [True, True, False]

@@ -75,3 +75,26 @@ def test_layers_without_a_crs_or_a_geometry_are_taken_apart_as_well() -> None:
     apart, features = taken_apart(layer)
     assert len(apart) == 3 and features == 1 and apart["area_m2"].isna().tolist() == [True, True, False]
     assert apart_note("a", 0) == []
+
+
+@pytest.mark.parametrize(
+    ("crs", "end"), [("EPSG:4326", 180.0), ("EPSG:3857", 20_037_508.342789244), ("EPSG:4807", 200)]
+)
+def test_the_halves_of_an_object_at_the_antimeridian_become_one_piece_around_its_centre(crs: str, end: float) -> None:
+    whole = shapely.box(end - 0.25, 10, end + 0.75, 10.5)
+    halves = shapely.MultiPolygon([shapely.box(end - 0.25, 10, end, 10.5), shapely.box(-end, 10, 0.75 - end, 10.5)])
+    layer = geopandas.GeoDataFrame({"a": [1, 2]}, geometry=[halves, shapely.box(1, 1, 2, 2)], crs=crs)
+    joined, features = taken_apart(layer)
+    assert features == 0 and joined["a"].tolist() == [1, 2]
+    assert joined.geometry[0].geom_type == "Polygon"
+    assert shapely.hausdorff_distance(joined.geometry[0], whole) < 1e-4
+    assert joined.geometry[1] == layer.geometry[1] and layer.geometry[0] == halves
+
+
+def test_a_polygon_with_the_point_of_its_label_is_one_object() -> None:
+    square, inside, far = shapely.box(0, 0, 4, 4), shapely.Point(1, 1), shapely.Point(9, 9)
+    both = shapely.GeometryCollection([square, inside, square.boundary])
+    layer = geopandas.GeoDataFrame(geometry=[both, shapely.GeometryCollection([square, far])], crs=CRS)
+    apart, _ = taken_apart(layer, points=True)
+    assert apart.index.tolist() == [0, 1, 1]
+    assert [shape.geom_type for shape in apart.geometry] == ["GeometryCollection", "Polygon", "Point"]

@@ -81,7 +81,9 @@ def filter_layer(
     missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
     known = ", ".join(sorted(selector.read)) or "none"
     warnings = notes + tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
-    warnings += _accuracy(layer, to or (pyproj.CRS(WGS84) if _in_degrees(target) else None), target)
+    warnings += _unplaced(layer, target) + _accuracy(
+        layer, to or (pyproj.CRS(WGS84) if _in_degrees(target) else None), target
+    )
     warnings += tuple(apart_note(f"'{source}'", selector.apart))
     if selector.read and not selector.kept:
         warnings += (f"none of the {sum(selector.read.values()):,} objects of '{source}' meets the criteria",)
@@ -140,6 +142,16 @@ def _accuracy(layer: LayerFile, to: pyproj.CRS | None, target: Target) -> tuple[
         return ()
     west, south, _, _ = first.total_bounds.tolist()
     return accuracy_warnings(f"positions in '{target}'", [(layer.crs, to, west, south)], layer.record.scene_gsd_m)
+
+
+def _unplaced(layer: LayerFile, target: Target) -> tuple[str, ...]:
+    """A warning where coordinates that may be anything, even metres, are written as longitudes and latitudes."""
+    if layer.crs is not None or layer.record.of_pixels or not _in_degrees(target):
+        return ()
+    return (
+        f"'{layer.path}' has no CRS: its coordinates are written as they are, but programs take those of GeoJSON for "
+        "longitude and latitude; write another format, or assign the CRS first with 'ogr2ogr -a_srs EPSG:CODE OUT IN'",
+    )
 
 
 def _in_degrees(target: Target) -> bool:

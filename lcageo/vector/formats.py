@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import count
 from pathlib import Path
 
 GEOJSON_DIGITS = 8
 """Decimals of a degree: 1.1 mm. RFC 7946 suggests fewer, but at 0.02 m per pixel that would move corners."""
+GDAL_FID = "OGC_FID"
+"""Column of a stream that GDAL takes for the numbers of the features, in exactly these letters."""
 
 
 class RecordPlace(Enum):
@@ -54,6 +57,27 @@ class VectorFormat:
     """Whether objects can be appended to an existing file."""
     file_options: Mapping[str, str] = field(default_factory=dict)
     """Dataset creation options of the driver, where they differ from those of a layer."""
+    reserved: tuple[str, ...] = ()
+    """Names, in small letters, that no attribute may have: the format has such columns of its own."""
+
+    def renamed(self, attributes: Sequence[str]) -> dict[str, str]:
+        """New names of the attributes whose own GDAL does not write, numbered as QGIS does it: fid_1 for fid.
+
+        Those are reserved names, and names that differ from an earlier one in case only.
+        """
+        if self.driver == "Parquet":
+            return {}
+        names: dict[str, str] = {}
+        taken, all_names = set(self.reserved), {name.lower() for name in attributes}
+        for name in attributes:
+            new = name
+            numbers = count(1)
+            while new.lower() in taken or new == GDAL_FID or (new != name and new.lower() in all_names):
+                new = f"{name}_{next(numbers)}"
+            taken.add(new.lower())
+            if new != name:
+                names[name] = new
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +105,7 @@ FORMATS: Mapping[str, VectorFormat] = {
         style_inside=True,
         appended=("-wal", "-shm", "-journal", ".aux.xml"),  # SQLite takes the first three for a part of any new file
         appendable=True,
+        reserved=("fid", "geom"),
     ),
     ".shp": VectorFormat(
         "ESRI Shapefile",

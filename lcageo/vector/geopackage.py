@@ -20,7 +20,7 @@ from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.style import renew_style
 from lcageo.vector.target import FileTarget
-from lcageo.vector.write import GDAL_ERRORS, CountedParts, check_complete, write_stream
+from lcageo.vector.write import GDAL_ERRORS, CountedParts, check_complete, with_allowed_names, write_stream
 
 
 def look_at_geopackage(path: Path) -> ExistingLayer:
@@ -62,7 +62,8 @@ def append_layer(
         old.backup(new)  # consistent even if another program writes meanwhile; `publish` would notice
     before = _contents(draft, path)
     layer = open_layer(draft, "output").layer
-    counted, joined = CountedParts(before.fitted(parts)), before.joined(record)
+    named = (with_allowed_names(part, target.vector_format) for part in parts)
+    counted, joined = CountedParts(before.fitted(named)), before.joined(record)
     with _readable_errors(path), plain_draft(draft) as plain:
         info = pyogrio.read_info(plain, layer=layer)
         write_stream(

@@ -78,6 +78,7 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     """
     crs, declared = part.crs, _geometry_type(part, form)
     classes = classes_in(part) if set(part.columns) >= COLUMNS else None
+    part = with_allowed_names(part, form)
     if form.driver == "Parquet":
         return EncodedPart(_parquet_table(part), None, declared, classes)
     if form.longitude_latitude and crs is not None:
@@ -85,6 +86,11 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     if form.positions and crs is not None and to_longitude_latitude(pyproj.CRS(crs)):
         part = _with_positions(part)
     return EncodedPart(_table(part), None if crs is None else pyproj.CRS(crs).to_wkt(), declared, classes)
+
+
+def with_allowed_names(part: geopandas.GeoDataFrame, form: VectorFormat) -> geopandas.GeoDataFrame:
+    """The features with names of attributes that a format takes."""
+    return part.rename(columns=form.renamed([name for name in part.columns if name != part.geometry.name]))
 
 
 def write_layer(

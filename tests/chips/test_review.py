@@ -8,6 +8,7 @@ from typing import Any
 import geopandas
 import pytest
 import shapely
+import shapely.affinity
 from support.labelled_scenes import CRS, PIXELS, make, on_map, write_labels
 
 from lcageo.chips.labels import Labels, read_labels
@@ -102,3 +103,15 @@ def test_chips_show_what_the_review_left(place: Path, found: Path, tmp_path: Pat
     assert summary.labels["train"] == {"car": 2, "ship": 1}
     with pytest.raises(ConfigError, match="leave out the class"):
         make(tmp_path / "chips", [place / "scene.tif"], found, class_name="a", **config)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.0, 0), (3.0, 2)])
+def test_verdicts_about_objects_of_another_run_are_told(found: Path, tmp_path: Path, shift: float, told: int) -> None:
+    """What was drawn by hand, or scores less than the thresholds, need not be in the layer."""
+    rows = [(0, 0.9, "wrong"), (2, 0.6, "right"), (4, 0.1, "right"), (5, None, "right")]
+    shapes = [shapely.affinity.translate(SHAPES[number], shift) for number, _, _ in rows]
+    columns = {"class": ["ship"] * 4, "score": [score for _, score, _ in rows], "verdict": [one for _, _, one in rows]}
+    layer = write_labels(tmp_path / "review.gpkg", shapes, **columns)
+    labels = read_labels(found, None, None, layer)
+    lines = [line for line in labels.warnings if "are about objects that" in line]
+    assert [f"{told} of 4 verdicts" in line for line in lines] == [True] * bool(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import read as layer_reader
 from lcageo.vector.formats import FORMATS, sidecar
+from lcageo.vector.polygons import polygons_of
 from lcageo.vector.read import open_layer
+from lcageo.vector.values import class_texts
 
 FIELDS = ["id", "class", "class_id", "score", "width_m", "height_m", "area_m2", "scene"]
 
@@ -122,3 +125,73 @@ def test_objects_that_were_dissolved_into_one_feature_are_selected_one_by_one(tm
             assert counts.read == {"ship": 10} and counts.kept == {"ship": kept}
             assert len([line for line in counts.warnings if "1 feature with parts that lie apart" in line]) == notes
             assert len(read(target)) == kept
+
+
+def test_an_object_that_the_antimeridian_cuts_keeps_its_centre(tmp_path: Path) -> None:
+    """As GeoJSON has it, in two parts: the middle of their bounds is at longitude 0."""
+    halves = shapely.MultiPolygon([shapely.box(179.998, 10, 180, 10.002), shapely.box(-180, 10, -179.999, 10.002)])
+    frame = geopandas.GeoDataFrame({"class": ["car"]}, geometry=[halves], crs=4326)
+    frame.to_file(tmp_path / "cut.geojson")
+    around = shapely.box(179.99, 9.99, 180.01, 10.01)
+    geopandas.GeoDataFrame(geometry=[around], crs=4326).to_file(tmp_path / "aoi.gpkg")
+    counts = filter_layer(tmp_path / "cut.geojson", tmp_path / "a.csv", Criteria(aoi=tmp_path / "aoi.gpkg"))
+    assert counts.kept == {"car": 1}
+    assert pd.read_csv(tmp_path / "a.csv")["longitude"].tolist() == pytest.approx([179.9995])
+    filter_layer(tmp_path / "cut.geojson", tmp_path / "a.geojson", Criteria())
+    again = geopandas.read_file(tmp_path / "a.geojson").geometry[0]  # cut again, as RFC 7946 wants it
+    assert again.geom_type == "MultiPolygon" and shapely.hausdorff_distance(again, halves) < 1e-7
+
+
+def test_coordinates_without_a_crs_become_geojson_with_a_warning(tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["car"]}, geometry=[shapely.box(4e5, 5e6, 4e5 + 9, 5e6 + 9)])
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name, count in (("a.geojson", 1), ("a.gpkg", 0), ("a.csv", 0)):
+        warnings = filter_layer(tmp_path / "a.parquet", tmp_path / name, Criteria()).warnings
+        assert (
+            len([line for line in warnings if "has no CRS: its coordinates are written as they are" in line]) == count
+        )
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_attributes_keep_their_values_also_where_a_format_has_columns_of_their_names(
+    target: str, tmp_path: Path
+) -> None:
+    """As QGIS leaves them after merging layers; equal but for their case as other programs allow it."""
+    columns = {
+        "class": ["a", "a", "b"],
+        "fid": [1, 1, 2],
+        "geom": ["x", "y", "z"],
+        "OGC_FID": [7, 7, 8],
+        "FID": [3, 3, 4],
+    }
+    shapes = [shapely.box(at, 0, at + 1, 1) for at in (0, 10, 20)]
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=32633).to_parquet(tmp_path / "in.parquet")
+    filter_layer(tmp_path / "in.parquet", tmp_path / f"out{target}", Criteria())
+    read = open_layer(tmp_path / f"out{target}", "").read()
+    values = {tuple(map(str, read[name])) for name in read.columns if name != "geometry"}
+    ours = {tuple(map(str, column)) for column in columns.values()}
+    assert {tuple(sorted(one)) for one in values} == {tuple(sorted(one)) for one in ours}  # FlatGeobuf sorts
+
+
+def test_layers_with_such_attributes_are_appended(tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["a"], "fid": [1]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
+    frame.to_parquet(tmp_path / "in.parquet")
+    filter_layer(tmp_path / "in.parquet", tmp_path / "out.gpkg", Criteria())
+    filter_layer(tmp_path / "in.parquet", tmp_path / "out.gpkg", Criteria(), append=True)
+    assert geopandas.read_file(tmp_path / "out.gpkg", layer="out")["fid_1"].tolist() == [1, 1]
+
+
+def test_classes_are_those_that_evaluate_and_chips_read(tmp_path: Path) -> None:
+    shapes = [shapely.box(at, 0, at + 1, 1) for at in (0, 10, 20)]
+    cases: list[tuple[Any, dict[str, int]]] = [
+        ([1.0, 1.0, 2.0], {"1": 2, "2": 1}),
+        (pd.array([1, None, 2], "Int64"), {"1": 1, "": 1, "2": 1}),
+        (["car ", " car", "car"], {"car": 3}),
+    ]
+    for values, expected in cases:
+        geopandas.GeoDataFrame({"class": values}, geometry=shapes, crs=32633).to_file(tmp_path / "a.gpkg")
+        classes = tuple(name for name in expected if name)
+        counts = filter_layer(tmp_path / "a.gpkg", tmp_path / "b.gpkg", Criteria(classes=classes), overwrite=True)
+        assert counts.read == expected and counts.kept == {name: expected[name] for name in classes}
+        found = polygons_of(open_layer(tmp_path / "a.gpkg", ""), "").frame["class"]
+        assert Counter(class_texts(found)) == expected

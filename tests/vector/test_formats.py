@@ -108,6 +108,23 @@ def test_the_suffix_decides(name: str, expected: Callable[[], VectorFormat | Lab
     assert format_of(Path(name)) is expected()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "attributes", "renamed"),
+    [
+        (".gpkg", ["class", "fid", "Geom"], {"fid": "fid_1", "Geom": "Geom_1"}),
+        (".gpkg", ["fid_1", "fid", "FID"], {"fid": "fid_2", "FID": "FID_3"}),
+        (".gpkg", ["Type", "type", "type_1"], {"type": "type_2"}),
+        (".shp", ["fid", "geom", "ogc_fid", "OGC_FID"], {"OGC_FID": "OGC_FID_1"}),
+        (".csv", ["type", "TYPE"], {"TYPE": "TYPE_1"}),
+        (".parquet", ["fid", "geom", "OGC_FID", "type", "TYPE"], {}),
+    ],
+)
+def test_names_that_a_format_does_not_take_are_numbered(
+    suffix: str, attributes: list[str], renamed: dict[str, str]
+) -> None:
+    assert FORMATS[suffix].renamed(attributes) == renamed
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_record_is_in_a_second_file_exactly_where_the_entry_says(suffix: str, tmp_path: Path) -> None:
     target = published(tmp_path / f"found{suffix}", layer_at("utm"))

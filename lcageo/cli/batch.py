@@ -128,7 +128,7 @@ def batch(
     say = console.Console(quiet, verbose)
     runner, config = replace(runner, about=about), replace(config, review=review)
     from lcageo.inference.factory import open_runner
-    from lcageo.survey.scenes import find_scenes
+    from lcageo.survey.scenes import find_scenes, is_list
     from lcageo.survey.survey import SurveyConfig, open_survey
 
     def find() -> tuple[SurveyScene, ...]:
@@ -136,6 +136,9 @@ def batch(
 
     scenes = find()
     if not scenes and not watch:
+        lists = [source for source in sources if is_list(Path(source))]
+        if lists:
+            raise UsageError(f"list '{lists[0]}' names no raster; write the path of one on each line")
         raise UsageError(f"no scenes found in {', '.join(sources)}; choose another --pattern, or use --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes, review)
     with open_runner(runner, config, say) as tile_runner, open_survey(survey_config, config, tile_runner) as survey:

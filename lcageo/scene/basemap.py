@@ -21,7 +21,7 @@ from lcageo.errors import UsageError
 from lcageo.paths import on_disk
 from lcageo.remote import XYZ, public
 from lcageo.scene.georef import Georeference, pixel_size_m
-from lcageo.transform import Transform
+from lcageo.transform import Transform, no_way
 
 FINEST_ZOOM = 22
 HALF_WORLD_M = 20037508.342789244
@@ -135,7 +135,10 @@ def _moved(bounds: Bounds, crs: pyproj.CRS, to: pyproj.CRS) -> Bounds:
     xs = bounds[0] + share * (bounds[2] - bounds[0])
     ys = bounds[1] + share * (bounds[3] - bounds[1])
     across, up = (axis.ravel() for axis in np.meshgrid(xs, ys))
-    moved_x, moved_y = Transform(crs, to)(across, up)
+    try:
+        moved_x, moved_y = Transform(crs, to)(across, up)
+    except pyproj.exceptions.ProjError as error:
+        raise UsageError(no_way("the area", crs, to)) from error
     inside = np.isfinite(moved_x) & np.isfinite(moved_y)
     if not inside.any():
         raise UsageError(f"the area is outside the bounds of the basemap's CRS, {to.name}; check its coordinates")

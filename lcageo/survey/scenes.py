@@ -47,6 +47,11 @@ def find_scenes(
     return tuple(found.values())
 
 
+def is_list(path: Path) -> bool:
+    """Whether a file lists rasters."""
+    return path.suffix.lower() == LIST_SUFFIX and path.is_file()
+
+
 def _of_source(
     source: str, patterns: Sequence[str], recursive: bool, leave_out: Path
 ) -> Iterator[tuple[str, PurePosixPath]]:
@@ -54,7 +59,7 @@ def _of_source(
     if path.is_dir():
         for file in _of_folder(path, patterns, recursive, leave_out.resolve()):
             yield str(file), PurePosixPath(file.relative_to(path).with_suffix("").as_posix())
-    elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
+    elif is_list(path):
         yield from ((line, PurePosixPath(Path(public(line)).stem)) for line in _listed(path))
     elif path.exists() or is_remote(source):
         yield source, PurePosixPath(Path(public(source)).stem)

@@ -115,6 +115,7 @@ def test_failed_scenes_are_named_and_give_exit_code_3(run: Run, flight: Path, un
     [
         (["nowhere"], "'nowhere' does not exist"),
         (["."], "no scenes found in ."),
+        (["empty.txt"], "list 'empty.txt' names no raster; write the path of one on each line"),
         (["flight", "--format", "xls"], "--format 'xls' is not a known format"),
         (["flight", "--cluster", "local:0"], "does not give the number of workers"),
         (["flight", "--cluster", "somewhere"], "neither an address"),
@@ -124,6 +125,7 @@ def test_failed_scenes_are_named_and_give_exit_code_3(run: Run, flight: Path, un
 def test_arguments_that_cannot_work_are_refused(
     run: Run, flight: Path, untrained: Path, arguments: list[str], words: str
 ) -> None:
+    Path("empty.txt").write_text("# no raster\n\n")
     outcome = run("batch", *arguments, "--out", "out", "--model", untrained)
     assert outcome.code == 2 and words in outcome.err
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyproj
 import pytest
 from rasterio.windows import Window
+from support.layers import LOCAL_WKT
 from support.servers import served
 from support.tiles import LEFT, MERCATOR, SIDE_M, TOP, ZOOM, bounds_m, gsd_m, picture, write_tiles
 
@@ -108,6 +109,8 @@ def test_an_area_in_degrees_is_moved_and_one_without_its_crs_is_refused() -> Non
         assert scene.info.height * scene.info.pixel_size_m[1] == pytest.approx(111.3, rel=0.03)  # type: ignore[index]
     with pytest.raises(UsageError, match=r"--bbox seems to be in degrees.*--bbox-crs EPSG:4326"):
         open_basemap(address, degrees, None, 0.5, "--bbox")
+    with pytest.raises(UsageError, match="the area is in 'site grid', from which no transformation leads to 'WGS 84 /"):
+        open_basemap(address, degrees, pyproj.CRS(LOCAL_WKT), 0.5, "--aoi")
 
 
 @pytest.mark.parametrize("address", ["xyz:http://h/{z}/{x}.png", "xyz:http://h/tiles", "xyz:http://h/{z}/{x}/{y}{-y}"])

@@ -110,7 +110,8 @@ class LayerFile:
         layer = replace(self, taken_for=taken_for)
         if scores is None or self.record.model is not None:
             return layer, tuple(notes)
-        highest = max((float(part["score"].max()) for part in layer.parts(columns=[scores]) if len(part)), default=0.0)
+        parts = (float(part["score"].max()) for part in layer.parts(columns=[scores]))
+        highest = max((one for one in parts if not np.isnan(one)), default=0.0)
         if 1 < highest <= PER_CENT:
             notes.append(f"scores of '{self.path}' go up to {highest:g}: they are taken for per cent")
             layer = replace(layer, score_unit=PER_CENT)

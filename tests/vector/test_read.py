@@ -225,6 +225,12 @@ def test_scores_are_from_0_to_1_or_it_is_told(tmp_path: Path) -> None:
         assert bool(notes) == (words is not None), name
 
 
+def test_parts_without_any_score_do_not_hide_the_highest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LayerFile.parts, "__defaults__", (2, None))
+    layer, notes = written(tmp_path / "a.gpkg", score=[None, None, 90.0, 50.0, None, None]).as_objects()
+    assert "they are taken for per cent" in notes[0] and layer.read()["score"].max() == 0.9
+
+
 @pytest.mark.parametrize("scores", [[0.5, 0.5, float("inf")], ["0.5", "0.5", "high"]])
 def test_a_score_that_is_no_number_is_refused_with_its_place(tmp_path: Path, scores: list[Any]) -> None:
     layer = written(tmp_path / "a.gpkg", score=scores)

@@ -54,7 +54,7 @@ def test_boxes_in_pixels_are_where_the_scene_has_them(tmp_path: Path) -> None:
     assert row[1] == "tree"
 
 
-@pytest.mark.parametrize(("guide", "count"), [("own_labels.md", 6), ("scenes_and_layers.md", 11)])
+@pytest.mark.parametrize(("guide", "count"), [("own_labels.md", 6), ("scenes_and_layers.md", 12)])
 def test_guides_use_existing_commands_and_options(guide: str, count: int) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     text = (REPOSITORY / "examples" / guide).read_text()

@@ -74,7 +74,7 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
     if strict:
         refuse([one for one in problems if one.kind not in REMARKS])
     usable = [entry for entry in reader.entries.values() if entry.objects.unusable is None]
-    annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in usable]
+    annotations = [entry.objects.annotation(entry.image, entry.labelled) for entry in usable for _ in range(entry.uses)]
     return LabelledSet(str(path), reader.classes, tuple(annotations), tuple(problems))
 
 
@@ -116,6 +116,15 @@ class _ImageEntry:
     image: Path
     labelled: tuple[int, ...]
     objects: ObjectList
+    records: int = 1
+
+    @property
+    def uses(self) -> int:
+        """How often the image counts: one without objects once for each record, as nothing is repeated but the image.
+
+        `examples/lca_s/mine_labels.py` repeats those that a training is to draw more often.
+        """
+        return 1 if self.objects.boxes else self.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +216,7 @@ class _Reader:
             had = f"{objects.width} x {objects.height}"
             raise DataError(f"size is {size[0]} x {size[1]}, but {had} in another record of '{image}'")
         entry.labelled = tuple(sorted({*entry.labelled, *labelled}))
-        self._saved["records joined with another one of their image"] += 1
+        entry.records += 1
         return entry
 
     def _size(self, record: Record, image: Path) -> tuple[int, int]:
@@ -296,5 +305,6 @@ class _Reader:
             where = f"line {lines[fault.table][fault.position]}, {fault.table}[{fault.position}]"
             where += f" (id {short(number)})" if number is not None else ""
             problems.append(Problem(fault.kind, self._path, where, fault.what))
-        saved = {what: count for what, count in self._saved.items() if count}
+        joined = sum(entry.records - entry.uses for entry in self.entries.values())
+        saved = self._saved + Counter({"records joined with another one of their image": joined})  # positive counts
         return problems + [Problem(ProblemKind.SAVED, self._path, "", f"{what}: {n:,}") for what, n in saved.items()]

@@ -184,6 +184,17 @@ def test_records_of_one_file_are_joined(tmp_path: Path) -> None:
     assert "records joined with another one of their image: 1" in [problem.what for problem in read.problems]
 
 
+def test_an_image_without_objects_counts_as_often_as_it_is_listed(tmp_path: Path) -> None:
+    images(tmp_path / "images")
+    records: dict[str, Any] = {
+        "images": [{"id": number, "file_name": name} for number, name in enumerate(("a.png", "b.png", "b.png"))],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 0, "bbox": (20, 15, 20, 15)}],
+    }
+    read = read_coco_set(write(tmp_path / "a.json", **records), TRAIN, Reading(strict=True))
+    assert [one.image.name for one in read.annotations] == ["a.png", "b.png", "b.png"]
+    assert not [problem for problem in read.problems if "joined" in problem.what]
+
+
 def test_records_of_one_file_with_other_sizes_are_a_problem(tmp_path: Path) -> None:
     images(tmp_path / "images")
     records = [{"id": "a", "file_name": "a.png"}, {"id": 2, "file_name": "a.png", "width": 9, "height": 9}]

@@ -222,7 +222,8 @@ def _draw_differences(axes: Axes, differences: Sequence[dict[str, Any]], metric:
             figure["by_seed"], [position] * len(figure["by_seed"]), "o", color="#D55E00", markersize=4, fillstyle="none"
         )
     axes.axvline(0.0, color="#404040", linewidth=0.8)
-    axes.set_yticks(range(len(differences)), [f"{one['first']} - {one['second']}" for one in differences])
+    names = [f"{one['first']} - {one['second']}" for one in differences]
+    axes.set_yticks(range(len(differences)), names if metric == next(iter(METRICS)) else [""] * len(names))
     axes.invert_yaxis()
     axes.locator_params(axis="x", nbins=5)  # otherwise the labels of negative numbers overlap
     axes.set_xlabel(f"difference in {NAMES[metric]}")

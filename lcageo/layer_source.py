@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lcageo.errors import UsageError
 from lcageo.paths import on_disk
-from lcageo.remote import prepare_gdal, public
+from lcageo.remote import ARCHIVE, prepare_gdal, public
 
 LAYER_MARK = "|layername="
 """What separates a file from the name of a layer in it, as QGIS writes it (and so copies it to the clipboard)."""
@@ -16,7 +16,7 @@ _OPTION = re.compile(r"\|(?=(?:layername|layerid|geometrytype|uniqueGeometryType
 """Start of an option of such a source."""
 _FILTER = re.compile(r"\|subset=(?P<filter>.*?)(?=(?:\|(?:geometrytype|uniqueGeometryType)=\w*)*\Z)", re.I | re.S)
 """The filter of such a source, which QGIS writes behind the options above, except for the geometry's type."""
-_ARCHIVE = re.compile(r"(?P<vsi>/vsi(?:zip|tar|gzip|7z|rar)/)(?P<inside>[^/{].*)", re.IGNORECASE)
+_ARCHIVE = re.compile(rf"(?P<vsi>{ARCHIVE})(?P<inside>[^/{{].*)", re.IGNORECASE)
 _SCHEME = re.compile(r"(?<=http):/(?!/)|(?<=https):/(?!/)", re.IGNORECASE)
 _URL = re.compile(r"(?P<vsi>/vsi[a-z]+/)?(?P<scheme>https?):/{1,2}(?P<rest>[^/].*)", re.IGNORECASE)
 """A URL; pathlib makes one slash of its two."""

@@ -47,8 +47,9 @@ SMALL_CACHE = str(16_000_000)
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
 _HTTP = re.compile(r"https?:/", re.IGNORECASE)
 """A URL in a Path, which makes one slash of its two."""
-_ARCHIVES = re.compile(r"(/vsi(zip|tar|gzip|7z|rar)/\{?)+")
-"""GDAL's prefixes of files inside others."""
+ARCHIVE = "/vsi(?:zip|tar|gzip|7z|rar)/"
+"""Pattern of GDAL's prefixes of files inside others."""
+_ARCHIVES = re.compile(rf"(?:{ARCHIVE}\{{?)+")
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
 _DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SIGNING = re.compile(

@@ -10,7 +10,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lcageo.geodesy import WGS84
 from lcageo.scene.describe import SceneInfo
 from lcageo.transform import Transform
-from lcageo.vector.reproject import near
+from lcageo.vector.reproject import Move, mover
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -47,15 +47,9 @@ class BlockPlane:
         (longitude, _), (latitude, _) = Transform(crs, pyproj.CRS(WGS84))(xs, ys)
         return cls(pyproj.CRS(f"+proj=laea +lon_0={longitude:.6f} +lat_0={latitude:.6f} +datum=WGS84 +units=m"), 1.0)
 
-    def mover(self, crs: pyproj.CRS) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    def mover(self, crs: pyproj.CRS) -> Move:
         """A function that converts positions in a CRS to the plane."""
-        to_plane = None if crs == self.crs else Transform(crs, self.crs)
-
-        def move(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
-            xs, ys = (xs, ys) if to_plane is None else to_plane(xs, ys)
-            return near(xs, self.middle_x, self.crs), ys
-
-        return move
+        return mover(crs, self.crs, self.middle_x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lcageo.chips.blocks import BlockPlane, BlockSplit
 from lcageo.chips.config import ChipConfig
-from lcageo.chips.labels import Labels, Move
+from lcageo.chips.labels import Labels
 from lcageo.config import overlap_pixels
 from lcageo.data.augment import AugmentConfig
 from lcageo.errors import DataError, SceneError, UsageError
@@ -23,8 +23,8 @@ from lcageo.scene.describe import MAX_ENLARGEMENT, SceneInfo
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
-from lcageo.transform import Transform, no_way
-from lcageo.vector.reproject import near
+from lcageo.transform import no_way
+from lcageo.vector.reproject import Move, mover
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -115,14 +115,8 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
 
 def _to_pixels(info: SceneInfo, labels_crs: pyproj.CRS, crs: pyproj.CRS) -> Move:
     """A function that converts positions of labels to pixels of a scene, in this CRS."""
-    to_map = None if labels_crs == crs else Transform(labels_crs, crs)
-    middle_x, _ = info.centre()
-
-    def move(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
-        xs, ys = (xs, ys) if to_map is None else to_map(xs, ys)
-        return info.georeference.to_pixel(near(xs, middle_x, crs), ys)
-
-    return move
+    to_map, to_pixel = mover(labels_crs, crs, info.centre()[0]), info.georeference.to_pixel
+    return lambda xs, ys: to_pixel(*to_map(xs, ys))
 
 
 def _scale(info: SceneInfo, pixel_size_m: tuple[float, float], own: float, config: ChipConfig) -> Scale:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.palette import class_colour
-from lcageo.transform import Transform
 from lcageo.vector.parts import taken_apart
 from lcageo.vector.polygons import Geometries
 from lcageo.vector.read import LayerFile
-from lcageo.vector.reproject import near
+from lcageo.vector.reproject import mover
 
 FloatArray = NDArray[np.float64]
 ToPixel = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -192,24 +191,18 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
         )
     if crs is None or frame.crs is None:
         return shapely.force_2d
+    middle_x = float(frame.to_map(np.array([frame.width / 2]), np.array([frame.height / 2]))[0][0])
     try:
-        to_scene = None if crs == frame.crs else Transform(crs, frame.crs)
+        to_scene = mover(crs, frame.crs, middle_x)
     except pyproj.exceptions.ProjError as error:
         raise DataError(
             f"'{layer.path}' cannot be reprojected from {crs.name} to the scene's {frame.crs.name} ({error}); "
             "check the CRS of both"
         ) from error
-    scene_crs, middle_x = (
-        frame.crs,
-        float(frame.to_map(np.array([frame.width / 2]), np.array([frame.height / 2]))[0][0]),
-    )
 
     def move(shapes: Geometries) -> Geometries:
         shapes = shapely.force_2d(shapes)
-        xs, ys = shapely.get_coordinates(shapes).T
-        if to_scene is not None:
-            xs, ys = to_scene(xs, ys)
-        xs, ys = frame.to_pixel(near(xs, middle_x, scene_crs), ys)
+        xs, ys = frame.to_pixel(*to_scene(*shapely.get_coordinates(shapes).T))
         return np.asarray(shapely.set_coordinates(shapes, np.column_stack([xs, ys])))
 
     return move

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely import affinity
 
 from lcageo.errors import UsageError
-from lcageo.geodesy import degrees_per_unit, full_turn
+from lcageo.geodesy import full_turn
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import parse_crs
 from lcageo.transform import Transform, accuracy_warnings, no_way
@@ -145,10 +145,9 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     turn = full_turn(crs)
     if turn is not None and right - left > turn / 2:  # across the antimeridian
         left, right = -turn / 2, turn / 2
-    for pole in (-90.0, 90.0) if crs.is_geographic else ():
-        if _is_inside(frame, Transform(crs, scene_crs)(np.zeros(1), np.array([pole / degrees_per_unit(crs)])), info):
-            left, right = -180.0 / degrees_per_unit(crs), 180.0 / degrees_per_unit(crs)
-            bottom, top = min(bottom, pole / degrees_per_unit(crs)), max(top, pole / degrees_per_unit(crs))
+    for pole in (-turn / 4, turn / 4) if turn is not None and crs.is_geographic else ():
+        if _is_inside(frame, Transform(crs, scene_crs)(np.zeros(1), np.array([pole])), info):
+            left, right, bottom, top = 2 * -abs(pole), 2 * abs(pole), min(bottom, pole), max(top, pole)
     around: shapely.Geometry = shapely.box(left, bottom, right, top)
     return around
 

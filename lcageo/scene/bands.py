@@ -205,7 +205,7 @@ def _by_name(names: Sequence[str]) -> Bands | None:
         fits = []
         for band, description in enumerate(names, 1):
             words = _words(description)
-            if words == {name[0]} or (name in words and not words & (OTHER_NAMES | {*NAMES} - {name})):
+            if words == {name[0]} or (name in words and not _is_another(words, name)):
                 number = re.search(r"(?<!\d)[3-9]\d\d(?!\d)", description)  # as in 'Green-560'
                 fits.append((len(words), abs(int(number[0]) - centre) if number else 0.0, band))
         found.append(min(fits)[-1] if fits else 0)
@@ -214,9 +214,12 @@ def _by_name(names: Sequence[str]) -> Bands | None:
 
 def _contradict(names: Sequence[str], chosen: Bands) -> bool:
     """Whether a band that is marked as red, green or blue is described as something else."""
-    return any(
-        _words(names[band - 1]) & (OTHER_NAMES | {*NAMES} - {name}) for band, name in zip(chosen, NAMES, strict=True)
-    )
+    return any(_is_another(_words(names[band - 1]), name) for band, name in zip(chosen, NAMES, strict=True))
+
+
+def _is_another(words: set[str], name: str) -> bool:
+    """Whether the words of a description are those of another colour than this one."""
+    return bool(words & (OTHER_NAMES | {*NAMES} - {name}))
 
 
 def _by_wavelength(dataset: Any) -> Bands | None:

@@ -224,7 +224,7 @@ def describe(
         alpha=alpha,
         ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
         bits=bits,
-        min_is_white=not is_paletted and (min_is_white(dataset, chosen[0]) or min_is_white(stored, chosen[0])),
+        min_is_white=not is_paletted and any(min_is_white(one, chosen[0]) for one in (dataset, stored)),
         notes=tuple(notes),
     )
 

@@ -65,6 +65,10 @@ class Scene:
                 self.info = replace(info, missing=self._sources.missing, notes=notes)
                 self._lookup = palette(dataset, self.info.bands[0])
                 self._holes = transparent(dataset, self.info.bands[0])
+                of_all = MaskFlags.per_dataset in dataset.mask_flag_enums[self.info.bands[0] - 1]
+                self._wanted = sorted(set(self.info.bands))
+                self._masked = [self.info.bands[0]] if of_all else self._wanted
+                self._nodata = np.array(nodata_values(dataset, self._wanted), np.float64)[:, None, None]
         except GDAL_ERRORS as error:
             self.close()
             if (status := ANSWERS.last(error, self.is_remote)) is not None:
@@ -202,8 +206,7 @@ class Scene:
             raise
 
     def _pixels(self, window: Window, shape: tuple[int, int]) -> NDArray[Any]:
-        bands = self.info.bands
-        wanted = sorted(set(bands))
+        bands, wanted = self.info.bands, self._wanted
         shrinks = window.width > shape[1] or window.height > shape[0]
         enlarges = window.width < shape[1] or window.height < shape[0]  # by the mean, that would repeat pixels
         resampling = Resampling.average if shrinks and not enlarges else Resampling.bilinear
@@ -234,14 +237,11 @@ class Scene:
             valid &= dataset.read(alpha, window=window, out_shape=shape) > 0
         if alpha is not None and self.info.mask == "nodata":
             # GDAL lets nodata override the alpha band, and rasterio warns of it.
-            bands = sorted(set(self.info.bands))
-            values = read_bands(dataset, bands, window, (len(bands), *shape), Resampling.nearest)
-            nodata = np.array(nodata_values(dataset, bands), np.float64)
-            valid &= (values != nodata[:, None, None]).any(axis=0)
+            values = read_bands(dataset, self._wanted, window, (len(self._wanted), *shape), Resampling.nearest)
+            valid &= (values != self._nodata).any(axis=0)
         elif self.info.mask in ("nodata", "mask"):
-            of_all = MaskFlags.per_dataset in dataset.mask_flag_enums[self.info.bands[0] - 1]
-            bands = [self.info.bands[0]] if of_all else sorted(set(self.info.bands))
-            valid &= dataset.read_masks(bands, window=window, out_shape=(len(bands), *shape)).any(axis=0)
+            masks = dataset.read_masks(self._masked, window=window, out_shape=(len(self._masked), *shape))
+            valid &= masks.any(axis=0)
         if self._holes is not None:
             valid &= ~self._holes[dataset.read(self.info.bands[0], window=window, out_shape=shape)]
         return valid

@@ -67,6 +67,9 @@ class Sources:
         self._bounds = np.array([source.shown for source in self._sources], np.float64).reshape(-1, 4)
         self._bounds[:, 2:] += self._bounds[:, :2]
         self._untried = np.ones(len(self._sources), np.bool_)
+        self._of_path: dict[str, list[int]] = {}  # a mosaic may have ten thousand files
+        for index, source in enumerate(self._sources):
+            self._of_path.setdefault(source.path, []).append(index)
         self.files: tuple[str, ...] = tuple({os.path.realpath(name): name for name in reversed(files)}.values())[::-1]
         """Paths of the scene's file and of those that belong to it, sources of sources too, whether they exist or not.
         """
@@ -110,15 +113,14 @@ class Sources:
                     )
                 with self._open(source.path) as opened:
                     size = opened.width, opened.height
-                if source.part is not None and _exceeds(source.part, size):
+                for other in self._of_path[source.path]:
+                    self._untried[other] = _exceeds(self._sources[other].part, size)
+                if self._untried[index]:
                     raise SceneError(
                         f"scene '{self._path}' cannot be read at column {left:.0f}, row {top:.0f}: its file "
                         f"'{source.path}' has {size[0]:,} x {size[1]:,} pixels, fewer than the mosaic shows of it; "
                         "build the mosaic again"
                     )
-                for other, one in enumerate(self._sources):
-                    if one.path == source.path and not (one.part is not None and _exceeds(one.part, size)):
-                        self._untried[other] = False
 
     def _expanded(
         self, dataset: Any, shown: Rectangle, files: dict[str, None], within: tuple[str, ...]
@@ -210,9 +212,9 @@ def _rectangle(element: ElementTree.Element | None) -> Rectangle | None:
     return (x, y, width, height) if np.isfinite([x, y, width, height]).all() and width > 0 and height > 0 else None
 
 
-def _exceeds(part: Rectangle, size: tuple[int, int]) -> bool:
+def _exceeds(part: Rectangle | None, size: tuple[int, int]) -> bool:
     """Whether a part reaches beyond a file of this size, by a pixel or more: there, GDAL silently shows nothing."""
-    return part[0] + part[2] >= size[0] + 1 or part[1] + part[3] >= size[1] + 1
+    return part is not None and (part[0] + part[2] >= size[0] + 1 or part[1] + part[3] >= size[1] + 1)
 
 
 def _moved(rectangle: Rectangle, start: Rectangle, end: Rectangle) -> Rectangle:

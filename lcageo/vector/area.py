@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lcageo.errors import DataError, UsageError
 from lcageo.transform import Transform, no_way
 from lcageo.vector.polygons import read_polygons
-from lcageo.vector.reproject import near
+from lcageo.vector.reproject import mover
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,9 @@ class Area:
         self.check_crs(crs)
         centres = shapely.centroid(shapes)
         x, y = shapely.get_x(centres), shapely.get_y(centres)
-        if self.crs is not None and crs is not None and self.crs != crs:
-            x, y = Transform(crs, self.crs)(x, y)
-        if self.crs is not None:  # beside the antimeridian, a place may be written as 179 or -181 degrees
+        if self.crs is not None and crs is not None:
             left, _, right, _ = self.bounds
-            x = near(x, (left + right) / 2, self.crs)
+            x, y = mover(crs, self.crs, (left + right) / 2)(x, y)
         return np.asarray(shapely.intersects_xy(self.shape, x, y), np.bool_)
 
     def check_crs(self, crs: pyproj.CRS | None) -> None:

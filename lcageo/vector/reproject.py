@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import geopandas
 import numpy as np
 import pyproj
@@ -13,6 +15,8 @@ from lcageo.geodesy import full_turn
 from lcageo.transform import Transform
 
 Floats = NDArray[np.float64]
+Move = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""From x and y to x and y; all arrays have the same shape."""
 
 
 def reprojected(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFrame:
@@ -42,6 +46,21 @@ def moved(part: geopandas.GeoDataFrame, crs: pyproj.CRS) -> geopandas.GeoDataFra
     to_crs = Transform(pyproj.CRS(part.crs), crs)
     there = shapely.transform(shapes, lambda points: np.column_stack(to_crs(points[:, 0], points[:, 1])))
     return part.set_geometry(geopandas.GeoSeries(there, part.index, crs))
+
+
+def mover(crs: pyproj.CRS, to: pyproj.CRS, at_x: float) -> Move:
+    """A function that moves positions from one CRS to another, to within half a turn of `at_x` there; see `near`.
+
+    Raises:
+        ProjError: if there is no transformation.
+    """
+    transform = None if crs == to else Transform(crs, to)
+
+    def move(xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
+        xs, ys = (xs, ys) if transform is None else transform(xs, ys)
+        return near(xs, at_x, to), ys
+
+    return move
 
 
 def near(xs: Floats, at_x: float | Floats, crs: pyproj.CRS) -> Floats:

@@ -15,7 +15,7 @@ from support.layers import LOCAL_WKT, layer_at
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
-from lcageo.vector.reproject import near, reprojected
+from lcageo.vector.reproject import mover, near, reprojected
 
 DEGREES, GRADS, MERCATOR, UTM = pyproj.CRS(4326), pyproj.CRS(4807), pyproj.CRS(3857), pyproj.CRS(32633)
 TURNS = {DEGREES: 360.0, GRADS: 400.0, MERCATOR: 2 * math.pi * 6_378_137}
@@ -68,3 +68,16 @@ def test_what_cannot_be_transformed_is_refused() -> None:
     pole = geopandas.GeoDataFrame(geometry=[shapely.box(0, -90, 1, -89)], crs=DEGREES)
     with pytest.raises(OutputError, match="some objects are outside the bounds of RGF93 v1 / Lambert-93"):
         reprojected(pole, pyproj.CRS(2154))
+
+
+@pytest.mark.parametrize(("crs", "to"), [(UTM, DEGREES), (DEGREES, DEGREES), (DEGREES, MERCATOR), (DEGREES, UTM)])
+def test_a_mover_gives_what_pyproj_gives_within_half_a_turn_of_a_place(crs: pyproj.CRS, to: pyproj.CRS) -> None:
+    xs, ys = (
+        (np.array([4e5, 5e5]), np.array([5e6, 6e6])) if crs == UTM else (np.array([14.5, 15.5]), np.array([45, 50.0]))
+    )
+    expected = pyproj.Transformer.from_crs(crs, to, always_xy=True).transform(xs, ys)
+    turn = TURNS.get(to, 0.0)
+    moved = mover(crs, to, float(expected[0][0]) + 2 * turn)(xs, ys)
+    assert moved[0] == pytest.approx(expected[0] + 2 * turn, rel=1e-12) and moved[1] == pytest.approx(
+        expected[1], rel=1e-12
+    )

@@ -21,7 +21,7 @@ def is_coco(path: Path) -> bool:
 
 
 def coco_splits(path: Path, images: Path | None = None) -> tuple[SplitName, ...]:
-    """The splits of a folder; empty if it has one COCO file one_each, and for a file."""
+    """The splits of a folder; empty if it has one COCO file only, and for a file."""
     return splits_of(_parts(path))
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lcageo.data.annotations import LabelledSet, ObjectList, ProblemKind, SplitName
 from lcageo.data.formats.image_files import images_below
-from lcageo.data.formats.label_files import LabelFiles, first_words, label_file, match_labels, texts_below
+from lcageo.data.formats.label_files import LabelFiles, first_words, is_head, label_file, match_labels, texts_below
 from lcageo.data.formats.label_text import numbers, read_lines
-from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of, with_images
 from lcageo.data.formats.pairing import LABEL_FOLDERS, key_of
 from lcageo.errors import DataError
 
@@ -59,10 +59,7 @@ def read_dota(path: Path, split: SplitName, reading: Reading) -> LabelledSet:
 
 def _parts(path: Path, images: Path | None) -> Parts:
     place = path if images is None else images
-    parts = by_split(images_below(place), place)
-    if not parts:
-        raise DataError(f"'{place}' has no images for its labels; name their folder with --images")
-    return parts
+    return with_images(by_split(images_below(place), place), place)
 
 
 def _labels(path: Path, images: Sequence[Path], root: Path) -> LabelFiles:
@@ -98,7 +95,7 @@ def _add_lines(builder: SetBuilder, objects: ObjectList, text: Path) -> bool:
         builder.problem(ProblemKind.BROKEN_RECORD, text, "", f"{error}; image skipped")
         return False
     for line in lines:
-        if ":" in line.words[0]:
+        if is_head(line.words):
             key, _, value = " ".join(line.words).partition(":")
             objects.gsd_m = _gsd_m(value) if key.lower() == "gsd" else objects.gsd_m
             continue

@@ -88,26 +88,28 @@ def _preferred(texts: Mapping[Path, Key]) -> dict[Path, Key]:
 
 def _reads(text: Path, is_label: Callable[[tuple[str, ...]], bool], if_empty: bool) -> bool:
     """Whether a text begins with a label; `if_empty` if it says nothing, as labels of images without objects."""
+    words = _first_label(text)
+    return words is not None and (is_label(words) if words else if_empty)
+
+
+def _first_label(text: Path) -> tuple[str, ...] | None:
+    """The words of the first line behind the head; empty if there is no such line, None if the file cannot be read."""
     try:
-        lines = [line for line in read_lines(text) if not _is_head(line.words)]
+        return next((line.words for line in read_lines(text) if not is_head(line.words)), ())
     except DataError:
-        return False
-    return is_label(lines[0].words) if lines else if_empty
+        return None
 
 
-def _is_head(words: Sequence[str]) -> bool:
-    return ":" in words[0]  # DOTA's files have one
+def is_head(words: Sequence[str]) -> bool:
+    """Whether a line is one of the head that DOTA's files have."""
+    return ":" in words[0]
 
 
 def first_words(folder: Path) -> tuple[str, ...]:
     """The words of the first line of labels in a folder; empty if there is none."""
     for path, _ in zip(texts_below(folder), range(SNIFFED), strict=False):
-        try:
-            lines = [line for line in read_lines(path) if not _is_head(line.words)]
-        except DataError:
-            continue
-        if lines:
-            return lines[0].words
+        if words := _first_label(path):
+            return words
     return ()
 
 

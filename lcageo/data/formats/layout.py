@@ -66,6 +66,17 @@ def by_split(paths: Iterable[Path], root: Path) -> Parts:
     return _parted({path: split_of_folders(path, root) for path in paths})
 
 
+def with_images(parts: Parts, place: Path) -> Parts:
+    """The images of each split, of which there are some.
+
+    Raises:
+        DataError: if there are none in `place`.
+    """
+    if not any(parts.values()):
+        raise DataError(f"'{place}' has no images for its labels; name their folder with --images")
+    return parts
+
+
 def files_by_split(folder: Path, places: Iterable[Path], suffix: str, fits: Callable[[Path], bool]) -> Parts:
     """Files that hold a whole split each, by the split that they or, as with Roboflow, their folders are named for.
 

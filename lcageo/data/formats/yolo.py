@@ -24,7 +24,7 @@ from lcageo.data.formats.label_files import (
     texts_below,
 )
 from lcageo.data.formats.label_text import Line, numbers, read_lines
-from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of, with_images
 from lcageo.data.formats.pairing import key_of
 from lcageo.data.formats.yolo_yaml import images_of_yaml, names_images, read_yaml
 from lcageo.data.images import is_file
@@ -207,17 +207,11 @@ def _open(path: Path, images: Path | None) -> _YoloSet:
     has_keypoints = "kpt_shape" in content
     if images is None and names_images(content):
         assert file is not None, "content comes from a file"
-        parts = _some(images_of_yaml(content, file), path)
+        parts = with_images(images_of_yaml(content, file), path)
         return _YoloSet(parts, names, folder, lists_images=True, has_keypoints=has_keypoints)
     place = images or folder
-    parts = _some(by_split(images_below(place), place), place)
+    parts = with_images(by_split(images_below(place), place), place)
     return _YoloSet(parts, names, folder, has_keypoints=has_keypoints)
-
-
-def _some(parts: Parts, place: Path) -> Parts:
-    if not any(parts.values()):
-        raise DataError(f"'{place}' has no images for its labels; name their folder with --images")
-    return parts
 
 
 def _yaml_in(folder: Path) -> Path | None:

@@ -37,6 +37,7 @@ from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, wr
 from lcageo.training.data import TrainingData, augmentation
 from lcageo.training.figures import Figures, TrainProgress
 from lcageo.training.fine_tune import load_for_fine_tuning
+from lcageo.training.freed_memory import keeping_freed_memory
 from lcageo.training.log import TrainingLog
 from lcageo.training.model_folder import network_config, new_card, prepare_folder
 from lcageo.training.optimizer import learning_rate_factor, set_learning_rate
@@ -113,6 +114,8 @@ def train(
     batch = CPU_VALIDATION_BATCH if device.type == "cpu" else GPU_VALIDATION_BATCH
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
+        if device.type == "cpu":
+            stack.enter_context(keeping_freed_memory())
         processes.join(device)
         stack.callback(processes.leave)
         torch.manual_seed(config.seed)

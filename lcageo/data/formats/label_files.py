@@ -127,7 +127,9 @@ def label_file(image: Path, folders: Sequence[str] = ("labels",)) -> Path | None
                 path = Path(*image.parts[:depth], name, *image.parts[depth + 1 :])
                 candidates.insert(0, path.with_suffix(".txt"))
             break
-    return next((path for path in candidates if is_file(path)), None)
+    # File systems of Windows and macOS find either spelling; a data set copied from there may have both.
+    spelt = (path.with_suffix(suffix) for path in candidates for suffix in (".txt", ".TXT"))
+    return next(filter(is_file, spelt), None)
 
 
 def texts_below(folder: Path) -> Iterator[Path]:

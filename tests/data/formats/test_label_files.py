@@ -39,6 +39,12 @@ def test_labels_are_beside_images_or_in_the_folder_that_replaces_images(tmp_path
         assert label_file(image) == place  # the latter, if there are both
 
 
+def test_the_suffix_of_labels_may_be_in_capitals(tmp_path: Path) -> None:
+    image = tmp_path / "images" / "a.png"
+    write(tmp_path, ["images/a.txt", "labels/a.TXT"])
+    assert str(label_file(image)) == str(tmp_path / "labels" / "a.TXT")
+
+
 def test_labels_without_an_image_are_told_from_those_of_another_folder_and_from_other_texts(tmp_path: Path) -> None:
     texts = ["labels/a/1.txt", "labels/b/1.txt", "labels/a/2.txt", "labels/a/empty.txt"]
     write(tmp_path, texts)

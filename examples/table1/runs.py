@@ -73,6 +73,11 @@ class Run:
         return self.folder / LAST
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its system is a preset, and not a variant of one, which has the same network."""
+        return self.system.name == self.system.preset
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run has its results."""
         return (self.folder / RESULT_FILE).exists()
@@ -126,8 +131,7 @@ def runs_in(out: Path, config: TrainConfig) -> list[Run]:
 
     def place(run: Run) -> tuple[bool, int, str, int]:
         """The plain systems first, as in the paper."""
-        name, preset = run.system.name, run.system.preset
-        return name != preset, order.index(preset), name, run.seed
+        return not run.is_plain, order.index(run.system.preset), run.system.name, run.seed
 
     return sorted(runs, key=place)
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from lcageo.config import BENCHMARK, Backend, Precision
-from lcageo.data.annotations import LabelledSet
+from lcageo.config import BENCHMARK
 from lcageo.data.dataset import EvalDataset
-from lcageo.evaluation.images import kept_of_tiles
+from lcageo.detector.presets import build_network
 from lcageo.runtime import machine
-from lcageo.runtime.catalog import find_card
-from lcageo.runtime.predictor import load_predictor
+from lcageo.runtime.selection import Selection
+from lcageo.runtime.torch_backend import TorchPredictor, torch_device
+from lcageo.training.config import TrainConfig
+from lcageo.training.data import TrainingData
+from lcageo.training.model_folder import network_config, new_card
 
 SPEED_FILE = "speed.json"
 """File name, beside the table."""
@@ -25,27 +27,24 @@ TIMED_IMAGES, ROUNDS = 32, 5
 """Number of images and rounds; a system's fastest round counts."""
 
 
-def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out: Path) -> None:
-    """Times networks on the first images of a set, and writes `SPEED_FILE`.
+def measure_speed(systems: Mapping[str, TrainConfig], data: TrainingData, device: str, out: Path) -> None:
+    """Times networks on the first validation images, in float32, and writes `SPEED_FILE`.
 
-    Postprocessing is not timed: it takes longer the more boxes have a score just above zero, so that a system would be
-    slower the less it is trained. Each round goes through all models, so that other load on the machine affects all
-    alike. `lcageo bench` measures complete models, but needs the geospatial packages, which a GPU node may lack.
+    Their weights are untrained, since the time does not depend on them: postprocessing, whose time does (the more boxes
+    have a score just above zero, the longer it takes), is not timed. Each round goes through all networks, so that
+    other load on the machine affects all alike. `lcageo bench` measures complete models, but needs the geospatial
+    packages, which a GPU node may lack.
 
     Args:
-        models: model folders by system name, all with the same image size.
-        val: the images.
+        systems: settings by system name, all with the same image size.
+        data: images and classes.
         device: the device to run on.
         out: the folder to write into.
     """
-    kept = kept_of_tiles(BENCHMARK)
-    predictors = {
-        name: load_predictor(find_card(str(model)), kept, device, Backend.TORCH, Precision.FP32)
-        for name, model in models.items()
-    }
+    predictors = {name: _untrained(name, config, data, device) for name, config in systems.items()}
     one = next(iter(predictors.values()))
-    images = EvalDataset(val, one.card.tile_size, enlarge=one.card.enlarges, fill=one.card.fill)
-    tiles = np.stack([images[index].image.numpy() for index in range(min(TIMED_IMAGES, len(val)))])
+    images = EvalDataset(data.val, one.card.tile_size, enlarge=one.card.enlarges, fill=one.card.fill)
+    tiles = np.stack([images[index].image.numpy() for index in range(min(TIMED_IMAGES, len(data.val)))])
     seconds: dict[str, list[float]] = {name: [] for name in predictors}
     for round_ in range(1 + ROUNDS):
         for name, predictor in predictors.items():
@@ -60,7 +59,14 @@ def measure_speed(models: Mapping[str, Path], val: LabelledSet, device: str, out
         "machine": f"{one.engine}, {where}",
         "images_per_second": {name: len(tiles) / min(taken) for name, taken in seconds.items()},
     }
+    out.mkdir(parents=True, exist_ok=True)
     (out / SPEED_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _untrained(name: str, config: TrainConfig, data: TrainingData, device: str) -> TorchPredictor:
+    settings = network_config(config, len(data.classes))
+    card = new_card(config, settings, data, name)
+    return TorchPredictor(card, build_network(settings), Selection.of(card, BENCHMARK), torch_device(device))
 
 
 def read_speed(out: Path) -> dict[str, Any]:

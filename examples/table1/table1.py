@@ -96,12 +96,7 @@ def table1(options: argparse.Namespace) -> None:
         return [read[run.folder] for run in finished]
 
     if options.time:
-        # Any seed that has its weights: their values do not change how long a network takes.
-        finished = runs_in(options.out, config)
-        models = {run.system.name: run.model for run in finished if run.model.exists()}
-        if not models:
-            raise UsageError(f"'{options.out}' has no finished run with weights to time")
-        measure_speed(models, data.val, options.device, options.out)
+        measure_speed({run.system.name: run.config for run in runs if run.is_plain}, data, options.device, options.out)
     report()
     for run in runs:
         if run.is_finished:
@@ -140,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="processes that make crops (default: depends on the cores)")
-    parser.add_argument("--time", action="store_true", help="time finished systems first; run nothing else meanwhile")
+    parser.add_argument("--time", action="store_true", help="time all networks first; run nothing else meanwhile")
     parser.add_argument("--cache", choices=("none", "ram"), default="none", help="where to keep decoded images")
     options = parser.parse_args(arguments)
     if options.seeds < 1:

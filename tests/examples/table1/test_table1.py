@@ -24,6 +24,7 @@ from figures import INTERACTION, Contrast, as_json, difference, rows_of, with_se
 from parts import Measured, measure_parts
 from runs import FOUND_FILE, METRICS, RESULT_FILE, Finished, Run, System, claimed, evenly_taken
 from safetensors.torch import load_file
+from speed import SPEED_FILE
 from support.bare import bare_environment
 from support.reference import random_case
 from support.shapes import write_shapes
@@ -131,7 +132,7 @@ def test_a_finished_run_is_not_run_again(made: Path, place: Path, monkeypatch: p
     assert state() == before and (made / "table1.json").read_text() == table
 
 
-def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) -> None:
+def test_networks_are_timed_without_weights(made: Path, place: Path) -> None:
     assert "Images per second" not in (made / "table1.md").read_text()
     make(place, made, "--time")
     found = json.loads((made / "table1.json").read_text())["speed"]
@@ -142,12 +143,9 @@ def test_systems_are_timed_when_nothing_is_left_to_run(made: Path, place: Path) 
     assert f"| {found['images_per_second']['lca']:.1f} |" in text
 
 
-def test_nothing_can_be_timed_before_a_run_is_finished(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        make(place, tmp_path, "--time")
-    assert "has no finished run with weights to time" in capsys.readouterr().err
+def test_networks_are_timed_before_any_run(place: Path, tmp_path: Path) -> None:
+    make(place, tmp_path / "new", "--preset", "lca", "--time", "--minutes-limit", "0")
+    assert list(json.loads((tmp_path / "new" / SPEED_FILE).read_text())["images_per_second"]) == ["lca"]
 
 
 def test_other_settings_or_images_are_refused(made: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from lcageo.errors import SceneError, UsageError
 from lcageo.paths import on_disk
-from lcageo.remote import is_remote
+from lcageo.remote import is_on_server
 from lcageo.scene.servers.faults import ANSWERS
 
 Bands = tuple[int, int, int]
@@ -124,7 +124,7 @@ def is_picture(dataset: Any, alpha: int) -> bool:
             try:
                 seen.append(dataset.read(alpha, window=Window(x, y, width, height)).ravel())
             except (RasterioError, CPLE_BaseError) as error:
-                if ANSWERS.last(error, is_remote(dataset.name)) is not None:
+                if ANSWERS.last(error, is_on_server(dataset.name)) is not None:
                     raise
     values = np.concatenate(seen) if seen else np.zeros(0)
     _, counts = np.unique(values[values > 0], return_counts=True)

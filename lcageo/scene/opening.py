@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.paths import on_disk
-from lcageo.remote import is_remote, prepare_gdal, public, without_secrets
+from lcageo.remote import is_on_server, is_remote, prepare_gdal, public, without_secrets
 from lcageo.scene.order import CACHE_BYTES
 from lcageo.scene.servers.faults import ANSWERS, listen, remedy, told
 from lcageo.scene.sources import missing_source
@@ -57,7 +57,7 @@ def open_dataset(address: str, name: str | None = None) -> Any:
             with rasterio.Env():  # GDAL's own messages go to the log, not to standard error
                 return rasterio.open(file) if file is not None else _open_remote(address)
         except GDAL_ERRORS as error:
-            if (status := ANSWERS.last(error, is_remote(address))) is not None:
+            if (status := ANSWERS.last(error, is_on_server(address))) is not None:
                 what = f"scene '{path}' cannot be opened: {told(status)}; {remedy(status)}"
                 raise ServerError(what, status) from error
             if lacking := missing_source(address):

@@ -120,12 +120,11 @@ def label_file(image: Path, folders: Sequence[str] = ("labels",)) -> Path | None
         image: its path.
         folders: names of the folder that stands beside 'images'.
     """
-    candidates = [image.with_suffix(".txt")]
+    candidates = [image]
     for depth in range(len(image.parts) - 2, 0, -1):
         if image.parts[depth].lower() in IMAGE_FOLDERS:
             for name in reversed(folders):
-                path = Path(*image.parts[:depth], name, *image.parts[depth + 1 :])
-                candidates.insert(0, path.with_suffix(".txt"))
+                candidates.insert(0, Path(*image.parts[:depth], name, *image.parts[depth + 1 :]))
             break
     # File systems of Windows and macOS find either spelling; a data set copied from there may have both.
     spelt = (path.with_suffix(suffix) for path in candidates for suffix in (".txt", ".TXT"))

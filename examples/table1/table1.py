@@ -5,9 +5,10 @@
     python examples/table1/table1.py --schedule 1x --data DIOR --backbone-weights resnet50.pth --out runs/table1-dior
 
 Trains each system with each seed into OUT/SYSTEM-sSEED, all systems with seed 0 first; data, steps, schedule and
-augmentation are the same for all. After each run, OUT/table1.json, table1.md and table1.png are rewritten from
-all finished runs in OUT. If a run was stopped or killed, run the same command again to resume it; finished runs are
-skipped. A second process with the same command, on another core, takes runs that no other process is at.
+augmentation are the same for all. After the last run, OUT/table1.json, table1.md and table1.png are written from all
+finished runs in OUT; the same command with `--minutes-limit 0` writes them at any time. If a run was stopped or killed,
+run the same command again to resume it; finished runs are skipped. A second process with the same command, on another
+core, takes runs that no other process is at.
 
 `--warm-up 0.1` adds rows for `lca-sa` and `lca` that assign objects by geometry in the first tenth of the run.
 `--variants` adds `lca` with other numbers in its alignment metric, with seed 0.
@@ -22,12 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from report import write_report
-from runs import Finished, Run, System, claimed, perform, read_finished, runs_in
+from runs import Run, System, claimed, perform, read_finished, runs_in
 from speed import measure_speed
 from variants import VARIANTS
 
 from lcageo.errors import InterruptedRunError, LcageoError, UsageError
 from lcageo.network_config import Preset
+from lcageo.plural import plural
 from lcageo.training.config import TrainConfig, read_recipe
 from lcageo.training.data import load_training_data
 from lcageo.training.loop import RunOptions
@@ -85,19 +87,8 @@ def table1(options: argparse.Namespace) -> None:
     for run in [*runs, *runs_in(options.out, config)]:
         run.refuse_other_settings()
     data = load_training_data(config, strict=False, warn=say)
-    read: dict[Path, Finished] = {}
-
-    def report() -> list[Finished]:
-        """Rewrites the table from all finished runs, which another process may have made."""
-        finished = runs_in(options.out, config)
-        read.update({run.folder: read_finished(run, data.val) for run in finished if run.folder not in read})
-        if finished:
-            write_report(options.out, [read[run.folder] for run in finished], data, config)
-        return [read[run.folder] for run in finished]
-
     if options.time:
         measure_speed({run.system.name: run.config for run in runs if run.is_plain}, data, options.device, options.out)
-    report()
     for run in runs:
         if run.is_finished:
             continue
@@ -107,7 +98,12 @@ def table1(options: argparse.Namespace) -> None:
             if not is_ours or run.is_finished:
                 continue
             perform(run, data, RunOptions(options.device, options.workers, options.cache == "ram"), say)
-        say(f"{run.folder.name}: finished; {len(report())} runs are in {options.out / 'table1.md'}")
+        say(f"{run.folder.name}: finished")
+    # Once, at the end: resampling takes some eight seconds for each finished run.
+    finished = [read_finished(run, data.val) for run in runs_in(options.out, config)]
+    if finished:
+        write_report(options.out, finished, data, config)
+        say(f"{options.out / 'table1.md'} has {plural(len(finished), 'run')}")
     left = [run for run in runs if not run.is_finished]
     if left:
         say(f"{len(left)} of {len(runs)} runs are left; run the same command again to resume")

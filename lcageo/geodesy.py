@@ -73,3 +73,12 @@ def to_longitude_latitude(crs: pyproj.CRS) -> bool:
     except pyproj.exceptions.ProjError:
         return False
     return True
+
+
+def has_esri_wkt(crs: pyproj.CRS) -> bool:
+    """Whether a Shapefile's .prj can hold a CRS; False for derived ones, such as rotated poles."""
+    try:
+        crs.to_wkt("WKT1_ESRI")
+    except pyproj.exceptions.CRSError:
+        return False
+    return True

@@ -11,7 +11,7 @@ from itertools import islice, zip_longest
 import pyproj
 
 from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, ModelError, OutputError, unexpected
-from lcageo.geodesy import WGS84, to_longitude_latitude
+from lcageo.geodesy import WGS84, has_esri_wkt, to_longitude_latitude
 from lcageo.inference.asked import open_asked
 from lcageo.inference.hints import hints
 from lcageo.inference.identity import run_identity, run_name
@@ -177,20 +177,26 @@ def _run(job: Job, run: Run, plan: ScenePlan) -> SceneSummary:
 
 
 def check_placeable(georeference: Georeference, layers: Sequence[FileTarget]) -> None:
-    """Refuses GeoJSON for a scene whose CRS has no longitude and latitude, before any tile is run.
+    """Refuses, before any tile is run, layers whose format cannot hold the scene's CRS.
+
+    GeoJSON requires longitude and latitude. A Shapefile's .prj is ESRI's WKT, which has no derived CRS, such as rotated
+    poles: GDAL would leave the .prj out.
 
     Raises:
         OutputError: with the name of a format that keeps the scene's own CRS.
     """
-    if georeference.crs is None or to_longitude_latitude(georeference.crs):
+    crs = georeference.crs
+    if crs is None:
         return
     for target in layers:
-        if _in_degrees(target):
-            raise OutputError(
-                f"output '{target}' requires longitude and latitude, which the scene's CRS "
-                f"({georeference.crs.name}) does not have; use another format, such as "
-                f"-o {target.path.with_suffix('.gpkg')}"
-            )
+        if _in_degrees(target) and not to_longitude_latitude(crs):
+            lacks = f"requires longitude and latitude, which the scene's CRS ({crs.name}) does not have"
+        elif target.path.suffix == ".shp" and not has_esri_wkt(crs):
+            lacks = f"cannot store the scene's CRS ({crs.name}), which ESRI's WKT does not have"
+        else:
+            continue
+        other = target.path.with_suffix(".gpkg")
+        raise OutputError(f"output '{target}' {lacks}; use another format, such as -o {other}")
 
 
 def accuracy_in_degrees(info: SceneInfo, layers: Sequence[FileTarget]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pyproj
 import pytest
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from support.bright import BrightSquares, Failing, bright_card
 from support.scenes import noise, squares, write_scene
@@ -119,3 +121,16 @@ def test_geojson_of_a_local_grid_is_refused(tmp_path: Path) -> None:
     check_placeable(place, [FileTarget.of(tmp_path / "a.gpkg")])
     with pytest.raises(OutputError, match=r"requires longitude and latitude, .* such as -o .*a\.gpkg"):
         check_placeable(place, [FileTarget.of(tmp_path / "a.geojson")])
+
+
+def test_a_shapefile_that_gdal_would_leave_without_its_crs_is_refused(tmp_path: Path) -> None:
+    rotated = pyproj.CRS("+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +o_lon_p=0 +lon_0=18")  # as of weather models
+    place = Georeference(rotated, rasterio.Affine.identity())
+    check_placeable(place, [FileTarget.of(tmp_path / name) for name in ("a.gpkg", "a.geojson", "a.fgb")])
+    with pytest.raises(OutputError, match=r"a\.shp' cannot store the scene's CRS .* such as -o .*a\.gpkg"):
+        check_placeable(place, [FileTarget.of(tmp_path / "a.shp")])
+    square = np.array([shapely.box(0, 0, 1, 1).wkb], dtype=object)
+    pyogrio.raw.write(tmp_path / "as_gdal.shp", square, [], [], geometry_type="Polygon", crs=rotated.to_wkt())
+    assert (tmp_path / "as_gdal.shp").exists() and not (tmp_path / "as_gdal.prj").exists()
+    usual = Georeference(pyproj.CRS(25832), rasterio.Affine.identity())
+    check_placeable(usual, [FileTarget.of(tmp_path / "a.shp")])

@@ -167,9 +167,9 @@ def evaluate(
 ) -> None:
     """Measures a model on labelled images as COCO does: average precision and recall, best thresholds, confusions.
 
-    Every image is scaled to the model's tile; one longer than 2,000 pixels is cut into tiles at its own resolution, as
-    all are with --as-scene. Classes that an image is not annotated for do not count in it. Several --data are measured
-    one by one and together.
+    Images are scaled to the model's tile (only reduced if the model was trained with --native); one longer than 2,000
+    pixels is cut into tiles at its own resolution, as all are with --as-scene. Classes that an image is not annotated
+    for do not count in it. Several --data are measured one by one and together.
 
     Examples:
 

@@ -34,7 +34,7 @@ def figures_text(whole: SetFigures, sets: Sequence[SetFigures], resampled: Resam
 
 
 def _sets(sets: Sequence[SetFigures]) -> str:
-    """A row per set: means, the AP50 of each class, and false objects on images of nothing."""
+    """A row per set: means, the AP50 of each class, and false objects on images without objects."""
     classes = [one.name for one in sets[0].evaluation.per_class]
     rows = [("set", "images", "objects", "mAP50", "mAP75", "mAP50:95", "false/Mpx", *classes)]
     for one, name in zip(sets, _short([one.name for one in sets]), strict=True):

@@ -40,7 +40,7 @@ ClassField = Annotated[
         "--class-field",
         metavar="NAME",
         help="Attribute that holds the class.",
-        show_default="class, label, name or category",
+        show_default="class, label, name, category, classname or class_name",
         rich_help_panel=OBJECTS,
     ),
 ]

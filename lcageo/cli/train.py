@@ -147,7 +147,8 @@ def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], o
     own = {name: getattr(card.own_network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
-            raise UsageError(f"model '{card.name}' has {name} = {own[name]}; leave out {name} to fine-tune it (--from)")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"model '{card.name}' has {name} = {own[name]}; to fine-tune it, leave out {option}")
     return config.changed(own if "imgsz" in changes else {**own, "imgsz": card.tile_size})
 
 

@@ -51,7 +51,7 @@ class CutChips(LcageoAlgorithm):
             ),
             documented(
                 QgsProcessingParameterField("CLASS_FIELD", "Class attribute", None, "LABELS", optional=True),
-                "Attribute of the labels with their class. Empty: class, label, name or category.",
+                "Attribute that holds the class. Empty: class, label, name, category, classname or class_name.",
             ),
             text("CLASS", "Class of all labels", "If no attribute has it."),
             number("POINT_SIZE", "Size of point labels", "Side of the box around a point, in metres."),

@@ -38,7 +38,7 @@ class Compare(LcageoAlgorithm):
             documented(QgsProcessingParameterVectorLayer("INPUT", "Objects found", polygons), "As detected."),
             documented(
                 QgsProcessingParameterVectorLayer("TRUTH", "True objects", polygons),
-                "Polygons with their class in an attribute class, label, name or category; in any CRS.",
+                "Polygons in any CRS; their class is in class, label, name, category, classname or class_name.",
             ),
             number("SCORE", "Minimum score", "0 to 1. Empty: all objects of the layer count.", high=1.0),
             documented(

@@ -56,6 +56,12 @@ def full_turn(crs: pyproj.CRS | None) -> float | None:
     return 2 * math.pi * _MERCATOR_RADIUS_M if crs == pyproj.CRS(3857) else None
 
 
+def near(xs: FloatArray, at_x: float | FloatArray, crs: pyproj.CRS) -> FloatArray:
+    """Shifts x by full turns to within half a turn of `at_x`, if the CRS wraps around the globe."""
+    turn = full_turn(crs)
+    return xs if turn is None else np.asarray(xs - np.round((xs - at_x) / turn) * turn)
+
+
 def longitude_latitude(crs: pyproj.CRS, x: float, y: float) -> tuple[float, float]:
     """Degrees east of Greenwich and north of a place, on the datum of its CRS, which must have one."""
     base, meridian = crs.geodetic_crs, crs.prime_meridian

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyproj
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 
-from lcageo.geodesy import full_turn, ground_steps, longitude_latitude
+from lcageo.geodesy import full_turn, ground_steps, longitude_latitude, near
 
+UTM = pyproj.CRS(32633)
+TURNS = {pyproj.CRS(4326): 360.0, pyproj.CRS(4807): 400.0, pyproj.CRS(3857): 2 * math.pi * 6_378_137}
 EQUATOR_DEGREE_M = 6_378_137.0 * np.pi / 180
 GRAD = 0.9
 UNKNOWN_TO_PROJ = "22300"  # Tunisia Mining Grid
@@ -86,3 +92,13 @@ def test_a_turn_around_the_globe_is_what_pyproj_says() -> None:
     east, _ = pyproj.Transformer.from_crs(4326, 3857, always_xy=True).transform(180, 0)
     assert full_turn(pyproj.CRS(3857)) == pytest.approx(2 * east, rel=1e-12)
     assert full_turn(pyproj.CRS(32633)) is None and full_turn(None) is None
+
+
+@given(st.floats(-180, 180), st.floats(-1000, 1000))
+def test_near_shifts_by_whole_turns_to_within_half_of_one(x: float, at_x: float) -> None:
+    for crs, turn in TURNS.items():
+        scale = turn / 360
+        (moved,) = near(np.array([x * scale]), at_x * scale, crs)
+        turns = (moved - x * scale) / turn
+        assert abs(turns - round(turns)) < 1e-9 and abs(moved - at_x * scale) <= turn / 2 * (1 + 1e-9)
+    assert near(np.array([x]), at_x, UTM).tolist() == [x]

@@ -43,6 +43,8 @@ def is_raster(path: Path, image: Image.Image | None) -> bool:
         return path.suffix.lower() in _SUFFIXES - {".png"}
     if image.format == "TIFF":
         return image.mode not in _PILLOWS_TIFF
+    if image.format == "JPEG2000":  # Pillow makes eight bits of any, and alpha of a fourth band
+        return True
     return image.mode.startswith(("I", "F")) or _is_png_of_16_bits(path)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely import affinity
 
 from lcageo.errors import UsageError
-from lcageo.geodesy import full_turn
+from lcageo.geodesy import full_turn, near
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import parse_crs
 from lcageo.transform import Transform, accuracy_warnings, no_way
@@ -75,11 +75,13 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
         raise UsageError(
             f"{option} is in {crs.name}, but scene '{info.path}' has no georeference; give pixels without a CRS"
         )
-    if georeference.crs is not None and crs is not None and crs != georeference.crs:
+    own = crs or georeference.crs
+    # The polynomials of control points and of RPCs are true near the scene only, and make curves of straight lines.
+    if georeference.crs is not None and own is not None and (own != georeference.crs or georeference.affine is None):
         try:
-            area = _in_crs_of_scene(in_all_turns(area, crs), crs, info, georeference.crs)
+            area = _in_crs_of_scene(in_all_turns(area, own), own, info, georeference.crs)
         except pyproj.exceptions.ProjError as error:
-            raise UsageError(no_way(option, crs, georeference.crs)) from error
+            raise UsageError(no_way(option, own, georeference.crs)) from error
     area = in_all_turns(area, georeference.crs)
     polygon = shapely.make_valid(
         shapely.transform(area, lambda points: np.column_stack(georeference.to_pixel(points[:, 0], points[:, 1])))
@@ -114,17 +116,21 @@ def in_all_turns(area: shapely.Geometry, crs: pyproj.CRS | None) -> shapely.Geom
 def _in_crs_of_scene(
     area: shapely.Geometry, crs: pyproj.CRS, info: SceneInfo, scene_crs: pyproj.CRS
 ) -> shapely.Geometry:
-    """The part of the area near the scene, in the scene's CRS; the whole world cannot be projected to a UTM zone."""
-    near = shapely.intersection(area, surroundings(info, scene_crs, crs))
-    if shapely.is_empty(near):
-        return near
-    left, bottom, right, top = shapely.bounds(near)
-    near = shapely.segmentize(near, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
-    to_scene = Transform(crs, scene_crs)
-    projected: shapely.Geometry = shapely.transform(
-        near, lambda points: np.column_stack(to_scene(points[:, 0], points[:, 1]))
-    )
-    return projected
+    """The part of the area near the scene, in the scene's CRS; the whole world cannot be projected to a UTM zone.
+
+    A polygon that crosses the antimeridian stays in one piece, beyond 180 degrees.
+    """
+    nearby = shapely.intersection(area, surroundings(info, scene_crs, crs))
+    if shapely.is_empty(nearby):
+        return nearby
+    left, bottom, right, top = shapely.bounds(nearby)
+    nearby = shapely.segmentize(nearby, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
+    parts = shapely.get_parts(nearby)
+    points, owner = shapely.get_coordinates(parts, return_index=True)
+    xs, ys = Transform(crs, scene_crs)(points[:, 0], points[:, 1])
+    first = xs[np.searchsorted(owner, owner)]  # x of the first point of each point's polygon
+    together = np.column_stack([near(xs, np.where(np.isfinite(first), first, 0.0), scene_crs), ys])
+    return shapely.GeometryCollection(shapely.set_coordinates(parts, together).tolist())
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:

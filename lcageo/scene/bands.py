@@ -142,7 +142,9 @@ def beside_inks(path: str, address: str, dataset: Any, opens: Callable[[str, str
     """
     if dataset.driver != "GTiff" or dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") != "CMYK":
         return []
-    with opens(f"GTIFF_RAW:{on_disk(address) or address}", path) as stored:
+    # Under an address such as https://..., GDAL opens another.
+    file = dataset.files[0] if "://" in address and dataset.files else on_disk(address) or address
+    with opens(f"GTIFF_RAW:{file}", path) as stored:
         count = stored.count
     if count <= INKS:
         return []

@@ -8,6 +8,7 @@ resolutions, is the scene.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -54,7 +55,7 @@ def xyz_definition(address: str, zoom: int = FINEST_ZOOM) -> str:
     """GDAL's definition of a basemap at 'xyz:https://host/{z}/{x}/{y}.png', down to a zoom level.
 
     Raises:
-        UsageError: if a placeholder is missing.
+        UsageError: if a placeholder is missing, or there are others.
     """
     template = address.removeprefix(XYZ)
     if not all(part in template for part in ("{z}", "{x}")) or ("{y}" in template) == ("{-y}" in template):
@@ -65,6 +66,11 @@ def xyz_definition(address: str, zoom: int = FINEST_ZOOM) -> str:
     url = template.replace("{-y}", "{y}")
     for name in "zxy":
         url = url.replace(f"{{{name}}}", f"${{{name}}}")
+    if other := re.search(r"(?<!\$)\{[^{}]*\}", url):
+        raise UsageError(
+            f"'{public(address)}' has {other[0]}, but only {{z}}, {{x}} and {{y}} are filled in; write its value, such "
+            "as 'a' for {s}"
+        )
     definition = ElementTree.Element("GDAL_WMS")
     _add(_add(definition, "Service", name="TMS"), "ServerUrl", url)
     window = _add(definition, "DataWindow")

@@ -29,6 +29,8 @@ def is_stored(dataset: Any, info: SceneInfo, bounds: Bounds) -> bool:
         info: of it.
         bounds: the window.
     """
+    if info.is_one_strip:
+        return True
     places = _blocks(info, bounds, 1)
     offsets = (_tag(dataset, "OFFSET", place, band, None) for place in places for band in set(info.bands))
     return any(offsets)  # in most files the first one is stored
@@ -44,6 +46,8 @@ def byte_ranges(dataset: Any, info: SceneInfo, bounds: Bounds, level: int) -> li
         level: reduction factor of an overview, or 1. Overviews may have blocks of another size, unless the file is a
             cloud-optimized one: none are returned then.
     """
+    if info.is_one_strip:
+        return []
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
     if level > 1 and structure.get("LAYOUT") != "COG":
         return []

@@ -52,6 +52,8 @@ class SceneInfo:
     mask: str
     """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata', 'palette' (transparent colours) or 'none'."""
     block_shape: tuple[int, int]
+    is_one_strip: bool
+    """Whether these blocks are rows that GDAL has split a single strip into."""
     overviews: tuple[int, ...]
     compression: str | None
     address: str = field(repr=False)
@@ -191,10 +193,13 @@ def describe(
             f"scene '{path}' is marked as CIELab, from which GDAL converts it to red, green and blue; if it looks "
             "wrong in QGIS as well, the mark is wrong: write it anew with PHOTOMETRIC=RGB"
         )
-    dtype = np.result_type(*(dataset.dtypes[band - 1] for band in chosen)).name  # a VRT's bands may differ in it
-    if dtype.startswith("complex"):
-        raise SceneError(f"scene '{path}' has complex pixels ({dtype}); convert it to amplitude first")
-    _check_blocks(source, dataset, chosen[0])
+    dtypes = [dataset.dtypes[band - 1] for band in chosen]  # a VRT's bands may differ in it
+    for one in dtypes:
+        if one.startswith("complex"):  # also complex_int16, which numpy does not know
+            raise SceneError(f"scene '{path}' has complex pixels ({one}); convert it to amplitude first")
+    dtype = np.result_type(*dtypes).name
+    one_strip = _is_one_strip(dataset, chosen[0])
+    _check_blocks(source, dataset, chosen[0], one_strip)
     georeference = Georeference.of_dataset(dataset, None if crs is None else parse_crs(crs))
     if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
         notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
@@ -216,6 +221,7 @@ def describe(
         nodata=dataset.nodata,
         mask=_mask_kind(dataset, chosen, alpha),
         block_shape=dataset.block_shapes[chosen[0] - 1],
+        is_one_strip=one_strip,
         overviews=tuple(dataset.overviews(chosen[0])),
         # Text where rasterio has no name for it, as for MRF's PNG.
         compression=str(getattr(dataset.compression, "value", dataset.compression)) if dataset.compression else None,
@@ -236,7 +242,17 @@ def _listed(subdatasets: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _check_blocks(source: SceneSource, dataset: Any, band: int) -> None:
+def _is_one_strip(dataset: Any, band: int) -> bool:
+    """Whether GDAL may have split a single strip of a GeoTIFF into rows, and so has no place for any but the first.
+
+    It does so with compressed strips of more than 2,000 rows (GTiffSplitBand), and says that blocks are rows. A sparse
+    file of true rows whose second is not stored looks the same.
+    """
+    rows, _ = dataset.block_shapes[band - 1]
+    return dataset.driver == "GTiff" and rows == 1 and not dataset.get_tag_item("BLOCK_OFFSET_0_1", "TIFF", 1)
+
+
+def _check_blocks(source: SceneSource, dataset: Any, band: int, one_strip: bool) -> None:
     """Rejects sizes that only a damaged header gives, or that do not fit in memory."""
     path, file = source.name, on_disk(source.address)  # of a STAC item, the asset's
     rows, columns = dataset.block_shapes[band - 1]
@@ -248,7 +264,7 @@ def _check_blocks(source: SceneSource, dataset: Any, band: int) -> None:
             f"MB each when decoded (at most {MAX_BLOCK_BYTES / 1e6:.0f} MB are allowed); "
             "make a copy with gdal_translate -co TILED=YES"
         )
-    blocks = math.ceil(dataset.width / columns) * math.ceil(dataset.height / rows)
+    blocks = math.ceil(dataset.width / columns) * (1 if one_strip else math.ceil(dataset.height / rows))
     if dataset.driver == "GTiff" and file is not None and file.is_file():
         file_bytes = file.stat().st_size
         if blocks * BLOCK_ENTRY_BYTES > file_bytes:

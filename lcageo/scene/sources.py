@@ -9,6 +9,7 @@ never meets one that cannot be opened.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -30,6 +31,8 @@ _CHANGES = ("ScaleRatio", "ScaleOffset", "LUT", "Exponent", "ColorTableComponent
 """Elements of a mosaic's definition with which it shows other values than its files store."""
 XML = "xml:VRT"
 """The metadata domain in which GDAL gives a mosaic's definition."""
+_INSIDE = re.compile(r'((?:[A-Z][A-Z0-9_]+:(?:off:)?(?:\d+:)?"?)?)([^":]*)(.*)', re.DOTALL)
+"""A name of a part of a file: what is before the file's path, the path, and what is behind it; each may be empty."""
 Open = Callable[[str], Any]
 """Opens a raster; raises SceneError."""
 Rectangle = tuple[float, float, float, float]
@@ -170,7 +173,9 @@ def missing_source(path: str) -> str | None:
 def _sources(dataset: Any, whole: Rectangle, files: dict[str, None]) -> Iterator[Source]:
     """The sources of a raster, in its own pixels; none if it is not a mosaic. `files` receives what else it needs."""
     if dataset.driver in ("VRT", "STACIT"):  # items of STAC become a VRT
-        yield from _listed(dataset.tags(ns=XML)[XML], dataset.name, whole)
+        # Under an address such as https://..., sources are relative to what GDAL opens for it.
+        path = dataset.files[0] if "://" in dataset.name and dataset.files else dataset.name
+        yield from _listed(dataset.tags(ns=XML)[XML], path, whole)
     elif dataset.driver == "GTI":
         index = TileIndex.of(dataset.name)
         files[index.layer_path] = None
@@ -195,14 +200,22 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
     path = path if path.startswith("/vsi") else os.path.realpath(path)  # GDAL follows links, too
     folder = os.path.dirname(path)  # noqa: PTH120  # pathlib would change /vsicurl/https://
     for element in ElementTree.fromstring(definition).iter():
+        if element.get("subClass") == "VRTRawRasterBand":
+            continue  # bare values in a file that is no raster by itself
         for source in (*element.findall("SourceFilename"), *element.findall("SourceDataset")):
             name = source.text or ""
             if name.startswith("<"):
                 continue  # a definition inside the definition
             if source.get("relativeToVRT", source.get("relativetoVRT")) == "1":
-                name = os.path.join(folder, name)  # noqa: PTH118  # likewise
+                name = _beside(folder, name)
             shown, part = _rectangle(element.find("DstRect")), _rectangle(element.find("SrcRect"))
             yield Source(name, shown or whole, part, any(element.find(change) is not None for change in _CHANGES))
+
+
+def _beside(folder: str, name: str) -> str:
+    """A name that is relative to a folder, also where it has a prefix: GTIFF_DIR:2:pages.tif, NETCDF:"a.nc":band."""
+    prefix, path, rest = _INSIDE.fullmatch(name).groups()  # type: ignore[union-attr]  # matches any name
+    return f"{prefix}{os.path.join(folder, path)}{rest}"  # noqa: PTH118  # pathlib would change /vsicurl/https://
 
 
 def _rectangle(element: ElementTree.Element | None) -> Rectangle | None:

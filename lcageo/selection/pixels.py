@@ -14,12 +14,12 @@ import shapely
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
+from lcageo.geodesy import near
 from lcageo.plural import plural
 from lcageo.transform import Transform
 from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.pixel_labels import PixelGrid
 from lcageo.vector.read import LayerFile
-from lcageo.vector.reproject import near
 
 _HOW = "; run 'lcageo detect' with this output instead"
 

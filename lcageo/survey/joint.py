@@ -29,10 +29,10 @@ from geopandas import GeoDataFrame
 from numpy.typing import NDArray
 
 from lcageo.calibration import Calibration, Expected, expected
+from lcageo.geodesy import near
 from lcageo.survey.scene_layer import SceneLayer, common_crs, middle_x, read_objects, shapes_in_crs
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.polygons import Geometries, valid_polygons
-from lcageo.vector.reproject import near
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]

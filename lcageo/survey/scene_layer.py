@@ -14,13 +14,12 @@ import shapely
 from geopandas import GeoDataFrame
 
 from lcageo.errors import DataError, OutputError
-from lcageo.geodesy import WGS84
+from lcageo.geodesy import WGS84, near
 from lcageo.transform import Transform
 from lcageo.vector.columns import COLUMNS
 from lcageo.vector.formats import VectorFormat, format_of
 from lcageo.vector.polygons import Geometries
 from lcageo.vector.read import open_layer
-from lcageo.vector.reproject import near
 
 ZONE_MARGIN = 6.0
 """Degrees beyond its area of use within which a CRS is still used: a UTM zone serves its neighbours, too."""

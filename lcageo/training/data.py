@@ -23,6 +23,8 @@ from lcageo.training.config import TrainConfig
 HELD_OUT_SHARE = 0.1
 """Share of the images held out if no validation data is given."""
 PROBLEMS_SHOWN = 3
+IGNORED_TOLD = 0.25
+"""Share of objects to be ignored from which on a warning says so."""
 NEAR_GSD = 0.2
 """How far a scene's resolution may differ from the images', relatively: crops are scaled by more than that."""
 LARGE_OBJECT_QUANTILE = 0.95
@@ -100,7 +102,20 @@ def load_training_data(
     for name, part in (("training", train), ("validation", val)):
         if not len(part):
             raise DataError(f"the {name} data, {part.name}, has no usable image; 'lcageo data check' shows why")
+        _tell_ignored(part, name, warn)
     return TrainingData(train, val)
+
+
+def _tell_ignored(part: LabelledSet, name: str, warn: Callable[[str], object]) -> None:
+    """Warns where many objects do not count, and refuses a set of which none does."""
+    objects = sum(map(len, part.annotations))
+    ignored = sum(int(annotation.difficult.sum()) for annotation in part.annotations)
+    if not ignored > IGNORED_TOLD * objects:
+        return
+    what = f"{ignored:,} of {plural(objects, 'object')} in the {name} data are marked as crowds, difficult or ignored"
+    if ignored == objects:
+        raise DataError(f"{what}: none is left; remove these marks from {part.name}")
+    warn(f"{what}: they are neither objects nor background")
 
 
 def augmentation(config: TrainConfig, fill: Colour) -> AugmentConfig:

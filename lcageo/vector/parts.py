@@ -10,10 +10,9 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from lcageo.geodesy import WGS84, full_turn, to_longitude_latitude
+from lcageo.geodesy import WGS84, full_turn, near, to_longitude_latitude
 from lcageo.plural import plural
 from lcageo.transform import Transform
-from lcageo.vector.reproject import near
 
 COLLECTIONS = (shapely.GeometryType.MULTIPOLYGON, shapely.GeometryType.GEOMETRYCOLLECTION)
 _END = 1 - 1e-8

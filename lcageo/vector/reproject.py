@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import OutputError
-from lcageo.geodesy import full_turn
+from lcageo.geodesy import near
 from lcageo.transform import Transform
 
 Floats = NDArray[np.float64]
@@ -61,9 +61,3 @@ def mover(crs: pyproj.CRS, to: pyproj.CRS, at_x: float) -> Move:
         return near(xs, at_x, to), ys
 
     return move
-
-
-def near(xs: Floats, at_x: float | Floats, crs: pyproj.CRS) -> Floats:
-    """Shifts x by full turns to within half a turn of `at_x`, if the CRS wraps around the globe."""
-    turn = full_turn(crs)
-    return xs if turn is None else np.asarray(xs - np.round((xs - at_x) / turn) * turn)

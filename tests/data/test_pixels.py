@@ -25,6 +25,8 @@ DEEP: Mapping[str, tuple[int, str, dict[str, Any]]] = MappingProxyType(
     {
         "grey 16.tif": (1, "uint16", {}), "rgb 16.tif": (3, "uint16", {}), "float.tif": (3, "float32", {}),
         "bands.tif": (5, "uint16", {}), "eight bands.tif": (8, "uint8", {}),
+        "rgb 16.jp2": (3, "uint16", {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES"}),
+        "infrared.jp2": (4, "uint8", {"driver": "JP2OpenJPEG", "QUALITY": 100, "REVERSIBLE": "YES"}),
         "grey 16.png": (1, "uint16", {"driver": "PNG"}), "rgb 16.png": (3, "uint16", {"driver": "PNG"}),
     }
 )  # fmt: skip

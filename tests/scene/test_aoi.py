@@ -8,6 +8,8 @@ import pyproj
 import pytest
 import rasterio
 import shapely
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from support.scenes import noise, write_scene
 
 from lcageo.errors import UsageError
@@ -78,6 +80,44 @@ def test_an_area_across_the_antimeridian_is_complete(tmp_path: Path, west: float
     aoi = aoi_from_file(layer(tmp_path / "aoi.gpkg", area, "EPSG:4326"), info)
     assert shapely.bounds(aoi.polygon).tolist() == pytest.approx([50, 20, 150, 80], abs=0.01)
     assert shapely.area(aoi.polygon) == pytest.approx(100 * 60, rel=1e-3)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32701", "EPSG:32760", "EPSG:3460", "EPSG:3832"])
+@pytest.mark.parametrize("west", [179.9995, -180.0005])
+@pytest.mark.parametrize("scene_crs", ["EPSG:4326", "EPSG:3857"])
+def test_an_area_in_metres_across_the_antimeridian_is_no_other(
+    tmp_path: Path, scene_crs: str, west: float, crs: str
+) -> None:
+    """Its points come to degrees as 179.9998 and -179.9998, which are not the two ends of the world."""
+    unit = 1.0 if scene_crs == "EPSG:4326" else 20_037_508.342789244 / 180
+    step, top = 0.001 / 200 * unit, -17.0 if scene_crs == "EPSG:4326" else -1_920_825.04
+    transform = rasterio.Affine(step, 0, west * unit, 0, -step, top)
+    with open_scene(write_scene(tmp_path / "scene.tif", noise(100, 200), scene_crs, transform)) as scene:
+        info = scene.info
+    pixels = shapely.segmentize(shapely.box(50, 20, 150, 80), 1)
+    xs, ys = info.georeference.to_map(*shapely.get_coordinates(pixels).T)
+    to_metres = pyproj.Transformer.from_crs(scene_crs, crs, always_xy=True)
+    area = shapely.Polygon(np.column_stack(to_metres.transform((xs / unit + 180) % 360 * unit - 180 * unit, ys)))
+    aoi = aoi_from_file(layer(tmp_path / "aoi.gpkg", area, crs), info)
+    assert shapely.bounds(aoi.polygon).tolist() == pytest.approx([50, 20, 150, 80], abs=0.05)
+    assert shapely.area(aoi.polygon) == pytest.approx(100 * 60, rel=1e-3)
+
+
+def test_a_large_area_is_cut_before_polynomials_place_it(tmp_path: Path) -> None:
+    """Of the second order: they are true near the scene, and fold the far corners of a country into it."""
+    points = [
+        GroundControlPoint(row, column, 11 + column * 1e-5 + row * column * 4e-8, 48 - row * 1e-5 - column**2 * 3e-8)
+        for row in (0.0, 50.0, 100.0) for column in (0.0, 100.0, 200.0)
+    ]  # fmt: skip
+    path = write_scene(tmp_path / "scene.tif", noise(100, 200), None, None, {"gcps": (points, CRS.from_epsg(4326))})
+    with open_scene(path) as scene:
+        info = scene.info
+    assert info.georeference.affine is None
+    for large in (shapely.box(0, 40, 25, 55), shapely.box(-170, -80, 170, 80), shapely.box(11 - 0.1, 47.9, 11.1, 48.1)):
+        for name in ("EPSG:4326", "EPSG:4258"):
+            aoi = aoi_from_file(layer(tmp_path / "aoi.gpkg", large, name), info)
+            assert shapely.area(aoi.polygon) == pytest.approx(200 * 100, rel=1e-6)
+            (tmp_path / "aoi.gpkg").unlink()
 
 
 def scene_degrees(info: SceneInfo, column: float, row: float = 50) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,9 @@ def test_secrets_of_an_address_are_not_told() -> None:
     address = "xyz:https://user:word@tiles.org/{z}/{x}/{-y}.png?apikey=abc"
     assert is_basemap(address) and public(address) == "xyz:https://tiles.org/{z}/{x}/{-y}.png"
     assert scene_name(address) == "tiles.org" and "<YOrigin>bottom</YOrigin>" in xyz_definition(address)
+
+
+@pytest.mark.parametrize("name", ["{s}", "{r}", "{apikey}"])
+def test_a_placeholder_that_nobody_fills_in_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=f"has {re.escape(name)}, but only {{z}}, {{x}} and {{y}} are filled in"):
+        xyz_definition(f"xyz:https://{name}.tile.example/{{z}}/{{x}}/{{-y}}.png")

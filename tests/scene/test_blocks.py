@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-from support.scenes import UTM, write_scene
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.scene.blocks import byte_ranges, is_stored, level_at
 from lcageo.scene.raster import open_scene
@@ -65,6 +65,22 @@ def test_overviews_have_blocks_of_their_own(bands: Path, cog: Path) -> None:
         dataset.build_overviews([2])
     with open_scene(other) as scene, rasterio.open(other) as dataset:
         assert level_at(scene.info, 2.5) == 2 and byte_ranges(dataset, scene.info, whole, 2) == []
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_a_single_strip_is_stored_everywhere(tmp_path: Path, interleave: str) -> None:
+    """GDAL splits it into rows, of which it knows the place of the first only."""
+    values = noise(2100, 64)
+    path = write_scene(tmp_path / "a.tif", values, blockysize=2100, compress="deflate", interleave=interleave)
+    with open_scene(path) as scene, rasterio.open(path) as dataset:
+        assert dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", 1) and scene.info.block_shape == (1, 64)
+        assert dataset.get_tag_item("BLOCK_OFFSET_0_1", "TIFF", 1) is None
+        for top in (0.0, 1.0, 1000.0, 2000.0):
+            assert is_stored(dataset, scene.info, (0.0, top, 64.0, top + 64))
+            assert byte_ranges(dataset, scene.info, (0.0, top, 64.0, top + 64), 1) == []
+    rows = write_scene(tmp_path / "rows.tif", values, blockysize=1, compress="deflate")
+    with open_scene(rows) as scene, rasterio.open(rows) as dataset:
+        assert not scene.info.is_one_strip and len(byte_ranges(dataset, scene.info, (0.0, 5.0, 64.0, 9.0), 1)) == 4
 
 
 def test_blocks_that_are_left_out_are_not_stored(tmp_path: Path) -> None:

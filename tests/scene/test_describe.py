@@ -12,7 +12,7 @@ import rasterio.shutil
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from support.rasters import read_all
-from support.scenes import noise, write_scene
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.errors import SceneError
 from lcageo.scene.describe import SceneInfo
@@ -25,6 +25,16 @@ def test_palette_becomes_colour(tmp_path: Path) -> None:
         dataset.write_colormap(1, {0: (10, 20, 30, 255), 1: (1, 2, 3, 255), 2: (200, 100, 50, 255)})
     window, _ = read_all(path)
     assert window[:, 0, 0].tolist() == [10, 20, 30] and window[:, 1, 0].tolist() == [200, 100, 50]
+
+
+def test_complex_pixels_of_whole_numbers_are_refused(tmp_path: Path) -> None:
+    """As Sentinel-1's SLC has them; numpy has no such type."""
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=20, height=20, count=1, dtype="complex_int16", transform=UTM
+    ) as dataset:
+        assert dataset.dtypes == ("complex_int16",)
+    with pytest.raises(SceneError, match=r"has complex pixels \(complex_int16\); convert it to amplitude first"):
+        open_scene(tmp_path / "a.tif")
 
 
 def test_complex_pixels_are_refused(tmp_path: Path) -> None:

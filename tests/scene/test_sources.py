@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -268,3 +269,41 @@ def test_trying_files_on_servers_takes_no_more_requests_than_reading_them(tmp_pa
         f"scene.read(0, 0, {GRID * SIDE}, {GRID * SIDE}, {GRID * SIDE}, {GRID * SIDE})"
     )
     assert requests_for(tmp_path, ours) == requests_for(tmp_path, plain) != []
+
+
+def test_a_mosaic_on_a_server_has_its_files_there(tmp_path: Path) -> None:
+    path = mosaic(tmp_path)
+    with open_scene(path) as scene:
+        expected, _ = scene.read(0, 0, GRID * SIDE, GRID * SIDE, SIDE, SIDE)
+    with served(tmp_path) as files, open_scene(files.url(path.name)) as scene:
+        pixels, _ = scene.read(0, 0, GRID * SIDE, GRID * SIDE, SIDE, SIDE)
+    assert (pixels == expected).all()
+
+
+@pytest.mark.parametrize("folder", ["", "maps"])
+def test_a_mosaic_may_show_a_page_of_a_file_beside_it(tmp_path: Path, folder: str) -> None:
+    """GDAL writes the folder into the middle of the page's name."""
+    (tmp_path / folder).mkdir(exist_ok=True)
+    pages = tmp_path / folder / "pages.tif"
+    values = noise(30, 40)
+    write_scene(pages, values)
+    write_scene(f"{pages}", values[::-1].copy(), APPEND_SUBDATASET="YES")
+    gdal("gdal_translate", "-of", "VRT", f"GTIFF_DIR:2:{pages}", tmp_path / "second.vrt")
+    text = (tmp_path / "second.vrt").read_text()
+    relative = f"GTIFF_DIR:2:{Path(folder, 'pages.tif').as_posix()}"
+    text = re.sub(r"<SourceFilename.*?</", f'<SourceFilename relativeToVRT="1">{relative}</', text)
+    (tmp_path / "second.vrt").write_text(text)
+    with open_scene(tmp_path / "second.vrt") as scene:
+        assert (scene.read(0, 0, 40, 30, 40, 30)[0] == values[::-1]).all()
+
+
+def test_bare_values_are_no_raster_of_their_own(tmp_path: Path) -> None:
+    values = noise(20, 30, 1)[0]
+    (tmp_path / "a.raw").write_bytes(values.tobytes())
+    (tmp_path / "a.vrt").write_text(
+        '<VRTDataset rasterXSize="30" rasterYSize="20"><VRTRasterBand dataType="Byte" band="1" '
+        'subClass="VRTRawRasterBand"><SourceFilename relativeToVRT="1">a.raw</SourceFilename>'
+        "<ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>30</LineOffset></VRTRasterBand></VRTDataset>"
+    )
+    with open_scene(tmp_path / "a.vrt") as scene:
+        assert (scene.read(0, 0, 30, 20, 30, 20)[0][0] == values).all()

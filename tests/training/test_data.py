@@ -224,3 +224,26 @@ def test_the_resolution_is_that_at_which_images_are_seen(tmp_path: Path) -> None
     content["images"][0]["gsd_m"] = "fine"
     path.write_text(json.dumps(content))
     assert seen_gsd_m(read_coco(path).annotations, TrainConfig(imgsz=128)) is None
+
+
+def test_objects_to_be_ignored_are_told_if_they_are_many(tmp_path: Path) -> None:
+    def marked(share: float) -> Path:
+        path = write_shapes(tmp_path / f"{share}.json", count=20)
+        content = json.loads(path.read_text())
+        count = round(share * len(content["annotations"]))
+        for box in content["annotations"][:count]:
+            box["iscrowd"] = 1
+        path.write_text(json.dumps(content))
+        return path
+
+    def told(share: float) -> list[str]:
+        _, said = load(marked(share), val=write_shapes(tmp_path / "val.json", count=4, seed=1))
+        return [line for line in said if "crowds" in line]
+
+    assert told(0.0) == told(0.1) == []
+    (line,) = told(0.5)
+    assert "in the training data are marked as crowds, difficult or ignored: they are neither objects nor" in line
+    with pytest.raises(
+        DataError, match=r"objects in the training data are marked as .*: none is left; remove these marks"
+    ):
+        load(marked(1.0), val=tmp_path / "val.json")

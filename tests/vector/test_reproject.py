@@ -9,13 +9,11 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
-from hypothesis import given
-from hypothesis import strategies as st
 from support.layers import LOCAL_WKT, layer_at
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
-from lcageo.vector.reproject import mover, near, reprojected
+from lcageo.vector.reproject import mover, reprojected
 
 DEGREES, GRADS, MERCATOR, UTM = pyproj.CRS(4326), pyproj.CRS(4807), pyproj.CRS(3857), pyproj.CRS(32633)
 TURNS = {DEGREES: 360.0, GRADS: 400.0, MERCATOR: 2 * math.pi * 6_378_137}
@@ -50,16 +48,6 @@ def test_a_feature_across_the_antimeridian_stays_in_one_piece(crs: pyproj.CRS) -
     assert widths.max() < TURNS[crs] / 100_000
     across, beside = (TURNS[crs] / 2 - abs(shape.centroid.x) for shape in there.geometry)
     assert abs(across) < TURNS[crs] / 10**6 < beside
-
-
-@given(st.floats(-180, 180), st.floats(-1000, 1000))
-def test_near_shifts_by_whole_turns_to_within_half_of_one(x: float, at_x: float) -> None:
-    for crs, turn in TURNS.items():
-        scale = turn / 360
-        (moved,) = near(np.array([x * scale]), at_x * scale, crs)
-        turns = (moved - x * scale) / turn
-        assert abs(turns - round(turns)) < 1e-9 and abs(moved - at_x * scale) <= turn / 2 * (1 + 1e-9)
-    assert near(np.array([x]), at_x, UTM).tolist() == [x]
 
 
 def test_what_cannot_be_transformed_is_refused() -> None:

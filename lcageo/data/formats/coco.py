@@ -23,6 +23,7 @@ from lcageo.data.annotations import (
 from lcageo.data.formats.coco_fields import (
     Id,
     Record,
+    are_masks_of_objects,
     box_of,
     gsd_m_of,
     is_ignored,
@@ -48,9 +49,10 @@ def read_coco(path: Path, images: Path | None = None, strict: bool = False) -> L
     """All images of a COCO file, with the classes in the order of their ids.
 
     What tools write differently is read all the same, and counted: ids like 1.0, boxes that only a polygon or an RLE
-    has, sizes that only the image has, paths of other machines, categories of one name. Other broken records are
-    skipped and become problems that name line, position in the list, and id. An image with `labelled_categories` (a
-    list of names) is annotated for these only, any other for all of the file's categories.
+    has, sizes that only the image has, paths of other machines, categories of one name, objects that are all marked as
+    crowds. Other broken records are skipped and become problems that name line, position in the list, and id. An image
+    with `labelled_categories` (a list of names) is annotated for these only, any other for all of the file's
+    categories.
 
     Args:
         path: the JSON file.
@@ -156,6 +158,7 @@ class _Reader:
         """Category id -> label; several ids of one name have one label."""
         self._left_out: set[Id] = set()
         """Ids of skipped images: their boxes are skipped without further messages."""
+        self._crowds_are_objects = False
 
     def take_categories(self, records: Sequence[Any], annotations: Sequence[Any]) -> None:
         """Reads the classes, in the order of their ids; a group of classes that no box has is none itself."""
@@ -249,6 +252,7 @@ class _Reader:
 
     def take_annotations(self, records: Sequence[Any]) -> None:
         """Reads the boxes; broken records become problems."""
+        self._crowds_are_objects = are_masks_of_objects(records)
         for position, record in enumerate(records):
             try:
                 found = self._add(record)
@@ -267,7 +271,7 @@ class _Reader:
         try:
             category = known_id(self._id(record, "category_id"), self._labels)
             box = self._box(record)
-            difficult = is_ignored(record)
+            difficult = is_ignored(record, self._crowds_are_objects)
         except DataError:
             entry.objects.skip_unread()
             raise
@@ -279,6 +283,7 @@ class _Reader:
         if label not in entry.labelled:
             name = self.classes[label]
             return ProblemKind.UNLABELLED_CLASS, f"{name!r} is not in the labelled_categories of its image; box skipped"
+        self._saved["masks that are marked as crowds, as CVAT marks all; read as objects"] += self._crowds_are_objects
         return entry.objects.add(box, label, difficult)
 
     def _box(self, record: Record) -> Box:

@@ -57,14 +57,25 @@ def known_id(number: Id, known: Collection[Id]) -> Id:
     return other if other in known else number
 
 
-def is_ignored(record: Record) -> bool:
-    """Whether an object is to be ignored: a crowd, or marked with `ignore`.
+def is_ignored(record: Record, crowds_are_objects: bool = False) -> bool:
+    """Whether an object is to be ignored: a crowd, unless `crowds_are_objects`, or marked with `ignore`.
 
     Raises:
         DataError: if a mark is neither yes nor no.
     """
     is_crowd, is_marked = _is_set(record, "iscrowd"), _is_set(record, "ignore")
-    return is_crowd or is_marked
+    return (is_crowd and not crowds_are_objects) or is_marked
+
+
+def are_masks_of_objects(records: Sequence[Any]) -> bool:
+    """Whether all records are crowds with a mask: so CVAT writes whatever was drawn with a brush (cvat issue 7030)."""
+    try:
+        return bool(records) and all(
+            isinstance(one, dict) and isinstance(one.get("segmentation"), dict) and _is_set(one, "iscrowd")
+            for one in records
+        )
+    except DataError:
+        return False
 
 
 def _is_set(record: Record, key: str) -> bool:

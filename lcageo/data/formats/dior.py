@@ -20,14 +20,17 @@ DIOR_CLASSES = (
     "Expressway-toll-station", "golffield", "groundtrackfield", "harbor", "overpass", "ship", "stadium", "storagetank",
     "tenniscourt", "trainstation", "vehicle", "windmill",
 )  # fmt: skip
+_IMAGES, _TEST_IMAGES = "JPEGImages-trainval", "JPEGImages-test"
+_BOXES = "Horizontal Bounding Boxes"
 _LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
 """DIOR's labels by name in lower case, since copies of DIOR differ in capitalisation."""
 
 
 def is_dior(root: Path) -> bool:
-    """Whether a folder is laid out as DIOR; Pascal VOC has the same folders, but all images in JPEGImages."""
+    """Whether a folder is laid out as DIOR; Pascal VOC has the same lists and records, but other folders of images."""
     has_both = (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
-    return has_both and not (root / "JPEGImages").is_dir()
+    own = (_IMAGES, _TEST_IMAGES, f"Annotations/{_BOXES}")
+    return has_both and any((root / name).is_dir() for name in own)
 
 
 def listed_splits(root: Path, images: Path | None = None) -> tuple[SplitName, ...]:
@@ -61,10 +64,10 @@ def read_dior(root: Path, split: SplitName, reading: Reading | None = None) -> L
     Raises:
         DataError: if the folder is not laid out as DIOR, or if strict and anything is broken.
     """
-    boxes = root / "Annotations" / "Horizontal Bounding Boxes"
+    boxes = root / "Annotations" / _BOXES
     xml_folder = boxes if boxes.is_dir() else boxes.parent
     reading = reading or Reading()
-    images = reading.images or root / ("JPEGImages-test" if split == SplitName.TEST else "JPEGImages-trainval")
+    images = reading.images or root / (_TEST_IMAGES if split == SplitName.TEST else _IMAGES)
     for folder in (xml_folder, images):
         if not folder.is_dir():
             lacks = folder.relative_to(root) if folder.is_relative_to(root) else folder
@@ -89,7 +92,7 @@ def _stems(root: Path, split: SplitName, problems: list[Problem]) -> dict[str, s
     first_seen: dict[str, str] = {}
     for path in paths:
         try:
-            lines = path.read_text("utf-8").splitlines()
+            lines = path.read_text("utf-8-sig").splitlines()
         except (OSError, ValueError) as error:
             raise DataError(f"'{root}' is not laid out as DIOR: its list '{path}' cannot be read: {error}") from error
         for number, line in enumerate(lines, start=1):

@@ -52,6 +52,11 @@ def split_of(name: str) -> SplitName | None:
     return next((_WORDS[word] for word in re.findall("[a-z]+", name.lower()) if word in _WORDS), None)
 
 
+def named_split(name: str) -> SplitName | None:
+    """The split that tools call by this very name, in any case: 'Validation' -> val; None if none is."""
+    return _WORDS.get(name.lower())
+
+
 def split_of_folders(path: Path, root: Path) -> SplitName | None:
     """The split that one of the folders of `path` below `root` is for: images/train, valid/labels, obj_train_data."""
     for name in path.relative_to(root).parts[:-1]:

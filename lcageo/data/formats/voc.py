@@ -17,7 +17,7 @@ from lcageo.data.annotations import MAX_SIDE_PX, Box, turned_bounds
 from lcageo.errors import DataError
 from lcageo.extras import require
 
-SHAPES = ("polygon", "robndbox")
+SHAPES = ("polygon", "robndbox", "points")
 """Elements from which a box is made where there is no <bndbox>."""
 
 
@@ -32,7 +32,7 @@ class VocObject:
     turn: float = 0.0
     """Angle by which the box is turned around its centre, radians."""
     shape: str = ""
-    """What its box is the bounds of, if it has no box of its own: 'polygon' or 'robndbox'."""
+    """What its box is the bounds of, if it has no box of its own: one of SHAPES."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,8 @@ def voc_object(node: Node) -> VocObject:
         bounds = node.child("bndbox")
         box = voc_box(*(bounds.number(tag) for tag in ("xmin", "ymin", "xmax", "ymax")))
     difficult = "difficult" in tags and node.number("difficult") != 0
-    return VocObject(node.text("name"), box, difficult, 0.0 if shape else _turn(node), shape)
+    named = node.child("possibleresult") if "name" not in tags and "possibleresult" in tags else node
+    return VocObject(named.text("name"), box, difficult, 0.0 if shape else _turn(node), shape)
 
 
 def _turn(node: Node) -> float:
@@ -144,8 +145,16 @@ def _turn(node: Node) -> float:
 
 
 def _bounds(shape: Node) -> Box:
-    """The bounds of a polygon (x1, y1, x2 ..., LabelMe's points), of corners (DIOR-R) or a turned box (roLabelImg)."""
+    """The bounds of a polygon (x1, y1, x2 ..., LabelMe's points), of corners (DIOR-R) or a turned box (roLabelImg).
+
+    FAIR1M's corners are texts 'x,y' (Sun et al., FAIR1M: A benchmark dataset for fine-grained object recognition in
+    high-resolution remote sensing imagery, 2022).
+    """
     tags = {child.tag for child in shape.children}
+    if "point" in tags:
+        corners = [_pair(child) for child in shape.children if child.tag == "point"]
+        across, down = zip(*corners, strict=True)
+        return min(across), min(down), max(across), max(down)
     if "cx" in tags:
         x, y, width, height, angle = (shape.number(tag) for tag in ("cx", "cy", "w", "h", "angle"))
         return turned_bounds((x - width / 2, y - height / 2, x + width / 2, y + height / 2), angle)
@@ -157,6 +166,17 @@ def _bounds(shape: Node) -> Box:
     if not xs or len(xs) != len(ys):
         raise DataError(f"<{shape.tag}> has no pairs of coordinates")
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _pair(point: Node) -> tuple[float, float]:
+    text = "".join(point.parts).strip()
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not max(abs(x), abs(y)) <= MAX_SIDE_PX:  # also refuses NaN
+        raise DataError(f"<{point.tag}> is {text[:40]!r}, not two numbers of pixels")
+    return x, y
 
 
 def voc_box(xmin: float, ymin: float, xmax: float, ymax: float) -> Box:

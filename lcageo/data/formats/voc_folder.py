@@ -1,4 +1,4 @@
-"""Folders of VOC XML files, as labelImg, CVAT, Roboflow and Pascal VOC itself lay them out."""
+"""Folders of VOC XML files, as labelImg, CVAT, Roboflow, FAIR1M and Pascal VOC itself lay them out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lcageo.data.annotations import Box, LabelledSet, ProblemKind, SplitName, turned_bounds
 from lcageo.data.formats.image_files import ImageFinder, is_image
-from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of
+from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, named_split, read_parts, splits_of
 from lcageo.data.formats.pairing import key_of, paired
 from lcageo.data.formats.voc import Node, VocObject, read_voc, voc_object, voc_size
 from lcageo.data.images import is_file
@@ -155,8 +155,9 @@ def _add(builder: SetBuilder, file: Path, root: Node, image: Path, shift: float)
 
 
 def _object_nodes(root: Node) -> list[Node]:
-    """The objects, without those that LabelMe keeps as deleted."""
-    nodes = [node for node in root.children if node.tag == "object"]
+    """The objects, without those that LabelMe keeps as deleted; FAIR1M has them in a list of their own."""
+    lists = [root, *(child for child in root.children if child.tag == "objects")]
+    nodes = [node for one in lists for node in one.children if node.tag == "object"]
     return [
         node for node in nodes if not any(one.tag == "deleted" and node.text("deleted") == "1" for one in node.children)
     ]
@@ -210,16 +211,12 @@ def _image_folders(path: Path) -> list[Path]:
 def _parts(path: Path) -> Parts:
     """The records of each split: by lists of names in ImageSets/Main, else by folders."""
     files = sorted(_records(path))
-    lists = {split: path / "ImageSets" / "Main" / f"{split}.txt" for split in SplitName}
-    existing = {split: file for split, file in lists.items() if file.is_file()}
+    existing = _lists(path / "ImageSets" / "Main")
     if existing.keys() >= {SplitName.TRAIN, SplitName.VAL}:
         existing.pop(SplitName.TRAINVAL, None)
     if not existing:
         return by_split(files, path)
-    names = {
-        split: [_LISTED.fullmatch(line.strip())[1] for line in file.read_text("utf-8").splitlines() if line.strip()]  # type: ignore[index]  # matches any line
-        for split, file in existing.items()
-    }
+    names = {split: _names_listed(file) for split, file in existing.items()}
     found = _listed(path, [name for listed in names.values() for name in listed], files)
     parts: dict[SplitName | None, list[Path]] = {
         split: list(dict.fromkeys(found[name] for name in listed)) for split, listed in names.items()
@@ -227,6 +224,29 @@ def _parts(path: Path) -> Parts:
     used = {file for part in parts.values() for file in part}
     left = [file for file in files if file not in used]
     return {**parts, None: left} if left else parts
+
+
+def _lists(folder: Path) -> dict[SplitName, Path]:
+    """The lists of the splits, also as CVAT calls them (Train.txt, Validation.txt); not those of one class."""
+    found: dict[SplitName, Path] = {}
+    for file in sorted(folder.glob("*.txt"), key=lambda one: (one.stem not in tuple(SplitName), one)):
+        split = SplitName.TRAINVAL if file.stem.lower() == SplitName.TRAINVAL else named_split(file.stem)
+        if split is not None:
+            found.setdefault(split, file)
+    return {split: found[split] for split in SplitName if split in found}
+
+
+def _names_listed(file: Path) -> list[str]:
+    """The names of images in a list.
+
+    Raises:
+        DataError: if it cannot be read, or is not text.
+    """
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"list '{file}' cannot be read: {error}; save it as text in UTF-8") from error
+    return [_LISTED.fullmatch(line.strip())[1] for line in lines if line.strip()]  # type: ignore[index]  # matches any line
 
 
 def _listed(path: Path, names: Iterable[str], files: Iterable[Path]) -> dict[str, Path]:
@@ -247,7 +267,9 @@ def _listed(path: Path, names: Iterable[str], files: Iterable[Path]) -> dict[str
 
 
 def _records(path: Path) -> Iterable[Path]:
-    return (file for file in files_below(path) if file.suffix.lower() == ".xml")
+    """XML files, without those that GDAL keeps beside rasters."""
+    names = ((file, file.name.lower()) for file in files_below(path))
+    return (file for file, name in names if name.endswith(".xml") and not name.endswith(".aux.xml"))
 
 
 def _is_record(file: Path) -> bool:

@@ -7,10 +7,9 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lcageo.data.annotations import Box, LabelledSet, ObjectList, ProblemKind, SplitName
 from lcageo.data.formats.image_files import images_below
@@ -26,12 +25,18 @@ from lcageo.data.formats.label_files import (
 from lcageo.data.formats.label_text import Line, numbers, read_lines
 from lcageo.data.formats.layout import Parts, Reading, SetBuilder, by_split, read_parts, splits_of, with_images
 from lcageo.data.formats.pairing import key_of
-from lcageo.data.formats.yolo_yaml import images_of_yaml, names_images, read_yaml
+from lcageo.data.formats.yolo_lists import (
+    CLASS_FILES,
+    images_of_yaml,
+    listed_classes,
+    named_classes,
+    names_images,
+    read_yaml,
+)
 from lcageo.data.images import is_file
 from lcageo.errors import DataError
 
 YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
-_CLASS_FILES = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names")
 DIGITS = 9
 """Decimal places of edges in pixels that shares leave certain: an edge at 0 is to be 0, not 1e-15."""
 FARTHEST = 2.0
@@ -59,7 +64,7 @@ def is_yolo(path: Path) -> bool:
         return path.suffix.lower() in (".yaml", ".yml")
     if _yaml_in(path) is not None or any((path / name).is_file() for name in ("obj.names", "data/obj.names")):
         return True
-    lists_classes = any((path / name).is_file() for name in _CLASS_FILES)
+    lists_classes = any((path / name).is_file() for name in CLASS_FILES)
     return _is_label(first_words(path), least=1 if lists_classes else 5)
 
 
@@ -186,6 +191,9 @@ def _parsed(line: Line, has_keypoints: bool) -> tuple[int, Box, str]:
     if has_keypoints and count > 4:
         rest = rest[:4]
     elif count == 5:
+        if not 0 <= rest[4] <= 1:
+            what = "is no score from 0 to 1; turned boxes are read by their four corners (YOLO OBB), not by an angle"
+            raise DataError(f"the fifth value of the box, {rest[4]:g}, {what}")
         rest, repair = rest[:4], "boxes with a score, which is ignored"
     if max(map(abs, rest), default=0) > FARTHEST:
         raise DataError(f"{max(rest, key=abs):g} is no share of the image, from 0 to 1; YOLO's coordinates are shares")
@@ -203,7 +211,7 @@ def _open(path: Path, images: Path | None) -> _YoloSet:
     file = _yaml_in(path) if path.is_dir() else path
     content = {} if file is None else read_yaml(file)
     folder = path if path.is_dir() else path.parent
-    names = _names(content, file) if file is not None else _listed_names(folder)
+    names = named_classes(content, file) if file is not None else listed_classes(folder)
     has_keypoints = "kpt_shape" in content
     if images is None and names_images(content):
         assert file is not None, "content comes from a file"
@@ -218,37 +226,6 @@ def _yaml_in(folder: Path) -> Path | None:
     known = next((folder / name for name in YAML_NAMES if is_file(folder / name)), None)
     others = sorted(path for path in folder.glob("*.y*ml") if path.suffix.lower() in (".yaml", ".yml"))
     return known or (others[0] if len(others) == 1 and (folder / "images").is_dir() else None)
-
-
-def _names(content: Mapping[str, Any], file: Path) -> Sequence[str] | None:
-    """The class names, a list or a map from their numbers."""
-    names = content.get("names")
-    if names is None:
-        return _listed_names(file.parent)
-    if isinstance(names, dict):
-        numbered = {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
-        if len(numbered) == len(names) and numbered and max(numbered) < 1_000_000:
-            return _unique([numbered.get(number, str(number)) for number in range(max(numbered) + 1)], file)
-    elif isinstance(names, list) and names:
-        return _unique([str(name) for name in names], file)
-    raise DataError(f"'{file}' has names that are no list, and no map from class numbers to names; correct them")
-
-
-def _listed_names(folder: Path) -> Sequence[str] | None:
-    """The class names in a file of one name per line, as labelling tools write it."""
-    for name in _CLASS_FILES:
-        if is_file(folder / name):
-            lines = (folder / name).read_text("utf-8-sig", errors="replace").splitlines()
-            names = [line.strip() for line in lines if line.strip()]
-            return _unique(names, folder / name) if names else None
-    return None
-
-
-def _unique(names: Sequence[str], file: Path) -> Sequence[str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"'{file}' names a class twice: {', '.join(twice)}; give each number a name of its own")
-    return names
 
 
 def _expected(image: Path) -> Path:

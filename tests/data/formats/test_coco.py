@@ -64,6 +64,19 @@ def test_objects_to_be_ignored_are_marked_in_two_ways(tmp_path: Path) -> None:
     assert read_coco(path, strict=True).annotations[0].difficult.tolist() == [True, True, False, True]
 
 
+def test_masks_that_are_all_marked_as_crowds_are_objects(tmp_path: Path) -> None:
+    """So CVAT writes whatever was drawn with a brush (its issue 7030)."""
+    mask = {"iscrowd": 1, "segmentation": {"counts": [7, 3, 1190], "size": [30, 40]}}
+    path = write_coco(tmp_path / "a.json", annotations=[box(**mask), box(**mask, ignore=1)])
+    read = read_coco(path, strict=True)
+    assert read.annotations[0].difficult.tolist() == [False, True]
+    (remark,) = read.problems
+    assert remark.what == "masks that are marked as crowds, as CVAT marks all; read as objects: 2"
+    for other in (box(), box(iscrowd=1)):  # COCO's own crowds
+        path = write_coco(tmp_path / "a.json", annotations=[box(**mask), other])
+        assert read_coco(path, strict=True).annotations[0].difficult.tolist()[0] is True
+
+
 def test_images_are_in_images_or_beside_the_file_or_in_a_given_folder(tmp_path: Path) -> None:
     path = write_coco(tmp_path / "train.json", images=[image(file_name="c.png")])
     assert read_coco(path).problems[0].kind == ProblemKind.MISSING_IMAGE

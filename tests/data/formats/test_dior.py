@@ -130,3 +130,12 @@ def test_difficult_objects_are_marked(tmp_path: Path) -> None:
     xml = voc_xml(voc_object(), voc_object(more="<difficult>1</difficult>"))
     (image,) = read_dior(write_dior(tmp_path, {"00001": xml}), SplitName.TRAIN).annotations
     assert np.array_equal(image.difficult, [False, True])
+
+
+def test_folders_of_voc_without_images_are_not_diors(tmp_path: Path) -> None:
+    """CVAT's archive has no folder JPEGImages where the images were left out."""
+    for name in ("Annotations", "ImageSets/Main", "images"):
+        (tmp_path / name).mkdir(parents=True)
+    assert not is_dior(tmp_path)
+    (tmp_path / "JPEGImages-trainval").mkdir()
+    assert is_dior(tmp_path)

@@ -256,3 +256,49 @@ def test_boxes_that_cvat_turned_become_their_bounds(tmp_path: Path, first: int) 
     read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
     assert seen(read) == {"a": [("ship", (12, 5, 18, 25)), ("car", (0, 0, 9, 9))]}
     assert read.problems[0].what == "boxes from the bounds of polygons or turned boxes: 1"
+
+
+def test_cvats_own_names_of_splits_are_lists_of_them(tmp_path: Path) -> None:
+    images(tmp_path / "JPEGImages")
+    records(tmp_path / "Annotations")
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    for name, stems in {"Train": "a", "Validation": "b", "ship_train": "a  1"}.items():
+        (lists / f"{name}.txt").write_text(f"{stems}\n", "utf-8-sig")
+    assert voc_splits(tmp_path) == (TRAIN, VAL)
+    assert seen(read_voc_folder(tmp_path, VAL, Reading(strict=True))) == {"b": BOXES["b"]}
+    (lists / "Train.txt").write_text("a\n", "utf-16")
+    with pytest.raises(DataError, match=r"list '.*Train\.txt' cannot be read: .*; save it as text in UTF-8"):
+        voc_splits(tmp_path)
+
+
+def test_what_gdal_keeps_beside_chips_is_no_record(tmp_path: Path) -> None:
+    images(tmp_path)
+    records(tmp_path)
+    for name in ("a.png.aux.xml", "b.PNG.AUX.XML"):
+        (tmp_path / name).write_text("<PAMDataset><Metadata/></PAMDataset>")
+    read = read_voc_folder(tmp_path, TRAIN, Reading(strict=True))
+    assert seen(read) == BOXES and not read.problems
+
+
+def test_fair1m_gives_the_bounds_of_its_corners(tmp_path: Path) -> None:
+    images(tmp_path / "images", suffix=".tif")
+    (tmp_path / "labelXml").mkdir()
+    for name, objects in BOXES.items():
+        parts = []
+        for label, (x1, y1, x2, y2) in objects:
+            middle = (x1 + x2) / 2, (y1 + y2) / 2
+            corners = [(middle[0], y1), (x2, middle[1]), (middle[0], y2), (x1, middle[1]), (middle[0], y1)]
+            points = "".join(f"<point>{x:.6f},{y:.6f}</point>" for x, y in corners)
+            result = f"<possibleresult><name>{label}</name></possibleresult>"
+            parts.append(f"<object><coordinate>pixel</coordinate>{result}<points>{points}</points></object>")
+        size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
+        source = f"<source><filename>{name}.tif</filename><origin>GF2/GF3</origin></source>"
+        text = f"<annotation>{source}{size}<objects>{''.join(parts)}</objects></annotation>"
+        (tmp_path / "labelXml" / f"{name}.xml").write_text(text)
+    assert is_voc(tmp_path)
+    assert seen(read_voc_folder(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+    broken = (tmp_path / "labelXml" / "a.xml").read_text().replace("<point>7.0", "<point>seven")
+    (tmp_path / "labelXml" / "a.xml").write_text(broken)
+    read = read_voc_folder(tmp_path, TRAIN, Reading())
+    assert seen(read) == {"b": BOXES["b"]} and "not two numbers of pixels" in str(read.problems[0])

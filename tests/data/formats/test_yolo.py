@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,7 @@ BROKEN = {
     "1.5 0.5 0.5 0.2 0.2": "class '1.5' is not a whole number",
     "7 0.5 0.5 0.2 0.2": "class 7 is not one of the 2 that the set names",
     "1 nan 0.5 0.2 0.2": "'nan' is not a number",
+    "1 0.5 0.5 0.2 0.1 45": "the fifth value of the box, 45, is no score from 0 to 1; turned boxes",
     "1 20 15 10 10": "20 is no share of the image, from 0 to 1",
 }
 
@@ -273,3 +275,48 @@ def test_a_folder_with_the_name_of_a_split_hides_no_others(tmp_path: Path) -> No
     read = read_yolo(tmp_path, SplitName.TEST, Reading(strict=True))
     left = f"files in none of the splits (train, test): 1, such as '{tmp_path / 'images' / 'berlin' / 'b.png'}'"
     assert seen(read) == {"a": BOXES["a"]} and left in str(read.problems[0])
+
+
+def test_label_studios_notes_say_which_number_a_class_has(tmp_path: Path) -> None:
+    root = plain(tmp_path / "set")  # the labels have 0 for cars and 1 for ships
+    (root / "classes.txt").write_text("ship\ncar\n")  # in the order of the interface
+    notes = {"categories": [{"id": 1, "name": "ship"}, {"id": 0, "name": "car"}], "info": {"year": 2026}}
+    (root / "notes.json").write_text(json.dumps(notes))
+    assert seen(read_yolo(root, TRAIN, Reading(strict=True))) == BOXES
+    yolo_labels(root / "labels", classes=("", "car", "", "ship"))
+    notes["categories"] = [{"id": 3, "name": "ship"}, {"id": 1, "name": "car"}]
+    (root / "notes.json").write_text(json.dumps(notes))
+    read = read_yolo(root, TRAIN, Reading(strict=True))
+    assert seen(read) == BOXES and read.classes == ("0", "car", "2", "ship")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"categories": [{"id": 1}]}', '{"categories": [{"id": 0, "name": "tree"}]}']
+)
+def test_notes_of_something_else_change_nothing(tmp_path: Path, text: str) -> None:
+    root = plain(tmp_path / "set")
+    (root / "notes.json").write_text(text)
+    assert seen(read_yolo(root, TRAIN, Reading(strict=True))) == BOXES
+
+
+def test_folders_with_lists_of_their_own_have_to_agree(tmp_path: Path) -> None:
+    """As labelImg writes them (its issue 721): each in the order in which the classes were first used."""
+    for name in ("a", "b"):
+        images(tmp_path / name, [name])
+        yolo_labels(tmp_path / name, [name])
+        (tmp_path / name / "classes.txt").write_text("car\nship\n")
+    assert seen(read_yolo(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+    (tmp_path / "b" / "classes.txt").write_text("ship\ncar\n")
+    with pytest.raises(
+        DataError, match=r"a.classes\.txt' and '.*b.classes\.txt' list different classes, or in another"
+    ):
+        read_yolo(tmp_path, TRAIN, Reading())
+    yolo_labels(tmp_path / "b", ["b"], classes=("ship", "car"))
+    assert seen(read_yolo(tmp_path / "b", TRAIN, Reading(strict=True))) == {"b": BOXES["b"]}
+
+
+def test_cvats_own_names_of_splits_are_those_of_data_yaml(tmp_path: Path) -> None:
+    yaml = "Train: images/train\nValidation: images/val\nnames: {0: car, 1: ship}\npath: .\n"
+    root = ultralytics(tmp_path / "set", yaml)
+    assert yolo_splits(root) == (TRAIN, VAL)
+    assert seen(read_yolo(root, VAL, Reading(strict=True))) == {"b": BOXES["b"]}

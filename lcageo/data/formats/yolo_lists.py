@@ -1,18 +1,25 @@
-"""YOLO's data.yaml: which images it names, in many ways, also as they were on another machine."""
+"""What a YOLO set lists: the images of data.yaml, in many ways, and the names of the classes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lcageo.data.annotations import SplitName
 from lcageo.data.formats.image_files import images_below, is_image
-from lcageo.data.formats.layout import Parts, split_of
+from lcageo.data.formats.layout import Parts, named_split, split_of
+from lcageo.data.images import is_file
+from lcageo.data.walking import files_below
 from lcageo.errors import DataError
 from lcageo.extras import require
 
-_KEYS = {SplitName.TRAIN: ("train",), SplitName.VAL: ("val", "valid", "validation"), SplitName.TEST: ("test",)}
+CLASS_FILES = ("classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "data/obj.names")
+"""Where labelling tools list the names of classes, one a line."""
+_NOTES_FILE = "notes.json"
+"""Label Studio's, beside its classes.txt."""
+_MAX_CLASSES = 1_000_000
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 def names_images(content: Mapping[str, Any]) -> bool:
     """Whether a data.yaml says where the images of a split are."""
-    return any(key in content for keys in _KEYS.values() for key in keys)
+    return any(named_split(key) for key in content)
 
 
 def images_of_yaml(content: Mapping[str, Any], file: Path) -> Parts:
@@ -52,18 +59,93 @@ def images_of_yaml(content: Mapping[str, Any], file: Path) -> Parts:
         roots = [*_places(content["path"], [file.parent]), file.parent]
     parts: dict[SplitName | None, list[Path]] = {}
     missing: dict[SplitName, str] = {}
-    for split, keys in _KEYS.items():
-        value = next((content[key] for key in keys if content.get(key)), None)
-        for entry in value if isinstance(value, list) else [value] if value is not None else []:
+    for key, value in content.items():
+        if (split := named_split(key)) is None or not value:
+            continue
+        for entry in value if isinstance(value, list) else [value]:
             found = _images_of(str(entry), roots)
             if found is None:
                 missing[split] = str(entry)
             else:
                 parts.setdefault(split, []).extend(found)
     if not parts or missing.keys() - {SplitName.TEST}:  # exporters name test whether or not there is one
-        paths = ", ".join(f"{split}: {entry}" for split, entry in missing.items())
+        paths = ", ".join(f"{split}: {missing[split]}" for split in SplitName if split in missing)
         raise DataError(f"'{file}' names images that do not exist ({paths}); correct its paths, or use --images")
     return {split: list(dict.fromkeys(images)) for split, images in parts.items()}
+
+
+def named_classes(content: Mapping[str, Any], file: Path) -> Sequence[str] | None:
+    """The names of the classes in a data.yaml, a list or a map from their numbers; else those listed beside it.
+
+    Raises:
+        DataError: if they cannot be read, or a class is named twice.
+    """
+    names = content.get("names")
+    if names is None:
+        return listed_classes(file.parent)
+    if isinstance(names, dict):
+        numbered = {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
+        if len(numbered) == len(names) and numbered and max(numbered) < _MAX_CLASSES:
+            return _unique(_numbered(numbered), file)
+    elif isinstance(names, list) and names:
+        return _unique([str(name) for name in names], file)
+    raise DataError(f"'{file}' has names that are no list, and no map from class numbers to names; correct them")
+
+
+def listed_classes(folder: Path) -> Sequence[str] | None:
+    """The names of the classes in files of one name per line, as labelling tools write them; None if there is none.
+
+    Raises:
+        DataError: if a class is named twice, or files below the folder differ: labelImg writes one into each folder,
+            with the classes in the order in which they were used there.
+    """
+    places = {folder / name for name in CLASS_FILES if is_file(folder / name)}
+    places |= {file for file in files_below(folder) if file.name == CLASS_FILES[0]}
+    lists = {file: names for file in sorted(places) if (names := _names_in(file))}
+    if not lists:
+        return None
+    first, names = next(iter(lists.items()))
+    for file, others in lists.items():
+        if others != names:
+            raise DataError(
+                f"'{first}' and '{file}' list different classes, or in another order; name folders with lists of their "
+                "own one by one (several --data), or remove the list that is wrong"
+            )
+    return names
+
+
+def _names_in(file: Path) -> Sequence[str]:
+    """The names in one list, by their numbers: its lines', unless Label Studio's notes say others.
+
+    Label Studio numbers classes by the `category` of their labels, if they have one, but lists them in the order of its
+    interface (label-studio issue 6416).
+    """
+    noted = _noted(file.with_name(_NOTES_FILE))
+    lines = file.read_text("utf-8-sig", errors="replace").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    return _unique(_numbered(noted) if set(noted.values()) == set(names) else names, file)
+
+
+def _noted(notes: Path) -> dict[int, str]:
+    """Class numbers and names in Label Studio's notes; empty if there are none."""
+    try:
+        categories = json.loads(notes.read_text("utf-8"))["categories"]
+        numbered = {int(one["id"]): str(one["name"]).strip() for one in categories}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return numbered if all(0 <= number < _MAX_CLASSES for number in numbered) else {}
+
+
+def _numbered(names: Mapping[int, str]) -> list[str]:
+    """Names in the order of their numbers; a number without a name is its own."""
+    return [names.get(number, str(number)) for number in range(max(names, default=-1) + 1)]
+
+
+def _unique(names: Sequence[str], file: Path) -> Sequence[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"'{file}' names a class twice: {', '.join(twice)}; give each number a name of its own")
+    return names
 
 
 def _images_of(entry: str, roots: Sequence[Path]) -> list[Path] | None:

@@ -6,7 +6,7 @@ import pytest
 from support.set_files import images
 
 from lcageo.data.annotations import SplitName
-from lcageo.data.formats.yolo_yaml import images_of_yaml, names_images, read_yaml
+from lcageo.data.formats.yolo_lists import images_of_yaml, names_images, read_yaml
 from lcageo.errors import DataError
 
 TRAIN = SplitName.TRAIN

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qs, parse_qsl, quote
 
 from lcageo.paths import on_disk
 
@@ -50,6 +50,7 @@ _HTTP = re.compile(r"https?:/", re.IGNORECASE)
 ARCHIVE = "/vsi(?:zip|tar|gzip|7z|rar)/"
 """Pattern of GDAL's prefixes of files inside others."""
 _ARCHIVES = re.compile(rf"(?:{ARCHIVE}\{{?)+")
+_LOCAL = re.compile(r"(?:file|(?:zip|tar|gzip)(?:\+file)?)://|(?:zip|tar|gzip)\+(?=https?://)", re.IGNORECASE)
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*:/{1,2})[^\s/@'\"{}?]+@", re.IGNORECASE)
 _DATABASE = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SIGNING = re.compile(
@@ -89,8 +90,15 @@ def is_on_server(path: str) -> bool:
     """Whether a path is that of a file on a server: not of one in a local archive, such as /vsizip/a.zip/b.tif."""
     if not is_remote(path):
         return False
+    if scheme := _LOCAL.match(path):  # rasterio's names of files on a disk
+        return is_on_server(path[scheme.end() :])
     inside = _ARCHIVES.match(path)
     return inside is None or is_remote(path[inside.end() :])
+
+
+def quoted(url: str) -> str:
+    """A URL in which spaces and letters beyond ASCII are encoded, as browsers do it; what is encoded stays."""
+    return quote(url, safe="%/:?#[]@!$&'()*+,;=~")
 
 
 def public(path: str) -> str:

@@ -54,6 +54,11 @@ def test_files_on_a_disk_keep_their_names(path: str) -> None:
     [
         ("/data/a.tif", False),
         ("/vsizip//data/a.zip/b.tif", False),
+        ("file:///data/a.tif", False),
+        ("zip:///data/a.zip!b.tif", False),
+        ("zip+file:///data/a.zip!b.tif", False),
+        ("zip+https://host/a.zip!b.tif", True),
+        ("https://host/a.tif", True),
         ("/vsizip/a.zip/b.tif", False),
         ("/vsitar/{/vsigzip//data/a.tar.gz}/b.tif", False),
         ("/vsizip/{/vsicurl/https://host/a.zip}/b.tif", True),

@@ -43,7 +43,12 @@ class Split(StrEnum):
     TEST = "test"
 
 
+_OF_LAYERS = "layer truth score iou class_map class_field output overwrite as_json quiet verbose debug"
+"""Parameters that layers take."""
+
+
 def evaluate(
+    context: typer.Context,
     model: options.Model = None,
     data: Annotated[
         list[Path] | None,
@@ -182,10 +187,12 @@ def evaluate(
             raise UsageError("--layer and --truth compare layers, --model and --data run a model; use one pair")
         if layer is None or truth is None:
             raise UsageError("--layer and --truth require each other; give both")
+        options.refuse_given(context, context.params.keys() - set(_OF_LAYERS.split()), "has no effect on layers")
         min_iou = LAYER_IOU if iou is None else iou
         _layers(layer, truth, score, min_iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
         return
     _check(data, output, tile, enlarge, as_scene)
+    options.refuse_given(context, {"class_field"}, "requires --layer")
     config = replace(
         BENCHMARK,
         score=BENCHMARK.score if score is None else score,
@@ -265,15 +272,9 @@ def _layers(
     from lcageo.evaluation.layers import evaluate_layer
 
     evaluation = evaluate_layer(
-        layer,
-        truth,
-        score=score,
-        iou=iou,
-        class_map=class_map,
-        class_field=class_field,
-        output=output,
+        layer, truth, score=score, iou=iou, class_map=class_map, class_field=class_field, output=output,
         overwrite=overwrite,
-    )
+    )  # fmt: skip
     for line in evaluation.warnings:
         say.warn(line)
     if as_json:

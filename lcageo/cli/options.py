@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,21 @@ ClassField = Annotated[
         rich_help_panel=OBJECTS,
     ),
 ]
+
+
+def refuse_given(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Refuses options that would have no effect.
+
+    Args:
+        context: of the command.
+        names: the options' parameters.
+        why: what they are for, for the message.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} {why}; leave it out")
+
 
 DATA_HELP = (
     "Data set: a COCO file or folder, YOLO (data.yaml or a folder), VOC XML, DOTA, CSV, DIOR, or the folder of chips."

@@ -15,6 +15,7 @@ from lcageo.plural import plural
 
 
 def report(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="SCENE|DIR", help="Scene, or folder of a survey (batch --out DIR).")],
     layer: Annotated[
         Path | None,
@@ -73,6 +74,7 @@ def report(
     if output is None:
         raise UsageError("-o is missing; give the page to write, such as -o report.html, or a folder for a survey")
     if layer is None and Path(source).is_dir():
+        options.refuse_given(context, {"class_field", "crs"}, "is only for a scene")
         _survey(Path(source), output, holes, side, overwrite, say)
         return
     if layer is None:

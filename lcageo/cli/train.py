@@ -15,7 +15,7 @@ from lcageo.errors import UsageError
 from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
 from lcageo.plural import plural, rounded
-from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe
+from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe, settings_in
 
 if TYPE_CHECKING:
     from lcageo.training.data import TrainingData
@@ -126,10 +126,13 @@ def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: b
     if "epochs" in changes and "minutes" in changes:
         raise UsageError("--epochs and --minutes cannot be combined; give one")
     config = read_recipe(recipe) if recipe else DEFAULTS
+    named = changes.keys() | (settings_in(recipe) if recipe else set())
     if "start_from" in changes:
         changes = _other_start(config) | changes
     config = config.changed(changes)
-    return config if config.start_from is None else _fine_tuned(config, config.start_from, changes, out)
+    if config.start_from is None:
+        return config
+    return _fine_tuned(config, config.start_from, changes, out, fits_tiles="imgsz" not in named)
 
 
 def _other_start(config: TrainConfig) -> dict[str, Any]:
@@ -137,19 +140,23 @@ def _other_start(config: TrainConfig) -> dict[str, Any]:
     return {"pretrained": False, "backbone_weights": None, "freeze": config.frozen_stages}
 
 
-def _fine_tuned(config: TrainConfig, start_from: str, changes: dict[str, Any], out: Path) -> TrainConfig:
-    """The settings with the network and, unless --imgsz is given, the tile size of the model to start from."""
+def _fine_tuned(
+    config: TrainConfig, start_from: str, changes: dict[str, Any], out: Path, fits_tiles: bool
+) -> TrainConfig:
+    """The settings with the network and, if `fits_tiles`, the tile size of the model to start from."""
     from lcageo.runtime.catalog import find_card
 
     card = find_card(start_from)
     if card.weights.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"'{out}' holds the model to start from (--from); choose another --out")
+    if card.is_quantised:
+        raise UsageError(f"model '{card.name}' is quantised and cannot be trained; start from the one it was made of")
     own = {name: getattr(card.own_network, name) for name in _NETWORK}
     for name in own.keys() & changes.keys():
         if getattr(config, name) != own[name]:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"model '{card.name}' has {name} = {own[name]}; to fine-tune it, leave out {option}")
-    return config.changed(own if "imgsz" in changes else {**own, "imgsz": card.tile_size})
+    return config.changed({**own, "imgsz": card.tile_size} if fits_tiles else own)
 
 
 def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:

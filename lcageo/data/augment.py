@@ -134,7 +134,8 @@ def cropped(crop: Crop, x0: int, y0: int, width: int, height: int, min_visible: 
         crop: what to cut from.
         x0: first column of the window, may be negative; y0 likewise.
         width: of the window; height likewise.
-        min_visible: objects with a smaller share of their area inside the window are dropped.
+        min_visible: objects with a smaller share of their area inside the window are dropped, but for those to be
+            ignored: what they cover is no background anywhere.
         fill: colour beyond the image.
     """
     boxes = crop.boxes_xyxy.astype(np.float64) - np.array([x0, y0, x0, y0])
@@ -142,7 +143,7 @@ def cropped(crop: Crop, x0: int, y0: int, width: int, height: int, min_visible: 
     visible = np.prod(inside[:, 2:] - inside[:, :2], axis=1)  # (N,)
     whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     cut = inside.astype(np.float32)
-    kept = (visible >= min_visible * whole) & (cut[:, 2:] > cut[:, :2]).all(axis=1)
+    kept = (crop.difficult | (visible >= min_visible * whole)) & (cut[:, 2:] > cut[:, :2]).all(axis=1)
     image = _window(crop.image, x0, y0, width, height, fill)
     return Crop(image, cut[kept], crop.labels[kept], crop.difficult[kept])
 

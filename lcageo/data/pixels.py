@@ -71,23 +71,36 @@ def read_raster(path: Path, size: tuple[int, int], stretch: Stretch | None, fill
         DataError: if it cannot be read.
     """
     with _opened(path) as scene:
-        from lcageo.config import EdgeNodata
         from lcageo.scene.edges import without_specks
-        from lcageo.scene.stretch import choose_stretch
 
         info = scene.info
         try:
             pixels, valid = scene.read(0, 0, info.width, info.height, *size)
-            if stretch is None or info.dtype == "uint8":
-                stretch, _ = choose_stretch(scene, edge_nodata=EdgeNodata.NONE)
-            elif info.min_is_white:
-                stretch = stretch.inverted()
+            stretch = stretch_of(scene, stretch)
         except SceneError as error:
             raise DataError(f"image '{path}' cannot be decoded: {error}") from error
         if info.nodata_is_a_colour:
             valid = ~without_specks(~valid)
         image = np.where(valid, stretch.apply(pixels), np.array(fill, np.uint8)[:, None, None])
         return np.ascontiguousarray(np.moveaxis(image, 0, -1))
+
+
+def stretch_of(scene: Scene, stretch: Stretch | None) -> Stretch:
+    """How an image of a set is stretched.
+
+    Args:
+        scene: the image.
+        stretch: the set's, which only images with more than eight bits have; None: estimated from this image alone.
+
+    Raises:
+        SceneError: if the image cannot be sampled.
+    """
+    from lcageo.config import EdgeNodata
+    from lcageo.scene.stretch import choose_stretch
+
+    if stretch is None or scene.info.dtype == "uint8":
+        return choose_stretch(scene, edge_nodata=EdgeNodata.NONE)[0]
+    return stretch.inverted() if scene.info.min_is_white else stretch
 
 
 def with_stretch(annotations: Sequence[Annotation]) -> tuple[Annotation, ...]:

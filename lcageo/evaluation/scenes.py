@@ -14,6 +14,7 @@ from PIL import Image
 from lcageo.config import NATIVE_GSD, DetectConfig
 from lcageo.data.annotations import Annotation
 from lcageo.data.images import is_turned, read_annotated, wrong_size
+from lcageo.data.pixels import stretch_of
 from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, SceneError
 from lcageo.inference.plan import ScenePlan, plan_scene, tile_grid, with_passes
@@ -24,7 +25,7 @@ from lcageo.runtime.predictor import Predictor
 from lcageo.scene.describe import MAX_ENLARGEMENT
 from lcageo.scene.prefetch import TileReader
 from lcageo.scene.raster import Scene, open_scene
-from lcageo.scene.stretch import Stretch, choose_stretch
+from lcageo.scene.stretch import Stretch
 
 TILE_STEP = 32
 """Tile sizes are multiples of it: the coarsest usual stride of the network."""
@@ -116,5 +117,5 @@ def plan_image(
     scale = (1 / tiling.enlargement, 1 / tiling.enlargement)
     card = replace(card, tile_size=tile, larger_tile_size=None)
     grid = tile_grid(info, card, config, scale)
-    reader = TileReader(scene, stretch or choose_stretch(scene)[0], None, tile, card.fill)
+    reader = TileReader(scene, stretch_of(scene, stretch), None, tile, card.fill)
     return with_passes(ScenePlan(reader, grid, np.ones(len(grid), np.bool_), None, ()), card, config)

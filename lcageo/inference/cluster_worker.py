@@ -84,7 +84,7 @@ def run_unit(work: SceneWork, model: ModelWork, batch: int, tiles: NDArray[np.in
         DeviceError: if it does not have the device, or has another version of the tool.
     """
     runner, messages = LocalRunner(predictor_of(model), batch), list[str]()
-    with open_scene(work.address, work.bands) as scene:
+    with open_scene(work.address, work.bands, model.config.crs) as scene:
         reader = TileReader(scene, work.stretch, work.edge, work.tile_size, work.fill)
         plan = ScenePlan(reader, work.grid, np.zeros(0, np.bool_), None, ())
         outcomes = [part for some in runner.run(plan, tiles, messages.append) for part in some]

@@ -27,7 +27,7 @@ from lcageo.scene.edges import edge_note
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.servers.cost import fetching_note
-from lcageo.scene.stretch import parse_stretch
+from lcageo.scene.stretch import parse_stretch, stretch_note
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
 
 NATIVE_TOLERANCE = 0.005
@@ -81,8 +81,10 @@ class ScenePlan:
 
     @property
     def outside_tiles(self) -> int:
-        """Number of tiles of all passes outside the area of interest."""
-        return 0 if self.aoi is None else sum(int((~self.aoi.meets(one.grid.bounds())).sum()) for one in self.passes)
+        """Number of tiles outside the area of interest, of all passes but those that need only some of their tiles."""
+        if self.aoi is None:
+            return 0
+        return sum(int((~self.aoi.meets(one.grid.bounds())).sum()) for one in self.passes if not one.near_small)
 
     @property
     def wanted_tiles(self) -> int:
@@ -127,7 +129,10 @@ def plan_scene(
     side, grid, wanted = cheapest_tiles(info, card, config, scale, aoi)
     prepare(side)
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
-    warnings = (*info.warnings(), *edge_note(info, reader.edge), *notes, *(aoi.warnings if aoi is not None else ()))
+    about_pixels = edge_note(info, reader.edge)
+    if config.stretch == "auto":
+        about_pixels += stretch_note(info, reader.stretch)
+    warnings = (*info.warnings(), *about_pixels, *notes, *(aoi.warnings if aoi is not None else ()))
     plan = with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
     return replace(plan, warnings=(*warnings, *fetching_note(scene, sure_tiles(plan))))
 

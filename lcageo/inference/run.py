@@ -152,7 +152,8 @@ def _planned(job: Job, run: Run) -> ScenePlan:
 
 
 def _run(job: Job, run: Run, plan: ScenePlan) -> SceneSummary:
-    card, config = run.runner.card, run.config
+    card = run.runner.card
+    config = run.config.for_model(card.iou)
     with plan.reader.scene as scene:
         identity = run_identity(plan, run.runner, config)  # waits for the model
         if run.stop is not None and run.stop.asked:

@@ -169,6 +169,7 @@ class Journal:
         known = dict(self._database.rows("SELECT name, value FROM identity"))
         if not len(self.done()):  # no tiles that could be mixed with others
             self._database.change("DELETE FROM identity", [()])
+            self._database.change("DELETE FROM unread", [()])
             self._database.change("INSERT INTO identity VALUES (?, ?)", list(wanted.items()))
             return
         changed = [

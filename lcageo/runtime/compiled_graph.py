@@ -1,7 +1,4 @@
-"""Compiled graphs, cached for the user: compiling takes more than twice as long as loading what was compiled before.
-
-A file holds the SHA-256 of what follows it, because a backend may crash on a damaged graph instead of refusing it.
-"""
+"""Compiled graphs, cached for the user: compiling takes more than twice as long as loading what was compiled before."""
 
 from __future__ import annotations
 
@@ -11,12 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from lcageo.runtime.onnx_graph import cache_folder, keep
+from lcageo.runtime.onnx_graph import cache_folder, keep, read_kept
 
 MOST_BYTES = 500_000_000
 """Size that the compiled graphs may have together; the one that was used last is kept whatever its size."""
 SUFFIX = ".compiled"
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def compiled_path(name: str, graph: bytes, made_by: object) -> Path:
@@ -33,14 +29,8 @@ def compiled_path(name: str, graph: bytes, made_by: object) -> Path:
 
 
 def read_compiled(path: Path) -> bytes | None:
-    """A compiled graph from the cache; None if it is not there, or damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    if hashlib.sha256(compiled).digest() != digest:
-        return None
+    """A compiled graph from the cache; None if it is not there, or damaged: a backend may crash on such a one."""
+    compiled = read_kept(path)
     with suppress(OSError):
         os.utime(path)  # `_forget_others` removes those that were not used for the longest time
     return compiled
@@ -49,8 +39,7 @@ def read_compiled(path: Path) -> bytes | None:
 def keep_compiled(export: Callable[[], bytes], path: Path) -> None:
     """Caches a compiled graph, if it can be exported and the folder can be written to."""
     with suppress(OSError, RuntimeError):  # backends raise RuntimeError
-        compiled = export()
-        keep(hashlib.sha256(compiled).digest() + compiled, path)
+        keep(export(), path)
         _forget_others(path)
 
 

@@ -21,6 +21,7 @@ ABANDONED_S = 3600
 """Age from which a part of a file is that of a killed process: writing one takes a second."""
 EXPORTERS = ("torch", "onnx", "onnxscript")
 """Packages that export a graph."""
+_DIGEST_BYTES = hashlib.sha256().digest_size
 CACHE_VARIABLE = "LCAGEO_CACHE"
 """Environment variable that sets another cache folder."""
 
@@ -41,8 +42,8 @@ def onnx_graph(card: ModelCard) -> bytes:
     if card.is_graph:
         return weights
     path = _path(card)
-    with suppress(OSError):
-        return path.read_bytes()
+    if (kept := read_kept(path)) is not None:
+        return kept
     structure = read_structure(card)
     if structure is None:
         what = f"making the graph of model '{card.name}' for tiles of {card.tile_size} pixels"
@@ -63,7 +64,7 @@ def must_export(card: ModelCard) -> bool:
 
 
 def _path(card: ModelCard) -> Path:
-    return cache_folder() / f"{card.name}-{_key(card)}.onnx"
+    return cache_folder() / f"{card.name}-{_key(card)}.graph"
 
 
 def cache_folder() -> Path:
@@ -81,15 +82,25 @@ def _key(card: ModelCard) -> str:
     return hashlib.sha256(f"{card.sha256} {structure_key(card)}".encode()).hexdigest()[:16]
 
 
+def read_kept(path: Path) -> bytes | None:
+    """What `keep` wrote; None if it is not there, or damaged: a graph with zeros in it may give other scores."""
+    try:
+        written = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = written[:_DIGEST_BYTES], written[_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
 def keep(content: bytes, path: Path) -> None:
-    """Writes the complete file or nothing, even if two processes write at once."""
+    """Writes the SHA-256 of what follows it, and the content; all or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f"*{path.suffix}.*.part"):
         if time.time() - abandoned.stat().st_mtime > ABANDONED_S:
             abandoned.unlink()
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
+        part.write_bytes(hashlib.sha256(content).digest() + content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

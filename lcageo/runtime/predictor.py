@@ -123,6 +123,10 @@ def check_asked(card: ModelCard, config: DetectConfig, asked: Engine) -> Selecti
         raise UsageError(
             f"--backend {asked.backend} runs on a CPU, not on '{asked.device}'; leave out --backend or --device"
         )
+    if card.is_graph and asked.backend is Backend.AUTO and asked.device not in ("auto", "cpu"):
+        raise UsageError(
+            f"model '{card.name}' is a graph, which runs on a CPU, not on '{asked.device}'; leave out --device"
+        )
     return selection
 
 

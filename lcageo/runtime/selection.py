@@ -28,24 +28,27 @@ def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]
         UsageError: if the config names a class that the model does not have.
     """
     thresholds, minimum = np.full(len(card.classes), 2.0, np.float32), card.least_scores(config.score)
-    if config.keep is not None and config.keep > (lowest := min(minimum.values())):
+    wanted = card.class_ids(config.classes)
+    if config.keep is not None and config.keep > (lowest := min(minimum[card.classes[index]] for index in wanted)):
         raise UsageError(
             f"--keep {config.keep:g} is above a threshold of '{card.name}' ({lowest:.2f}), but must be below; "
             "lower it, or raise the thresholds with --score"
         )
-    for index in card.class_ids(config.classes):
+    for index in wanted:
         score = minimum[card.classes[index]]
         thresholds[index] = score if config.keep is None else min(score, config.keep)
     return thresholds
 
 
 def hint_scores(card: ModelCard, config: DetectConfig) -> list[float]:
-    """Score per class that makes small objects worth a finer look: half of the card's threshold, whatever is written.
+    """Score per class that makes small objects worth a finer look: half of the card's threshold, or a lower --score.
 
-    Empty unless the passes depend on what is found (`lcageo.inference.plan`).
+    Not a lower --keep, with which nearly all of a scene would be. Empty unless the passes depend on what is found
+    (`lcageo.inference.plan`).
     """
     depends = config.passes is Passes.AUTO and card.lengths_px is not None and not config.agnostic
-    return [card.threshold(name) * HINT_SHARE for name in card.classes] if depends else []
+    least = card.least_scores(config.score)
+    return [min(card.threshold(name) * HINT_SHARE, least[name]) for name in card.classes] if depends else []
 
 
 @dataclass(frozen=True, slots=True)

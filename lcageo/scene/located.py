@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.paths import on_disk
-from lcageo.remote import XYZ, is_remote, public
+from lcageo.remote import XYZ, is_remote, public, quoted
 from lcageo.scene.basemap import xyz_definition
 
 WAIT_S = 30
@@ -64,7 +64,7 @@ def _item(address: str) -> Mapping[str, Any] | None:
         if file is not None:
             content = file.read_bytes()
         else:
-            with urllib.request.urlopen(url, timeout=WAIT_S) as answer:  # only http and https
+            with urllib.request.urlopen(quoted(url), timeout=WAIT_S) as answer:  # only http and https
                 content = answer.read(_LARGEST_ITEM)
         read = json.loads(content)
     except ValueError:

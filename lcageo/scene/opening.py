@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from lcageo.errors import SceneError, ServerError
 from lcageo.paths import on_disk
-from lcageo.remote import is_on_server, is_remote, prepare_gdal, public, without_secrets
+from lcageo.remote import is_on_server, is_remote, prepare_gdal, public, quoted, without_secrets
 from lcageo.scene.order import CACHE_BYTES
 from lcageo.scene.servers.faults import ANSWERS, listen, remedy, told
 from lcageo.scene.sources import missing_source
@@ -94,12 +95,20 @@ class _Quiet:
                 _Quiet._before.__exit__(None, None, None)
 
 
+_ODD = re.compile(r"[^!-:<-~]")
+"""What a URL needs encoded, and the ';' of which rasterio makes the end of a path."""
+
+
 def _open_remote(address: str) -> Any:
     """A dataset of a URL or one of GDAL's own paths.
 
     Where a server does not list its folders, GDAL asks for forty files that may lie beside a TIFF, one after the other.
     A cloud-optimized one has everything in itself, and others are opened again, from what has been fetched.
     """
+    if address.lower().startswith(("http://", "https://")) and _ODD.search(address):
+        address = (
+            f"/vsicurl/{quoted(address)}"  # rasterio drops what follows a ';', and the server gets spaces as spaces
+        )
     if Path(public(address)).suffix.lower() in (".tif", ".tiff", "") and _READDIR not in os.environ:
         try:
             with rasterio.Env(**{_READDIR: "EMPTY_DIR"}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from rasterio.windows import Window
 
 SPARE = 8
 """Pixels per side that are copied for one of the result, at most, where GDAL must not resample itself."""
+
+
+COPIED_PX = 16_000_000
+"""Pixels of each band that are copied at a time, at most."""
 
 
 def read_bands(
@@ -33,8 +38,20 @@ def read_unmasked(
 ) -> NDArray[Any]:
     """What `dataset.read` would give if the file had no alpha band: GDAL leaves pixels out of means where that is 0.
 
-    The window is copied, at up to SPARE times the size of the result, into a dataset in memory and resampled there.
+    The window is copied, at up to SPARE times the size of the result, into a dataset in memory and resampled there; a
+    large one in strips of rows.
     """
+    count, result_rows, result_columns = out_shape
+    strips = min(window.width * window.height, SPARE**2 * result_rows * result_columns) / COPIED_PX
+    if strips > 1 and result_rows > 1:
+        ends = np.linspace(0, result_rows, min(result_rows, math.ceil(strips)) + 1).astype(int).tolist()
+        each = window.height / result_rows
+        parts = [
+            (Window(window.col_off, window.row_off + top * each, window.width, (end - top) * each), end - top)
+            for top, end in pairwise(ends)
+        ]
+        read = [read_unmasked(dataset, bands, part, (count, rows, result_columns), resampling) for part, rows in parts]
+        return np.concatenate(read, axis=1)
     left, top = math.floor(window.col_off), math.floor(window.row_off)
     width = math.ceil(window.col_off + window.width) - left
     height = math.ceil(window.row_off + window.height) - top

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
+from lcageo.scene.describe import SceneInfo
 from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import Scene
 from lcageo.scene.sample import SceneSample, read_reduced, sample_scene
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
+SLAB = 256
+"""Rows of a picture that are stretched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,16 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
     return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
 
 
+def stretch_note(info: SceneInfo, stretch: Stretch) -> list[str]:
+    """A line for the user where no pixel with data was met whose values could be stretched."""
+    if info.dtype == "uint8" or stretch not in (IDENTITY, IDENTITY.inverted()):
+        return []
+    return [
+        f"no pixel with data was met when scene '{info.path}' was sampled, so its values from 0 to 255 are used as "
+        "they are; give the range of its values with --stretch MIN,MAX"
+    ]
+
+
 def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[np.uint8]:
     """(3, h, w) uint8: the whole scene, at most `longest_side` pixels long; pixels without data are black.
 
@@ -111,4 +124,8 @@ def reduced_image(scene: Scene, stretch: Stretch, longest_side: int) -> NDArray[
     pixels, valid = read_reduced(scene, longest_side, scene.info.pixel_shape)
     if scene.info.nodata_is_a_colour:
         valid = ~without_specks(~valid)
-    return np.where(valid, stretch.apply(pixels), np.uint8(0))
+    image: NDArray[np.uint8] = np.zeros_like(pixels, np.uint8)
+    for top in range(0, len(valid), SLAB):  # stretching takes eight bytes for each value, several times over
+        rows = slice(top, top + SLAB)
+        np.copyto(image[:, rows], stretch.apply(pixels[:, rows]), where=valid[rows])
+    return image

@@ -109,7 +109,7 @@ class Survey:
             earlier, record = known.get(path, ("", self.records[path]))
             if force or earlier != self._identity(path, record.files):
                 continue
-            if record.state is State.FAILED or _is_complete(job):
+            if record.state is State.FAILED or _is_complete(job, record, self.config.out):
                 self.records[path] = record
         return [job for path, job in jobs.items() if self.records[path].state in (State.WAITING, State.FAILED)]
 
@@ -287,8 +287,10 @@ def _accuracy(layers: Sequence[SceneLayer], target: FileTarget) -> tuple[str, ..
     return tuple(dict.fromkeys(lines))
 
 
-def _is_complete(job: Job) -> bool:
-    return all(path.exists() for path in job.outputs)
+def _is_complete(job: Job, record: SceneRecord, out: Path) -> bool:
+    """Whether the recorded run made all that is asked for, not an earlier one with another format, and it is there."""
+    asked = {path.relative_to(out).as_posix() for path in job.outputs}
+    return asked <= set(record.outputs) and all(path.exists() for path in job.outputs)
 
 
 def _remove(job: Job) -> None:

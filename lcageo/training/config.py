@@ -268,11 +268,22 @@ _ENUMS: dict[str, type[StrEnum]] = {
 }
 
 
+_KINDS: dict[str, str] = {entry.name: str(entry.type) for entry in fields(TrainConfig)}
+"""Types of the settings, as they are written above."""
+
+
 def _typed(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name in _ENUMS:
         return _ENUMS[name](value)
+    kind = _KINDS[name]
+    if "tuple" in kind and isinstance(value, str):
+        raise TypeError(f"{name} = {value!r} is a text, not a list of them; put it in [ ]")
+    if kind == "bool" and not isinstance(value, bool):
+        raise TypeError(f"{name} = {value!r} is neither true nor false")
+    if kind.split(" ")[0] == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+        raise TypeError(f"{name} = {value!r} is not a whole number")
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -283,15 +294,23 @@ def read_recipe(path: Path) -> TrainConfig:
         ConfigError: if the file cannot be read, or a setting is unknown or not allowed.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"recipe '{path}' cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"recipe '{path}' is not TOML: {error}") from error
-    try:
-        return TrainConfig().changed(content)
+        return TrainConfig().changed(_content(path))
     except ConfigError as error:
         raise ConfigError(f"recipe '{path}': {error}") from error
+
+
+def settings_in(path: Path) -> set[str]:
+    """The settings that a recipe names; errors as in `read_recipe`."""
+    return set(_content(path))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"it cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"it is not TOML: {error}") from error
 
 
 def recipe_entries(config: TrainConfig) -> dict[str, Any]:

@@ -97,6 +97,8 @@ def load_training_data(
         train, val = held_out(train, config.seed)
         images = f"{plural(len(val), 'image')} of {len(train) + len(val):,}"
         warn(f"no validation data was given (--val): {images} held out for it")
+        if any(annotation.gsd_m is not None for annotation in val.annotations):
+            warn("chips overlap, so figures of chips held out are too good; cut some apart (lcageo chips --val 0.2)")
     else:
         val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
     for name, part in (("training", train), ("validation", val)):
@@ -164,14 +166,18 @@ def _unit(annotation: Annotation, config: TrainConfig) -> float:
 
 
 def held_out(labelled: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
-    """The set without, and with only, a tenth of its images, drawn by `seed`; at least one image each."""
-    count = len(labelled)
+    """The set without, and with only, a tenth of its images, drawn by `seed`; at least one image each.
+
+    An image with several records, of which each says something else, is in one of them only.
+    """
+    images = list(dict.fromkeys(annotation.image for annotation in labelled.annotations))
+    count = len(images)
     if count < 2:
         raise DataError(f"'{labelled.name}' has {plural(count, 'usable image')}, too few to hold one out; use --val")
     drawn = np.random.default_rng(seed).permutation(count)[: max(1, round(count * HELD_OUT_SHARE))]
-    chosen = set(drawn.tolist())
-    kept = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index not in chosen)
-    held = tuple(annotation for index, annotation in enumerate(labelled.annotations) if index in chosen)
+    chosen = {images[index] for index in drawn.tolist()}
+    kept = tuple(annotation for annotation in labelled.annotations if annotation.image not in chosen)
+    held = tuple(annotation for annotation in labelled.annotations if annotation.image in chosen)
     return (
         LabelledSet(labelled.name, labelled.classes, kept, labelled.problems),
         LabelledSet(f"a tenth of {labelled.name}", labelled.classes, held),

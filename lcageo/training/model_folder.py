@@ -155,13 +155,17 @@ def prepare_folder(out: Path, fresh: bool) -> None:
 
 def holds_run(out: Path) -> bool:
     """Whether a folder holds a run, or a model, which a run would replace."""
-    return any(next(out.glob(pattern), None) is not None for pattern in _OF_A_RUN)
+    places = (out, out / LAST)
+    return any(next(place.glob(pattern), None) is not None for place in places for pattern in _OF_A_RUN)
 
 
 def _clear(out: Path) -> None:
+    if not holds_run(out):
+        return  # whatever has the names of pictures here is of something else
+    parts = (f"{pattern}.part" for pattern in _OF_A_RUN)
     events = f"{EVENTS_FOLDER}/events.out.tfevents.*"
     for folder in (out, out / LAST):
-        for pattern in (*_OF_A_RUN, *_PICTURES, "*.part", events):
+        for pattern in (*_OF_A_RUN, *_PICTURES, *parts, "model-*.part", events):
             for path in folder.glob(pattern):
                 path.unlink()
 

@@ -164,3 +164,11 @@ def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
 
 def _to_0_360(points: FloatArray) -> FloatArray:
     return np.column_stack([points[:, 0] % 360.0, points[:, 1]])
+
+
+def without_heights(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The features in two dimensions."""
+    shapes = part.geometry.to_numpy()
+    if not shapely.has_z(shapes).any():
+        return part
+    return part.set_geometry(geopandas.GeoSeries(shapely.force_2d(shapes), part.index, part.crs))

@@ -19,6 +19,7 @@ from lcageo.extras import require
 from lcageo.geodesy import WGS84
 from lcageo.vector.database_table import DatabaseTable, without_password
 from lcageo.vector.existing_layer import ExistingLayer
+from lcageo.vector.features import without_heights
 from lcageo.vector.record import RunRecord
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ class TableTransaction:
         with warnings.catch_warnings():
             # Pixel coordinates have no CRS; the user has already been warned.
             warnings.filterwarnings("ignore", "Could not parse CRS", UserWarning)
-            part.to_postgis(self.table.name, self._connection, schema=self.table.schema, if_exists=if_exists)
+            flat = without_heights(part)
+            flat.to_postgis(self.table.name, self._connection, schema=self.table.schema, if_exists=if_exists)
 
     def _describe(self, record: RunRecord) -> None:
         self._execute("COMMENT ON TABLE {table} IS {comment}", comment=json.dumps({"lcageo": record.as_json()}))

@@ -26,7 +26,7 @@ from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_c
 from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
 from lcageo.vector.geoparquet import SUFFIXES, about_geometry, crs_of, shapes_of
 from lcageo.vector.record import RunRecord
-from lcageo.vector.values import class_texts, score_numbers
+from lcageo.vector.values import are_numbers, class_texts, score_numbers, type_in_pandas, without_dictionaries
 
 FloatArray = NDArray[np.float64]
 
@@ -46,13 +46,6 @@ _NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in
 """Types that allow missing values, for files with text only."""
 _MEASURES = _NUMBERS.keys() - {"id", "score"}
 """Columns that hold numbers wherever they are used; of another program, they may be text with a meaning of its own."""
-_NULLABLE = {
-    pyarrow.int16(): pd.Int16Dtype(),
-    pyarrow.int32(): pd.Int32Dtype(),
-    pyarrow.int64(): pd.Int64Dtype(),
-    pyarrow.bool_(): pd.BooleanDtype(),
-}
-"""Types that allow missing values, as in objects drawn by hand: all parts must have the same types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +135,13 @@ class LayerFile:
         wanted, first = None if columns is None else [*columns, geometry], 0
         with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
             for batch in file.iter_batches(count, columns=wanted):
-                yield self._frame(batch, geometry, shapes_of(batch.column(geometry), about), first)
+                shapes = shapes_of(batch.column(geometry), about)
+                yield self._frame(without_dictionaries(batch, codes=False), geometry, shapes, first)
                 first += len(batch)
 
     def _gdal_parts(self, count: int, columns: Sequence[str] | None) -> Iterator[geopandas.GeoDataFrame]:
         how, first = {"layer": self.layer, "where": self.subset}, 0
+        numbers = self._numbers_in_text()
         with (
             plain_path(self.path) as path,
             pyogrio.open_arrow(path, columns=columns, batch_size=count, use_pyarrow=True, **how) as opened,
@@ -158,8 +153,20 @@ class LayerFile:
                     shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
                 except (NotImplementedError, shapely.errors.GEOSException):
                     shapes = _linear(path, first, len(batch), how, f"'{self.path}'")
-                yield self._frame(batch, geometry, shapes, first)
+                # A field with a domain of codes comes as a dictionary of their descriptions.
+                yield self._frame(without_dictionaries(batch, codes=True), geometry, shapes, first, numbers)
                 first += len(batch)
+
+    def _numbers_in_text(self) -> frozenset[str]:
+        """The columns of ours that hold nothing but numbers, in a format of text only; none in any other."""
+        form = _vector_format(self.path)
+        names = sorted(_NUMBERS.keys() & set(self.columns)) if form is not None and form.text_only else []
+        if not names:
+            return frozenset()
+        how = {"layer": self.layer, "where": self.subset, "read_geometry": False}
+        with plain_path(self.path) as path:
+            _, table = pyogrio.read_arrow(path, columns=names, **how)
+        return frozenset(name for name in names if are_numbers(table[name].to_pandas(), _NUMBERS[name]))
 
     def read(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
         """Reads all features; arguments and errors as in `parts`."""
@@ -168,10 +175,20 @@ class LayerFile:
             return geopandas.GeoDataFrame(geometry=[], crs=self.crs)
         return pd.concat(parts, ignore_index=True)
 
-    def _frame(self, batch: pyarrow.RecordBatch, geometry: str, shapes: Any, first: int) -> geopandas.GeoDataFrame:
-        """A batch of features, the first of which has this position in the file, as a frame."""
+    def _frame(
+        self, batch: pyarrow.RecordBatch, geometry: str, shapes: Any, first: int, numbers: frozenset[str] = frozenset()
+    ) -> geopandas.GeoDataFrame:
+        """A batch of features as a frame.
+
+        Args:
+            batch: the features.
+            geometry: name of their geometry.
+            shapes: the geometries.
+            first: position of the first one in the file.
+            numbers: columns of text that are numbers.
+        """
         self._check_encoding(batch)
-        table = batch.drop_columns([geometry]).to_pandas(types_mapper=_NULLABLE.get)
+        table = batch.drop_columns([geometry]).to_pandas(types_mapper=type_in_pandas)
         form = _vector_format(self.path)
         is_text = form is not None and form.text_only
         if is_text:
@@ -180,7 +197,7 @@ class LayerFile:
             if own in table:
                 table = _taken_for(table, own, name)
         if is_text:
-            for name in _NUMBERS.keys() & set(table.columns) - self.taken_for.keys():
+            for name in numbers & set(table.columns) - self.taken_for.keys():
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         if "class" in table and "class" in self.taken_for:
             table["class"] = pd.Series(class_texts(table["class"]), table.index, "str").replace("", None)
@@ -259,6 +276,8 @@ def open_layer(path: Path, option: str) -> LayerFile:
         crs = info["crs"]
         if form is not None and form.text_only:
             crs = record.crs or crs  # GDAL knows what a .prj beside it says
+        if record.of_pixels and path.suffix.lower() in (".geojson", ".json"):
+            crs = None  # GDAL takes its coordinates for longitudes and latitudes
         known = None if crs is None else pyproj.CRS.from_user_input(crs)
         return LayerFile(path, layer, known, record, subset=source.subset)
     except (*READ_ERRORS, LookupError) as error:

@@ -1,4 +1,4 @@
-"""Values as other programs store them: classes that are numbers or have blanks around them, scores that are text."""
+"""Values as other programs store them: classes that are numbers, scores that are text, types that pandas lacks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+_NULLABLE = {
+    pyarrow.int8(): pd.Int8Dtype(), pyarrow.int16(): pd.Int16Dtype(), pyarrow.int32(): pd.Int32Dtype(),
+    pyarrow.int64(): pd.Int64Dtype(), pyarrow.uint8(): pd.UInt8Dtype(), pyarrow.uint16(): pd.UInt16Dtype(),
+    pyarrow.uint32(): pd.UInt32Dtype(), pyarrow.uint64(): pd.UInt64Dtype(), pyarrow.bool_(): pd.BooleanDtype(),
+}  # fmt: skip
+"""Types that allow missing values, as in objects drawn by hand: all parts must have the same types."""
+_OF_ARROW = (
+    pyarrow.types.is_date, pyarrow.types.is_time, pyarrow.types.is_binary, pyarrow.types.is_large_binary,
+    pyarrow.types.is_fixed_size_binary, pyarrow.types.is_decimal, pyarrow.types.is_nested,
+)  # fmt: skip
+"""Types that pandas would hold as objects, of which a part without values has no type at all."""
 
 
 def class_text(value: Any) -> str:
@@ -43,3 +56,26 @@ def score_numbers(column: pd.Series) -> tuple[FloatArray, NDArray[np.bool_]]:
     numbers = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = text.notna().to_numpy(np.bool_) & ~np.isfinite(numbers)
     return np.where(shares, numbers / 100, numbers), wrong
+
+
+def type_in_pandas(kind: pyarrow.DataType) -> Any:
+    """The pandas type of a column; None: the usual one."""
+    if (known := _NULLABLE.get(kind)) is not None:
+        return known
+    return pd.ArrowDtype(kind) if any(is_one(kind) for is_one in _OF_ARROW) else None
+
+
+def without_dictionaries(batch: pyarrow.RecordBatch, codes: bool) -> pyarrow.RecordBatch:
+    """A batch whose dictionaries are replaced by their codes, or by the values that these mean."""
+    for index, field_ in enumerate(batch.schema):
+        if pyarrow.types.is_dictionary(field_.type):
+            column = batch.column(index)
+            batch = batch.set_column(index, field_.name, column.indices if codes else column.dictionary_decode())
+    return batch
+
+
+def are_numbers(column: pd.Series, kind: str) -> bool:
+    """Whether all texts that are not empty are numbers, whole ones for Int64."""
+    texts = column.dropna().astype("str").str.strip()
+    values = pd.to_numeric(texts[texts != ""], errors="coerce").astype("float64")
+    return bool(np.isfinite(values).all() and (kind != "Int64" or (values % 1 == 0).all()))

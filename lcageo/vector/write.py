@@ -24,7 +24,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, to_longitude_latitude
 from lcageo.plain_path import plain_draft
-from lcageo.vector.features import ToMap, features, is_on_the_globe, to_wgs84
+from lcageo.vector.features import ToMap, features, is_on_the_globe, to_wgs84, without_heights
 from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sidecar
 from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
@@ -76,6 +76,7 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     Raises:
         OutputError: if the format requires longitude and latitude, which they cannot be transformed to.
     """
+    part = without_heights(part)  # layers are declared to have none
     crs, declared = part.crs, _geometry_type(part, form)
     classes = classes_in(part) if set(part.columns) >= COLUMNS else None
     part = with_allowed_names(part, form)
@@ -248,10 +249,10 @@ def _write_tables(tables: Iterable[pyarrow.Table], path: Path, **how: Any) -> No
 
 
 def _record_batches(tables: Iterator[pyarrow.Table]) -> pyarrow.RecordBatchReader:
-    """At least one table as a stream of batches."""
+    """At least one table as a stream of batches, all of the first one's types, which Arrow takes for granted."""
     first = next(tables)
-    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
-    return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
+    same = (one if one.schema.equals(first.schema) else one.cast(first.schema) for one in chain([first], tables))
+    return pyarrow.RecordBatchReader.from_batches(first.schema, (batch for one in same for batch in one.to_batches()))
 
 
 def _parquet_table(part: geopandas.GeoDataFrame) -> pyarrow.Table:

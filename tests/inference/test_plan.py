@@ -85,6 +85,16 @@ def test_the_wanted_tiles_are_those_that_meet_the_area(tmp_path: Path) -> None:
     assert everything.wanted.all() and len(everything.grid) == 20
 
 
+def test_tiles_that_are_only_run_where_needed_are_not_counted_as_outside(tmp_path: Path) -> None:
+    bbox = (UTM.c, UTM.f - 55.0, UTM.c + 85.0, UTM.f)  # the left half
+    config = DetectConfig(passes=Passes.AUTO, bbox=bbox)
+    card = replace(bright_card(64, largest_object_px=16), lengths_px=(8.0, 40.0))
+    with open_scene(write_scene(tmp_path / "a.tif", noise(220, 340))) as scene:
+        plan = plan_scene(scene, card, config)
+    assert [one.near_small for one in plan.passes] == [False, False, True]
+    assert plan.outside_tiles == sum(int((~one.wanted).sum()) for one in plan.passes[:2]) > 0
+
+
 def test_a_tile_pixel_is_as_large_on_the_ground_as_requested(tmp_path: Path) -> None:
     with open_scene(write_scene(tmp_path / "a.tif", noise(90, 90))) as scene:
         assert plan_scene(scene, bright_card(64), DetectConfig(gsd=0.8)).tile_pixel_m == pytest.approx(

@@ -74,9 +74,26 @@ def test_parts_of_killed_processes_are_removed_from_the_cache(
     card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path))
-    for name, age in (("old.onnx.1.part", 2 * onnx_graph.ABANDONED_S), ("new.onnx.2.part", 0.0)):
+    for name, age in (("old.graph.1.part", 2 * onnx_graph.ABANDONED_S), ("new.graph.2.part", 0.0)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     (tmp_path / "own.part").touch()
     onnx_graph.onnx_graph(replace(card, tile_size=64))
-    assert {path.name for path in tmp_path.glob("*.part")} == {"new.onnx.2.part", "own.part"}
+    assert {path.name for path in tmp_path.glob("*.part")} == {"new.graph.2.part", "own.part"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"zeros", b"cut"])
+def test_a_damaged_graph_is_made_again(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path))
+    small = replace(card, tile_size=64)
+    graph = onnx_graph.onnx_graph(small)
+    (path,) = tmp_path.glob("*.graph")
+    written = path.read_bytes()
+    middle = len(written) // 2
+    kept = {b"": b"", b"cut": written[:middle], b"zeros": written[:middle] + bytes(999) + written[middle + 999 :]}
+    path.write_bytes(kept[damage])
+    monkeypatch.setattr(onnx_graph, "filled", lambda *_: graph)  # made again; exporting takes twenty seconds
+    monkeypatch.setattr(onnx_graph, "read_structure", lambda card: b"")
+    assert onnx_graph.onnx_graph(small) == graph and path.read_bytes() == written

@@ -63,6 +63,11 @@ def test_what_cannot_be_combined_is_refused(
         load_predictor(card, LOOSE, asked.device, asked.backend, asked.precision)
 
 
+def test_a_graph_is_not_asked_to_run_on_a_gpu() -> None:
+    with pytest.raises(UsageError, match=r"'lca-s-int8' is a graph, which runs on a CPU, not on 'cuda:7'; leave out"):
+        load_predictor(find_card("lca-s-int8"), LOOSE, "cuda:7")
+
+
 def test_bfloat16_of_torch_is_near_float32(card: ModelCard) -> None:
     exact = load_predictor(card, LOOSE, "cpu", Backend.TORCH).predict(IMAGES[:1])[0]
     coarse = load_predictor(card, LOOSE, "cpu", Backend.TORCH, Precision.BF16)

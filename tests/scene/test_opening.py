@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from support.scenes import noise, write_scene
+from support.servers import served
 
 from lcageo.errors import SceneError
+from lcageo.remote import quoted
 from lcageo.scene.opening import open_dataset
 from lcageo.scene.raster import open_scene
 
@@ -51,3 +53,12 @@ def test_a_file_that_looks_like_a_signed_url_is_that_file(tmp_path: Path, monkey
         assert dataset.width == 20
     with open_scene(name) as scene:
         assert scene.info.path == name
+
+
+@pytest.mark.parametrize("name", ["my scene.tif", "Zürich.tif", "scene;v=2.tif", "my%20scene.tif"])
+def test_any_url_is_asked_for_as_a_browser_does(tmp_path: Path, name: str) -> None:
+    pixels = noise(20, 20)
+    write_scene(tmp_path / quoted(name), pixels)  # the server looks for the path of the request
+    with served(tmp_path) as server, open_scene(server.url(name)) as scene:
+        assert (scene.read(0, 0, 20, 20, 20, 20)[0] == pixels).all()
+        assert scene.is_remote

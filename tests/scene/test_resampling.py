@@ -14,6 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 from support.scenes import noise, write_scene
 
+from lcageo.scene import resampling
 from lcageo.scene.resampling import halved, is_fractional, margin, read_bands, read_unmasked
 
 
@@ -72,3 +73,14 @@ def test_pixels_beneath_a_transparent_alpha_count_in_means(tmp_path: Path) -> No
         read = read_unmasked(dataset, [1, 2, 3], Window(4, 4, 8, 8), (3, 4, 4), Resampling.average)
     expected = pixels[:3, 4:12, 4:12].reshape(3, 4, 2, 4, 2).mean(axis=(2, 4))
     assert np.abs(read - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("window", [Window(0, 0, 96, 96), Window(8, 16, 64, 72), Window(3.5, 2.25, 80, 90)])
+def test_a_large_window_is_copied_in_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: Window) -> None:
+    pixels = np.concatenate([noise(96, 96), np.zeros((1, 96, 96), np.uint8)])
+    write_scene(tmp_path / "rgba.tif", pixels, photometric="rgb", alpha="yes")
+    with rasterio.open(tmp_path / "rgba.tif") as dataset:
+        whole = read_unmasked(dataset, [1, 2, 3], window, (3, 24, 16), Resampling.average)
+        monkeypatch.setattr(resampling, "COPIED_PX", 1000)
+        strips = read_unmasked(dataset, [1, 2, 3], window, (3, 24, 16), Resampling.average)
+    assert strips.shape == whole.shape and np.abs(strips.astype(int) - whole).max() <= 1

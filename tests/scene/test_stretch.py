@@ -12,7 +12,15 @@ from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
 from lcageo.scene.raster import open_scene
 from lcageo.scene.sample import sample_scene
-from lcageo.scene.stretch import IDENTITY, Stretch, choose_stretch, estimate_stretch, parse_stretch, reduced_image
+from lcageo.scene.stretch import (
+    IDENTITY,
+    Stretch,
+    choose_stretch,
+    estimate_stretch,
+    parse_stretch,
+    reduced_image,
+    stretch_note,
+)
 
 
 def test_uint8_is_left_unchanged(tmp_path: Path) -> None:
@@ -77,6 +85,19 @@ def test_a_constant_scene_and_one_without_data_do_not_divide_by_zero(tmp_path: P
         with open_scene(path) as scene:
             stretch = estimate_stretch(sample_scene(scene), None)
         assert np.isfinite(stretch.apply(np.full((3, 2, 2), value, np.uint16))).all()
+
+
+def test_a_scene_whose_data_no_probe_meets_is_told(tmp_path: Path) -> None:
+    """Small places in a large raster of more than eight bits."""
+    values = np.zeros((1, 4200, 4200), np.uint16)
+    values[:, 10:14, 10:14] = 3000
+    with open_scene(write_scene(tmp_path / "a.tif", values, nodata=0, compress="deflate")) as scene:
+        stretch, _ = choose_stretch(scene)
+        (line,) = stretch_note(scene.info, stretch)
+        assert "no pixel with data was met" in line and "--stretch MIN,MAX" in line
+        assert stretch_note(scene.info, Stretch((1.0,) * 3, (2.0,) * 3)) == []
+    with open_scene(write_scene(tmp_path / "b.tif", noise(20, 20))) as scene:
+        assert stretch_note(scene.info, choose_stretch(scene)[0]) == []
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,16 @@ def test_a_second_run_does_only_what_is_missing_or_changed(flight: Path, tmp_pat
     assert len(run(flight, out, config=replace(CONFIG, iou=0.5), force=True)[1]) == 5
 
 
+def test_layers_of_another_format_may_be_older_than_the_last_run(flight: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(flight, out)
+    first = files(out)
+    other = replace(CONFIG, score=0.9)
+    assert len(run(flight, out, suffix=".fgb", config=other)[1]) == 4 and files(out) == first
+    assert len(run(flight, out, config=other)[1]) == 4 and files(out) != first
+    assert run(flight, out, config=other)[1] == []
+
+
 def test_a_scene_that_is_gone_leaves_the_joint_layer(flight: Path, tmp_path: Path) -> None:
     run(flight, tmp_path / "out", suffix=".gpkg")
     (flight / "part 3 ü.tif").unlink()

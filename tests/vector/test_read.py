@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,12 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow
 import pyogrio
 import pyproj
 import pytest
 import shapely
-from support.layers import CLASSES, RECORD, UTM33, layer_at, write_layer
+from support.layers import CLASSES, FOUND, RECORD, UTM33, layer_at, write_layer
 
 from lcageo.detections import Detections
 from lcageo.errors import DataError
@@ -22,6 +26,8 @@ from lcageo.vector.features import features
 from lcageo.vector.formats import FORMATS
 from lcageo.vector.read import LayerFile, open_layer
 from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
+from lcageo.vector.write import write_layer as write_parts
 
 SQUARE = shapely.box(500_000, 5_000_000, 500_010, 5_000_010)
 IN_UTM = RECORD | {"crs": "EPSG:32633"}
@@ -288,3 +294,74 @@ def test_the_crs_of_a_csv_file_is_that_of_the_prj_beside_it(tmp_path: Path) -> N
     (tmp_path / "a.prj").write_text(pyproj.CRS(32633).to_wkt("WKT1_ESRI"))
     crs = open_layer(tmp_path / "a.csv", "").crs
     assert crs is not None and crs.to_epsg(20) == 32633
+
+
+def stored(path: Path, **columns: Any) -> Path:
+    """A GeoPackage of three squares with attributes of any Arrow type."""
+    table = pyarrow.table({**columns, "geom": pyarrow.array([SQUARE.wkb] * 3, pyarrow.binary())})
+    how = {"driver": "GPKG", "geometry_name": "geom", "geometry_type": "Polygon", "crs": "EPSG:32633"}
+    pyogrio.write_arrow(table, path, **how)
+    return path
+
+
+DAYS = [datetime.date(2026, 1, 2), None, datetime.date(2026, 3, 4)]
+
+
+@pytest.mark.parametrize("days", [DAYS, [None] * 3, [None, None, DAYS[0]]])
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".shp"])
+def test_dates_and_bytes_keep_their_types_in_parts_without_any(tmp_path: Path, suffix: str, days: list[Any]) -> None:
+    rows = {"day": pyarrow.array(days, pyarrow.date32()), "raw": pyarrow.array([None, b"x", None], pyarrow.binary())}
+    if suffix in (".shp", ".fgb"):
+        del rows["raw"]
+    layer = open_layer(stored(tmp_path / "a.gpkg", **rows), "")
+    write_parts(layer.parts(count=1), RunRecord(), FileTarget.of(tmp_path / f"b{suffix}"))
+    again = open_layer(tmp_path / f"b{suffix}", "").read()
+    assert [None if pd.isna(day) else pd.Timestamp(day).date() for day in again["day"]] == days
+    if "raw" in rows:
+        assert [None if pd.isna(value) else value for value in again["raw"]] == [None, b"x", None]
+
+
+def test_codes_of_a_domain_are_read_as_they_are_stored(tmp_path: Path) -> None:
+    """As Esri's and QGIS's: GDAL gives the descriptions, in a dictionary with gaps where there are no codes."""
+    path = stored(tmp_path / "a.gpkg", kind=pyarrow.array([1, 5, None], pyarrow.int32()))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(
+            "CREATE TABLE gpkg_data_columns (table_name, column_name, name, title, description, mime_type,"
+            " constraint_name);"
+            "CREATE TABLE gpkg_data_column_constraints (constraint_name, constraint_type, value, min,"
+            " min_is_inclusive, max, max_is_inclusive, description);"
+            "INSERT INTO gpkg_data_columns VALUES ('a', 'kind', 'kind', NULL, NULL, NULL, 'kinds');"
+            "INSERT INTO gpkg_data_column_constraints VALUES ('kinds', 'enum', '1', NULL, NULL, NULL, NULL, 'car'),"
+            " ('kinds', 'enum', '5', NULL, NULL, NULL, NULL, 'lorry');"
+        )
+    with pyogrio.open_arrow(path, use_pyarrow=True) as (_, rows):
+        assert pyarrow.types.is_dictionary(rows.schema.field("kind").type)
+    values = open_layer(path, "").read()["kind"]
+    assert values.iloc[:2].tolist() == [1, 5] and pd.isna(values.iloc[2])
+
+
+def test_text_in_a_csv_file_stays_text(tmp_path: Path) -> None:
+    head, shape = "WKT,id,class_id,area_m2,class\n", '"POLYGON ((0 0,0 1,1 1,0 0))"'
+    (tmp_path / "a.csv").write_text(f"{head}{shape},way/123,car,1.5,x\n{shape},12.5,,,y\n")
+    (tmp_path / "b.csv").write_text(f"{head}{shape},7,1,1.5,x\n{shape},,,,y\n")
+    text, numbers = (open_layer(tmp_path / name, "").read() for name in ("a.csv", "b.csv"))
+    assert text["id"].tolist() == ["way/123", "12.5"] and text["class_id_own"].tolist()[0] == "car"
+    assert text["area_m2"].tolist()[0] == 1.5
+    assert numbers["id"].tolist()[0] == 7 and pd.isna(numbers["id"].iloc[1]) and numbers["id"].dtype == "Int64"
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".json"])
+def test_pixels_in_geojson_have_no_crs(tmp_path: Path, suffix: str) -> None:
+    layer = features(FOUND, CLASSES, lambda xs, ys: (xs, ys), None, "photo")
+    write_layer(layer, {"model": "a", "crs": None}, tmp_path / "a.geojson")
+    path = (tmp_path / "a.geojson").rename(tmp_path / f"b{suffix}")
+    assert open_layer(path, "").record.of_pixels and open_layer(path, "").crs is None
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_heights_are_no_obstacle(tmp_path: Path, suffix: str) -> None:
+    layer = many(5)
+    raised = layer.set_geometry(geopandas.GeoSeries(shapely.force_3d(layer.geometry.to_numpy(), 7.0), crs=layer.crs))
+    write_parts([raised], RunRecord.from_json(IN_UTM), FileTarget.of(tmp_path / f"a{suffix}"))
+    again = open_layer(tmp_path / f"a{suffix}", "").read()
+    assert len(again) == 5

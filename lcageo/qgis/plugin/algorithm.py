@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QIcon
 
-from .command import INTERRUPTED, PARTLY, CommandError, Ended, command_line, run
+from .command import INTERRUPTED, PARTLY, CommandError, Ended, command_line, further_options, run
 from .environment import lcageo, models
 from .layers import vector_path
 
@@ -93,8 +92,8 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Values:
         """Runs the command."""
-        extra = shlex.split(self.parameterAsString(parameters, "EXTRA", context))
         try:
+            extra = further_options(self.parameterAsString(parameters, "EXTRA", context))
             command = [lcageo(), *self.arguments(parameters, context, feedback), *extra]
             feedback.pushCommandInfo(command_line(command))
             log = _Log(feedback)

@@ -78,6 +78,20 @@ def command_line(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
+def further_options(text: str) -> list[str]:
+    """Options as they are written in a terminal; on Windows a backslash is one, as in paths.
+
+    Raises:
+        CommandError: if a quote is not closed.
+    """
+    import shlex
+
+    try:
+        return shlex.split(text.replace("\\", "\\\\") if os.name == "nt" else text)
+    except ValueError as error:
+        raise CommandError(f"the further options '{text}' have a quote that is not closed; close it") from error
+
+
 def run(
     command: Sequence[str],
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,

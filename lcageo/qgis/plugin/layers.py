@@ -130,9 +130,9 @@ def vector_path(layer: QgsVectorLayer, context: QgsProcessingContext, feedback: 
     if layer.isEditable() and layer.isModified():
         raise QgsProcessingException(f"'{layer.name()}' has edits that are not saved; save them, then run again")
     path = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source()).get("path", "")
-    if layer.providerType() == "ogr" and not layer.subsetString() and path and _layers_in(path) == 1:
+    if layer.providerType() == "ogr" and path and _layers_in(path) == 1 and _is_as_in_file(layer):
         return str(path)
-    feedback.pushInfo(f"'{layer.name()}' is exported, since it is not the only layer of a file")
+    feedback.pushInfo(f"'{layer.name()}' is exported, since it is not the only layer of a file, or not as in its file")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     exported = QgsProcessingUtils.generateTempFilename("layer.gpkg")
@@ -140,6 +140,13 @@ def vector_path(layer: QgsVectorLayer, context: QgsProcessingContext, feedback: 
     if written[0] != QgsVectorFileWriter.WriterError.NoError:
         raise QgsProcessingException(f"'{layer.name()}' cannot be exported: {written[1]}")
     return str(exported)
+
+
+def _is_as_in_file(layer: QgsVectorLayer) -> bool:
+    """Whether a layer has all features, the fields and the CRS of its file, and no others."""
+    own = layer.dataProvider()
+    has_more = layer.subsetString() or layer.vectorJoins() or layer.fields().count() != own.fields().count()
+    return not has_more and bool(layer.crs() == own.crs())
 
 
 def _layers_in(path: str) -> int:

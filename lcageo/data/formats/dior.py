@@ -27,10 +27,10 @@ _LABELS = {name.lower(): label for label, name in enumerate(DIOR_CLASSES)}
 
 
 def is_dior(root: Path) -> bool:
-    """Whether a folder is laid out as DIOR; Pascal VOC has the same lists and records, but other folders of images."""
+    """Whether a folder is laid out as DIOR; Pascal VOC has the same lists and records, but all images in JPEGImages."""
     has_both = (root / "ImageSets" / "Main").is_dir() and (root / "Annotations").is_dir()
     own = (_IMAGES, _TEST_IMAGES, f"Annotations/{_BOXES}")
-    return has_both and any((root / name).is_dir() for name in own)
+    return has_both and any((root / name).is_dir() for name in own) and not (root / "JPEGImages").is_dir()
 
 
 def listed_splits(root: Path, images: Path | None = None) -> tuple[SplitName, ...]:

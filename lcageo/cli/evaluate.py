@@ -43,7 +43,7 @@ class Split(StrEnum):
     TEST = "test"
 
 
-_OF_LAYERS = "layer truth score iou class_map class_field output overwrite as_json quiet verbose debug"
+_OF_LAYERS = "layer truth score iou class_map class_field output overwrite as_json progress quiet verbose debug"
 """Parameters that layers take."""
 
 

@@ -44,9 +44,9 @@ class LayerSource:
         """
         layer, subset = None, None
         if on_disk(str(path)) is None:
-            file, layer, subset = _parsed(str(path))
+            file, layer, subset = _parsed(path.as_posix())  # also on Windows, where a URL has become https:\\host
             path = Path(file)
-        found = None if on_disk(str(path)) is not None else _URL.fullmatch(str(path))
+        found = None if on_disk(str(path)) is not None else _URL.fullmatch(path.as_posix())
         url = None if found is None else f"{found['scheme']}://{found['rest']}"
         return cls(path, layer, url, subset)
 
@@ -56,8 +56,8 @@ class LayerSource:
         if self.url is not None:
             prepare_gdal()
             return f"/vsicurl/{self.url}"
-        is_vsi = str(self.path).startswith("/vsi") and not self.path.exists()
-        return _with_slashes(str(self.path)) if is_vsi else None
+        is_vsi = self.path.as_posix().startswith("/vsi") and not self.path.exists()
+        return _with_slashes(self.path.as_posix()) if is_vsi else None
 
     def __str__(self) -> str:
         """As it may be told and written."""

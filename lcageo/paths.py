@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 LONGEST_NAME = 255
@@ -20,6 +22,19 @@ def on_disk(name: str) -> Path | None:
     except (OSError, ValueError):  # too long, or with a null byte: no file system has it
         return None
     return Path(name).absolute() if found else None
+
+
+def expanded(names: Sequence[str], by_us: bool = os.name == "nt") -> list[str]:
+    """The files that patterns such as *.tif stand for, on Windows, whose command line does not expand them.
+
+    A pattern without files stays, so that whoever opens it says so.
+    """
+    found: list[str] = []
+    for name in names:
+        is_pattern = by_us and glob.has_magic(name) and "://" not in name and on_disk(name) is None
+        files = sorted(glob.glob(name)) if is_pattern else []  # noqa: PTH207  # absolute patterns, too
+        found += files or [name]
+    return found
 
 
 def is_possible(path: Path) -> bool:

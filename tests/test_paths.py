@@ -18,7 +18,7 @@ from support.scenes import noise, write_scene
 
 from lcageo.database import Database
 from lcageo.journal.journal import journal_path
-from lcageo.paths import LONGEST_NAME, is_possible, make_durable, on_disk
+from lcageo.paths import LONGEST_NAME, expanded, is_possible, make_durable, on_disk
 from lcageo.scene.raster import open_scene
 from lcageo.vector.read import open_layer
 
@@ -105,3 +105,12 @@ def test_a_file_is_on_the_disk_or_why_not_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", fails(errno.ENOSPC))
     with pytest.raises(OSError, match="no"):
         make_durable(tmp_path / "a")
+
+
+def test_patterns_are_expanded_where_no_shell_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.tif", "a.tif", "x[1].tif", "x1.tif"):
+        (tmp_path / name).touch()
+    names = ["?.tif", "none*.tif", "x[1].tif", "https://host/*.tif", str(tmp_path / "b*")]
+    assert expanded(names, by_us=True) == ["a.tif", "b.tif", *names[1:4], str(tmp_path / "b.tif")]
+    assert expanded(names, by_us=False) == names

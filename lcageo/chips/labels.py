@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from lcageo.chips.review import corrected
+from lcageo.chips.review import corrected, is_found
 from lcageo.errors import DataError
 from lcageo.inference.review_form import VERDICT
+from lcageo.plural import plural
 from lcageo.vector.columns import CLASS_COLUMNS
 from lcageo.vector.polygons import PolygonLayer, read_polygons
 from lcageo.vector.read import open_layer
@@ -79,8 +80,12 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
         raise DataError(
             f"--labels '{path}' is a review layer; name it with --review, and the layer of the objects with --labels"
         )
+    record = open_layer(path, "--labels").record
     if review is not None:
-        layer = corrected(layer, open_layer(path, "--labels").record, review)
+        layer = corrected(layer, record, review)
+    elif count := int((~(found := is_found(layer.frame, record))).sum()):
+        what = f"{plural(count, 'candidate')} of '{path}' left out, which QGIS does not show either; see --review"
+        layer = replace(layer, frame=layer.frame[found], warnings=(*layer.warnings, what))
     if not len(layer):
         raise DataError(f"--labels '{path}' has no polygons or points to learn from")
     if layer.crs is None:

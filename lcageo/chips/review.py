@@ -57,19 +57,22 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     Raises:
         DataError: if the review cannot be read, has no verdicts, lacks a class, or cannot be brought to the CRS.
     """
-    if found.column(("class",)) is None:
+    if len(found) and found.column(("class",)) is None:  # without objects, a layer may have no columns
         raise DataError(f"--labels '{found.path}' has no attribute class; with --review, name the layer of detect")
     layer = read_polygons(review, "--review")
     if found.crs is not None and layer.crs is not None:
         layer = layer.reprojected(found.crs)
     answers, undecided = _answers(layer)
-    frame = found.frame[_is_found(found.frame, record)]
-    names = class_texts(frame["class"]).tolist()
+    frame = found.frame[is_found(found.frame, record)]
+    names = class_texts(frame["class"]).tolist() if len(frame) else []
+    own_names = tuple(names)
     shapes = frame.geometry.to_numpy()
     kept, added = np.ones(len(frame), np.bool_), []
     matches = _matches(answers, shapes, names)
     for number, match in enumerate(matches.tolist()):
         verdict, name = answers.verdicts[number], answers.new[number]
+        if verdict is Verdict.WRONG and match >= 0 and answers.old[number] not in ("", own_names[match]):
+            continue  # what is wrong is a candidate of another class in the same place
         if match < 0 and verdict is not Verdict.WRONG:
             added.append(number)
         elif match >= 0:
@@ -79,8 +82,8 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     geometry = np.concatenate([shapes[kept], answers.shapes[added]])
     warnings = [*found.warnings, *layer.warnings]
     least = record.least_scores()
-    is_found = layer_scores(answers.scores) >= np.array([least.get(name, 0.0) for name in answers.old], np.float64)
-    strange = int((is_found & (matches < 0)).sum())
+    was_found = layer_scores(answers.scores) >= np.array([least.get(name, 0.0) for name in answers.old], np.float64)
+    strange = int((was_found & (matches < 0)).sum())
     if strange:
         warnings.append(
             f"--review '{review}': {strange:,} of {plural(len(matches), 'verdict')} are about objects that "
@@ -95,9 +98,9 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     return replace(found, frame=result, warnings=tuple(warnings))
 
 
-def _is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bool_]:
+def is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bool_]:
     """(N,) False for candidates below the thresholds that the layer was made with."""
-    if not record.has_candidates or "score" not in frame:
+    if not record.has_candidates or not {"class", "score"} <= set(frame.columns):
         return np.ones(len(frame), np.bool_)
     least = frame["class"].map(record.least_scores()).fillna(0.0).to_numpy(np.float64)
     scores = pd.to_numeric(frame["score"]).fillna(1.0).to_numpy(np.float64)
@@ -107,6 +110,8 @@ def _is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bo
 def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
     """The objects with a verdict, and the number of those without one."""
     frame = layer.frame
+    if not len(frame):
+        return _Answers(np.zeros(0, object), (), (), (), np.zeros(0)), 0
     if VERDICT not in frame:
         raise DataError(f"--review '{layer.path}' has no attribute {VERDICT}; name a layer that detect --review wrote")
     objects = frame[frame["kind"].fillna(OBJECT) == OBJECT] if "kind" in frame else frame

@@ -124,7 +124,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(prog_name="lcageo")
+        app(prog_name="lcageo", windows_expand_args=False)  # which would also expand patterns in quotes
     except InterruptedRunError as interruption:
         _exit(str(interruption), interruption.exit_code, console.stopped)
     except LcageoError as failure:

@@ -12,7 +12,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
-from lcageo.errors import DeviceError, InterruptedRunError, ModelError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, ModelError, OutputError, UsageError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
 from lcageo.vector import formats
@@ -174,13 +174,19 @@ def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwri
     from lcageo.survey.watch import Attempts, Watch
 
     attempts = Attempts()
+    told = set[str]()
     say.note("waiting for scenes; press Ctrl-C to stop")
     with StopRequest() as stop:
-        for scenes in Watch(find, stop).changes():
+        for scenes in Watch(find, stop, say.warn).changes():
             if scenes is None:
-                survey.finish(say.warn)
+                try:
+                    survey.finish(say.warn)
+                except (UsageError, OutputError) as error:  # QGIS may show the joint layer: it is tried again
+                    if str(error) not in told:
+                        told.add(str(error))
+                        say.warn(f"the joint layer is not up to date: {error}")
                 continue
-            jobs = attempts.worth_trying(survey.look(scenes, force, overwrite))
+            jobs = attempts.worth_trying(survey.look(scenes, force, overwrite, grows=True))
             for record in _run(survey, jobs, say, force) if jobs else ():
                 if record.state is State.FAILED:
                     attempts.failed(record.scene)

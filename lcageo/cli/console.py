@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -68,6 +69,8 @@ def open_streams() -> None:
                 os.close(null)
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # as long as we run
+    if os.name == "nt" and isinstance(sys.stdout, io.TextIOWrapper):  # a file or pipe may not take all letters of names
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)

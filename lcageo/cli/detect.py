@@ -13,6 +13,7 @@ from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
 from lcageo.network_config import OnnxConfig
+from lcageo.paths import expanded
 from lcageo.plural import plural
 from lcageo.vector.formats import FORMATS_HELP
 
@@ -103,6 +104,7 @@ def detect(
     from lcageo.vector.target import parse_output
 
     outputs = [parse_output(text) for text in output or []]
+    scenes = expanded(scenes)
     jobs = plan_jobs(scenes, outputs, quicklook, overwrite, dry_run, holes, review, append, config.aoi)
     if dry_run:
         _preview(scenes, local_runner(runner, config, say), config, as_json, say)

@@ -132,8 +132,8 @@ def _opened(layer: Path, truth: Path, class_field: str | None) -> tuple[PolygonL
             f"neither '{layer}' nor '{truth}' has an attribute '{class_field}' (--class-field); they have "
             f"{', '.join(dict.fromkeys((*files[1].columns, *files[0].columns)))}"
         )
-    named = [file.as_objects(name) for file, name in zip(files, fields, strict=True)]
-    (true, of_true), (found, of_found) = named
+    true, of_true = files[0].as_objects(fields[0], with_scores=False)
+    found, of_found = files[1].as_objects(fields[1])
     return polygons_of(true, "--truth"), polygons_of(found, "--layer"), (*of_found, *of_true)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,12 +164,17 @@ def _check_claims(jobs: Sequence[Job]) -> None:
     for index, job in enumerate(jobs):
         alone = job.outputs if not job.append else job.outputs[len(job.layers) :]
         for output in (*alone, *(() if job.append else job.tables)):
-            other = claimed.setdefault(output.absolute() if isinstance(output, Path) else output, index)
+            other = claimed.setdefault(_claim(output) if isinstance(output, Path) else output, index)
             if other != index:
                 raise UsageError(
                     f"scenes '{jobs[other].name}' and '{job.name}' would both write '{output}'; use a folder with "
                     "-o, --append to collect them in one .gpkg file, or 'lcageo batch' for a layer each and one of all"
                 )
+
+
+def _claim(path: Path) -> object:
+    """What two names of one file have in common: on macOS, as on Windows, also names that differ in case alone."""
+    return str(path.absolute()).casefold() if sys.platform == "darwin" else path.absolute()
 
 
 def _layers(scene: str, outputs: Sequence[Path]) -> tuple[FileTarget, ...]:

@@ -131,7 +131,7 @@ def plan_scene(
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
     about_pixels = edge_note(info, reader.edge)
     if config.stretch == "auto":
-        about_pixels += stretch_note(info, reader.stretch)
+        about_pixels += stretch_note(scene, reader.stretch)
     warnings = (*info.warnings(), *about_pixels, *notes, *(aoi.warnings if aoi is not None else ()))
     plan = with_passes(ScenePlan(reader, grid, wanted, aoi, warnings), card, config)
     return replace(plan, warnings=(*warnings, *fetching_note(scene, sure_tiles(plan))))

@@ -97,7 +97,8 @@ def _together(jobs: Sequence[Job], run: Run, stop: StopRequest) -> Iterator[JobO
                     }
                 if not running:
                     break
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                # On Windows, Ctrl-C does not interrupt a wait without a time limit.
+                ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in ended:
                     try:
                         outcome = future.result()

@@ -41,14 +41,12 @@ def written_scores(card: ModelCard, config: DetectConfig) -> NDArray[np.float32]
 
 
 def hint_scores(card: ModelCard, config: DetectConfig) -> list[float]:
-    """Score per class that makes small objects worth a finer look: half of the card's threshold, or a lower --score.
+    """Score per class that makes small objects worth a finer look: half of the card's threshold, whatever is written.
 
-    Not a lower --keep, with which nearly all of a scene would be. Empty unless the passes depend on what is found
-    (`lcageo.inference.plan`).
+    Empty unless the passes depend on what is found (`lcageo.inference.plan`).
     """
     depends = config.passes is Passes.AUTO and card.lengths_px is not None and not config.agnostic
-    least = card.least_scores(config.score)
-    return [min(card.threshold(name) * HINT_SHARE, least[name]) for name in card.classes] if depends else []
+    return [card.threshold(name) * HINT_SHARE for name in card.classes] if depends else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,8 @@ class TorchPredictor:
         forward = partial(_forward, network, mean, std, precision)
         self._predict: Forward = torch.compile(forward, dynamic=False) if compiled else forward
         self._enqueueing = threading.Lock()
+        # Two threads that use Metal at the same time end the process (pytorch issue 197805).
+        self._alone: AbstractContextManager[Any] = threading.RLock() if device.type == "mps" else nullcontext()
         if device.type == "cuda":
             self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             self._predict = GraphedForward(self._predict, device)
@@ -98,7 +101,7 @@ class TorchPredictor:
         """See Predictor.predict."""
         machine.refuse_fork()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._alone:
                 return self._on_host(images) if self._device.type == "cpu" else self._on_device(images)
         except (RuntimeError, MemoryError) as error:
             if _is_out_of_memory(error):
@@ -115,7 +118,7 @@ class TorchPredictor:
 
     def run(self, pixels: Tensor) -> None:
         """Runs only the network on (B, 3, S, S) uint8 pixels that are on its device, and waits for it."""
-        with torch.inference_mode(), self._enqueueing:
+        with torch.inference_mode(), self._alone, self._enqueueing:
             self._predict(pixels)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)

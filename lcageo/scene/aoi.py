@@ -125,12 +125,15 @@ def _in_crs_of_scene(
         return nearby
     left, bottom, right, top = shapely.bounds(nearby)
     nearby = shapely.segmentize(nearby, max(right - left, top - bottom) / SEGMENTS_PER_SIDE)
-    parts = shapely.get_parts(nearby)
+    parts = shapely.get_parts(shapely.get_parts(nearby))
+    parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
     points, owner = shapely.get_coordinates(parts, return_index=True)
     xs, ys = Transform(crs, scene_crs)(points[:, 0], points[:, 1])
-    first = xs[np.searchsorted(owner, owner)]  # x of the first point of each point's polygon
-    together = np.column_stack([near(xs, np.where(np.isfinite(first), first, 0.0), scene_crs), ys])
-    return shapely.GeometryCollection(shapely.set_coordinates(parts, together).tolist())
+    turn = full_turn(crs)
+    if turn is None or right - left < turn / 2:  # of what is wider, the points may be half a turn apart
+        first = xs[np.searchsorted(owner, owner)]  # x of the first point of each point's polygon
+        xs = near(xs, np.where(np.isfinite(first), first, 0.0), scene_crs)
+    return shapely.MultiPolygon(shapely.set_coordinates(parts, np.column_stack([xs, ys])).tolist())
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:

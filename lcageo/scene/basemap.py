@@ -87,8 +87,6 @@ def xyz_definition(address: str, zoom: int = FINEST_ZOOM) -> str:
     ):
         _add(definition, name, str(text))
     _add(definition, "Timeout", "30")
-    # Beyond what a provider covers, most answer 404: no data there, and no reason to lose the tiles beside it.
-    _add(definition, "ZeroBlockHttpCodes", "204,404")
     return ElementTree.tostring(definition, encoding="unicode")
 
 

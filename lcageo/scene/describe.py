@@ -52,8 +52,6 @@ class SceneInfo:
     mask: str
     """Source of the mask of valid pixels: 'alpha', 'mask', 'nodata', 'palette' (transparent colours) or 'none'."""
     block_shape: tuple[int, int]
-    is_one_strip: bool
-    """Whether these blocks are rows that GDAL has split a single strip into."""
     overviews: tuple[int, ...]
     compression: str | None
     address: str = field(repr=False)
@@ -72,6 +70,8 @@ class SceneInfo:
     """Messages for the user about the meaning of the bands."""
     missing: tuple[str, ...] = ()
     """Files that it refers to, as a mosaic does, and that do not exist."""
+    is_one_strip: bool = False
+    """Whether the blocks are rows that GDAL has split a single strip into."""
 
     @property
     def gsd_m(self) -> float | None:

@@ -40,7 +40,7 @@ class SceneSample:
 
 def sample_scene(scene: Scene) -> SceneSample:
     """Samples the scene from its coarsest overview if that is small enough to be decoded, else by a grid of probes."""
-    if _is_probed(scene):
+    if is_probed(scene):
         return _probe(scene)
     pixels, valid = read_reduced(scene, SAMPLE_SIDE)
     return SceneSample(pixels[..., None], valid[..., None])
@@ -52,10 +52,11 @@ def sample_border(scene: Scene) -> SceneSample | None:
     Raises:
         SceneError: if none of them can be read.
     """
-    return _probe(scene, border_only=True) if _is_probed(scene) else None
+    return _probe(scene, border_only=True) if is_probed(scene) else None
 
 
-def _is_probed(scene: Scene) -> bool:
+def is_probed(scene: Scene) -> bool:
+    """Whether a scene is sampled by a grid of probes, which may miss small places with data."""
     info = scene.info
     return info.width * info.height > WHOLE_READ_LIMIT * max(info.overviews, default=1) ** 2
 

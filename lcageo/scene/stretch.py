@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
-from lcageo.scene.describe import SceneInfo
 from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import SceneSample, read_reduced, sample_scene
+from lcageo.scene.sample import SceneSample, is_probed, read_reduced, sample_scene
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
 SLAB = 256
@@ -106,9 +105,10 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
     return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
 
 
-def stretch_note(info: SceneInfo, stretch: Stretch) -> list[str]:
-    """A line for the user where no pixel with data was met whose values could be stretched."""
-    if info.dtype == "uint8" or stretch not in (IDENTITY, IDENTITY.inverted()):
+def stretch_note(scene: Scene, stretch: Stretch) -> list[str]:
+    """A line for the user where the probes of a scene met no pixel with data whose values could be stretched."""
+    info = scene.info
+    if info.dtype == "uint8" or stretch not in (IDENTITY, IDENTITY.inverted()) or not is_probed(scene):
         return []
     return [
         f"no pixel with data was met when scene '{info.path}' was sampled, so its values from 0 to 255 are used as "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,8 @@ from lcageo.remote import is_remote, key, public
 
 PATTERNS = ("*.tif", "*.tiff", "*.jp2", "*.vrt")
 LIST_SUFFIX = ".txt"
+_APPENDED, _OF_STEM = (".aux.xml", ".msk"), (".tfw", ".tifw", ".wld", ".jgw", ".pgw", ".j2w")
+"""What files that GDAL looks for beside a raster have behind its name, or in place of its suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,16 @@ def _listed(path: Path) -> Iterator[str]:
         if line and not line.startswith("#"):
             file = str(path.parent / line)
             yield line if is_remote(line) and on_disk(file) is None else file
+
+
+def are_gone(files: Iterable[str]) -> bool:
+    """Whether any of these files should be on a disk, and is not."""
+    return any(not is_remote(name) and not Path(name).exists() for name in files)
+
+
+def files_beside(path: str) -> list[str]:
+    """Files beside a raster on a disk that say where it is or what of it has data, if they exist."""
+    if is_remote(path):
+        return []
+    places = [f"{path}{suffix}" for suffix in _APPENDED] + [str(Path(path).with_suffix(one)) for one in _OF_STEM]
+    return [place for place in places if Path(place).exists()]

@@ -72,6 +72,11 @@ class SceneRecord:
     """How unlike the model's training images the scene looks; 95 % of them have less than 1."""
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it failed because files of it do not exist, and the layers of an earlier run were left."""
+        return self.state is State.FAILED and bool(self.outputs)
+
+    @property
     def is_unfamiliar(self) -> bool:
         """Whether it looks less like the model's training images than nearly all of these do."""
         return is_unfamiliar(self.distance_from_training)

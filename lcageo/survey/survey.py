@@ -29,11 +29,12 @@ from lcageo.inference.run import JobOutcome, run_jobs
 from lcageo.inference.runner import TileRunner, Warn
 from lcageo.inference.scene import Progress, Run
 from lcageo.journal.journal import Earlier
+from lcageo.plural import plural
 from lcageo.remote import public
 from lcageo.scene.servers.faults import is_outage
 from lcageo.survey.joint import CountedObjects, joint_parts
 from lcageo.survey.scene_layer import SceneLayer, common_crs
-from lcageo.survey.scenes import SurveyScene
+from lcageo.survey.scenes import SurveyScene, are_gone, files_beside
 from lcageo.survey.state import Joined, SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
 from lcageo.transform import accuracy_warnings
@@ -84,20 +85,27 @@ class Survey:
     """What the joint layer holds, once `finish` has made it."""
     _files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Identity of each scene's file at the last `look`, by path."""
+    _earlier: dict[str, SceneRecord] = field(default_factory=dict)
+    """What is recorded of earlier runs of the scenes, by path."""
     _area: dict[str, Any] = field(default_factory=dict)
     """Identity of the file of the area of interest at the last `look`."""
 
-    def look(self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False) -> list[Job]:
+    def look(
+        self, scenes: Sequence[SurveyScene], force: bool = False, overwrite: bool = False, grows: bool = False
+    ) -> list[Job]:
         """Jobs for the scenes whose results are missing or out of date.
 
         Args:
             scenes: all scenes of the survey.
+            grows: whether it is watched, so that another program may have the joint layer open for a while.
             force: whether to run all of them.
             overwrite: whether files that no run of this survey made may be replaced.
 
         Raises:
             OutputError: if such a file is in the way, or the state cannot be written.
         """
+        if not grows:
+            refuse_open(self.config.joint_layer.path)
         known, places = self.state.records(scenes), self.state.places(scenes)
         jobs = {path: self._job(path, str(place)) for path, place in places.items()}
         self._claim(jobs.values(), overwrite)
@@ -105,6 +113,7 @@ class Survey:
         self.records = {path: SceneRecord(public(path)) for path in jobs}
         self._area = self._area_identity()
         self._files = {path: file_identity([path]) for path in jobs}
+        self._earlier = {path: record for path, (_, record) in known.items()}
         for path, job in jobs.items():
             earlier, record = known.get(path, ("", self.records[path]))
             if force or earlier != self._identity(path, record.files):
@@ -128,7 +137,6 @@ class Survey:
                 raise OutputError(
                     f"'{file}' exists and was not made by this survey; use --overwrite to replace it, or another --out"
                 )
-        refuse_open(self.config.joint_layer.path)
         self.state.keep_made(new.values())
 
     def run(
@@ -138,11 +146,19 @@ class Survey:
         earlier = Earlier.NONE if force else Earlier.ANY
         for outcome in run_jobs(jobs, Run(self.runner, self.detect, warn, on_progress, earlier)):
             record, path = scene_record(outcome, self.config.out), outcome.job.scene
+            older = self._earlier.get(path)
+            if older is not None and record.state is State.FAILED and are_gone([path, *older.files]):
+                # A network share may be back for the next run.
+                record = replace(record, outputs=older.outputs, files=older.files)
             # A scene that has changed meanwhile must be run again.
             same = file_identity([path]) == self._files[path] and self._area_identity() == self._area
             self.state.keep(path, self._identity(path, record.files) if same else "", record)
-            if isinstance(outcome.error, SceneError) and not is_outage(outcome.error):
-                _remove(outcome.job)  # if the server or the disk fails, the older result is still good
+            if isinstance(outcome.error, SceneError) and not is_outage(outcome.error) and not record.outputs:
+                # If the server, the disk or the share fails, the older result is still good.
+                try:
+                    _remove(outcome.job)
+                except OSError as error:
+                    warn(f"the older result of '{outcome.job.name}' cannot be removed: {error}; is it open elsewhere?")
             self.records[path] = record
             yield record
 
@@ -161,8 +177,17 @@ class Survey:
             self.joined = earlier
             return
         self.summarize()  # first: it is valid even if a layer cannot be joined
+        gone = [record.scene for record in records if record.is_gone]
+        if gone and self.config.joint_layer.path.exists():
+            warn(
+                f"'{self.config.joint_layer}' stays as it was: files of {plural(len(gone), 'scene')} in it do not "
+                f"exist, such as '{gone[0]}'; restore them, or leave these scenes out"
+            )
+            self.joined = replace(earlier, scenes=made_of)
+            self.state.keep_joined(self.joined)
+            return
         for record in records:
-            if record.outputs and record.crs is None:
+            if record.outputs and record.crs is None and not record.is_gone:
                 warn(f"scene '{record.scene}' has no CRS and is not part of the joint layer")
         target = self.config.joint_layer
         if placed:
@@ -220,7 +245,7 @@ class Survey:
 
         A change of those is no reason to run a whole survey again.
         """
-        others = set(belonging) - {public(absolute(path)), public(path)}
+        others = {*belonging, *files_beside(absolute(path))} - {public(absolute(path)), public(path)}
         content = {
             "files": {**self._files[path], **file_identity(sorted(others))},
             "model": model_identity(self.runner.card),

@@ -20,9 +20,12 @@ Stamp = tuple[int, int]
 class Watch:
     """Reports which scenes exist and are complete, whenever that changes, until `stop` is asked."""
 
-    def __init__(self, find: Callable[[], Sequence[SurveyScene]], stop: StopRequest) -> None:
+    def __init__(
+        self, find: Callable[[], Sequence[SurveyScene]], stop: StopRequest, warn: Callable[[str], object]
+    ) -> None:
         self._find = find
         self._stop = stop
+        self._warn = warn
         self._seen: dict[str, tuple[Stamp | None, float]] = {}
         """Size and time of each file, and the time (monotonic) since when they have not changed."""
         self._first = True
@@ -30,12 +33,16 @@ class Watch:
     def changes(self) -> Iterator[tuple[SurveyScene, ...] | None]:
         """All complete scenes, when they differ from those yielded last; None when nothing has changed."""
         yielded: dict[str, Stamp | None] = {}
+        told = ""
         while not self._stop.asked:
             try:
-                found = self._find()
-            except (UsageError, OSError):
+                found, told = self._find(), ""
+            except (UsageError, OSError) as error:
                 if self._first:
                     raise
+                if str(error) != told:
+                    told = str(error)
+                    self._warn(f"waiting, since the scenes cannot be listed: {told}")
                 self._rest()  # a network share that is gone for a while
                 continue
             scenes = self._settled(found)
@@ -69,7 +76,7 @@ class Watch:
 
 
 class Attempts:
-    """Remembers the scenes that failed: each is tried again only when its file has changed."""
+    """Remembers the scenes that failed: each is tried again only when its file has changed, or was gone meanwhile."""
 
     def __init__(self) -> None:
         self._tried: dict[str, Stamp | None] = {}
@@ -81,8 +88,9 @@ class Attempts:
         return [job for job in jobs if job.name not in self._failed or self._failed[job.name] != self._tried[job.name]]
 
     def failed(self, scene: str) -> None:
-        """Records a failure of the file as it was when it was tried."""
-        self._failed[scene] = self._tried[scene]
+        """Records a failure of the file as it was when it was tried, and still is."""
+        if _stamp(scene) == self._tried[scene]:
+            self._failed[scene] = self._tried[scene]
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -98,7 +98,8 @@ def load_training_data(
         images = f"{plural(len(val), 'image')} of {len(train) + len(val):,}"
         warn(f"no validation data was given (--val): {images} held out for it")
         if any(annotation.gsd_m is not None for annotation in val.annotations):
-            warn("chips overlap, so figures of chips held out are too good; cut some apart (lcageo chips --val 0.2)")
+            what = "where images overlap, as chips do, figures of those held out are too good"
+            warn(f"{what}; cut some apart (lcageo chips --val 0.2)")
     else:
         val = _checked(val, strict, warn, checked, chosen=bool(config.classes))
     for name, part in (("training", train), ("validation", val)):

@@ -162,7 +162,7 @@ def holds_run(out: Path) -> bool:
 def _clear(out: Path) -> None:
     if not holds_run(out):
         return  # whatever has the names of pictures here is of something else
-    parts = (f"{pattern}.part" for pattern in _OF_A_RUN)
+    parts = tuple(f"{pattern}.part" for pattern in _OF_A_RUN)
     events = f"{EVENTS_FOLDER}/events.out.tfevents.*"
     for folder in (out, out / LAST):
         for pattern in (*_OF_A_RUN, *_PICTURES, *parts, "model-*.part", events):

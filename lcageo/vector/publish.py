@@ -342,4 +342,5 @@ def _set_aside(file: Path, folder: Path, undo: ExitStack) -> None:
         kept.hardlink_to(file)  # so that one or the other is always in place
     except OSError:  # a file system without links
         file.replace(kept)
-    undo.callback(kept.replace, file)
+    # It is still there where it could not be replaced, as an open file on Windows.
+    undo.callback(lambda: None if file.exists() and file.samefile(kept) else kept.replace(file))

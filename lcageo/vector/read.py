@@ -64,6 +64,8 @@ class LayerFile:
     """What a score of 1 is in the file."""
     subset: str | None = None
     """Condition in SQL that the features meet; None: all of the file's."""
+    numbers: frozenset[str] = frozenset()
+    """The columns that hold nothing but numbers, in a format of text only."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,11 +77,12 @@ class LayerFile:
         with plain_path(self.path) as path:
             return tuple(map(str, pyogrio.read_info(path, layer=self.layer)["fields"]))
 
-    def as_objects(self, class_field: str | None = None) -> tuple[LayerFile, tuple[str, ...]]:
+    def as_objects(self, class_field: str | None = None, with_scores: bool = True) -> tuple[LayerFile, tuple[str, ...]]:
         """The layer with its classes, as text, in `class` and its scores, 0 to 1, in `score`, and messages about that.
 
         Args:
             class_field: attribute of the classes; None: the first of CLASS_COLUMNS that exists.
+            with_scores: whether there may be scores; in true objects, `confidence` is something else.
 
         Raises:
             DataError: if there is no such attribute, or the scores cannot be read.
@@ -90,7 +93,7 @@ class LayerFile:
             raise DataError(
                 f"'{self.path}' has no attribute '{class_field}' (--class-field); it has {', '.join(columns) or 'none'}"
             )
-        scores = first_column(columns, SCORE_COLUMNS)
+        scores = first_column(columns, SCORE_COLUMNS) if with_scores else None
         taken_for: dict[str, str] = {}
         for own, name in ((classes, "class"), (scores, "score")):
             if own is None:
@@ -136,12 +139,11 @@ class LayerFile:
         with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
             for batch in file.iter_batches(count, columns=wanted):
                 shapes = shapes_of(batch.column(geometry), about)
-                yield self._frame(without_dictionaries(batch, codes=False), geometry, shapes, first)
+                yield self._frame(without_dictionaries(batch, coded=False), geometry, shapes, first)
                 first += len(batch)
 
     def _gdal_parts(self, count: int, columns: Sequence[str] | None) -> Iterator[geopandas.GeoDataFrame]:
         how, first = {"layer": self.layer, "where": self.subset}, 0
-        numbers = self._numbers_in_text()
         with (
             plain_path(self.path) as path,
             pyogrio.open_arrow(path, columns=columns, batch_size=count, use_pyarrow=True, **how) as opened,
@@ -153,20 +155,10 @@ class LayerFile:
                     shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
                 except (NotImplementedError, shapely.errors.GEOSException):
                     shapes = _linear(path, first, len(batch), how, f"'{self.path}'")
-                # A field with a domain of codes comes as a dictionary of their descriptions.
-                yield self._frame(without_dictionaries(batch, codes=True), geometry, shapes, first, numbers)
+                # A field with a domain of codes comes as a dictionary of what they mean, which are names of classes.
+                named = {self.taken_for.get("class"), *(name for name in batch.schema.names if name in CLASS_COLUMNS)}
+                yield self._frame(without_dictionaries(batch, coded=True, named=named), geometry, shapes, first)
                 first += len(batch)
-
-    def _numbers_in_text(self) -> frozenset[str]:
-        """The columns of ours that hold nothing but numbers, in a format of text only; none in any other."""
-        form = _vector_format(self.path)
-        names = sorted(_NUMBERS.keys() & set(self.columns)) if form is not None and form.text_only else []
-        if not names:
-            return frozenset()
-        how = {"layer": self.layer, "where": self.subset, "read_geometry": False}
-        with plain_path(self.path) as path:
-            _, table = pyogrio.read_arrow(path, columns=names, **how)
-        return frozenset(name for name in names if are_numbers(table[name].to_pandas(), _NUMBERS[name]))
 
     def read(self, columns: Sequence[str] | None = None) -> geopandas.GeoDataFrame:
         """Reads all features; arguments and errors as in `parts`."""
@@ -175,18 +167,8 @@ class LayerFile:
             return geopandas.GeoDataFrame(geometry=[], crs=self.crs)
         return pd.concat(parts, ignore_index=True)
 
-    def _frame(
-        self, batch: pyarrow.RecordBatch, geometry: str, shapes: Any, first: int, numbers: frozenset[str] = frozenset()
-    ) -> geopandas.GeoDataFrame:
-        """A batch of features as a frame.
-
-        Args:
-            batch: the features.
-            geometry: name of their geometry.
-            shapes: the geometries.
-            first: position of the first one in the file.
-            numbers: columns of text that are numbers.
-        """
+    def _frame(self, batch: pyarrow.RecordBatch, geometry: str, shapes: Any, first: int) -> geopandas.GeoDataFrame:
+        """A batch of features, the first of which has this position in the file, as a frame."""
         self._check_encoding(batch)
         table = batch.drop_columns([geometry]).to_pandas(types_mapper=type_in_pandas)
         form = _vector_format(self.path)
@@ -197,7 +179,7 @@ class LayerFile:
             if own in table:
                 table = _taken_for(table, own, name)
         if is_text:
-            for name in numbers & set(table.columns) - self.taken_for.keys():
+            for name in self.numbers & set(table.columns) - self.taken_for.keys():
                 table[name] = pd.to_numeric(table[name], errors="coerce").astype(_NUMBERS[name])
         if "class" in table and "class" in self.taken_for:
             table["class"] = pd.Series(class_texts(table["class"]), table.index, "str").replace("", None)
@@ -244,6 +226,20 @@ def _linear(path: str, first: int, count: int, how: Mapping[str, Any], name: str
         ) from error
 
 
+def _numbers_in_text(path: Path, layer: str) -> frozenset[str]:
+    """Our columns of a file of text that hold nothing but numbers."""
+    with plain_path(path) as plain:
+        names = sorted(_NUMBERS.keys() & set(map(str, pyogrio.read_info(plain, layer=layer)["fields"])))
+        if not names:
+            return frozenset()
+        numbers = set(names)
+        how = {"layer": layer, "columns": names, "read_geometry": False, "batch_size": PART, "use_pyarrow": True}
+        with pyogrio.open_arrow(plain, **how) as (_, rows):
+            for batch in rows:
+                numbers &= {name for name in names if are_numbers(batch.column(name).to_pandas(), _NUMBERS[name])}
+    return frozenset(numbers)
+
+
 def _taken_for(table: pd.DataFrame, own: str, name: str) -> pd.DataFrame:
     """A table with a column under another name, too; most formats take names that differ in case for the same."""
     others = {column: f"{column}_own" for column in table.columns if column != own and column.lower() == name}
@@ -279,7 +275,8 @@ def open_layer(path: Path, option: str) -> LayerFile:
         if record.of_pixels and path.suffix.lower() in (".geojson", ".json"):
             crs = None  # GDAL takes its coordinates for longitudes and latitudes
         known = None if crs is None else pyproj.CRS.from_user_input(crs)
-        return LayerFile(path, layer, known, record, subset=source.subset)
+        numbers = _numbers_in_text(path, layer) if form is not None and form.text_only else frozenset()
+        return LayerFile(path, layer, known, record, subset=source.subset, numbers=numbers)
     except (*READ_ERRORS, LookupError) as error:
         raise DataError(f"{name} is not a vector layer that can be opened ({error})") from error
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.compute
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -16,12 +18,14 @@ FloatArray = NDArray[np.float64]
 _NULLABLE = {
     pyarrow.int8(): pd.Int8Dtype(), pyarrow.int16(): pd.Int16Dtype(), pyarrow.int32(): pd.Int32Dtype(),
     pyarrow.int64(): pd.Int64Dtype(), pyarrow.uint8(): pd.UInt8Dtype(), pyarrow.uint16(): pd.UInt16Dtype(),
-    pyarrow.uint32(): pd.UInt32Dtype(), pyarrow.uint64(): pd.UInt64Dtype(), pyarrow.bool_(): pd.BooleanDtype(),
+    pyarrow.uint32(): pd.UInt32Dtype(), pyarrow.bool_(): pd.BooleanDtype(),
 }  # fmt: skip
 """Types that allow missing values, as in objects drawn by hand: all parts must have the same types."""
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+"""How programs write that a number is missing, in small letters."""
 _OF_ARROW = (
     pyarrow.types.is_date, pyarrow.types.is_time, pyarrow.types.is_binary, pyarrow.types.is_large_binary,
-    pyarrow.types.is_fixed_size_binary, pyarrow.types.is_decimal, pyarrow.types.is_nested,
+    pyarrow.types.is_fixed_size_binary, pyarrow.types.is_nested,
 )  # fmt: skip
 """Types that pandas would hold as objects, of which a part without values has no type at all."""
 
@@ -65,17 +69,30 @@ def type_in_pandas(kind: pyarrow.DataType) -> Any:
     return pd.ArrowDtype(kind) if any(is_one(kind) for is_one in _OF_ARROW) else None
 
 
-def without_dictionaries(batch: pyarrow.RecordBatch, codes: bool) -> pyarrow.RecordBatch:
-    """A batch whose dictionaries are replaced by their codes, or by the values that these mean."""
-    for index, field_ in enumerate(batch.schema):
-        if pyarrow.types.is_dictionary(field_.type):
-            column = batch.column(index)
-            batch = batch.set_column(index, field_.name, column.indices if codes else column.dictionary_decode())
+def without_dictionaries(
+    batch: pyarrow.RecordBatch, coded: bool, named: Collection[str | None] = ()
+) -> pyarrow.RecordBatch:
+    """A batch without dictionaries, and with decimals as float64, since pandas has few functions for those.
+
+    Args:
+        batch: some rows.
+        coded: whether a dictionary's indices are what the file stores, and its values only describe them.
+        named: columns that are described all the same, where a code has a description.
+    """
+    for index, field in enumerate(batch.schema):
+        column = batch.column(index)
+        if pyarrow.types.is_decimal(field.type):
+            batch = batch.set_column(index, field.name, column.cast(pyarrow.float64()))
+        elif pyarrow.types.is_dictionary(field.type):
+            values = column.dictionary_decode()
+            if coded and field.name in named:
+                values = pyarrow.compute.coalesce(values, column.indices.cast(values.type))
+            batch = batch.set_column(index, field.name, column.indices if coded and field.name not in named else values)
     return batch
 
 
 def are_numbers(column: pd.Series, kind: str) -> bool:
-    """Whether all texts that are not empty are numbers, whole ones for Int64."""
+    """Whether all texts but those that mean a missing value are numbers, whole ones for Int64."""
     texts = column.dropna().astype("str").str.strip()
-    values = pd.to_numeric(texts[texts != ""], errors="coerce").astype("float64")
+    values = pd.to_numeric(texts[~texts.str.lower().isin(MISSING)], errors="coerce").astype("float64")
     return bool(np.isfinite(values).all() and (kind != "Int64" or (values % 1 == 0).all()))

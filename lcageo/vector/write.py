@@ -76,7 +76,7 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     Raises:
         OutputError: if the format requires longitude and latitude, which they cannot be transformed to.
     """
-    part = without_heights(part)  # layers are declared to have none
+    part = without_heights(part)
     crs, declared = part.crs, _geometry_type(part, form)
     classes = classes_in(part) if set(part.columns) >= COLUMNS else None
     part = with_allowed_names(part, form)
@@ -226,6 +226,7 @@ def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any
 
 
 def _table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
+    part = without_heights(part)  # layers are declared to have none
     return pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB"))
 
 

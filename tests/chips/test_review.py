@@ -82,6 +82,29 @@ def test_of_two_classes_in_one_place_the_one_that_was_judged_is_meant(tmp_path: 
     assert contents(read_labels(tmp_path / "found.gpkg", None, None, layer)) == [("ship", 0)]
 
 
+def test_a_wrong_candidate_leaves_the_object_of_another_class_in_its_place(found: Path, tmp_path: Path) -> None:
+    """The network gives one location both classes; only the better one is an object."""
+    layer = review(tmp_path / "review.gpkg", [(0, "car", "wrong", None), (1, "", "wrong", None)])
+    assert contents(read_labels(found, None, None, layer)) == [("ship", 0), ("ship", 2)]
+
+
+def test_candidates_are_no_labels(found: Path) -> None:
+    labels = read_labels(found, None, None)
+    assert contents(labels) == [("car", 1), ("ship", 0), ("ship", 2)]
+    assert any("2 candidates of" in line and "left out" in line for line in labels.warnings)
+
+
+def test_a_review_may_be_all_that_there_is(tmp_path: Path) -> None:
+    """The model has found nothing above its thresholds; or there is nothing to review."""
+    frame = geopandas.GeoDataFrame({"class": FOUND, "score": SCORES}, geometry=SHAPES[:5], crs=CRS)
+    for name, part in (("nothing.gpkg", frame[:0]), ("found.gpkg", frame)):
+        write_layer([part], RunRecord.from_json(RECORD), FileTarget.of(tmp_path / name))
+    layer = review(tmp_path / "review.gpkg", [(3, "", "right", None), (5, None, "right", "boat")])
+    assert contents(read_labels(tmp_path / "nothing.gpkg", None, None, layer)) == [("boat", 5), ("car", 3)]
+    empty = write_labels(tmp_path / "empty.gpkg", [], kind=[], verdict=[])
+    assert len(contents(read_labels(tmp_path / "found.gpkg", None, None, empty))) == 3
+
+
 def test_what_cannot_be_used_is_refused_with_a_remedy(found: Path, tmp_path: Path) -> None:
     whole = review(tmp_path / "review.gpkg", [(0, "", "right", None)])
     cases: list[tuple[Path, Path | None, str]] = [

@@ -154,7 +154,7 @@ def test_fine_tuning_takes_network_and_tile_of_its_start(run: Run, shapes: Path,
     for name in ("imgsz", "backbone", "backbone_width", "channels", "preset"):
         assert first[name] == second[name]
     other = run("train", "--data", shapes, "--from", "a", "--channels", "32", "--out", "c", *common)
-    assert other.code == 2 and "model 'a' has channels = 16; leave out channels" in other.err
+    assert other.code == 2 and "model 'a' has channels = 16; to fine-tune it, leave out --channels" in other.err
 
 
 def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tmp_path: Path) -> None:

@@ -131,3 +131,14 @@ def test_windows_reach_every_position_that_holds_the_object() -> None:
 def test_settings_outside_what_is_allowed_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=f"augmentation setting {words}"):
         AugmentConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_what_is_to_be_ignored_is_so_in_every_part_of_it() -> None:
+    crop = Crop(
+        np.zeros((100, 100, 3), np.uint8),
+        np.array([[0, 0, 80, 80], [0, 0, 80, 80], [90, 90, 95, 95]], np.float32),
+        np.array([0, 1, 0]),
+        np.array([True, False, True]),
+    )
+    part = cropped(crop, 70, 70, 20, 20, 0.3, (0, 0, 0))
+    assert part.boxes_xyxy.tolist() == [[0, 0, 10, 10]] and part.difficult.tolist() == [True]

@@ -335,6 +335,15 @@ def test_a_layer_matches_itself_exactly(pair: tuple[Path, Path], tmp_path: Path)
         assert evaluation.overall.right == evaluation.overall.truth > 1
 
 
+def test_a_confidence_of_true_objects_is_no_score(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    found, truth = pair
+    layer = geopandas.read_file(truth)
+    layer["confidence"] = ["high", "low"] * (len(layer) // 2) + ["high"] * (len(layer) % 2)
+    layer.to_file(tmp_path / "graded.gpkg")
+    one, other = evaluate_layer(found, truth), evaluate_layer(found, tmp_path / "graded.gpkg")
+    assert one.overall == other.overall and not any("confidence" in line for line in other.warnings)
+
+
 def test_scores_that_are_not_numbers_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
     found = layer(tmp_path / "f.gpkg", [square(0, 0), square(50, 0)], **{"class": ["a"] * 2, "score": ["0.5", "high"]})
     with pytest.raises(DataError, match=r"feature 2 has the score 'high', not a number; fix it"):

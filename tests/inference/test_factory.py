@@ -23,6 +23,7 @@ from lcageo.inference.jobs import plan_jobs
 from lcageo.inference.run import run_jobs
 from lcageo.inference.scene import Run
 from lcageo.runtime.catalog import ModelCard, find_card
+from lcageo.runtime.onnx_graph import read_kept
 from lcageo.runtime.predictor import Predictor
 
 
@@ -112,8 +113,8 @@ def test_a_run_on_a_cpu_loads_the_graph_of_its_own_tiles_only(
     assert outcome.error is None and heard.details[-1].startswith("runs with openvino")
     larger = runner.card.larger_tile_size
     assert larger is not None
-    (graph,) = (tmp_path / "cache").glob("*.onnx")
-    (image,) = onnx.load(graph).graph.input
+    (graph,) = (tmp_path / "cache").glob("*.graph")
+    (image,) = onnx.load_from_string(read_kept(graph)).graph.input
     assert [axis.dim_value for axis in image.type.tensor_type.shape.dim[2:]] == [larger, larger]
     assert len(list((tmp_path / "cache" / "compiled").iterdir())) == 1
 

@@ -130,14 +130,3 @@ def test_secrets_of_an_address_are_not_told() -> None:
 def test_a_placeholder_that_nobody_fills_in_is_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"has {re.escape(name)}, but only {{z}}, {{x}} and {{y}} are filled in"):
         xyz_definition(f"xyz:https://{name}.tile.example/{{z}}/{{x}}/{{-y}}.png")
-
-
-def test_tiles_that_a_server_does_not_have_are_without_data(tmp_path: Path) -> None:
-    pixels = picture()
-    write_tiles(tmp_path, pixels)
-    (tmp_path / str(ZOOM) / str(LEFT + 1) / f"{TOP}.png").unlink()
-    with served(tmp_path) as server:
-        address = f"xyz:{server.url('{z}/{x}/{y}.png')}"
-        with open_basemap(address, bounds_m(0, 0, 512, 256), MERCATOR, gsd_m(), "--bbox") as scene:
-            read, _ = scene.read(0, 0, 512, 256, 512, 256)
-    assert np.array_equal(read[:, :, :256], np.moveaxis(pixels[:256, :256], -1, 0)) and not read[:, :, 256:].any()

@@ -93,11 +93,11 @@ def test_a_scene_whose_data_no_probe_meets_is_told(tmp_path: Path) -> None:
     values[:, 10:14, 10:14] = 3000
     with open_scene(write_scene(tmp_path / "a.tif", values, nodata=0, compress="deflate")) as scene:
         stretch, _ = choose_stretch(scene)
-        (line,) = stretch_note(scene.info, stretch)
+        (line,) = stretch_note(scene, stretch)
         assert "no pixel with data was met" in line and "--stretch MIN,MAX" in line
-        assert stretch_note(scene.info, Stretch((1.0,) * 3, (2.0,) * 3)) == []
+        assert stretch_note(scene, Stretch((1.0,) * 3, (2.0,) * 3)) == []
     with open_scene(write_scene(tmp_path / "b.tif", noise(20, 20))) as scene:
-        assert stretch_note(scene.info, choose_stretch(scene)[0]) == []
+        assert stretch_note(scene, choose_stretch(scene)[0]) == []
 
 
 @pytest.mark.parametrize(

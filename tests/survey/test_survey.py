@@ -281,6 +281,35 @@ def test_a_failure_stays_recorded_and_its_old_layer_is_removed(flight: Path, tmp
         assert [record.state for record in survey.records.values()] == [State.FAILED, *[State.DONE] * 3]
 
 
+def test_what_a_missing_share_held_keeps_its_older_layers(flight: Path, tmp_path: Path) -> None:
+    """A list names the scenes, so that they belong to the survey though they are gone."""
+    listed, out, said = tmp_path / "scenes.txt", tmp_path / "out", list[str]()
+    listed.write_text("".join(f"flight/part {number} ü.tif\n" for number in range(4)), encoding="utf-8")
+
+    def again() -> list[SceneRecord]:
+        with open_survey(SurveyConfig(out, ".geojson"), CONFIG, LocalRunner(Failing())) as survey:
+            jobs = survey.look(find_scenes([str(listed)], None, True, out))
+            records = list(survey.run(jobs, said.append, lambda *_: None))
+            survey.finish(said.append)
+        return records
+
+    assert len(again()) == 4
+    first, (away, back) = files(out), (tmp_path / "away", flight)
+    flight.rename(away)
+    for _ in range(2):
+        assert [record.state for record in again()] == [State.FAILED] * 4 and files(out) == first
+    assert any("survey.geojson' stays as it was: files of 4 scenes in it do not exist" in line for line in said)
+    away.rename(back)
+    assert len(again()) == 4 and files(out) == first
+
+
+def test_a_file_that_appears_beside_a_scene_is_a_change(flight: Path, tmp_path: Path) -> None:
+    run(flight, tmp_path / "out")
+    (flight / "part 1 ü.tfw").write_text("0.5\n0\n0\n-0.5\n500000\n5000000\n")
+    assert [Path(record.scene).name for record in run(flight, tmp_path / "out")[1]] == ["part 1 ü.tif"]
+    assert run(flight, tmp_path / "out")[1] == []
+
+
 def test_a_survey_is_the_same_from_any_folder(flight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(flight, tmp_path / "out")
     monkeypatch.chdir(flight)

@@ -40,7 +40,7 @@ def names(scenes: Sequence[SurveyScene] | None) -> list[str]:
 
 def test_old_files_come_at_once_and_new_ones_when_they_no_longer_change(tmp_path: Path) -> None:
     old_file(tmp_path / "a.tif")
-    changes = Watch(lambda: scenes_of(tmp_path), StopRequest()).changes()
+    changes = Watch(lambda: scenes_of(tmp_path), StopRequest(), print).changes()
     assert names(next(changes)) == ["a"] and next(changes) is None
     growing = tmp_path / "b.tif"
     for part in range(3):
@@ -55,7 +55,7 @@ def test_old_files_come_at_once_and_new_ones_when_they_no_longer_change(tmp_path
 
 def test_it_ends_when_asked_to_stop(tmp_path: Path) -> None:
     stop = StopRequest()
-    changes = Watch(lambda: scenes_of(tmp_path), stop).changes()
+    changes = Watch(lambda: scenes_of(tmp_path), stop, print).changes()
     assert next(changes) is None
     stop.asked = True
     assert list(changes) == []
@@ -70,11 +70,13 @@ def test_a_folder_may_vanish_for_a_while_but_must_exist_at_the_start(tmp_path: P
         return scenes_of(tmp_path)
 
     old_file(tmp_path / "a.tif")
-    changes = Watch(find, StopRequest()).changes()
+    said: list[str] = []
+    changes = Watch(find, StopRequest(), said.append).changes()
     assert names(next(changes)) == ["a"] and next(changes) is None
+    assert said == ["waiting, since the scenes cannot be listed: the share is gone"]
     tries = iter([False])
     with pytest.raises(UsageError, match="gone"):
-        next(Watch(find, StopRequest()).changes())
+        next(Watch(find, StopRequest(), print).changes())
 
 
 def test_a_failed_scene_is_tried_again_only_when_its_file_changes(tmp_path: Path) -> None:
@@ -84,4 +86,14 @@ def test_a_failed_scene_is_tried_again_only_when_its_file_changes(tmp_path: Path
     attempts.failed(jobs[0].scene)
     assert attempts.worth_trying(jobs) == jobs[1:]
     (tmp_path / "a.tif").write_bytes(b"another raster")
+    assert attempts.worth_trying(jobs) == jobs
+
+
+def test_a_scene_whose_file_was_gone_meanwhile_is_tried_again(tmp_path: Path) -> None:
+    path = old_file(tmp_path / "a.tif")
+    jobs, attempts = [Job(str(path), (), None)], Attempts()
+    assert attempts.worth_trying(jobs) == jobs
+    path.rename(tmp_path / "away")
+    attempts.failed(jobs[0].scene)
+    (tmp_path / "away").rename(path)
     assert attempts.worth_trying(jobs) == jobs

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,18 @@ def test_the_error_for_a_value_says_what_is_allowed() -> None:
         match=r"pretrained = True must be false .* than efficientnet_lite0, .*lite2; ResNets take a checkpoint",
     ):
         TrainConfig(pretrained=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('data = "DIOR"', "data = 'DIOR' is a text, not a list of them"),
+        ('native = "false"', "native = 'false' is neither true nor false"),
+        ("batch = 8.0", "batch = 8.0 is not a whole number"),
+        ("epochs = true", "epochs = True is not a whole number"),
+    ],
+)
+def test_values_of_another_type_are_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        read_recipe(tmp_path / "a.toml")

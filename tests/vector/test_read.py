@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import json
 import sqlite3
 from contextlib import closing
@@ -304,6 +305,15 @@ def stored(path: Path, **columns: Any) -> Path:
     return path
 
 
+def test_decimals_are_numbers_like_others(tmp_path: Path) -> None:
+    """As DuckDB writes them into GeoParquet."""
+    layer = many(3).assign(id=[decimal.Decimal("1"), None, decimal.Decimal("3")])
+    layer.to_parquet(tmp_path / "a.parquet")
+    assert pyarrow.types.is_decimal(pyarrow.parquet.read_schema(tmp_path / "a.parquet").field("id").type)
+    ids = open_layer(tmp_path / "a.parquet", "").read()["id"]
+    assert ids.dtype == np.float64 and ids.iloc[[0, 2]].tolist() == [1, 3] and np.isnan(ids.iloc[1])
+
+
 DAYS = [datetime.date(2026, 1, 2), None, datetime.date(2026, 3, 4)]
 
 
@@ -321,29 +331,32 @@ def test_dates_and_bytes_keep_their_types_in_parts_without_any(tmp_path: Path, s
         assert [None if pd.isna(value) else value for value in again["raw"]] == [None, b"x", None]
 
 
-def test_codes_of_a_domain_are_read_as_they_are_stored(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "expected"), [("kind", [1, 5]), ("class", ["car", "lorry"])])
+def test_codes_of_a_domain_are_read_as_they_are_stored_but_for_classes(
+    tmp_path: Path, name: str, expected: list[Any]
+) -> None:
     """As Esri's and QGIS's: GDAL gives the descriptions, in a dictionary with gaps where there are no codes."""
-    path = stored(tmp_path / "a.gpkg", kind=pyarrow.array([1, 5, None], pyarrow.int32()))
+    path = stored(tmp_path / "a.gpkg", **{name: pyarrow.array([1, 5, None], pyarrow.int32())})
     with closing(sqlite3.connect(path)) as database, database:
         database.executescript(
             "CREATE TABLE gpkg_data_columns (table_name, column_name, name, title, description, mime_type,"
             " constraint_name);"
             "CREATE TABLE gpkg_data_column_constraints (constraint_name, constraint_type, value, min,"
             " min_is_inclusive, max, max_is_inclusive, description);"
-            "INSERT INTO gpkg_data_columns VALUES ('a', 'kind', 'kind', NULL, NULL, NULL, 'kinds');"
+            f"INSERT INTO gpkg_data_columns VALUES ('a', '{name}', '{name}', NULL, NULL, NULL, 'kinds');"
             "INSERT INTO gpkg_data_column_constraints VALUES ('kinds', 'enum', '1', NULL, NULL, NULL, NULL, 'car'),"
             " ('kinds', 'enum', '5', NULL, NULL, NULL, NULL, 'lorry');"
         )
     with pyogrio.open_arrow(path, use_pyarrow=True) as (_, rows):
-        assert pyarrow.types.is_dictionary(rows.schema.field("kind").type)
-    values = open_layer(path, "").read()["kind"]
-    assert values.iloc[:2].tolist() == [1, 5] and pd.isna(values.iloc[2])
+        assert pyarrow.types.is_dictionary(rows.schema.field(name).type)
+    values = open_layer(path, "").read()[name]
+    assert values.iloc[:2].tolist() == expected and pd.isna(values.iloc[2])
 
 
 def test_text_in_a_csv_file_stays_text(tmp_path: Path) -> None:
     head, shape = "WKT,id,class_id,area_m2,class\n", '"POLYGON ((0 0,0 1,1 1,0 0))"'
     (tmp_path / "a.csv").write_text(f"{head}{shape},way/123,car,1.5,x\n{shape},12.5,,,y\n")
-    (tmp_path / "b.csv").write_text(f"{head}{shape},7,1,1.5,x\n{shape},,,,y\n")
+    (tmp_path / "b.csv").write_text(f"{head}{shape},7,1,1.5,x\n{shape},NA,,n/a,y\n")
     text, numbers = (open_layer(tmp_path / name, "").read() for name in ("a.csv", "b.csv"))
     assert text["id"].tolist() == ["way/123", "12.5"] and text["class_id_own"].tolist()[0] == "car"
     assert text["area_m2"].tolist()[0] == 1.5

@@ -192,8 +192,8 @@ def _parsed(line: Line, has_keypoints: bool) -> tuple[int, Box, str]:
         rest = rest[:4]
     elif count == 5:
         if not 0 <= rest[4] <= 1:
-            what = "is no score from 0 to 1; turned boxes are read by their four corners (YOLO OBB), not by an angle"
-            raise DataError(f"the fifth value of the box, {rest[4]:g}, {what}")
+            what = "is no score from 0 to 1: remove it if it numbers a track, or give a turned box by its four corners"
+            raise DataError(f"the fifth value of the box, {rest[4]:g}, {what} (YOLO OBB)")
         rest, repair = rest[:4], "boxes with a score, which is ignored"
     if max(map(abs, rest), default=0) > FARTHEST:
         raise DataError(f"{max(rest, key=abs):g} is no share of the image, from 0 to 1; YOLO's coordinates are shares")

@@ -99,19 +99,24 @@ def listed_classes(folder: Path) -> Sequence[str] | None:
         DataError: if a class is named twice, or files below the folder differ: labelImg writes one into each folder,
             with the classes in the order in which they were used there.
     """
-    places = {folder / name for name in CLASS_FILES if is_file(folder / name)}
-    places |= {file for file in files_below(folder) if file.name == CLASS_FILES[0]}
-    lists = {file: names for file in sorted(places) if (names := _names_in(file))}
+    own = [folder / name for name in CLASS_FILES if is_file(folder / name)][:1]
+    others = [file for file in files_below(folder) if file.name == CLASS_FILES[0] and _is_beside_labels(file)]
+    lists = {file: names for file in (*own, *others) if (names := _names_in(file))}
     if not lists:
         return None
-    first, names = next(iter(lists.items()))
-    for file, others in lists.items():
-        if others != names:
+    first, names = max(lists.items(), key=lambda one: len(one[1]))
+    for file, shorter in lists.items():
+        if list(shorter) != list(names)[: len(shorter)]:
             raise DataError(
                 f"'{first}' and '{file}' list different classes, or in another order; name folders with lists of their "
                 "own one by one (several --data), or remove the list that is wrong"
             )
     return names
+
+
+def _is_beside_labels(file: Path) -> bool:
+    """Whether a list of classes is in a folder that has other texts, too."""
+    return any(other.name not in (file.name, "README.txt") for other in file.parent.glob("*.txt"))
 
 
 def _names_in(file: Path) -> Sequence[str]:
@@ -165,8 +170,9 @@ def _images_of(entry: str, roots: Sequence[Path]) -> list[Path] | None:
 
 def _globbed(root: Path, pattern: str) -> list[Path]:
     try:
-        absolute = Path(pattern).is_absolute()
-        return list(Path("/").glob(pattern.lstrip("/")) if absolute else root.glob(pattern.removeprefix("./")))
+        if anchor := Path(pattern).anchor:
+            return list(Path(anchor).glob(str(Path(pattern).relative_to(anchor))))
+        return list(root.glob(pattern.removeprefix("./")))
     except (ValueError, NotImplementedError, OSError):
         return []
 

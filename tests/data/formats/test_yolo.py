@@ -130,7 +130,7 @@ BROKEN = {
     "1.5 0.5 0.5 0.2 0.2": "class '1.5' is not a whole number",
     "7 0.5 0.5 0.2 0.2": "class 7 is not one of the 2 that the set names",
     "1 nan 0.5 0.2 0.2": "'nan' is not a number",
-    "1 0.5 0.5 0.2 0.1 45": "the fifth value of the box, 45, is no score from 0 to 1; turned boxes",
+    "1 0.5 0.5 0.2 0.1 45": "the fifth value of the box, 45, is no score from 0 to 1: remove it if it numbers a track",
     "1 20 15 10 10": "20 is no share of the image, from 0 to 1",
 }
 
@@ -305,6 +305,11 @@ def test_folders_with_lists_of_their_own_have_to_agree(tmp_path: Path) -> None:
         images(tmp_path / name, [name])
         yolo_labels(tmp_path / name, [name])
         (tmp_path / name / "classes.txt").write_text("car\nship\n")
+    assert seen(read_yolo(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+    (tmp_path / "b" / "classes.txt").write_text("car\nship\ntank\n")  # numbered alike
+    assert seen(read_yolo(tmp_path, TRAIN, Reading(strict=True))) == BOXES
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "classes.txt").write_text("of something else\n")
     assert seen(read_yolo(tmp_path, TRAIN, Reading(strict=True))) == BOXES
     (tmp_path / "b" / "classes.txt").write_text("ship\ncar\n")
     with pytest.raises(

@@ -255,6 +255,13 @@ def test_the_requested_split_of_a_dior_folder_is_used(
         (["--truth", "a.gpkg"], 2, "--layer and --truth require each other"),
         (["--layer", "a.gpkg", "--truth", "b.gpkg", "--data", "data.json"], 2, "use one pair"),
         (["--layer", "a.gpkg", "--truth", "b.gpkg", "--model", "m"], 2, "use one pair"),
+        (
+            ["--layer", "a.gpkg", "--truth", "b.gpkg", "--plots", "p"],
+            2,
+            "--plots has no effect on layers; leave it out",
+        ),
+        (["--layer", "a.gpkg", "--truth", "b.gpkg", "--as-scene"], 2, "--as-scene has no effect on layers"),
+        (["--data", "data.json", "--class-field", "kind"], 2, "--class-field requires --layer"),
         (["--data", "data.json", "--tile", "128"], 2, "--tile requires --as-scene"),
         (["--data", "data.json", "--enlarge", "2"], 2, "--enlarge requires --as-scene"),
         (["--data", "data.json", "--as-scene", "--enlarge", "9"], 2, "enlargement 9 is outside 0.25 to 4"),

@@ -51,6 +51,8 @@ def test_what_lies_outside_is_left_out_and_told(tmp_path: Path, run: Run) -> Non
         ((".", "-o", "pages"), 1, "has no summary.json; give the folder that 'lcageo batch --out' wrote"),
         ((".", "-o", "pages.html"), 2, "is a single page, but a survey has many; choose a folder"),
         ((".", "-o", "pages", "--holes", "a.gpkg"), 2, "--holes is only for a scene"),
+        ((".", "-o", "pages", "--crs", "EPSG:4326"), 2, "--crs is only for a scene; leave it out"),
+        ((".", "-o", "pages", "--class-field", "a"), 2, "--class-field is only for a scene"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(

@@ -153,6 +153,10 @@ def test_fine_tuning_takes_network_and_tile_of_its_start(run: Run, shapes: Path,
     first, second = (tomllib.loads((tmp_path / name / "recipe.toml").read_text()) for name in ("a", "b"))
     for name in ("imgsz", "backbone", "backbone_width", "channels", "preset"):
         assert first[name] == second[name]
+    recipe = (tmp_path / "b" / "recipe.toml").read_text().replace("imgsz = 128", "imgsz = 160")
+    (tmp_path / "larger.toml").write_text(recipe)
+    again = run("train", "--recipe", "larger.toml", "--from", "a", "--out", "d", "--device", "cpu", "--workers", "0")
+    assert again.code == 0 and "imgsz = 160" in (tmp_path / "d" / "recipe.toml").read_text()
     other = run("train", "--data", shapes, "--from", "a", "--channels", "32", "--out", "c", *common)
     assert other.code == 2 and "model 'a' has channels = 16; to fine-tune it, leave out --channels" in other.err
 
@@ -193,6 +197,7 @@ def test_a_recipe_is_taken_and_options_come_before_it(run: Run, shapes: Path, tm
         (("--data", "train.json", "--background", "-1"), "background = -1.0 must be 0 to 1"),
         (("--data", "train.json", "--classes", "dragon"), "dragon"),
         (("--data", "train.json", "--preset", "fcos", "--epochs", "1"), "fixed batch norms"),
+        (("--data", "train.json", "--from", "lca-s-int8"), "'lca-s-int8' is quantised and cannot be trained"),
         (("--resume",), "holds no run to resume"),
     ],
 )

@@ -133,3 +133,18 @@ def test_an_object_that_its_image_cuts_refutes_no_size(tmp_path: Path) -> None:
     labelled = LabelledSet("own", ("vehicle",), (at_the_edge,))
     config = TrainConfig(data=("no.json",), start_from="lca-s")
     assert new_card(config, network_config(config, 1), TrainingData(labelled, labelled), "own").size_m
+
+
+def test_what_has_the_names_of_pictures_is_left_where_there_was_no_run(tmp_path: Path) -> None:
+    for name in ("curves.png", "film.part"):
+        (tmp_path / name).touch()
+    assert not holds_run(tmp_path)
+    prepare_folder(tmp_path, fresh=True)
+    assert (tmp_path / "curves.png").exists()
+    (tmp_path / "last").mkdir()
+    for name in ("model.toml", "model.toml.part"):
+        (tmp_path / "last" / name).touch()
+    assert holds_run(tmp_path)
+    prepare_folder(tmp_path, fresh=True)
+    assert not holds_run(tmp_path) and not (tmp_path / "curves.png").exists() and (tmp_path / "film.part").exists()
+    assert list((tmp_path / "last").iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 from support.scenes import noise, write_scene
 
 from lcageo.qgis.plugin import command
-from lcageo.qgis.plugin.command import CommandError, Ended, command_line, find_command, run
+from lcageo.qgis.plugin.command import CommandError, Ended, command_line, find_command, further_options, run
 
 
 def program(path: Path) -> Path:
@@ -111,3 +111,9 @@ def test_a_run_that_was_cancelled_can_be_resumed(tmp_path: Path, untrained: Path
     events.clear()
     ended = run(command_of_tests, events.append)
     assert ended.code == 0 and any("resumes after" in event.get("text", "") for event in events)
+
+
+def test_further_options_are_those_of_a_terminal() -> None:
+    assert further_options("--score 0.3 --holes 'my file.gpkg'") == ["--score", "0.3", "--holes", "my file.gpkg"]
+    with pytest.raises(CommandError, match=r"have a quote that is not closed; close it"):
+        further_options("--holes 'my file.gpkg")

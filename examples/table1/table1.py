@@ -11,7 +11,7 @@ run the same command again to resume it; finished runs are skipped. A second pro
 core, takes runs that no other process is at.
 
 `--warm-up 0.1` adds rows for `lca-sa` and `lca` that assign objects by geometry in the first tenth of the run.
-`--variants` adds `lca` with other numbers in its alignment metric, with seed 0.
+`--variants` adds `lca` with other numbers in its alignment metric: all of them, or those that are named.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ def planned(config: TrainConfig, options: argparse.Namespace) -> list[Run]:
         warmed = [preset for preset in WARMED_UP if preset in options.preset]
         systems += [System(f"{preset}+warmup", preset, options.warm_up) for preset in warmed]
     pairs = [(one, seed) for seed in range(options.seeds) for one in systems]
-    if options.variants:
-        pairs += [(System(f"{Preset.LCA}+{name}", Preset.LCA, metric=one), 0) for name, one in VARIANTS.items()]
+    if options.variants is not None:
+        names = options.variants or VARIANTS
+        variants = [System(f"{Preset.LCA}+{name}", Preset.LCA, metric=VARIANTS[name]) for name in names]
+        pairs += [(one, seed) for seed in range(options.seeds) for one in variants]
     runs = []
     for one, seed in pairs:
         changes = {"preset": one.preset, "seed": seed, "geometric_warmup": one.geometric_warmup}
@@ -126,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--warm-up", type=float, metavar="SHARE", help="share of the run, for rows with a geometric warm-up"
     )
-    parser.add_argument("--variants", action="store_true", help="add rows for other alignment metrics, with seed 0")
+    parser.add_argument(
+        "--variants", nargs="*", choices=list(VARIANTS), help="add rows for other alignment metrics (default: all)"
+    )
     limit = "start no further run after this many minutes"
     parser.add_argument("--minutes-limit", type=float, default=float("inf"), metavar="MINUTES", help=limit)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")

@@ -59,7 +59,7 @@ class Curve:
         f1 = _harmonic_mean(self.precision, self.recall)
         # Detections of equal score are kept or dropped together, so only the last of them is a possible threshold.
         f1[:-1][self.scores[1:] == self.scores[:-1]] = -1
-        best = int(f1.argmax())
+        best = int(f1.round(12).argmax())  # equal ones may differ in their last digits
         return OperatingPoint(
             float(self.scores[best]), float(self.precision[best]), float(self.recall[best]), float(f1[best])
         )

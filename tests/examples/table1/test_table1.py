@@ -213,13 +213,16 @@ def test_no_run_starts_after_the_limit(place: Path, tmp_path: Path, capsys: pyte
 
 
 def test_all_systems_have_a_seed_before_any_has_two(tmp_path: Path) -> None:
-    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, variants=True, out=tmp_path)
+    options = argparse.Namespace(preset=[Preset.FCOS, Preset.LCA], warm_up=0.1, seeds=2, variants=[], out=tmp_path)
     runs = table1.planned(TrainConfig(), options)
     assert [run.folder.name for run in runs] == [
         "fcos-s0", "lca-s0", "lca+warmup-s0", "fcos-s1", "lca-s1", "lca+warmup-s1",
         "lca+alpha0.5-s0", "lca+alpha2-s0", "lca+beta4-s0", "lca+beta8-s0", "lca+places9-s0", "lca+places17-s0",
+        "lca+alpha0.5-s1", "lca+alpha2-s1", "lca+beta4-s1", "lca+beta8-s1", "lca+places9-s1", "lca+places17-s1",
     ]  # fmt: skip
-    assert [(run.system.metric.alpha, run.system.metric.beta, run.system.metric.places) for run in runs[5:]] == [
+    options.variants = ["beta4"]
+    assert [run.folder.name for run in table1.planned(TrainConfig(), options)[6:]] == ["lca+beta4-s0", "lca+beta4-s1"]
+    assert [(run.system.metric.alpha, run.system.metric.beta, run.system.metric.places) for run in runs[5:12]] == [
         (1, 6, 13), (0.5, 6, 13), (2, 6, 13), (1, 4, 13), (1, 8, 13), (1, 6, 9), (1, 6, 17),
     ]  # fmt: skip
     assert [run.config.geometric_warmup for run in runs[:3]] == [0.0, 0.0, 0.1]

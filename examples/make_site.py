@@ -26,7 +26,7 @@ PAGES = REPOSITORY / "build" / "site-pages"
 COPIED = (
     "*.md", "LICENSE", "CITATION.cff", "constraints.txt", "pyproject.toml", "Makefile", ".ci/run", "models/*.md",
     "models/licenses/*", "examples/*.*", "examples/schemas/*", "examples/lca_s/*", "examples/table1/*",
-    "examples/table1/results/*",
+    "examples/table1/results/*", "examples/table1/results/double-length/*",
     "tests/benchmarks/*.py",
 )  # fmt: skip
 """Pages, and what they link to."""

@@ -105,5 +105,6 @@ def _of_resolution(plan: ScenePlan, config: DetectConfig, card: ModelCard) -> li
         return []
     names = (card.classes[one] for one in card.class_ids(config.classes))
     best = {name: math.sqrt(math.prod(card.size_m[name])) / shortest_px for name in names if name in card.size_m}
-    coarse = [f"{name} ({metres:.1g} m or finer is better)" for name, metres in best.items() if gsd_m > metres]
+    rough = {name: float(f"{metres:.1g}") for name, metres in best.items() if gsd_m > metres}  # 10, not 1e+01
+    coarse = [f"{name} ({metres:g} m or finer is better)" for name, metres in rough.items()]
     return [f"a resolution of {rounded(gsd_m, 2)} m per pixel is coarse for {', '.join(coarse)}"] if coarse else []

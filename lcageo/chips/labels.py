@@ -16,7 +16,7 @@ from lcageo.errors import DataError
 from lcageo.inference.review_form import VERDICT
 from lcageo.plural import plural
 from lcageo.vector.columns import CLASS_COLUMNS
-from lcageo.vector.polygons import PolygonLayer, read_polygons
+from lcageo.vector.polygons import PolygonLayer, polygons_of
 from lcageo.vector.read import open_layer
 from lcageo.vector.values import class_texts
 
@@ -75,15 +75,15 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
     Raises:
         DataError: if it cannot be read, is empty, has no CRS, or lacks a class.
     """
-    layer = read_polygons(path, "--labels", points=True)
+    file = open_layer(path, "--labels")
+    layer = polygons_of(file, "--labels", points=True)
     if {"kind", VERDICT} <= set(layer.frame.columns):
         raise DataError(
             f"--labels '{path}' is a review layer; name it with --review, and the layer of the objects with --labels"
         )
-    record = open_layer(path, "--labels").record
     if review is not None:
-        layer = corrected(layer, record, review)
-    elif count := int((~(found := is_found(layer.frame, record))).sum()):
+        layer = corrected(layer, file.record, review)
+    elif count := int((~(found := is_found(layer.frame, file.record))).sum()):
         what = f"{plural(count, 'candidate')} of '{path}' left out, which QGIS does not show either; see --review"
         layer = replace(layer, frame=layer.frame[found], warnings=(*layer.warnings, what))
     if not len(layer):

@@ -114,7 +114,8 @@ class TorchPredictor:
     def forward(self, images: NDArray[np.uint8]) -> None:
         """See Predictor.forward."""
         machine.refuse_fork()
-        self.run(torch.from_numpy(images).to(self._device))
+        with self._alone:
+            self.run(torch.from_numpy(images).to(self._device))
 
     def run(self, pixels: Tensor) -> None:
         """Runs only the network on (B, 3, S, S) uint8 pixels that are on its device, and waits for it."""

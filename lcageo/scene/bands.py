@@ -19,6 +19,7 @@ from lcageo.errors import SceneError, UsageError
 from lcageo.paths import on_disk
 from lcageo.remote import is_on_server
 from lcageo.scene.servers.faults import ANSWERS
+from lcageo.scene.sources import opened_path
 
 Bands = tuple[int, int, int]
 """1-based numbers of the bands that are seen as red, green and blue."""
@@ -142,9 +143,7 @@ def beside_inks(path: str, address: str, dataset: Any, opens: Callable[[str, str
     """
     if dataset.driver != "GTiff" or dataset.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE") != "CMYK":
         return []
-    # Under an address such as https://..., GDAL opens another.
-    file = dataset.files[0] if "://" in address and dataset.files else on_disk(address) or address
-    with opens(f"GTIFF_RAW:{file}", path) as stored:
+    with opens(f"GTIFF_RAW:{on_disk(address) or opened_path(dataset)}", path) as stored:
         count = stored.count
     if count <= INKS:
         return []

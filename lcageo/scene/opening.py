@@ -96,7 +96,7 @@ class _Quiet:
 
 
 _ODD = re.compile(r"[^!-:<-~]")
-"""What a URL needs encoded, and the ';' of which rasterio makes the end of a path."""
+"""What a URL needs encoded, and the ';' behind which rasterio drops the rest of a path."""
 
 
 def _open_remote(address: str) -> Any:
@@ -106,9 +106,7 @@ def _open_remote(address: str) -> Any:
     A cloud-optimized one has everything in itself, and others are opened again, from what has been fetched.
     """
     if address.lower().startswith(("http://", "https://")) and _ODD.search(address):
-        address = (
-            f"/vsicurl/{quoted(address)}"  # rasterio drops what follows a ';', and the server gets spaces as spaces
-        )
+        address = f"/vsicurl/{quoted(address)}"
     if Path(public(address)).suffix.lower() in (".tif", ".tiff", "") and _READDIR not in os.environ:
         try:
             with rasterio.Env(**{_READDIR: "EMPTY_DIR"}):

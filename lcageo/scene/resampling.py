@@ -16,8 +16,6 @@ from rasterio.windows import Window
 
 SPARE = 8
 """Pixels per side that are copied for one of the result, at most, where GDAL must not resample itself."""
-
-
 COPIED_PX = 16_000_000
 """Pixels of each band that are copied at a time, at most."""
 

@@ -155,6 +155,11 @@ class Sources:
                     yield replace(one, shown=_common(one.shown, placed.shown), is_changed=is_changed)
 
 
+def opened_path(dataset: Any) -> str:
+    """What GDAL has opened: under an address such as https://..., another path than the dataset's name."""
+    return str(dataset.files[0] if "://" in dataset.name and dataset.files else dataset.name)
+
+
 def missing_source(path: str) -> str | None:
     """A file that a mosaic refers to and that does not exist, for one that GDAL cannot open; None if there is none."""
     if not path.lower().endswith(_MOSAICS) or _is_missing(path):
@@ -173,9 +178,7 @@ def missing_source(path: str) -> str | None:
 def _sources(dataset: Any, whole: Rectangle, files: dict[str, None]) -> Iterator[Source]:
     """The sources of a raster, in its own pixels; none if it is not a mosaic. `files` receives what else it needs."""
     if dataset.driver in ("VRT", "STACIT"):  # items of STAC become a VRT
-        # Under an address such as https://..., sources are relative to what GDAL opens for it.
-        path = dataset.files[0] if "://" in dataset.name and dataset.files else dataset.name
-        yield from _listed(dataset.tags(ns=XML)[XML], path, whole)
+        yield from _listed(dataset.tags(ns=XML)[XML], opened_path(dataset), whole)
     elif dataset.driver == "GTI":
         index = TileIndex.of(dataset.name)
         files[index.layer_path] = None

@@ -97,12 +97,13 @@ class Survey:
 
         Args:
             scenes: all scenes of the survey.
-            grows: whether it is watched, so that another program may have the joint layer open for a while.
             force: whether to run all of them.
             overwrite: whether files that no run of this survey made may be replaced.
+            grows: whether it is watched, so that another program may have the joint layer open for a while.
 
         Raises:
             OutputError: if such a file is in the way, or the state cannot be written.
+            UsageError: if another program has the joint layer open, and the survey does not grow.
         """
         if not grows:
             refuse_open(self.config.joint_layer.path)

@@ -76,7 +76,7 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     Raises:
         OutputError: if the format requires longitude and latitude, which they cannot be transformed to.
     """
-    part = without_heights(part)
+    part = without_heights(part)  # layers are declared to have none
     crs, declared = part.crs, _geometry_type(part, form)
     classes = classes_in(part) if set(part.columns) >= COLUMNS else None
     part = with_allowed_names(part, form)
@@ -222,11 +222,10 @@ def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
 
 def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any) -> None:
     """Writes at least one part as a stream, with `how` as in pyogrio.write_arrow; errors of the parts are passed on."""
-    _write_tables(map(_table, parts), path, **how)
+    _write_tables((_table(without_heights(part)) for part in parts), path, **how)
 
 
 def _table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
-    part = without_heights(part)  # layers are declared to have none
     return pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB"))
 
 

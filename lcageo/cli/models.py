@@ -113,11 +113,11 @@ def graph(
         raise UsageError(f"model '{card.name}' is a graph already: {card.weights}; nothing was written")
     require("making a graph", "torch", *EXPORTERS, error=DeviceError)
     from lcageo.runtime.onnx_export import export_structure
-    from lcageo.runtime.onnx_graph import keep
+    from lcageo.runtime.onnx_graph import write_whole
     from lcageo.runtime.onnx_structure import of_every_size, structure_path
 
     for sized in of_every_size(card):
-        keep(export_structure(sized).SerializeToString(), structure_path(sized))
+        write_whole(export_structure(sized).SerializeToString(), structure_path(sized))
         console.data(str(structure_path(sized)))
 
 

@@ -93,14 +93,19 @@ def read_kept(path: Path) -> bytes | None:
 
 
 def keep(content: bytes, path: Path) -> None:
-    """Writes the SHA-256 of what follows it, and the content; all or nothing, even if two processes write at once."""
+    """Writes a file for `read_kept`: the SHA-256 of the content before the content."""
+    write_whole(hashlib.sha256(content).digest() + content, path)
+
+
+def write_whole(content: bytes, path: Path) -> None:
+    """Writes a file, all or nothing, even if two processes write at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for abandoned in path.parent.glob(f"*{path.suffix}.*.part"):
         if time.time() - abandoned.stat().st_mtime > ABANDONED_S:
             abandoned.unlink()
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(hashlib.sha256(content).digest() + content)
+        part.write_bytes(content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -108,7 +108,7 @@ def _listed(path: Path) -> Iterator[str]:
 
 def are_gone(files: Iterable[str]) -> bool:
     """Whether any of these files should be on a disk, and is not."""
-    return any(not is_remote(name) and not Path(name).exists() for name in files)
+    return any(not is_remote(name) and on_disk(name) is None for name in files)
 
 
 def files_beside(path: str) -> list[str]:
@@ -116,4 +116,4 @@ def files_beside(path: str) -> list[str]:
     if is_remote(path):
         return []
     places = [f"{path}{suffix}" for suffix in _APPENDED] + [str(Path(path).with_suffix(one)) for one in _OF_STEM]
-    return [place for place in places if Path(place).exists()]
+    return [place for place in places if on_disk(place) is not None]

@@ -2,9 +2,10 @@
 
     python examples/lca_s/prepare_data.py --vhr10 VHR10 --openmix OPENMIX --aerialmix AERIALMIX
 
-Each of the three folders holds train.json, val.json (COCO) and images/. Afterwards a model is one command:
+Each of the three folders holds train.json, val.json (COCO) and images/. models/README.md has the trainings that follow;
+the first is
 
-    lcageo train --recipe examples/lca_s/lca-s.toml --cache ram --out runs/lca-s
+    lcageo train --recipe examples/lca_s/lca-s.toml --cache ram --out runs/first
 
 build/curated   the training images, with the classes that they are annotated for
 build/open      those of them that have open licences

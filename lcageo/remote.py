@@ -45,6 +45,9 @@ FETCHING = {
 SMALL_CACHE = str(16_000_000)
 """GDAL's own size of that cache, for runs whose memory is limited."""
 _ADDRESS = re.compile(r"(?P<file>[^\s'\"{}?]*)\?(?P<query>[\w.~%-]+=[^\s'\"{}]*)")
+_ODD = str.maketrans({" ": "\ue000", "'": "\ue001"})
+"""What an address may have in it, and ends one in a text, and signs that stand for it meanwhile."""
+_ODD_AGAIN = str.maketrans({"\ue000": " ", "\ue001": "'"})
 _HTTP = re.compile(r"https?:/", re.IGNORECASE)
 """A URL in a Path, which makes one slash of its two."""
 ARCHIVE = "/vsi(?:zip|tar|gzip|7z|rar)/"
@@ -105,7 +108,7 @@ def public(path: str) -> str:
     """A path as it may be told and written: a URL without user, password and query; a file's path as it is."""
     if path.startswith(XYZ) and is_remote(path):  # its braces are none of a URL that can be requested
         return _USER.sub(_without_user, path).partition("?")[0]
-    return without_secrets(path) if is_remote(path) else path
+    return without_secrets(path.translate(_ODD)).translate(_ODD_AGAIN) if is_remote(path) else path
 
 
 def scene_name(path: str) -> str:
@@ -124,9 +127,8 @@ def without_secrets(text: str, addresses: Sequence[str] = ()) -> str:
         addresses: URLs whose queries are removed wherever they stand: GDAL quotes the last part of a URL alone.
     """
     for address in addresses:
-        if is_remote(address):
-            for found in _ADDRESS.finditer(address):
-                text = text.replace(f"?{found['query']}", "")
+        for query in _queries(address) if is_remote(address) else ():
+            text = text.replace(f"?{query}", "").replace(quoted(f"?{query}"), "")
     return _ADDRESS.sub(_shown, _USER.sub(_without_user, text))
 
 
@@ -137,13 +139,17 @@ def key(path: str) -> str:
     """
     if not is_remote(path):
         return str(Path(path).absolute())
-    pairs = [pair for found in _ADDRESS.finditer(path) for pair in parse_qsl(found["query"], keep_blank_values=True)]
+    pairs = [pair for query in _queries(path) for pair in parse_qsl(query, keep_blank_values=True)]
     names = {name.lower() for name, _ in pairs}
     signing = _SIGNING_ON_AZURE if "sig" in names else set()
     naming = [pair for pair in pairs if not _SIGNING.fullmatch(pair[0]) and pair[0].lower() not in signing]
     if not naming or _vsicurl_url(path):
         return public(path) if not naming else key(f"/vsicurl/{_vsicurl_url(path)}")
     return f"{public(path)}#{hashlib.sha256(repr(naming).encode()).hexdigest()[:16]}"
+
+
+def _queries(address: str) -> list[str]:
+    return [found["query"].translate(_ODD_AGAIN) for found in _ADDRESS.finditer(address.translate(_ODD))]
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -29,6 +29,9 @@ SIGNED = {
     f"/vsicurl?header.Authorization=Bearer%20{SECRET}&url=https%3A%2F%2Fhost%2Fb.tif": "/vsicurl/https://host/b.tif",
     f'NETCDF:"https://host/b.nc?sig={SECRET}":red': 'NETCDF:"https://host/b.nc":red',
     f"https://host/b.tif?sv=2022&sp=r&sig={SECRET}%2F%3D": "https://host/b.tif",
+    f"https://host/a b/my scene.tif?sig={SECRET}": "https://host/a b/my scene.tif",
+    f"https://host/o'brien.tif?a=1&sig={SECRET}": "https://host/o'brien.tif",
+    f"/vsicurl/https://host/b.tif?name=a b&sig={SECRET}": "/vsicurl/https://host/b.tif",
 }
 
 

@@ -76,6 +76,8 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
         DataError: if it cannot be read, is empty, has no CRS, or lacks a class.
     """
     file = open_layer(path, "--labels")
+    if class_field is not None and review is None:  # codes become the names that the layer has for them
+        file = replace(file, taken_for={"class": class_field})
     layer = polygons_of(file, "--labels", points=True)
     if {"kind", VERDICT} <= set(layer.frame.columns):
         raise DataError(
@@ -83,7 +85,7 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
         )
     if review is not None:
         layer = corrected(layer, file.record, review)
-    elif count := int((~(found := is_found(layer.frame, file.record))).sum()):
+    elif class_field is None and (count := int((~(found := is_found(layer.frame, file.record))).sum())):
         what = f"{plural(count, 'candidate')} of '{path}' left out, which QGIS does not show either; see --review"
         layer = replace(layer, frame=layer.frame[found], warnings=(*layer.warnings, what))
     if not len(layer):

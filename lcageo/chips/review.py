@@ -11,7 +11,6 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
-import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ from lcageo.plural import plural
 from lcageo.vector.columns import layer_scores
 from lcageo.vector.polygons import PolygonLayer, read_polygons
 from lcageo.vector.record import RunRecord
-from lcageo.vector.values import class_texts
+from lcageo.vector.values import class_texts, score_numbers
 
 SAME_IOU = 0.9
 """Minimum IoU of one object in both layers: they are equal but for the rounding of their formats and CRSs."""
@@ -103,8 +102,8 @@ def is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.boo
     if not record.has_candidates or not {"class", "score"} <= set(frame.columns):
         return np.ones(len(frame), np.bool_)
     least = frame["class"].map(record.least_scores()).fillna(0.0).to_numpy(np.float64)
-    scores = pd.to_numeric(frame["score"]).fillna(1.0).to_numpy(np.float64)
-    return np.asarray(layer_scores(scores) >= least)
+    scores, _ = score_numbers(frame["score"])
+    return np.asarray(layer_scores(np.nan_to_num(scores, nan=1.0)) >= least)
 
 
 def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
@@ -129,9 +128,7 @@ def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
         if not new[-1] and verdicts[-1] is not Verdict.WRONG:
             raise DataError(f"{where} is '{verdict}' but has no class; choose {NEW_CLASS}")
     shapes = np.array(judged.geometry.to_numpy(), object)
-    scores = (
-        judged["score"].to_numpy(np.float64, na_value=np.nan) if "score" in judged else np.full(len(judged), np.nan)
-    )
+    scores = score_numbers(judged["score"])[0] if "score" in judged else np.full(len(judged), np.nan)
     answers = _Answers(shapes, tuple(verdicts), tuple(_texts(judged, "class")), tuple(new), scores)
     return answers, int((~given).sum())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from lcageo.cli import console, options
 from lcageo.cli.detect_options import DETECT, ONNX, RUNNER, with_options
 from lcageo.cli.progress import SceneBars
 from lcageo.config import DetectConfig, RunnerConfig
-from lcageo.errors import DeviceError, InterruptedRunError, ModelError, OutputError, UsageError
+from lcageo.errors import DeviceError, InterruptedRunError, LcageoError, ModelError, OutputError, UsageError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
 from lcageo.vector import formats
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
 MAX_HINTS = 5
+RETRY_S = 10.0
+"""Time after which a joint layer that could not be written is tried again."""
 """Number of scenes whose hints are shown; summary.csv has those of all."""
 MAX_ROWS = 40
 """Number of scenes above which the final table has a row per state; summary.csv lists every scene."""
@@ -142,14 +145,17 @@ def batch(
         raise UsageError(f"no scenes found in {', '.join(sources)}; choose another --pattern, or use --recursive")
     survey_config = SurveyConfig(out, f".{file_format}", quicklooks, holes, review)
     with open_runner(runner, config, say) as tile_runner, open_survey(survey_config, config, tile_runner) as survey:
+        stale = None
         if watch:
-            _watch(survey, find, say, force, overwrite)
+            stale = _watch(survey, find, say, force, overwrite)
         else:
             jobs = survey.look(scenes, force, overwrite)
             say.note(f"{plural(len(scenes), 'scene')}, {len(scenes) - len(jobs):,} of them up to date")
             _run(survey, jobs, say, force)
             survey.finish(say.warn)
         _print_summary(survey, say, as_json)
+        if stale is not None:
+            raise stale
 
 
 def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool = False) -> list[SceneRecord]:
@@ -168,30 +174,43 @@ def _run(survey: Survey, jobs: Sequence[Job], say: console.Console, force: bool 
     return done
 
 
-def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwrite: bool) -> None:
+def _watch(survey: Survey, find: Any, say: console.Console, force: bool, overwrite: bool) -> LcageoError | None:
+    """Runs scenes as they appear; returns why the joint layer is not up to date at the end, if it is not."""
     from lcageo.stop import StopRequest
     from lcageo.survey.state import State
     from lcageo.survey.watch import Attempts, Watch
 
-    attempts = Attempts()
+    attempts, again = Attempts(), 0.0
     told = set[str]()
+
+    def warn_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            say.warn(line)
+
+    def finish() -> LcageoError | None:
+        """Brings the joint layer up to date; returns why that failed, as QGIS may show it: it is tried again."""
+        try:
+            survey.finish(warn_once)
+        except (UsageError, OutputError) as error:
+            return error
+        told.clear()
+        return None
+
     say.note("waiting for scenes; press Ctrl-C to stop")
     with StopRequest() as stop:
         for scenes in Watch(find, stop, say.warn).changes():
             if scenes is None:
-                try:
-                    survey.finish(say.warn)
-                except (UsageError, OutputError) as error:  # QGIS may show the joint layer: it is tried again
-                    if str(error) not in told:
-                        told.add(str(error))
-                        say.warn(f"the joint layer is not up to date: {error}")
+                if time.monotonic() >= again and (error := finish()) is not None:
+                    warn_once(f"the joint layer is not up to date: {error}")
+                    again = time.monotonic() + RETRY_S
                 continue
             jobs = attempts.worth_trying(survey.look(scenes, force, overwrite, grows=True))
             for record in _run(survey, jobs, say, force) if jobs else ():
                 if record.state is State.FAILED:
                     attempts.failed(record.scene)
             force = False
-        survey.finish(say.warn)
+        return finish()
 
 
 def _print_summary(survey: Survey, say: console.Console, as_json: bool) -> None:
@@ -236,7 +255,9 @@ def _table(records: Sequence[SceneRecord], joined: Joined) -> str:
     classes = [("class", *(column.replace("_", " ") for column in shown))]
     classes += [(name, *(f"{count[column]:,}" for column in shown)) for name, count in numbers]
     if joined.probably_right:
-        right = {name: _right_text(one, total["per_class"][name]) for name, one in joined.probably_right.items()}
+        per_class = total["per_class"]  # without the classes of scenes whose disk is away, which the joint layer has
+        expected = joined.probably_right.items()
+        right = {name: _right_text(one, per_class[name]) for name, one in expected if name in per_class}
         classes = [(*row, right.get(row[0], "probably right" if row[0] == "class" else "")) for row in classes]
     candidates = f"\nand {plural(total['candidates'], 'candidate')} below the thresholds" if total["candidates"] else ""
     return f"{console.table(rows)}\n\n{console.table(classes)}{candidates}"

@@ -13,6 +13,7 @@ from lcageo.chips.config import ChipConfig
 from lcageo.cli import console, detect_options, options
 from lcageo.cli.progress import Bar
 from lcageo.errors import PartialResultError
+from lcageo.paths import expanded
 from lcageo.plural import plural
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def chips(
     from lcageo.chips.chips import make_chips  # slow to import: after the options have been checked
 
     with Bar(say, "chips", "tile") as bar:
-        summary = make_chips(scenes, labels, out, config, overwrite, bar.warn, bar.at)
+        summary = make_chips(expanded(scenes), labels, out, config, overwrite, bar.warn, bar.at)
     _print_summary(summary, say)
     if as_json:
         console.json_data("chips", _as_json(summary))

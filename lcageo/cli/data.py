@@ -17,6 +17,7 @@ from lcageo.cli import console, options
 from lcageo.cli.progress import Bar
 from lcageo.config import FormatName
 from lcageo.errors import DataError, OutputError, UsageError
+from lcageo.paths import expanded
 from lcageo.plural import plural
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def check(
     from lcageo.data.splits import read_splits
 
     mapping = load_class_map(class_map) if class_map is not None else None
+    sources = [Path(source) for source in expanded(list(map(str, sources)))]
     splits = read_splits(sources, val or [], requested, mapping, Naming(images, data_format))
     summary = _checked(splits, decode=not headers_only, say=say)
     if as_json:

@@ -130,10 +130,17 @@ def _in_crs_of_scene(
     points, owner = shapely.get_coordinates(parts, return_index=True)
     xs, ys = Transform(crs, scene_crs)(points[:, 0], points[:, 1])
     turn = full_turn(crs)
-    if turn is None or right - left < turn / 2:  # of what is wider, the points may be half a turn apart
+    # Of an area or a scene that is wider, the points may be half a turn apart.
+    if (turn is None or right - left < turn / 2) and _is_within_half_a_turn(info, scene_crs):
         first = xs[np.searchsorted(owner, owner)]  # x of the first point of each point's polygon
         xs = near(xs, np.where(np.isfinite(first), first, 0.0), scene_crs)
     return shapely.MultiPolygon(shapely.set_coordinates(parts, np.column_stack([xs, ys])).tolist())
+
+
+def _is_within_half_a_turn(info: SceneInfo, scene_crs: pyproj.CRS) -> bool:
+    turn = full_turn(scene_crs)
+    left, _, right, _ = shapely.bounds(surroundings(info, scene_crs, scene_crs))
+    return turn is None or bool(right - left < turn / 2)
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:
@@ -154,7 +161,9 @@ def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> sha
     turn = full_turn(crs)
     if turn is not None and right - left > turn / 2:  # across the antimeridian
         left, right = -turn / 2, turn / 2
-    for pole in (-turn / 4, turn / 4) if turn is not None and crs.is_geographic else ():
+    # RPCs are true near the scene only: far from it, they may take a pole to any pixel.
+    may_hold_poles = turn is not None and crs.is_geographic and info.georeference.kind != "rpcs"
+    for pole in (-turn / 4, turn / 4) if turn is not None and may_hold_poles else ():
         if _is_inside(frame, Transform(crs, scene_crs)(np.zeros(1), np.array([pole])), info):
             left, right, bottom, top = 2 * -abs(pole), 2 * abs(pole), min(bottom, pole), max(top, pole)
     around: shapely.Geometry = shapely.box(left, bottom, right, top)

@@ -246,10 +246,12 @@ def _is_one_strip(dataset: Any, band: int) -> bool:
     """Whether GDAL may have split a single strip of a GeoTIFF into rows, and so has no place for any but the first.
 
     It does so with compressed strips of more than 2,000 rows (GTiffSplitBand), and says that blocks are rows. A sparse
-    file of true rows whose second is not stored looks the same.
+    file of true rows of which none but the first is stored looks the same.
     """
     rows, _ = dataset.block_shapes[band - 1]
-    return dataset.driver == "GTiff" and rows == 1 and not dataset.get_tag_item("BLOCK_OFFSET_0_1", "TIFF", 1)
+    if dataset.driver != "GTiff" or rows != 1:
+        return False
+    return not any(dataset.get_tag_item(f"BLOCK_OFFSET_0_{row}", "TIFF", 1) for row in range(1, dataset.height))
 
 
 def _check_blocks(source: SceneSource, dataset: Any, band: int, one_strip: bool) -> None:

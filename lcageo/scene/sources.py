@@ -27,12 +27,16 @@ _MOSAICS = (".vrt", *SUFFIXES)
 """Ends of the names of files that show others."""
 _DRIVERS = ("VRT", "GTI", "STACIT")
 """GDAL's drivers of them."""
-_CHANGES = ("ScaleRatio", "ScaleOffset", "LUT", "Exponent", "ColorTableComponent", "Kernel", "PixelFunctionType")
+_CHANGES = ("ScaleRatio", "ScaleOffset", "LUT", "Exponent", "ColorTableComponent", "Kernel")
 """Elements of a mosaic's definition with which it shows other values than its files store."""
 XML = "xml:VRT"
 """The metadata domain in which GDAL gives a mosaic's definition."""
-_INSIDE = re.compile(r'((?:[A-Z][A-Z0-9_]+:(?:off:)?(?:\d+:)?"?)?)([^":]*)(.*)', re.DOTALL)
-"""A name of a part of a file: what is before the file's path, the path, and what is behind it; each may be empty."""
+_INSIDE = re.compile(
+    r"((?:GTIFF_DIR|NETCDF|HDF4_SDS|HDF4_EOS|HDF5|BAG|ZARR|TILEDB|NITF_IM|PDF|PDF_IMAGE|RASTERLITE|GPKG):"
+    r'(?:off:)?(?:\d+:)?"?)([^":]*)(.*)',
+    re.DOTALL,
+)
+"""GDAL's name of a part of a file: what is before the file's path, the path, and what is behind it."""
 Open = Callable[[str], Any]
 """Opens a raster; raises SceneError."""
 Rectangle = tuple[float, float, float, float]
@@ -202,7 +206,10 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
     """
     path = path if path.startswith("/vsi") else os.path.realpath(path)  # GDAL follows links, too
     folder = os.path.dirname(path)  # noqa: PTH120  # pathlib would change /vsicurl/https://
-    for element in ElementTree.fromstring(definition).iter():
+    root = ElementTree.fromstring(definition)
+    derived = [band for band in root.iter("VRTRasterBand") if band.find("PixelFunctionType") is not None]
+    computed = {id(source) for band in derived for source in band}
+    for element in root.iter():
         if element.get("subClass") == "VRTRawRasterBand":
             continue  # bare values in a file that is no raster by itself
         for source in (*element.findall("SourceFilename"), *element.findall("SourceDataset")):
@@ -212,12 +219,14 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
             if source.get("relativeToVRT", source.get("relativetoVRT")) == "1":
                 name = _beside(folder, name)
             shown, part = _rectangle(element.find("DstRect")), _rectangle(element.find("SrcRect"))
-            yield Source(name, shown or whole, part, any(element.find(change) is not None for change in _CHANGES))
+            is_changed = id(element) in computed or any(element.find(change) is not None for change in _CHANGES)
+            yield Source(name, shown or whole, part, is_changed)
 
 
 def _beside(folder: str, name: str) -> str:
     """A name that is relative to a folder, also where it has a prefix: GTIFF_DIR:2:pages.tif, NETCDF:"a.nc":band."""
-    prefix, path, rest = _INSIDE.fullmatch(name).groups()  # type: ignore[union-attr]  # matches any name
+    found = _INSIDE.fullmatch(name)
+    prefix, path, rest = ("", name, "") if found is None else found.groups()
     return f"{prefix}{os.path.join(folder, path)}{rest}"  # noqa: PTH118  # pathlib would change /vsicurl/https://
 
 

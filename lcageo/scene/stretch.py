@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Stretch:
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
+    is_blind: bool = field(default=False, compare=False)
+    """Whether it was to be estimated, and no pixel with data was met."""
 
     @property
     def is_identity(self) -> bool:
@@ -45,7 +47,7 @@ class Stretch:
 
     def inverted(self) -> Stretch:
         """The stretch that makes dark what this one makes bright."""
-        return Stretch(self.high, self.low)
+        return replace(self, low=self.high, high=self.low)
 
 
 IDENTITY = Stretch((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
@@ -99,7 +101,7 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
         inside &= ~edge.all_cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
     values = sample.pixels[:, inside]  # (3, n)
     if values.shape[1] == 0:
-        return IDENTITY
+        return replace(IDENTITY, is_blind=True)
     low, high = np.percentile(values.astype(np.float64), [LOW_PERCENTILE, HIGH_PERCENTILE], axis=1)
     high = np.where(high > low, high, low + 1.0)  # a constant band would divide by zero
     return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
@@ -108,7 +110,7 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
 def stretch_note(scene: Scene, stretch: Stretch) -> list[str]:
     """A line for the user where the probes of a scene met no pixel with data whose values could be stretched."""
     info = scene.info
-    if info.dtype == "uint8" or stretch not in (IDENTITY, IDENTITY.inverted()) or not is_probed(scene):
+    if not stretch.is_blind or not is_probed(scene):
         return []
     return [
         f"no pixel with data was met when scene '{info.path}' was sampled, so its values from 0 to 255 are used as "

@@ -106,9 +106,27 @@ def _listed(path: Path) -> Iterator[str]:
             yield line if is_remote(line) and on_disk(file) is None else file
 
 
-def are_gone(files: Iterable[str]) -> bool:
-    """Whether any of these files should be on a disk, and is not."""
-    return any(not is_remote(name) and on_disk(name) is None for name in files)
+def is_away(scene: str, files: Iterable[str]) -> bool:
+    """Whether a scene on a disk does not exist, or the folder of a file that belongs to it is missing or empty.
+
+    So it is while a disk or share is away. One file that is missing among others is a hole of a mosaic.
+    """
+    if not is_remote(scene) and not _is_special(scene) and on_disk(scene) is None:
+        return True
+    folders = {Path(name).parent for name in files if not is_remote(name) and not _is_special(name)}
+    return any(map(_is_missing_or_empty, folders))
+
+
+def _is_special(name: str) -> bool:
+    """Whether a name may be GDAL's own, such as NETCDF:file:variable; a drive's letter is followed by ':', too."""
+    return ":" in name[2:]
+
+
+def _is_missing_or_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return True
 
 
 def files_beside(path: str) -> list[str]:

@@ -34,7 +34,7 @@ from lcageo.remote import public
 from lcageo.scene.servers.faults import is_outage
 from lcageo.survey.joint import CountedObjects, joint_parts
 from lcageo.survey.scene_layer import SceneLayer, common_crs
-from lcageo.survey.scenes import SurveyScene, are_gone, files_beside
+from lcageo.survey.scenes import SurveyScene, files_beside, is_away
 from lcageo.survey.state import Joined, SceneRecord, State, SurveyState
 from lcageo.survey.summary import SUMMARIES, SUMMARY, write_summary
 from lcageo.transform import accuracy_warnings
@@ -148,7 +148,7 @@ class Survey:
         for outcome in run_jobs(jobs, Run(self.runner, self.detect, warn, on_progress, earlier)):
             record, path = scene_record(outcome, self.config.out), outcome.job.scene
             older = self._earlier.get(path)
-            if older is not None and record.state is State.FAILED and are_gone([path, *older.files]):
+            if older is not None and record.state is State.FAILED and is_away(path, older.files):
                 # A network share may be back for the next run.
                 record = replace(record, outputs=older.outputs, files=older.files)
             # A scene that has changed meanwhile must be run again.
@@ -168,6 +168,7 @@ class Survey:
 
         Raises:
             OutputError: if they cannot be written.
+            UsageError: if another program has the joint layer open.
         """
         records = list(self.records.values())
         made_of = hashlib.sha256(json.dumps([asdict(record) for record in records]).encode()).hexdigest()
@@ -185,8 +186,10 @@ class Survey:
                 f"exist, such as '{gone[0]}'; restore them, or leave these scenes out"
             )
             self.joined = replace(earlier, scenes=made_of)
+            self.summarize()
             self.state.keep_joined(self.joined)
             return
+        refuse_open(self.config.joint_layer.path)  # before all the work, since a watched survey tries it again
         for record in records:
             if record.outputs and record.crs is None and not record.is_gone:
                 warn(f"scene '{record.scene}' has no CRS and is not part of the joint layer")
@@ -206,7 +209,10 @@ class Survey:
             self.joined = Joined(made_of, counted.per_class, right)
             self.summarize()
         else:
-            target.remove()  # its scenes are gone
+            try:
+                target.remove()  # its scenes are gone
+            except OSError as error:
+                raise OutputError(f"'{target}' cannot be removed: {error}; is it open elsewhere?") from error
             self.joined = Joined(made_of)
         self.state.keep_joined(self.joined)
 

@@ -110,13 +110,13 @@ def load_training_data(
 
 
 def _tell_ignored(part: LabelledSet, name: str, warn: Callable[[str], object]) -> None:
-    """Warns where many objects do not count, and refuses a set of which none does."""
+    """Warns where many objects do not count, and refuses training data of which none does."""
     objects = sum(map(len, part.annotations))
     ignored = sum(int(annotation.difficult.sum()) for annotation in part.annotations)
     if not ignored > IGNORED_TOLD * objects:
         return
     what = f"{ignored:,} of {plural(objects, 'object')} in the {name} data are marked as crowds, difficult or ignored"
-    if ignored == objects:
+    if ignored == objects and name == "training":
         raise DataError(f"{what}: none is left; remove these marks from {part.name}")
     warn(f"{what}: they are neither objects nor background")
 

@@ -156,7 +156,8 @@ class LayerFile:
                 except (NotImplementedError, shapely.errors.GEOSException):
                     shapes = _linear(path, first, len(batch), how, f"'{self.path}'")
                 # A field with a domain of codes comes as a dictionary of what they mean, which are names of classes.
-                named = {self.taken_for.get("class"), *(name for name in batch.schema.names if name in CLASS_COLUMNS)}
+                named = {self.taken_for.get("class")}
+                named |= {name for name in batch.schema.names if name.lower() in CLASS_COLUMNS}
                 yield self._frame(without_dictionaries(batch, coded=True, named=named), geometry, shapes, first)
                 first += len(batch)
 
@@ -185,7 +186,11 @@ class LayerFile:
             table["class"] = pd.Series(class_texts(table["class"]), table.index, "str").replace("", None)
         if "score" in table and "score" in self.taken_for:
             table["score"] = self._scores(table["score"], first)
-        others = [name for name in _MEASURES & set(table.columns) if not pd.api.types.is_numeric_dtype(table[name])]
+        numbers = {name for name in _NUMBERS if name in table and pd.api.types.is_numeric_dtype(table[name])}
+        others = (_MEASURES & set(table.columns)) - numbers
+        for name in numbers:  # as float64 also decimals, and lengths in whole metres, which may be measured anew
+            if _NUMBERS[name] == "float64" or isinstance(table[name].dtype, pd.ArrowDtype):
+                table[name] = table[name].astype("float64")
         table = table.rename(columns={name: f"{name}_own" for name in others} | {"geometry": "geometry_own"})
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=self.crs)
 

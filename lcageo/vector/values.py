@@ -25,7 +25,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 """How programs write that a number is missing, in small letters."""
 _OF_ARROW = (
     pyarrow.types.is_date, pyarrow.types.is_time, pyarrow.types.is_binary, pyarrow.types.is_large_binary,
-    pyarrow.types.is_fixed_size_binary, pyarrow.types.is_nested,
+    pyarrow.types.is_fixed_size_binary, pyarrow.types.is_nested, pyarrow.types.is_decimal,
 )  # fmt: skip
 """Types that pandas would hold as objects, of which a part without values has no type at all."""
 
@@ -72,7 +72,7 @@ def type_in_pandas(kind: pyarrow.DataType) -> Any:
 def without_dictionaries(
     batch: pyarrow.RecordBatch, coded: bool, named: Collection[str | None] = ()
 ) -> pyarrow.RecordBatch:
-    """A batch without dictionaries, and with decimals as float64, since pandas has few functions for those.
+    """A batch without dictionaries.
 
     Args:
         batch: some rows.
@@ -80,15 +80,27 @@ def without_dictionaries(
         named: columns that are described all the same, where a code has a description.
     """
     for index, field in enumerate(batch.schema):
+        if not pyarrow.types.is_dictionary(field.type):
+            continue
         column = batch.column(index)
-        if pyarrow.types.is_decimal(field.type):
-            batch = batch.set_column(index, field.name, column.cast(pyarrow.float64()))
-        elif pyarrow.types.is_dictionary(field.type):
-            values = column.dictionary_decode()
-            if coded and field.name in named:
-                values = pyarrow.compute.coalesce(values, column.indices.cast(values.type))
-            batch = batch.set_column(index, field.name, column.indices if coded and field.name not in named else values)
+        if not coded:
+            column = column.dictionary_decode()
+        elif field.name not in named:
+            column = column.indices
+        else:
+            column = _described(column)
+        batch = batch.set_column(index, field.name, column)
     return batch
+
+
+def _described(column: pyarrow.DictionaryArray) -> pyarrow.Array:
+    """What each code means; one that the dictionary does not describe stays as it is."""
+    codes = column.indices
+    is_known = pyarrow.compute.and_(
+        pyarrow.compute.greater_equal(codes, 0), pyarrow.compute.less(codes, len(column.dictionary))
+    )
+    values = column.dictionary.take(pyarrow.compute.if_else(is_known, codes, None))
+    return pyarrow.compute.coalesce(values, codes.cast(values.type))
 
 
 def are_numbers(column: pd.Series, kind: str) -> bool:

@@ -35,6 +35,8 @@ from lcageo.vector.target import FileTarget
 # waits for the disk at each step, that takes some ninety milliseconds a layer.
 pyogrio.set_gdal_config_options({"OGR_SQLITE_SYNCHRONOUS": "OFF"})
 
+GDAL_DIGITS = 19
+"""Most digits of a decimal number that GDAL takes from Arrow; those of more are written as text, which keeps them."""
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
 
@@ -226,7 +228,11 @@ def write_stream(parts: Iterable[geopandas.GeoDataFrame], path: Path, **how: Any
 
 
 def _table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
-    return pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB"))
+    table = pyarrow.table(part.to_arrow(index=False, geometry_encoding="WKB"))
+    for index, field in enumerate(table.schema):
+        if pyarrow.types.is_decimal(field.type) and field.type.precision > GDAL_DIGITS:
+            table = table.set_column(index, field.name, table.column(index).cast(pyarrow.large_string()))
+    return table
 
 
 def _write_tables(tables: Iterable[pyarrow.Table], path: Path, **how: Any) -> None:
@@ -235,7 +241,9 @@ def _write_tables(tables: Iterable[pyarrow.Table], path: Path, **how: Any) -> No
 
     def watched() -> Iterator[pyarrow.Table]:
         try:
-            yield from tables
+            first = next(iterator := iter(tables))
+            for table in chain([first], iterator):  # all of the first one's types, which Arrow takes for granted
+                yield table if table.schema.equals(first.schema) else table.cast(first.schema)
         except Exception as error:
             failed.append(error)
             raise
@@ -249,10 +257,10 @@ def _write_tables(tables: Iterable[pyarrow.Table], path: Path, **how: Any) -> No
 
 
 def _record_batches(tables: Iterator[pyarrow.Table]) -> pyarrow.RecordBatchReader:
-    """At least one table as a stream of batches, all of the first one's types, which Arrow takes for granted."""
+    """At least one table, all of the same types, as a stream of batches."""
     first = next(tables)
-    same = (one if one.schema.equals(first.schema) else one.cast(first.schema) for one in chain([first], tables))
-    return pyarrow.RecordBatchReader.from_batches(first.schema, (batch for one in same for batch in one.to_batches()))
+    batches = (batch for table in chain([first], tables) for batch in table.to_batches())
+    return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
 
 
 def _parquet_table(part: geopandas.GeoDataFrame) -> pyarrow.Table:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy as np
 import pytest
 import shapely
+from support.domains import add_domain
 from support.labelled_scenes import CRS, PIXELS, TYPES, make, on_map, write_labels
 
+from lcageo.chips.labels import read_labels
 from lcageo.errors import DataError, UsageError
 
 
@@ -55,3 +58,10 @@ def test_labels_that_were_dissolved_by_class_are_the_objects_that_they_were(plac
     ]
     assert summaries[0].labels == summaries[1].labels == {"train": {"car": 3, "ship": 3}, "val": {"car": 0, "ship": 0}}
     assert len([line for line in messages if "2 features with parts that lie apart" in line]) == len(messages) == 1
+
+
+def test_codes_are_called_what_the_layer_calls_them(place: Path, tmp_path: Path) -> None:
+    """As a field with a domain of coded values has them, of Esri's or QGIS's."""
+    kinds = np.array([0, 1], np.int32)
+    path = write_labels(tmp_path / "coded.gpkg", [on_map(PIXELS[0]), on_map(PIXELS[1])], kind=kinds)
+    assert read_labels(add_domain(path, "kind", {0: "car", 1: "lorry"}), "kind", None).classes == ("car", "lorry")

@@ -94,6 +94,22 @@ def test_candidates_are_no_labels(found: Path) -> None:
     assert any("2 candidates of" in line and "left out" in line for line in labels.warnings)
 
 
+def test_labels_in_another_column_are_no_candidates(found: Path, tmp_path: Path) -> None:
+    frame = geopandas.read_file(found, layer="found").assign(truth=["a", "b", "a", "b", "a"])
+    write_layer([frame], RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "drawn.gpkg"))
+    assert len(read_labels(tmp_path / "drawn.gpkg", "truth", None)) == 5
+
+
+def test_scores_may_have_a_decimal_comma(found: Path, tmp_path: Path) -> None:
+    """As a spreadsheet saves them."""
+    frame = geopandas.read_file(found, layer="found")
+    frame = frame.assign(score=[f"{score:.2f}".replace(".", ",") for score in SCORES])
+    write_layer([frame], RunRecord.from_json(RECORD | {"crs": CRS}), FileTarget.of(tmp_path / "text.csv"))
+    layer = review(tmp_path / "review.gpkg", [(0, "", "wrong", None)])
+    assert len(read_labels(tmp_path / "text.csv", None, None)) == 3
+    assert contents(read_labels(tmp_path / "text.csv", None, None, layer)) == [("car", 1), ("ship", 2)]
+
+
 def test_a_review_may_be_all_that_there_is(tmp_path: Path) -> None:
     """The model has found nothing above its thresholds; or there is nothing to review."""
     frame = geopandas.GeoDataFrame({"class": FOUND, "score": SCORES}, geometry=SHAPES[:5], crs=CRS)

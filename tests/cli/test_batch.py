@@ -7,9 +7,11 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ from support.commands import Run
 from support.readers import read_layer
 from support.scenes import UTM, noise, write_scene
 
-from lcageo.calibration import Calibration
-from lcageo.cli.batch import MAX_HINTS
+from lcageo.calibration import Calibration, Expected
+from lcageo.cli.batch import MAX_HINTS, _table
 from lcageo.runtime.catalog import FOLDER_CARD, find_card, write_card
 from lcageo.scene.look import appearance_of, look
+from lcageo.survey.state import Joined, SceneRecord, State
+from lcageo.vector.publish import BUSY_S
 
 
 @pytest.fixture
@@ -156,6 +160,35 @@ def test_watch_processes_new_scenes_once_they_are_complete(flight: Path, untrain
     assert "survey.gpkg" in printed and "failed" not in messages and "all 2" in messages
     states = json.loads((out / "summary.json").read_text())["scenes"]
     assert states == {"done": 2, "holes": 0, "failed": 0, "waiting": 0}
+
+
+def test_watch_waits_for_a_program_that_shows_the_joint_layer(flight: Path, untrained: Path, tmp_path: Path) -> None:
+    """As QGIS does, which keeps a GeoPackage open in WAL mode."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "lcageo", "batch", str(flight), "--out", str(out), "--model", str(untrained)]
+    subprocess.run(command, check=True, capture_output=True)
+    with closing(sqlite3.connect(out / "survey.gpkg")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("BEGIN")
+        database.execute("SELECT count(*) FROM gpkg_contents").fetchall()
+        write_scene(flight / "new.tif", noise(60, 60, seed=9), crs=None)
+        process = subprocess.Popen([*command, "--watch"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        wait_for(out / "scenes" / "new.gpkg", process)
+        time.sleep(BUSY_S + 2)
+        process.send_signal(signal.SIGINT)
+        printed, messages = process.communicate(timeout=180)
+    assert process.returncode == 2, messages
+    assert messages.count("the joint layer is not up to date: ") == 1 and "open in another program" in messages
+    assert "summary.json" in printed and "all 2" in messages
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "has no CRS and is not part of the joint layer" in outcome.stderr
+
+
+def test_a_table_is_printed_while_the_disk_of_a_class_is_away() -> None:
+    """The joint layer has objects of it then, of which the scenes' records know nothing."""
+    joined = Joined("", {"ship": 3}, {"ship": Expected(3, 2.0, 1.0, 3.0)})
+    text = _table([SceneRecord("a.tif", State.FAILED, error="away")], joined)
+    assert "failed" in text and "ship" not in text
 
 
 def test_killed_at_any_moment_it_resumes(flight: Path, untrained: Path, tmp_path: Path) -> None:

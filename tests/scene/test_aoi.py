@@ -210,3 +210,19 @@ def test_an_area_in_degrees_holds_the_pole_of_a_scene(tmp_path: Path, crs: str, 
     assert aoi.holds_centre(np.array([[49.0, 49, 51, 51], [60, 49, 62, 51], [10, 10, 12, 12]])).tolist() == [
         True, True, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scene_crs", ["EPSG:4326", "EPSG:3857"])
+def test_an_area_of_most_of_the_world_is_not_what_is_around_it(tmp_path: Path, scene_crs: str) -> None:
+    """Of a scene of the whole world, in metres of a system that covers it."""
+    half, top = (180.0, 80.0) if scene_crs == "EPSG:4326" else (20_037_508.34, 15_000_000.0)
+    transform = rasterio.Affine(half / 100, 0, -half, 0, -top / 50, top)
+    with open_scene(write_scene(tmp_path / "scene.tif", noise(100, 200), scene_crs, transform)) as scene:
+        info = scene.info
+    aoi = aoi_from_bbox((-15e6, -4e6, 15e6, 4e6), "EPSG:3395", info)
+    left, _, right, _ = shapely.bounds(aoi.polygon)
+    to_scene = pyproj.Transformer.from_crs("EPSG:3395", scene_crs, always_xy=True)
+    expected = [info.georeference.to_pixel(*map(np.array, [[x], [y]]))[0][0] for x, y in
+                (to_scene.transform(-15e6, 0), to_scene.transform(15e6, 0))]  # fmt: skip
+    assert [left, right] == pytest.approx(expected, abs=0.5)
+    assert aoi.holds_centre(np.array([[99.0, 49.0, 101.0, 51.0]])).all()

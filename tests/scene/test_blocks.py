@@ -83,6 +83,16 @@ def test_a_single_strip_is_stored_everywhere(tmp_path: Path, interleave: str) ->
         assert not scene.info.is_one_strip and len(byte_ranges(dataset, scene.info, (0.0, 5.0, 64.0, 9.0), 1)) == 4
 
 
+def test_a_sparse_file_of_rows_is_no_single_strip(tmp_path: Path) -> None:
+    profile = {"driver": "GTiff", "width": 64, "height": 2100, "count": 3, "dtype": "uint8", "sparse_ok": True}
+    with rasterio.open(tmp_path / "a.tif", "w", blockysize=1, compress="deflate", transform=UTM, **profile) as dataset:
+        for row in (0, 900):
+            dataset.write(np.full((3, 1, 64), 9, np.uint8), window=((row, row + 1), (0, 64)))
+    with open_scene(tmp_path / "a.tif") as scene, rasterio.open(tmp_path / "a.tif") as dataset:
+        assert is_stored(dataset, scene.info, (0.0, 890.0, 64.0, 910.0))
+        assert not is_stored(dataset, scene.info, (0.0, 1.0, 64.0, 899.0))
+
+
 def test_blocks_that_are_left_out_are_not_stored(tmp_path: Path) -> None:
     profile = {
         "driver": "GTiff",

@@ -307,3 +307,32 @@ def test_bare_values_are_no_raster_of_their_own(tmp_path: Path) -> None:
     )
     with open_scene(tmp_path / "a.vrt") as scene:
         assert (scene.read(0, 0, 30, 20, 30, 20)[0][0] == values).all()
+
+
+def test_a_name_with_a_colon_that_gdal_does_not_know_is_that_of_a_file(tmp_path: Path) -> None:
+    values = noise(30, 40)
+    write_scene(tmp_path / "S1A_20240101T10:20:30.tif", values)
+    gdal("gdalbuildvrt", tmp_path / "a.vrt", tmp_path / "S1A_20240101T10:20:30.tif")
+    assert 'relativeToVRT="1">S1A' in (tmp_path / "a.vrt").read_text()
+    with open_scene(tmp_path / "a.vrt") as scene:
+        assert (scene.read(0, 0, 40, 30, 40, 30)[0] == values).all()
+
+
+def test_a_mosaic_that_computes_its_values_is_not_described_by_its_files(tmp_path: Path) -> None:
+    """The amplitude of a complex raster, and few bits made eight."""
+    write_scene(tmp_path / "few.tif", noise(20, 30, 1) // 16, nbits=4)
+    gdal("gdal_create", "-ot", "CInt16", "-outsize", 30, 20, "-bands", 1, "-burn", 7, tmp_path / "complex.tif")
+    cases = {"few.tif": ("Byte", "scale", 8), "complex.tif": ("Float32", "mod", 32)}
+    for name, (kind, function, bits) in cases.items():
+        path = tmp_path / f"{function}.vrt"
+        path.write_text(
+            '<VRTDataset rasterXSize="30" rasterYSize="20">'
+            f'<VRTRasterBand dataType="{kind}" band="1" subClass="VRTDerivedRasterBand">'
+            f"<PixelFunctionType>{function}</PixelFunctionType>"
+            f"<SourceTransferType>{'CFloat32' if function == 'mod' else 'Float32'}</SourceTransferType>"
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{name}</SourceFilename><SourceBand>1</SourceBand>'
+            "</SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+        with open_scene(path) as scene:
+            assert scene.info.bits == bits
+            scene.read(0, 0, 30, 20, 30, 20)

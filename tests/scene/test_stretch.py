@@ -96,6 +96,8 @@ def test_a_scene_whose_data_no_probe_meets_is_told(tmp_path: Path) -> None:
         (line,) = stretch_note(scene, stretch)
         assert "no pixel with data was met" in line and "--stretch MIN,MAX" in line
         assert stretch_note(scene, Stretch((1.0,) * 3, (2.0,) * 3)) == []
+        assert stretch_note(scene, choose_stretch(scene, "none")[0]) == []
+        assert stretch_note(scene, choose_stretch(scene, "0,255")[0]) == []
     with open_scene(write_scene(tmp_path / "b.tif", noise(20, 20))) as scene:
         assert stretch_note(scene, choose_stretch(scene)[0]) == []
 

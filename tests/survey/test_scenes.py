@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lcageo.errors import UsageError
-from lcageo.survey.scenes import find_scenes
+from lcageo.survey.scenes import find_scenes, is_away
 
 
 def places(sources: list[str], pattern: str | None = None, recursive: bool = False, out: str = "out") -> list[str]:
@@ -46,3 +46,17 @@ def test_a_list_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"cannot be read .* give a text file with one raster per line"):
         places([str(tmp_path / "list.txt")])
+
+
+def test_a_scene_is_away_with_its_disk_but_not_for_one_file_of_a_mosaic(tmp_path: Path) -> None:
+    scene, disk = tmp_path / "a.vrt", tmp_path / "disk"
+    disk.mkdir()
+    for file in (scene, disk / "1.tif"):
+        file.touch()
+    names = [str(disk / "1.tif"), str(disk / "2.tif"), "NETCDF:/nowhere/a.nc:rgb", "/vsicurl/http://host/b.tif"]
+    assert not is_away(str(scene), names)
+    (disk / "1.tif").unlink()
+    assert is_away(str(scene), names) and is_away(str(tmp_path / "b.vrt"), ())
+    assert not is_away("https://host/a.tif", names[2:])
+    disk.rmdir()
+    assert is_away(str(scene), names) and not is_away(str(scene), ())

@@ -299,6 +299,7 @@ def test_what_a_missing_share_held_keeps_its_older_layers(flight: Path, tmp_path
     for _ in range(2):
         assert [record.state for record in again()] == [State.FAILED] * 4 and files(out) == first
     assert any("survey.geojson' stays as it was: files of 4 scenes in it do not exist" in line for line in said)
+    assert json.loads((out / "summary.json").read_text())["counts"]["unique"]
     away.rename(back)
     assert len(again()) == 4 and files(out) == first
 

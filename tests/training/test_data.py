@@ -247,3 +247,5 @@ def test_objects_to_be_ignored_are_told_if_they_are_many(tmp_path: Path) -> None
         DataError, match=r"objects in the training data are marked as .*: none is left; remove these marks"
     ):
         load(marked(1.0), val=tmp_path / "val.json")
+    _, said = load(tmp_path / "0.1.json", val=marked(1.0))  # it might be held out of a small set
+    assert any("in the validation data are marked as crowds" in line for line in said)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pyogrio
 import pyproj
 import pytest
 import shapely
+from support.domains import add_domain
 from support.layers import CLASSES, FOUND, RECORD, UTM33, layer_at, write_layer
 
 from lcageo.detections import Detections
@@ -314,6 +313,15 @@ def test_decimals_are_numbers_like_others(tmp_path: Path) -> None:
     assert ids.dtype == np.float64 and ids.iloc[[0, 2]].tolist() == [1, 3] and np.isnan(ids.iloc[1])
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".parquet"])
+def test_long_decimals_of_other_programs_keep_their_digits(tmp_path: Path, suffix: str) -> None:
+    number = decimal.Decimal("12345678901234567891")
+    many(3).assign(parcel=[number, None, decimal.Decimal(3)]).to_parquet(tmp_path / "a.parquet")
+    write_parts(open_layer(tmp_path / "a.parquet", "").parts(), RunRecord(), FileTarget.of(tmp_path / f"b{suffix}"))
+    (first, *_) = open_layer(tmp_path / f"b{suffix}", "").read()["parcel"].dropna()
+    assert str(first) == str(number)
+
+
 DAYS = [datetime.date(2026, 1, 2), None, datetime.date(2026, 3, 4)]
 
 
@@ -336,21 +344,15 @@ def test_codes_of_a_domain_are_read_as_they_are_stored_but_for_classes(
     tmp_path: Path, name: str, expected: list[Any]
 ) -> None:
     """As Esri's and QGIS's: GDAL gives the descriptions, in a dictionary with gaps where there are no codes."""
-    path = stored(tmp_path / "a.gpkg", **{name: pyarrow.array([1, 5, None], pyarrow.int32())})
-    with closing(sqlite3.connect(path)) as database, database:
-        database.executescript(
-            "CREATE TABLE gpkg_data_columns (table_name, column_name, name, title, description, mime_type,"
-            " constraint_name);"
-            "CREATE TABLE gpkg_data_column_constraints (constraint_name, constraint_type, value, min,"
-            " min_is_inclusive, max, max_is_inclusive, description);"
-            f"INSERT INTO gpkg_data_columns VALUES ('a', '{name}', '{name}', NULL, NULL, NULL, 'kinds');"
-            "INSERT INTO gpkg_data_column_constraints VALUES ('kinds', 'enum', '1', NULL, NULL, NULL, NULL, 'car'),"
-            " ('kinds', 'enum', '5', NULL, NULL, NULL, NULL, 'lorry');"
-        )
+    names = {1: "car", 5: "lorry"}
+    path = add_domain(stored(tmp_path / "a.gpkg", **{name: pyarrow.array([1, 5, None], pyarrow.int32())}), name, names)
     with pyogrio.open_arrow(path, use_pyarrow=True) as (_, rows):
         assert pyarrow.types.is_dictionary(rows.schema.field(name).type)
     values = open_layer(path, "").read()[name]
     assert values.iloc[:2].tolist() == expected and pd.isna(values.iloc[2])
+    # Codes beyond the domain, which no format forbids, have no name.
+    path = add_domain(stored(tmp_path / "b.gpkg", **{name: pyarrow.array([1, 9, -1], pyarrow.int32())}), name, names)
+    assert open_layer(path, "").read()[name].map(str).tolist() == [str(expected[0]), "9", "-1"]
 
 
 def test_text_in_a_csv_file_stays_text(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from lcageo.data.formats.coco_fields import (
     box_of,
     gsd_m_of,
     is_ignored,
+    is_mask_of_cvat,
     known_id,
     members,
     plain_id,
@@ -271,7 +272,8 @@ class _Reader:
         try:
             category = known_id(self._id(record, "category_id"), self._labels)
             box = self._box(record)
-            difficult = is_ignored(record, self._crowds_are_objects)
+            crowd_is_object = self._crowds_are_objects or is_mask_of_cvat(record)
+            difficult = is_ignored(record, crowd_is_object)
         except DataError:
             entry.objects.skip_unread()
             raise
@@ -283,7 +285,7 @@ class _Reader:
         if label not in entry.labelled:
             name = self.classes[label]
             return ProblemKind.UNLABELLED_CLASS, f"{name!r} is not in the labelled_categories of its image; box skipped"
-        self._saved["masks that are marked as crowds, as CVAT marks all; read as objects"] += self._crowds_are_objects
+        self._saved["masks that are marked as crowds, as CVAT marks all; read as objects"] += crowd_is_object
         return entry.objects.add(box, label, difficult)
 
     def _box(self, record: Record) -> Box:

@@ -70,12 +70,23 @@ def is_ignored(record: Record, crowds_are_objects: bool = False) -> bool:
 def are_masks_of_objects(records: Sequence[Any]) -> bool:
     """Whether all records are crowds with a mask: so CVAT writes whatever was drawn with a brush (cvat issue 7030)."""
     try:
-        return bool(records) and all(
-            isinstance(one, dict) and isinstance(one.get("segmentation"), dict) and _is_set(one, "iscrowd")
-            for one in records
-        )
+        return bool(records) and all(isinstance(one, dict) and _is_crowd_with_mask(one) for one in records)
     except DataError:
         return False
+
+
+def is_mask_of_cvat(record: Record) -> bool:
+    """Whether a crowd is a mask that CVAT wrote, beside other shapes: its records have attributes, COCO's have none.
+
+    Raises:
+        DataError: if a mark is neither yes nor no.
+    """
+    attributes = record.get("attributes")
+    return isinstance(attributes, dict) and "occluded" in attributes and _is_crowd_with_mask(record)
+
+
+def _is_crowd_with_mask(record: Record) -> bool:
+    return isinstance(record.get("segmentation"), dict) and _is_set(record, "iscrowd")
 
 
 def _is_set(record: Record, key: str) -> bool:

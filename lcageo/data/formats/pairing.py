@@ -13,7 +13,7 @@ LABEL_FOLDERS = (
     "labelTxt", "labelTxt-v1.0", "labelTxt-v1.5", "labelTxt-v2.0", "annfiles", "labels", "Annotations"
 )  # fmt: skip
 """What folders of labels are called, the preferred ones first."""
-_NEUTRAL = {name.lower() for name in LABEL_FOLDERS} | {"images", "jpegimages", "imgs"}
+_NEUTRAL = {name.lower() for name in LABEL_FOLDERS} | {"images", "jpegimages", "imgs", "labelxml", "labelxmls"}
 
 
 def key_of(path: Path, root: Path | None = None) -> Key:

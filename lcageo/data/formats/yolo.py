@@ -41,6 +41,8 @@ DIGITS = 9
 """Decimal places of edges in pixels that shares leave certain: an edge at 0 is to be 0, not 1e-15."""
 FARTHEST = 2.0
 """Coordinates are shares of the image, from 0 to 1; up to this, a box is one that extends beyond it."""
+_SCORED, _NO_SCORE = "boxes with a score, which is ignored", "is no score from 0 to 1"
+"""How a fifth value of a box is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,12 @@ def _read(
         elif not _add_lines(builder, objects, text, found):
             continue
         builder.add(image, objects)
+    if builder.saved[_SCORED] and (other := next((one for one in builder.problems if _NO_SCORE in one.what), None)):
+        raise DataError(
+            f"'{name}' has boxes with a fifth value, which is a score from 0 to 1 in some and not in others "
+            f"({other.path}, {other.where}): remove it if it numbers tracks, or give turned boxes by their four "
+            "corners (YOLO OBB)"
+        )
     if without and without == len(images):
         raise DataError(
             f"none of the {without:,} images of '{name}' has a file of labels, such as '{_expected(images[0])}'"
@@ -192,9 +200,9 @@ def _parsed(line: Line, has_keypoints: bool) -> tuple[int, Box, str]:
         rest = rest[:4]
     elif count == 5:
         if not 0 <= rest[4] <= 1:
-            what = "is no score from 0 to 1: remove it if it numbers a track, or give a turned box by its four corners"
+            what = f"{_NO_SCORE}: remove it if it numbers a track, or give a turned box by its four corners"
             raise DataError(f"the fifth value of the box, {rest[4]:g}, {what} (YOLO OBB)")
-        rest, repair = rest[:4], "boxes with a score, which is ignored"
+        rest, repair = rest[:4], _SCORED
     if max(map(abs, rest), default=0) > FARTHEST:
         raise DataError(f"{max(rest, key=abs):g} is no share of the image, from 0 to 1; YOLO's coordinates are shares")
     if len(rest) == 4:

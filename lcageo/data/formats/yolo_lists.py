@@ -45,7 +45,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 def names_images(content: Mapping[str, Any]) -> bool:
     """Whether a data.yaml says where the images of a split are."""
-    return any(named_split(key) for key in content)
+    return bool(_splits(content))
+
+
+def _splits(content: Mapping[str, Any]) -> dict[SplitName, Any]:
+    """What a data.yaml has for each split; `val` goes before other words for it, and a table is no path."""
+    found: dict[SplitName, Any] = {}
+    for key in sorted(content, key=lambda one: one not in list(SplitName)):
+        if (split := named_split(key)) and content[key] and not isinstance(content[key], dict):
+            found.setdefault(split, content[key])
+    return found
 
 
 def images_of_yaml(content: Mapping[str, Any], file: Path) -> Parts:
@@ -59,9 +68,7 @@ def images_of_yaml(content: Mapping[str, Any], file: Path) -> Parts:
         roots = [*_places(content["path"], [file.parent]), file.parent]
     parts: dict[SplitName | None, list[Path]] = {}
     missing: dict[SplitName, str] = {}
-    for key, value in content.items():
-        if (split := named_split(key)) is None or not value:
-            continue
+    for split, value in _splits(content).items():
         for entry in value if isinstance(value, list) else [value]:
             found = _images_of(str(entry), roots)
             if found is None:
@@ -100,7 +107,9 @@ def listed_classes(folder: Path) -> Sequence[str] | None:
             with the classes in the order in which they were used there.
     """
     own = [folder / name for name in CLASS_FILES if is_file(folder / name)][:1]
-    others = [file for file in files_below(folder) if file.name == CLASS_FILES[0] and _is_beside_labels(file)]
+    others = [file for file in files_below(folder) if file.name == CLASS_FILES[0] and is_file(file)]
+    others = [file for file in others if _is_beside_labels(file)]
+    others = [file for file in others if _is_beside_labels(file)]
     lists = {file: names for file in (*own, *others) if (names := _names_in(file))}
     if not lists:
         return None
@@ -124,9 +133,15 @@ def _names_in(file: Path) -> Sequence[str]:
 
     Label Studio numbers classes by the `category` of their labels, if they have one, but lists them in the order of its
     interface (label-studio issue 6416).
+
+    Raises:
+        DataError: if it cannot be read, or names a class twice.
     """
     noted = _noted(file.with_name(_NOTES_FILE))
-    lines = file.read_text("utf-8-sig", errors="replace").splitlines()
+    try:
+        lines = file.read_text("utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise DataError(f"'{file}' cannot be read: {error.strerror}") from error
     names = [line.strip() for line in lines if line.strip()]
     return _unique(_numbered(noted) if set(noted.values()) == set(names) else names, file)
 

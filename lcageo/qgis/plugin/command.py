@@ -86,8 +86,12 @@ def further_options(text: str) -> list[str]:
     """
     import shlex
 
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.commenters = True, ""
+    if os.name == "nt":
+        words.escape = ""
     try:
-        return shlex.split(text.replace("\\", "\\\\") if os.name == "nt" else text)
+        return list(words)
     except ValueError as error:
         raise CommandError(f"the further options '{text}' have a quote that is not closed; close it") from error
 

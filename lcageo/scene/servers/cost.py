@@ -91,6 +91,8 @@ def _pixel_bytes(scene: Scene) -> float:
     info = scene.info
     rows, columns = info.block_shape
     down, across = math.ceil(info.height / rows), math.ceil(info.width / columns)
+    if info.is_one_strip:  # its first row stands for all of it
+        down = across = 1
     with open_dataset(info.address, info.path) as dataset:
         apart = dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "BAND"
         sizes = [

@@ -72,6 +72,9 @@ def test_masks_that_are_all_marked_as_crowds_are_objects(tmp_path: Path) -> None
     assert read.annotations[0].difficult.tolist() == [False, True]
     (remark,) = read.problems
     assert remark.what == "masks that are marked as crowds, as CVAT marks all; read as objects: 2"
+    marked = mask | {"attributes": {"occluded": False, "rotation": 0.0}}  # beside rectangles, CVAT's are known by these
+    path = write_coco(tmp_path / "a.json", annotations=[box(), box(**marked), box(**mask)])
+    assert read_coco(path, strict=True).annotations[0].difficult.tolist() == [False, False, True]
     for other in (box(), box(iscrowd=1)):  # COCO's own crowds
         path = write_coco(tmp_path / "a.json", annotations=[box(**mask), other])
         assert read_coco(path, strict=True).annotations[0].difficult.tolist()[0] is True

@@ -36,6 +36,12 @@ PAIRS: Mapping[str, tuple[Sequence[str], Sequence[str], dict[str, str], Sequence
     "taken by a longer end": (["x/a/1", "x/b/1"], ["a/1"], {"x/a/1": "a/1"}, []),
     "equal keys of two": (["1"], ["labels/1", "annfiles/1"], {}, ["1"]),
     "capitals": (["A/1", "a/1", "B/2"], ["A/1", "a/1", "b/2"], {"A/1": "A/1", "a/1": "a/1", "B/2": "b/2"}, []),
+    "FAIR1M, whose numbers recur": (
+        ["train/part1/images/0", "validation/images/0", "test/images/0"],
+        ["train/part1/labelXml/0", "validation/labelXml/0"],
+        {"train/part1/images/0": "train/part1/labelXml/0", "validation/images/0": "validation/labelXml/0"},
+        [],
+    ),
     "nothing": (["1"], ["2"], {}, []),
 }
 

@@ -104,6 +104,16 @@ def test_polygons_oriented_boxes_and_scores_become_boxes_and_are_counted(tmp_pat
     ]
 
 
+def test_a_fifth_value_that_is_a_score_in_some_boxes_only_is_refused(tmp_path: Path) -> None:
+    """An angle of 45 degrees in radians would pass for a score, and one of 109 degrees would not."""
+    root = plain(tmp_path / "set")
+    for name, angle in (("a", 0.785), ("b", 1.9)):
+        lines = [f"{yolo_line(int(label == 'ship'), box)} {angle}" for label, box in BOXES[name]]
+        (root / "labels" / f"{name}.txt").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"a score from 0 to 1 in some and not in others \(.*b\.txt, line 1\)"):
+        read_yolo(root, TRAIN, Reading())
+
+
 def test_keypoints_are_passed_over(tmp_path: Path) -> None:
     root = ultralytics(
         tmp_path / "set", "train: images/train\nval: images/val\nkpt_shape: [2, 2]\nnames: [car, ship]\n"

@@ -6,7 +6,7 @@ import pytest
 from support.set_files import images
 
 from lcageo.data.annotations import SplitName
-from lcageo.data.formats.yolo_lists import images_of_yaml, names_images, read_yaml
+from lcageo.data.formats.yolo_lists import images_of_yaml, listed_classes, names_images, read_yaml
 from lcageo.errors import DataError
 
 TRAIN = SplitName.TRAIN
@@ -29,3 +29,17 @@ def test_the_images_of_a_split_are_found_and_test_may_be_missing(tmp_path: Path)
     assert images_of_yaml(content, tmp_path / "data.yaml") == {TRAIN: found}
     with pytest.raises(DataError, match=r"names images that do not exist \(val: images/val, test: "):
         images_of_yaml(content | {"val": "images/val"}, tmp_path / "data.yaml")
+
+
+def test_the_usual_word_for_a_split_goes_before_others_and_a_table_is_no_path(tmp_path: Path) -> None:
+    found = images(tmp_path / "images" / "val")
+    content = {"valid": "../valid/images", "val": "images/val", "training": {"epochs": 100}}
+    assert images_of_yaml(content, tmp_path / "data.yaml") == {SplitName.VAL: found}
+    assert not names_images({"training": {"epochs": 100}})
+
+
+def test_a_list_of_classes_that_is_a_broken_link_is_none(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "b" / "classes.txt").symlink_to(tmp_path / "nowhere.txt")
+    assert listed_classes(tmp_path) is None

@@ -117,3 +117,12 @@ def test_further_options_are_those_of_a_terminal() -> None:
     assert further_options("--score 0.3 --holes 'my file.gpkg'") == ["--score", "0.3", "--holes", "my file.gpkg"]
     with pytest.raises(CommandError, match=r"have a quote that is not closed; close it"):
         further_options("--holes 'my file.gpkg")
+    assert further_options("--out 'a b' # c") == ["--out", "a b", "#", "c"]
+
+
+def test_backslashes_are_those_of_paths_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = r"""--holes '\\nas\my share\h.gpkg' --review "C:\my files\r.gpkg" -o C:\a.gpkg"""
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "name", "nt")
+        options = further_options(text)
+    assert options == ["--holes", r"\\nas\my share\h.gpkg", "--review", r"C:\my files\r.gpkg", "-o", r"C:\a.gpkg"]

@@ -113,6 +113,15 @@ def test_strips_cost_whole_rows(folder: Path) -> None:
     assert "in strips of 1,536 x 1 pixels, without overviews: about" in note and "gdal_translate -of COG" in note
 
 
+def test_a_single_strip_costs_its_size(folder: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 2100, 64), np.uint8)
+    path = write_scene(folder / "one.tif", pixels, blockysize=2100, compress="deflate")
+    with served(folder) as files, open_scene(files.url("one.tif")) as scene:
+        grid, wanted = whole(scene)
+        cost = fetched(scene, [(grid, wanted)])
+    assert cost is not None and cost.fetched_bytes == pytest.approx(path.stat().st_size, rel=0.01)
+
+
 def test_a_cloud_optimized_scene_costs_what_is_needed(folder: Path) -> None:
     with served(folder) as files, open_scene(files.url("cog.tif")) as scene:
         grid = plan_tiles(SIDE, SIDE, TILE, TILE // 4, (2.0, 2.0))

@@ -2,7 +2,8 @@
 
     LcageoError                  1
     ├── UsageError               2    fixed by changing an argument
-    │   └── ConfigError          2    a value that a config or card does not allow
+    │   ├── ConfigError          2    a value that a config or card does not allow
+    │   └── OutsideError         2    an area of interest that a scene does not overlap
     ├── SceneError               1    a raster that cannot be opened, read or georeferenced
     │   └── ServerError          1    a server or a connection that fails
     ├── DataError                1    labelled images that cannot be read or trained on
@@ -58,6 +59,10 @@ class UsageError(LcageoError):
 
 class ConfigError(UsageError):
     """A configuration value or a model card entry that is not allowed."""
+
+
+class OutsideError(UsageError):
+    """An area of interest that does not overlap a scene."""
 
 
 class SceneError(LcageoError):

@@ -18,7 +18,7 @@ from lcageo.chips.config import ChipConfig
 from lcageo.chips.cutting import cut_all
 from lcageo.chips.labels import Labels, read_labels
 from lcageo.chips.scene import PlacedScene, place_scene
-from lcageo.errors import DataError, OutputError, SceneError, UsageError
+from lcageo.errors import DataError, OutputError, OutsideError, SceneError, UsageError
 from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of
 from lcageo.plural import plural
@@ -96,9 +96,9 @@ def make_chips(
         raise UsageError(f"scene '{public(twice[0])}' is named twice; name each once")
     labels = read_labels(labels_path, config.class_field, config.class_name, config.review)
     _check_points(labels, labels_path, config)
-    placed = [_placed(path, labels, config) for path in scenes]
-    of_scenes = [line for scene in placed for line in scene.info.warnings()]
-    for line in (*labels.warnings, *of_scenes, *_off_scenes(labels, labels_path, placed)):
+    placed, outside = _placed_scenes(scenes, labels, config)
+    of_scenes = [line for scene in placed for line in scene.warnings()]
+    for line in (*labels.warnings, *outside, *dict.fromkeys(of_scenes), *_off_scenes(labels, labels_path, placed)):
         warn(line)
     split, owner = _split(labels, labels_path, placed, config)
     make_folder(out)
@@ -121,7 +121,8 @@ def make_chips(
         raise OutputError(f"chips cannot be written to '{out}': {error}; is the disk full or read-only?") from error
     for line in _remarks(chips, placed, config):
         warn(line)
-    resolutions = [scene.chip_gsd_m for scene in placed]
+    shown = chips.shown["train"]
+    resolutions = [scene.chip_gsd_m for scene in placed if not shown.isdisjoint(scene.index.tolist())]
     return ChipSummary(
         chips={side: len(chips.images[side]) for side in SIDES},
         negatives={side: chips.negatives(side) for side in SIDES},
@@ -159,6 +160,21 @@ def _check_points(labels: Labels, path: Path, config: ChipConfig) -> None:
         )
     if config.point_size_m is not None and not labels.points:
         raise UsageError(f"--labels '{path}' holds no points; leave out --point-size")
+
+
+def _placed_scenes(
+    scenes: Sequence[str], labels: Labels, config: ChipConfig
+) -> tuple[list[PlacedScene], tuple[str, ...]]:
+    """The scenes that the area of interest overlaps, and messages about the others; an error if they all are others."""
+    placed, outside = list[PlacedScene](), list[OutsideError]()
+    for path in scenes:
+        try:
+            placed.append(_placed(path, labels, config))
+        except OutsideError as error:
+            outside.append(error)
+    if not placed:
+        raise outside[0]
+    return placed, tuple(f"{error}; scene left out" for error in outside)
 
 
 def _placed(path: str, labels: Labels, config: ChipConfig) -> PlacedScene:

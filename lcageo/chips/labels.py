@@ -11,12 +11,11 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from lcageo.chips.review import corrected, is_found
+from lcageo.chips.review import corrected
 from lcageo.errors import DataError
 from lcageo.inference.review_form import VERDICT
-from lcageo.plural import plural
 from lcageo.vector.columns import CLASS_COLUMNS
-from lcageo.vector.polygons import PolygonLayer, polygons_of
+from lcageo.vector.polygons import PolygonLayer, polygons_of, without_candidates
 from lcageo.vector.read import open_layer
 from lcageo.vector.values import class_texts
 
@@ -85,9 +84,8 @@ def read_labels(path: Path, class_field: str | None, class_name: str | None, rev
         )
     if review is not None:
         layer = corrected(layer, file.record, review)
-    elif class_field is None and (count := int((~(found := is_found(layer.frame, file.record))).sum())):
-        what = f"{plural(count, 'candidate')} of '{path}' left out, which QGIS does not show either; see --review"
-        layer = replace(layer, frame=layer.frame[found], warnings=(*layer.warnings, what))
+    elif class_field is None or class_field.lower() == CLASS_COLUMNS[0]:  # in another column, somebody chose them
+        layer = without_candidates(layer, file.record, "--labels")
     if not len(layer):
         raise DataError(f"--labels '{path}' has no polygons or points to learn from")
     if layer.crs is None:

@@ -18,7 +18,7 @@ from lcageo.errors import DataError
 from lcageo.inference.review_form import NEW_CLASS, OBJECT, VERDICT, Verdict
 from lcageo.plural import plural
 from lcageo.vector.columns import layer_scores
-from lcageo.vector.polygons import PolygonLayer, read_polygons
+from lcageo.vector.polygons import PolygonLayer, is_found, read_polygons
 from lcageo.vector.record import RunRecord
 from lcageo.vector.values import class_texts, score_numbers
 
@@ -68,7 +68,9 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     shapes = frame.geometry.to_numpy()
     kept, added = np.ones(len(frame), np.bool_), []
     matches = _matches(answers, shapes, names)
-    for number, match in enumerate(matches.tolist()):
+    # What is wrong first: of two answers about one place, another class of it may be right.
+    for number in sorted(range(len(matches)), key=lambda one: answers.verdicts[one] is not Verdict.WRONG):
+        match = int(matches[number])
         verdict, name = answers.verdicts[number], answers.new[number]
         if verdict is Verdict.WRONG and match >= 0 and answers.old[number] not in ("", own_names[match]):
             continue  # what is wrong is a candidate of another class in the same place
@@ -95,15 +97,6 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
         )
     result = geopandas.GeoDataFrame({"class": classes}, geometry=geometry, crs=found.crs)
     return replace(found, frame=result, warnings=tuple(warnings))
-
-
-def is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bool_]:
-    """(N,) False for candidates below the thresholds that the layer was made with."""
-    if not record.has_candidates or not {"class", "score"} <= set(frame.columns):
-        return np.ones(len(frame), np.bool_)
-    least = frame["class"].map(record.least_scores()).fillna(0.0).to_numpy(np.float64)
-    scores, _ = score_numbers(frame["score"])
-    return np.asarray(layer_scores(np.nan_to_num(scores, nan=1.0)) >= least)
 
 
 def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:

@@ -64,6 +64,10 @@ class PlacedScene:
             found |= (tiles[:, 0] < x2) & (tiles[:, 2] > x1) & (tiles[:, 1] < y2) & (tiles[:, 3] > y1)
         return found
 
+    def warnings(self) -> tuple[str, ...]:
+        """Messages about the scene and the area in it."""
+        return (*self.info.warnings(), *(() if self.aoi is None else self.aoi.warnings))
+
     def wanted(self) -> Mask:
         """(tiles,) True where a tile overlaps the area of interest."""
         return np.ones(len(self.grid), np.bool_) if self.aoi is None else self.aoi.meets(self.grid.bounds())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Groups of --help.
 LABELS, CHIPS, SPLIT = "Labels", "Chips", "Split into train and val"
 DEFAULTS = ChipConfig()
-IMGSZ_STEP = 32
+IMGSZ_STEP, LEAST_IMGSZ = 32, 64
 """Training takes multiples of this as --imgsz."""
 MINUTES, LONGEST_MINUTES = ((50, 10), (500, 30)), 60
 """Number of chips up to which so many minutes of training are proposed."""
@@ -210,11 +210,13 @@ def _training_command(summary: ChipSummary, out: Path, size: int) -> str:
     sides = ["--data", out / "train.json", *(["--val", out / "val.json"] if summary.chips["val"] else [])]
     chips = summary.chips["train"]
     minutes = next((length for most, length in MINUTES if chips <= most), LONGEST_MINUTES)
-    imgsz = -(-size // IMGSZ_STEP) * IMGSZ_STEP
-    finest, coarsest = summary.gsd_m
+    imgsz = max(LEAST_IMGSZ, -(-size // IMGSZ_STEP) * IMGSZ_STEP)
+    finest, coarsest = (gsd * size / imgsz for gsd in summary.gsd_m)
+    names = list(summary.labels["train"])
+    classes = [] if any("," in name for name in names) else ["--classes", ",".join(names)]  # by default, all
     gsd = f"{finest * (1 - NEAR_GSD):.3g},{coarsest * (1 + NEAR_GSD):.3g}"
     parts = (
-        *("lcageo", "train", *sides, "--from", DEFAULT_MODEL, "--classes", ",".join(summary.labels["train"])),
+        *("lcageo", "train", *sides, "--from", DEFAULT_MODEL, *classes),
         *("--gsd", gsd, "--imgsz", imgsz, "--minutes", minutes, "--out", f"{out}-model"),
     )
     return shlex.join(map(str, parts))

@@ -191,7 +191,7 @@ def _train(
     from lcageo.training.curves import curves_available
     from lcageo.training.data import load_training_data, seen_gsd_m
     from lcageo.training.loop import Listener, train
-    from lcageo.training.outcome import class_map_hint, result_warnings
+    from lcageo.training.outcome import class_map_hint, result_warnings, shared_data
     from lcageo.training.processes import Processes
 
     processes = Processes.of_environment()
@@ -218,6 +218,11 @@ def _train(
         )
     if config.start_from and (hint := class_map_hint(data.classes, find_card(config.start_from))):
         say.note(hint)
+    if config.start_from and not resume and (known := shared_data(config.data, find_card(config.start_from))):
+        say.warn(
+            f"the model to start from was trained on '{known}', too; if its chips were cut anew since, validation "
+            "images may show ground that it has learned: their figures are then too good, so measure it elsewhere"
+        )
     if not resume and processes.world == 1:
         config = _fitted(config, data, run_options.device, free, say)
     last: list[Validation] = []

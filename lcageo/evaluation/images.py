@@ -20,6 +20,7 @@ from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError, SceneError
 from lcageo.metrics.summary import Evaluation, evaluate_detections
 from lcageo.metrics.truth import ImageTruth
+from lcageo.plural import plural
 from lcageo.runtime.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ def find_readable(
         on_progress=on_progress,
         on_unreadable=leave_out,
     )
+    dense = sum(not one.is_scene and len(one) > config.max_per_tile for one in labelled.annotations)
+    if dense and warn is not None:
+        what = f"{plural(dense, 'image')} of '{labelled.name}' with more than {config.max_per_tile:,} objects"
+        warn(f"{what}, of which no more can be found: give more (--max-per-image)")
     kept = [index for index in range(len(labelled)) if index not in left_out]
     readable = replace(labelled, annotations=tuple(labelled.annotations[index] for index in kept))
     return readable, [found[index] for index in kept]

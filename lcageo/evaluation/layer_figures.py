@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from math import floor, isnan, nan
 from pathlib import Path
@@ -104,7 +105,7 @@ class LayerEvaluation:
             if one.best is None:
                 continue
             limit = floor(one.best.score * 10**SCORE_DIGITS) / 10**SCORE_DIGITS
-            limits.append(f"{one.name}={limit:g}")
+            limits += [] if "," in one.name else [f"{one.name}={limit:g}"]  # which separates names in the option
             point = one.best
             below = one.lowest is not None and point.score <= one.lowest and point.recall < 1
             lines.append(
@@ -114,7 +115,8 @@ class LayerEvaluation:
                 + (f"; measured on only {one.truth:,} objects" if one.truth < FEW_OBJECTS else "")
             )
         if limits:
-            lines.append(f"to apply: lcageo filter {self.layer} OUT --per-class '{','.join(limits)}'")
+            command = ["lcageo", "filter", str(self.layer), "OUT", "--per-class", ",".join(limits)]
+            lines.append(f"to apply: {shlex.join(command)}")
         return lines
 
     def table(self) -> list[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from lcageo.geodesy import WGS84
 from lcageo.metrics.curves import curve_of
 from lcageo.transform import accuracy_warnings
 from lcageo.vector.columns import CLASS_COLUMNS, first_column
-from lcageo.vector.polygons import Geometries, PolygonLayer, polygons_of, valid_polygons
+from lcageo.vector.polygons import Geometries, PolygonLayer, polygons_of, valid_polygons, without_candidates
 from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
@@ -35,6 +35,10 @@ Floats = NDArray[np.float64]
 ONLY_CLASS = "object"
 """Class of all objects where one of the layers has no classes."""
 NO_CLASS = "(no class)"
+IS_BOX = 0.85
+"""Share of its bounds that a shape fills at least, if it is a box, perhaps slightly turned by a reprojection."""
+NEAR_IOU = 0.1
+"""How much more than the minimum IoU true shapes should fill of their bounds: boxes that are found are not exact."""
 ROUNDING = 1e-9
 """Reprojection rounds corners: an overlap that misses the minimum by this relative amount still counts."""
 BLOCK = 5_000
@@ -110,7 +114,7 @@ def evaluate_layer(
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
     crs = plane or true.crs
-    warnings = (*found.warnings, *true.warnings, *read, *notes, *_apart(found, true), *accuracy)
+    warnings = (*found.warnings, *true.warnings, *read, *notes, *_apart(found, true), *_shapes(*shapes, iou), *accuracy)
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
     if target is not None:
@@ -134,7 +138,26 @@ def _opened(layer: Path, truth: Path, class_field: str | None) -> tuple[PolygonL
         )
     true, of_true = files[0].as_objects(fields[0], with_scores=False)
     found, of_found = files[1].as_objects(fields[1])
-    return polygons_of(true, "--truth"), polygons_of(found, "--layer"), (*of_found, *of_true)
+    shown = without_candidates(polygons_of(true, "--truth"), true.record, "--truth")
+    return shown, polygons_of(found, "--layer"), (*of_found, *of_true)
+
+
+def _shapes(found: Geometries, true: Geometries, iou: float) -> tuple[str, ...]:
+    """A warning if the found objects are boxes, and so small a part of such a box is true that it would not match."""
+    if not len(found) or not len(true) or np.median(shapely.area(found) / _bounds_area(found)) < IS_BOX:
+        return ()
+    share = float(np.median(shapely.area(true) / _bounds_area(true)))
+    if share >= iou + NEAR_IOU:
+        return ()
+    return (
+        f"true objects fill {share:.0%} of their bounding boxes (median), so even an exact box overlaps them by no "
+        "more: compare boxes (in QGIS, Bounding boxes), or give a lower --iou",
+    )
+
+
+def _bounds_area(shapes: Geometries) -> Floats:
+    x1, y1, x2, y2 = shapely.bounds(shapes).T
+    return np.asarray((x2 - x1) * (y2 - y1))
 
 
 def match_objects(found: Objects, truth: Objects, scores: Floats, min_iou: float) -> Matching:

@@ -74,7 +74,9 @@ def find_in_tiles(
         if size != (annotation.width, annotation.height):
             raise DataError(wrong_size(annotation, size))
         if tiling is None:
-            plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD))
+            of_set = None if scene.info.dtype == "uint8" else annotation.stretch
+            stretch = None if of_set is None else stretch_of(scene, of_set)
+            plan = plan_scene(scene, predictor.card, replace(config, gsd=NATIVE_GSD), stretch=stretch)
         else:
             plan = plan_image(scene, predictor.card, config, tiling, annotation.stretch)
         # Labelled images are seldom georeferenced, and unreadable parts raise an error: no warning is needed.

@@ -27,7 +27,7 @@ from lcageo.scene.edges import edge_note
 from lcageo.scene.prefetch import TileReader, open_reader
 from lcageo.scene.raster import Scene
 from lcageo.scene.servers.cost import fetching_note
-from lcageo.scene.stretch import parse_stretch, stretch_note
+from lcageo.scene.stretch import Stretch, parse_stretch, stretch_note
 from lcageo.scene.tiles import Scale, Tile, TileGrid, check_tiles, plan_tiles
 
 NATIVE_TOLERANCE = 0.005
@@ -108,7 +108,11 @@ class ScenePlan:
 
 
 def plan_scene(
-    scene: Scene, card: ModelCard, config: DetectConfig, prepare: Callable[[int], object] = lambda side: None
+    scene: Scene,
+    card: ModelCard,
+    config: DetectConfig,
+    prepare: Callable[[int], object] = lambda side: None,
+    stretch: Stretch | None = None,
 ) -> ScenePlan:
     """Decides resolution, tiles, stretch and area before any tile is read.
 
@@ -117,6 +121,7 @@ def plan_scene(
         card: of the model.
         config: what to find and how.
         prepare: called with the side of the first pass's tiles as soon as it is decided, before the scene is sampled.
+        stretch: of several images together; None: as the settings say.
 
     Raises:
         UsageError: if the area of interest misses the scene, or an option does not fit it.
@@ -129,6 +134,8 @@ def plan_scene(
     side, grid, wanted = cheapest_tiles(info, card, config, scale, aoi)
     prepare(side)
     reader = open_reader(scene, config.stretch, config.edge_nodata, side, card.fill)
+    if stretch is not None:
+        reader = TileReader(scene, stretch, reader.edge, side, card.fill)
     about_pixels = edge_note(info, reader.edge)
     if config.stretch == "auto":
         about_pixels += stretch_note(scene, reader.stretch)

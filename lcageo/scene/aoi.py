@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import affinity
 
-from lcageo.errors import UsageError
+from lcageo.errors import OutsideError, UsageError
 from lcageo.geodesy import full_turn, near
 from lcageo.scene.describe import SceneInfo
 from lcageo.scene.georef import parse_crs
@@ -66,7 +66,8 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
         option: what the user named it with, for messages.
 
     Raises:
-        UsageError: if it has no polygons, lies off the scene, only the area has a CRS, or it cannot be transformed.
+        OutsideError: if it does not overlap the scene.
+        UsageError: if it has no polygons, only the area has a CRS, or it cannot be transformed.
     """
     if shapely.get_dimensions(area) != 2:
         raise UsageError(f"{option} has no polygons, only lines or points; buffer them first")
@@ -88,7 +89,7 @@ def aoi_in_pixels(area: shapely.Geometry, crs: pyproj.CRS | None, info: SceneInf
     )
     within = shapely.intersection(polygon, shapely.box(0, 0, info.width, info.height))
     if shapely.area(within) == 0:
-        raise UsageError(
+        raise OutsideError(
             f"{option} does not overlap scene '{info.path}'; "
             f"check its CRS and coordinates with 'lcageo info {info.path}'"
         )

@@ -40,19 +40,23 @@ class TrainingData:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Identifies this training data: classes, and a digest of the images' names, labels and objects."""
-        digest = hashlib.sha256()
-        for annotation in self.train.annotations:
-            digest.update(annotation.image.name.encode())
-            digest.update(repr(annotation.labelled_classes).encode())
-            for part in (annotation.boxes_xyxy, annotation.labels, annotation.difficult):
-                digest.update(part.tobytes())
-        return {"classes": list(self.classes), "digest": digest.hexdigest()}
+        """Identifies this data: classes, and digests of the images' names, labels and objects, also of validation."""
+        return {"classes": list(self.classes), "digest": _digest(self.train), "val": _digest(self.val)}
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Classes to learn."""
         return self.train.classes
+
+
+def _digest(labelled: LabelledSet) -> str:
+    digest = hashlib.sha256()
+    for annotation in labelled.annotations:
+        digest.update(annotation.image.name.encode())
+        digest.update(repr(annotation.labelled_classes).encode())
+        for part in (annotation.boxes_xyxy, annotation.labels, annotation.difficult):
+            digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 def load_training_data(
@@ -200,10 +204,17 @@ def _naming(config: TrainConfig) -> Naming:
 
 def _refuse_unknown(classes: Sequence[str], labelled: LabelledSet) -> None:
     """Refuses a requested class that no set has, which is likely a typo."""
-    asked = {f"class {name!r}" for name in classes}
+    named = _named(labelled)
+    asked = {f"class {name!r}" for name in classes if name not in named}
     for problem in labelled.problems:
         if problem.kind is ProblemKind.UNKNOWN_CLASS and problem.where in asked:
             raise DataError(str(problem))
+
+
+def _named(labelled: LabelledSet) -> set[str]:
+    """Names of the classes that an object has; a map may name others for them that no set has."""
+    labels = {label for annotation in labelled.annotations for label in annotation.labels.tolist()}
+    return {labelled.classes[label] for label in labels}
 
 
 def _paths(sources: Sequence[str]) -> list[Path]:

@@ -123,7 +123,7 @@ def train(
         saved = load_checkpoint(out / CHECKPOINT_FILE) if resume and (out / CHECKPOINT_FILE).exists() else None
         identity = data.identity
         if saved is not None:
-            _check_data(saved["data"], identity, listener)
+            _check_data(saved, identity, listener)
         state = TrainState.begin(
             config, processes, device, network, card.own_network.preset, card.mean, card.std, steps, identity, saved
         )
@@ -140,15 +140,22 @@ def train(
         return validator.finish()
 
 
-def _check_data(before: Mapping[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
-    """Rejects other classes, which would change what the weights mean; other images only cause a warning."""
+def _check_data(saved: dict[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
+    """Rejects other classes, which would change what the weights mean; other images only cause a warning.
+
+    Figures on other validation images cannot be compared, so the best model is then chosen anew.
+    """
+    before = {"val": now["val"], **saved["data"]}  # runs of earlier versions have none
     if before["classes"] != now["classes"]:
         raise ConfigError(
             f"the run has the classes {', '.join(before['classes'])}, but its data now has "
             f"{', '.join(now['classes'])}; restore the data, or fine-tune the model with --from and another --out"
         )
-    if before != now:
+    if before["digest"] != now["digest"]:
         listener.note("warning: the training data has changed since the run started")
+    if before["val"] != now["val"]:
+        listener.note("warning: the validation data has changed since the run started; the best model is chosen anew")
+        saved["best"] = -1.0
 
 
 def _start_text(state: TrainState, resumed: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from lcageo.config import DetectConfig
 from lcageo.data.annotations import LabelledSet
@@ -47,6 +48,12 @@ def known_otherwise(classes: Sequence[str], model: Sequence[str]) -> dict[str, s
     }
     every = {_plain(kind): name for kind, name in of_kind.items()} | by_name
     return {name: every[_plain(name)] for name in classes if name not in model and _plain(name) in every}
+
+
+def shared_data(data: Sequence[str], start: ModelCard) -> str | None:
+    """The first of these sets that the model to start from was trained on; None if there is none."""
+    before = {Path(str(one)).resolve() for one in start.recipe.get("data", ())}
+    return next((one for one in data if Path(one).resolve() in before), None)
 
 
 def class_map_hint(classes: Sequence[str], start: ModelCard) -> str | None:

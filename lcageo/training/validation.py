@@ -65,6 +65,10 @@ class Validator:
         self._out = out
         self._device = device
         self._batch = batch
+        densest = max((len(annotation) for annotation in val.annotations), default=0)
+        # COCO keeps 100 boxes of an image; of a chip full of cars, that would hide most, and thresholds would be wrong.
+        more = DetectConfig().max_per_tile if densest > BENCHMARK.max_per_tile else BENCHMARK.max_per_tile
+        self._config = replace(BENCHMARK, max_per_tile=more)
         self._images = EvalDataset(val, card.tile_size, enlarge=card.enlarges, fill=card.fill)
         if cache:
             self._images.store.fill()
@@ -82,7 +86,7 @@ class Validator:
         """
         card = publish(self._card, weights, self._out / LAST)
         found = self._find(self._predictor(card))
-        evaluation = evaluate_found(self._val, found)
+        evaluation = self._evaluated(found)
         metrics = {"data": self._val.name, "images": len(self._val), "step": step, **_plain(evaluation)}
         card = replace(
             card,
@@ -118,14 +122,17 @@ class Validator:
 
     def _agrees(self, found: list[Detections], card: ModelCard) -> bool:
         """Whether the mAP50 of these detections is that of the card; False where there are no objects to tell by."""
-        difference = evaluate_found(self._val, found).map50 - card.metrics.get("mAP50", math.nan)
+        difference = self._evaluated(found).map50 - card.metrics.get("mAP50", math.nan)
         return bool(abs(difference) <= AGREEMENT)
 
     def _predictor(self, card: ModelCard) -> Predictor:
-        return load_predictor(card, kept_of_tiles(BENCHMARK), self._device, Backend.TORCH)  # a graph takes too long
+        return load_predictor(card, kept_of_tiles(self._config), self._device, Backend.TORCH)  # a graph takes too long
 
     def _find(self, predictor: Predictor) -> list[Detections]:
-        return find_objects(predictor, self._val, batch=self._batch, images=self._images)
+        return find_objects(predictor, self._val, config=self._config, batch=self._batch, images=self._images)
+
+    def _evaluated(self, found: list[Detections]) -> Evaluation:
+        return evaluate_found(self._val, found, max_per_image=self._config.max_per_tile)
 
     def _chosen(self, count: int) -> list[int]:
         """Indices of images for a picture, evenly over the set."""

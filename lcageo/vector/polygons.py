@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from lcageo.errors import DataError
 from lcageo.geodesy import degrees_per_unit
 from lcageo.plural import plural
-from lcageo.vector.columns import first_column
+from lcageo.vector.columns import first_column, layer_scores
 from lcageo.vector.parts import apart_note, taken_apart
 from lcageo.vector.read import LayerFile, open_layer
+from lcageo.vector.record import RunRecord
 from lcageo.vector.reproject import moved
+from lcageo.vector.values import score_numbers
 
 Geometries = NDArray[Any]
 """Array of shapely geometries."""
@@ -100,6 +102,25 @@ def read_polygons(
         DataError: if it cannot be read, has several layers, or holds lines, or points that are not accepted.
     """
     return polygons_of(open_layer(path, option), option, points, need, objects)
+
+
+def is_found(frame: geopandas.GeoDataFrame, record: RunRecord) -> NDArray[np.bool_]:
+    """(N,) False for candidates below the thresholds that the layer was made with, which its style in QGIS hides."""
+    if not record.has_candidates or not {"class", "score"} <= set(frame.columns):
+        return np.ones(len(frame), np.bool_)
+    least = frame["class"].map(record.least_scores()).fillna(0.0).to_numpy(np.float64)
+    scores, _ = score_numbers(frame["score"])
+    return np.asarray(layer_scores(np.nan_to_num(scores, nan=1.0)) >= least)
+
+
+def without_candidates(layer: PolygonLayer, record: RunRecord, option: str) -> PolygonLayer:
+    """The layer without candidates, with a message if there are some."""
+    found = is_found(layer.frame, record)
+    if found.all():
+        return layer
+    what = f"{plural(int((~found).sum()), 'candidate')} of {option} '{layer.path}' left out"
+    warnings = (*layer.warnings, f"{what}, which QGIS does not show either")
+    return replace(layer, frame=layer.frame[found], warnings=warnings)
 
 
 def polygons_of(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.labelled_scenes import CRS, PIXELS, TYPES, coco, make, on_map, write_labels
-from support.scenes import noise, write_scene
+from support.scenes import UTM, noise, write_scene
 
 from lcageo.errors import DataError, OutputError, SceneError, UsageError
 
@@ -117,3 +117,21 @@ def test_what_a_killed_run_did_not_move_is_moved_by_the_next(place: Path, tmp_pa
     with pytest.raises(DataError, match="is visible enough to train on"):  # it gets no further
         make(tmp_path / "c", [bare], labels, overwrite=True, class_field="type")
     assert contents(tmp_path / "c") == contents(tmp_path / "whole")
+
+
+def test_a_scene_outside_the_area_is_left_out(place: Path, tmp_path: Path) -> None:
+    far = write_scene(tmp_path / "far.tif", noise(100, 100), transform=UTM @ UTM.translation(9000, 0) @ UTM.scale(4))
+    area = geopandas.GeoDataFrame(geometry=[on_map((0, 0, 400, 400))], crs=CRS)
+    area.to_file(tmp_path / "aoi.gpkg")
+    said: list[str] = []
+    scenes = [place / "scene.tif", far]
+    labels = place / "labels.gpkg"
+    summary = make(tmp_path / "c", scenes, labels, said.append, class_field="type", aoi=tmp_path / "aoi.gpkg")
+    assert summary.gsd_m == pytest.approx((0.5, 0.5), rel=1e-3)
+    assert any("does not overlap scene" in line and line.endswith("scene left out") for line in said)
+    with pytest.raises(UsageError, match="does not overlap scene"):
+        make(tmp_path / "d", [far], labels, class_field="type", aoi=tmp_path / "aoi.gpkg")
+    area.set_crs(None, allow_override=True).to_parquet(tmp_path / "bare.parquet")
+    said.clear()
+    make(tmp_path / "e", scenes[:1], labels, said.append, class_field="type", aoi=tmp_path / "bare.parquet")
+    assert any("has no CRS; the scene's CRS is assumed" in line for line in said)

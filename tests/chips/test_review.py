@@ -88,7 +88,18 @@ def test_a_wrong_candidate_leaves_the_object_of_another_class_in_its_place(found
     assert contents(read_labels(found, None, None, layer)) == [("ship", 0), ("ship", 2)]
 
 
+def test_what_is_wrong_does_not_undo_what_is_right_in_its_place(tmp_path: Path) -> None:
+    """In whichever order the review has two answers about one place."""
+    frame = geopandas.GeoDataFrame({"class": ["ship"], "score": [0.9]}, geometry=SHAPES[:1], crs=CRS)
+    write_layer([frame], RunRecord.from_json(RECORD), FileTarget.of(tmp_path / "one.gpkg"))
+    wrong, right = (0, "ship", "wrong", None), (0, "car", "right", None)
+    for name, rows in (("a", [wrong, right]), ("b", [right, wrong])):
+        layer = review(tmp_path / f"{name}.gpkg", rows)
+        assert contents(read_labels(tmp_path / "one.gpkg", None, None, layer)) == [("car", 0)]
+
+
 def test_candidates_are_no_labels(found: Path) -> None:
+    assert len(read_labels(found, "class", None)) == 3  # the column that is read by default
     labels = read_labels(found, None, None)
     assert contents(labels) == [("car", 1), ("ship", 0), ("ship", 2)]
     assert any("2 candidates of" in line and "left out" in line for line in labels.warnings)

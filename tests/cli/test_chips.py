@@ -63,3 +63,13 @@ def test_arguments_that_cannot_work_are_refused(
 ) -> None:
     outcome = run("chips", "scene.tif", "--labels", labels, "-o", "chips", *arguments)
     assert outcome.code == code and message in outcome.err and not (tmp_path / "chips" / "train.json").exists()
+
+
+def test_the_command_fits_odd_sizes_and_names(run: Run, labels: Path) -> None:
+    """A chip of 100 pixels becomes one of 128, whose pixels are finer; --classes cannot have a comma in a name."""
+    options = ("--class", "hall, large", "--val", 0, "--size", 100)
+    made = run("chips", "scene.tif", "--labels", labels, "-o", "chips", *options)
+    words = shlex.split(made.err.splitlines()[-1])
+    assert made.code == 0 and "--classes" not in words and words[words.index("--imgsz") + 1] == "128"
+    gsd = [float(part) for part in words[words.index("--gsd") + 1].split(",")]
+    assert gsd == pytest.approx([0.5 * share * 100 / 128 for share in (0.8, 1.2)], rel=0.01)

@@ -19,7 +19,7 @@ from lcageo.data.dataset import EvalDataset
 from lcageo.data.images import read_image
 from lcageo.detections import Detections
 from lcageo.errors import DataError, DeviceMemoryError
-from lcageo.evaluation.images import as_truth, evaluate_found, evaluate_set, find_objects
+from lcageo.evaluation.images import as_truth, evaluate_found, evaluate_set, find_objects, find_readable
 from lcageo.metrics.summary import evaluate_detections
 
 
@@ -221,3 +221,14 @@ print(evaluate_set(BrightSquares(bright_card(128)), labelled).images)
     command = [sys.executable, "-c", code, str(labelled.annotations[0].image)]
     done = subprocess.run(command, cwd=tests, capture_output=True, text=True)
     assert done.stdout == "1\n", done.stderr
+
+
+def test_images_of_more_objects_than_are_kept_are_told(tmp_path: Path) -> None:
+    labelled = bright_set(bright_image(tmp_path / "a.png", 128, 128, scattered(1, 128, 128)))
+    assert len(labelled.annotations[0]) > 2
+    said: list[str] = []
+    for most in (2, 100):
+        config = DetectConfig(max_per_tile=most)
+        find_readable(BrightSquares(bright_card(128)), labelled, config=config, warn=said.append)
+    assert said == ["1 image of 'squares' with more than 2 objects, of which no more can be found: give more "
+                    "(--max-per-image)"]  # fmt: skip

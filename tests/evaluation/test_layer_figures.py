@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from support.compared_layers import UTM, layer, square
@@ -53,7 +54,13 @@ def test_the_best_threshold_is_that_of_a_slow_search(tmp_path: Path) -> None:
     assert line.startswith(
         "best threshold of ship: 0.7, with F1 0.571, precision 0.667, recall 0.500; measured on only 4"
     )
-    assert command == f"to apply: lcageo filter {found} OUT --per-class 'ship=0.7'"
+    assert command == f"to apply: lcageo filter {found} OUT --per-class ship=0.7"
+    odd = tmp_path / "it's found.gpkg"
+    named = layer(odd, shapes, **{"class": ["a, b", *["white ship"] * 4], "score": scores})
+    true = layer(tmp_path / "u.gpkg", shapes[:3], **{"class": ["a, b", "white ship", "white ship"]})
+    *_, command = evaluate_layer(named, true).best_thresholds()
+    words = shlex.split(command.removeprefix("to apply: "))
+    assert words[2] == str(odd) and words[-2:] == ["--per-class", "white ship=0.7"]
 
 
 def test_a_layer_that_ends_at_its_best_threshold_is_told_of_candidates(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -392,3 +392,27 @@ def test_objects_that_were_dissolved_into_one_feature_are_counted_one_by_one(tmp
         evaluation = evaluate_layer(found, truth)
         assert (evaluation.overall.truth, evaluation.overall.right) == (12, 12)
         assert len([line for line in evaluation.warnings if "2 features with parts that lie apart" in line]) == notes
+
+
+def test_hidden_candidates_are_no_true_objects(tmp_path: Path) -> None:
+    """A layer of `detect --keep`, corrected in QGIS, which shows only what reaches the thresholds."""
+    frame = geopandas.GeoDataFrame(
+        {"class": ["ship"] * 3, "score": [0.9, 0.4, 0.1]}, geometry=[square(100 * at, 0) for at in range(3)], crs=UTM
+    )
+    record = RunRecord.from_json({"thresholds": {"ship": 0.3}, "parameters": {"keep": 0.05}})
+    write_layer([frame], record, FileTarget.of(tmp_path / "truth.gpkg"))
+    found = layer(tmp_path / "found.gpkg", [square(0, 0)], **{"class": ["ship"]})
+    evaluation = evaluate_layer(found, tmp_path / "truth.gpkg")
+    assert evaluation.overall.truth == 2
+    assert any("1 candidate of --truth" in line and "left out" in line for line in evaluation.warnings)
+
+
+def test_shapes_that_boxes_cannot_match_are_told(tmp_path: Path) -> None:
+    cars = [shapely.affinity.rotate(shapely.box(EAST + at, NORTH, EAST + at + 4.5, NORTH + 1.8), 45) for at in (0, 20)]
+    truth = layer(tmp_path / "truth.gpkg", cars, **{"class": ["car"] * 2})
+    boxes = layer(tmp_path / "boxes.gpkg", [car.envelope for car in cars], **{"class": ["car"] * 2})
+    warnings = [line for line in evaluate_layer(boxes, truth).warnings if "fill" in line]
+    assert len(warnings) == 1 and "true objects fill 41% of their bounding boxes" in warnings[0]
+    for one, other in ((boxes, boxes), (truth, truth)):
+        assert not any("fill" in line for line in evaluate_layer(one, other).warnings)
+    assert not any("fill" in line for line in evaluate_layer(boxes, truth, iou=0.3).warnings)

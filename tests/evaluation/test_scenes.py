@@ -123,6 +123,17 @@ def test_scenes_are_seen_at_their_own_resolution_and_hold_more_objects(tmp_path:
     assert sum(done) == 2
 
 
+def test_scenes_of_16_bits_have_the_stretch_of_their_set(tmp_path: Path) -> None:
+    images = []
+    for name, factor in (("dark", 20), ("bright", 200)):
+        plain = bright_image(tmp_path / f"{name}.png", SCENE_SIDE_PX + 40, 200, [(40, 50, 16, 250)])
+        with Image.open(plain.image) as opened:
+            deep = np.moveaxis(np.asarray(opened), -1, 0).astype(np.uint16) * factor
+        images.append(replace(plain, image=write_scene(tmp_path / f"{name}.tif", deep)))
+    found = find_objects(BrightSquares(bright_card(128)), bright_set(*with_stretch(images)))
+    assert [len(one) > 0 for one in found] == [False, True]
+
+
 def test_images_of_the_largest_size_below_a_scene_are_seen_whole(tmp_path: Path) -> None:
     image = bright_image(tmp_path / "i.png", SCENE_SIDE_PX, 100, [(100, 50, 4, 250)])
     assert len(find_objects(BrightSquares(bright_card(256)), bright_set(image))[0]) == 0

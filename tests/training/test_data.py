@@ -55,6 +55,16 @@ def test_classes_may_be_named_as_the_labels_or_as_the_map_has_them(tmp_path: Pat
         assert sum(map(len, data.train.annotations)) > 0
 
 
+def test_a_name_of_the_map_that_labels_have_under_another_is_no_typo(tmp_path: Path) -> None:
+    labels = write_shapes(tmp_path / "a.json", count=20)
+    first = read_coco(labels).classes[0]
+    (tmp_path / "map.toml").write_text(f'[classes]\nvehicle = ["vehicle", "{first}"]\n')
+    config = TrainConfig(data=(str(labels),), classes=(first,), class_map=str(tmp_path / "map.toml"))
+    assert load_training_data(config, strict=False, warn=lambda text: None).train.classes == ("vehicle",)
+    with pytest.raises(DataError, match="wagon"):
+        load_training_data(replace(config, classes=("wagon",)), strict=False, warn=lambda text: None)
+
+
 def test_the_seed_decides_what_is_held_out(tmp_path: Path) -> None:
     labelled = read_coco(write_shapes(tmp_path / "a.json", count=20))
 

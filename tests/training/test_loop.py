@@ -200,6 +200,9 @@ def test_a_run_does_not_resume_with_other_classes(shapes: TrainConfig, tmp_path:
     longer = replace(config, epochs=2)
     train(longer, data_of(longer), tmp_path / "run", ALONE, resume=True, listener=Listener(note=notes.append))
     assert "warning: the training data has changed since the run started" in notes
+    assert any(
+        "validation data has changed since the run started; the best model is chosen anew" in one for one in notes
+    )
     for category in content["categories"]:
         category["id"] = 1 - category["id"]
     path.write_text(json.dumps(content))

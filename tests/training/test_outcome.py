@@ -14,7 +14,7 @@ from lcageo.data.formats.coco import read_coco
 from lcageo.detections import Detections
 from lcageo.evaluation.images import evaluate_found
 from lcageo.runtime.catalog import DEFAULT_MODEL, ModelCard, find_card
-from lcageo.training.outcome import class_map_hint, known_otherwise, result_warnings
+from lcageo.training.outcome import class_map_hint, known_otherwise, result_warnings, shared_data
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,13 @@ def test_a_class_is_known_under_another_name(own: str, known: str | None) -> Non
     classes = ("airplane", "ship", "storage tank", "vehicle")
     assert known_otherwise([own], classes) == ({} if known is None else {own: known})
     assert known_otherwise([own], ()) == {}
+
+
+def test_data_that_the_start_was_trained_on_is_named(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    start = replace(card, recipe={"data": ["chips/train.json"]})
+    assert shared_data(["other.json", str(Path("chips/train.json").absolute())], start) is not None
+    assert shared_data(["other.json"], start) is None and shared_data(["chips/train.json"], card) is None
 
 
 def test_the_hint_is_a_class_map_to_write() -> None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from support.bright import WHITE, BrightSquares
+from support.bright_sets import bright_image
 from support.shapes import write_shapes
 
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Precision
@@ -60,6 +62,22 @@ def test_figures_are_those_of_the_published_folder(
     assert published.metrics["step"] == 7 and published.metrics["images"] == 3
     assert published.metrics["mAP50"] == pytest.approx(again.map50, abs=1e-4)
     assert dict(published.thresholds) == pytest.approx(again.thresholds(DetectConfig.DEFAULT_SCORE))
+
+
+def test_a_crowded_image_is_measured_with_all_its_objects(
+    card: ModelCard, weights: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COCO's limit of 100 boxes would set the threshold at the score of the hundredth."""
+    side = card.tile_size
+    places = [(x, y, 4, 205 + (x + 7 * y) % 50) for x in range(2, side - 6, 8) for y in range(2, side - 6, 8)]
+    annotation = bright_image(tmp_path / "a.png", side, side, places)
+    assert len(annotation) > 2 * BENCHMARK.max_per_tile
+    monkeypatch.setattr(Validator, "_predictor", lambda self, card: BrightSquares(card))
+    validator = Validator(card, LabelledSet("squares", card.classes, (annotation,)), tmp_path, "cpu", 2, cache=True)
+    made = validator.validate(weights, 1, 1, -1.0, None)
+    assert made.evaluation.map50 == 1
+    lowest = min(brightness for *_, brightness in places if brightness < WHITE) / 255
+    assert find_card(str(tmp_path / LAST)).threshold(card.classes[0]) <= lowest
 
 
 @pytest.mark.parametrize("native", [True, False])

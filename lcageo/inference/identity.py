@@ -52,7 +52,7 @@ def run_identity(plan: ScenePlan, runner: TileRunner, config: DetectConfig) -> d
             [one.grid.scale, one.reader.tile_size, len(one.grid), *map(str, one.lengths_px), one.near_small]
             for one in plan.further
         ],
-        "area": hashlib.sha256(plan.wanted.tobytes()).hexdigest()[:16],
+        "area": hashlib.sha256(plan.wanted.tobytes() + (b"" if plan.aoi is None else plan.aoi.wkb)).hexdigest()[:16],
         "stretch": [plan.reader.stretch.low, plan.reader.stretch.high],
         "collar": None if edge is None else hashlib.sha256(edge.all_cells.tobytes()).hexdigest()[:16],
     }

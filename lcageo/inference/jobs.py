@@ -65,10 +65,15 @@ class Job:
     def journal(self) -> Path:
         """Path of the run's journal, which is kept until the result is in place: beside the first layer.
 
-        Where all objects go into a database, it is in the user's cache, so that the run is found again from any folder.
+        Of a layer that several scenes are appended to, each has its own. Where all objects go into a database, it is in
+        the user's cache, so that the run is found again from any folder.
         """
-        if self.layers:
+        if self.layers and not self.append:
             return journal_path(self.layers[0].path)
+        if self.layers:
+            path = self.layers[0].path
+            of_scene = hashlib.sha256(key(self.scene).encode()).hexdigest()[:8]
+            return journal_path(path.with_name(f"{path.stem}-{of_scene}{path.suffix}"))
         digest = hashlib.sha256("\n".join([key(self.scene), *map(str, self.tables)]).encode()).hexdigest()
         return journal_path(cache_folder() / "journals" / f"{_stem(self.scene)}-{digest[:16]}")
 

@@ -8,7 +8,7 @@ cell can overlap is final there. The rest, along the seams of the cells, is merg
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class Seen:
     """(N, 4) bounds of that tile, scene pixels."""
     gone: NDArray[np.bool_]
     """(N,) True for boxes that are already discarded, but may still make others yield."""
+    lengths_px: FloatArray
+    """(N, 2) range of the lengths that count in the pass of that tile, in the rule's unit."""
 
     @classmethod
     def of(
@@ -83,27 +85,30 @@ class Seen:
         limits = np.minimum(tiles_xyxy[:, 2:], [rule.scene_width, rule.scene_height])
         lower, upper = np.tile(tiles_xyxy[:, :2], 2), np.tile(limits, 2)
         boxes = np.clip(found.boxes_xyxy.astype(np.float64), lower, upper)
-        longer, lengths_px = lengths(boxes, rule.length_unit), np.asarray(lengths_px)
-        gone = np.asarray((longer < lengths_px[..., 0]) | (longer >= lengths_px[..., 1]), np.bool_)
+        ranges = np.broadcast_to(np.asarray(lengths_px, np.float64), (len(boxes), 2))
+        gone = ~_within(lengths(boxes, rule.length_unit), ranges)
         has_area = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1), np.bool_)
-        seen = cls(Detections(boxes, found.scores, found.labels), tile_of, tiles_xyxy, gone)
+        seen = cls(Detections(boxes, found.scores, found.labels), tile_of, tiles_xyxy, gone, ranges)
         return seen if has_area.all() else seen.selected(has_area)
 
     @classmethod
     def joined(cls, parts: list[Seen]) -> Seen:
         """Concatenates parts, in their order."""
         if not parts:
-            return cls(Detections.empty(), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.bool_))
+            none = np.zeros(0, np.bool_)
+            return cls(Detections.empty(), np.zeros(0, np.int64), np.zeros((0, 4)), none, np.zeros((0, 2)))
         return cls(
             Detections.joined([part.found for part in parts]),
             np.concatenate([part.tile_of for part in parts]),
             np.concatenate([part.tiles_xyxy for part in parts]),
             np.concatenate([part.gone for part in parts]),
+            np.concatenate([part.lengths_px for part in parts]),
         )
 
     def selected(self, index: NDArray[np.bool_]) -> Seen:
         """The boxes where `index` is True."""
-        return Seen(self.found.selected(index), self.tile_of[index], self.tiles_xyxy[index], self.gone[index])
+        of_tiles = self.tile_of[index], self.tiles_xyxy[index]
+        return Seen(self.found.selected(index), *of_tiles, self.gone[index], self.lengths_px[index])
 
 
 class Merger:
@@ -141,7 +146,7 @@ class Merger:
         )
         final = seen.found.selected(rest[kept])
         gone[rest[kept]] = gone[rest[dropped]] = True
-        self.held = Seen(seen.found, seen.tile_of, seen.tiles_xyxy, gone).selected(~(gone & is_complete))
+        self.held = replace(seen, gone=gone).selected(~(gone & is_complete))
         return final
 
 
@@ -243,13 +248,19 @@ def lengths(boxes_xyxy: NDArray[np.float64], unit: tuple[float, float]) -> NDArr
     return np.asarray(((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) / unit).max(axis=1, initial=0.0))
 
 
+def _within(lengths_px: FloatArray, ranges: FloatArray) -> NDArray[np.bool_]:
+    """(N,) True for lengths in their ranges (N, 2)."""
+    return np.asarray((lengths_px >= ranges[:, 0]) & (lengths_px < ranges[:, 1]))
+
+
 def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     """(N,) True where a box cut by an interior tile edge yields to a neighbour that saw more of the object.
 
     A cut box yields to a larger box of another tile that continues beyond the cutting edge and would look like it when
     cut by the same tile: their IoU inside the cut box's tile is above the threshold. Scores do not matter, since a part
     of an object can score higher than the whole, nor do classes, since a part can look like something else. "Larger"
-    keeps two halves from yielding to each other.
+    keeps two halves from yielding to each other. It does not yield to a box of another pass that leaves objects of this
+    length to its own: nobody else might report the object.
     """
     boxes = seen.found.boxes_xyxy.astype(np.float64)
     yields = np.zeros(len(boxes), np.bool_)
@@ -261,11 +272,14 @@ def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     if not cut.any():
         return yields
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    longer = lengths(boxes, rule.length_unit)
+    leaves_to_others = ~_within(longer, seen.lengths_px)
     for first, second in touching_pairs(boxes, np.zeros(len(boxes), np.int64)):
         part, more = np.where(areas[first] < areas[second], (first, second), (second, first))
         beyond = np.concatenate([boxes[more, :2] < tiles[part, :2], boxes[more, 2:] > tiles[part, 2:]], axis=1)
         differ = (areas[part] < areas[more]) & (seen.tile_of[part] != seen.tile_of[more])
-        rivals = differ & (cut[part] & beyond).any(axis=1)
+        left_to_it = leaves_to_others[more] & _within(longer[more], seen.lengths_px[part])
+        rivals = differ & ~left_to_it & (cut[part] & beyond).any(axis=1)
         part, more = part[rivals], more[rivals]
         as_seen = np.concatenate(
             [np.maximum(boxes[more, :2], tiles[part, :2]), np.minimum(boxes[more, 2:], tiles[part, 2:])], axis=1

@@ -280,7 +280,7 @@ def _target_gsd(info: SceneInfo, own: float, card: ModelCard, gsd: float | str) 
         outside = not finest * (1 - NATIVE_TOLERANCE) <= gsd <= coarsest * (1 + NATIVE_TOLERANCE)
         note = f"--gsd {gsd:g} is outside the range of model '{card.name}', {card.gsd_text} m per pixel"
         return (own if abs(gsd / own - 1) < NATIVE_TOLERANCE else gsd), [note] if outside else []
-    if gsd == NATIVE_GSD or finest <= own <= coarsest:
+    if gsd == NATIVE_GSD or finest * (1 - NATIVE_TOLERANCE) <= own <= coarsest * (1 + NATIVE_TOLERANCE):
         return own, []
     what = f"scene '{info.path}' has {rounded(own)} m per pixel, model '{card.name}' works at {card.gsd_text} m"
     if own > coarsest * MAX_ENLARGEMENT:

@@ -29,6 +29,11 @@ class AreaOfInterest:
     warnings: tuple[str, ...] = ()
     """Warnings for the user."""
 
+    @property
+    def wkb(self) -> bytes:
+        """The polygon, to tell it from others."""
+        return bytes(shapely.to_wkb(self.polygon))
+
     def meets(self, bounds_xyxy: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(N,) True where a rectangle (N, 4), scene pixels, overlaps the area; touching it is not enough."""
         boxes = shapely.box(*bounds_xyxy.T)

@@ -79,11 +79,19 @@ def choose_bands(path: str, dataset: Any, asked: Sequence[int] | None) -> tuple[
 
 
 def palette(dataset: Any, band: int) -> NDArray[np.uint8] | None:
-    """(256, 3) or, if it is of 16 bits, (65536, 3) colours of a paletted band, or None."""
+    """(256, 3) or, if it is of 16 bits, (65536, 3) colours of a paletted band, or None.
+
+    GDAL makes a palette of grey values whose least one is white, if it did not write the file, but of eight bits.
+    """
     dtype = dataset.dtypes[band - 1]
     if meanings(dataset)[band - 1] is not ColorInterp.palette or dtype not in ("uint8", "uint16"):
         return None
-    colours = dataset.colormap(band)
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+        return None
+    try:
+        colours = dataset.colormap(band)
+    except ValueError:  # it says so, and has none
+        return None
     return np.array([colours.get(index, (0, 0, 0, 0))[:3] for index in range(np.iinfo(dtype).max + 1)], np.uint8)
 
 
@@ -157,8 +165,9 @@ def nodata_values(dataset: Any, bands: Sequence[int]) -> list[float]:
     """The nodata value of each of these bands, NaN where there is none: its own, or of GDAL's NODATA_VALUES."""
     together = dataset.tags().get("NODATA_VALUES", "").split()
     own = [dataset.nodatavals[band - 1] for band in bands]
-    if len(together) >= max(bands):
-        own = [float(together[band - 1]) for band in bands]
+    if len(together) == dataset.count:  # else GDAL does not use them
+        with suppress(ValueError):
+            own = [float(together[band - 1]) for band in bands]
     return [math.nan if value is None else value for value in own]
 
 
@@ -214,8 +223,14 @@ def _by_name(names: Sequence[str]) -> Bands | None:
 
 
 def _contradict(names: Sequence[str], chosen: Bands) -> bool:
-    """Whether a band that is marked as red, green or blue is described as something else."""
-    return any(_is_another(_words(names[band - 1]), name) for band, name in zip(chosen, NAMES, strict=True))
+    """Whether a band that is marked as red, green or blue is described as something else, or numbered like a blue one.
+
+    Satellites number their bands by wavelength: of B2, B3 and B4, the first is blue.
+    """
+    if any(_is_another(_words(names[band - 1]), name) for band, name in zip(chosen, NAMES, strict=True)):
+        return True
+    numbers = [re.fullmatch(r"(?:\w+_)?B0?(\d+)A?", names[band - 1], re.IGNORECASE) for band in chosen]
+    return all(numbers) and int(numbers[0][1]) < int(numbers[2][1])  # type: ignore[index]  # all match
 
 
 def _is_another(words: set[str], name: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,8 +138,9 @@ class SceneInfo:
             return [f"scene '{self.path}' has no {lacks}, so results are in pixels; {remedy}"]
         crs = self.georeference.crs
         if crs is not None and crs.geodetic_crs is None:
+            unit = "" if self.pixel_size_m is not None else " and counts pixels, so its resolution is unknown"
             return [
-                f"scene '{self.path}' has the local CRS '{crs.name}', which has no place on the Earth; if its "
+                f"scene '{self.path}' has the local CRS '{crs.name}', which has no place on the Earth{unit}; if its "
                 "coordinates are those of another one, name it with --crs EPSG:CODE"
             ]
         if self.pixel_size_m is None:
@@ -154,7 +156,7 @@ class SceneInfo:
 def describe(
     source: SceneSource,
     dataset: Any,
-    stored: Any,
+    storing: Callable[[Any, int], AbstractContextManager[Any]],
     bands: Sequence[int] | None,
     alpha: int | None,
     crs: str | None = None,
@@ -164,7 +166,8 @@ def describe(
     Args:
         source: of the scene.
         dataset: open.
-        stored: the dataset that stores its values: of a mosaic, which may not say what they mean, one of its files.
+        storing: gives the dataset that stores the values of a band: of a mosaic, which may not say what they mean, one
+            of its files.
         bands: as in `open_scene`, as is crs.
         alpha: number of the band that masks; None if there is none, or what is marked as alpha is a picture.
 
@@ -194,9 +197,7 @@ def describe(
             "wrong in QGIS as well, the mark is wrong: write it anew with PHOTOMETRIC=RGB"
         )
     dtypes = [dataset.dtypes[band - 1] for band in chosen]  # a VRT's bands may differ in it
-    for one in dtypes:
-        if one.startswith("complex"):  # also complex_int16, which numpy does not know
-            raise SceneError(f"scene '{path}' has complex pixels ({one}); convert it to amplitude first")
+    _refuse_complex(path, dtypes)
     dtype = np.result_type(*dtypes).name
     one_strip = _is_one_strip(dataset, chosen[0])
     _check_blocks(source, dataset, chosen[0], one_strip)
@@ -204,8 +205,11 @@ def describe(
     if crs is not None and georeference.crs is not None and georeference.crs != parse_crs(crs):
         notes.append(f"scene '{path}' says that its CRS is {georeference.crs.name}; --crs {crs} is not used for it")
     is_paletted = palette(dataset, chosen[0]) is not None
-    # Colours have eight bits, however few there are.
-    bits = 8 if is_paletted else min(significant_bits(one, chosen[0]) for one in (dataset, stored))
+    with storing(dataset, chosen[0]) as stored:
+        _refuse_complex(path, stored.dtypes[min(chosen[0], stored.count) - 1 :][:1])
+        # Colours have eight bits, however few there are.
+        bits = 8 if is_paletted else min(significant_bits(one, chosen[0]) for one in (dataset, stored))
+        inverted = not is_paletted and any(min_is_white(one, chosen[0]) for one in (dataset, stored))
     if bits < FEW_BITS:
         notes.append(f"scene '{path}' has only {2**bits} levels of brightness ({bits} bits), so details are lost in it")
     return SceneInfo(
@@ -228,11 +232,17 @@ def describe(
         address=source.address,
         item=source.item,
         alpha=alpha,
-        ignores_alpha=alpha is None and MaskFlags.alpha in dataset.mask_flag_enums[chosen[0] - 1],
+        ignores_alpha=alpha is None and any(MaskFlags.alpha in dataset.mask_flag_enums[band - 1] for band in chosen),
         bits=bits,
-        min_is_white=not is_paletted and any(min_is_white(one, chosen[0]) for one in (dataset, stored)),
+        min_is_white=inverted,
         notes=tuple(notes),
     )
+
+
+def _refuse_complex(path: str, dtypes: Iterable[str]) -> None:
+    for one in dtypes:
+        if one.startswith("complex"):  # also complex_int16, which numpy does not know
+            raise SceneError(f"scene '{path}' has complex pixels ({one}); convert it to amplitude first")
 
 
 def _listed(subdatasets: Sequence[str]) -> str:

@@ -68,6 +68,11 @@ class EdgeMask:
         own = self._valid(pixels, col_off, row_off, width, height)
         return own if self.other is None else own & self.other.valid(pixels, col_off, row_off, width, height)
 
+    def has_value(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+        """(...) of (3, ...): True where a pixel has the value of any collar, wherever it is."""
+        own = _has_value(pixels, self.value, self.tolerance)
+        return own if self.other is None else own | self.other.has_value(pixels)
+
     def _valid(
         self, pixels: NDArray[Any], col_off: float, row_off: float, width: float, height: float
     ) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pyproj
 import rasterio
 from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
 from lcageo.errors import SceneError, UsageError
-from lcageo.geodesy import ground_steps
+from lcageo.geodesy import full_turn, ground_steps
 from lcageo.remote import public
 
 FloatArray = NDArray[np.float64]
@@ -51,9 +53,9 @@ class Georeference:
             return cls(own, affine=dataset.transform)
         of_gcps = _crs(dataset, gcp_crs, crs)
         if len(gcps) >= MIN_GCPS and of_gcps is not None:
-            return cls(of_gcps, gcps=tuple(gcps))
-        if dataset.rpcs:
-            return cls(pyproj.CRS.from_epsg(4326), rpcs=dataset.rpcs)
+            return cls(of_gcps, gcps=_in_one_turn(gcps, of_gcps))
+        if (rpcs := _rpcs(dataset)) is not None:
+            return cls(pyproj.CRS.from_epsg(4326), rpcs=rpcs)
         return cls(None, lacks="transform" if own is not None or of_gcps is not None else "CRS")
 
     @property
@@ -131,6 +133,25 @@ def _crs(dataset: rasterio.DatasetReader, stored: rasterio.CRS | None, given: py
         ) from error
 
 
+def _in_one_turn(gcps: Sequence[Any], crs: pyproj.CRS) -> tuple[Any, ...]:
+    """Control points across the antimeridian with longitudes on one side of it: 179.9 and 180.1, not -179.9."""
+    turn, xs = full_turn(crs), [point.x for point in gcps]
+    if turn is None or max(xs) - min(xs) <= turn / 2:
+        return tuple(gcps)
+    return tuple(
+        GroundControlPoint(one.row, one.col, one.x + turn if one.x < 0 else one.x, one.y, one.z, one.id, one.info)
+        for one in gcps
+    )
+
+
+def _rpcs(dataset: rasterio.DatasetReader) -> RPC | None:
+    """The RPCs of a file; None if it has none, or they are not complete."""
+    try:
+        return dataset.rpcs or None
+    except (LookupError, ValueError):
+        return None
+
+
 def _is_degenerate(transform: rasterio.Affine) -> bool:
     """Whether a transform gives all pixels of a row or a column one place, or none."""
     return not (np.isfinite(tuple(transform)).all() and transform.determinant)
@@ -145,7 +166,7 @@ def pixel_size_m(
     """Length of one column step and one row step on the ground, in metres.
 
     Measured along the ellipsoid, so that it is correct for degrees, feet, rotated grids and Mercator, whose map
-    metres are longer than metres on the ground. None if the scene cannot be located.
+    metres are longer than metres on the ground. None if the scene cannot be located, or its local CRS counts pixels.
 
     Args:
         georeference: of the scene.
@@ -153,8 +174,15 @@ def pixel_size_m(
         height: see there.
         place: where to measure, as shares of width and height.
     """
-    steps = _steps(georeference, width, height, place)
+    steps = None if _counts_pixels(georeference) else _steps(georeference, width, height, place)
     return None if steps is None else (float(steps[0][0]), float(steps[0][1]))
+
+
+def _counts_pixels(georeference: Georeference) -> bool:
+    """Whether a local CRS has pixels of 1 x 1 from 0, 0 on, as ENVI's "Arbitrary" one: they are hardly metres."""
+    crs, affine = georeference.crs, georeference.affine
+    is_local = crs is not None and crs.geodetic_crs is None
+    return is_local and affine is not None and tuple(map(abs, affine[:6])) == (1, 0, 0, 0, 1, 0)
 
 
 def north_in_picture(

@@ -30,8 +30,8 @@ from lcageo.scene.resampling import halved, is_fractional, margin, read_bands, r
 from lcageo.scene.servers.faults import ANSWERS, in_time, remedy, retried, told
 from lcageo.scene.sources import Sources
 
-NODATA_MAGNITUDE = 1e37
-"""Floating-point values at least this large are nodata by convention (-3.4e38 and so on), tagged or not."""
+NODATA_MAGNITUDE = 9e36
+"""Floating-point values at least this large are nodata by convention (-3.4e38, NetCDF's 9.97e36), tagged or not."""
 CLOSING_S = 10.0
 """How long closing a scene waits for a read that is under way: a server may be waited for much longer."""
 _BUSY: list[Any] = []
@@ -59,8 +59,7 @@ class Scene:
                 ANSWERS.clear()
                 self._sources = Sources(self._path, dataset, open_dataset)
                 self.is_remote |= any(map(is_on_server, self._sources.files))
-                with self._sources.storing(dataset) as stored:
-                    info = describe(source, dataset, stored, bands, _masking_band(source, dataset), crs)
+                info = describe(source, dataset, self._sources.storing, bands, _masking_band(source, dataset), crs)
                 notes = *info.notes, *beside_inks(self._path, self._address, dataset, open_dataset)
                 self.info = replace(info, missing=self._sources.missing, notes=notes)
                 self._lookup = palette(dataset, self.info.bands[0])
@@ -100,6 +99,11 @@ class Scene:
                 self._handles.clear()
         while self._handles:
             self._handles.pop().close()
+
+    @property
+    def nodata(self) -> tuple[float, ...]:
+        """The nodata value of red, green and blue; NaN for none."""
+        return tuple(float(self._nodata[self._wanted.index(band), 0, 0]) for band in self.info.bands)
 
     @property
     def gdal_path(self) -> str:

@@ -43,6 +43,8 @@ def sample_scene(scene: Scene) -> SceneSample:
     if is_probed(scene):
         return _probe(scene)
     pixels, valid = read_reduced(scene, SAMPLE_SIDE)
+    if scene.info.overviews and (not valid.any() or np.ptp(pixels[:, valid], axis=1).max() == 0):
+        return _probe(scene)  # overviews are empty if they were made before the pixels
     return SceneSample(pixels[..., None], valid[..., None])
 
 

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -54,6 +54,8 @@ class Source:
     """Its part that is shown there, in its own pixels; None: all of it."""
     is_changed: bool = False
     """Whether the mosaic shows other values than the file stores."""
+    band: int = field(default=0, compare=False)
+    """The mosaic's first band that shows it; 0 if it does not say."""
 
 
 class Sources:
@@ -89,15 +91,18 @@ class Sources:
         )
         """What to do about a part that cannot be read."""
 
-    def storing(self, dataset: Any) -> AbstractContextManager[Any]:
-        """The dataset that stores the values of a raster: of a mosaic, its first file, unless that changes them.
+    def storing(self, dataset: Any, band: int) -> AbstractContextManager[Any]:
+        """The dataset that stores a raster's values: of a mosaic, the first file of a band, unless it changes them.
 
         GDAL's tools do not copy into a mosaic how many bits its files use, and whether their least value is white.
         """
-        first = next(iter(self._sources), None)
+        first = next((source for source in self._sources if source.band == band), next(iter(self._sources), None))
         if first is None or first.is_changed or _is_missing(first.path):
             return nullcontext(dataset)
-        opened: AbstractContextManager[Any] = self._open(first.path)
+        try:
+            opened: AbstractContextManager[Any] = self._open(first.path)
+        except SceneError:  # told where it is read
+            return nullcontext(dataset)
         return opened
 
     def check(self, left: float, top: float, right: float, bottom: float) -> None:
@@ -156,7 +161,8 @@ class Sources:
                 all_of_it = _moved((0.0, 0.0, float(inner.width), float(inner.height)), part, placed.shown)
                 for one in self._expanded(inner, all_of_it, files, (*within, source.path)):
                     is_changed = one.is_changed or source.is_changed
-                    yield replace(one, shown=_common(one.shown, placed.shown), is_changed=is_changed)
+                    shown_part = _common(one.shown, placed.shown)
+                    yield replace(one, shown=shown_part, is_changed=is_changed, band=placed.band)
 
 
 def opened_path(dataset: Any) -> str:
@@ -209,6 +215,7 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
     root = ElementTree.fromstring(definition)
     derived = [band for band in root.iter("VRTRasterBand") if band.find("PixelFunctionType") is not None]
     computed = {id(source) for band in derived for source in band}
+    bands = {id(source): int(band.get("band", 0)) for band in root.iter("VRTRasterBand") for source in band}
     for element in root.iter():
         if element.get("subClass") == "VRTRawRasterBand":
             continue  # bare values in a file that is no raster by itself
@@ -220,7 +227,7 @@ def _listed(definition: str, path: str, whole: Rectangle) -> Iterator[Source]:
                 name = _beside(folder, name)
             shown, part = _rectangle(element.find("DstRect")), _rectangle(element.find("SrcRect"))
             is_changed = id(element) in computed or any(element.find(change) is not None for change in _CHANGES)
-            yield Source(name, shown or whole, part, is_changed)
+            yield Source(name, shown or whole, part, is_changed, bands.get(id(element), 0))
 
 
 def _beside(folder: str, name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +14,13 @@ from lcageo.config import EdgeNodata
 from lcageo.errors import UsageError
 from lcageo.scene.edges import EdgeMask, find_edge, may_have_edge, with_data, without_specks
 from lcageo.scene.raster import Scene
-from lcageo.scene.sample import SceneSample, is_probed, read_reduced, sample_scene
+from lcageo.scene.sample import SceneSample, read_reduced, sample_scene
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
+FAR_SHARE = 0.005, 0.6
+"""Least and greatest share of the pixels with one value that may be a hole: fewer are noise, more may be the ground."""
+FAR_RANGES = 1.0
+"""How far such a value is from those of the ground at least, in ranges of these."""
 SLAB = 256
 """Rows of a picture that are stretched at a time."""
 
@@ -30,6 +36,8 @@ class Stretch:
     high: tuple[float, float, float]
     is_blind: bool = field(default=False, compare=False)
     """Whether it was to be estimated, and no pixel with data was met."""
+    left_out: tuple[float, ...] = field(default=(), compare=False)
+    """Values that it was estimated without, since they are far from all others."""
 
     @property
     def is_identity(self) -> bool:
@@ -88,29 +96,64 @@ def choose_stretch(
     if chosen is None or look:
         sample = sample_scene(scene)
         edge = find_edge(sample, info) if look else None
-        chosen = chosen or estimate_stretch(sample, edge)
+        chosen = chosen or estimate_stretch(sample, edge, scene.nodata)
     return (chosen.inverted() if info.min_is_white and stretch != "none" else chosen), edge
 
 
-def estimate_stretch(sample: SceneSample, edge: EdgeMask | None) -> Stretch:
-    """Per band, the 2nd to the 98th percentile of the sample's pixels with data; uint8 is left unchanged."""
+def estimate_stretch(sample: SceneSample, edge: EdgeMask | None, nodata: Sequence[float] = (math.nan,) * 3) -> Stretch:
+    """Per band, the 2nd to the 98th percentile of the sample's pixels with data; uint8 is left unchanged.
+
+    Args:
+        sample: of the scene.
+        edge: its untagged edge.
+        nodata: value of each band that is no data in it, though another band may have some there; NaN: none.
+    """
     if sample.pixels.dtype == np.uint8:
         return IDENTITY
     inside = with_data(sample, edge)
     if edge is not None and (inside & ~edge.all_cells[..., None]).any():
         inside &= ~edge.all_cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
-    values = sample.pixels[:, inside]  # (3, n)
-    if values.shape[1] == 0:
+    if edge is not None and (inside & ~edge.has_value(sample.pixels)).any():
+        inside &= ~edge.has_value(sample.pixels)  # in holes, too
+    if not inside.any():
         return replace(IDENTITY, is_blind=True)
-    low, high = np.percentile(values.astype(np.float64), [LOW_PERCENTILE, HIGH_PERCENTILE], axis=1)
-    high = np.where(high > low, high, low + 1.0)  # a constant band would divide by zero
-    return Stretch((float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2])))
+    ranges, left_out = [], dict[float, None]()
+    for band, none in zip(sample.pixels, nodata, strict=True):
+        values = band[inside].astype(np.float64)
+        values = values[np.isfinite(values) & (values != none)]
+        for value in _far_values(values):
+            left_out[value] = None
+            values = values[values != value]
+        low, high = np.percentile(values, [LOW_PERCENTILE, HIGH_PERCENTILE]) if len(values) else (0.0, 255.0)
+        ranges.append((float(low), float(high if high > low else low + 1.0)))  # a constant band would divide by zero
+    low, high = zip(*ranges, strict=True)
+    return Stretch(low, high, left_out=tuple(left_out))
+
+
+def _far_values(values: NDArray[np.float64]) -> Iterator[float]:
+    """The least and the greatest value, if many pixels have it and it is far from what all others are.
+
+    So are holes that no tag marks: -9999 among shares of 1, or 65535 among values up to 3,000.
+    """
+    for value in dict.fromkeys((values.min(), values.max())) if len(values) else ():
+        rest = values[values != value]
+        if not FAR_SHARE[0] <= 1 - len(rest) / len(values) <= FAR_SHARE[1]:
+            continue
+        low, high = np.percentile(rest, [LOW_PERCENTILE, HIGH_PERCENTILE])
+        if max(low - value, value - high) > FAR_RANGES * (high - low):
+            yield float(value)
 
 
 def stretch_note(scene: Scene, stretch: Stretch) -> list[str]:
-    """A line for the user where the probes of a scene met no pixel with data whose values could be stretched."""
+    """A line for the user where no pixel with data was met, or some values were left out."""
     info = scene.info
-    if not stretch.is_blind or not is_probed(scene):
+    if stretch.left_out:
+        values = " and ".join(f"{value:.10g}" for value in stretch.left_out)
+        return [
+            f"many pixels of scene '{info.path}' have the value {values}, far from all others, which are stretched "
+            "without it; if it means that there is no data, tag it (gdal_edit -a_nodata)"
+        ]
+    if not stretch.is_blind:
         return []
     return [
         f"no pixel with data was met when scene '{info.path}' was sampled, so its values from 0 to 255 are used as "

@@ -166,8 +166,8 @@ class RunRecord:
     @property
     def has_candidates(self) -> bool:
         """Whether objects below those scores may be among the others (`detect --keep`)."""
-        kept = ((record.parameters or {}).get("keep") is not None for record in self.all_runs)
-        return any(kept) and not self.filtered
+        runs = [record for record in self.all_runs if not record.filtered]  # filtering leaves no candidates
+        return any((record.parameters or {}).get("keep") is not None for record in runs)
 
     @property
     def all_runs(self) -> tuple[RunRecord, ...]:

@@ -35,6 +35,13 @@ def test_the_same_run_has_the_same_name_and_another_setting_another_one(tmp_path
         assert run_name(changed) != run_name(first)
 
 
+def test_an_area_of_the_same_tiles_is_another_run(tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "a.tif", noise(100, 100))
+    left, top = 500_000.0, 5_000_000.0
+    first, second = (identity(path, bbox=(left, top - side, left + side, top)) for side in (30.0, 31.0))
+    assert first["area"] != second["area"] and run_name(first) != run_name(second)
+
+
 @pytest.mark.parametrize("change", ["content", "size", "time"])
 def test_a_file_that_changes_has_another_identity(tmp_path: Path, change: str) -> None:
     path = tmp_path / "a.tif"

@@ -74,6 +74,8 @@ def test_options_that_do_not_fit_are_refused() -> None:
 def test_the_journal_is_beside_the_first_layer_or_in_the_cache(cache: Path) -> None:
     (job,) = plan_jobs(["a.tif"], [Path("a.gpkg"), Path("b.csv")], None, False)
     assert job.journal == journal_path(Path("a.gpkg"))
+    both = plan_jobs(["a.tif", "b.tif"], [Path("all.gpkg")], None, False, append=True)
+    assert len({one.journal for one in both}) == 2 and {one.journal.parent for one in both} == {Path()}
     table = parse_output("postgresql://analyst@host/db?table=ships")
     in_table, other = (Job(scene, (), None, tables=(table,)) for scene in ("a.tif", "b.tif"))  # type: ignore[arg-type]
     assert in_table.journal.is_relative_to(cache) and in_table.journal != other.journal

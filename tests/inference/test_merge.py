@@ -234,3 +234,25 @@ def test_most_objects_are_final_in_their_cell() -> None:
         seen[tile.index] = tile.bounds, Detections(boxes, rng.random(5).astype(np.float32), np.zeros(5, np.int64))
     found, alone = in_cells(merging, seen)
     assert alone > 0.85 * len(found)
+
+
+def test_a_box_that_another_pass_is_to_report_does_not_silence_that_pass() -> None:
+    """The first pass saw a long object whole, which it leaves to the second, whose tiles cut it on either side."""
+    rule = MergeRule(180, 100, 0.6)
+    whole, parts = [[48.0, 10.0, 132.0, 30.0]], [[48.0, 10.0, 120.0, 30.0], [52.0, 10.0, 132.0, 30.0]]
+
+    def box(values: list[list[float]], score: float) -> Detections:
+        count = len(values)
+        return Detections(np.array(values), np.full(count, score, np.float32), np.zeros(count, np.int64))
+
+    def merged_with(first: tuple[float, float], second: tuple[float, float]) -> list[list[float]]:
+        merger = Merger(rule)
+        merger.add(Seen.of(box(whole, 0.5), np.array([0]), np.array([[0.0, 0, 180, 100]]), rule, first))
+        tiles = np.array([[0.0, 0, 120, 100], [52.0, 0, 180, 100]])
+        merger.add(Seen.of(box(parts, 0.9), np.array([1, 2]), tiles, rule, second))
+        return merger.final().boxes_xyxy.tolist()
+
+    (found,) = merged_with((0.0, 60.0), (60.0, np.inf))
+    assert found in parts
+    assert merged_with((0.0, np.inf), (60.0, np.inf)) == whole
+    assert merged_with((0.0, 60.0), (0.0, 80.0)) == []  # too long for both

@@ -30,6 +30,8 @@ def info(tmp_path: Path) -> SceneInfo:
     [
         ((0.3, 1.0), "auto", 1.0, None),
         ((1.3, 2.0), "auto", 2.6, "resampled to 1.3 m"),
+        ((0.5, 0.5), "auto", 1.0, None),
+        ((0.501, 2.0), "auto", 1.0, None),
         ((0.1, 0.2), "auto", 0.4, "resampled to 0.2 m"),
         ((0.01, 0.1), "auto", 1.0, "too small to be seen"),
         ((1.3, 2.0), "native", 1.0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +202,10 @@ def test_an_alpha_band_that_is_asked_for_is_no_mask(tmp_path: Path) -> None:
     pixels = np.concatenate([noise(50, 50), mask("usual", 50)[None]])
     with open_scene(write_scene(tmp_path / "a.tif", pixels, photometric="rgb", alpha="yes"), [4, 1, 2]) as scene:
         read, valid = scene.read(0, 0, 50, 50, 50, 50)
+        reduced, _ = scene.read(0, 0, 50, 50, 25, 25)
     assert valid.all() and (read == pixels[[3, 0, 1]]).all()
+    means = pixels[[3, 0, 1]].reshape(3, 25, 2, 25, 2).mean(axis=(2, 4))
+    assert np.abs(reduced - means).max() <= 1  # also where the fourth band, which GDAL takes for a mask, is 0
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 7])
@@ -229,6 +233,54 @@ def test_bilevel_pictures_have_a_palette_that_says_what_is_white(tmp_path: Path)
     stored = (ramps(1) < 100).astype(np.uint8)
     path = write_scene(tmp_path / "a.tif", stored, photometric="miniswhite", nbits=1)
     assert (seen(path) == np.where(stored == 0, 255, 0)).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_at_the_least_value_in_files_of_other_programs(tmp_path: Path, dtype: str) -> None:
+    """GDAL makes a palette of them, of eight bits, unless it wrote the file itself, which then says that it is grey."""
+    picture = ramps(1)
+    stored = (255 - picture).astype(dtype) * (1 if dtype == "uint8" else 16)
+    path = write_scene(tmp_path / "a.tif", stored, photometric="minisblack")
+    content = bytearray(path.read_bytes())
+    entry = struct.pack("<HHIHH", 262, 3, 1, 1, 0)  # PhotometricInterpretation: least value is black
+    assert content.count(entry) == 1
+    path.write_bytes(content.replace(entry, struct.pack("<HHIHH", 262, 3, 1, 0, 0)))
+    info = info_of(path)
+    assert info.min_is_white and info.dtype == dtype
+    assert np.abs(seen(path).astype(int) - picture).max() < 25
+
+
+def test_a_palette_that_is_missing_is_none(tmp_path: Path) -> None:
+    picture = ramps(1)
+    write_scene(tmp_path / "a.tif", picture)
+    (tmp_path / "a.vrt").write_text(
+        '<VRTDataset rasterXSize="128" rasterYSize="128"><VRTRasterBand dataType="Byte" band="1">'
+        '<ColorInterp>Palette</ColorInterp><SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    assert (seen(tmp_path / "a.vrt") == picture).all()
+
+
+@pytest.mark.parametrize("text", ["none", "0,0,0", "0 0"])
+def test_nodata_values_that_gdal_does_not_take_are_none(tmp_path: Path, text: str) -> None:
+    path = write_scene(tmp_path / "a.tif", ramps(3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(NODATA_VALUES=text)
+    with open_scene(path) as scene:
+        assert np.isnan(scene.nodata).all() and scene.read(0, 0, 9, 9, 9, 9)[1].all()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("B2", "B3", "B4"), True), (("SR_B2", "SR_B3", "SR_B4"), True), (("B4", "B3", "B2"), False),
+     (("B04", "B03", "B02"), False), (("Band 1", "Band 2", "Band 3"), False), (("B2", "B3", "x"), False)],
+)  # fmt: skip
+def test_bands_that_are_numbered_from_blue_to_red_are_told(tmp_path: Path, names: tuple[str, ...], told: bool) -> None:
+    path = write_scene(tmp_path / "a.tif", ramps(3))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names
+    notes = [line for line in info_of(path).notes if "does not say which of its 3 bands are red, green and" in line]
+    assert told is bool(notes)
 
 
 @pytest.mark.parametrize("mode", ["LAB", "CMYK"])

@@ -196,3 +196,37 @@ def test_following_the_arrow_leads_north(name: str) -> None:
 
 def test_a_scene_without_georeference_has_no_north() -> None:
     assert north_in_picture(Georeference(None), 10, 10) is None
+
+
+def test_control_points_across_the_antimeridian_are_beside_each_other(tmp_path: Path) -> None:
+    step = 0.02 / 40
+    points = [
+        GroundControlPoint(row, col, (179.99 + col * step + 180) % 360 - 180, -17 - row * step)
+        for row in (0, 25, 50) for col in (0, 20, 40)
+    ]  # fmt: skip
+    tags = {"gcps": (points, rasterio.CRS.from_epsg(4326))}
+    reference = reference_of(write_scene(tmp_path / "a.tif", noise(50, 40), None, None, tags))
+    xs, ys = reference.to_map(np.array([0.0, 20.0, 40.0]), np.zeros(3))
+    assert xs % 360 == pytest.approx([179.99, 180.0, 180.01], abs=1e-6) and ys == pytest.approx([-17] * 3, abs=1e-6)
+    size = pixel_size_m(reference, 40, 50)
+    assert size is not None and max(size) < 70
+
+
+def test_incomplete_rpcs_are_none(tmp_path: Path) -> None:
+    write_scene(tmp_path / "plain.tif", noise(20, 20))
+    (tmp_path / "a.vrt").write_text(
+        '<VRTDataset rasterXSize="20" rasterYSize="20"><Metadata domain="RPC"><MDI key="LINE_OFF">10</MDI></Metadata>'
+        '<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">plain.tif'
+        "</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    assert reference_of(tmp_path / "a.vrt").kind == "none"
+
+
+def test_a_local_grid_that_counts_pixels_has_no_resolution(tmp_path: Path) -> None:
+    """As ENVI's "Arbitrary" one."""
+    for origin, known in ((0.0, False), (100.0, True)):
+        path = mosaic(tmp_path, 'LOCAL_CS["pixels",UNIT["metre",1]]', rasterio.Affine(1, 0, origin, 0, -1, 0))
+        with open_scene(path) as scene:
+            assert (scene.info.pixel_size_m is not None) is known
+            (line,) = [one for one in scene.info.warnings() if "local CRS" in one]
+            assert ("counts pixels" in line) is not known

@@ -104,3 +104,16 @@ def test_a_damaged_part_is_not_valid_and_the_rest_is(tmp_path: Path) -> None:
     expected = np.ones((512, 512), np.bool_)
     expected[64:128, 64:128] = False
     assert (valid == expected).all()
+
+
+@pytest.mark.parametrize("nodata", [0, None])
+def test_empty_overviews_are_no_sample(tmp_path: Path, nodata: int | None) -> None:
+    """As those that were made before the pixels were written."""
+    values = np.random.default_rng(0).integers(300, 3000, (1, 2100, 2100)).astype(np.uint16)
+    path = write_scene(tmp_path / "a.tif", np.zeros_like(values), nodata=nodata, tiled=True)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4, 8])
+        dataset.write(values)
+    with open_scene(tmp_path / "a.tif") as scene:
+        stretch = estimate_stretch(sample_scene(scene), None)
+    assert stretch.low == pytest.approx((354,) * 3, rel=0.05) and stretch.high == pytest.approx((2946,) * 3, rel=0.05)

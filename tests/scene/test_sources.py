@@ -336,3 +336,33 @@ def test_a_mosaic_that_computes_its_values_is_not_described_by_its_files(tmp_pat
         with open_scene(path) as scene:
             assert scene.info.bits == bits
             scene.read(0, 0, 30, 20, 30, 20)
+
+
+def test_each_band_of_a_mosaic_is_described_by_its_own_file(tmp_path: Path) -> None:
+    """gdalbuildvrt -separate of a mask and of colours."""
+    write_scene(tmp_path / "mask.tif", noise(20, 30, 1) % 2, nbits=1)
+    colours = noise(20, 30)
+    names = [write_scene(tmp_path / f"{name}.tif", band[None]) for name, band in zip("rgb", colours, strict=True)]
+    gdal("gdalbuildvrt", "-separate", tmp_path / "a.vrt", tmp_path / "mask.tif", *names)
+    with open_scene(tmp_path / "a.vrt", [2, 3, 4]) as scene:
+        assert scene.info.bits == 8 and (scene.read(0, 0, 30, 20, 30, 20)[0] == colours).all()
+
+
+def test_a_first_file_that_cannot_be_opened_is_a_hole_like_any_other(tmp_path: Path) -> None:
+    path = mosaic(tmp_path)
+    (tmp_path / "00.tif").write_bytes(b"")
+    with open_scene(path) as scene:
+        for x, y in places(scene, SIDE):
+            if (x, y) == (0, 0):
+                with pytest.raises(SceneError, match=r"00\.tif"):
+                    scene.read(x, y, SIDE, SIDE, SIDE, SIDE)
+            else:
+                scene.read(x, y, SIDE, SIDE, SIDE, SIDE)
+
+
+def test_real_parts_of_complex_files_are_refused(tmp_path: Path) -> None:
+    for kind in ("CInt16", "CFloat32"):
+        gdal("gdal_create", "-ot", kind, "-outsize", 30, 20, "-bands", 1, "-burn", 7, tmp_path / f"{kind}.tif")
+        gdal("gdal_translate", "-of", "VRT", "-ot", "Float32", tmp_path / f"{kind}.tif", tmp_path / f"{kind}.vrt")
+        with pytest.raises(SceneError, match="complex pixels"):
+            open_scene(tmp_path / f"{kind}.vrt")

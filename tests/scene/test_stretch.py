@@ -134,7 +134,54 @@ def test_a_collar_that_no_tag_marks_is_not_part_of_the_stretch(tmp_path: Path, d
             stretches.append(choose_stretch(scene)[0])
     assert stretches[0] == stretches[1] == stretches[2]
     with open_scene(tmp_path / "none.tif") as scene:
-        assert choose_stretch(scene, edge_nodata=EdgeNodata.NONE)[0] != stretches[0]
+        without = choose_stretch(scene, edge_nodata=EdgeNodata.NONE)[0]
+        assert without == stretches[0] and without.left_out == (value,)
+
+
+@pytest.mark.parametrize("collar", [False, True])
+@pytest.mark.parametrize(("dtype", "value"), [("float32", -9999), ("uint16", 65535), ("int16", -32768)])
+def test_a_hole_that_no_tag_marks_is_not_part_of_the_stretch(
+    tmp_path: Path, dtype: str, value: int, collar: bool
+) -> None:
+    ground = noise(500, 600).astype(dtype)
+    holed = ground.copy()
+    holed[:, 200:300, 250:400] = value
+    if collar:
+        holed[:, :, :40] = value
+    with open_scene(write_scene(tmp_path / "holed.tif", holed)) as scene:
+        stretch, edge = choose_stretch(scene)
+        notes = stretch_note(scene, stretch)
+    with open_scene(write_scene(tmp_path / "ground.tif", ground)) as scene:
+        expected, _ = choose_stretch(scene)
+    assert stretch.low == pytest.approx(expected.low, abs=2) and stretch.high == pytest.approx(expected.high, abs=2)
+    assert collar is (edge is not None)
+    if not collar:
+        assert f"have the value {value}, far from all others" in notes[0] and "gdal_edit -a_nodata" in notes[0]
+
+
+def test_dark_and_bright_ground_are_part_of_the_stretch(tmp_path: Path) -> None:
+    """Shadows of 0 and roofs of 4095 are the ends of the ground's range, not far from it."""
+    ground = np.random.default_rng(0).integers(300, 3000, (3, 300, 300)).astype(np.uint16)
+    ground[:, 100:130, 100:130], ground[:, 200:230, 100:130] = 0, 4095
+    with open_scene(write_scene(tmp_path / "a.tif", ground)) as scene:
+        assert choose_stretch(scene)[0].left_out == ()
+
+
+def test_nodata_of_one_band_alone_is_not_part_of_its_stretch(tmp_path: Path) -> None:
+    """As where bands of different footprints are put together."""
+    ground = np.random.default_rng(0).integers(100, 300, (3, 300, 300)).astype(np.uint16)
+    holed = ground.copy()
+    holed[2, :, :15] = 20  # near the ground's values
+    with open_scene(write_scene(tmp_path / "a.tif", holed, nodata=20)) as scene:
+        assert choose_stretch(scene)[0].low == pytest.approx((104, 104, 104), abs=2)
+
+
+def test_values_that_are_not_finite_in_one_band_are_not_part_of_its_stretch(tmp_path: Path) -> None:
+    ground = noise(100, 100).astype(np.float32)
+    ground[1, 20:40], ground[2, 50:52] = np.nan, 9.96921e36  # the latter is NetCDF's
+    with open_scene(write_scene(tmp_path / "a.tif", ground)) as scene:
+        stretch, _ = choose_stretch(scene)
+    assert np.isfinite([stretch.low, stretch.high]).all() and max(stretch.high) < 256
 
 
 @pytest.mark.parametrize(("across", "down"), [(1, 2), (4, 1), (1, 1)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -133,3 +133,11 @@ def test_all_runs_are_the_first_and_the_appended_ones() -> None:
     first, second = RunRecord(run="1"), RunRecord(run="2")
     assert RunRecord(run="1", appended=(second, RunRecord())).all_runs[1:] == (second,)
     assert RunRecord(appended=(first, second)).all_runs[1:] == (first, second)
+
+
+def test_candidates_are_those_of_runs_that_were_not_filtered() -> None:
+    kept = RunRecord.from_json({"parameters": {"keep": 0.05}})
+    filtered = RunRecord.from_json({"parameters": {"keep": 0.05}, "filtered": [{"score": 0.3}]})
+    assert kept.has_candidates and not filtered.has_candidates
+    assert replace(filtered, appended=(kept,)).has_candidates
+    assert not replace(filtered, appended=(RunRecord(run="2"),)).has_candidates

@@ -114,7 +114,15 @@ def evaluate_layer(
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
     per_class, overall = _figures(classes, labels, matching, scores)
     crs = plane or true.crs
-    warnings = (*found.warnings, *true.warnings, *read, *notes, *_apart(found, true), *_shapes(*shapes, iou), *accuracy)
+    warnings = (
+        *found.warnings,
+        *true.warnings,
+        *read,
+        *notes,
+        *_apart(found, true),
+        *_shapes(shapes[0], shapes[1], iou),
+        *accuracy,
+    )
     name = None if crs is None else crs.to_string()
     evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
     if target is not None:

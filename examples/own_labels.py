@@ -7,7 +7,7 @@
 own_labels.md describes the same steps for work in QGIS. Here, the corrections come from a ground-truth layer: in the
 labelled western part of the scene, they are what an analyst would have after deleting wrong objects and drawing missing
 ones. The rest of the scene is not used for training; both models are evaluated there. Without --scene, a scene is
-rendered whose cars the shipped model hardly finds. The ground truth may also be a table of boxes in pixels, as the
+rendered with some two thousand cars. The ground truth may also be a table of boxes in pixels, as the
 DeepForest project distributes them: columns xmin, ymin, xmax, ymax, label.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from lcageo.scene.sample import SceneSample, read_reduced, sample_scene
 LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
 FAR_SHARE = 0.005, 0.6
 """Least and greatest share of the pixels with one value that may be a hole: fewer are noise, more may be the ground."""
-FAR_RANGES = 1.0
-"""How far such a value is from those of the ground at least, in ranges of these."""
+FAR_RANGES = 3.0
+"""How far such a value is from those of the ground at least, in ranges of these: saturated roofs are nearer."""
 SLAB = 256
 """Rows of a picture that are stretched at a time."""
 
@@ -121,27 +121,27 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None, nodata: Sequenc
     for band, none in zip(sample.pixels, nodata, strict=True):
         values = band[inside].astype(np.float64)
         values = values[np.isfinite(values) & (values != none)]
-        for value in _far_values(values):
-            left_out[value] = None
-            values = values[values != value]
+        far = _far_values(values)
+        left_out |= dict.fromkeys(far)
+        values = values[~np.isin(values, far)]
         low, high = np.percentile(values, [LOW_PERCENTILE, HIGH_PERCENTILE]) if len(values) else (0.0, 255.0)
         ranges.append((float(low), float(high if high > low else low + 1.0)))  # a constant band would divide by zero
     low, high = zip(*ranges, strict=True)
     return Stretch(low, high, left_out=tuple(left_out))
 
 
-def _far_values(values: NDArray[np.float64]) -> Iterator[float]:
+def _far_values(values: NDArray[np.float64]) -> list[float]:
     """The least and the greatest value, if many pixels have it and it is far from what all others are.
 
     So are holes that no tag marks: -9999 among shares of 1, or 65535 among values up to 3,000.
     """
-    for value in dict.fromkeys((values.min(), values.max())) if len(values) else ():
-        rest = values[values != value]
-        if not FAR_SHARE[0] <= 1 - len(rest) / len(values) <= FAR_SHARE[1]:
-            continue
-        low, high = np.percentile(rest, [LOW_PERCENTILE, HIGH_PERCENTILE])
-        if max(low - value, value - high) > FAR_RANGES * (high - low):
-            yield float(value)
+    ends = dict.fromkeys((values.min(), values.max())) if len(values) else ()
+    many = [value for value in ends if FAR_SHARE[0] <= np.mean(values == value) <= FAR_SHARE[1]]
+    ground = values[~np.isin(values, many)]
+    if not many or not len(ground):
+        return []
+    low, high = np.percentile(ground, [LOW_PERCENTILE, HIGH_PERCENTILE])
+    return [float(value) for value in many if max(low - value, value - high) > FAR_RANGES * (high - low)]
 
 
 def stretch_note(scene: Scene, stretch: Stretch) -> list[str]:

@@ -159,6 +159,14 @@ def test_a_hole_that_no_tag_marks_is_not_part_of_the_stretch(
         assert f"have the value {value}, far from all others" in notes[0] and "gdal_edit -a_nodata" in notes[0]
 
 
+def test_holes_of_two_values_are_left_out(tmp_path: Path) -> None:
+    holed = noise(300, 300).astype(np.int32)
+    holed[:, 100:150, 100:150], holed[:, 200:250, 100:150] = -32768, 65535
+    with open_scene(write_scene(tmp_path / "a.tif", holed)) as scene:
+        stretch, _ = choose_stretch(scene)
+    assert stretch.left_out == (-32768, 65535) and 25 < min(stretch.low) < max(stretch.high) < 125
+
+
 def test_dark_and_bright_ground_are_part_of_the_stretch(tmp_path: Path) -> None:
     """Shadows of 0 and roofs of 4095 are the ends of the ground's range, not far from it."""
     ground = np.random.default_rng(0).integers(300, 3000, (3, 300, 300)).astype(np.uint16)

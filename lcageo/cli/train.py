@@ -74,6 +74,7 @@ def train(
     clip: train_options.Clip = None,
     ema: train_options.Ema = None,
     geometric_warmup: train_options.GeometricWarmup = None,
+    iou_power: train_options.IouPower = None,
     precision: train_options.PrecisionChoice = None,
     compile_: train_options.Compile = False,
     seed: train_options.Seed = None,

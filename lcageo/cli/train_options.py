@@ -261,6 +261,13 @@ GeometricWarmup = Annotated[
         rich_help_panel=OPTIMISATION,
     ),
 ]
+IouPower = Annotated[
+    float | None,
+    typer.Option(
+        help="Beta of the alignment metric, score x IoU^beta, by which lca and lca-sa assign objects. Default: 6.",
+        rich_help_panel=OPTIMISATION,
+    ),
+]
 PrecisionChoice = Annotated[
     Precision | None,
     typer.Option(help="Precision; auto measures which is fastest. Default: auto.", rich_help_panel=options.SPEED),

@@ -26,7 +26,9 @@ PLACES_PER_OBJECT = 13
 
 
 @torch.no_grad()
-def assign_aligned(places: Places, scores: Tensor, boxes_xyxy: Tensor, truth: Truth) -> Assignment:
+def assign_aligned(
+    places: Places, scores: Tensor, boxes_xyxy: Tensor, truth: Truth, iou_power: float | None = None
+) -> Assignment:
     """LCA-SA: the 13 places with the highest m, of all levels together; of these, those with m > 0 inside the object.
 
     A place that several objects want goes to the one that its box overlaps most. An object without a place (no point
@@ -40,12 +42,14 @@ def assign_aligned(places: Places, scores: Tensor, boxes_xyxy: Tensor, truth: Tr
         scores: (N, K) decoded.
         boxes_xyxy: (N, 4) decoded, not clipped; an inverted box overlaps nothing.
         truth: M objects.
+        iou_power: beta; None: IOU_POWER.
 
     Source:
         Zhang et al., "Aligning Localization and Classification", equation 2; t: Feng et al., "TOOD", section 3.2.
     """
     iou = pairwise_iou(truth.boxes_xyxy, boxes_xyxy)  # (M, N), b
-    metric = widen(scores)[:, truth.labels].T.pow(SCORE_POWER) * iou.pow(IOU_POWER)  # (M, N), m
+    beta = IOU_POWER if iou_power is None else iou_power
+    metric = widen(scores)[:, truth.labels].T.pow(SCORE_POWER) * iou.pow(beta)  # (M, N), m
     inside = lies_inside(places.points_xy, truth.boxes_xyxy)
     wanted = best_of_each(metric, PLACES_PER_OBJECT) & (metric > 0) & inside
     objects, rescued = rescue(settle(wanted, iou), distance_to_home(places, truth.boxes_xyxy))

@@ -102,6 +102,7 @@ def compute_losses(
     truths: Sequence[Truth],
     *,
     geometric: bool = False,
+    iou_power: float | None = None,
 ) -> Losses:
     """The losses of a batch.
 
@@ -115,11 +116,12 @@ def compute_losses(
         truths: one per image, on the device of the outputs. Objects of classes that an image is not annotated for
             are left out, and so are the scores of these classes and places without an object inside ignored boxes.
         geometric: for a warm-up, assign `lca-sa` and `lca` like `lca-baseline` and `lca-h`; nothing else changes.
+        iou_power: beta of the assignment of `lca-sa` and `lca`; None: the usual one.
     """
     objective = OBJECTIVES[_GEOMETRIC.get(preset, preset) if geometric else preset]
     truths = [truth.of_labelled_classes() for truth in truths]
     places = (anchor_places if objective.deltas else point_places)([output.regression.detach() for output in outputs])
-    assignments = _assigned(objective, places, predictions, truths)
+    assignments = _assigned(objective, places, predictions, truths, iou_power)
     matched = _matched(outputs, predictions, places, truths, assignments)
 
     soft = objective.assign is None
@@ -156,14 +158,19 @@ class _Matched:
 
 
 def _assigned(
-    objective: Objective, places: Places, predictions: Predictions, truths: Sequence[Truth]
+    objective: Objective,
+    places: Places,
+    predictions: Predictions,
+    truths: Sequence[Truth],
+    iou_power: float | None,
 ) -> list[Assignment]:
     """The assignment of each image."""
     if objective.assign is not None:
         assignments = [objective.assign(places, truth) for truth in truths]
     else:
         scores, boxes = predictions.scores.detach(), predictions.boxes_xyxy.detach()
-        assignments = [assign_aligned(places, s, b, truth) for s, b, truth in zip(scores, boxes, truths, strict=True)]
+        each = zip(scores, boxes, truths, strict=True)
+        assignments = [assign_aligned(places, s, b, truth, iou_power) for s, b, truth in each]
     return [_without_difficult(places, truth, given) for truth, given in zip(truths, assignments, strict=True)]
 
 

@@ -120,6 +120,8 @@ class TrainConfig:
     """Share of the averaged weights kept at each step; 0: the last weights are used."""
     geometric_warmup: float = 0.0
     """First share of the run in which lca and lca-sa assign objects by geometry."""
+    iou_power: float | None = None
+    """Beta of the alignment metric, score x IoU^beta, by which lca and lca-sa assign objects; None: 6, as TOOD."""
 
     precision: Precision = Precision.AUTO
     compile: bool = False
@@ -190,6 +192,7 @@ class TrainConfig:
             "clip": (self.clip >= 0, "0 or more"),
             "ema": (0 <= self.ema < 1, "0 or more, below 1"),
             "geometric_warmup": (0 <= self.geometric_warmup <= 1, "0 to 1"),
+            "iou_power": (self.iou_power is None or 0 < self.iou_power <= 16, "above 0, up to 16"),
             "validations": (self.validations >= 1, "1 or more"),
             "gsd_m": (
                 self.gsd_m is None or (len(self.gsd_m) == 2 and 0 < self.gsd_m[0] <= self.gsd_m[1]),

@@ -290,7 +290,9 @@ def _step(state: TrainState, batch: TrainBatch, lr: float, geometric: bool) -> t
             with computing_in(state.precision, state.device):
                 outputs = state.model(images.to(memory_format=torch.channels_last))
             predictions = state.network.decode(outputs)
-            losses = compute_losses(state.preset, outputs, predictions, _truths(crops), geometric=geometric)
+            losses = compute_losses(
+                state.preset, outputs, predictions, _truths(crops), geometric=geometric, iou_power=config.iou_power
+            )
             torch.autograd.backward(state.scaler.scale(losses.total / config.accumulate))
         found.append(losses)
     for optimizer in state.optimizers:

@@ -38,6 +38,16 @@ def test_places_are_assigned_as_by_the_slow_loop(seed):
     assert found.quality.tolist() == pytest.approx(quality, rel=1e-9)
 
 
+@pytest.mark.parametrize("beta", [2.0, 4.0, 8.0])
+@pytest.mark.parametrize("seed", range(10))
+def test_another_beta_is_that_of_the_slow_loop(seed, beta):
+    places, truth, rng = random_scene(seed)
+    scores, boxes = random_predictions(places, truth, rng)
+    found = assign_aligned(places, scores, boxes, truth, beta)
+    objects, quality = slow_aligned(places, scores, boxes, truth, beta)
+    assert found.objects.tolist() == objects and found.quality.tolist() == pytest.approx(quality, rel=1e-9)
+
+
 @pytest.mark.parametrize("seed", SCENES)
 def test_every_object_has_a_place_and_targets_reach_its_best_iou(seed):
     places, truth, rng = random_scene(seed)

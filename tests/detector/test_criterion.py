@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ DIFFICULT = replace(SOME, ignored_xyxy=torch.tensor([[20.0, 12, 52, 64], [2, 2, 
 ONLY_DIFFICULT = replace(EMPTY, ignored_xyxy=torch.tensor([[0.0, 0, 33, 40], [20, 12, 52, 64]]))
 
 
-def losses_of(network: Network, preset: Preset, truths: list[Truth], seed: int = 0, **options: bool) -> Losses:
+def losses_of(network: Network, preset: Preset, truths: list[Truth], seed: int = 0, **options: Any) -> Losses:
     images = torch.randn(len(truths), 3, 64, 64, generator=torch.Generator().manual_seed(seed))
     outputs = network(images.to(next(network.parameters()).dtype))
     return compute_losses(preset, outputs, network.decode(outputs), truths, **options)
@@ -228,6 +229,14 @@ def test_the_geometric_warm_up_trains_as_the_preset_with_the_same_head(preset):
     same_head = {Preset.LCA: Preset.LCA_H, Preset.LCA_SA: Preset.LCA_BASELINE}.get(preset, preset)
     assert losses_of(network, preset, [SOME], geometric=True) == losses_of(network, same_head, [SOME])
     assert (losses_of(network, preset, [SOME]) == losses_of(network, same_head, [SOME])) == (preset == same_head)
+
+
+@pytest.mark.parametrize("preset", Preset)
+@torch.no_grad()
+def test_beta_changes_the_presets_that_assign_by_alignment_alone(preset):
+    network = tiny(preset)
+    usual, six, two = (losses_of(network, preset, [SOME], iou_power=power) for power in (None, 6.0, 2.0))
+    assert usual == six and (two != six) == (preset in SOFT)
 
 
 @pytest.mark.parametrize("preset", Preset)

@@ -155,12 +155,12 @@ def slow_atss(places: Places, boxes: list[Box]) -> tuple[list[int], list[float]]
 
 
 def slow_aligned(
-    places: Places, scores: torch.Tensor, predicted: torch.Tensor, truth: Truth
+    places: Places, scores: torch.Tensor, predicted: torch.Tensor, truth: Truth, beta: float = 6
 ) -> tuple[list[int], list[float]]:
     points, number = places.points_xy.tolist(), len(places.points_xy)
     boxes, labels = truth.boxes_xyxy.tolist(), truth.labels.tolist()
     iou = [[slow_iou(box, other) for other in predicted.tolist()] for box in boxes]
-    metric = [[float(scores[n, label]) * iou[m][n] ** 6 for n in range(number)] for m, label in enumerate(labels)]
+    metric = [[float(scores[n, label]) * iou[m][n] ** beta for n in range(number)] for m, label in enumerate(labels)]
     wanted = [
         {n for n in slow_best(row, 13) if row[n] > 0 and slow_inside(points[n], box)}
         for row, box in zip(metric, boxes, strict=True)

@@ -45,6 +45,7 @@ from lcageo.training.config import Optimizer, Schedule, TrainConfig, read_recipe
         {"clip": -1.0},
         {"ema": 1.0},
         {"geometric_warmup": 2.0},
+        {"iou_power": 0.0},
         {"validations": 0},
         {"gsd_m": (1.0, 0.5)},
     ],

@@ -155,7 +155,7 @@ def _shapes(found: Geometries, true: Geometries, iou: float) -> tuple[str, ...]:
     if not len(found) or not len(true) or np.median(shapely.area(found) / _bounds_area(found)) < IS_BOX:
         return ()
     share = float(np.median(shapely.area(true) / _bounds_area(true)))
-    if share >= iou + NEAR_IOU:
+    if share >= min(iou + NEAR_IOU, IS_BOX):
         return ()
     return (
         f"true objects fill {share:.0%} of their bounding boxes (median), so even an exact box overlaps them by no "

@@ -259,8 +259,8 @@ def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
     A cut box yields to a larger box of another tile that continues beyond the cutting edge and would look like it when
     cut by the same tile: their IoU inside the cut box's tile is above the threshold. Scores do not matter, since a part
     of an object can score higher than the whole, nor do classes, since a part can look like something else. "Larger"
-    keeps two halves from yielding to each other. It does not yield to a box of another pass that leaves objects of this
-    length to its own: nobody else might report the object.
+    keeps two halves from yielding to each other. It does not yield to a box of another pass that leaves objects as long
+    to its own: nobody else might report the object.
     """
     boxes = seen.found.boxes_xyxy.astype(np.float64)
     yields = np.zeros(len(boxes), np.bool_)
@@ -273,12 +273,12 @@ def yields_at_seam(seen: Seen, rule: MergeRule) -> NDArray[np.bool_]:
         return yields
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     longer = lengths(boxes, rule.length_unit)
-    leaves_to_others = ~_within(longer, seen.lengths_px)
+    too_long = longer >= seen.lengths_px[:, 1]  # small objects have passes whose tiles show them whole
     for first, second in touching_pairs(boxes, np.zeros(len(boxes), np.int64)):
         part, more = np.where(areas[first] < areas[second], (first, second), (second, first))
         beyond = np.concatenate([boxes[more, :2] < tiles[part, :2], boxes[more, 2:] > tiles[part, 2:]], axis=1)
         differ = (areas[part] < areas[more]) & (seen.tile_of[part] != seen.tile_of[more])
-        left_to_it = leaves_to_others[more] & _within(longer[more], seen.lengths_px[part])
+        left_to_it = too_long[more] & _within(longer[more], seen.lengths_px[part])
         rivals = differ & ~left_to_it & (cut[part] & beyond).any(axis=1)
         part, more = part[rivals], more[rivals]
         as_seen = np.concatenate(

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 FORMATS = [suffix.removeprefix(".") for suffix in formats.FORMATS]
 MAX_HINTS = 5
+"""Number of scenes whose hints are shown; summary.csv has those of all."""
 RETRY_S = 10.0
 """Time after which a joint layer that could not be written is tried again."""
-"""Number of scenes whose hints are shown; summary.csv has those of all."""
 MAX_ROWS = 40
 """Number of scenes above which the final table has a row per state; summary.csv lists every scene."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LABELS, CHIPS, SPLIT = "Labels", "Chips", "Split into train and val"
 DEFAULTS = ChipConfig()
 IMGSZ_STEP, LEAST_IMGSZ = 32, 64
-"""Training takes multiples of this as --imgsz."""
+"""Training takes multiples of the first as --imgsz, from the second on."""
 MINUTES, LONGEST_MINUTES = ((50, 10), (500, 30)), 60
 """Number of chips up to which so many minutes of training are proposed."""
 

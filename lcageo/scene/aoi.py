@@ -145,8 +145,10 @@ def _in_crs_of_scene(
 
 def _is_within_half_a_turn(info: SceneInfo, scene_crs: pyproj.CRS) -> bool:
     turn = full_turn(scene_crs)
+    if turn is None:
+        return True
     left, _, right, _ = shapely.bounds(surroundings(info, scene_crs, scene_crs))
-    return turn is None or bool(right - left < turn / 2)
+    return bool(right - left < turn / 2)
 
 
 def surroundings(info: SceneInfo, scene_crs: pyproj.CRS, crs: pyproj.CRS) -> shapely.Geometry:

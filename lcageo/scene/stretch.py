@@ -113,8 +113,8 @@ def estimate_stretch(sample: SceneSample, edge: EdgeMask | None, nodata: Sequenc
     inside = with_data(sample, edge)
     if edge is not None and (inside & ~edge.all_cells[..., None]).any():
         inside &= ~edge.all_cells[..., None]  # along the edge, a reduced view mixes its value with those of the ground
-    if edge is not None and (inside & ~edge.has_value(sample.pixels)).any():
-        inside &= ~edge.has_value(sample.pixels)  # in holes, too
+    if edge is not None and (ground := inside & ~edge.has_value(sample.pixels)).any():
+        inside = ground  # without its value in holes, too
     if not inside.any():
         return replace(IDENTITY, is_blind=True)
     ranges, left_out = [], dict[float, None]()

@@ -10,8 +10,10 @@ import typer
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, Bands, Crs, with_options
 from lcageo.config import DEFAULT_MODEL
+from lcageo.errors import UsageError
 from lcageo.network_config import OnnxConfig
 from lcageo.plural import plural
+from lcageo.remote import public
 
 
 @with_options(ONNX)
@@ -34,8 +36,14 @@ def info(
     """
     from lcageo.inference.preview import describe_scene
     from lcageo.runtime.catalog import find_card, shipped_cards
+    from lcageo.scene.basemap import is_basemap
     from lcageo.scene.raster import open_scene
 
+    if is_basemap(scene):
+        raise UsageError(
+            f"'{public(scene)}' is a basemap, which shows the whole world; 'lcageo detect --dry-run' with --bbox or "
+            "--aoi describes an area of it"
+        )
     shipped = any(card.name == DEFAULT_MODEL for card in shipped_cards())
     card = find_card(model, about) if model is not None or shipped else None
     with open_scene(scene, options.parse_bands(bands), crs) as opened:

@@ -31,6 +31,7 @@ from lcageo.inference.record import Hole, SceneSummary, run_record
 from lcageo.inference.runner import LocalRunner, Map, TileRunner, Warn, map_here
 from lcageo.journal.journal import Earlier, Journal
 from lcageo.journal.tile_outcomes import TileOutcomes
+from lcageo.remote import XYZ
 from lcageo.runtime.catalog import ModelCard
 from lcageo.runtime.predictor import Predictor
 from lcageo.runtime.selection import hint_scores, written_scores
@@ -141,7 +142,9 @@ def detect_planned(plan: ScenePlan, run: Run, name: str, journal: Journal) -> Sc
     if holes and len(holes) == wanted:
         raise SceneError(holes[0].reason)
     if empty and empty == wanted:
-        run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched")
+        absent = "; its server has no tile there: check the URL and the area, or take a coarser --gsd"
+        why = absent if info.path.startswith(XYZ) else ""
+        run.warn(f"scene '{info.path}' has no pixel with data, so it was not searched{why}")
     # Candidates that are only for the review or for the choice of tiles are left out before merging: at a seam, they
     # could make an object yield.
     merge(plan, config.for_model(card.iou), journal, written_scores(card, config), run.runner.map)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lcageo.config import PAGE_SIDE
 from lcageo.errors import OutputError, UsageError
 from lcageo.plural import plural
+from lcageo.remote import public
 from lcageo.report.packed_columns import pack, pack_polygons
 from lcageo.report.page import make_page, picture_address, provenance_rows
 from lcageo.report.pixel_objects import FloatArray, Frame, PlacedLayer, place_areas, place_layer
@@ -123,7 +124,8 @@ def write_scene_page(
     found, notes = open_layer(layer, "").as_objects(class_field)
     if is_basemap(scene):
         raise UsageError(
-            f"'{scene}' is a basemap, without a size to show; save the area as a GeoTIFF with gdal_translate -projwin"
+            f"'{public(scene)}' is a basemap, without a size to show; save the area as a GeoTIFF, with QGIS's 'Convert "
+            "map to raster' or gdal_translate -projwin, and name that"
         )
     with _open(scene, _bands(found.record), crs or _crs(found.record)) as opened:
         frame = _frame(opened.info)

@@ -32,6 +32,8 @@ DEGREES = 180.0
 """Coordinates that all stay below it are degrees: in metres of Web Mercator they would be one point in the ocean."""
 DRIVERS = ("WMS", "WMTS")
 """GDAL's drivers of basemaps."""
+ABSENT = "204,404"
+"""Answers of a server that has no tile at a place, as the pyramids of drone surveys have none beyond their edges."""
 _HEAD = 4096
 _MARKS = (b"<GDAL_WMS", b"<GDAL_WMTS", b"opengis.net/wmts")
 """What is in the first bytes of a definition of GDAL's, and of the capabilities of a WMTS."""
@@ -84,9 +86,11 @@ def xyz_definition(address: str, zoom: int = FINEST_ZOOM) -> str:
         ("BlockSizeX", TILE_PX),
         ("BlockSizeY", TILE_PX),
         ("BandsCount", 3),
+        ("ZeroBlockHttpCodes", ABSENT),
+        ("Timeout", 30),
     ):
         _add(definition, name, str(text))
-    _add(definition, "Timeout", "30")
+    _add(definition, "DataValues", NoData="0")  # what GDAL fills absent tiles with
     return ElementTree.tostring(definition, encoding="unicode")
 
 
@@ -177,9 +181,12 @@ def _vrt(source: str, dataset: Any, crs: pyproj.CRS, window: Sequence[int], fact
     vrt = ElementTree.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     _add(vrt, "SRS", crs.to_wkt())
     _add(vrt, "GeoTransform", ", ".join(repr(float(one)) for one in place.to_gdal()))
-    for number, (dtype, colour) in enumerate(zip(dataset.dtypes, dataset.colorinterp, strict=True), 1):
+    bands = zip(dataset.dtypes, dataset.colorinterp, dataset.nodatavals, strict=True)
+    for number, (dtype, colour, nodata) in enumerate(bands, 1):
         band = _add(vrt, "VRTRasterBand", dataType=typename_fwd[dtype_rev[dtype]], band=str(number),
                     blockXSize=str(TILE_PX), blockYSize=str(TILE_PX))  # fmt: skip
+        if nodata is not None:
+            _add(band, "NoDataValue", repr(nodata))
         _add(band, "ColorInterp", colour.name.capitalize())
         part = _add(band, "SimpleSource")
         _add(part, "SourceFilename", source, relativeToVRT="0")

@@ -62,7 +62,11 @@ def test_a_basemap_needs_an_area_and_then_is_a_scene(run: Run, untrained: Path, 
         done = run(*command, "--score", "0.02", "-o", "found.gpkg")
         assert done.code == 0, done.err
         asked = set(server.requests())
+        coarser = run(*command[:-1], f"{2 * gsd_m():.3f}", "-o", "none.gpkg")
+        assert coarser.code == 0 and "has no tile there: check the URL and the area, or take a coarser" in coarser.err
     assert asked == {f"/{ZOOM}/{LEFT}/{TOP}.png"}
+    described = run("info", address)
+    assert described.code == 2 and "with --bbox or --aoi describes an area of it" in described.err
     found = geopandas.read_file(tmp_path / "found.gpkg", layer="found")
     assert found.crs.to_epsg() == 3857 and set(found["scene"]) == {"127.0.0.1"}
     page = run("report", address, "found.gpkg", "-o", "page.html")

@@ -39,6 +39,22 @@ def test_an_area_is_read_from_its_own_tiles_alone(tmp_path: Path) -> None:
     assert "secret" not in info.path and info.name == "127.0.0.1"
 
 
+def test_tiles_that_a_server_does_not_have_are_without_data(tmp_path: Path) -> None:
+    pixels = picture()
+    pixels[:, 256:300, 1:] = 0  # bright red is not black
+    write_tiles(tmp_path, pixels)
+    (tmp_path / str(ZOOM) / str(LEFT) / f"{TOP + 1}.png").unlink()
+    with served(tmp_path) as server:
+        address = "xyz:" + server.url("{z}/{x}/{y}.png")
+        with open_basemap(address, bounds_m(-256, 0, 512, 512), None, gsd_m(), "--bbox") as scene:
+            read, valid = scene.read(0, 0, 768, 512, 768, 512)
+    expected = np.zeros((512, 768), np.bool_)
+    expected[:, 256:] = True  # west of it there is no tile
+    expected[256:, 256:512] = False
+    assert np.array_equal(valid, expected)
+    assert np.array_equal(np.moveaxis(read, 0, -1)[expected], pixels[:512, :512][expected[:, 256:]])
+
+
 @pytest.mark.parametrize("zoom", [16, 18, 20])
 def test_the_zoom_is_the_nearest_to_the_resolution(tmp_path: Path, zoom: int) -> None:
     area = bounds_m(0, 0, 512, 512)

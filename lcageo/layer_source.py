@@ -66,6 +66,11 @@ class LayerSource:
         return name if self.subset is None else f"{name}|subset={self.subset}"
 
 
+def shown(path: Path) -> str:
+    """A layer's file as it may be told: a URL without user and query, with the slashes that pathlib drops."""
+    return str(LayerSource.of(path))
+
+
 def _parsed(source: str) -> tuple[str, str | None, str | None]:
     """File, layer and filter of a source as QGIS writes it; the type of geometries, which it adds, is passed over."""
     found, subset = _FILTER.search(source), ""

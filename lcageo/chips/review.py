@@ -57,7 +57,7 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
         DataError: if the review cannot be read, has no verdicts, lacks a class, or cannot be brought to the CRS.
     """
     if len(found) and found.column(("class",)) is None:  # without objects, a layer may have no columns
-        raise DataError(f"--labels '{found.path}' has no attribute class; with --review, name the layer of detect")
+        raise DataError(f"--labels '{found.name}' has no attribute class; with --review, name the layer of detect")
     layer = read_polygons(review, "--review")
     if found.crs is not None and layer.crs is not None:
         layer = layer.reprojected(found.crs)
@@ -88,7 +88,7 @@ def corrected(found: PolygonLayer, record: RunRecord, review: Path) -> PolygonLa
     if strange:
         warnings.append(
             f"--review '{review}': {strange:,} of {plural(len(matches), 'verdict')} are about objects that "
-            f"'{found.path}' does not have; if that is another run's layer, name the review's own: what is right was "
+            f"'{found.name}' does not have; if that is another run's layer, name the review's own: what is right was "
             "added, and may be there twice"
         )
     if undecided:
@@ -105,7 +105,7 @@ def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
     if not len(frame):
         return _Answers(np.zeros(0, object), (), (), (), np.zeros(0)), 0
     if VERDICT not in frame:
-        raise DataError(f"--review '{layer.path}' has no attribute {VERDICT}; name a layer that detect --review wrote")
+        raise DataError(f"--review '{layer.name}' has no attribute {VERDICT}; name a layer that detect --review wrote")
     objects = frame[frame["kind"].fillna(OBJECT) == OBJECT] if "kind" in frame else frame
     given = objects[VERDICT].notna() & (objects[VERDICT] != "")
     judged = objects[given]
@@ -113,7 +113,7 @@ def _answers(layer: PolygonLayer) -> tuple[_Answers, int]:
     for row, verdict, old, chosen in zip(
         judged.index, judged[VERDICT], _texts(judged, "class"), _texts(judged, NEW_CLASS), strict=True
     ):
-        where = f"--review '{layer.path}': feature {row + 1}"
+        where = f"--review '{layer.name}': feature {row + 1}"
         if verdict not in list(Verdict):
             raise DataError(f"{where} has the verdict '{verdict}'; choose one of {', '.join(Verdict)}")
         verdicts.append(Verdict(verdict))

@@ -107,7 +107,7 @@ def place_scene(scene: Scene, labels: Labels, config: ChipConfig) -> PlacedScene
         around = in_all_turns(surroundings(info, crs, labels.crs), labels.crs)
         index, boxes = labels.boxes(around, _to_pixels(info, labels.crs, crs))
     except pyproj.exceptions.ProjError as error:
-        raise DataError(no_way(f"--labels '{labels.layer.path}'", labels.crs, crs)) from error
+        raise DataError(no_way(f"--labels '{labels.layer.name}'", labels.crs, crs)) from error
     is_point = (boxes[:, 2:] == boxes[:, :2]).all(axis=1)  # polygons have an area
     half = (config.point_size_m or 0.0) / 2 / np.array(info.pixel_size_m * 2) * np.array([-1, -1, 1, 1])
     boxes[is_point] += half

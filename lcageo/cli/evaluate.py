@@ -15,7 +15,7 @@ from lcageo.cli.detect_options import BackendChoice, Overlap, PassesChoice, Prec
 from lcageo.cli.evaluate_text import figures_text
 from lcageo.cli.progress import Bar
 from lcageo.config import BENCHMARK, Backend, DetectConfig, Passes, Precision, RunnerConfig
-from lcageo.errors import UsageError
+from lcageo.errors import DataError, UsageError
 from lcageo.evaluation.plots import PICTURES
 from lcageo.extras import require
 
@@ -188,8 +188,7 @@ def evaluate(
         if layer is None or truth is None:
             raise UsageError("--layer and --truth require each other; give both")
         options.refuse_given(context, context.params.keys() - set(_OF_LAYERS.split()), "has no effect on layers")
-        min_iou = LAYER_IOU if iou is None else iou
-        _layers(layer, truth, score, min_iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
+        _layers(layer, truth, score, iou, _class_map(class_map), class_field, output, overwrite, as_json, say)
         return
     _check(data, output, tile, enlarge, as_scene)
     options.refuse_given(context, {"class_field"}, "requires --layer")
@@ -223,6 +222,8 @@ def evaluate(
 
         tiling = Tiling(tile, 1.0 if enlarge is None else enlarge)
     measured = _run(predictor, sets, config, size, tiling, say)
+    if not any(len(labelled) for labelled, _ in measured):
+        raise DataError("none of the images can be read; see the warnings above")
     figures = [set_figures(*one, predictor.card, config.max_per_tile) for one in measured]
     whole = set_figures(*together(measured), predictor.card, config.max_per_tile) if len(sets) > 1 else figures[0]
     resampled = whole.evaluation.resampled(bootstrap, seed) if bootstrap else None
@@ -261,7 +262,7 @@ def _layers(
     layer: Path,
     truth: Path,
     score: float | None,
-    iou: float,
+    iou: float | None,
     class_map: ClassMap | None,
     class_field: str | None,
     output: Path | None,
@@ -272,8 +273,8 @@ def _layers(
     from lcageo.evaluation.layers import evaluate_layer
 
     evaluation = evaluate_layer(
-        layer, truth, score=score, iou=iou, class_map=class_map, class_field=class_field, output=output,
-        overwrite=overwrite,
+        layer, truth, score=score, iou=LAYER_IOU if iou is None else iou, class_map=class_map,
+        class_field=class_field, output=output, overwrite=overwrite,
     )  # fmt: skip
     for line in evaluation.warnings:
         say.warn(line)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from lcageo.vector.polygons import PolygonLayer
 
+_LIMIT = 2.0**63
+"""What is not below it is no 64-bit integer, which GDAL's formats have."""
+
 
 def differences(
     found: PolygonLayer,
@@ -59,5 +62,5 @@ def _ids(layer: PolygonLayer) -> Any:
     """(N,) ids as a pandas array of integers or text, whose `take` gives a missing value for index -1."""
     column = layer.column(("id",))
     ids = layer.frame.index.to_series() + 1 if column is None else layer.frame[column]
-    whole = pd.api.types.is_numeric_dtype(ids) and (ids.isna() | (ids % 1 == 0)).all()
+    whole = pd.api.types.is_numeric_dtype(ids) and (ids.isna() | ((ids % 1 == 0) & (abs(ids) < _LIMIT))).all()
     return ids.astype("Int64" if whole else "str").array

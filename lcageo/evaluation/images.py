@@ -22,6 +22,7 @@ from lcageo.metrics.summary import Evaluation, evaluate_detections
 from lcageo.metrics.truth import ImageTruth
 from lcageo.plural import plural
 from lcageo.runtime.predictor import Predictor
+from lcageo.runtime.selection import written_scores
 
 if TYPE_CHECKING:
     from lcageo.evaluation.scenes import Tiling
@@ -173,7 +174,7 @@ def find_objects(
         ConfigError: if the overlap is not allowed.
     """
     _check(predictor, labelled)
-    annotations = labelled.annotations
+    annotations, least = labelled.annotations, written_scores(predictor.card, config)
     found = [Detections.empty()] * len(annotations)
     in_tiles = [index for index, one in enumerate(annotations) if tiling is not None or one.is_scene]
     whole = sorted(set(range(len(annotations))) - set(in_tiles))
@@ -184,7 +185,8 @@ def find_objects(
         for some in _batches(samples, batch):
             detections = _predict(predictor, np.stack([sample.image.numpy() for sample in some]))
             for sample, one in zip(some, detections, strict=True):
-                best = one.selected(slice(config.max_per_tile))  # as if the predictor had kept no more
+                enough = one.selected(one.scores > least[one.labels])  # others are hints for scenes
+                best = enough.selected(slice(config.max_per_tile))  # as if the predictor had kept no more
                 found[sample.index] = _in_original(best, sample, annotations[sample.index])
             on_progress(len(some))
     if in_tiles:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from math import floor, isnan, nan
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isnan, nan
 from typing import Any
 
 from lcageo.metrics.curves import OperatingPoint
@@ -74,8 +74,9 @@ class LayerFigures:
 class LayerEvaluation:
     """Evaluation of a layer of found objects against the truth."""
 
-    layer: Path
-    truth: Path
+    layer: str
+    """Name of the layer of found objects, as it may be told."""
+    truth: str
     iou: float
     """Minimum IoU of a match."""
     crs: str | None
@@ -85,12 +86,16 @@ class LayerEvaluation:
     overall: LayerFigures
     warnings: tuple[str, ...]
     """Warnings to read before trusting the figures."""
+    own_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the layer of found objects calls each class; empty where objects are matched regardless of class."""
+    class_field: str | None = None
+    """Its attribute that holds them, if the user named it."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, JSON-ready."""
         return {
-            "layer": str(self.layer),
-            "truth": str(self.truth),
+            "layer": self.layer,
+            "truth": self.truth,
             "iou": self.iou,
             "crs": self.crs,
             "classes": [figures.as_json() for figures in self.per_class],
@@ -104,9 +109,9 @@ class LayerEvaluation:
         for one in self.per_class:
             if one.best is None:
                 continue
-            limit = floor(one.best.score * 10**SCORE_DIGITS) / 10**SCORE_DIGITS
-            limits += [] if "," in one.name else [f"{one.name}={limit:g}"]  # which separates names in the option
-            point = one.best
+            point, limit = one.best, round(one.best.score, SCORE_DIGITS)
+            # A comma separates names in the option.
+            limits += [f"{name}={limit:g}" for name in self.own_classes.get(one.name, ()) if "," not in name]
             below = one.lowest is not None and point.score <= one.lowest and point.recall < 1
             lines.append(
                 f"best threshold of {one.name}: {limit:g}, with F1 {point.f1:.3f}, "
@@ -114,9 +119,12 @@ class LayerEvaluation:
                 + (": its lowest score; a lower one may be better (detect --keep 0.05)" if below else "")
                 + (f"; measured on only {one.truth:,} objects" if one.truth < FEW_OBJECTS else "")
             )
-        if limits:
-            command = ["lcageo", "filter", str(self.layer), "OUT", "--per-class", ",".join(limits)]
-            lines.append(f"to apply: {shlex.join(command)}")
+        options = ["--per-class", ",".join(limits)] if limits else []
+        if lines and not self.own_classes:
+            options = ["--score", f"{limit:g}"]
+        if options:
+            named = [] if self.class_field is None else ["--class-field", self.class_field]
+            lines.append(f"to apply: {shlex.join(['lcageo', 'filter', self.layer, 'OUT', *options, *named])}")
         return lines
 
     def table(self) -> list[tuple[str, ...]]:

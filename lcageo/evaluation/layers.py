@@ -15,26 +15,24 @@ from numpy.typing import NDArray
 from lcageo.data.classmap import ClassMap
 from lcageo.errors import ConfigError, DataError
 from lcageo.evaluation.differences import differences
+from lcageo.evaluation.layer_classes import common_classes
 from lcageo.evaluation.layer_figures import LayerEvaluation, LayerFigures
-from lcageo.geodesy import WGS84
+from lcageo.geodesy import WGS84, full_turn
+from lcageo.layer_source import shown
 from lcageo.metrics.curves import curve_of
 from lcageo.transform import accuracy_warnings
-from lcageo.vector.columns import CLASS_COLUMNS, first_column
+from lcageo.vector.columns import first_column, layer_scores
 from lcageo.vector.polygons import Geometries, PolygonLayer, polygons_of, valid_polygons, without_candidates
 from lcageo.vector.publish import Publication, refuse_inputs
 from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget, layer_files
-from lcageo.vector.values import class_texts
 from lcageo.vector.write import write_layer
 from lcageo.version import __version__
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-ONLY_CLASS = "object"
-"""Class of all objects where one of the layers has no classes."""
-NO_CLASS = "(no class)"
 IS_BOX = 0.85
 """Share of its bounds that a shape fills at least, if it is a box, perhaps slightly turned by a reprojection."""
 NEAR_IOU = 0.1
@@ -94,60 +92,72 @@ def evaluate_layer(
         overwrite: whether `output` may be replaced.
 
     Raises:
-        ConfigError: if `iou` is not above 0 and at most 1.
+        ConfigError: if `iou` is not above 0 and at most 1, or `score` not from 0 to 1.
         DataError: if a layer cannot be read, has no polygons, or the two cannot be brought to one CRS.
         UsageError: if `output` exists, has no known suffix, or is one of the layers.
         OutputError: if `output` cannot be written.
     """
     if not 0 < iou <= 1:
         raise ConfigError(f"iou {iou} is out of range; give a value above 0 and at most 1")
+    if score is not None and not 0 <= score <= 1:
+        raise ConfigError(f"score {score} is outside 0 to 1")
     target = None if output is None else _checked_output(output, (layer, truth), overwrite)
-    true, own, read = _opened(layer, truth, class_field)
+    true, own, read, found_field = _opened(layer, truth, class_field)
     own = _scoring(own, score)
     found = _in_crs_of(true, own)
     accuracy = _accuracy(own, true)
-    classes, labels, notes = _classes(found, true, class_map or ClassMap())
+    classes = common_classes(found, true, class_map or ClassMap())
     scores = _scores(found)
     plane = _plane(true if len(true) else found)
     shapes = [valid_polygons((part if plane is None else part.reprojected(plane)).shapes)[0] for part in (found, true)]
-    of_found, of_truth = (Objects(*both) for both in zip(shapes, labels, strict=True))
+    of_found, of_truth = (Objects(*both) for both in zip(shapes, classes.labels, strict=True))
     matching = match_objects(of_found, of_truth, np.ones(len(found)) if scores is None else scores, iou)
-    per_class, overall = _figures(classes, labels, matching, scores)
+    per_class, overall = _figures(classes.names, classes.labels, matching, scores)
     crs = plane or true.crs
     warnings = (
         *found.warnings,
         *true.warnings,
         *read,
-        *notes,
-        *_apart(found, true),
+        *classes.notes,
+        *_apart(layer, truth, *shapes),
         *_shapes(shapes[0], shapes[1], iou),
         *accuracy,
     )
     name = None if crs is None else crs.to_string()
-    evaluation = LayerEvaluation(layer, truth, iou, name, per_class, overall, warnings)
+    evaluation = LayerEvaluation(
+        shown(layer), shown(truth), iou, name, per_class, overall, warnings, classes.own, found_field
+    )
     if target is not None:
-        names = [[classes[label] for label in part.tolist()] for part in labels]
+        names = [[classes.names[label] for label in part.tolist()] for part in classes.labels]
         layer_of_all = differences(found, true, names, matching.truth, matching.iou, scores)
-        record = RunRecord(version=__version__, unknown=evaluation.as_json())
+        figures = evaluation.as_json()
+        if true.crs is not None:  # the record's own entry of this name is the CRS of the coordinates
+            figures["measured_in"] = figures.pop("crs")
+        record = RunRecord(version=__version__, crs=None if true.crs is None else true.crs.to_string(), unknown=figures)
         with Publication() as publication:
             write_layer([layer_of_all], record, publication.draft_of(target))
             publication.publish()
     return evaluation
 
 
-def _opened(layer: Path, truth: Path, class_field: str | None) -> tuple[PolygonLayer, PolygonLayer, tuple[str, ...]]:
-    """The true and the found objects, with `class` and `score` as far as they have them, and messages about that."""
+def _opened(
+    layer: Path, truth: Path, class_field: str | None
+) -> tuple[PolygonLayer, PolygonLayer, tuple[str, ...], str | None]:
+    """The true and the found objects, with `class` and `score` as far as they have them, and messages about that.
+
+    Last, the attribute of the found objects' classes, if it was named and they have it.
+    """
     files = open_layer(truth, "--truth"), open_layer(layer, "--layer")
     fields = [None if class_field is None else first_column(file.columns, [class_field]) for file in files]
     if class_field is not None and not any(fields):
         raise DataError(
-            f"neither '{layer}' nor '{truth}' has an attribute '{class_field}' (--class-field); they have "
-            f"{', '.join(dict.fromkeys((*files[1].columns, *files[0].columns)))}"
+            f"neither '{shown(layer)}' nor '{shown(truth)}' has an attribute '{class_field}' (--class-field); they "
+            f"have {', '.join(dict.fromkeys((*files[1].columns, *files[0].columns)))}"
         )
     true, of_true = files[0].as_objects(fields[0], with_scores=False)
     found, of_found = files[1].as_objects(fields[1])
-    shown = without_candidates(polygons_of(true, "--truth"), true.record, "--truth")
-    return shown, polygons_of(found, "--layer"), (*of_found, *of_true)
+    polygons = without_candidates(polygons_of(true, "--truth"), true.record, "--truth")
+    return polygons, polygons_of(found, "--layer"), (*of_found, *of_true), fields[1]
 
 
 def _shapes(found: Geometries, true: Geometries, iou: float) -> tuple[str, ...]:
@@ -232,8 +242,8 @@ def _in_crs_of(truth: PolygonLayer, found: PolygonLayer) -> PolygonLayer:
         return found
     with_crs, without = (truth, found) if found.crs is None else (found, truth)
     raise DataError(
-        f"'{without.path}' has no CRS, but '{with_crs.path}' is in {with_crs.frame.crs.name}; save the former with its "
-        "CRS, or both without one"
+        f"'{without.name}' has no CRS, but '{with_crs.name}' is in {with_crs.frame.crs.name}; save the former "
+        "with its CRS, or both without one"
     )
 
 
@@ -242,15 +252,16 @@ def _accuracy(found: PolygonLayer, truth: PolygonLayer) -> tuple[str, ...]:
     if not len(found):
         return ()
     west, south, _, _ = shapely.total_bounds(found.shapes).tolist()
-    return accuracy_warnings(f"positions of '{found.path}'", [(found.crs, truth.crs, west, south)], None)
+    return accuracy_warnings(f"positions of '{found.name}'", [(found.crs, truth.crs, west, south)], None)
 
 
 def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
-    """The CRS for measuring a layer in degrees: an equal-area plane around it; None: the layer's own CRS will do.
+    """The CRS for measuring a layer: an equal-area plane around it; None: the layer's own CRS will do.
 
-    Not a UTM zone: a layer that crosses the antimeridian, or covers a large country, fits into none.
+    It will not if it goes around the globe, in degrees or not, where two layers may be a turn apart. Not a UTM zone: a
+    layer that crosses the antimeridian, or covers a large country, fits into none.
     """
-    if layer.crs is None or not layer.crs.is_geographic or not len(layer):
+    if layer.crs is None or full_turn(layer.crs) is None or not len(layer):
         return None
     longitude, latitude = np.radians(shapely.get_coordinates(layer.reprojected(pyproj.CRS(WGS84)).shapes)).T
     x, y, z = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
@@ -258,46 +269,14 @@ def _plane(layer: PolygonLayer) -> pyproj.CRS | None:
     return pyproj.CRS(f"+proj=laea +lon_0={middle[0]:.4f} +lat_0={middle[1]:.4f} +datum=WGS84 +units=m")
 
 
-def _apart(found: PolygonLayer, truth: PolygonLayer) -> list[str]:
-    """A warning if there is no truth, or the layers do not overlap."""
-    if not len(truth):
-        return [f"'{truth.path}' has no objects, so every found object counts as a false positive"]
-    boxes = [shapely.box(*shapely.total_bounds(layer.shapes)) for layer in (found, truth) if len(layer)]
+def _apart(layer: Path, truth: Path, found: Geometries, true: Geometries) -> list[str]:
+    """A warning if there is no truth, or the layers do not overlap where they are measured."""
+    if not len(true):
+        return [f"'{shown(truth)}' has no objects, so every found object counts as a false positive"]
+    boxes = [shapely.box(*shapely.total_bounds(shapes)) for shapes in (found, true) if len(shapes)]
     if len(boxes) < 2 or shapely.intersects(*boxes):
         return []
-    return [f"'{found.path}' and '{truth.path}' do not overlap on the map; check their CRS and coordinates"]
-
-
-def _classes(
-    found: PolygonLayer, truth: PolygonLayer, class_map: ClassMap
-) -> tuple[list[str], tuple[Index, Index], list[str]]:
-    """Class names, the labels of both layers, and warnings about them."""
-    notes = []
-    names: list[list[str]] = []
-    for layer in (found, truth):
-        column = layer.column(CLASS_COLUMNS[:1])
-        if column is None and len(layer):
-            missing = f"{', '.join(CLASS_COLUMNS[:-1])} or {CLASS_COLUMNS[-1]}"
-            notes.append(f"'{layer.path}' has no column {missing}; objects are matched regardless of class")
-        names.append([] if column is None else [name or NO_CLASS for name in class_texts(layer.frame[column])])
-    known = set(names[0]) | set(names[1])
-    notes += [f"class map: no object has the class '{name}'" for name in class_map.targets if name not in known]
-    if any(len(own) < len(layer) for own, layer in zip(names, (found, truth), strict=True)):
-        return [ONLY_CLASS], (np.zeros(len(found), np.int64), np.zeros(len(truth), np.int64)), notes
-    mapped = [[class_map.target(name) for name in own] for own in names]
-    classes = [*sorted(set(mapped[1])), *sorted(set(mapped[0]) - set(mapped[1]))]
-    if all(mapped) and not set(mapped[0]) & set(mapped[1]):
-        notes.append(
-            f"none of the found classes ({_some(mapped[0])}) is a true one ({_some(mapped[1])}); use a --class-map"
-        )
-    index = {name: label for label, name in enumerate(classes)}
-    of_found, of_truth = (np.array([index[name] for name in own], np.int64) for own in mapped)
-    return classes, (of_found, of_truth), notes
-
-
-def _some(names: list[str]) -> str:
-    distinct = sorted(set(names))
-    return ", ".join(distinct[:5]) + (", ..." if len(distinct) > 5 else "")
+    return [f"'{shown(layer)}' and '{shown(truth)}' do not overlap on the map; check their CRS and coordinates"]
 
 
 def _scoring(found: PolygonLayer, min_score: float | None) -> PolygonLayer:
@@ -306,8 +285,8 @@ def _scoring(found: PolygonLayer, min_score: float | None) -> PolygonLayer:
     if min_score is None or (scores is None and not len(found)):
         return found
     if scores is None:
-        raise DataError(f"--layer '{found.path}' has no column 'score', which --score requires")
-    return replace(found, frame=found.frame[scores >= min_score])
+        raise DataError(f"--layer '{found.name}' has no column 'score', which --score requires")
+    return replace(found, frame=found.frame[layer_scores(scores) >= layer_scores(min_score)])
 
 
 def _scores(found: PolygonLayer) -> Floats | None:
@@ -318,7 +297,8 @@ def _scores(found: PolygonLayer) -> Floats | None:
     scores = found.frame[column]
     if scores.isna().any():
         first = scores.index[scores.isna()][0]
-        raise DataError(f"--layer '{found.path}': feature {first + 1} has no score; fill it in, or remove the column")
+        name = found.name
+        raise DataError(f"--layer '{name}': feature {first + 1} has no score; fill it in, or remove the column")
     return np.asarray(scores, np.float64)
 
 

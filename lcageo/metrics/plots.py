@@ -46,7 +46,7 @@ def draw_curves(evaluation: Evaluation, path: Path) -> None:
     axes.grid(alpha=0.3)
     if shown:
         axes.legend(title="AP50", fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def draw_confusion(confusion: Confusion, path: Path) -> None:
@@ -64,7 +64,7 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     axes.set_yticks(range(len(names)), names, fontsize="small")
     axes.set(xlabel="found as", ylabel="is")
     axes.set_title("IoU 0.5, each class at its best F1", fontsize="medium")
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -76,3 +76,12 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes a figure as a PNG, with all text as it is: a class may have a dollar in its name."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    figure.savefig(path)

@@ -130,7 +130,7 @@ def place_layer(layer: LayerFile, frame: Frame, limit: int) -> PlacedLayer:
     placed.objects = placed.objects.top(limit)
     if rows and not placed.counts and placed.outside:
         raise DataError(
-            f"none of the {rows:,} features of '{layer.path}' is inside the scene; choose the layer of this scene"
+            f"none of the {rows:,} features of '{layer.name}' is inside the scene; choose the layer of this scene"
         )
     return placed
 
@@ -186,7 +186,7 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
     if (crs is None) != (frame.crs is None):
         lacks, has = ("scene", "layer") if crs is not None else ("layer", "scene")
         raise DataError(
-            f"'{layer.path}' cannot be placed in the scene: the {lacks} has no CRS, but the {has} has one; "
+            f"'{layer.name}' cannot be placed in the scene: the {lacks} has no CRS, but the {has} has one; "
             + ("give it with --crs EPSG:CODE" if lacks == "scene" else "assign it with 'ogr2ogr -a_srs EPSG:CODE'")
         )
     if crs is None or frame.crs is None:
@@ -196,7 +196,7 @@ def _mover(layer: LayerFile, frame: Frame) -> Callable[[Geometries], Geometries]
         to_scene = mover(crs, frame.crs, middle_x)
     except pyproj.exceptions.ProjError as error:
         raise DataError(
-            f"'{layer.path}' cannot be reprojected from {crs.name} to the scene's {frame.crs.name} ({error}); "
+            f"'{layer.name}' cannot be reprojected from {crs.name} to the scene's {frame.crs.name} ({error}); "
             "check the CRS of both"
         ) from error
 

@@ -262,12 +262,12 @@ def _warnings(layer: LayerFile, placed: PlacedLayer) -> tuple[str, ...]:
             "use 'lcageo filter' to make smaller layers"
         )
     if placed.outside:
-        lines.append(f"left out: {plural(placed.outside, 'feature')} of '{layer.path}' outside the scene")
+        lines.append(f"left out: {plural(placed.outside, 'feature')} of '{layer.name}' outside the scene")
     if placed.shapeless:
         lines.append(
-            f"left out: {plural(placed.shapeless, 'feature')} of '{layer.path}' without an area or valid coordinates"
+            f"left out: {plural(placed.shapeless, 'feature')} of '{layer.name}' without an area or valid coordinates"
         )
-    return (*lines, *apart_note(f"'{layer.path}'", placed.apart))
+    return (*lines, *apart_note(f"'{layer.name}'", placed.apart))
 
 
 def _thresholds(placed: PlacedLayer, names: Iterable[str]) -> list[int] | None:

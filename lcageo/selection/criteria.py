@@ -15,7 +15,10 @@ import pyproj
 from numpy.typing import NDArray
 
 from lcageo.errors import ConfigError, DataError
+from lcageo.layer_source import shown
 from lcageo.vector.area import Area
+from lcageo.vector.columns import layer_scores
+from lcageo.vector.parts import areas_m2
 
 Mask = NDArray[np.bool_]
 
@@ -48,7 +51,7 @@ class Criteria:
         """The criteria that are set, JSON-ready."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {
-            name: str(value) if isinstance(value, Path) else dict(value) if isinstance(value, Mapping) else value
+            name: shown(value) if isinstance(value, Path) else dict(value) if isinstance(value, Mapping) else value
             for name, value in values.items()
             if value not in (None, (), {})
         }
@@ -60,7 +63,9 @@ class Selector:
 
     criteria: Criteria
     thresholds: Mapping[str, float]
-    """Minimum score per class where the criteria set none; 0 for classes that are not in it."""
+    """Minimum score per class of the objects found; 0 for classes that are not in it."""
+    has_candidates: bool
+    """Whether the layer may have others: then these thresholds apply where the criteria set none."""
     area: Area | None
     crs: pyproj.CRS | None
     """CRS of the layer."""
@@ -72,16 +77,17 @@ class Selector:
     """Number of objects with exactly that score that are still to be kept."""
     apart: int = 0
     """Number of features whose parts were taken apart into objects."""
-    sized: bool = False
-    """Whether any object had an area: objects drawn by hand have none, nor have those of a scene without CRS."""
 
     @classmethod
-    def of(cls, criteria: Criteria, thresholds: Mapping[str, float], crs: pyproj.CRS | None) -> Selector:
+    def of(
+        cls, criteria: Criteria, thresholds: Mapping[str, float], has_candidates: bool, crs: pyproj.CRS | None
+    ) -> Selector:
         """Prepares criteria for a layer.
 
         Args:
             criteria: which objects to keep.
-            thresholds: of the layer's objects, by class; they apply where the criteria set no score.
+            thresholds: of the layer's objects, by class.
+            has_candidates: whether the layer may have objects below them.
             crs: of the layer.
 
         Raises:
@@ -90,7 +96,7 @@ class Selector:
         area = None if criteria.aoi is None else Area.read(criteria.aoi)
         if area is not None:
             area.check_crs(crs)
-        return cls(criteria, thresholds, area, crs)
+        return cls(criteria, thresholds, has_candidates, area, crs)
 
     def find_cutoff(self, parts: Iterable[geopandas.GeoDataFrame]) -> None:
         """Finds the lowest score of the best `top` objects that meet the other criteria; once, before `selected`."""
@@ -130,20 +136,32 @@ class Selector:
         criteria, mask, names = self.criteria, np.ones(len(part), np.bool_), _names(part)
         if criteria.classes:
             mask &= np.isin(names, criteria.classes)
-        default = {} if criteria.score is not None or "score" not in part else self.thresholds
+        applies = self.has_candidates and criteria.score is None and "score" in part
+        default = self.thresholds if applies else {}
         limits = {**default, **criteria.per_class}
         if limits or criteria.score is not None:
             minimum = pd.Series(names, dtype="str").map(limits).fillna(criteria.score or 0.0).to_numpy(np.float64)
-            mask &= _scores(part) >= minimum
+            mask &= layer_scores(_scores(part)) >= layer_scores(minimum)
         if criteria.min_area is not None:
-            areas = _numbers(part, "area_m2", "--min-area")
-            self.sized |= not np.isnan(areas).all()
-            if len(areas) and not self.sized:
-                raise DataError("the layer's column 'area_m2' is empty, but --min-area requires it")
-            mask &= areas >= criteria.min_area
+            mask &= self._areas_m2(part) >= criteria.min_area
         if self.area is not None:
             mask &= self.area.holds(part.geometry.to_numpy(), self.crs)
         return np.asarray(mask, np.bool_)
+
+    def _areas_m2(self, part: geopandas.GeoDataFrame) -> NDArray[np.float64]:
+        """(N,) areas: as the layer says, or measured, as of objects drawn by hand.
+
+        Raises:
+            DataError: if one is missing and cannot be measured.
+        """
+        areas = np.full(len(part), np.nan)
+        if "area_m2" in part:
+            areas = part["area_m2"].to_numpy(np.float64, na_value=np.nan, copy=True)
+        missing = np.isnan(areas)
+        areas[missing] = areas_m2(part.geometry.to_numpy()[missing], self.crs)
+        if np.isnan(areas).any():
+            raise DataError("--min-area requires areas, but the layer has no CRS to measure them in, nor 'area_m2'")
+        return areas
 
 
 def _names(part: geopandas.GeoDataFrame) -> NDArray[Any]:

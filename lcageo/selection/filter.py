@@ -12,7 +12,7 @@ import pyproj
 from lcageo.detections import Detections
 from lcageo.errors import UsageError
 from lcageo.geodesy import WGS84, to_longitude_latitude
-from lcageo.remote import public
+from lcageo.layer_source import shown
 from lcageo.selection.criteria import Criteria, Selector
 from lcageo.selection.pixels import MapToPixels
 from lcageo.transform import accuracy_warnings
@@ -51,8 +51,9 @@ def filter_layer(
 ) -> FilterCounts:
     """Writes the objects of a layer that meet criteria, in any format and CRS, in the layer's order.
 
-    Ids (except of appended objects), attributes and the record of the run stay. Where the criteria set no score,
-    objects are kept that reach the thresholds of their layer: those that `detect` would have found without --keep.
+    Ids (except of appended objects), attributes and the record of the run stay. Where the criteria set no score and
+    the layer has candidates, objects are kept that reach its thresholds: those that `detect` would have found without
+    --keep.
 
     Args:
         source: a layer of any origin; see `LayerFile.as_objects` for what is taken for its classes and scores.
@@ -73,20 +74,21 @@ def filter_layer(
     target = _checked_target(source, criteria.aoi, output, crs, overwrite, append)
     layer, notes = open_layer(source, "").as_objects(class_field)
     to = _target_crs(crs, target, layer.crs)
-    selector = Selector.of(criteria, layer.record.least_scores(), layer.crs)
+    selector = Selector.of(criteria, layer.record.least_scores(), layer.record.has_candidates, layer.crs)
     selector.find_cutoff(taken_apart(part)[0] for part in layer.parts())
     with Publication() as publication:
         write_objects(_objects(layer, selector, to, source), target, publication, append)
         publication.publish()
+    told = shown(source)
     missing = [name for name in (*criteria.classes, *criteria.per_class) if name not in selector.read]
     known = ", ".join(sorted(selector.read)) or "none"
-    warnings = notes + tuple(f"'{source}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
+    warnings = notes + tuple(f"'{told}' has no '{name}'; its classes: {known}" for name in dict.fromkeys(missing))
     warnings += _unplaced(layer, target) + _accuracy(
         layer, to or (pyproj.CRS(WGS84) if _in_degrees(target) else None), target
     )
-    warnings += tuple(apart_note(f"'{source}'", selector.apart))
+    warnings += tuple(apart_note(f"'{told}'", selector.apart))
     if selector.read and not selector.kept:
-        warnings += (f"none of the {sum(selector.read.values()):,} objects of '{source}' meets the criteria",)
+        warnings += (f"none of the {sum(selector.read.values()):,} objects of '{told}' meets the criteria",)
     return FilterCounts(dict(selector.read), dict(selector.kept), warnings)
 
 
@@ -108,12 +110,12 @@ def _checked_target(
 
 def _objects(layer: LayerFile, selector: Selector, to: pyproj.CRS | None, source: Path) -> Objects:
     """The objects of a layer that the selector keeps, for any target."""
-    how = {**selector.criteria.as_json(), "from": public(str(source)), "version": __version__}
+    how = {**selector.criteria.as_json(), "from": shown(source), "version": __version__}
     record = replace(layer.record, filtered=(*layer.record.filtered, how))
     if selector.thresholds:
         record = replace(record, thresholds=selector.reached())
-    if to is not None:
-        record = replace(record, crs=to.to_string())
+    if (crs := to or layer.crs) is not None:  # the record of GeoJSON names that of the scene
+        record = replace(record, crs=crs.to_string())
 
     def boxes() -> PixelBoxes:
         back = MapToPixels.of(layer)
@@ -149,7 +151,7 @@ def _unplaced(layer: LayerFile, target: Target) -> tuple[str, ...]:
     if layer.crs is not None or layer.record.of_pixels or not _in_degrees(target):
         return ()
     return (
-        f"'{layer.path}' has no CRS: its coordinates are written as they are, but programs take those of GeoJSON for "
+        f"'{layer.name}' has no CRS: its coordinates are written as they are, but programs take those of GeoJSON for "
         "longitude and latitude; write another format, or assign the CRS first with 'ogr2ogr -a_srs EPSG:CODE OUT IN'",
     )
 

@@ -28,7 +28,8 @@ _HOW = "; run 'lcageo detect' with this output instead"
 class MapToPixels:
     """Transforms the features of a layer back to its scene's pixels."""
 
-    source: Path
+    source: str
+    """Name of the layer, for messages."""
     grid: PixelGrid
     classes: tuple[str, ...]
     _crs: pyproj.CRS | None
@@ -46,18 +47,18 @@ class MapToPixels:
         record = layer.record
         if record.appended or record.scene is None:
             raise DataError(
-                f"'{layer.path}' is not a layer of a single scene, so its objects have no pixel coordinates{_HOW}"
+                f"'{layer.name}' is not a layer of a single scene, so its objects have no pixel coordinates{_HOW}"
             )
         scene = record.scene_grid
         if scene is None or scene.transform is None:
-            raise DataError(f"'{layer.path}' does not record the affine transform of its scene{_HOW}")
+            raise DataError(f"'{layer.name}' does not record the affine transform of its scene{_HOW}")
         crs = None if scene.crs is None else pyproj.CRS.from_user_input(scene.crs)
         form = format_of(layer.path)  # GeoJSON cannot state that its coordinates are pixels
         says_crs = not isinstance(form, VectorFormat) or not form.longitude_latitude
         if (layer.crs is None) != (crs is None) and says_crs:
-            raise DataError(f"'{layer.path}' has lost its CRS, so its objects' pixel coordinates are unknown{_HOW}")
+            raise DataError(f"'{layer.name}' has lost its CRS, so its objects' pixel coordinates are unknown{_HOW}")
         grid = PixelGrid(Path(record.scene).name, *scene.size)
-        return cls(layer.path, grid, scene.classes, crs, scene.transform)
+        return cls(layer.name, grid, scene.classes, crs, scene.transform)
 
     def detections(self, parts: Iterator[geopandas.GeoDataFrame]) -> Iterator[Detections]:
         """The bounding boxes of features in scene pixels, part by part.
@@ -110,7 +111,7 @@ class MapToPixels:
         return boxes
 
 
-def _labels(names: Sequence[str], classes: Sequence[str], source: Path) -> Any:
+def _labels(names: Sequence[str], classes: Sequence[str], source: str) -> Any:
     numbers = {name: label for label, name in enumerate(classes)}
     unknown = next((name for name in names if name not in numbers), None)
     if unknown is not None:

@@ -66,9 +66,9 @@ class Column:
         return self.dtype != "str"
 
 
-def layer_scores(scores: NDArray[Any]) -> FloatArray:
+def layer_scores(scores: NDArray[Any] | float) -> FloatArray:
     """Scores as layers have them."""
-    return np.asarray(np.round(scores.astype(np.float64), SCORE_DIGITS), np.float64)
+    return np.asarray(np.round(np.asarray(scores, np.float64), SCORE_DIGITS), np.float64)
 
 
 def _ids(found: FoundObjects) -> NDArray[Any]:

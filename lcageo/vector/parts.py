@@ -67,7 +67,7 @@ def taken_apart(layer: geopandas.GeoDataFrame, points: bool = False) -> tuple[ge
         apart[name] = apart[name].mask(areal)
     if "area_m2" in apart:
         areas = apart["area_m2"].to_numpy(np.float64, na_value=np.nan, copy=True)
-        areas[areal] = _areas_m2(geometry[areal], layer.crs)
+        areas[areal] = areas_m2(geometry[areal], layer.crs)
         apart["area_m2"] = areas
     return apart, int((several & (shapely.get_dimensions(shapes) == 2)).sum())
 
@@ -122,11 +122,13 @@ def _in_one_piece(shape: Any, crs: pyproj.CRS) -> Any:
     return shapely.union_all(shapely.make_valid(np.array(moved, object)), grid_size=_GRID * (full_turn(crs) or 1.0))
 
 
-def _areas_m2(polygons: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.float64]:
-    """Areas on the ground; NaN without a CRS that has a place there."""
+def areas_m2(polygons: NDArray[Any], crs: pyproj.CRS | None) -> NDArray[np.float64]:
+    """(N,) areas on the ground, 0 of what is no polygon; NaN without a CRS that has a place there."""
     if crs is None or not to_longitude_latitude(pyproj.CRS(crs)):
         return np.full(len(polygons), np.nan)
     geod = pyproj.Geod(ellps="WGS84")
     to_globe = Transform(pyproj.CRS(crs), pyproj.CRS(WGS84))
     placed = shapely.transform(polygons, lambda points: np.column_stack(to_globe(points[:, 0], points[:, 1])))
-    return np.array([abs(geod.geometry_area_perimeter(one)[0]) for one in placed], np.float64)
+    areas, areal = np.zeros(len(placed)), shapely.get_dimensions(placed) == 2
+    areas[areal] = [abs(geod.geometry_area_perimeter(one)[0]) for one in placed[areal]]
+    return areas

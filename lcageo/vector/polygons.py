@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lcageo.errors import DataError
 from lcageo.geodesy import degrees_per_unit
+from lcageo.layer_source import shown
 from lcageo.plural import plural
 from lcageo.vector.columns import first_column, layer_scores
 from lcageo.vector.parts import apart_note, taken_apart
@@ -39,6 +40,11 @@ class PolygonLayer:
     Where points are accepted, single points too."""
     warnings: tuple[str, ...]
     """Messages for the user: what was fixed or left out."""
+
+    @property
+    def name(self) -> str:
+        """The file, as it may be told."""
+        return shown(self.path)
 
     @property
     def crs(self) -> pyproj.CRS | None:
@@ -68,12 +74,12 @@ class PolygonLayer:
             frame = self.frame if self.crs == crs else moved(self.frame, crs)
         except pyproj.exceptions.ProjError as error:
             raise DataError(
-                f"'{self.path}' cannot be transformed from {self.frame.crs} to {crs.name}: {error}"
+                f"'{self.name}' cannot be transformed from {self.frame.crs} to {crs.name}: {error}"
             ) from error
         lost = int((~np.isfinite(shapely.bounds(frame.geometry.to_numpy()))).any(axis=1).sum())
         if lost:
             raise DataError(
-                f"{lost:,} of {len(frame):,} features in '{self.path}' are outside the bounds of {crs.name}; "
+                f"{lost:,} of {len(frame):,} features in '{self.name}' are outside the bounds of {crs.name}; "
                 "check the CRS of both layers"
             )
         return replace(self, frame=frame)
@@ -118,7 +124,7 @@ def without_candidates(layer: PolygonLayer, record: RunRecord, option: str) -> P
     found = is_found(layer.frame, record)
     if found.all():
         return layer
-    what = f"{plural(int((~found).sum()), 'candidate')} of {option} '{layer.path}' left out"
+    what = f"{plural(int((~found).sum()), 'candidate')} of {option} '{layer.name}' left out"
     warnings = (*layer.warnings, f"{what}, which QGIS does not show either")
     return replace(layer, frame=layer.frame[found], warnings=warnings)
 
@@ -131,7 +137,7 @@ def polygons_of(
     objects: bool = True,
 ) -> PolygonLayer:
     """The polygons of an open layer; see `read_polygons`."""
-    path, frame = layer.path, layer.read()
+    name, frame = layer.name, layer.read()
     frame, apart = taken_apart(frame, points) if objects else (frame, 0)
     geometry: Geometries = shapely.force_2d(frame.geometry.to_numpy())
     usable = np.asarray(np.isfinite(shapely.bounds(geometry)).all(axis=1))  # False for a missing or empty geometry
@@ -143,26 +149,26 @@ def polygons_of(
         if points:
             what, need = "lines", "labels must be polygons or points"
         raise DataError(
-            f"{option} '{path}' holds {int(flat.sum()):,} {what} (the first is feature {frame.index[first] + 1}, a "
+            f"{option} '{name}' holds {int(flat.sum()):,} {what} (the first is feature {frame.index[first] + 1}, a "
             f"{geometry[first].geom_type}); {need}: buffer them first"
         )
     areas = usable & ~is_point
     geometry[areas], fixed = valid_polygons(geometry[areas])
     usable[areas] = shapely.area(geometry[areas]) > 0
     warnings = [
-        f"{option} '{path}': {plural(int(count), 'feature')} {what}"
+        f"{option} '{name}': {plural(int(count), 'feature')} {what}"
         for count, what in (
             (fixed, "with edges that cross or touch; made valid"),
             ((~usable).sum(), "without geometry or area; left out"),
         )
         if count
-    ] + apart_note(f"{option} '{path}'", apart)
+    ] + apart_note(f"{option} '{name}'", apart)
     frame = frame.set_geometry(geopandas.GeoSeries(geometry, index=frame.index, crs=frame.crs))
     crs = None if frame.crs is None else pyproj.CRS(frame.crs)
     if crs is not None and crs.is_geographic and not _are_on_globe(geometry[usable], degrees_per_unit(crs)):
         frame = frame.set_crs(None, allow_override=True)
-        warnings.append(f"{option} '{path}': its coordinates are not longitudes and latitudes; its CRS is ignored")
-    return PolygonLayer(path, frame[usable], tuple(warnings))
+        warnings.append(f"{option} '{name}': its coordinates are not longitudes and latitudes; its CRS is ignored")
+    return PolygonLayer(layer.path, frame[usable], tuple(warnings))
 
 
 def valid_polygons(geometry: Geometries) -> tuple[Geometries, int]:

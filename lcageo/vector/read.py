@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from lcageo.errors import DataError
-from lcageo.layer_source import LAYER_MARK, LayerSource
+from lcageo.layer_source import LAYER_MARK, LayerSource, shown
 from lcageo.plain_path import plain_path
 from lcageo.remote import public
 from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
@@ -31,6 +32,8 @@ from lcageo.vector.values import are_numbers, class_texts, score_numbers, type_i
 FloatArray = NDArray[np.float64]
 
 PER_CENT = 100.0
+LARGEST_SCORE = 1.5
+"""Scores above it go to 100: rounding and the fusion of boxes can make some a little larger than 1."""
 PART = 50_000
 """Maximum number of features in memory at a time."""
 READ_ERRORS = (
@@ -41,7 +44,8 @@ READ_ERRORS = (
     OSError,
 )
 _HEAD = 1 << 20
-"""Bytes of a GeoJSON file that are searched for foreign members: GDAL writes them first."""
+"""Bytes of a GeoJSON file that are searched for the record's start: GDAL writes foreign members first."""
+_FEATURES = re.compile(rb'"features"\s*:\s*\[')
 _NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in COLUMNS if column.is_number}
 """Types that allow missing values, for files with text only."""
 _MEASURES = _NUMBERS.keys() - {"id", "score"}
@@ -68,10 +72,15 @@ class LayerFile:
     """The columns that hold nothing but numbers, in a format of text only."""
 
     @property
+    def name(self) -> str:
+        """The file, as it may be told."""
+        return shown(self.path)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the file's attributes."""
         if self.layer is None:
-            geometry, _, _ = about_geometry(self.path, f"'{self.path}'")
+            geometry, _, _ = about_geometry(self.path, f"'{self.name}'")
             names = pyarrow.parquet.read_schema(self.path.absolute()).names
             return tuple(name for name in names if name != geometry)
         with plain_path(self.path) as path:
@@ -91,7 +100,7 @@ class LayerFile:
         classes = first_column(columns, CLASS_COLUMNS if class_field is None else (class_field,))
         if classes is None and class_field is not None:
             raise DataError(
-                f"'{self.path}' has no attribute '{class_field}' (--class-field); it has {', '.join(columns) or 'none'}"
+                f"'{self.name}' has no attribute '{class_field}' (--class-field); it has {', '.join(columns) or 'none'}"
             )
         scores = first_column(columns, SCORE_COLUMNS) if with_scores else None
         taken_for: dict[str, str] = {}
@@ -102,18 +111,18 @@ class LayerFile:
             if own != name:
                 what = "classes" if name == "class" else "scores"
                 how = " (--class-field chooses another)" if class_field is None and name == "class" else ""
-                notes.append(f"{what} of '{self.path}' are read from its column '{own}'{how}")
+                notes.append(f"{what} of '{self.name}' are read from its column '{own}'{how}")
         layer = replace(self, taken_for=taken_for)
         if scores is None or self.record.model is not None:
             return layer, tuple(notes)
         parts = (float(part["score"].max()) for part in layer.parts(columns=[scores]))
         highest = max((one for one in parts if not np.isnan(one)), default=0.0)
-        if 1 < highest <= PER_CENT:
-            notes.append(f"scores of '{self.path}' go up to {highest:g}: they are taken for per cent")
+        if LARGEST_SCORE < highest <= PER_CENT:
+            notes.append(f"scores of '{self.name}' go up to {highest:g}: they are taken for per cent")
             layer = replace(layer, score_unit=PER_CENT)
         elif highest > PER_CENT:
             notes.append(
-                f"scores of '{self.path}' go up to {highest:g}: they are neither from 0 to 1 nor per cent, so a "
+                f"scores of '{self.name}' go up to {highest:g}: they are neither from 0 to 1 nor per cent, so a "
                 "minimum score does not select among them; divide them first"
             )
         return layer, tuple(notes)
@@ -131,10 +140,10 @@ class LayerFile:
         try:
             yield from self._parquet_parts(count, columns) if self.layer is None else self._gdal_parts(count, columns)
         except READ_ERRORS as error:
-            raise DataError(f"'{self.path}' cannot be read to its end ({error})") from error
+            raise DataError(f"'{self.name}' cannot be read to its end ({error})") from error
 
     def _parquet_parts(self, count: int, columns: Sequence[str] | None) -> Iterator[geopandas.GeoDataFrame]:
-        geometry, about, _ = about_geometry(self.path, f"'{self.path}'")
+        geometry, about, _ = about_geometry(self.path, f"'{self.name}'")
         wanted, first = None if columns is None else [*columns, geometry], 0
         with pyarrow.parquet.ParquetFile(self.path.absolute()) as file:
             for batch in file.iter_batches(count, columns=wanted):
@@ -154,7 +163,7 @@ class LayerFile:
                 try:
                     shapes = shapely.from_wkb(batch.column(geometry).to_numpy(zero_copy_only=False))
                 except (NotImplementedError, shapely.errors.GEOSException):
-                    shapes = _linear(path, first, len(batch), how, f"'{self.path}'")
+                    shapes = _linear(path, first, len(batch), how, f"'{self.name}'")
                 # A field with a domain of codes comes as a dictionary of what they mean, which are names of classes.
                 named = {self.taken_for.get("class")}
                 named |= {name for name in batch.schema.names if name.lower() in CLASS_COLUMNS}
@@ -200,7 +209,7 @@ class LayerFile:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"'{self.path}': feature {first + row + 1} has the score '{column.iloc[row]}', not a number; fix it, "
+                f"'{self.name}': feature {first + row + 1} has the score '{column.iloc[row]}', not a number; fix it, "
                 "or remove the column"
             )
         return scores / self.score_unit
@@ -216,7 +225,7 @@ class LayerFile:
                 remedy = f"name its encoding in '{self.path.with_suffix('.cpg')}', such as 1252 for that of Windows"
             else:
                 remedy = "save it in UTF-8, for instance with 'iconv -f WINDOWS-1252 -t UTF-8 IN > OUT'"
-            raise DataError(f"'{self.path}' has text in an unknown encoding, not UTF-8; {remedy}") from error
+            raise DataError(f"'{self.name}' has text in an unknown encoding, not UTF-8; {remedy}") from error
 
 
 def _linear(path: str, first: int, count: int, how: Mapping[str, Any], name: str) -> Any:
@@ -342,9 +351,13 @@ def _record_text(path: Path, metadata: dict[str, str]) -> str:
     is_geojson = path.suffix.lower() == ".json"  # as other programs name it
     if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
         with path.open("rb") as file:
-            head = file.read(_HEAD).decode("utf-8", "replace")
-        start = head.find('"lcageo":')
-        return head[start + len('"lcageo":') :].lstrip() if 0 <= start < head.find('"features"') else ""
+            head = file.read(_HEAD)
+            before, _, record = head.partition(b'"lcageo":')
+            if b'"FeatureCollection"' not in before or _FEATURES.search(before):
+                return ""
+            while record and not _FEATURES.search(record) and (more := file.read(_HEAD)):  # of hundreds of runs
+                record += more
+        return record.decode("utf-8", "replace").lstrip()
     if sidecar(path).is_file():
         return sidecar(path).read_text("utf-8")
     return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""

@@ -215,6 +215,9 @@ def test_an_image_that_cannot_be_read_is_left_out(run: Run, untrained: Path, tmp
     (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:100])
     outcome = run("evaluate", "--model", untrained, "--data", "data.json", "--json", "-q")
     assert json.loads(outcome.out)["images"] == 1 and re.search("warning: .*1.png.*; image left out", outcome.err)
+    (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:100])
+    outcome = run("evaluate", "--model", untrained, "--data", "data.json", "-q")
+    assert outcome.code == 1 and outcome.out == "" and "error: none of the images can be read" in outcome.err
 
 
 def test_classes_that_one_side_lacks_are_noted_without_a_warning(run: Run, untrained: Path, tmp_path: Path) -> None:

@@ -232,3 +232,12 @@ def test_images_of_more_objects_than_are_kept_are_told(tmp_path: Path) -> None:
         find_readable(BrightSquares(bright_card(128)), labelled, config=config, warn=said.append)
     assert said == ["1 image of 'squares' with more than 2 objects, of which no more can be found: give more "
                     "(--max-per-image)"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("score", "count"), [(0.05, 3), (0.5, 2), (0.8, 1)])
+def test_only_objects_that_score_enough_count(tmp_path: Path, score: float, count: int) -> None:
+    """A predictor may find more: what is worth a finer look in a scene."""
+    labelled = bright_set(bright_image(tmp_path / "a.png", 128, 128, []))
+    predictor = Fixed([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.6, 0.1])
+    (found,) = find_objects(predictor, labelled, config=DetectConfig(score=score))
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6, 0.1][:count])

@@ -6,8 +6,13 @@ import json
 import shlex
 from pathlib import Path
 
+import geopandas
 from support.compared_layers import UTM, layer, square
+from typer.testing import CliRunner
 
+from lcageo.cli.app import app
+from lcageo.data.classmap import ClassMap
+from lcageo.evaluation.layer_figures import LayerEvaluation
 from lcageo.evaluation.layers import evaluate_layer
 
 
@@ -69,3 +74,25 @@ def test_a_layer_that_ends_at_its_best_threshold_is_told_of_candidates(pair: tup
     assert "a lower one may be better (detect --keep 0.05)" in evaluate_layer(found, truth).best_thresholds()[0]
     drawn = layer(tmp_path / "d.gpkg", [square(0, 0)], **{"class": ["ship"]})
     assert evaluate_layer(drawn, truth).best_thresholds() == []
+
+
+def test_the_command_applies_the_thresholds_to_the_layers_own_classes(tmp_path: Path) -> None:
+    shapes = [square(100 * at, 0) for at in range(4)]
+    truth = layer(tmp_path / "t.gpkg", shapes[:3], kind=["vehicle"] * 3)
+    kinds, scores = ["car", "truck", "car", "truck"], [0.9, 0.8, 0.7, 0.2]
+    found = layer(tmp_path / "f.gpkg", shapes, name=["x"] * 4, kind=kinds, score=scores)
+    class_map = ClassMap(targets={"car": "vehicle", "truck": "vehicle"})
+    options = {"class_map": class_map, "class_field": "kind"}
+    assert _applied(evaluate_layer(found, truth, **options), tmp_path / "a.gpkg") == [0.9, 0.8, 0.7]  # type: ignore[arg-type]
+    unnamed = layer(tmp_path / "u.gpkg", shapes[:3])
+    plain = layer(tmp_path / "p.gpkg", shapes, **{"class": kinds, "score": [0.9, 0.8, 0.12941, 0.1293]})
+    assert _applied(evaluate_layer(plain, unnamed), tmp_path / "b.gpkg") == [0.9, 0.8, 0.12941]
+
+
+def _applied(evaluation: LayerEvaluation, out: Path) -> list[float]:
+    """The scores that are left by the command that an evaluation prints."""
+    *_, command = evaluation.best_thresholds()
+    words = [str(out) if word == "OUT" else word for word in shlex.split(command.removeprefix("to apply: lcageo "))]
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0, outcome.output
+    return sorted(geopandas.read_file(out, layer=out.stem)["score"].tolist(), reverse=True)

@@ -24,6 +24,7 @@ from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, OutputError, UsageError
 from lcageo.evaluation.layers import Objects, evaluate_layer, match_objects
 from lcageo.vector.features import features
+from lcageo.vector.read import open_layer
 from lcageo.vector.record import RunRecord
 from lcageo.vector.target import FileTarget
 from lcageo.vector.write import write_layer
@@ -416,3 +417,47 @@ def test_shapes_that_boxes_cannot_match_are_told(tmp_path: Path) -> None:
     for one, other in ((boxes, boxes), (truth, truth)):
         assert not any("fill" in line for line in evaluate_layer(one, other).warnings)
     assert not any("fill" in line for line in evaluate_layer(boxes, truth, iou=0.3).warnings)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_turn_around_the_globe_makes_no_difference(tmp_path: Path, swapped: bool) -> None:
+    """Boxes beyond 180 degrees: in metres of Web Mercator in one piece, in GeoJSON on the other side."""
+    edge = math.pi * 6_378_137
+    boxes = [shapely.box(edge + at, 100, edge + at + 40, 140) for at in (-60, -20, 60, 120)]
+    truth = _written(tmp_path / "t.gpkg", boxes, "EPSG:3857")
+    degrees = [shapely.transform(box, lambda points: points * (180 / edge)) for box in boxes]
+    beyond = [box if box.bounds[2] < 180.0002 else shapely.affinity.translate(box, -360) for box in degrees]
+    found = _written(tmp_path / "f.gpkg", beyond, "EPSG:4326")
+    pair = (truth, found) if swapped else (found, truth)
+    evaluation = evaluate_layer(*pair)
+    assert evaluation.overall.right == 4 and not evaluation.warnings
+    assert not evaluate_layer(found, _written(tmp_path / "e.gpkg", boxes[3:], "EPSG:3857")).warnings
+
+
+def _written(path: Path, shapes: list[shapely.Polygon], crs: str) -> Path:
+    geopandas.GeoDataFrame({"class": ["ship"] * len(shapes)}, geometry=shapes, crs=crs).to_file(path)
+    return path
+
+
+def test_the_differences_lie_in_the_crs_of_their_record(tmp_path: Path) -> None:
+    """A CSV file has no CRS but that of its record."""
+    shapes = [shapely.box(15.0 + at, 45.0, 15.001 + at, 45.001) for at in (0.0, 0.01)]
+    truth = _written(tmp_path / "t.gpkg", shapes, "EPSG:4326")
+    evaluation = evaluate_layer(truth, truth, output=tmp_path / "d.csv")
+    again = open_layer(tmp_path / "d.csv", "")
+    assert again.crs == pyproj.CRS(4326) and again.record.unknown["measured_in"] == evaluation.crs
+    assert evaluation.crs is not None and evaluation.crs.startswith("+proj=laea")
+    assert [round(shape.bounds[0], 6) for shape in again.read().geometry] == [15.0, 15.01]
+
+
+@pytest.mark.parametrize("score", [-0.1, 30.0])
+def test_a_score_outside_0_to_1_is_refused(pair: tuple[Path, Path], score: float) -> None:
+    with pytest.raises(ConfigError, match=f"score {score} is outside 0 to 1"):
+        evaluate_layer(*pair, score=score)
+
+
+def test_scores_of_single_precision_reach_their_threshold(tmp_path: Path) -> None:
+    frame = geopandas.GeoDataFrame({"class": ["ship"], "score": np.float32([0.7])}, geometry=[square(0, 0)], crs=UTM)
+    frame.to_parquet(tmp_path / "f.parquet")
+    truth = layer(tmp_path / "t.gpkg", [square(0, 0)], **{"class": ["ship"]})
+    assert evaluate_layer(tmp_path / "f.parquet", truth, score=0.7).overall.right == 1

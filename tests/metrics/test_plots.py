@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,15 @@ def evaluate(case: Case) -> Evaluation:
     return evaluate_detections(case.classes, case.truths, case.found)
 
 
-@pytest.mark.parametrize("case", [random_case(1), random_case(2, classes=25), Case(("a",), [], [])])
+@pytest.mark.parametrize(
+    "case",
+    [
+        random_case(1),
+        random_case(2, classes=25),
+        Case(("a",), [], []),
+        replace(random_case(1), classes=("x$_{$", "%", "_b")),
+    ],
+)
 def test_pictures_are_drawn_for_few_many_and_no_classes(case: Case, tmp_path: Path) -> None:
     evaluation = evaluate(case)
     draw_curves(evaluation, tmp_path / "curves.png")

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.found_layers import CLASSES, COUNT, CRS, PROVENANCE, drawn, found, read, write
 
+from lcageo.detections import Detections
 from lcageo.errors import ConfigError, DataError, UsageError
 from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import read as layer_reader
+from lcageo.vector.record import RunRecord
+from lcageo.vector.target import FileTarget
+from lcageo.vector.write import write_layer
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +96,7 @@ def test_a_layer_without_the_required_columns_is_refused(tmp_path: Path) -> None
     filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria())
     assert read_names(tmp_path / "some.gpkg") == ["a"]
     layer = write(tmp_path / "pixels.gpkg", found(), None)
-    with pytest.raises(DataError, match="'area_m2' is empty, but --min-area requires it"):
+    with pytest.raises(DataError, match="the layer has no CRS to measure them in, nor 'area_m2'"):
         filter_layer(layer, tmp_path / "large.gpkg", Criteria(min_area=1.0))
 
 
@@ -126,3 +131,38 @@ def test_impossible_criteria_are_refused() -> None:
         Criteria(per_class={"ship": 1.5})
     with pytest.raises(ConfigError, match="top 0 is below 1"):
         Criteria(top=0)
+
+
+def test_thresholds_of_a_layer_without_candidates_leave_corrected_objects(tmp_path: Path) -> None:
+    """Objects of 0.4 that somebody made storage tanks, whose threshold of 0.5 they need not reach."""
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float64)
+    objects = Detections(boxes, np.array([0.4, 0.9], np.float32), np.array([2, 0]))
+    for keep, count in ((None, 2), (0.1, 1)):
+        record = {**PROVENANCE, "parameters": {"keep": keep}, "thresholds": {"storage tank": 0.5, "ship": 0.5}}
+        rows = read(write(tmp_path / "all.gpkg", objects)).assign(**{"class": ["storage tank", "ship"]})
+        write_layer([rows], RunRecord.from_json(record), FileTarget.of(tmp_path / "own.gpkg"))
+        assert sum(filter_layer(tmp_path / "own.gpkg", tmp_path / "some.gpkg", Criteria()).kept.values()) == count
+        for name in ("all.gpkg", "own.gpkg", "some.gpkg"):
+            (tmp_path / name).unlink()
+
+
+def test_areas_that_are_missing_are_measured(tmp_path: Path) -> None:
+    rows = read(drawn(tmp_path))
+    areas = rows["area_m2"].fillna(rows.geometry.area)
+    for number, limit in enumerate(areas.quantile([0.3, 0.6]).tolist()):
+        counts = filter_layer(
+            tmp_path / "drawn.gpkg", tmp_path / f"large{number}.gpkg", Criteria(score=0.0, min_area=limit)
+        )
+        expected = areas >= limit
+        assert sum(counts.kept.values()) == expected.sum() and 0 < expected[rows["score"].isna()].sum() < 7
+    boxes = geopandas.GeoDataFrame({"class": ["a", "a"]}, geometry=[shapely.box(0, 0, 1, 1)] * 2, crs=CRS)
+    boxes.to_file(tmp_path / "own.gpkg")  # of another program, without areas
+    assert filter_layer(tmp_path / "own.gpkg", tmp_path / "b.gpkg", Criteria(min_area=1.1)).kept == {}
+
+
+def test_scores_of_single_precision_reach_their_threshold(tmp_path: Path) -> None:
+    scores = np.array([0.7, 0.69], np.float32)
+    frame = geopandas.GeoDataFrame({"class": ["a", "b"], "score": scores}, geometry=[shapely.box(0, 0, 1, 1)] * 2)
+    frame.set_crs(CRS).to_parquet(tmp_path / "a.parquet")
+    counts = filter_layer(tmp_path / "a.parquet", tmp_path / "b.gpkg", Criteria(score=0.7))
+    assert counts.kept == {"a": 1}

@@ -9,6 +9,7 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import shapely
 from support.found_layers import COUNT, drawn, found, read, write
@@ -195,3 +196,22 @@ def test_classes_are_those_that_evaluate_and_chips_read(tmp_path: Path) -> None:
         assert counts.read == expected and counts.kept == {name: expected[name] for name in classes}
         found = polygons_of(open_layer(tmp_path / "a.gpkg", ""), "").frame["class"]
         assert Counter(class_texts(found)) == expected
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg"])
+def test_objects_in_csv_stay_where_they_are(suffix: str, tmp_path: Path) -> None:
+    """The record of GeoJSON names the CRS of its scene; a CSV file has no other CRS than that of its record."""
+    layer = write(tmp_path / f"all{suffix}", found())
+    filter_layer(layer, tmp_path / "some.csv", Criteria(score=0.0))
+    filter_layer(tmp_path / "some.csv", tmp_path / "again.gpkg", Criteria(score=0.0))
+    own, after = (read(path).to_crs(32633) for path in (layer, tmp_path / "again.gpkg"))
+    assert np.abs(own.geometry.bounds.to_numpy() - after.geometry.bounds.to_numpy()).max() < 0.01
+    boxes = geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)], crs="EPSG:32634")
+    boxes.to_file(tmp_path / "own.fgb")
+    filter_layer(tmp_path / "own.fgb", tmp_path / "own.csv", Criteria())
+    assert open_layer(tmp_path / "own.csv", "").crs == pyproj.CRS(32634)
+
+
+def test_secrets_of_an_address_are_not_written(tmp_path: Path) -> None:
+    address = Path("http://user:word@127.0.0.1/area.geojson?token=SEKRET")
+    assert Criteria(aoi=address).as_json() == {"aoi": "http://127.0.0.1/area.geojson"}

@@ -18,7 +18,12 @@ from lcageo.vector.write import write_layer
 CLASSES = ("ship", "vehicle", "storage tank")
 CRS = "EPSG:32633"
 COUNT = 60
-PROVENANCE = {"model": "m", "crs": CRS, "thresholds": {"ship": 0.5, "vehicle": 0.8, "storage tank": 0.3}}
+PROVENANCE = {
+    "model": "m",
+    "crs": CRS,
+    "parameters": {"keep": 0.04},
+    "thresholds": {"ship": 0.5, "vehicle": 0.8, "storage tank": 0.3},
+}
 
 
 def found(seed: int = 0, count: int = COUNT) -> Detections:

@@ -219,6 +219,7 @@ def test_an_attribute_called_geometry_is_kept(tmp_path: Path) -> None:
 def test_scores_are_from_0_to_1_or_it_is_told(tmp_path: Path) -> None:
     for name, scores, expected, words in (
         ("share", [0.9, 0.5], [0.9, 0.5], None),
+        ("fused", [1.02, 0.5], [1.02, 0.5], None),
         ("cent", [90, 50], [0.9, 0.5], "they are taken for per cent"),
         ("byte", [230, 50], [230, 50], "go up to 230: they are neither from 0 to 1 nor per cent"),
         ("comma", ["0,9", "0,5"], [0.9, 0.5], None),

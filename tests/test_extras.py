@@ -74,7 +74,7 @@ def _is_import(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
 
 def test_a_missing_package_is_named_with_its_extra() -> None:
     require("everything", "train", "numpy", "json")
-    with pytest.raises(UsageError, match=r"^counting requires no_such_b, no_such_c: pip install 'lcageo\[train\]'$"):
+    with pytest.raises(UsageError, match=r'^counting requires no_such_b, no_such_c: pip install "lcageo\[train\]"$'):
         require("counting", "train", "numpy", "no_such_b", "no_such_c")
     with pytest.raises(DeviceError, match=r"^counting requires no_such_b: "):
         require("counting", "train", "no_such_b", error=DeviceError)
@@ -85,3 +85,6 @@ def test_a_package_that_is_installed_but_broken_says_why(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match=r"requires broken_package \(No module named 'no_such_library'\): pip"):
         require("counting", "train", "broken_package")
+    (tmp_path / "unloadable.py").write_text("raise OSError('Error loading c10.dll')")
+    with pytest.raises(UsageError, match=r"requires unloadable \(Error loading c10.dll\): pip"):
+        require("counting", "train", "unloadable")

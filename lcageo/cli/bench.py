@@ -10,6 +10,7 @@ import typer
 from lcageo.cli import console, options
 from lcageo.cli.detect_options import ONNX, with_options
 from lcageo.config import Backend
+from lcageo.errors import DeviceError
 from lcageo.network_config import OnnxConfig
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def bench(
         (one,) = measure_each([engine], card, scene, tiles, batch)
         say.note(f"{one.engine}: {one.failure or f'{one.tiles_per_second:.2f} tiles/s'}")
         measured.append(one)
+    if all(one.failure for one in measured):
+        raise DeviceError(f"nothing could be measured: {measured[0].failure}")
     if as_json:
         console.json_data("bench", [asdict(one) for one in measured])
     else:

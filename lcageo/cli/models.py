@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,18 +74,25 @@ def verify(
         typer.Argument(metavar="[MODEL]...", help="Models to verify.", show_default="all shipped models"),
     ] = None,
 ) -> None:
-    """Verifies that the weights match the checksums in their model cards (SHA-256).
+    """Verifies that weights match the checksums in their model cards (SHA-256), and graphs their own.
 
     Examples:
 
     - `lcageo models verify`
     - `lcageo models verify lca-s`
     """
+    from lcageo.errors import ModelError
     from lcageo.runtime.catalog import find_card, shipped_cards
+    from lcageo.runtime.onnx_structure import of_every_size, read_structure, structure_path
 
     cards = [find_card(name) for name in names] if names else shipped_cards()
     for card in cards:
         card.read_weights()
+        for sized in () if card.is_graph or find_spec("onnx") is None else of_every_size(card):
+            if (path := structure_path(sized)).is_file() and read_structure(sized) is None:
+                raise ModelError(
+                    f"'{path}' is damaged or the graph of another network; make it again with 'lcageo models graph'"
+                )
         console.data(f"{card.name}: intact, SHA-256 {card.sha256}")
     if not cards:
         console.data("no models are shipped with this version; nothing to verify")

@@ -11,13 +11,22 @@ import typer
 from lcageo.cli import console, options, train_options
 from lcageo.cli.progress import Bar
 from lcageo.cli.train_options import DEFAULTS, Cache
-from lcageo.errors import UsageError
+from lcageo.errors import ModelError, UsageError
 from lcageo.extras import require
 from lcageo.network_config import NetworkConfig
 from lcageo.plural import plural, rounded
-from lcageo.training.config import FITTED, RECIPE_FILE, TrainConfig, read_recipe, settings_in
+from lcageo.training.config import (
+    CHECKPOINT_FILE,
+    FITTED,
+    MAY_CHANGE,
+    RECIPE_FILE,
+    TrainConfig,
+    read_recipe,
+    settings_in,
+)
 
 if TYPE_CHECKING:
+    from lcageo.runtime.catalog import ModelCard
     from lcageo.training.data import TrainingData
     from lcageo.training.figures import TrainProgress
     from lcageo.training.loop import RunOptions
@@ -25,8 +34,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
-MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
-"""Settings that may change on --resume: the run's length, how often it validates, and what fixes a diverged run."""
+BOTH_LENGTHS = "--epochs and --minutes cannot be combined; give one"
 
 
 def train(
@@ -125,7 +133,7 @@ def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: b
     if holds_run(out) and not overwrite:
         raise UsageError(f"'{out}' holds a run; resume it (--resume), replace it (--overwrite) or choose another --out")
     if "epochs" in changes and "minutes" in changes:
-        raise UsageError("--epochs and --minutes cannot be combined; give one")
+        raise UsageError(BOTH_LENGTHS)
     config = read_recipe(recipe) if recipe else DEFAULTS
     named = changes.keys() | (settings_in(recipe) if recipe else set())
     if "start_from" in changes:
@@ -162,8 +170,17 @@ def _fine_tuned(
 
 def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
     """The settings of the run in `out` with the changes, of which only MAY_CHANGE are allowed."""
+    from lcageo.training.model_folder import holds_model
+
     if not (out / RECIPE_FILE).exists():
         raise UsageError(f"'{out}' holds no run to resume; leave out --resume")
+    if not (out / CHECKPOINT_FILE).exists() and holds_model(out):
+        raise UsageError(
+            f"'{out}' has a model but no {CHECKPOINT_FILE}, so it cannot be resumed; fine-tune the model (--from {out} "
+            "and another --out), or start over (--overwrite)"
+        )
+    if "epochs" in changes and "minutes" in changes:
+        raise UsageError(BOTH_LENGTHS)
     before = read_recipe(out / RECIPE_FILE)
     after = before.changed(changes)
     for name in changes:
@@ -201,11 +218,11 @@ def _train(
         say = console.Console(quiet=True)
     require_coco()
     if config.start_from:
-        say.restriction(find_card(config.start_from))
+        say.restriction(_start(config.start_from))
     if config.pretrained:
         pretrained_weights(config.backbone)  # raises if they are missing, before all images are checked
     if not curves_available():
-        say.note("curves.png will not be drawn; it requires matplotlib: pip install 'lcageo[train]'")
+        say.note('curves.png will not be drawn; it requires matplotlib: pip install "lcageo[train]"')
     with Bar(say, "checking images", "image") as bar:
         data = load_training_data(config, strict, bar.warn if first else lambda line: None, bar.at)
     images, classes = plural(len(data.train), "image"), plural(len(data.classes), "class")
@@ -244,6 +261,16 @@ def _train(
         for line in result_warnings(card, data.val, last[-1].evaluation if last else None):
             say.warn(line)
         console.data(str(out))
+
+
+def _start(start_from: str) -> ModelCard:
+    """The card of the model to start from, which a resumed run needs, too."""
+    from lcageo.runtime.catalog import find_card
+
+    try:
+        return find_card(start_from)
+    except ModelError as error:
+        raise ModelError(f"the model that the run starts from (--from {start_from}): {error}") from error
 
 
 def _fitted(config: TrainConfig, data: TrainingData, device: str, free: set[str], say: console.Console) -> TrainConfig:

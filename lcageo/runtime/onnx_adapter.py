@@ -43,7 +43,9 @@ def adapted(content: bytes, card: ModelCard) -> bytes:
         raise ModelError(
             f"'{card.weights}' is of opset {opset}; export it with opset {FIRST_OPSET} or later (Ultralytics: opset=17)"
         )
-    model = onnx.compose.add_prefix(model, PREFIX)
+    # Named here, since `add_prefix` forgets those that only the branches of an If or the body of a Loop use.
+    names = {one.name: PREFIX + one.name for one in model.graph.initializer}
+    onnx.compose.add_prefix_graph(model.graph, PREFIX, inplace=True, name_map=names)
     graph, side = model.graph, card.tile_size
     stored = {one.name for one in graph.initializer}
     (image,) = (one for one in graph.input if one.name not in stored)

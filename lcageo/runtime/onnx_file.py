@@ -97,7 +97,7 @@ def _entries(file: OnnxFile, path: Path, given: Mapping[str, Any]) -> dict[str, 
     named = _kind(says)
     side = _side(file, given)
     classes = tuple(given["classes"]) if "classes" in given else _classes(says)
-    layout = layout_of(file.outputs, len(classes) or None, side, given.get("layout", named))
+    layout = layout_of(file.outputs, len(classes) or None, side, str(given["layout"]) if "layout" in given else named)
     if not classes:
         count = class_count(layout, file.outputs)
         raise ModelError(

@@ -20,10 +20,12 @@ from lcageo.runtime.catalog import ModelCard
 if TYPE_CHECKING:
     import onnx
 
-STRUCTURE_VERSION = 3
+STRUCTURE_VERSION = 4
 """To be incremented when the same card gives another graph."""
 KEY = "lcageo_structure"
 """Metadata entry that says what a structure was made from."""
+DIGEST = "lcageo_sha256"
+"""Metadata entry with the SHA-256 of nodes and tensors: with zeros in them, a graph may run and give other boxes."""
 PREFIX = "network."
 """What the graph's weights are called before their name in the weights file."""
 
@@ -46,7 +48,7 @@ def structure_key(card: ModelCard) -> str:
 
 
 def read_structure(card: ModelCard) -> onnx.ModelProto | None:
-    """The structure that lies beside a model's weights; None if there is none, or one of another network.
+    """The structure that lies beside a model's weights; None if there is none, a damaged one, or another network's.
 
     Raises:
         DeviceError: if the package that reads it is not installed.
@@ -61,9 +63,14 @@ def read_structure(card: ModelCard) -> onnx.ModelProto | None:
 
     with suppress(DecodeError):
         structure: onnx.ModelProto = onnx.ModelProto.FromString(content)
-        if any(entry.key == KEY and entry.value == structure_key(card) for entry in structure.metadata_props):
+        says = {entry.key: entry.value for entry in structure.metadata_props}
+        if says.get(KEY) == structure_key(card) and says.get(DIGEST) == _digest(structure):
             return structure
     return None
+
+
+def _digest(structure: onnx.ModelProto) -> str:
+    return hashlib.sha256(structure.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def without_weights(graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
@@ -80,6 +87,7 @@ def without_weights(graph: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="weights")
     graph.metadata_props.add(key=KEY, value=structure_key(card))
+    graph.metadata_props.add(key=DIGEST, value=_digest(graph))
     return graph
 
 

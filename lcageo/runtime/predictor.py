@@ -159,7 +159,7 @@ def _fastest_on_cpu(card: ModelCard, selection: Selection, precision: Precision,
     if machine.has_package(Backend.TORCH) and not card.is_graph:
         return _LOADERS[Backend.TORCH](card, selection, "cpu", precision)
     raise failure or DeviceError(
-        f"nothing that runs model '{card.name}' on a CPU is installed: pip install 'lcageo[onnx]'"
+        f"nothing that runs model '{card.name}' on a CPU is installed: pip install \"lcageo[onnx]\""
     )
 
 
@@ -171,7 +171,12 @@ def _gpu_named(device: str) -> bool:
     """
     if device == "auto" and not machine.has_package(Backend.TORCH):
         return False
-    require(f"--device {device}", "torch", "torch", error=DeviceError)
+    try:
+        require(f"--device {device}", "torch", "torch", error=DeviceError)
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        raise DeviceError(f"{error}; or run on the CPU (--device cpu)") from error
     from lcageo.runtime.torch_backend import torch_device
 
     return torch_device(device).type != "cpu"
@@ -218,6 +223,7 @@ def gpu_count() -> int:
     """Number of CUDA devices of this machine; none that we could use without torch."""
     if not machine.has_package(Backend.TORCH):
         return 0
+    require("counting GPUs", "torch", "torch", error=DeviceError)
     from lcageo.runtime import torch_backend
 
     return torch_backend.gpu_count()

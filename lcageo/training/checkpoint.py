@@ -27,7 +27,8 @@ def save_checkpoint(content: dict[str, Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch's zip writer raises RuntimeError if a write fails
         if written.is_file():
             written.unlink()
-        raise OutputError(f"checkpoint '{path}' cannot be written: {error}; the previous one is intact") from error
+        intact = "; the previous one is intact" if path.exists() else ""
+        raise OutputError(f"checkpoint '{path}' cannot be written: {error}{intact}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -309,11 +309,18 @@ def settings_in(path: Path) -> set[str]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"it cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"it is not TOML: {error}") from error
+
+
+MAY_CHANGE = ("epochs", "minutes", "validations", "lr", "clip", "precision")
+"""Settings that may change on --resume: how long it is, how often it validates, what fixes a diverged one."""
+NOT_LEARNED = ("data", "val", "images", "data_format", "class_map", "backbone_weights", "start_from", "compile",
+               "gsd_m", "licence", "restriction")  # fmt: skip
+"""Settings that the weights of a run that has started do not depend on, as files that may have been moved since."""
 
 
 def recipe_entries(config: TrainConfig) -> dict[str, Any]:

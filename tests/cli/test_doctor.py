@@ -45,4 +45,4 @@ def test_where_nothing_runs_models_it_fails_and_names_the_command(tmp_path: Path
         [sys.executable, "-m", "lcageo", "doctor"], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 1 and re.search("^runs models +nothing$", done.stdout, re.MULTILINE), done.stderr
-    assert "pip install 'lcageo[onnx]'" in done.stdout and "scenes cannot be searched here" in done.stderr
+    assert 'pip install "lcageo[onnx]"' in done.stdout and "scenes cannot be searched here" in done.stderr

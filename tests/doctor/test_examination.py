@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from lcageo.doctor import examination as doctor
+from lcageo.runtime import machine
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +42,9 @@ def test_the_cache_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("LCAGEO_CACHE", str(tmp_path))
     (tmp_path / "graph.onnx").write_bytes(bytes(2_500_000))
     assert doctor.examine().cache_mb == 2.5
+
+
+def test_a_torch_that_cannot_be_loaded_does_not_end_the_examination(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "may_have_gpu", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert [one.name for one in doctor.examine().devices] == ["cpu"]

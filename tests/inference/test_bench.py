@@ -37,3 +37,15 @@ def test_a_scene_of_fewer_tiles_than_wanted_is_measured(untrained: Path, tmp_pat
     engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
     measured = bench.measure(engine, find_card(str(untrained)), str(scene), 100, 2, 0.0)
     assert not measured.failure and 0 < measured.model_share < 2 and measured.tiles_per_second > 0
+
+
+def test_tiles_without_data_are_passed_over(untrained: Path, tmp_path: Path) -> None:
+    pixels = noise(400, 400)
+    pixels[:, :200] = 0
+    scene = write_scene(tmp_path / "scene.tif", pixels, nodata=0)
+    engine = Engine(Backend.TORCH, Precision.FP32, "cpu")
+    measured = bench.measure(engine, find_card(str(untrained)), str(scene), 1, 2, 0.0)
+    assert not measured.failure and measured.tiles_per_second > 0
+    empty = write_scene(tmp_path / "empty.tif", np.zeros((3, 90, 90), np.uint8), nodata=0)
+    measured = bench.measure(engine, find_card(str(untrained)), str(empty), 1, 2, 0.0)
+    assert "empty.tif' has no tile with data" in measured.failure

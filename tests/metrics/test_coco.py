@@ -112,5 +112,5 @@ def test_objects_of_each_size_are_counted_as_a_plain_loop_does(seed: int) -> Non
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     require_coco()  # it is installed
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)  # how Python marks a module that cannot be imported
-    with pytest.raises(UsageError, match=r"average precision requires faster_coco_eval.*pip install 'lcageo\[train\]'"):
+    with pytest.raises(UsageError, match=r"average precision requires faster_coco_eval.*pip install .lcageo\[train\]"):
         require_coco()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
+from support.onnx_detectors import write_detector
 
 from lcageo import appearance
 from lcageo.calibration import Calibration
@@ -22,6 +24,7 @@ from lcageo.errors import ConfigError, ModelError, UsageError
 from lcageo.network_config import NetworkConfig
 from lcageo.runtime import catalog
 from lcageo.runtime.catalog import FOLDER_CARD, ModelCard, find_card, read_card, shipped_cards, write_card
+from lcageo.runtime.layouts import Layout
 from lcageo.scene.look import appearance_of
 
 
@@ -234,3 +237,35 @@ def test_no_bytes_raise_anything_but_a_model_error(
     fuzzed.write_bytes(written[:place] + change + written[place + data.draw(st.integers(0, 20)) :])
     with suppress(ModelError):
         use(fuzzed)
+
+
+def test_a_folder_of_results_does_not_hide_the_shipped_model_of_its_name(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lca-s").mkdir()
+    assert find_card("lca-s").classes == shipped_cards()[-1].classes
+    shutil.copytree(untrained, tmp_path / "lca-s", dirs_exist_ok=True)
+    assert find_card("lca-s").name == "untrained"
+
+
+def test_cards_that_other_programs_saved_are_read(edited: Callable[..., Path], untrained: Path) -> None:
+    """A byte order mark, as PowerShell writes, and the upper case of its checksums."""
+    card = find_card(str(untrained))
+    path = edited(sha256=card.sha256.upper())
+    path.write_text(path.read_text("utf-8"), "utf-8-sig")
+    assert read_card(path).sha256 == card.sha256
+
+
+def test_what_is_wrong_in_a_card_of_another_programs_model_is_named(tmp_path: Path) -> None:
+    write_detector(tmp_path / "a.onnx", Layout.ULTRALYTICS)
+    for lines, words in (
+        ('classes = "car"', r"classes = 'car' is a text, no list; put it in \[ \]"),
+        ('weights = "b.onnx"', r"b\.onnx"),
+        ("layout = 8", "its layout '8' is not known"),
+    ):
+        (tmp_path / "card.toml").write_text(f'weights = "a.onnx"\n{lines}' if "weights" not in lines else lines)
+        with pytest.raises(ModelError, match=words):
+            find_card(str(tmp_path / "card.toml"))
+    (tmp_path / "a.onnx").rename(tmp_path / "A.ONNX")
+    assert find_card(str(tmp_path / "A.ONNX")).layout is Layout.ULTRALYTICS

@@ -120,3 +120,27 @@ def test_tiles_of_another_size_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(DeviceError, match="is an ONNX graph and takes only tiles of 64 pixels"):
         predictor.predict(IMAGE[:, :, :32, :32])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_constants_that_only_a_branch_uses_are_found(tmp_path: Path, backend: Backend) -> None:
+    """The detector's outputs pass an If, whose branches multiply them by a constant of the graph around."""
+    path = write_detector(tmp_path / "a.onnx", Layout.ULTRALYTICS)
+    model = onnx.load(path)
+    graph, helper = model.graph, onnx.helper
+    (output,) = graph.output
+    inner = f"{output.name}/inner"
+    for node in graph.node:
+        node.output[:] = [inner if name == output.name else name for name in node.output]
+    branches = []
+    for name, factor in (("then_branch", "one"), ("else_branch", "none")):
+        result = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        product = helper.make_node("Mul", [inner, factor], [name])
+        branches.append(helper.make_graph([product], name, [], [result]))
+        graph.initializer.append(onnx.numpy_helper.from_array(np.float32(factor == "one"), factor))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    then, other = branches
+    graph.node.append(helper.make_node("If", ["yes"], [output.name], then_branch=then, else_branch=other))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    assert found(path, backend) == set(SQUARES)

@@ -94,3 +94,13 @@ def test_int8_is_refused_for_a_model_that_is_not_quantised_and_the_reverse(card:
         load_predictor(card, LOOSE, "cpu", precision=Precision.INT8)
     with pytest.raises(UsageError, match="'untrained' is int8; leave out --precision fp32"):
         load_predictor(replace(card, weights=Path("a.onnx")), LOOSE, "cpu", precision=Precision.FP32)
+
+
+def test_a_torch_that_cannot_be_loaded_is_told_with_a_way_around_it(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "may_have_gpu", lambda: True)
+    monkeypatch.setattr(machine, "has_package", lambda backend: True)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(DeviceError, match=r"--device auto requires torch.*; or run on the CPU \(--device cpu\)"):
+        load_predictor(card, DetectConfig())

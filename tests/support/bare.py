@@ -15,7 +15,7 @@ MISSING = (
 
 
 TRAIN_EXTRA = ("faster_coco_eval", "matplotlib", "defusedxml", "tensorboard", "yaml")
-"""What only `pip install 'lcageo[train]'` installs."""
+"""What only the extra `train` installs."""
 
 
 def bare_environment(folder: Path, missing: tuple[str, ...] = MISSING) -> dict[str, str]:

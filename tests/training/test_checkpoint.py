@@ -19,8 +19,12 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 def test_a_failed_write_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
-    save_checkpoint({"step": 1}, path)
     (tmp_path / "c.pt.part").mkdir()  # prevents the write
+    with pytest.raises(OutputError, match=r"c.pt' cannot be written: [^;]*$"):
+        save_checkpoint({"step": 1}, path)
+    (tmp_path / "c.pt.part").rmdir()
+    save_checkpoint({"step": 1}, path)
+    (tmp_path / "c.pt.part").mkdir()
     with pytest.raises(OutputError, match=r"c.pt' cannot be written.*the previous one is intact"):
         save_checkpoint({"step": 2}, path)
     assert load_checkpoint(path) == {"step": 1}

@@ -157,7 +157,7 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_is_written(
     for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # makes its import fail
-    with pytest.raises(UsageError, match=r"pip install 'lcageo\[train\]'"):
+    with pytest.raises(UsageError, match=r"pip install .lcageo\[train\]"):
         TrainingLog(tmp_path, tensorboard=True)
     assert not list(tmp_path.iterdir())
 

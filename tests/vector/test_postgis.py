@@ -178,5 +178,5 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("lcageo.vector.postgis.PACKAGES", ("sqlalchemy", "no_such_driver"))
     table = parse_output("postgresql://ann:hidden-word@nowhere/gis?table=t")
     assert isinstance(table, DatabaseTable)
-    with pytest.raises(UsageError, match=r"requires no_such_driver: pip install 'lcageo\[postgis\]'"):
+    with pytest.raises(UsageError, match=r"requires no_such_driver: pip install .lcageo\[postgis\]"):
         TableTransaction(table)

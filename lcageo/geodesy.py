@@ -82,7 +82,12 @@ def to_longitude_latitude(crs: pyproj.CRS) -> bool:
 
 
 def has_esri_wkt(crs: pyproj.CRS) -> bool:
-    """Whether a Shapefile's .prj can hold a CRS; False for derived ones, such as rotated poles."""
+    """Whether a Shapefile's .prj can hold a CRS; False for derived ones, such as rotated poles, and bound ones.
+
+    Of those, which define their own shift to WGS 84 (+towgs84), it would hold all but the shift.
+    """
+    if (crs.sub_crs_list[0] if crs.is_compound else crs).is_bound:
+        return False
     try:
         crs.to_wkt("WKT1_ESRI")
     except pyproj.exceptions.CRSError:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 
-from lcageo.geodesy import full_turn, ground_steps, longitude_latitude, near
+from lcageo.geodesy import full_turn, ground_steps, has_esri_wkt, longitude_latitude, near
 
 UTM = pyproj.CRS(32633)
 TURNS = {pyproj.CRS(4326): 360.0, pyproj.CRS(4807): 400.0, pyproj.CRS(3857): 2 * math.pi * 6_378_137}
@@ -102,3 +102,28 @@ def test_near_shifts_by_whole_turns_to_within_half_of_one(x: float, at_x: float)
         turns = (moved - x * scale) / turn
         assert abs(turns - round(turns)) < 1e-9 and abs(moved - at_x * scale) <= turn / 2 * (1 + 1e-9)
     assert near(np.array([x]), at_x, UTM).tolist() == [x]
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        ("EPSG:32633", True),
+        ("EPSG:32633+5773", True),
+        ("EPSG:4326", True),
+        ("+proj=utm +zone=33 +ellps=bessel +towgs84=598.1,73.7,418.2,0.202,0.045,-2.455,6.7", False),
+        ("+proj=utm +zone=33 +ellps=bessel +towgs84=598.1,73.7,418.2 +geoidgrids=egm96_15.gtx +vunits=m", False),
+        ("+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +o_lon_p=0 +lon_0=18", False),
+    ],
+)
+def test_esris_wkt_holds_a_crs_only_if_places_stay_where_they_are(name: str, has: bool) -> None:
+    crs = pyproj.CRS(name)
+    assert has_esri_wkt(crs) == has
+    if has or crs.is_bound:
+        kept = pyproj.CRS(crs.to_wkt("WKT1_ESRI"))
+        here, there = (
+            pyproj.Transformer.from_crs(one, 4326, always_xy=True).transform(500_000, 5_000_000)
+            if one.is_projected
+            else (15.0, 45.0)
+            for one in (crs, kept)
+        )
+        assert (pyproj.Geod(ellps="WGS84").inv(*here, *there)[2] < 1) == has

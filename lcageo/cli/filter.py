@@ -106,7 +106,7 @@ def filter_(
     limits = _limits(per_class)
     from lcageo.selection.criteria import Criteria  # slow to import: after the options have been checked
     from lcageo.selection.filter import filter_layer
-    from lcageo.vector.target import parse_output
+    from lcageo.vector.target import FileTarget, parse_output
 
     output = parse_output(target)
     criteria = Criteria(score, limits, options.split_names(classes), min_area, aoi, top)
@@ -117,7 +117,7 @@ def filter_(
     rows += [(name, f"{count:,}", f"{counts.kept.get(name, 0):,}") for name, count in sorted(counts.read.items())]
     rows.append(("all", f"{sum(counts.read.values()):,}", f"{sum(counts.kept.values()):,}"))
     say.note(console.table(rows))
-    console.data(str(output))
+    console.data(str(FileTarget.of(output) if isinstance(output, Path) else output))  # its suffix in small letters
 
 
 def _limits(text: str) -> dict[str, float]:

@@ -182,7 +182,7 @@ def check_placeable(georeference: Georeference, layers: Sequence[FileTarget]) ->
     """Refuses, before any tile is run, layers whose format cannot hold the scene's CRS.
 
     GeoJSON requires longitude and latitude. A Shapefile's .prj is ESRI's WKT, which has no derived CRS, such as rotated
-    poles: GDAL would leave the .prj out.
+    poles, and no shift to WGS 84 of a CRS's own: GDAL would leave out the .prj or the shift.
 
     Raises:
         OutputError: with the name of a format that keeps the scene's own CRS.

@@ -26,6 +26,7 @@ from lcageo.scene.raster import open_scene
 from lcageo.survey.state import State
 from lcageo.survey.summary import SUMMARY
 from lcageo.transform import Transform
+from lcageo.vector.features import is_on_the_globe
 from lcageo.vector.publish import check_output, make_folder
 
 INDEX = "index.html"
@@ -273,7 +274,9 @@ def _footprint(info: SceneInfo) -> FloatArray | None:
     columns, rows = np.array([0.0, info.width, info.width, 0.0]), np.array([0.0, 0.0, info.height, info.height])
     to_globe = Transform(crs, pyproj.CRS(WGS84))
     corners = np.stack(to_globe(*info.georeference.to_map(columns, rows)), axis=-1)
-    return corners if np.isfinite(corners).all() else None
+    if not is_on_the_globe(corners[:, 0], corners[:, 1]).all():
+        return None
+    return np.column_stack([corners[:, 0], np.clip(corners[:, 1], -90.0, 90.0)])  # some rasters go on beyond a pole
 
 
 def _on_map(
@@ -296,6 +299,9 @@ def _on_map(
     plane = pyproj.CRS.from_dict({"proj": "aeqd", "ellps": "WGS84", **middle})
     to_plane = pyproj.Transformer.from_crs(WGS84, plane, always_xy=True)
     moved = [None if one is None else np.stack(to_plane.transform(*one.T), axis=-1) for one in footprints]
+    moved = [None if one is None or not np.isfinite(one).all() else one for one in moved]
+    if all(one is None for one in moved):
+        return [None] * len(footprints), (1.0, 1.0)
     every = np.concatenate([one for one in moved if one is not None])
     margin = 0.04 * float(np.ptp(every, axis=0).max())
     west, north = every[:, 0].min() - margin, every[:, 1].max() + margin

@@ -16,6 +16,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import WGS84, ground_steps
 from lcageo.vector.columns import COLUMNS, FoundObjects
+from lcageo.vector.formats import GEOJSON_DIGITS
 from lcageo.vector.reproject import moved
 
 FloatArray = NDArray[np.float64]
@@ -23,6 +24,7 @@ ToMap = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 """Function from columns and rows (continuous scene pixels) to map x and y; all arrays have the same shape."""
 MAX_LONGITUDE, MAX_LATITUDE = 540.0, 91.0
 """Degrees beyond which coordinates are no longitudes and latitudes: some rasters go on beyond 360 or the poles."""
+_AREAS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
 def features(
@@ -122,25 +124,53 @@ def to_wgs84(layer: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
 
 def _cut(geometries: geopandas.GeoSeries) -> geopandas.GeoSeries:
     """Polygons in longitude and latitude, cut at the antimeridian, counter-clockwise."""
-    geometry = shapely.transform(geometries.to_numpy(), _within_poles)
+    geometry = _within_one_turn(shapely.transform(geometries.to_numpy(), _within_poles))
     west, _, east, _ = shapely.bounds(geometry).T
     # A box that spans more than half the globe is one that crosses the antimeridian; so is one that extends beyond 180.
-    crossing = (east - west > 180) | (east > 180) | (west < -180)
-    if crossing.any():
-        unwrapped = shapely.make_valid(shapely.transform(geometry[crossing], _to_0_360))
-        eastern = _part(unwrapped, 0.0, 180.0)
-        western = shapely.transform(_part(unwrapped, 180.0, 360.0), lambda points: points - np.array([360.0, 0.0]))
-        cut = shapely.union(eastern, western)
-        around = shapely.is_empty(cut)  # a pole: its corners lie on all sides of it
-        cut[around] = [_cap(one) for one in geometry[crossing][around]]
-        geometry[crossing] = cut
+    crossing = ((east - west > 180) | (east > 180) | (west < -180)) & np.isin(shapely.get_type_id(geometry), _AREAS)
+    geometry[crossing] = [_cut_polygons(one) for one in geometry[crossing]]
     return geopandas.GeoSeries(shapely.orient_polygons(geometry), index=geometries.index, crs=geometries.crs)
 
 
-def _cap(polygon: shapely.Polygon) -> shapely.Polygon:
-    """All around the nearer pole, down to the polygon's lowest latitude."""
-    _, south, _, north = polygon.bounds
-    return shapely.box(-180.0, south, 180.0, 90.0) if north > 0 else shapely.box(-180.0, -90.0, 180.0, north)
+def _within_one_turn(geometry: NDArray[Any]) -> NDArray[Any]:
+    """Geometries, each shifted by whole turns so that its middle lies within 180 degrees of Greenwich."""
+    west, _, east, _ = shapely.bounds(geometry).T
+    turns = np.nan_to_num(np.round((west + east) / 720))
+    if not turns.any():
+        return geometry
+    return _turned(geometry, -turns)
+
+
+def _turned(geometry: NDArray[Any], turns: FloatArray) -> NDArray[Any]:
+    """Geometries, each shifted by turns around the globe."""
+    points, owner = shapely.get_coordinates(geometry, return_index=True)
+    points[:, 0] += 360 * turns[owner]
+    shifted: NDArray[Any] = shapely.set_coordinates(geometry.copy(), points)
+    return shifted
+
+
+def _cut_polygons(shape: Any) -> Any:
+    """One or several polygons, cut at the antimeridian."""
+    pieces = []
+    for polygon in shapely.get_parts(shape):
+        holes = [_cut_ring(hole) for hole in polygon.interiors]
+        pieces.append(shapely.difference(_cut_ring(polygon.exterior), shapely.union_all(holes)))
+    cut = shapely.union_all(pieces)
+    return shape if cut.is_empty else cut  # empty: as wide as the map, such as all of it
+
+
+def _cut_ring(ring: shapely.LinearRing) -> Any:
+    """The area within a ring, cut at the antimeridian. Steps of more than half the globe are those that cross it."""
+    xs, ys = shapely.get_coordinates(ring).T
+    xs = np.unwrap(xs.round(GEOJSON_DIGITS + 2), period=360)  # what only touches it loses no sliver to rounding errors
+    if abs(xs[-1] - xs[0]) > 180:  # all around the globe, and so around a pole: the nearer one
+        pole = 90.0 if ys.max() > -ys.min() else -90.0
+        xs, ys = np.append(xs, [xs[-1], xs[0]]), np.append(ys, [pole, pole])
+    area = shapely.make_valid(_within_one_turn(np.array([shapely.Polygon(np.column_stack([xs, ys]))], object)))
+    the_map = shapely.box(-180, -90, 180, 90)
+    parts = [shapely.intersection(_turned(area, np.array([turn])), the_map) for turn in (-1, 0, 1)]
+    pieces = shapely.get_parts(shapely.get_parts(np.concatenate(parts)))
+    return shapely.union_all(pieces[shapely.get_type_id(pieces) == shapely.GeometryType.POLYGON])
 
 
 def _within_poles(points: FloatArray) -> FloatArray:
@@ -155,15 +185,18 @@ def is_on_the_globe(longitudes: FloatArray, latitudes: FloatArray) -> NDArray[np
     return (np.abs(longitudes) <= MAX_LONGITUDE) & (np.abs(latitudes) <= MAX_LATITUDE)  # False for NaN
 
 
-def _part(polygons: NDArray[Any], west: float, east: float) -> NDArray[Any]:
-    """The part between two meridians; empty where a polygon only touches one of them."""
-    inside: NDArray[Any] = shapely.intersection(polygons, shapely.box(west, -90, east, 90))
-    inside[shapely.area(inside) == 0] = shapely.Polygon()
-    return inside
+def with_positions(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """The features with the longitude and latitude of their centres, the middle of their bounds, in degrees.
 
-
-def _to_0_360(points: FloatArray) -> FloatArray:
-    return np.column_stack([points[:, 0] % 360.0, points[:, 1]])
+    Both are NaN where the coordinates are those of no place.
+    """
+    west, south, east, north = shapely.bounds(part.geometry.to_numpy()).reshape(-1, 4).T
+    centres = shapely.points((west + east) / 2, (south + north) / 2)
+    there = moved(geopandas.GeoDataFrame(geometry=centres, crs=part.crs), pyproj.CRS(WGS84)).geometry
+    is_place = is_on_the_globe(there.x.to_numpy(), there.y.to_numpy())
+    longitude = ((there.x + 180) % 360 - 180).where(is_place)  # a box across the antimeridian lies beyond 180
+    latitude = there.y.where(is_place)
+    return part.assign(longitude=longitude.round(GEOJSON_DIGITS), latitude=latitude.round(GEOJSON_DIGITS))
 
 
 def without_heights(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:

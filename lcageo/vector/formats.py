@@ -12,6 +12,8 @@ GEOJSON_DIGITS = 8
 """Decimals of a degree: 1.1 mm. RFC 7946 suggests fewer, but at 0.02 m per pixel that would move corners."""
 GDAL_FID = "OGC_FID"
 """Column of a stream that GDAL takes for the numbers of the features, in exactly these letters."""
+POSITIONS = ("longitude", "latitude")
+"""Columns that formats with `positions` have."""
 
 
 class RecordPlace(Enum):
@@ -116,13 +118,18 @@ FORMATS: Mapping[str, VectorFormat] = {
     ),
     ".fgb": VectorFormat("FlatGeobuf", record=RecordPlace.DESCRIPTION),
     ".parquet": VectorFormat("Parquet", record=RecordPlace.KEY_VALUE_METADATA),
-    ".csv": VectorFormat("CSV", {"GEOMETRY": "AS_WKT"}, added=(".csvt",), text_only=True, positions=True),
+    ".csv": VectorFormat(
+        "CSV",
+        {"GEOMETRY": "AS_WKT"},
+        added=(".csvt",),
+        text_only=True,
+        positions=True,
+        reserved=("wkt", *POSITIONS),
+    ),
 }
 """All formats of map layers, by suffix."""
 DEFAULT_SUFFIX = ".geojson"
 """Suffix of results when only a folder is given."""
-POSITIONS = ("longitude", "latitude")
-"""Columns that formats with `positions` have."""
 APPENDABLE = ", ".join(suffix for suffix, form in FORMATS.items() if form.appendable)
 """Suffixes of the formats that objects can be appended to, for messages."""
 RESERVED_TABLES = ("gpkg", "sqlite_", "layer_styles")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,9 +23,9 @@ from lcageo.layer_source import LAYER_MARK, LayerSource, shown
 from lcageo.plain_path import plain_path
 from lcageo.remote import public
 from lcageo.vector.columns import CLASS_COLUMNS, COLUMNS, SCORE_COLUMNS, first_column
-from lcageo.vector.formats import POSITIONS, RecordPlace, VectorFormat, format_of, sidecar
+from lcageo.vector.formats import POSITIONS, VectorFormat, format_of
 from lcageo.vector.geoparquet import SUFFIXES, about_geometry, crs_of, shapes_of
-from lcageo.vector.record import RunRecord
+from lcageo.vector.record import RunRecord, record_json
 from lcageo.vector.values import are_numbers, class_texts, score_numbers, type_in_pandas, without_dictionaries
 
 FloatArray = NDArray[np.float64]
@@ -43,9 +42,6 @@ READ_ERRORS = (
     ValueError,
     OSError,
 )
-_HEAD = 1 << 20
-"""Bytes of a GeoJSON file that are searched for the record's start: GDAL writes foreign members first."""
-_FEATURES = re.compile(rb'"features"\s*:\s*\[')
 _NUMBERS = {column.name: "Int64" if column.is_whole else "float64" for column in COLUMNS if column.is_number}
 """Types that allow missing values, for files with text only."""
 _MEASURES = _NUMBERS.keys() - {"id", "score"}
@@ -282,7 +278,7 @@ def open_layer(path: Path, option: str) -> LayerFile:
         layer = geometry_layer(path, name, source.layer)
         with plain_path(path) as plain:
             info = pyogrio.read_info(plain, layer=layer)
-        record = RunRecord.from_json(_record_json(path, info["layer_metadata"] or {}))
+        record = RunRecord.from_json(record_json(path, form, info["layer_metadata"] or {}))
         crs = info["crs"]
         if form is not None and form.text_only:
             crs = record.crs or crs  # GDAL knows what a .prj beside it says
@@ -330,34 +326,3 @@ def _open_parquet(source: LayerSource, name: str) -> LayerFile:
     _, about, metadata = about_geometry(source.path, name)
     record = RunRecord.from_json(json.loads(metadata.get(b"lcageo", b"{}")))
     return LayerFile(source.path, None, crs_of(about), record)
-
-
-def _record_json(path: Path, metadata: dict[str, str]) -> Any:
-    """The record of the run as JSON, from where `write_layer` puts it in this format; None if something else is there.
-
-    Other programs keep a description in words in the same position.
-    """
-    try:
-        return json.JSONDecoder().raw_decode(_record_text(path, metadata))[0]
-    except ValueError:
-        return None
-
-
-def _record_text(path: Path, metadata: dict[str, str]) -> str:
-    """Text that starts with the record, if there is one."""
-    form = _vector_format(path)
-    if not path.is_file():  # a URL, or inside an archive
-        return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""
-    is_geojson = path.suffix.lower() == ".json"  # as other programs name it
-    if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            before, _, record = head.partition(b'"lcageo":')
-            if b'"FeatureCollection"' not in before or _FEATURES.search(before):
-                return ""
-            while record and not _FEATURES.search(record) and (more := file.read(_HEAD)):  # of hundreds of runs
-                record += more
-        return record.decode("utf-8", "replace").lstrip()
-    if sidecar(path).is_file():
-        return sidecar(path).read_text("utf-8")
-    return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""

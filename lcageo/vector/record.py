@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from lcageo.appearance import is_unfamiliar
 from lcageo.calibration import Calibration
 from lcageo.remote import public
 from lcageo.vector.columns import SCORE_DIGITS
+from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
+
+_HEAD = 1 << 20
+"""Bytes of a GeoJSON file that are searched for the record's start: GDAL writes foreign members first."""
+_FEATURES = re.compile(rb'"features"\s*:\s*\[')
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,3 +295,38 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "appended": _appended,
 }
 """Parser of each entry, which returns None if the value is of another type; in the order of the JSON."""
+
+
+def record_json(path: Path, form: VectorFormat | None, metadata: Mapping[str, str]) -> Any:
+    """The record of a layer as JSON, from where its format keeps it; None if something else is there.
+
+    Other programs keep a description in words in the same position.
+
+    Args:
+        path: the layer's file.
+        form: its format, if it is one of ours.
+        metadata: what GDAL calls the layer's metadata.
+    """
+    try:
+        return json.JSONDecoder().raw_decode(_record_text(path, form, metadata))[0]
+    except ValueError:
+        return None
+
+
+def _record_text(path: Path, form: VectorFormat | None, metadata: Mapping[str, str]) -> str:
+    """Text that starts with the record, if there is one."""
+    if not path.is_file():  # a URL, or inside an archive
+        return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""
+    is_geojson = path.suffix.lower() == ".json"  # as other programs name it
+    if is_geojson or (form is not None and form.record is RecordPlace.FOREIGN_MEMBER):
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            before, _, record = head.partition(b'"lcageo":')
+            if b'"FeatureCollection"' not in before or _FEATURES.search(before):
+                return ""
+            while record and not _FEATURES.search(record) and (more := file.read(_HEAD)):  # of hundreds of runs
+                record += more
+        return record.decode("utf-8", "replace").lstrip()
+    if sidecar(path).is_file():
+        return sidecar(path).read_text("utf-8")
+    return metadata.get("lcageo") or metadata.get("DESCRIPTION") or ""

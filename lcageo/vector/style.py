@@ -122,7 +122,7 @@ def xml_text(text: str) -> str:
 
 def _is_found(minimum: Mapping[str, float]) -> str:
     """The expression that is true of objects that reach their class's minimum, or have no score."""
-    quoted = {xml_text(name).replace("'", "''"): score for name, score in minimum.items()}
+    quoted = {xml_text(name).replace("\\", r"\\").replace("'", "''"): score for name, score in minimum.items()}
     of_class = " ".join(f"WHEN \"class\" = '{name}' THEN {score:.6g}" for name, score in quoted.items())
     return f'coalesce(to_real("score") >= CASE {of_class} ELSE 0 END, true)'
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import geopandas
-import numpy as np
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 import pyogrio
 import pyproj
@@ -22,12 +22,12 @@ import shapely
 
 from lcageo.detections import Detections
 from lcageo.errors import OutputError
-from lcageo.geodesy import WGS84, to_longitude_latitude
+from lcageo.geodesy import WGS84, has_esri_wkt, to_longitude_latitude
 from lcageo.plain_path import plain_draft
-from lcageo.vector.features import ToMap, features, is_on_the_globe, to_wgs84, without_heights
-from lcageo.vector.formats import GEOJSON_DIGITS, RecordPlace, VectorFormat, sidecar
+from lcageo.vector.features import ToMap, features, to_wgs84, with_positions, without_heights
+from lcageo.vector.formats import RecordPlace, VectorFormat, sidecar
+from lcageo.vector.geoparquet import parquet_table, text_columns, write_parquet
 from lcageo.vector.record import RunRecord
-from lcageo.vector.reproject import moved
 from lcageo.vector.style import COLUMNS, classes_in, hidden_below, qml, write_style
 from lcageo.vector.target import FileTarget
 
@@ -37,6 +37,8 @@ pyogrio.set_gdal_config_options({"OGR_SQLITE_SYNCHRONOUS": "OFF"})
 
 GDAL_DIGITS = 19
 """Most digits of a decimal number that GDAL takes from Arrow; those of more are written as text, which keeps them."""
+SHAPEFILE_TEXT = 254
+"""Most bytes of a text in a Shapefile; GDAL cuts off the rest."""
 GDAL_ERRORS = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
 
 
@@ -76,24 +78,45 @@ def encoded(part: geopandas.GeoDataFrame, form: VectorFormat) -> EncodedPart:
     """Encodes some features for a format.
 
     Raises:
-        OutputError: if the format requires longitude and latitude, which they cannot be transformed to.
+        OutputError: if the format requires longitude and latitude, which they cannot be transformed to, or cannot store
+            their CRS or a text.
     """
     part = without_heights(part)  # layers are declared to have none
     crs, declared = part.crs, _geometry_type(part, form)
     classes = classes_in(part) if set(part.columns) >= COLUMNS else None
     part = with_allowed_names(part, form)
     if form.driver == "Parquet":
-        return EncodedPart(_parquet_table(part), None, declared, classes)
+        return EncodedPart(parquet_table(part), None, declared, classes)
     if form.longitude_latitude and crs is not None:
         part, crs = to_wgs84(part), WGS84
     if form.positions and crs is not None and to_longitude_latitude(pyproj.CRS(crs)):
-        part = _with_positions(part)
-    return EncodedPart(_table(part), None if crs is None else pyproj.CRS(crs).to_wkt(), declared, classes)
+        part = with_positions(part)
+    table = _table(part)
+    if form.driver == "ESRI Shapefile":
+        _check_shapefile_holds(table, None if crs is None else pyproj.CRS(crs))
+    return EncodedPart(table, None if crs is None else pyproj.CRS(crs).to_wkt(), declared, classes)
 
 
 def with_allowed_names(part: geopandas.GeoDataFrame, form: VectorFormat) -> geopandas.GeoDataFrame:
     """The features with names of attributes that a format takes."""
     return part.rename(columns=form.renamed([name for name in part.columns if name != part.geometry.name]))
+
+
+def _check_shapefile_holds(table: pyarrow.Table, crs: pyproj.CRS | None) -> None:
+    """Refuses what GDAL would leave out of a Shapefile, or cut off, without an error."""
+    if crs is not None and not has_esri_wkt(crs):
+        raise OutputError(
+            f"a Shapefile cannot store the layer's CRS ({crs.name}), which ESRI's WKT does not have; use another "
+            "format, such as .gpkg"
+        )
+    for name in text_columns(table.schema):
+        column = table.column(name)
+        too_long = column.filter(pyarrow.compute.greater(pyarrow.compute.binary_length(column), SHAPEFILE_TEXT))
+        if len(too_long):
+            raise OutputError(
+                f"'{too_long[0].as_py()[:40]}...' in column '{name}' has more than the {SHAPEFILE_TEXT} bytes that a "
+                "Shapefile stores; use another format, such as .gpkg"
+            )
 
 
 def write_layer(
@@ -174,9 +197,10 @@ class CountedParts:
 
 def _write(tables: _CountedTables, record: RunRecord, target: FileTarget) -> None:
     draft, form, first = target.path, target.vector_format, tables.first
+    rows: Iterable[pyarrow.Table] = tables
     text, options = json.dumps(record.as_json()), dict(form.options)
     if form.driver == "Parquet":
-        _write_parquet(tables, text, draft)
+        write_parquet(tables, text, draft)
         return
     if form.longitude_latitude and first.crs is None and "RFC7946" in options:
         options["RFC7946"] = "NO"  # pixels: RFC 7946 allows only longitude and latitude
@@ -186,11 +210,16 @@ def _write(tables: _CountedTables, record: RunRecord, target: FileTarget) -> Non
         options |= {"NATIVE_MEDIA_TYPE": "application/vnd.geo+json"}
     if form.record is RecordPlace.DESCRIPTION:
         options |= {"TITLE": target.name, "DESCRIPTION": text}
+    if form.driver == "FlatGeobuf":  # its index takes no feature without geometry
+        if _all_placed(first.table):
+            rows = _refused_unplaced(tables)
+        else:
+            options |= {"SPATIAL_INDEX": "NO"}
     with warnings.catch_warnings():
         # A scene without CRS gives a layer without CRS; the user has already been warned.
         warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         _write_tables(
-            tables,
+            rows,
             draft,
             layer=target.layer,
             driver=form.driver,
@@ -202,18 +231,21 @@ def _write(tables: _CountedTables, record: RunRecord, target: FileTarget) -> Non
         )
 
 
-def _with_positions(part: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """The features with the longitude and latitude of their centres, the middle of their bounds, in degrees.
+def _all_placed(table: pyarrow.Table) -> bool:
+    """Whether all features have a geometry that is not empty."""
+    shapes = shapely.from_wkb(table.column("geometry").to_numpy())
+    return not (shapely.is_missing(shapes) | shapely.is_empty(shapes)).any()
 
-    Both are NaN where the coordinates are those of no place.
-    """
-    west, south, east, north = shapely.bounds(part.geometry.to_numpy()).reshape(-1, 4).T
-    centres = shapely.points((west + east) / 2, (south + north) / 2)
-    there = moved(geopandas.GeoDataFrame(geometry=centres, crs=part.crs), pyproj.CRS(WGS84)).geometry
-    is_place = is_on_the_globe(there.x.to_numpy(), there.y.to_numpy())
-    longitude = ((there.x + 180) % 360 - 180).where(is_place)  # a box across the antimeridian lies beyond 180
-    latitude = there.y.where(is_place)
-    return part.assign(longitude=longitude.round(GEOJSON_DIGITS), latitude=latitude.round(GEOJSON_DIGITS))
+
+def _refused_unplaced(tables: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """The same tables; raises OutputError at a feature without geometry."""
+    for table in tables:
+        if not _all_placed(table):
+            raise OutputError(
+                "some features have no geometry, which FlatGeobuf's index does not allow; use another format, such as "
+                ".gpkg"
+            )
+        yield table
 
 
 def _geometry_type(part: geopandas.GeoDataFrame, form: VectorFormat) -> str:
@@ -263,50 +295,42 @@ def _record_batches(tables: Iterator[pyarrow.Table]) -> pyarrow.RecordBatchReade
     return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
 
 
-def _parquet_table(part: geopandas.GeoDataFrame) -> pyarrow.Table:
-    """Features as geopandas encodes them for GeoParquet, whose metadata are those of the table's schema."""
-    buffer = io.BytesIO()
-    part.to_parquet(buffer, index=False, compression=None, use_dictionary=False)  # read at once, so not worth packing
-    return pyarrow.parquet.read_table(buffer)
-
-
-def _repeating(schema: pyarrow.Schema) -> list[str]:
-    """Text columns, whose values repeat; dictionaries of other columns save no space and take a third of the time."""
-    text = (pyarrow.types.is_string, pyarrow.types.is_large_string)
-    return [field.name for field in schema if any(is_text(field.type) for is_text in text)]
-
-
-def _write_parquet(tables: Iterable[pyarrow.Table], record: str, draft: Path) -> None:
-    """Writes GeoParquet; the metadata of the complete file are written at its end."""
-    bounds, types = [], set[str]()
-    geo: dict[str, Any] = {}
-    with ExitStack() as stack:
-        writer: pyarrow.parquet.ParquetWriter | None = None
-        for table in tables:
-            geo = json.loads(table.schema.metadata[b"geo"])
-            types |= set(geo["columns"]["geometry"]["geometry_types"])
-            bounds += [geo["columns"]["geometry"]["bbox"]] if len(table) else []
-            table = table.replace_schema_metadata({"lcageo": record})
-            if writer is None:
-                how = {"use_dictionary": _repeating(table.schema)}
-                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(draft.absolute(), table.schema, **how))
-            writer.write_table(table)
-        if bounds:
-            bbox = [*np.min(bounds, axis=0)[:2].tolist(), *np.max(bounds, axis=0)[2:].tolist()]
-            geo["columns"]["geometry"] |= {"bbox": bbox, "geometry_types": sorted(types)}
-        assert writer is not None, "a layer has at least one part"
-        writer.add_key_value_metadata({"geo": json.dumps(geo)})
-
-
 def check_complete(path: Path, driver: str, count: int, layer: str | None = None) -> None:
-    """Checks the number of features: GDAL reports some failed writes, as on a full disk, only on standard error.
+    """Checks that all was written: GDAL reports some failed writes, as on a full disk, only on standard error.
 
     Raises:
-        OSError: if the layer (by default the only one of the file) does not have as many features as it should.
+        OSError: if the layer (by default the only one of the file) does not have as many features as it should, or its
+            end is missing.
     """
     if driver == "Parquet":
         found = pyarrow.parquet.read_metadata(path.absolute()).num_rows
+    elif driver == "FlatGeobuf":  # the number of features is at its start
+        with pyogrio.open_arrow(path, use_pyarrow=True) as (_, batches):
+            found = sum(map(len, batches))
     else:
         found = pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"]
     if found != count:
         raise OSError(f"{found} of {count} features were written")
+    if driver == "ESRI Shapefile":
+        _check_sizes(path, count)
+    if driver == "CSV":
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                raise OSError("the end was not written")
+
+
+def _check_sizes(shapefile: Path, count: int) -> None:
+    """Checks the sizes of a Shapefile's files, which their headers state: GDAL opens it with any of them cut off."""
+    sizes = {}
+    for suffix in (".shp", ".shx"):
+        with shapefile.with_suffix(suffix).open("rb") as file:
+            sizes[suffix] = 2 * struct.unpack_from(">i", file.read(28), 24)[0]
+    with shapefile.with_suffix(".dbf").open("rb") as file:
+        records, header, record = struct.unpack_from("<IHH", file.read(12), 4)
+    sizes[".dbf"] = header + records * record + 1  # a mark is at its end
+    if records != count or header == 0:  # it is completed last
+        raise OSError("the header of the .dbf file was not written")
+    for suffix, size in sizes.items():
+        if shapefile.with_suffix(suffix).stat().st_size < size:
+            raise OSError(f"the end of the {suffix} file was not written")

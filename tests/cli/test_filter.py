@@ -98,6 +98,13 @@ def test_an_existing_target_or_the_source_is_refused(tmp_path: Path, run: Run) -
     assert len(read(other)) == 0
 
 
+def test_the_file_is_named_as_it_is_written(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "all.gpkg", found())
+    for name in ("F.GPKG", "f.GeoJSON", "f.csv"):
+        outcome = run("filter", "all.gpkg", name)
+        assert outcome.code == 0 and outcome.out.strip() in [path.name for path in tmp_path.iterdir()]
+
+
 def test_a_missing_class_is_reported(tmp_path: Path, run: Run) -> None:
     outcome = run("filter", write(tmp_path / "all.gpkg", found()), tmp_path / "some.csv", "--classes", "boat,ship")
     assert outcome.code == 0 and "has no 'boat'; its classes: ship, storage tank, vehicle" in outcome.err

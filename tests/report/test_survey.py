@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
+import pyproj
 import pytest
+import rasterio
 from support.commands import Run
 from support.report_pages import data_of
+
+from lcageo.scene.georef import Georeference
 
 
 def test_footprints_lie_as_on_the_ground(survey: Path, run: Run, tmp_path: Path) -> None:
@@ -58,3 +63,20 @@ def test_a_survey_across_the_antimeridian_stays_together() -> None:
     assert corners[1] is None and width == pytest.approx(0.2 * 111_320 * np.cos(np.radians(10.05)) * 1.08, rel=0.01)
     assert height < width
     assert _on_map([None]) == ([None], (1.0, 1.0))
+
+
+def test_scenes_at_and_beyond_a_pole_are_on_the_map() -> None:
+    from lcageo.report.survey import _footprint, _on_map
+
+    centred = rasterio.Affine(1, 0, -180.5, 0, -1, 90.5)
+    info = Mock(width=360, height=181, georeference=Georeference(pyproj.CRS(4326), centred))
+    world = _footprint(info)
+    assert world is not None and world[:, 1].tolist() == [90, 90, -90, -90]
+    info.georeference = Georeference(pyproj.CRS(4326), rasterio.Affine(1, 0, 50, 0, -1, 190))  # latitude first
+    assert _footprint(info) is None
+    town = np.array([[10.0, 50.1], [10.1, 50.1], [10.1, 50.0], [10.0, 50.0]])
+    beyond = town + [0, 40.4]
+    corners, size = _on_map([world, town, beyond])
+    assert corners[2] is None and np.isfinite(size).all()
+    assert all(np.isfinite(one).all() for one in corners[:2] if one is not None)
+    assert _on_map([beyond]) == ([None], (1.0, 1.0))

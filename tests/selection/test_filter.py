@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import shapely
 from support.found_layers import COUNT, drawn, found, read, write
 
 from lcageo.detections import Detections
+from lcageo.errors import OutputError
 from lcageo.selection.criteria import Criteria
 from lcageo.selection.filter import filter_layer
 from lcageo.vector import read as layer_reader
@@ -215,3 +217,32 @@ def test_objects_in_csv_stay_where_they_are(suffix: str, tmp_path: Path) -> None
 def test_secrets_of_an_address_are_not_written(tmp_path: Path) -> None:
     address = Path("http://user:word@127.0.0.1/area.geojson?token=SEKRET")
     assert Criteria(aoi=address).as_json() == {"aoi": "http://127.0.0.1/area.geojson"}
+
+
+def test_csv_keeps_attributes_of_the_names_of_its_own_columns_and_grows_no_others(tmp_path: Path) -> None:
+    columns = {"class": ["a", "b"], "WKT": ["x", "y"], "longitude": [1.5, 2.5], "latitude": [3.5, 4.5]}
+    shapes = [shapely.box(at, 0, at + 1, 1) for at in (500_000, 500_010)]
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=32633).to_file(tmp_path / "0.gpkg")
+    before = tmp_path / "0.gpkg"
+    for number in (1, 2, 3):
+        filter_layer(before, before := tmp_path / f"{number}.csv", Criteria())
+        with before.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        assert sorted(rows[0]) == sorted([*columns, "WKT_1", "longitude_1", "latitude_1"])
+        assert [(row["WKT_1"], row["longitude_1"], row["latitude_1"]) for row in rows] == [
+            ("x", "1.5", "3.5"),
+            ("y", "2.5", "4.5"),
+        ]
+        assert [shapely.from_wkt(row["WKT"]).normalize() for row in rows] == [one.normalize() for one in shapes]
+        assert float(rows[0]["longitude"]) == pytest.approx(15, abs=1e-4)
+
+
+def test_a_crs_that_a_shapefile_would_lose_is_refused(tmp_path: Path) -> None:
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +o_lon_p=0 +lon_0=18 +datum=WGS84"
+    frame = geopandas.GeoDataFrame({"class": ["a"]}, geometry=[shapely.box(5, 5, 6, 6)], crs=rotated)
+    frame.to_parquet(tmp_path / "in.parquet")
+    with pytest.raises(OutputError, match="a Shapefile cannot store the layer's CRS"):
+        filter_layer(tmp_path / "in.parquet", tmp_path / "out.shp", Criteria())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+    filter_layer(tmp_path / "in.parquet", tmp_path / "out.shp", Criteria(), crs="EPSG:4326")
+    assert geopandas.read_file(tmp_path / "out.shp").crs == "EPSG:4326"

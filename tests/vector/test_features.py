@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
 import pyproj
 import pytest
 import rasterio
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 from support.layers import BOXES, CLASSES, FOUND, LOCAL_WKT, PLACES, RECORD, layer_at, write_layer
 from support.readers import read_layer
 
@@ -16,7 +20,7 @@ from lcageo.detections import Detections
 from lcageo.errors import OutputError
 from lcageo.geodesy import to_longitude_latitude
 from lcageo.scene.georef import Georeference
-from lcageo.vector.features import features
+from lcageo.vector.features import features, to_wgs84
 
 FOOT_M = 1200 / 3937
 
@@ -98,3 +102,76 @@ def test_boxes_around_and_beyond_a_pole_are_written(tmp_path: Path) -> None:
             tmp_path / "found.geojson",
         )
         assert len(read_layer(tmp_path / "found.geojson").rows) == 3
+
+
+def in_degrees(*shapes: Any, crs: int = 4326) -> list[Any]:
+    """Shapes as GeoJSON has them."""
+    shown: list[Any] = to_wgs84(geopandas.GeoDataFrame(geometry=list(shapes), crs=crs)).geometry.tolist()
+    return shown
+
+
+@given(st.floats(-540, 539), st.floats(0.01, 170), st.floats(-90, 89))
+def test_a_box_is_the_same_place_whichever_turn_its_longitudes_are_of(west: float, width: float, south: float) -> None:
+    width = min(width, 540 - west)
+    (shown,) = in_degrees(shapely.box(west, south, west + width, south + 1))
+    assert shapely.bounds(shown)[[0, 2]] == pytest.approx(np.clip(shapely.bounds(shown)[[0, 2]], -180, 180))
+    assert shown.is_valid and shown.area == pytest.approx(width)
+    inside = west + width * np.array([0.001, 0.3, 0.5, 0.8, 0.999])
+    assert shapely.distance(shown, shapely.points((inside + 180) % 360 - 180, south + 0.5)).max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("start", "column", "west", "east"),
+    [(0, 3590, -1, 0), (180, 1790, -1, 0), (180, 1795, -0.5, 0.5), (-180, 3590, 179, 180)],
+)
+def test_a_box_at_the_end_of_a_global_raster_does_not_go_round_the_globe(
+    tmp_path: Path, start: int, column: int, west: float, east: float
+) -> None:
+    world = Georeference(pyproj.CRS(4326), rasterio.Affine(0.1, 0, start, 0, -0.1, 90))
+    last = Detections(np.array([[column, 100.0, column + 10, 110.0]]), np.array([0.9], np.float32), np.array([0]))
+    write_layer(features(last, CLASSES, world.to_map, world.crs, "s"), RECORD, tmp_path / "found.geojson")
+    (shape,) = read_layer(tmp_path / "found.geojson").geometry
+    assert shape.geom_type == "Polygon" and shape.bounds == pytest.approx((west, 79, east, 80))
+
+
+@pytest.mark.parametrize("crs", [3031, 3413])
+def test_a_box_that_holds_a_pole_is_all_of_the_place_in_geojson(tmp_path: Path, crs: int) -> None:
+    polar = Georeference(pyproj.CRS(crs), rasterio.Affine(1, 0, -7, 0, -1, 8))
+    box = Detections(np.array([[0.0, 0.0, 20.0, 10.0]]), np.array([0.9], np.float32), np.array([0]))
+    layer = features(box, CLASSES, polar.to_map, polar.crs, "s")
+    write_layer(layer, RECORD, tmp_path / "found.geojson")
+    (shape,) = read_layer(tmp_path / "found.geojson").geometry
+    assert shape.is_valid
+    outline = shapely.get_coordinates(shapely.segmentize(layer.geometry[0], 0.1))
+    for share in (1.0, 0.5, 1e-3):
+        at = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(*(outline * share).T)
+        assert shapely.distance(shape, shapely.points(*at)).max() < 1e-7
+    pole = -90 if crs == 3031 else 90
+    assert all(shape.covers(shapely.Point(longitude, pole)) for longitude in range(-180, 181, 30))
+    corner = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(13, 8)[1]
+    assert max(abs(shape.bounds[1]), abs(shape.bounds[3])) == 90 and shape.envelope.area == pytest.approx(
+        360 * (90 - abs(corner)), rel=1e-3
+    )
+
+
+def test_a_box_that_touches_the_antimeridian_but_for_rounding_stays_whole() -> None:
+    for box in (shapely.box(179, 0, np.nextafter(180, 181), 1), shapely.box(np.nextafter(180, 0), 0, 181, 1)):
+        (shown,) = in_degrees(box)
+        assert shown.geom_type == "Polygon" and shown.area == pytest.approx(1)
+
+
+def test_wide_shapes_with_holes_and_without_a_place_are_cut_right() -> None:
+    hole = shapely.box(179, 1, 181, 2)
+    ring = shapely.difference(shapely.box(170, 0, 190, 3), hole)
+    split = shapely.MultiPolygon([shapely.box(179, 0, 180, 1), shapely.box(-180, 0, -179, 1)])
+    wrapped = shapely.Polygon([(179, 0), (-179, 0), (-179, 1), (179, 1)])
+    world = shapely.box(-180, -90, 180, 90)
+    polar = shapely.Polygon([(-180, -70), (-90, -65), (0, -70), (90, -65), (180, -70), (180, -90), (-180, -90)])
+    line, point = shapely.LineString([(179, 0), (181, 1)]), shapely.Point(185, 3)
+    shown = in_degrees(ring, split, wrapped, world, polar, line, point, None)
+    assert shown[0].area == pytest.approx(58) and not shown[0].intersects(shapely.Point(-179.5, 1.5))
+    assert shown[0].covers(shapely.Point(-175, 1)) and shown[0].covers(shapely.Point(175, 1))
+    for one in shown[1:3]:
+        assert sorted(part.bounds for part in one.geoms) == [(-180, 0, -179, 1), (179, 0, 180, 1)]
+    assert shown[3].equals(world) and shown[4].equals(polar)
+    assert shown[5:7] == [line, shapely.Point(-175, 3)] and shown[7] is None

@@ -116,6 +116,11 @@ def test_the_suffix_decides(name: str, expected: Callable[[], VectorFormat | Lab
         (".gpkg", ["Type", "type", "type_1"], {"type": "type_2"}),
         (".shp", ["fid", "geom", "ogc_fid", "OGC_FID"], {"OGC_FID": "OGC_FID_1"}),
         (".csv", ["type", "TYPE"], {"TYPE": "TYPE_1"}),
+        (
+            ".csv",
+            ["WKT", "Longitude", "latitude"],
+            {"WKT": "WKT_1", "Longitude": "Longitude_1", "latitude": "latitude_1"},
+        ),
         (".parquet", ["fid", "geom", "OGC_FID", "type", "TYPE"], {}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,25 @@ def test_a_full_disk_is_an_error_and_the_older_file_survives(small_disk: Path, s
     with pytest.raises(OutputError, match=r"cannot be written: .* is the disk full"), Publication() as publication:
         write_layer([layer], RunRecord(), publication.draft_of(FileTarget.of(path)))
     assert {file.name: file.read_bytes() for file in small_disk.iterdir()} == before
+
+
+def test_flatgeobuf_is_complete_or_refused_however_much_space_there_is(small_disk: Path, tmp_path: Path) -> None:
+    boxes = np.array([[i * 10, 0, i * 10 + 5, 5] for i in range(200)], np.float64)
+    found = Detections(boxes, np.full(200, 0.5, np.float32), np.zeros(200, np.int64))
+    reference = Georeference(pyproj.CRS(32633), rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000))
+    layer = features(found, ["ship"], reference.to_map, reference.crs, "scene")
+    write_layer([layer], RunRecord(), FileTarget.of(tmp_path / "whole.fgb"))
+    whole, disk, refused = (tmp_path / "whole.fgb").stat().st_size, os.statvfs(small_disk), 0
+    for free in range(whole // disk.f_frsize, 2 * whole // disk.f_frsize + 4):  # GDAL first writes a temporary file
+        (small_disk / "filler").write_bytes(bytes((disk.f_blocks - free) * disk.f_frsize))
+        try:
+            write_layer([layer], RunRecord(), FileTarget.of(small_disk / "whole.fgb"))
+            assert (small_disk / "whole.fgb").read_bytes() == (tmp_path / "whole.fgb").read_bytes(), free
+        except OutputError:
+            refused += 1
+        for file in small_disk.iterdir():
+            file.unlink()
+    assert 5 < refused < 15
 
 
 def test_a_quicklook_is_not_left_half_written(small_disk: Path) -> None:

@@ -127,6 +127,22 @@ def test_geojson_gives_its_record_under_any_suffix_only_from_before_its_features
     assert open_layer(tmp_path / "copy.geojson", "").record.as_json() == {}
 
 
+@pytest.mark.parametrize("name", ["found", "features"])
+def test_geojson_gives_a_record_of_any_length(tmp_path: Path, name: str) -> None:
+    runs = [{"model": "ü" * 20_000, "thresholds": {"features": 0.5}} for _ in range(60)]
+    record = {"model": "m", "thresholds": {"features": 0.25}, "appended": runs}
+    write_layer(layer_at("utm"), record, tmp_path / f"{name}.geojson")
+    assert (tmp_path / f"{name}.geojson").stat().st_size > 2**21
+    read = open_layer(tmp_path / f"{name}.geojson", "").record
+    assert read.as_json() == record and read.least_scores() == {"features": 0.25}
+
+
+def test_the_lcageo_of_a_single_feature_is_no_record(tmp_path: Path) -> None:
+    feature = {"type": "Feature", "properties": {"lcageo": RECORD}, "geometry": shapely.geometry.mapping(SQUARE)}
+    (tmp_path / "one.geojson").write_text(json.dumps(feature))
+    assert open_layer(tmp_path / "one.geojson", "").record.as_json() == {}
+
+
 def test_geoparquet_without_a_crs_is_in_longitude_and_latitude_unless_it_says_none(tmp_path: Path) -> None:
     plain = geopandas.GeoDataFrame(geometry=[SQUARE])
     plain.to_parquet(tmp_path / "none.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -215,3 +216,13 @@ def test_an_appended_run_with_candidates_hides_them(tmp_path: Path) -> None:
         append_layer([layer(found())], KEPT, FileTarget.of(path), publication)
         publication.publish()
     assert [value for value, _ in legend(style_of(path))][-1] == "(candidate)"
+
+
+def test_qgis_tells_candidates_of_classes_with_any_name(tmp_path: Path) -> None:
+    names = ("C:\\", "a\\n", "it's \\'", "\\\\")
+    objects = features(found(), names, UTM.to_map, UTM.crs, "scene")
+    record = replace(KEPT, thresholds=dict.fromkeys(names, 0.6))
+    path = write(tmp_path / "kept.geojson", objects, record=record)
+    about = qgis_opens([str(path)], tmp_path)[str(path)]
+    assert sorted(about["opacities"]) == [str(n + 1) for n, score in enumerate(found().scores) if score >= 0.6]
+    assert [entry[0] for entry in about["categories"]] == [*names, "", "(candidate)"]

@@ -17,10 +17,12 @@ import pyarrow.parquet
 import pyproj
 import pytest
 import shapely
+from pyogrio.errors import DataSourceError
 from support.layers import BOXES, CLASSES, FOUND, PLACES, RECORD, UTM33, layer_at, write_layer
 from support.readers import debian_gdal, read_layer
 
 from lcageo.detections import Detections
+from lcageo.errors import OutputError
 from lcageo.scene.georef import Georeference
 from lcageo.vector import write as vector
 from lcageo.vector.features import feature_parts, features
@@ -244,3 +246,69 @@ def test_geopandas_reads_the_geoparquet_that_was_written(geoparquet: Path) -> No
     window = expected.geometry.iloc[0].bounds
     some = geopandas.read_parquet(geoparquet, columns=["id", "geometry"])
     assert some.cx[window[0] : window[2], window[1] : window[3]]["id"].tolist()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "cut", "missing"),
+    [
+        (".fgb", ".fgb", 1),
+        (".csv", ".csv", 3),
+        (".shp", ".shp", 1),
+        (".shp", ".shx", 1),
+        (".shp", ".dbf", 1),
+        (".shp", ".dbf", 200),
+    ],
+)
+def test_a_layer_whose_end_is_missing_is_not_complete(tmp_path: Path, suffix: str, cut: str, missing: int) -> None:
+    write_layer(layer_at("utm"), RECORD, tmp_path / f"found{suffix}")
+    driver = FORMATS[suffix].driver
+    vector.check_complete(tmp_path / f"found{suffix}", driver, 3)
+    file = tmp_path / f"found{cut}"
+    file.write_bytes(file.read_bytes()[:-missing])
+    with pytest.raises((OSError, DataSourceError), match=r"was not written|reading feature|read all values"):
+        vector.check_complete(tmp_path / f"found{suffix}", driver, 3)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("placed", [0, 1])
+def test_features_without_geometry_are_written_in_every_format(tmp_path: Path, suffix: str, placed: int) -> None:
+    path, parts = tmp_path / f"found{suffix}", layer_at("utm")
+    parts.loc[placed:, "geometry"] = None
+    vector.write_layer([parts], RunRecord(), FileTarget.of(path))
+    read = geopandas.read_parquet(path) if suffix == ".parquet" else geopandas.read_file(path, layer="found")
+    assert [int(number) for number in read["id"]] == [1, 2, 3]
+    assert (read.geometry.is_empty | read.geometry.isna()).tolist() == [number >= placed for number in range(3)]
+    if shutil.which("ogrinfo") is not None and suffix != ".parquet":  # which Debian's GDAL does not know
+        seen = subprocess.run(["ogrinfo", "-so", "-al", path], capture_output=True, text=True, check=True)
+        assert "Feature Count: 3" in seen.stdout
+
+
+def test_flatgeobuf_with_an_index_refuses_later_features_without_geometry(tmp_path: Path) -> None:
+    parts = layer_at("utm"), layer_at("utm").set_geometry([shapely.Polygon()] * 3)
+    with pytest.raises(OutputError, match=r"no geometry, which FlatGeobuf's index does not allow; .* such as \.gpkg"):
+        vector.write_layer(parts, RunRecord(), FileTarget.of(tmp_path / "found.fgb"))
+
+
+def test_a_text_that_a_shapefile_would_cut_off_is_refused(tmp_path: Path) -> None:
+    layer = layer_at("utm")
+    layer["class"] = ["Ж" * 127, None, "car"]
+    write_layer(layer, RECORD, tmp_path / "found.shp")
+    assert read_layer(tmp_path / "found.shp").rows[0]["class"] == "Ж" * 127
+    layer["class"] = [None, "a" + "Ж" * 127, "car"]
+    for suffix in (".gpkg", ".fgb"):
+        write_layer(layer, RECORD, tmp_path / f"long{suffix}")
+        assert read_layer(tmp_path / f"long{suffix}").rows[1]["class"] == "a" + "Ж" * 127
+    with pytest.raises(OutputError, match=r"'aЖ+\.\.\.' in column 'class' has more than the 254 bytes .* \.gpkg"):
+        write_layer(layer, RECORD, tmp_path / "long.shp")
+    assert not (tmp_path / "long.shp").exists()
+
+
+def test_a_crs_whose_shift_a_shapefile_would_lose_is_refused(tmp_path: Path) -> None:
+    shifted = "+proj=utm +zone=33 +ellps=bessel +towgs84=598.1,73.7,418.2"
+    layer = layer_at("utm").set_crs(shifted, allow_override=True)
+    with pytest.raises(OutputError, match=r"a Shapefile cannot store the layer's CRS .* such as \.gpkg"):
+        write_layer(layer, RECORD, tmp_path / "found.shp")
+    assert list(tmp_path.iterdir()) == []
+    write_layer(layer, RECORD, tmp_path / "found.gpkg")
+    kept = geopandas.read_file(tmp_path / "found.gpkg", layer="found")
+    assert kept.to_crs(4326).total_bounds == pytest.approx(layer.to_crs(4326).total_bounds, abs=1e-9)

@@ -53,13 +53,17 @@ def install_plugin(profiles: Sequence[Path], command: Path | None) -> list[Path]
 
     Raises:
         UsageError: if a folder does not exist.
-        OutputError: if the plugin cannot be written.
+        OutputError: if the plugin cannot be written, or its folder is a link, as for work on the plugin.
     """
     installed = []
     for profile in profiles:
         if not profile.is_dir():
             raise UsageError(f"profile '{profile}' is not a folder; QGIS shows it in Settings, User Profiles")
         target = profile / "python" / "plugins" / FOLDER
+        if target.is_symlink():
+            raise OutputError(
+                f"'{target}' is a link to '{target.readlink()}'; remove it to install a copy in its place"
+            )
         try:
             if target.exists():
                 shutil.rmtree(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,20 @@ def seen(qgis: Qgis, searched: Path, untrained: Path, tmp_path_factory: pytest.T
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {**printed, "folder": folder, "command": str(qgis.command)}
+
+
+@pytest.fixture(scope="session")
+def dialog(qgis: Qgis, searched: Path, untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `qgis_dialog_probe.py` sees inside QGIS; its photo has pixels of 0.5 m, its corner at 500000, 5000000."""
+    folder = tmp_path_factory.mktemp("dialog")
+    PIL.Image.fromarray(noise(300, 300).transpose(1, 2, 0)).save(folder / "photo.jpg")
+    (folder / "photo.jgw").write_text("0.5\n0\n0\n-0.5\n500000.25\n4999999.75\n")
+    path = os.pathsep.join([str(qgis.profile / "python" / "plugins"), "/usr/share/qgis/python/plugins"])
+    files = [searched / "scene.tif", searched / "found.gpkg", folder / "photo.jpg", untrained, folder]
+    done = subprocess.run(
+        ["/usr/bin/python3", str(Path(__file__).with_name("qgis_dialog_probe.py")), *map(str, files)],
+        env=qgis.environment() | {"PYTHONPATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**printed, "folder": folder}

@@ -31,6 +31,16 @@ def test_an_installed_plugin_is_complete_and_replaces_an_earlier_one(tmp_path: P
     }
 
 
+def test_a_link_in_place_of_the_plugin_is_named_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    link = tmp_path / "python" / "plugins" / FOLDER
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "work")
+    with pytest.raises(OutputError, match=rf"{FOLDER}' is a link to '.*work'; remove it to install a copy"):
+        install_plugin([tmp_path], None)
+    assert link.is_symlink() and not list((tmp_path / "work").iterdir())
+
+
 def test_the_zip_has_one_folder_with_complete_metadata(tmp_path: Path) -> None:
     package_plugin(tmp_path / "plugin.zip")
     with zipfile.ZipFile(tmp_path / "plugin.zip") as archive:

@@ -18,6 +18,7 @@ from qgis.core import (
     QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
     QgsReferencedRectangle,
 )
 from qgis.PyQt.QtGui import QIcon
@@ -81,17 +82,18 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
     def arguments(
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> list[str]:
-        """The command's arguments."""
+        """The command's arguments; destinations among the parameters are paths."""
         raise NotImplementedError
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
-        """The outputs by name, once the command has succeeded."""
+        """The outputs by name, once the command has succeeded; destinations among the parameters are paths."""
         raise NotImplementedError
 
     def processAlgorithm(
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> Values:
         """Runs the command."""
+        parameters = {**parameters, **self._destinations(parameters, context)}
         try:
             extra = further_options(self.parameterAsString(parameters, "EXTRA", context))
             command = [lcageo(), *self.arguments(parameters, context, feedback), *extra]
@@ -114,14 +116,26 @@ class LcageoAlgorithm(QgsProcessingAlgorithm):
                 context.layerToLoadOnCompletionDetails(str(value)).setPostProcessor(_KEPT[-1])
         return outputs
 
+    def _destinations(self, parameters: Values, context: QgsProcessingContext) -> dict[str, str]:
+        """Paths to write to, by name; empty for what is not asked for.
+
+        To be called once per run: QGIS makes a new path for a temporary output each time that it is asked for one.
+        """
+        paths = {}
+        for one in self.destinationParameterDefinitions():
+            is_layer = isinstance(one, QgsProcessingParameterVectorDestination)
+            path_of = self.parameterAsOutputLayer if is_layer else self.parameterAsFileOutput
+            paths[one.name()] = path_of(parameters, one.name(), context)
+        return paths
+
     def optional_text(self, option: str, parameters: Values, name: str, context: QgsProcessingContext) -> list[str]:
         """An option with a parameter's value; nothing if it is empty."""
         value = self.parameterAsString(parameters, name, context).strip()
         return [option, value] if value else []
 
     def optional_number(self, option: str, parameters: Values, name: str, context: QgsProcessingContext) -> list[str]:
-        """An option with a number; nothing if none is set."""
-        if parameters.get(name) is None:
+        """An option with a number; nothing if none is set and it has no default."""
+        if parameters.get(name) is None and self.parameterDefinition(name).defaultValue() is None:
             return []
         return [option, f"{self.parameterAsDouble(parameters, name, context):.12g}"]
 

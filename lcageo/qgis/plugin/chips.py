@@ -18,7 +18,7 @@ from qgis.core import (
 
 from .algorithm import LcageoAlgorithm, Values, documented, extra, number, text, tick, whole
 from .command import Ended
-from .layers import is_file, raster_path
+from .layers import crs_arguments, is_file, raster_path
 
 
 class CutChips(LcageoAlgorithm):
@@ -85,6 +85,7 @@ class CutChips(LcageoAlgorithm):
         return [
             "chips",
             *map(raster_path, layers),
+            *crs_arguments(layers),
             "--labels",
             self.layer_path(parameters, "LABELS", context, feedback),
             *self.optional_layer("--review", parameters, "REVIEW", context, feedback),
@@ -95,10 +96,10 @@ class CutChips(LcageoAlgorithm):
             *self.optional_number("--size", parameters, "SIZE", context),
             *self.optional_number("--val", parameters, "VAL", context),
             "--output",
-            self.parameterAsString(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             *(["--overwrite"] if self.parameterAsBool(parameters, "OVERWRITE", context) else []),
         ]
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The folder."""
-        return {"OUTPUT": self.parameterAsString(parameters, "OUTPUT", context)}
+        return {"OUTPUT": parameters["OUTPUT"]}

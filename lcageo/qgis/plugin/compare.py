@@ -75,7 +75,7 @@ class Compare(LcageoAlgorithm):
             *self.optional_number("--score", parameters, "SCORE", context),
             *self.optional_number("--iou", parameters, "IOU", context),
             "--output",
-            self.parameterAsOutputLayer(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             "--overwrite",  # QGIS has asked
             "--json",
         ]
@@ -84,4 +84,4 @@ class Compare(LcageoAlgorithm):
         """The layer of the differences, and the figures of all classes together."""
         overall = json.loads(ended.out)["overall"]
         figures = {name.upper(): overall[name] for name in FIGURES if overall[name] is not None}
-        return {"OUTPUT": self.parameterAsOutputLayer(parameters, "OUTPUT", context), **figures}
+        return {"OUTPUT": parameters["OUTPUT"], **figures}

@@ -18,7 +18,7 @@ from qgis.core import (
 
 from .algorithm import LcageoAlgorithm, Values, documented, extra, model, number, text
 from .command import Ended
-from .layers import bbox_arguments, exported_raster, is_file, raster_path
+from .layers import bbox_arguments, crs_arguments, exported_raster, is_file, raster_path
 
 SERVER_GSD_M = 0.3
 """Resolution at which layers from a server are drawn, metres: cars are visible, and most services have it."""
@@ -94,11 +94,10 @@ class Detect(LcageoAlgorithm):
         if is_file(layer) and extent is not None and parameters.get("AOI"):
             raise QgsProcessingException("Choose an extent or an area of interest, not both.")
         if is_file(layer):
-            source = [raster_path(layer), *bbox_arguments(extent)]
+            source = [raster_path(layer), *crs_arguments([layer]), *bbox_arguments(extent)]
         else:
             gsd_m = self.parameterAsDouble(parameters, "SERVER_GSD", context)
             source = [exported_raster(layer, extent, gsd_m, context, feedback)]
-        review = self.parameterAsOutputLayer(parameters, "REVIEW", context)
         return [
             "detect",
             *source,
@@ -109,13 +108,11 @@ class Detect(LcageoAlgorithm):
             *self.optional_number("--keep", parameters, "KEEP", context),
             *self.optional_text("--bands", parameters, "BANDS", context),
             "--output",
-            self.parameterAsOutputLayer(parameters, "OUTPUT", context),
-            *(["--review", review] if review else []),
+            parameters["OUTPUT"],
+            *(["--review", parameters["REVIEW"]] if parameters["REVIEW"] else []),
             "--overwrite",  # QGIS has asked
         ]
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The layers."""
-        review = self.parameterAsOutputLayer(parameters, "REVIEW", context)
-        objects = {"OUTPUT": self.parameterAsOutputLayer(parameters, "OUTPUT", context)}
-        return {**objects, "REVIEW": review} if review else objects
+        return {name: parameters[name] for name in ("OUTPUT", "REVIEW") if parameters[name]}

@@ -71,7 +71,7 @@ class DetectFolder(LcageoAlgorithm):
             "batch",
             self.parameterAsFile(parameters, "INPUT", context),
             "--out",
-            self.parameterAsString(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             *(["--recursive"] if self.parameterAsBool(parameters, "RECURSIVE", context) else []),
             *self.model_arguments("--model", parameters, context),
             *self.optional_layer("--aoi", parameters, "AOI", context, feedback),
@@ -83,7 +83,7 @@ class DetectFolder(LcageoAlgorithm):
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The folder and the joint layer, which is added to the project."""
-        results = self.parameterAsString(parameters, "OUTPUT", context)
+        results = parameters["OUTPUT"]
         joint = Path(results) / JOINT
         if not joint.is_file():
             return {"OUTPUT": results}

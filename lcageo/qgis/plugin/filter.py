@@ -61,7 +61,7 @@ class Filter(LcageoAlgorithm):
         return [
             "filter",
             self.layer_path(parameters, "INPUT", context, feedback),
-            self.parameterAsOutputLayer(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             *self.optional_number("--score", parameters, "SCORE", context),
             *self.optional_text("--per-class", parameters, "PER_CLASS", context),
             *self.optional_text("--classes", parameters, "CLASSES", context),
@@ -74,4 +74,4 @@ class Filter(LcageoAlgorithm):
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The layer."""
-        return {"OUTPUT": self.parameterAsOutputLayer(parameters, "OUTPUT", context)}
+        return {"OUTPUT": parameters["OUTPUT"]}

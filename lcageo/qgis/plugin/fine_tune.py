@@ -48,7 +48,7 @@ class FineTune(LcageoAlgorithm):
         self, parameters: Values, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> list[str]:
         """The command's arguments."""
-        out = ["--out", self.parameterAsString(parameters, "OUTPUT", context)]
+        out = ["--out", parameters["OUTPUT"]]
         if self.parameterAsBool(parameters, "RESUME", context):
             return ["train", *out, "--resume"]
         chips = Path(self.parameterAsFile(parameters, "INPUT", context))
@@ -68,4 +68,4 @@ class FineTune(LcageoAlgorithm):
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The folder."""
-        return {"OUTPUT": self.parameterAsString(parameters, "OUTPUT", context)}
+        return {"OUTPUT": parameters["OUTPUT"]}

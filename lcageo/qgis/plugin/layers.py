@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,23 @@ def is_file(layer: QgsMapLayer) -> bool:
 def raster_path(layer: QgsMapLayer) -> str:
     """What GDAL opens of such a layer; QGIS adds open options after '|'."""
     return str(layer.source()).split("|")[0]
+
+
+def crs_arguments(layers: Sequence[QgsRasterLayer]) -> list[str]:
+    """The option with the CRS that the user has assigned to rasters, in place of what their files say; none for none.
+
+    Raises:
+        QgsProcessingException: if several are assigned, of which the command takes one.
+    """
+    assigned = {
+        crs_text(layer.crs()) for layer in layers if layer.crs().isValid() and layer.crs() != layer.dataProvider().crs()
+    }
+    if len(assigned) > 1:
+        raise QgsProcessingException(
+            f"the layers have different CRSs that are not in their files ({', '.join(sorted(assigned))}); choose those "
+            "of one CRS at a time"
+        )
+    return ["--crs", *assigned] if assigned else []
 
 
 def exported_raster(
@@ -122,17 +140,22 @@ def _size_m(
 
 
 def vector_path(layer: QgsVectorLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> str:
-    """Path of a file with the layer alone: its own file, which knows how it was made, or else an export.
+    """What the command opens: the layer's own file, which knows how it was made, or else an export.
 
     Raises:
         QgsProcessingException: if it has edits that are not saved, or cannot be exported.
     """
     if layer.isEditable() and layer.isModified():
         raise QgsProcessingException(f"'{layer.name()}' has edits that are not saved; save them, then run again")
-    path = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source()).get("path", "")
-    if layer.providerType() == "ogr" and path and _layers_in(path) == 1 and _is_as_in_file(layer):
-        return str(path)
-    feedback.pushInfo(f"'{layer.name()}' is exported, since it is not the only layer of a file, or not as in its file")
+    own = _in_own_file(layer)
+    if own is not None:
+        return own
+    feedback.pushInfo(f"'{layer.name()}' is exported, since it is in no file, or not as in its file")
+    if layer.fields().lookupField("score") >= 0:
+        feedback.pushWarning(
+            f"the export of '{layer.name()}' has no record of the run that found its objects, so candidates count as "
+            "objects; remove joins, virtual fields and an assigned CRS, or filter the candidates out first"
+        )
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     exported = QgsProcessingUtils.generateTempFilename("layer.gpkg")
@@ -142,16 +165,27 @@ def vector_path(layer: QgsVectorLayer, context: QgsProcessingContext, feedback: 
     return str(exported)
 
 
-def _is_as_in_file(layer: QgsVectorLayer) -> bool:
-    """Whether a layer has all features, the fields and the CRS of its file, and no others."""
-    own = layer.dataProvider()
-    has_more = layer.subsetString() or layer.vectorJoins() or layer.fields().count() != own.fields().count()
-    return not has_more and bool(layer.crs() == own.crs())
+def _in_own_file(layer: QgsVectorLayer) -> str | None:
+    """A layer in its own file, with its name and its filter where needed; None if the command cannot read it there."""
+    provider = layer.dataProvider()
+    is_as_in_file = layer.fields().count() == provider.fields().count() and layer.crs() == provider.crs()
+    if layer.providerType() != "ogr" or not is_as_in_file:
+        return None
+    parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
+    if not Path(parts.get("path", "")).is_file():
+        return None
+    path = "".join(parts.get(name) or "" for name in ("vsiPrefix", "path", "vsiSuffix"))  # of a file in an archive
+    names, number = _layers_in(path), parts.get("layerId")
+    name = parts.get("layerName") or names.get(min(names, default=0) if number is None else number, "")
+    condition = layer.subsetString().strip()
+    chosen = f"|layername={name}" if len(names) > 1 else ""
+    chosen += f"|subset={condition}" if condition else ""
+    is_as_written = Path(f"file{chosen}").as_posix() == f"file{chosen}"  # paths have no '//', and no '\\' on Windows
+    is_query = condition.lower().startswith("select ")
+    return f"{path}{chosen}" if name and "|" not in name and is_as_written and not is_query else None
 
 
-def _layers_in(path: str) -> int:
-    """Number of layers with a geometry in a file; styles are tables without."""
-    if not Path(path).is_file():
-        return 0
+def _layers_in(path: str) -> dict[int, str]:
+    """Names of the layers with a geometry in a file, by their numbers; styles are tables without."""
     layers: list[Any] = QgsProviderRegistry.instance().providerMetadata("ogr").querySublayers(path)
-    return len([layer for layer in layers if layer.wkbType() != QgsWkbTypes.Type.NoGeometry])
+    return {one.layerNumber(): one.name() for one in layers if one.wkbType() != QgsWkbTypes.Type.NoGeometry}

@@ -16,7 +16,7 @@ from qgis.core import (
 
 from .algorithm import LcageoAlgorithm, Values, documented, extra
 from .command import Ended
-from .layers import is_file, raster_path
+from .layers import crs_arguments, is_file, raster_path
 
 
 class Report(LcageoAlgorithm):
@@ -48,12 +48,13 @@ class Report(LcageoAlgorithm):
         return [
             "report",
             raster_path(layer),
+            *crs_arguments([layer]),
             self.layer_path(parameters, "LAYER", context, feedback),
             "--output",
-            self.parameterAsFileOutput(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             "--overwrite",  # QGIS has asked
         ]
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The page."""
-        return {"OUTPUT": self.parameterAsFileOutput(parameters, "OUTPUT", context)}
+        return {"OUTPUT": parameters["OUTPUT"]}

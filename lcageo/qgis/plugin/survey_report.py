@@ -57,11 +57,11 @@ class SurveyReport(LcageoAlgorithm):
             "report",
             results,
             "--output",
-            self.parameterAsString(parameters, "OUTPUT", context),
+            parameters["OUTPUT"],
             "--overwrite",  # a report is made again from what is in the survey
         ]
 
     def outputs(self, parameters: Values, context: QgsProcessingContext, ended: Ended) -> Values:
         """The folder, and its first page."""
-        pages = self.parameterAsString(parameters, "OUTPUT", context)
+        pages = parameters["OUTPUT"]
         return {"OUTPUT": pages, "INDEX": str(Path(pages) / INDEX)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import geopandas
 from support.qgis_runs import Qgis
@@ -31,3 +32,9 @@ def test_a_class_attribute_is_a_field_of_the_layer(qgis: Qgis, searched: Path, t
     assert ended.code == 0, ended.text
     categories = json.loads((tmp_path / "chips" / "train.json").read_text())["categories"]
     assert [one["name"] for one in categories] == ["scene"]
+
+
+def test_a_crs_that_is_assigned_to_the_imagery_is_used_and_two_are_refused(dialog: dict[str, Any]) -> None:
+    assert "results" in dialog["assigned"]["chips"], dialog["assigned"]["chips"]
+    assert json.loads((dialog["folder"] / "chips" / "train.json").read_text())["annotations"]
+    assert "(EPSG:3395, EPSG:3857); choose those of one CRS at a time" in dialog["assigned"]["two"]["error"]

@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import pytest
@@ -42,7 +43,7 @@ def test_its_messages_reach_the_log(searched: Path) -> None:
 def test_only_the_extent_or_the_area_is_searched(qgis: Qgis, untrained: Path, tmp_path: Path) -> None:
     scene = write_scene(tmp_path / "scene.tif", noise(600, 600))  # half a metre per pixel
     area = shapely.box(UTM.c, UTM.f - 150, UTM.c + 150, UTM.f)
-    for name in ("area", "other"):  # two layers in one file: the one that is chosen is exported
+    for name in ("area", "other"):  # two layers in one file
         there = area if name == "area" else shapely.affinity.translate(area, 1e5)
         geopandas.GeoDataFrame(geometry=[there], crs="EPSG:32633").to_file(tmp_path / "areas.gpkg", layer=name)
     aoi = f"{tmp_path / 'areas.gpkg'}|layername=area"
@@ -56,6 +57,13 @@ def test_only_the_extent_or_the_area_is_searched(qgis: Qgis, untrained: Path, tm
         assert len(found) and found.centroid.within(area.buffer(2)).all()
     ended = qgis.run("detect", **common, AOI=aoi, EXTENT=extent, OUTPUT=tmp_path / "both.geojson")
     assert ended.code != 0 and "an extent or an area of interest, not both" in ended.text
+
+
+def test_objects_have_the_crs_that_is_assigned_to_the_imagery(dialog: dict[str, Any]) -> None:
+    assert "results" in dialog["assigned"]["detect"], dialog["assigned"]["detect"]
+    found = geopandas.read_file(dialog["folder"] / "photo.gpkg", layer="photo")
+    assert found.crs == "EPSG:3395" and len(found)
+    assert found.centroid.within(shapely.box(500_000, 4_999_850, 500_150, 5_000_000)).all()
 
 
 def test_errors_are_those_of_the_command(qgis: Qgis, untrained: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 from lcageo.errors import ConfigError
+from lcageo.layer_source import shown
 from lcageo.network_config import OnnxConfig
-from lcageo.remote import public
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -249,7 +249,7 @@ class DetectConfig:
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
-        return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        return {name: shown(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0 <= self.score <= 1:

@@ -21,6 +21,7 @@ from lcageo.chips.scene import PlacedScene, place_scene
 from lcageo.errors import DataError, OutputError, OutsideError, SceneError, UsageError
 from lcageo.inference.asked import open_area
 from lcageo.inference.jobs import inputs_of
+from lcageo.layer_source import shown
 from lcageo.plural import plural
 from lcageo.remote import public
 from lcageo.scene.basemap import is_basemap
@@ -108,10 +109,11 @@ def make_chips(
             unreadable = cut_all(chips, placed, split, owner, config, on_progress, warn)
             if not chips.shown["train"]:
                 raise DataError(
-                    f"no label of '{labels_path}' is visible enough to train on; check that the scenes have data there"
+                    f"no label of '{labels.layer.name}' is visible enough to train on; check that the scenes have data "
+                    "there"
                 )
             about = {
-                "labels": public(str(labels_path)),
+                "labels": shown(labels_path),
                 "scenes": list(map(public, scenes)),
                 "parameters": config.parameters(),
             }
@@ -121,8 +123,8 @@ def make_chips(
         raise OutputError(f"chips cannot be written to '{out}': {error}; is the disk full or read-only?") from error
     for line in _remarks(chips, placed, config):
         warn(line)
-    shown = chips.shown["train"]
-    resolutions = [scene.chip_gsd_m for scene in placed if not shown.isdisjoint(scene.index.tolist())]
+    cut = chips.shown["train"]
+    resolutions = [scene.chip_gsd_m for scene in placed if not cut.isdisjoint(scene.index.tolist())]
     return ChipSummary(
         chips={side: len(chips.images[side]) for side in SIDES},
         negatives={side: chips.negatives(side) for side in SIDES},

@@ -8,7 +8,7 @@ from typing import Any
 
 from lcageo.config import SCENE_SIDE_PX, EdgeNodata, overlap_pixels
 from lcageo.errors import ConfigError
-from lcageo.remote import public
+from lcageo.layer_source import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ChipConfig:
 
     def parameters(self) -> dict[str, Any]:
         """All settings by name, ready for JSON."""
-        return {name: public(str(value)) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        return {name: shown(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
     def __post_init__(self) -> None:
         if self.class_field is not None and self.class_name is not None:

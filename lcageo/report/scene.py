@@ -133,7 +133,7 @@ def write_scene_page(
         areas, reasons = place_areas(open_layer(holes, "--holes"), frame, "reason") if holes else (None, [])
         picture = reduced_image(opened, _stretch(found.record) or choose_stretch(opened)[0], side)
         place = (opened.info.georeference.crs, None if found.record.scene else found.crs, *opened.info.centre())
-        accuracy = accuracy_warnings(f"positions of '{layer}' in the scene", [place], opened.info.gsd_m)
+        accuracy = accuracy_warnings(f"positions of '{found.name}' in the scene", [place], opened.info.gsd_m)
     warnings = (*notes, *_warnings(found, placed), *accuracy)
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in placed.colours().items()}
     calibration = found.record.calibration or {}

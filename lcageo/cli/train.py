@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,6 +212,7 @@ def _train(
     from lcageo.training.loop import Listener, train
     from lcageo.training.outcome import class_map_hint, result_warnings, shared_data
     from lcageo.training.processes import Processes
+    from lcageo.training.run_lock import alone_in
 
     processes = Processes.of_environment()
     first = processes.is_first
@@ -241,10 +243,13 @@ def _train(
             f"the model to start from was trained on '{known}', too; if its chips were cut anew since, validation "
             "images may show ground that it has learned: their figures are then too good, so measure it elsewhere"
         )
-    if not resume and processes.world == 1:
-        config = _fitted(config, data, run_options.device, free, say)
     last: list[Validation] = []
-    with Bar(say, "training", "step") as bar:
+    with ExitStack() as stack:
+        if first:
+            stack.enter_context(alone_in(out))
+        if not resume and processes.world == 1:
+            config = _fitted(config, data, run_options.device, free, say)
+        bar = stack.enter_context(Bar(say, "training", "step"))
 
         def validated(validation: Validation) -> None:
             last.append(validation)
@@ -277,7 +282,13 @@ def _fitted(config: TrainConfig, data: TrainingData, device: str, free: set[str]
     """The settings, fitted to --minutes; tells how many steps there will be."""
     from lcageo.runtime.torch_backend import torch_device
     from lcageo.training.model_folder import network_config
-    from lcageo.training.timing import few_steps_warning, fit_to_minutes, measured_speed, steps_per_epoch
+    from lcageo.training.timing import (
+        MUCH_VALIDATION,
+        few_steps_warning,
+        fit_to_minutes,
+        measured_speed,
+        steps_per_epoch,
+    )
 
     if config.minutes is None:
         for line in few_steps_warning(config.epochs * steps_per_epoch(len(data.train), config.batch)):
@@ -286,6 +297,8 @@ def _fitted(config: TrainConfig, data: TrainingData, device: str, free: set[str]
     speed = measured_speed(config, network_config(config, len(data.classes)), torch_device(device))
     fit = fit_to_minutes(config, free, len(data.val), speed)
     say.note(fit.text())
+    if fit.validation_share > MUCH_VALIDATION:
+        say.warn("validation takes most of the time: give more --minutes, or fewer images to validate on (--val)")
     for line in few_steps_warning(fit.steps):
         say.warn(line)
     return fit.config

@@ -10,6 +10,7 @@ from typing import Any
 
 from lcageo.metrics.curves import OperatingPoint
 from lcageo.metrics.summary import FEW_OBJECTS
+from lcageo.plural import plural
 from lcageo.vector.columns import SCORE_DIGITS
 
 
@@ -117,14 +118,14 @@ class LayerEvaluation:
                 f"best threshold of {one.name}: {limit:g}, with F1 {point.f1:.3f}, "
                 f"precision {point.precision:.3f}, recall {point.recall:.3f}"
                 + (": its lowest score; a lower one may be better (detect --keep 0.05)" if below else "")
-                + (f"; measured on only {one.truth:,} objects" if one.truth < FEW_OBJECTS else "")
+                + (f"; measured on only {plural(one.truth, 'object')}" if one.truth < FEW_OBJECTS else "")
             )
         options = ["--per-class", ",".join(limits)] if limits else []
         if lines and not self.own_classes:
             options = ["--score", f"{limit:g}"]
         if options:
             named = [] if self.class_field is None else ["--class-field", self.class_field]
-            lines.append(f"to apply: {shlex.join(['lcageo', 'filter', self.layer, 'OUT', *options, *named])}")
+            lines.append(f"to apply: {shlex.join(['lcageo', 'filter', self.layer, 'OUT.gpkg', *options, *named])}")
         return lines
 
     def table(self) -> list[tuple[str, ...]]:

@@ -102,7 +102,7 @@ def evaluate_layer(
     if score is not None and not 0 <= score <= 1:
         raise ConfigError(f"score {score} is outside 0 to 1")
     target = None if output is None else _checked_output(output, (layer, truth), overwrite)
-    true, own, read, found_field = _opened(layer, truth, class_field)
+    true, own, read, found_field = _opened(layer, truth, class_field, score)
     own = _scoring(own, score)
     found = _in_crs_of(true, own)
     accuracy = _accuracy(own, true)
@@ -141,7 +141,7 @@ def evaluate_layer(
 
 
 def _opened(
-    layer: Path, truth: Path, class_field: str | None
+    layer: Path, truth: Path, class_field: str | None, score: float | None
 ) -> tuple[PolygonLayer, PolygonLayer, tuple[str, ...], str | None]:
     """The true and the found objects, with `class` and `score` as far as they have them, and messages about that.
 
@@ -156,6 +156,9 @@ def _opened(
         )
     true, of_true = files[0].as_objects(fields[0], with_scores=False)
     found, of_found = files[1].as_objects(fields[1])
+    if found.record.has_candidates and score is None:
+        note = f"candidates of '{found.name}' count as found; --score or 'lcageo filter' leaves them out"
+        of_found = (*of_found, note)
     polygons = without_candidates(polygons_of(true, "--truth"), true.record, "--truth")
     return polygons, polygons_of(found, "--layer"), (*of_found, *of_true), fields[1]
 

@@ -7,10 +7,25 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+KIBIBYTE = 1024
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Parameters of mallopt."""
 _NEVER_TRIM, _TRIM_DEFAULT = -1, 128 * 1024
 _NO_MMAP, _MMAP_DEFAULT = 0, 65536
+
+
+def has_room() -> bool:
+    """Whether the machine has as much free memory again as this process had at its peak, after a first step."""
+    try:
+        import psutil  # a machine that only trains on a GPU may lack it
+    except ImportError:
+        return False
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
+    return bool(psutil.virtual_memory().available > peak)
 
 
 @contextmanager
@@ -19,7 +34,8 @@ def keeping_freed_memory() -> Iterator[None]:
 
     Each training step allocates and frees gigabytes of activations. By default glibc maps each large block from the
     kernel and unmaps it when it is freed, and the kernel clears all pages of the next one: up to a quarter of the time.
-    The process takes as much memory as at its peak until the context ends.
+    The process takes as much memory as at its peak, and the gaps between blocks, until the context ends: up to twice
+    what it takes otherwise (`lca-s`, 16 crops of 320 pixels, two threads: 3.9 instead of 2.0 GB).
 
     Source:
         mallopt(3): M_MMAP_MAX and M_TRIM_THRESHOLD, with their defaults.

@@ -45,13 +45,12 @@ from lcageo.training.config import (
 from lcageo.training.data import TrainingData, augmentation
 from lcageo.training.figures import Figures, TrainProgress
 from lcageo.training.fine_tune import load_for_fine_tuning
-from lcageo.training.freed_memory import keeping_freed_memory
+from lcageo.training.freed_memory import has_room, keeping_freed_memory
 from lcageo.training.log import TrainingLog
 from lcageo.training.model_folder import network_config, new_card, prepare_folder
 from lcageo.training.optimizer import learning_rate_factor, set_learning_rate
 from lcageo.training.precision import computing_in
 from lcageo.training.processes import Processes
-from lcageo.training.run_lock import alone_in
 from lcageo.training.state import TrainState
 from lcageo.training.timing import steps_per_epoch
 from lcageo.training.validation import Validation, Validator
@@ -123,10 +122,6 @@ def train(
     batch = CPU_VALIDATION_BATCH if device.type == "cpu" else GPU_VALIDATION_BATCH
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
-        if device.type == "cpu":
-            stack.enter_context(keeping_freed_memory())
-        if processes.is_first:
-            stack.enter_context(alone_in(out))
         processes.join(device)
         stack.callback(processes.leave)
         torch.manual_seed(config.seed)
@@ -242,6 +237,7 @@ def _fit(
     saved_at = state.elapsed
     state.model.train()
     progress, stopping = _position(state, stop)
+    memory, first_step = ExitStack(), state.step
     try:
         while progress < 1:
             waiting = time.monotonic()
@@ -249,6 +245,8 @@ def _fit(
             figures.waited(time.monotonic() - waiting)
             lr = config.peak_lr * learning_rate_factor(config.schedule, config.warmup, state.step, progress)
             losses, norm = _step(state, batch, lr, geometric=progress < config.geometric_warmup)
+            if state.step == first_step and state.device.type == "cpu" and has_room():
+                memory.enter_context(keeping_freed_memory())
             state.step += 1
             state.ema.update(state.network, state.step)
             figures.add(losses, norm)
@@ -270,6 +268,7 @@ def _fit(
                     f"stopped after step {state.step:,}; run the same command with --resume to continue"
                 )
     finally:
+        memory.close()
         # Ends its workers now: a traceback that the program keeps would hold this frame, and the loader with it.
         del loader
     if state.best < 0:  # the run was shortened to the step that it is at

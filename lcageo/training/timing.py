@@ -24,6 +24,8 @@ WANTED_STEPS = 400
 """Steps that crops and batches are made smaller for."""
 VALIDATION_SHARE = 0.1
 """Share of the minutes that validations take at most."""
+MUCH_VALIDATION = 0.5
+"""Share of the minutes from which validations are told to take too much."""
 BATCHES = (16, 8, 4, 2)
 SMALLEST_CROP = 256
 """Pixels; a crop must show objects whole, and what is around them."""
@@ -58,8 +60,8 @@ class Fit:
         config = self.config
         validations = plural(config.validations, "validation")
         return (
-            f"about {self.steps:,} steps of {config.batch} crops of {config.crop_size} x {config.crop_size} pixels fit "
-            f"into {config.minutes:g} minutes, with {validations} ({self.validation_share:.0%} of the time)"
+            f"about {plural(self.steps, 'step')} of {config.batch} crops of {config.crop_size} x {config.crop_size} "
+            f"pixels fit into {config.minutes:g} minutes, with {validations} ({self.validation_share:.0%} of the time)"
         )
 
 
@@ -98,13 +100,15 @@ def fit_to_minutes(config: TrainConfig, free: Set[str], val_images: int, speed: 
         config = replace(config, validations=max(1, min(config.validations, fitting)))
     share = min(1.0, config.validations * one_validation / seconds)
 
+    def seconds_of(one: TrainConfig) -> float:
+        return OVERHEAD * speed.crop_s * one.batch * one.crop_size**2 / 1e6
+
     def steps_of(one: TrainConfig) -> int:
-        step_s = OVERHEAD * speed.crop_s * one.batch * one.crop_size**2 / 1e6
-        return max(1, round(seconds * (1 - share) / step_s))
+        return max(1, round(seconds * (1 - share) / seconds_of(one)))
 
     crops, batches = _crops(config, free), _batches(config, free)
     choices = [replace(config, crop=crop, batch=batch) for crop in crops for batch in batches]
-    chosen = next((one for one in choices if steps_of(one) >= WANTED_STEPS), max(choices, key=steps_of))
+    chosen = next((one for one in choices if steps_of(one) >= WANTED_STEPS), min(choices, key=seconds_of))
     return Fit(chosen, steps_of(chosen), share)
 
 

@@ -59,7 +59,7 @@ def test_the_best_threshold_is_that_of_a_slow_search(tmp_path: Path) -> None:
     assert line.startswith(
         "best threshold of ship: 0.7, with F1 0.571, precision 0.667, recall 0.500; measured on only 4"
     )
-    assert command == f"to apply: lcageo filter {found} OUT --per-class ship=0.7"
+    assert command == f"to apply: lcageo filter {found} OUT.gpkg --per-class ship=0.7"
     odd = tmp_path / "it's found.gpkg"
     named = layer(odd, shapes, **{"class": ["a, b", *["white ship"] * 4], "score": scores})
     true = layer(tmp_path / "u.gpkg", shapes[:3], **{"class": ["a, b", "white ship", "white ship"]})
@@ -92,7 +92,9 @@ def test_the_command_applies_the_thresholds_to_the_layers_own_classes(tmp_path: 
 def _applied(evaluation: LayerEvaluation, out: Path) -> list[float]:
     """The scores that are left by the command that an evaluation prints."""
     *_, command = evaluation.best_thresholds()
-    words = [str(out) if word == "OUT" else word for word in shlex.split(command.removeprefix("to apply: lcageo "))]
+    words = [
+        str(out) if word == "OUT.gpkg" else word for word in shlex.split(command.removeprefix("to apply: lcageo "))
+    ]
     outcome = CliRunner().invoke(app, words)
     assert outcome.exit_code == 0, outcome.output
     return sorted(geopandas.read_file(out, layer=out.stem)["score"].tolist(), reverse=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import psutil
 import pytest
+
+from lcageo.training.freed_memory import has_room
 
 COUNTED = """
 import resource
@@ -41,3 +46,13 @@ def test_memory_is_reused_inside_and_given_back_after() -> None:
     before, inside, given_back = map(float, output.split())
     assert inside < before / 4
     assert given_back > 60
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+@pytest.mark.parametrize(("share", "room"), [(0.9, False), (1.1, True)])
+def test_there_is_room_if_as_much_is_free_as_the_process_took(
+    share: float, room: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=share * peak))
+    assert has_room() is room

@@ -9,6 +9,7 @@ from lcageo.network_config import NetworkConfig, Norm, Preset
 from lcageo.training.config import FITTED, TrainConfig
 from lcageo.training.timing import (
     FEW_STEPS,
+    MUCH_VALIDATION,
     OVERHEAD,
     VALIDATION_SHARE,
     WANTED_STEPS,
@@ -65,3 +66,11 @@ def test_a_network_is_measured() -> None:
     network = NetworkConfig(Preset.LCA, 1, "resnet18", 16, 16, 1, Norm.GN)
     speed = measured_speed(TrainConfig(minutes=1.0), network, torch.device("cpu"))
     assert 0 < speed.image_s < speed.crop_s
+
+
+@pytest.mark.parametrize("val_images", [800, 1200, 100_000])
+def test_where_validation_fills_the_minutes_steps_are_the_smallest(val_images: int) -> None:
+    config = TrainConfig(minutes=5, imgsz=640)
+    fit = fit_to_minutes(config, {"batch", "crop", "validations"}, val_images, Speed(crop_s=1.2, image_s=0.75))
+    assert (fit.config.batch, fit.config.crop_size, fit.config.validations) == (2, 320, 1)
+    assert fit.validation_share > MUCH_VALIDATION

@@ -140,8 +140,8 @@ def test_every_extra_is_in_readme_or_in_its_guide() -> None:
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     text = "".join(PAGES.values())
     for name in set(extras) - {"dev", "docs"}:
-        assert f"'.[{name}]'" in text or f"'lcageo[{name}]'" in text, name
-    for name in re.findall(r"pip install '(?:lcageo|\.)\[([\w,]+)\]'", text):
+        assert f'".[{name}]"' in text or f'"lcageo[{name}]"' in text, name
+    for name in re.findall(r'pip install "(?:lcageo|\.)\[([\w,]+)\]"', text):
         assert set(name.split(",")) <= set(extras), name
 
 

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _SETTINGS = {entry.name for entry in fields(TrainConfig)}
 _NETWORK = [entry.name for entry in fields(NetworkConfig) if entry.name in _SETTINGS]
-BOTH_LENGTHS = "--epochs and --minutes cannot be combined; give one"
 
 
 def train(
@@ -117,6 +116,8 @@ def train(
     }
     given = {name: value for name, value in context.params.items() if name in _SETTINGS} | parsed
     changes = {name: value for name, value in given.items() if value not in (None, (), [])}
+    if "epochs" in changes and "minutes" in changes:
+        raise UsageError("--epochs and --minutes cannot be combined; give one")
     config = _resumed(out, changes) if resume else _fresh(out, recipe, changes, overwrite)
     require("training", "train", "torch")
     free = set() if resume or recipe is not None else set(FITTED) - changes.keys()
@@ -133,8 +134,6 @@ def _fresh(out: Path, recipe: Path | None, changes: dict[str, Any], overwrite: b
 
     if holds_run(out) and not overwrite:
         raise UsageError(f"'{out}' holds a run; resume it (--resume), replace it (--overwrite) or choose another --out")
-    if "epochs" in changes and "minutes" in changes:
-        raise UsageError(BOTH_LENGTHS)
     config = read_recipe(recipe) if recipe else DEFAULTS
     named = changes.keys() | (settings_in(recipe) if recipe else set())
     if "start_from" in changes:
@@ -180,8 +179,6 @@ def _resumed(out: Path, changes: dict[str, Any]) -> TrainConfig:
             f"'{out}' has a model but no {CHECKPOINT_FILE}, so it cannot be resumed; fine-tune the model (--from {out} "
             "and another --out), or start over (--overwrite)"
         )
-    if "epochs" in changes and "minutes" in changes:
-        raise UsageError(BOTH_LENGTHS)
     before = read_recipe(out / RECIPE_FILE)
     after = before.changed(changes)
     for name in changes:
